@@ -1,0 +1,160 @@
+"""Where a crop lies: centre boxes, and boxes drawn statelessly from (seed, epoch, key).
+
+Knows: boxes and random numbers. Must not know: pixels, Pillow, TensorFlow.
+
+The numbers are TensorFlow's stateless ones, computed again in NumPy, so that
+``tf.image.stateless_random_crop(image, (height, width, 3), seed=(seed + epoch * 2**32, key))``
+cuts the very box that `random_boxes` returns, and so that every framework can cut it.
+
+Source: Salmon et al., "Parallel random numbers: as easy as 1, 2, 3" (Philox 4x32-10), and
+tensorflow/core/kernels/stateless_random_ops_v2.h, tensorflow/core/lib/random/philox_random.h,
+random_distributions.h.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Literal
+
+import numpy as np
+import numpy.typing as npt
+
+Int64s = npt.NDArray[np.int64]
+Words = npt.NDArray[np.uint32]
+CropMode = Literal["random", "center"]
+
+SEED_LIMIT = 2**32
+EPOCH_LIMIT = 2**31
+KEY_BITS = 56
+"""A record key fits 56 bits; the eight above name the draw: crop, flip, brightness, order."""
+
+CROP, FLIP, BRIGHTNESS, ORDER = 0, 1, 2, 3
+
+_SCRAMBLE_KEY = (0x3EC8F720, 0x02461E29)
+_INT32_MAX = 2**31 - 1
+
+
+def center_box(height_px: int, width_px: int, crop: tuple[int, int]) -> tuple[int, int, int, int]:
+    """Return the centre crop's box (top, left, height, width), rounded towards top and left.
+
+    Args:
+        crop: (height, width) in pixels, at most the picture's.
+    """
+    height, width = crop
+    return (height_px - height) // 2, (width_px - width) // 2, height, width
+
+
+def random_boxes(
+    sizes: npt.ArrayLike, crop: tuple[int, int], *, seed: int, epoch: int, keys: npt.ArrayLike
+) -> Int64s:
+    """Draw one box for each record.
+
+    Args:
+        sizes: int[n, 2], each picture's (height, width) in pixels, at least ``crop``.
+        crop: (height, width) in pixels.
+        seed: in [0, 2**32).
+        epoch: in [0, 2**31).
+        keys: int[n] record keys in [0, 2**56).
+    Returns:
+        int64[n, 4] of (top, left, height, width).
+    """
+    space = np.asarray(sizes, np.int64).reshape(-1, 2) - np.asarray(crop, np.int64) + 1
+    draws = draw_words(seed, epoch, keys, CROP)[:, :2].astype(np.int64) % _INT32_MAX
+    return np.concatenate([draws % space, np.broadcast_to(crop, space.shape)], axis=1)
+
+
+def random_flips(*, seed: int, epoch: int, keys: npt.ArrayLike) -> npt.NDArray[np.bool_]:
+    """Draw for each record whether it is mirrored left to right, each with one half.
+
+    Returns:
+        bool[n]; what ``tf.image.stateless_random_flip_left_right`` does with the seed pair
+        (seed + epoch * 2**32, key + 2**56).
+    """
+    flips: npt.NDArray[np.bool_] = _unit(draw_words(seed, epoch, keys, FLIP)[:, 0]) < 0.5
+    return flips
+
+
+def random_brightness(
+    max_delta: float, *, seed: int, epoch: int, keys: npt.ArrayLike
+) -> npt.NDArray[np.float32]:
+    """Draw for each record what is added to its values in [0, 1].
+
+    Args:
+        max_delta: the largest change, in [0, 1].
+    Returns:
+        float32[n] in [-max_delta, max_delta); what ``tf.image.stateless_random_brightness`` adds
+        with the seed pair (seed + epoch * 2**32, key + 2 * 2**56).
+    """
+    unit = _unit(draw_words(seed, epoch, keys, BRIGHTNESS)[:, 0])
+    low, high = np.float32(-max_delta), np.float32(max_delta)
+    brightness: npt.NDArray[np.float32] = unit * (high - low) + low
+    return brightness
+
+
+def order(count: int, *, seed: int, epoch: int) -> Int64s:
+    """Return a permutation of ``range(count)`` drawn from (seed, epoch).
+
+    Returns:
+        int64[count]: the record at each position of the epoch.
+    """
+    words = draw_words(seed, epoch, np.arange(count), ORDER)
+    ranks = words[:, 0].astype(np.uint64) << np.uint64(32) | words[:, 1].astype(np.uint64)
+    return np.argsort(ranks, kind="stable").astype(np.int64)
+
+
+def seed_pair(seed: int, epoch: int, key: int, op: int) -> tuple[int, int]:
+    """Return the pair of integers that TensorFlow's stateless functions take as ``seed``."""
+    return seed + epoch * 2**32, key + op * 2**KEY_BITS
+
+
+def check_seed(seed: int, epoch: int) -> None:
+    """Raise ValueError where ``seed`` or ``epoch`` is out of range."""
+    if not 0 <= seed < SEED_LIMIT:
+        raise ValueError(f"seed: found {seed}, expected 0 to {SEED_LIMIT - 1}")
+    if not 0 <= epoch < EPOCH_LIMIT:
+        raise ValueError(f"epoch: found {epoch}, expected 0 to {EPOCH_LIMIT - 1}")
+
+
+def draw_words(seed: int, epoch: int, keys: npt.ArrayLike, op: int) -> Words:
+    """Draw four 32-bit words for each key: the first ones of TensorFlow's stateless generator.
+
+    TensorFlow scrambles the seed pair by one Philox call with a fixed key; half of its output is
+    the key, the other half the upper counter, of the generator that is then drawn from.
+
+    Returns:
+        uint32[n, 4].
+    Raises:
+        ValueError: seed or epoch out of range.
+    """
+    check_seed(seed, epoch)
+    tagged = np.asarray(keys, np.uint64).reshape(-1) | np.uint64(op << KEY_BITS)
+    pair = np.broadcast_to(np.array([seed, epoch], np.uint32), (len(tagged), 2))
+    low, high = tagged.astype(np.uint32), (tagged >> np.uint64(32)).astype(np.uint32)
+    scrambled = _philox(np.stack([pair[:, 0], pair[:, 1], low, high], axis=1), _SCRAMBLE_KEY)
+    counter = scrambled.copy()
+    counter[:, :2] = 0
+    return _philox(counter, (scrambled[:, 0], scrambled[:, 1]))
+
+
+def _philox(counter: Words, key: Sequence[int | Words]) -> Words:
+    """Run Philox 4x32-10 on uint32[n, 4] counters."""
+    c0, c1, c2, c3 = (counter[:, word].astype(np.uint64) for word in range(4))
+    k0, k1 = (np.asarray(word, np.uint64) for word in key)
+    low, shift = np.uint64(0xFFFFFFFF), np.uint64(32)
+    for _ in range(10):
+        left, right = np.uint64(0xD2511F53) * c0, np.uint64(0xCD9E8D57) * c2
+        c0, c1, c2, c3 = (
+            (right >> shift) ^ c1 ^ k0,
+            right & low,
+            (left >> shift) ^ c3 ^ k1,
+            left & low,
+        )
+        k0, k1 = (k0 + np.uint64(0x9E3779B9)) & low, (k1 + np.uint64(0xBB67AE85)) & low
+    return np.stack([c0, c1, c2, c3], axis=1).astype(np.uint32)
+
+
+def _unit(words: Words) -> npt.NDArray[np.float32]:
+    """Turn the low 23 bits of each word into a float32 in [0, 1), as TensorFlow does."""
+    mantissas = ((words & 0x7FFFFF) | 0x3F800000).astype(np.uint32)
+    unit: npt.NDArray[np.float32] = mantissas.view(np.float32) - np.float32(1)
+    return unit

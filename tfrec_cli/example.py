@@ -1,0 +1,241 @@
+"""``tf.train.Example`` bytes to and from plain dictionaries, without TensorFlow.
+
+Knows: the wire format of Example and SequenceExample, and how to tell payloads apart.
+Must not know: TFRecord, or what any feature is called.
+
+The message types live in a private descriptor pool, since the default one collides with
+TensorFlow's in the same process. A map is declared here as the repeated entries that it is on the
+wire: so the order written is ours (protobuf orders maps differently in every process), and a key
+that stands there twice can be seen.
+
+Source of the format: tensorflow/core/example/{example,feature}.proto,
+tensorflow/core/util/event.proto.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from google.protobuf import descriptor_pb2, descriptor_pool, message_factory, unknown_fields
+from google.protobuf.message import DecodeError
+
+from tfrec_cli.errors import ExampleError
+
+Kind = Literal["bytes", "float", "int64", "unset"]
+Payload = Literal["tf.train.Example", "tf.train.SequenceExample", "tensorflow.Event", "unknown"]
+
+
+@dataclass(frozen=True, slots=True)
+class Feature:
+    """One feature's values and their kind; ``unset`` is a feature without a list."""
+
+    kind: Kind
+    values: Sequence[Any]
+
+
+Value = bytes | int | Sequence[bytes] | Sequence[int] | Sequence[float]
+
+_FIELD = descriptor_pb2.FieldDescriptorProto
+_SCHEMA: dict[str, list[tuple[str, int, int, str, bool]]] = {
+    # message: (field, number, type, message type, repeated)
+    "BytesList": [("value", 1, _FIELD.TYPE_BYTES, "", True)],
+    "FloatList": [("value", 1, _FIELD.TYPE_FLOAT, "", True)],
+    "Int64List": [("value", 1, _FIELD.TYPE_INT64, "", True)],
+    "Feature": [
+        ("bytes_list", 1, _FIELD.TYPE_MESSAGE, "BytesList", False),
+        ("float_list", 2, _FIELD.TYPE_MESSAGE, "FloatList", False),
+        ("int64_list", 3, _FIELD.TYPE_MESSAGE, "Int64List", False),
+    ],
+    "FeatureEntry": [
+        ("key", 1, _FIELD.TYPE_BYTES, "", False),
+        ("value", 2, _FIELD.TYPE_MESSAGE, "Feature", False),
+    ],
+    "Features": [("feature", 1, _FIELD.TYPE_MESSAGE, "FeatureEntry", True)],
+    "Example": [("features", 1, _FIELD.TYPE_MESSAGE, "Features", False)],
+    "FeatureList": [("feature", 1, _FIELD.TYPE_MESSAGE, "Feature", True)],
+    "FeatureListEntry": [
+        ("key", 1, _FIELD.TYPE_BYTES, "", False),
+        ("value", 2, _FIELD.TYPE_MESSAGE, "FeatureList", False),
+    ],
+    "FeatureLists": [("feature_list", 1, _FIELD.TYPE_MESSAGE, "FeatureListEntry", True)],
+    "SequenceExample": [
+        ("context", 1, _FIELD.TYPE_MESSAGE, "Features", False),
+        ("feature_lists", 2, _FIELD.TYPE_MESSAGE, "FeatureLists", False),
+    ],
+    "Event": [
+        ("wall_time", 1, _FIELD.TYPE_DOUBLE, "", False),
+        ("step", 2, _FIELD.TYPE_INT64, "", False),
+        ("file_version", 3, _FIELD.TYPE_BYTES, "", False),
+        ("graph_def", 4, _FIELD.TYPE_BYTES, "", False),
+        ("summary", 5, _FIELD.TYPE_BYTES, "", False),
+        ("log_message", 6, _FIELD.TYPE_BYTES, "", False),
+        ("session_log", 7, _FIELD.TYPE_BYTES, "", False),
+        ("tagged_run_metadata", 8, _FIELD.TYPE_BYTES, "", False),
+        ("meta_graph_def", 9, _FIELD.TYPE_BYTES, "", False),
+        ("source_metadata", 10, _FIELD.TYPE_BYTES, "", False),
+    ],
+}
+
+
+def _message_classes() -> dict[str, Any]:
+    package = "tfrec_cli"
+    file = descriptor_pb2.FileDescriptorProto(
+        name="tfrec_cli/example.proto", package=package, syntax="proto3"
+    )
+    for message_name, fields in _SCHEMA.items():
+        message = file.message_type.add(name=message_name)
+        for name, number, kind, type_name, repeated in fields:
+            field = message.field.add(name=name, number=number)
+            field.type = kind  # type: ignore[assignment]  # the stubs want an enum
+            field.label = _FIELD.LABEL_REPEATED if repeated else _FIELD.LABEL_OPTIONAL
+            if type_name:
+                field.type_name = f".{package}.{type_name}"
+    pool = descriptor_pool.DescriptorPool()
+    pool.Add(file)
+    return {
+        name: message_factory.GetMessageClass(pool.FindMessageTypeByName(f"{package}.{name}"))
+        for name in _SCHEMA
+    }
+
+
+_MESSAGES = _message_classes()
+_LISTS: tuple[tuple[Kind, str], ...] = (
+    ("bytes", "bytes_list"),
+    ("float", "float_list"),
+    ("int64", "int64_list"),
+)
+
+
+def encode(features: Mapping[str, Value]) -> bytes:
+    """Serialise one Example; the same features give the same bytes everywhere.
+
+    Args:
+        features: name to value; bytes, int, or a sequence of bytes, of ints or of floats.
+    Returns:
+        The bytes of a ``tf.train.Example`` whose features are sorted by the bytes of their names.
+    """
+    message = _MESSAGES["Example"]()
+    entries = message.features.feature
+    for name in sorted(features, key=str.encode):
+        value = features[name]
+        values = [value] if isinstance(value, (bytes, int)) else value
+        entry = entries.add(key=name.encode())
+        if all(isinstance(item, bytes) for item in values):
+            entry.value.bytes_list.value.extend(values)
+        elif all(isinstance(item, int) for item in values):
+            entry.value.int64_list.value.extend(values)
+        else:
+            entry.value.float_list.value.extend(values)
+    data: bytes = message.SerializeToString()
+    return data
+
+
+def decode(payload: bytes) -> dict[str, Feature]:
+    """Read one Example.
+
+    Raises:
+        ExampleError: not an Example, a name that is not UTF-8 or stands there twice, or two lists
+            in one feature (TensorFlow and protobuf would read different ones).
+    """
+    message = _parse("Example", payload)
+    if message is None or not _is_known(message):
+        raise ExampleError("found bytes that are no tf.train.Example, expected one")
+    return _features(message.features)
+
+
+def decode_sequence(payload: bytes) -> tuple[dict[str, Feature], dict[str, list[Feature]]]:
+    """Read one SequenceExample into its context and its feature lists.
+
+    Raises:
+        ExampleError: as for `decode`.
+    """
+    message = _parse("SequenceExample", payload)
+    if message is None or not _is_known(message):
+        raise ExampleError("found bytes that are no tf.train.SequenceExample, expected one")
+    lists = {
+        name: [_feature(name, step) for step in value.feature]
+        for name, value in _entries(message.feature_lists.feature_list)
+    }
+    return _features(message.context), lists
+
+
+def event_kind(payload: bytes) -> str:
+    """Name what one TensorBoard event holds: ``file_version``, ``summary``…"""
+    message = _parse("Event", payload)
+    names = [field.name for field, _ in message.ListFields()] if message is not None else []
+    return next((name for name in names if name not in ("wall_time", "step")), "nothing")
+
+
+def classify(payload: bytes) -> Payload:
+    """Tell which of the usual messages ``payload`` is: every field known, and not empty."""
+    for name, kind in (
+        ("Example", "tf.train.Example"),
+        ("SequenceExample", "tf.train.SequenceExample"),
+        ("Event", "tensorflow.Event"),
+    ):
+        message = _parse(name, payload)
+        if message is not None and payload and _is_known(message) and _is_named(message):
+            return kind  # type: ignore[return-value]  # the tuple holds the literals themselves
+    return "unknown"
+
+
+def _is_named(message: Any) -> bool:
+    """Tell whether every feature name is UTF-8, without which TensorFlow refuses the message."""
+    try:
+        for field, value in message.ListFields():
+            if field.name in ("features", "context"):
+                _entries(value.feature)
+    except ExampleError:
+        return False
+    return True
+
+
+def _parse(name: str, payload: bytes) -> Any:
+    message = _MESSAGES[name]()
+    try:
+        message.ParseFromString(payload)
+    except DecodeError:
+        return None
+    return message
+
+
+def _is_known(message: Any) -> bool:
+    """Tell whether no field anywhere in ``message`` is unknown to its type."""
+    if len(unknown_fields.UnknownFieldSet(message)):
+        return False
+    for field, value in message.ListFields():
+        if field.type != _FIELD.TYPE_MESSAGE:
+            continue
+        if not all(map(_is_known, value if field.is_repeated else [value])):
+            return False
+    return True
+
+
+def _entries(entries: Iterable[Any]) -> list[tuple[str, Any]]:
+    named: dict[str, Any] = {}
+    for entry in entries:
+        try:
+            name = entry.key.decode()
+        except UnicodeDecodeError as error:
+            raise ExampleError(f"found feature name {entry.key!r}, expected UTF-8") from error
+        if name in named:
+            raise ExampleError(f"found feature {name!r} twice, expected it once")
+        named[name] = entry.value
+    return sorted(named.items())
+
+
+def _features(message: Any) -> dict[str, Feature]:
+    return {name: _feature(name, value) for name, value in _entries(message.feature)}
+
+
+def _feature(name: str, message: Any) -> Feature:
+    present = [(kind, field) for kind, field in _LISTS if message.HasField(field)]
+    if not present:
+        return Feature("unset", ())
+    if len(present) > 1:
+        kinds = " and ".join(kind for kind, _ in present)
+        raise ExampleError(f"feature {name!r}: found {kinds} values, expected one kind")
+    kind, field = present[0]
+    return Feature(kind, getattr(message, field).value)

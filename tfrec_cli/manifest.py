@@ -1,0 +1,390 @@
+"""What lies beside the shards: manifests, checksums, and the files that TFDS reads.
+
+Knows: JSON on disk, as the only place with JSON keys. Must not know: how shards are made.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from typing import Any, Literal, get_args
+
+from tfrec_cli.errors import ManifestError
+from tfrec_cli.records import NAMES, KeyStyle
+from tfrec_cli.sources import Reject
+
+FORMAT = "tfrec-manifest"
+FORMAT_VERSION = 1
+SUFFIX = ".manifest.json"
+SUMS = "SHA256SUMS"
+
+Stored = Literal["whole", "raw", "png", "jpeg"]
+Compression = Literal["none", "gzip"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Shard:
+    """One shard of a split, by its file name; ``index`` is the name of its index file or None."""
+
+    name: str
+    records: int
+    size_bytes: int
+    sha256: str
+    index: str | None
+    index_sha256: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Manifest:
+    """Everything that is known of one written split.
+
+    Attributes:
+        stored: ``whole`` images, or crops as ``raw`` rows, ``png`` or ``jpeg``.
+        crop: [height, width] of stored crops in pixels.
+        labels: class names by number.
+        smallest: the least height and the least width of any stored image, in pixels.
+        content_sha256: digest of the records, whatever their order and shards
+            (see `content_digest`).
+        changes: how many whole images are not their file's bytes, by cause.
+        icc_profiles: how many images carry a colour profile.
+        rejects: how many sources were not written though they should have been, by reason.
+        ignored: how many files nobody would call an image, by reason.
+        options: of the command, but those that cannot change a byte.
+    """
+
+    split: str
+    stored: Stored
+    keys: KeyStyle
+    crop: tuple[int, int] | None
+    labels: tuple[str, ...] | None
+    records: int
+    smallest: tuple[int, int] | None
+    compression: Compression
+    shards: tuple[Shard, ...]
+    content_sha256: str
+    plan_sha256: str
+    rejects_file: str
+    rejects_sha256: str
+    changes: Mapping[str, int]
+    icc_profiles: int
+    rejects: Mapping[str, int]
+    ignored: Mapping[str, int]
+    options: Mapping[str, Any]
+    versions: Mapping[str, str]
+
+
+def shard_name(split: str, index: int, count: int, compression: Compression = "none") -> str:
+    """Return a shard's file name, such as ``train-00000-of-00004.tfrecord``."""
+    ending = ".tfrecord.gz" if compression == "gzip" else ".tfrecord"
+    return f"{split}-{index:05d}-of-{count:05d}{ending}"
+
+
+def index_name(shard: str) -> str:
+    """Return the name of a shard's index file: the reader of vahidk/tfrecord wants this one."""
+    return shard.removesuffix(".tfrecord") + ".tfindex"
+
+
+def is_generated(name: str, split: str) -> bool:
+    """Tell whether a file is of ``split``, or describes the dataset: what a new write replaces."""
+    shard = rf"{re.escape(split)}-\d{{5}}-of-\d{{5}}\.(tfrecord|tfrecord\.gz|tfindex)"
+    described = r"dataset_info\.json|features\.json|(image-class-)?label\.labels\.txt"
+    return re.fullmatch(f"{shard}|{described}", name) is not None
+
+
+def content_digest(records: Iterable[tuple[int, bytes]]) -> str:
+    """Digest records whatever their order: SHA-256 over (key, SHA-256 of payload), sorted.
+
+    Args:
+        records: each record's 56-bit key and the SHA-256 of its payload.
+    """
+    digest = hashlib.sha256()
+    for key, payload_sha256 in sorted(records):
+        digest.update(key.to_bytes(8, "big") + payload_sha256)
+    return digest.hexdigest()
+
+
+def dump(manifest: Manifest) -> bytes:
+    """Serialise a manifest; the same manifest gives the same bytes."""
+    return _json({"format": FORMAT, "format_version": FORMAT_VERSION, **asdict(manifest)})
+
+
+def load(path: Path) -> Manifest:
+    """Read and check one manifest.
+
+    Raises:
+        ManifestError: no JSON, a newer version, a field is missing or of the wrong type, a file
+            name that is a path.
+        OSError: the file cannot be read.
+    """
+    return parse(path.read_bytes(), path)
+
+
+def parse(data: bytes, path: Path) -> Manifest:
+    """Check the bytes of one manifest; ``path`` is for messages."""
+    try:
+        values = json.loads(data)
+    except (ValueError, RecursionError) as error:
+        raise ManifestError(f"{path}: {error}, expected JSON") from error
+    if not isinstance(values, dict) or values.get("format") != FORMAT:
+        raise ManifestError(f"{path}: found no field 'format', expected {FORMAT!r}")
+    if values.get("format_version") != FORMAT_VERSION:
+        found = values.get("format_version")
+        raise ManifestError(
+            f"{path}: format_version: found {found!r}, expected {FORMAT_VERSION}: "
+            "written by another version of tfrec"
+        )
+    return _Checker(path, values).manifest()
+
+
+def find(folder: Path) -> dict[str, Path]:
+    """Find the manifests in a folder: split name to path, sorted."""
+    paths = sorted(folder.glob(f"*{SUFFIX}"))
+    return {path.name.removesuffix(SUFFIX): path for path in paths if path.name[0] != "."}
+
+
+def dump_rejects(rejects: Iterable[Reject]) -> bytes:
+    """Serialise rejects, one JSON object a line; bytes that are no text survive as surrogates."""
+    lines = [
+        json.dumps(
+            {
+                "path": os.fsdecode(reject.path),
+                "reason": reject.reason,
+                "message": reject.message,
+                "ignored": reject.harmless,
+            }
+        )
+        for reject in rejects
+    ]
+    return "".join(f"{line}\n" for line in lines).encode()
+
+
+def dataset_files(manifests: Sequence[Manifest]) -> dict[str, bytes]:
+    """Make the files that describe a folder's splits together.
+
+    Returns:
+        File name to content: what ``tfds.builder_from_directory`` reads (not for GZIP shards,
+        which TFDS cannot read), and SHA256SUMS over every file of the dataset.
+    """
+    files: dict[str, bytes] = {}
+    if all(manifest.compression == "none" for manifest in manifests):
+        files |= _tfds_files(manifests)
+    sums = {name: hashlib.sha256(data).hexdigest() for name, data in files.items()}
+    for manifest in manifests:
+        sums[manifest.split + SUFFIX] = hashlib.sha256(dump(manifest)).hexdigest()
+        sums[manifest.rejects_file] = manifest.rejects_sha256
+        for shard in manifest.shards:
+            sums[shard.name] = shard.sha256
+            if shard.index and shard.index_sha256:
+                sums[shard.index] = shard.index_sha256
+    lines = [f"{digest}  {name}\n" for name, digest in sorted(sums.items())]
+    return {**files, SUMS: "".join(lines).encode()}
+
+
+def _tfds_files(manifests: Sequence[Manifest]) -> dict[str, bytes]:
+    """Make dataset_info.json, features.json and the class names.
+
+    Source: TFDS 4.9, core/dataset_info.py and core/features; docs/external_tfrecord.md.
+    """
+    first = manifests[0]
+    info: dict[str, Any] = {
+        "name": "dataset",
+        "version": "1.0.0",
+        "fileFormat": "tfrecord",
+        "splits": [
+            {
+                "name": manifest.split,
+                "shardLengths": [str(shard.records) for shard in manifest.shards],
+                "numBytes": str(sum(shard.size_bytes for shard in manifest.shards)),
+                "filepathTemplate": "{SPLIT}-{SHARD_X_OF_Y}.{FILEFORMAT}",
+            }
+            for manifest in manifests
+        ],
+    }
+    names = NAMES[first.keys]
+    leaves: dict[str, Any] = {
+        names.image: _tfds_image(first),
+        str(names.key): _tfds_scalar("int64"),
+        str(names.filename): {"pythonClassName": f"{_TFDS}.text_feature.Text", "text": {}},
+    }
+    if first.labels is not None:
+        label = {"numClasses": str(len(first.labels))}
+        leaves[str(names.label)] = {
+            "pythonClassName": f"{_TFDS}.class_label_feature.ClassLabel",
+            "classLabel": label,
+        }
+        if first.keys == "plain":
+            items = [{"featureKey": names.image}, {"featureKey": names.label}]
+            info["supervisedKeys"] = {"tuple": {"items": items}}
+    files = {"dataset_info.json": _json(info), "features.json": _json(_tfds_nested(leaves))}
+    if first.labels is not None:
+        file_name = f"{str(names.label).replace('/', '-')}.labels.txt"
+        files[file_name] = b"".join(os.fsencode(name) + b"\n" for name in first.labels)
+    return files
+
+
+_TFDS = "tensorflow_datasets.core.features"
+
+
+def _tfds_image(manifest: Manifest) -> dict[str, Any]:
+    sides = manifest.crop or (-1, -1)
+    shape = {"dimensions": [str(side) for side in (*sides, 3)]}
+    if manifest.stored == "raw":
+        return {
+            "pythonClassName": f"{_TFDS}.tensor_feature.Tensor",
+            "tensor": {"shape": shape, "dtype": "uint8", "encoding": "bytes"},
+        }
+    return {
+        "pythonClassName": f"{_TFDS}.image_feature.Image",
+        "image": {"shape": shape, "dtype": "uint8"},
+    }
+
+
+def _tfds_scalar(dtype: str) -> dict[str, Any]:
+    return {
+        "pythonClassName": f"{_TFDS}.scalar.Scalar",
+        "tensor": {"shape": {}, "dtype": dtype, "encoding": "none"},
+    }
+
+
+def _tfds_nested(leaves: Mapping[str, Any]) -> dict[str, Any]:
+    """Turn names with slashes into the nested dictionaries that TFDS joins with slashes."""
+    groups: dict[str, dict[str, Any]] = {}
+    features: dict[str, Any] = {}
+    for name, leaf in sorted(leaves.items()):
+        first, slash, rest = name.partition("/")
+        if slash:
+            groups.setdefault(first, {})[rest] = leaf
+        else:
+            features[name] = leaf
+    features |= {name: _tfds_nested(group) for name, group in groups.items()}
+    return {
+        "pythonClassName": f"{_TFDS}.features_dict.FeaturesDict",
+        "featuresDict": {"features": features},
+    }
+
+
+def _json(values: Any) -> bytes:
+    return (json.dumps(values, indent=2, sort_keys=True) + "\n").encode()
+
+
+class _Checker:
+    """Takes fields out of a parsed manifest, each of the type it must have."""
+
+    def __init__(self, path: Path, values: Mapping[str, Any], where: str = "") -> None:
+        self._path = path
+        self._values = values
+        self._where = where
+
+    def manifest(self) -> Manifest:
+        self._only(Manifest, "format", "format_version")
+        shards = self._take("shards", list)
+        return Manifest(
+            split=self._name("split"),
+            stored=self._choice("stored", get_args(Stored)),
+            keys=self._choice("keys", get_args(KeyStyle)),
+            crop=self._pair("crop"),
+            labels=self._strings("labels"),
+            records=self._count("records"),
+            smallest=self._pair("smallest"),
+            compression=self._choice("compression", get_args(Compression)),
+            shards=tuple(
+                _Checker(
+                    self._path, shard if isinstance(shard, dict) else {}, f"shards[{i}]."
+                )._shard()
+                for i, shard in enumerate(shards)
+            ),
+            content_sha256=self._sha256("content_sha256"),
+            plan_sha256=self._sha256("plan_sha256"),
+            rejects_file=self._name("rejects_file"),
+            rejects_sha256=self._sha256("rejects_sha256"),
+            changes=self._counts("changes"),
+            icc_profiles=self._count("icc_profiles"),
+            rejects=self._counts("rejects"),
+            ignored=self._counts("ignored"),
+            options=self._take("options", dict),
+            versions=self._take("versions", dict),
+        )
+
+    def _shard(self) -> Shard:
+        self._only(Shard)
+        indexed = self._values.get("index") is not None
+        return Shard(
+            name=self._name("name"),
+            records=self._count("records"),
+            size_bytes=self._count("size_bytes"),
+            sha256=self._sha256("sha256"),
+            index=self._name("index") if indexed else None,
+            index_sha256=self._sha256("index_sha256") if indexed else None,
+        )
+
+    def _wrong(self, key: str, expected: str) -> ManifestError:
+        found = repr(self._values.get(key, "nothing"))[:60]
+        return ManifestError(
+            f"{self._path}: {self._where}{key}: found {found}, expected {expected}"
+        )
+
+    def _only(self, kind: type, *more: str) -> None:
+        known = {field.name for field in fields(kind)} | set(more)
+        for key in self._values:
+            if key not in known:
+                raise self._wrong(key, "no field of this name")
+
+    def _take(self, key: str, kind: type) -> Any:
+        value = self._values.get(key)
+        if not isinstance(value, kind) or isinstance(value, bool):
+            raise self._wrong(key, kind.__name__)
+        return value
+
+    def _count(self, key: str) -> int:
+        value: int = self._take(key, int)
+        if not 0 <= value < 2**63:
+            raise self._wrong(key, "a count")
+        return value
+
+    def _name(self, key: str) -> str:
+        value: str = self._take(key, str)
+        if not re.fullmatch(r"[^/\\\x00-\x1f]{1,255}", value) or value.startswith("."):
+            raise self._wrong(key, "a file name without a folder")
+        return value
+
+    def _sha256(self, key: str) -> str:
+        value: str = self._take(key, str)
+        if not re.fullmatch(r"[0-9a-f]{64}", value):
+            raise self._wrong(key, "64 hexadecimal digits")
+        return value
+
+    def _choice(self, key: str, choices: tuple[str, ...]) -> Any:
+        if self._values.get(key) not in choices:
+            raise self._wrong(key, "one of " + ", ".join(choices))
+        return self._values[key]
+
+    def _pair(self, key: str) -> tuple[int, int] | None:
+        value = self._values.get(key)
+        if value is None and key in self._values:
+            return None
+        if (
+            not isinstance(value, list)
+            or len(value) != 2
+            or not all(type(side) is int and 0 < side < 2**31 for side in value)
+        ):
+            raise self._wrong(key, "[height, width] or null")
+        return value[0], value[1]
+
+    def _strings(self, key: str) -> tuple[str, ...] | None:
+        value = self._values.get(key)
+        if value is None and key in self._values:
+            return None
+        if not isinstance(value, list) or not all(isinstance(item, str) for item in value):
+            raise self._wrong(key, "a list of names or null")
+        return tuple(value)
+
+    def _counts(self, key: str) -> dict[str, int]:
+        value: dict[str, int] = self._take(key, dict)
+        if not all(type(count) is int and count >= 0 for count in value.values()):
+            raise self._wrong(key, "counts by name")
+        return value

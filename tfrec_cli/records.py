@@ -1,0 +1,200 @@
+"""The record contract: what one image's ``tf.train.Example`` holds.
+
+Knows: layouts, and as the only place the names of features. Must not know: framing, disk.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal, get_args
+
+import numpy as np
+
+from tfrec_cli import example, images, sniff
+from tfrec_cli.errors import DataError
+from tfrec_cli.example import Feature
+
+KeyStyle = Literal["plain", "tf-models"]
+KEY_STYLES: tuple[KeyStyle, ...] = get_args(KeyStyle)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Names:
+    """What the features of a record are called; None where there is no such feature."""
+
+    image: str
+    height: str | None = None
+    width: str | None = None
+    label: str | None = None
+    key: str | None = None
+    filename: str | None = None
+    window: str | None = None
+    format: str | None = None
+    class_name: str | None = None
+
+
+NAMES: dict[KeyStyle, Names] = {
+    "plain": Names(
+        image="image",
+        height="height",
+        width="width",
+        label="label",
+        key="key",
+        filename="filename",
+        window="window",
+    ),
+    "tf-models": Names(
+        image="image/encoded",
+        height="image/height",
+        width="image/width",
+        label="image/class/label",
+        key="image/key",
+        filename="image/filename",
+        window="image/window",
+        format="image/format",
+        class_name="image/class/text",
+    ),
+}
+
+_FOREIGN = {
+    "image": r"image/encoded|image|image_raw|img_raw|image/raw|img|jpg|jpeg|png|encoded",
+    "height": r"image/height|height|image_height|rows|h",
+    "width": r"image/width|width|image_width|cols|w",
+    "label": r"image/class/label|label|class|class_id",
+    "key": r"image/key|key",
+    "filename": r"image/filename|filename|image_name|image/source_id|fname",
+    "window": r"image/window|window",
+    "class_name": r"image/class/text|class_name|text",
+}
+_SIDES = ("height", "width")
+_KINDS = {"image": "bytes", "filename": "bytes", "class_name": "bytes"}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ImageRecord:
+    """One image with what belongs to it.
+
+    Attributes:
+        image: encoded bytes, or height * width * 3 raw uint8 values.
+        height_px, width_px: of the image as stored, in pixels.
+        label: 0-based class number.
+        key: 56-bit identity of the source (see `key_of`).
+        filename: the source's POSIX path below the folder it came from.
+        window: 1 where a window of a JPEG decodes exactly, else 0; None for crops.
+        class_name: of the label, for layouts that store it.
+    """
+
+    image: bytes
+    height_px: int | None
+    width_px: int | None
+    label: int | None = None
+    key: int | None = None
+    filename: bytes | None = None
+    window: int | None = None
+    class_name: str | None = None
+
+    @property
+    def is_raw(self) -> bool:
+        """Whether the image is raw rows of RGB, which its length tells."""
+        return is_raw(self.image, self.height_px, self.width_px)
+
+
+def key_of(filename: bytes) -> int:
+    """Return a source's 56-bit key: the first 7 bytes of its path's SHA-256, big-endian."""
+    return int.from_bytes(hashlib.sha256(filename).digest()[:7], "big")
+
+
+def is_raw(image: bytes, height_px: int | None, width_px: int | None) -> bool:
+    """Tell whether ``image`` is height * width * 3 raw values: that many, and no image file."""
+    if height_px is None or width_px is None or len(image) != height_px * width_px * 3:
+        return False
+    return sniff.image_format(image[: sniff.HEAD_BYTES]) is None
+
+
+def encode(record: ImageRecord, style: KeyStyle) -> bytes:
+    """Serialise one record; the same record gives the same bytes everywhere."""
+    names = NAMES[style]
+    found = sniff.image_format(record.image[: sniff.HEAD_BYTES])
+    values: dict[str | None, Any] = {
+        names.image: record.image,
+        names.height: record.height_px,
+        names.width: record.width_px,
+        names.label: record.label,
+        names.key: record.key,
+        names.filename: record.filename,
+        names.window: record.window,
+        names.format: found.encode() if found else b"raw",
+        names.class_name: None if record.class_name is None else record.class_name.encode(),
+    }
+    return example.encode(
+        {name: value for name, value in values.items() if name is not None and value is not None}
+    )
+
+
+def decode(features: Mapping[str, Feature], names: Names) -> ImageRecord:
+    """Read one record from an Example's features.
+
+    Raises:
+        DataError: the image is missing, or a feature is not one value of its kind.
+    """
+
+    def one(field: str, kind: str) -> Any:
+        name: str | None = getattr(names, field)
+        if name is None or name not in features:
+            return None
+        feature = features[name]
+        if feature.kind != kind or len(feature.values) != 1:
+            found = f"{len(feature.values)} {feature.kind} values"
+            raise DataError(f"feature {name!r}: found {found}, expected one {kind} value")
+        return feature.values[0]
+
+    image = one("image", "bytes")
+    if image is None:
+        raise DataError(f"found no feature {names.image!r}, expected the image")
+    return ImageRecord(
+        image=image,
+        height_px=one("height", "int64"),
+        width_px=one("width", "int64"),
+        label=one("label", "int64"),
+        key=one("key", "int64"),
+        filename=one("filename", "bytes"),
+        window=one("window", "int64"),
+    )
+
+
+def guess_names(features: Mapping[str, Feature]) -> Names | None:
+    """Find the image and its companions in anybody's Example, by the names in common use.
+
+    Returns:
+        The names, or None where no bytes feature holds an image.
+    """
+    found: dict[str, str] = {}
+    for field, pattern in _FOREIGN.items():
+        kind = _KINDS.get(field, "int64")
+        for name in pattern.split("|"):
+            feature = features.get(name)
+            if feature is not None and feature.kind == kind and len(feature.values) == 1:
+                found.setdefault(field, name)
+    if "image" not in found:
+        return None
+    image = features[found["image"]].values[0]
+    size = [features[found[side]].values[0] if side in found else None for side in _SIDES]
+    if sniff.image_format(image[: sniff.HEAD_BYTES]) is None and not is_raw(image, *size):
+        return None
+    return Names(**found)
+
+
+def pixels(record: ImageRecord) -> images.Pixels:
+    """Return a record's image as TensorFlow would decode it, computed by NumPy and Pillow.
+
+    Returns:
+        uint8[height, width, 3].
+    Raises:
+        ImageError: it cannot be decoded.
+    """
+    if record.is_raw:
+        shape = (record.height_px or 0, record.width_px or 0, 3)
+        return np.frombuffer(record.image, np.uint8).reshape(shape)
+    return images.decode_as_tensorflow(record.image)

@@ -1,0 +1,233 @@
+"""One task on one worker: the images of one shard become that shard and its index file.
+
+Knows: one shard. Must not know: other shards, progress, click. A shard is a pure function of its
+task, whatever runs beside it.
+"""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import io
+import os
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import BinaryIO, Literal, cast
+
+from tfrec_cli import crops, framing, images, records
+from tfrec_cli.errors import ImageError
+from tfrec_cli.images import Encoding, Policy, Small
+from tfrec_cli.manifest import Compression
+from tfrec_cli.plan import Item
+from tfrec_cli.records import ImageRecord, KeyStyle
+from tfrec_cli.sources import Reject
+
+Check = Literal["structure", "decode"]
+
+_GZIP_LEVEL = 6
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Recipe:
+    """How each image becomes a record.
+
+    Attributes:
+        crop: (height, width) of the centre crop in pixels; None for whole images.
+        quality: of JPEG crops, 1 to 100.
+        stops: end at the first image that cannot be used.
+        classes: class names by number, for layouts that store them.
+    """
+
+    policy: Policy
+    crop: tuple[int, int] | None
+    encoding: Encoding
+    quality: int
+    small: Small
+    check: Check
+    keys: KeyStyle
+    stops: bool
+    classes: tuple[str, ...] | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Task:
+    """One shard to be written, and its index file where ``index`` names one."""
+
+    number: int
+    root: Path
+    path: Path
+    index: Path | None
+    items: Sequence[Item]
+    recipe: Recipe
+    compression: Compression
+
+
+@dataclass(slots=True, kw_only=True)
+class Done:
+    """One shard as it was written.
+
+    Attributes:
+        contents: each record's key and the SHA-256 of its payload.
+        smallest: the least height and the least width of a stored image, in pixels.
+    """
+
+    number: int
+    records: int = 0
+    size_bytes: int = 0
+    sha256: str = ""
+    index_sha256: str | None = None
+    contents: list[tuple[int, bytes]] = field(default_factory=list)
+    smallest: tuple[int, int] | None = None
+    changes: Counter[str] = field(default_factory=Counter)
+    icc_profiles: int = 0
+    rejects: list[Reject] = field(default_factory=list)
+
+
+def write(task: Task) -> Done:
+    """Write one shard under a temporary name, make it durable, give it its name.
+
+    Returns:
+        What was written; with ``recipe.stops`` and a reject, nothing was.
+    Raises:
+        OSError: the shard cannot be written.
+    """
+    done = Done(number=task.number)
+    index_lines: list[bytes] = []
+    with _durable(task.path) as file:
+        sink = _Hashing(file)
+        with _compressed(sink, task.compression) as stream:
+            offset = 0
+            for item in task.items:
+                try:
+                    record = _record(task, item, done)
+                except ImageError as error:
+                    done.rejects.append(Reject(item.source.path, error.reason, str(error)))
+                    if task.recipe.stops:
+                        break
+                    continue
+                payload = records.encode(record, task.recipe.keys)
+                stream.write(framing.header(len(payload)))
+                stream.write(payload)
+                stream.write(framing.footer(payload))
+                length = len(payload) + framing.OVERHEAD_BYTES
+                index_lines.append(framing.index_line(offset, length))
+                offset += length
+                _count(done, record, payload)
+        done.size_bytes = sink.size_bytes
+        done.sha256 = sink.sha256.hexdigest()
+    if task.index:
+        data = b"".join(index_lines)
+        with _durable(task.index) as file:
+            file.write(data)
+        done.index_sha256 = hashlib.sha256(data).hexdigest()
+    return done
+
+
+def write_durably(path: Path, data: bytes) -> None:
+    """Write a small file under a temporary name, make it durable, give it its name."""
+    with _durable(path) as file:
+        file.write(data)
+
+
+def sync_folder(folder: Path) -> None:
+    """Make the names in a folder durable."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _record(task: Task, item: Item, done: Done) -> ImageRecord:
+    """Make one record, and count what was done to the image.
+
+    Raises:
+        ImageError: the image cannot be used.
+    """
+    recipe, source = task.recipe, item.source
+    try:
+        with open(os.path.join(os.fsencode(task.root), source.path), "rb") as file:
+            data = file.read()
+    except OSError as error:
+        raise ImageError("unreadable", f"cannot be read: {error.strerror or error}") from error
+    if recipe.crop is None:
+        header, stored = images.store_whole(data, recipe.policy, decodes=recipe.check == "decode")
+        done.changes.update(stored.changes)
+        image, window = stored.data, int(stored.window)
+        size = (stored.height_px, stored.width_px)
+    else:
+        header = images.read_header(io.BytesIO(data), recipe.policy)
+        images.check_structure(data, header.format)
+        image, window, size = _crop(data, recipe), None, recipe.crop
+    done.icc_profiles += header.icc
+    classes = recipe.classes if source.label is not None else None
+    return ImageRecord(
+        image=image,
+        height_px=size[0],
+        width_px=size[1],
+        label=source.label,
+        key=records.key_of(source.path),
+        filename=source.path,
+        window=window,
+        class_name=classes[source.label or 0] if classes else None,
+    )
+
+
+def _crop(data: bytes, recipe: Recipe) -> bytes:
+    assert recipe.crop is not None
+    pixels = images.decode(data, recipe.policy)
+    if recipe.small in ("pad", "resize"):
+        pixels = images.enlarge(pixels, *recipe.crop, recipe.small)
+    full_height, full_width, _ = pixels.shape
+    top, left, height, width = crops.center_box(full_height, full_width, recipe.crop)
+    window = pixels[top : top + height, left : left + width]
+    return images.encode(window, recipe.encoding, quality=recipe.quality)
+
+
+def _count(done: Done, record: ImageRecord, payload: bytes) -> None:
+    done.records += 1
+    done.contents.append((record.key or 0, hashlib.sha256(payload).digest()))
+    size = (record.height_px or 0, record.width_px or 0)
+    least = done.smallest or size
+    done.smallest = (min(least[0], size[0]), min(least[1], size[1]))
+
+
+@contextmanager
+def _durable(path: Path) -> Iterator[BinaryIO]:
+    """Open a file that gets its name only once it is whole and on disk."""
+    temporary = path.with_name(path.name + ".tmp")
+    with temporary.open("wb", buffering=1 << 20) as file:
+        yield file
+        file.flush()
+        os.fsync(file.fileno())
+    temporary.replace(path)
+
+
+@contextmanager
+def _compressed(sink: _Hashing, compression: Compression) -> Iterator[BinaryIO]:
+    if compression == "none":
+        yield cast("BinaryIO", sink)
+        return
+    raw = cast("BinaryIO", sink)
+    with gzip.GzipFile("", "wb", _GZIP_LEVEL, raw, mtime=0) as stream:
+        yield cast("BinaryIO", stream)
+
+
+class _Hashing:
+    """Writes through to a file, counting and hashing what lands there."""
+
+    def __init__(self, file: BinaryIO) -> None:
+        self.size_bytes = 0
+        self.sha256 = hashlib.sha256()
+        self._file = file
+
+    def write(self, data: bytes) -> int:
+        self.size_bytes += len(data)
+        self.sha256.update(data)
+        return self._file.write(data)
+
+    def flush(self) -> None:
+        self._file.flush()

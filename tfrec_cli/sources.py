@@ -1,0 +1,232 @@
+"""Folders of images: which files there are, and which label each has.
+
+Knows: file names and folders. Must not know: what is in the files, shards.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+import unicodedata
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from tfrec_cli.errors import DataError, RunError, UsageError
+
+JUNK = frozenset({b"Thumbs.db", b"desktop.ini", b"__MACOSX"})
+SIDECARS = frozenset(
+    b".cfg .csv .html .ini .json .jsonl .log .md .py .rst .sh .toml .tsv .txt .xml .yaml "
+    b".yml".split()
+)
+"""Endings of files that lie beside images; without an image's first bytes they are ignored."""
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """One image file.
+
+    Attributes:
+        path: POSIX path below the source folder, as bytes.
+        label: 0-based class number, or None.
+    """
+
+    path: bytes
+    size_bytes: int
+    label: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Reject:
+    """One file that is not written.
+
+    Attributes:
+        reason: a stable word to count by.
+        message: what was found and what was expected.
+        harmless: nobody would call it an image: hidden, left by an operating system, a text file.
+    """
+
+    path: bytes
+    reason: str
+    message: str
+    harmless: bool = False
+
+    def __str__(self) -> str:
+        """Say it in one line."""
+        return f"{printable(self.path)}: {self.message}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Listing:
+    """What a source folder holds, sorted by the bytes of the paths.
+
+    Attributes:
+        labels: class names by number; None where nothing is labelled.
+        warnings: one line each, for a person.
+    """
+
+    sources: tuple[Source, ...]
+    labels: tuple[str, ...] | None
+    rejects: tuple[Reject, ...]
+    warnings: tuple[str, ...]
+
+
+def printable(path: bytes) -> str:
+    """Return a path as text that cannot disturb a terminal."""
+    text = os.fsdecode(path)
+    return text if text.isprintable() else ascii(text)[1:-1]
+
+
+def list_folder(
+    root: Path,
+    *,
+    labels: Sequence[str] | None | str = "auto",
+    labels_from: str = "--labels",
+    exclude: Path | None = None,
+) -> Listing:
+    """List the images below ``root`` and give each its label.
+
+    Links to files are followed, links to folders are not. Hidden files, and what operating systems
+    leave behind, are ignored and listed as harmless rejects.
+
+    Args:
+        labels: ``auto`` makes the first folder's name the class, classes sorted by their bytes;
+            a sequence pins class names and their order; None labels nothing.
+        labels_from: where a sequence comes from, for messages.
+        exclude: a folder not to look into: the output, should it lie inside.
+    Raises:
+        DataError: images both beside and in class folders, or a class that ``labels`` misses.
+        RunError: a folder cannot be read.
+    """
+    sources, rejects, empty_folders = _walk(root, exclude)
+    sources, twins = _apart(sources)
+    warnings = [f"{printable(name)}: class folder without files" for name in empty_folders]
+    if labels is None or (labels == "auto" and not any(b"/" in source.path for source in sources)):
+        names = None
+        warnings = []
+    else:
+        sources, names = _label(root, sources, labels, labels_from)
+        if len(names) > 1 and all(name.isdigit() for name in names) and labels == "auto":
+            warnings.append(
+                "class names are numbers and sort as text "
+                f"({', '.join(names[:3])}…): pin their order with --labels FILE"
+            )
+    return Listing(
+        sources=tuple(sources),
+        labels=names,
+        rejects=tuple(rejects + twins),
+        warnings=tuple(warnings),
+    )
+
+
+def read_labels(path: Path) -> tuple[str, ...]:
+    """Read class names from a text file, one a line; their order gives the numbers from 0.
+
+    Raises:
+        UsageError: the file cannot be read, is empty, or names a class twice.
+    """
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise UsageError(f"--labels {path}: {_why(error)}") from error
+    names = tuple(line.strip() for line in lines if line.strip())
+    if not names:
+        raise UsageError(f"--labels {path}: found no class names, expected one a line")
+    for name in names:
+        if names.count(name) > 1:
+            raise UsageError(f"--labels {path}: found {name!r} twice, expected it once")
+    return names
+
+
+def _walk(root: Path, exclude: Path | None) -> tuple[list[Source], list[Reject], list[bytes]]:
+    sources: list[Source] = []
+    rejects: list[Reject] = []
+    empty: list[bytes] = []
+    top = os.fsencode(root)
+    left = os.fsencode(exclude.resolve()) if exclude else None
+    folders = [b""]
+    while folders:
+        folder = folders.pop()
+        before = len(sources) + len(folders) + len(rejects)
+        try:
+            entries = list(os.scandir(os.path.join(top, folder)))
+        except OSError as error:
+            raise RunError(f"{printable(os.path.join(top, folder))}: {_why(error)}") from error
+        for entry in entries:
+            path = os.path.join(folder, entry.name)
+            if entry.name.startswith(b".") or entry.name in JUNK:
+                rejects.append(Reject(path, "hidden", "hidden or junk: ignored", harmless=True))
+            elif entry.is_dir(follow_symlinks=False):
+                if left is None or os.path.realpath(entry.path) != left:
+                    folders.append(path)
+            elif entry.is_dir():
+                rejects.append(
+                    Reject(path, "linked_folder", "a link to a folder: ignored", harmless=True)
+                )
+            else:
+                found = _file(entry, path)
+                (sources if isinstance(found, Source) else rejects).append(found)  # type: ignore[arg-type]  # each list gets its own kind
+        if folder and b"/" not in folder and len(sources) + len(folders) + len(rejects) == before:
+            empty.append(folder)
+    sources.sort(key=lambda source: source.path)
+    rejects.sort(key=lambda reject: reject.path)
+    return sources, rejects, sorted(empty)
+
+
+def _file(entry: os.DirEntry[bytes], path: bytes) -> Source | Reject:
+    try:
+        status = entry.stat()
+    except OSError as error:
+        return Reject(path, "unreadable", f"found {_why(error)}, expected a file")
+    if not stat.S_ISREG(status.st_mode):
+        return Reject(path, "not_a_regular_file", "found a pipe, socket or device, expected a file")
+    return Source(path, status.st_size, None)
+
+
+def _apart(sources: list[Source]) -> tuple[list[Source], list[Reject]]:
+    """Reject paths that other file systems cannot tell from an earlier one."""
+    seen: dict[str, bytes] = {}
+    kept, twins = [], []
+    for source in sources:
+        folded = unicodedata.normalize("NFC", os.fsdecode(source.path)).casefold()
+        first = seen.setdefault(folded, source.path)
+        if first == source.path:
+            kept.append(source)
+            continue
+        message = (
+            f"found a path that differs from {printable(first)} only in case or Unicode form, "
+            "expected paths that every file system tells apart"
+        )
+        twins.append(Reject(source.path, "path_collision", message))
+    return kept, twins
+
+
+def _label(
+    root: Path, sources: list[Source], labels: Sequence[str] | str, labels_from: str
+) -> tuple[list[Source], tuple[str, ...]]:
+    for source in sources:
+        if b"/" not in source.path:
+            raise DataError(
+                f"{root}/{printable(source.path)}: found an image beside class folders, "
+                "expected every image in one (or --labels none)"
+            )
+    classes = [os.fsdecode(source.path.split(b"/", 1)[0]) for source in sources]
+    used = sorted(set(classes), key=os.fsencode)
+    names = tuple(used) if labels == "auto" else tuple(labels)
+    for name in used:
+        if name not in names:
+            raise DataError(
+                f"{root}/{printable(os.fsencode(name))}: found a class that {labels_from} does not "
+                f"name, expected one of its {len(names)} classes"
+            )
+        if len(name.splitlines()) != 1:
+            raise DataError(f"{root}/{ascii(name)[1:-1]}: found a class name of several lines")
+    numbers = {name: number for number, name in enumerate(names)}
+    labelled = [
+        replace(source, label=numbers[name]) for source, name in zip(sources, classes, strict=True)
+    ]
+    return labelled, names
+
+
+def _why(error: Exception) -> str:
+    return (error.strerror if isinstance(error, OSError) else None) or str(error)

@@ -1,0 +1,466 @@
+"""``tfrec write``: a folder of images becomes the shards of one split.
+
+Knows: the order of things: list, survey, plan, make every shard in a staging folder, commit.
+Must not know: click, terminals.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import platform
+import re
+import shutil
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from PIL import __version__ as pillow_version
+from PIL import features
+
+from tfrec_cli import __version__, engines, images, manifest, plan, shard, sources
+from tfrec_cli.errors import DataError, RunError, UsageError
+from tfrec_cli.images import Alpha, Encoding, Exif, Frames, Small
+from tfrec_cli.manifest import Compression, Manifest
+from tfrec_cli.plan import Plan
+from tfrec_cli.records import KeyStyle
+from tfrec_cli.shard import Check, Done, Recipe
+from tfrec_cli.sources import Listing, Reject
+
+OnError = Literal["fail", "skip"]
+Progress = Callable[[str, int, int], object]
+"""Called with what is done now, how many images are done, and how many there are."""
+
+SHARD_BYTES = 128 * 2**20
+_SURVEY_BATCH = 256
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Options:
+    """Everything ``tfrec write`` can be told; the names are those of the command line.
+
+    Attributes:
+        crop: (height, width) of a fixed centre crop in pixels; None stores whole images.
+        encoding: of crops; None is ``raw``, or ``png`` where ``keys`` is ``tf-models``.
+        jpeg_quality: of JPEG crops, 1 to 100.
+        resize_short: first scale the shorter side to this, in pixels.
+        labels: ``auto``, ``none``, or a file of class names.
+        shards: how many; None for as many as ``shard_size`` (bytes) asks for.
+        shuffle_seed: None keeps the order of the paths.
+        max_errors: with ``on_error="skip"``, the most rejects allowed: a number, or a share of
+            the images such as ``"1%"``.
+    """
+
+    crop: tuple[int, int] | None = None
+    encoding: Encoding | None = None
+    jpeg_quality: int = images.JPEG_QUALITY
+    resize_short: int | None = None
+    split: str = "train"
+    labels: str = "auto"
+    keys: KeyStyle = "plain"
+    shards: int | None = None
+    shard_size: int = SHARD_BYTES
+    shuffle_seed: int | None = 0
+    on_error: OnError = "fail"
+    max_errors: str | None = None
+    small: Small = "fail"
+    check: Check = "structure"
+    exif: Exif = "apply"
+    alpha: Alpha = "drop"
+    frames: Frames = "first"
+    max_pixels: int = images.MAX_PIXELS
+    compression: Compression = "none"
+    index: bool | None = None
+    jobs: int | None = None
+    overwrite: bool = False
+    dry_run: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Result:
+    """What ``tfrec write`` did, or with ``dry_run`` would do.
+
+    Attributes:
+        manifest: of the split; None for a dry run.
+        source_bytes: of all images that went in.
+    """
+
+    out: Path
+    plan: Plan
+    manifest: Manifest | None
+    source_bytes: int
+    rejects: tuple[Reject, ...]
+    labels: tuple[str, ...] | None
+    warnings: tuple[str, ...]
+
+
+def write(
+    source: Path, out: Path, options: Options, progress: Progress = lambda *_: None
+) -> Result:
+    """Write the images below ``source`` as one split of the dataset in ``out``.
+
+    Either the split's manifest appears, and then every file it names is whole, or ``out`` is left
+    as it was.
+
+    Raises:
+        UsageError: options that contradict each other, or the images.
+        DataError: no image, an image that cannot be used under ``on_error="fail"``, too many of
+            them under ``max_errors``, labels that differ from those of another split.
+        RunError: ``out`` holds something else or cannot be written.
+    """
+    _check_options(source, options)
+    others = _check_out(out, options)
+    listing = _list(source, out, options, others)
+    recipe = _recipe(options, listing)
+    jobs = options.jobs or engines.available_jobs()
+    with engines.local(jobs) as run:
+        planned = _plan(source, listing, options, recipe, run, progress)
+        _check_rejects(source, planned.rejects, planned.records, options)
+        if planned.records == 0:
+            raise DataError(f"{source}: found no image that can be used, expected at least one")
+        if options.dry_run:
+            return _result(out, planned, None, (), listing)
+        with _staging(out, options.split) as folder:
+            done = _make_shards(source, folder, planned, recipe, options, run, progress)
+            rejects = tuple(
+                sorted(
+                    [*planned.rejects, *(reject for part in done for reject in part.rejects)],
+                    key=lambda reject: reject.path,
+                )
+            )
+            _check_rejects(source, rejects, planned.records, options)
+            made = _manifest(planned, done, rejects, listing, recipe, options)
+            _commit(folder, out, made, rejects, sorted([*others, made], key=lambda one: one.split))
+    return _result(out, planned, made, rejects, listing)
+
+
+def _check_options(source: Path, options: Options) -> None:
+    if not source.is_dir():
+        found = "a file" if source.exists() else "nothing"
+        raise UsageError(f"{source}: found {found}, expected a folder of images")
+    if options.encoding and not options.crop:
+        raise UsageError("--encoding: found no --crop, expected one: whole images keep their bytes")
+    if options.encoding == "raw" and options.keys == "tf-models":
+        raise UsageError("--encoding raw: found --keys tf-models, expected png or jpeg with it")
+    if options.index and options.compression == "gzip":
+        raise UsageError("--index: found --compression gzip, expected none: no offsets in GZIP")
+    if options.max_errors and not re.fullmatch(r"\d+|\d+(\.\d+)?%", options.max_errors):
+        raise UsageError(f"--max-errors: found {options.max_errors!r}, expected 10 or 1%")
+    if options.max_errors and options.on_error == "fail":
+        raise UsageError("--max-errors: found --on-error fail, expected --on-error skip")
+
+
+def _check_out(out: Path, options: Options) -> list[Manifest]:
+    """Return the manifests of the other splits in ``out``, or refuse it."""
+    if not out.exists():
+        return []
+    if not out.is_dir():
+        raise RunError(f"{out}: found a file, expected a folder, or nothing")
+    splits = manifest.find(out)
+    staging = _staging_folder(out, options.split)
+    if staging.exists() and not options.overwrite:
+        raise RunError(
+            f"{staging}: found an unfinished write, expected none: another one runs, "
+            "or --overwrite starts again"
+        )
+    if options.split in splits and not options.overwrite:
+        raise RunError(
+            f"{out}: found split {options.split!r}, expected none of this name: "
+            "--split names another one, --overwrite replaces it"
+        )
+    names = sorted(entry.name for entry in out.iterdir())
+    if names and not splits and not options.overwrite:
+        raise RunError(
+            f"{out}: found {len(names)} files ({sources.printable(os.fsencode(names[0]))}…), "
+            "expected an empty folder or a dataset (--overwrite)"
+        )
+    return [manifest.load(path) for split, path in splits.items() if split != options.split]
+
+
+def _list(source: Path, out: Path, options: Options, others: Sequence[Manifest]) -> Listing:
+    labels: str | Sequence[str] | None = options.labels
+    labels_from = f"--labels {options.labels}"
+    if options.labels == "none":
+        labels = None
+    elif options.labels != "auto":
+        labels = sources.read_labels(Path(options.labels))
+    elif others and others[0].labels is not None:
+        labels, labels_from = others[0].labels, f"split {others[0].split!r}"
+    listing = sources.list_folder(source, labels=labels, labels_from=labels_from, exclude=out)
+    if not listing.sources and not listing.rejects:
+        raise DataError(f"{source}: found no files, expected images")
+    for other in others:
+        if other.labels != listing.labels:
+            raise DataError(
+                f"{source}: found {_classes(listing.labels)}, expected those of split "
+                f"{other.split!r} in {out}: {_classes(other.labels)}"
+            )
+        mine = (_stored(options), options.keys, options.crop, options.compression)
+        theirs = (other.stored, other.keys, other.crop, other.compression)
+        if mine != theirs:
+            raise UsageError(
+                f"{out}: found --crop, --encoding, --keys and --compression of {mine}, "
+                f"expected those of split {other.split!r}: {theirs}"
+            )
+    return listing
+
+
+def _classes(labels: tuple[str, ...] | None) -> str:
+    return "no labels" if labels is None else f"{len(labels)} classes ({', '.join(labels[:5])}…)"
+
+
+def _encoding(options: Options) -> Encoding:
+    return options.encoding or ("png" if options.keys == "tf-models" else "raw")
+
+
+def _stored(options: Options) -> manifest.Stored:
+    return _encoding(options) if options.crop else "whole"
+
+
+def _recipe(options: Options, listing: Listing) -> Recipe:
+    return Recipe(
+        policy=images.Policy(
+            exif=options.exif,
+            alpha=options.alpha,
+            frames=options.frames,
+            max_pixels=options.max_pixels,
+            resize_short_px=options.resize_short,
+        ),
+        crop=options.crop,
+        encoding=_encoding(options),
+        quality=options.jpeg_quality,
+        small=options.small,
+        check=options.check,
+        keys=options.keys,
+        stops=options.on_error == "fail",
+        classes=listing.labels if options.keys == "tf-models" else None,
+    )
+
+
+def _plan(
+    source: Path,
+    listing: Listing,
+    options: Options,
+    recipe: Recipe,
+    run: engines.Map,
+    progress: Progress,
+) -> Plan:
+    batches = [
+        (source, listing.sources[start : start + _SURVEY_BATCH], recipe.policy)
+        for start in range(0, len(listing.sources), _SURVEY_BATCH)
+    ]
+    surveyed: list[plan.Item | Reject] = []
+    for found in run(_survey, batches):
+        surveyed += found
+        progress("reading headers", len(surveyed), len(listing.sources))
+    return plan.make(
+        listing,
+        surveyed,
+        plan.Layout(
+            crop=recipe.crop,
+            encoding=recipe.encoding,
+            small=recipe.small,
+            shards=options.shards,
+            shard_bytes=options.shard_size,
+            shuffle_seed=options.shuffle_seed,
+        ),
+    )
+
+
+def _survey(batch: tuple[Path, Sequence[sources.Source], images.Policy]) -> list[Any]:
+    return plan.survey(*batch)
+
+
+def _check_rejects(source: Path, rejects: Sequence[Reject], records: int, options: Options) -> None:
+    """Refuse to go on after a reject under ``fail``, or after more than ``max_errors``."""
+    bad = [
+        reject
+        for reject in rejects
+        if not reject.harmless and not (reject.reason == "too_small" and options.small == "skip")
+    ]
+    if not bad:
+        return
+    if options.on_error == "fail":
+        more = f" (and {len(bad) - 1} more)" if len(bad) > 1 else ""
+        raise DataError(f"{source}/{bad[0]}{more}; --on-error skip goes on without")
+    if options.max_errors is None:
+        return
+    limit = options.max_errors
+    total = records + len(bad)
+    share = limit.endswith("%")
+    allowed = total * float(limit[:-1]) / 100 if share else float(limit)
+    if len(bad) > allowed:
+        raise DataError(
+            f"{source}: found {len(bad)} rejects among {total} images, expected at most {limit} "
+            f"(--max-errors); the first: {bad[0]}"
+        )
+
+
+def _make_shards(
+    source: Path,
+    folder: Path,
+    planned: Plan,
+    recipe: Recipe,
+    options: Options,
+    run: engines.Map,
+    progress: Progress,
+) -> list[Done]:
+    count = len(planned.shards)
+    indexed = options.index if options.index is not None else options.compression == "none"
+    tasks = []
+    for number, items in enumerate(planned.shards):
+        name = manifest.shard_name(options.split, number, count, options.compression)
+        tasks.append(
+            shard.Task(
+                number=number,
+                root=source,
+                path=folder / name,
+                index=folder / manifest.index_name(name) if indexed else None,
+                items=items,
+                recipe=recipe,
+                compression=options.compression,
+            )
+        )
+    done: list[Done] = []
+    written = 0
+    progress("writing", 0, planned.records)
+    for part in run(shard.write, tasks):
+        _check_rejects(source, part.rejects if recipe.stops else [], 0, options)
+        done.append(part)
+        written += len(planned.shards[part.number])
+        progress("writing", written, planned.records)
+    return sorted(done, key=lambda part: part.number)
+
+
+def _manifest(
+    planned: Plan,
+    done: Sequence[Done],
+    rejects: Sequence[Reject],
+    listing: Listing,
+    recipe: Recipe,
+    options: Options,
+) -> Manifest:
+    split, count = options.split, len(done)
+    names = [manifest.shard_name(split, part.number, count, options.compression) for part in done]
+    sizes = [part.smallest for part in done if part.smallest]
+    told = asdict(options)
+    for unheard in ("jobs", "overwrite", "dry_run"):
+        del told[unheard]
+    return Manifest(
+        split=split,
+        stored=_stored(options),
+        keys=options.keys,
+        crop=recipe.crop,
+        labels=listing.labels,
+        records=sum(part.records for part in done),
+        smallest=(min(h for h, _ in sizes), min(w for _, w in sizes)) if sizes else None,
+        compression=options.compression,
+        shards=tuple(
+            manifest.Shard(
+                name=name,
+                records=part.records,
+                size_bytes=part.size_bytes,
+                sha256=part.sha256,
+                index=manifest.index_name(name) if part.index_sha256 else None,
+                index_sha256=part.index_sha256,
+            )
+            for name, part in zip(names, done, strict=True)
+        ),
+        content_sha256=manifest.content_digest(
+            content for part in done for content in part.contents
+        ),
+        plan_sha256=planned.sha256,
+        rejects_file=f"{split}.rejects.jsonl",
+        rejects_sha256=hashlib.sha256(manifest.dump_rejects(rejects)).hexdigest(),
+        changes=dict(sorted(sum((part.changes for part in done), Counter()).items())),
+        icc_profiles=sum(part.icc_profiles for part in done),
+        rejects=plan.count_reasons(rejects, harmless=False),
+        ignored=plan.count_reasons(rejects, harmless=True),
+        options=told,
+        versions={
+            "tfrec": __version__,
+            "python": platform.python_version(),
+            "pillow": pillow_version,
+            "libjpeg": str(features.version("libjpeg_turbo") or features.version("jpg")),
+            "zlib": str(features.version("zlib")),
+        },
+    )
+
+
+def _staging_folder(out: Path, split: str) -> Path:
+    return out / f".{split}.partial"
+
+
+@contextmanager
+def _staging(out: Path, split: str) -> Iterator[Path]:
+    """Make the folder in ``out`` where a split's files wait for the commit, and remove it after.
+
+    Raises:
+        RunError: it cannot be made, or what is written in it cannot be: disk full, no permission.
+    """
+    made_out = not out.exists()
+    folder = _staging_folder(out, split)
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        if folder.exists():
+            shutil.rmtree(folder)
+        folder.mkdir()
+        try:
+            yield folder
+        finally:
+            shutil.rmtree(folder)
+            if made_out and not any(out.iterdir()):
+                out.rmdir()
+    except OSError as error:
+        place = sources.printable(os.fsencode(error.filename or out))
+        raise RunError(f"{place}: cannot be written: {error.strerror or error}") from error
+
+
+def _commit(
+    folder: Path,
+    out: Path,
+    made: Manifest,
+    rejects: Sequence[Reject],
+    splits: Sequence[Manifest],
+) -> None:
+    """Give the finished files their names in ``out``, the manifest last of all."""
+    described = manifest.dataset_files(splits)
+    shard.write_durably(folder / made.rejects_file, manifest.dump_rejects(rejects))
+    for name, data in described.items():
+        shard.write_durably(folder / name, data)
+    last = made.split + manifest.SUFFIX
+    names = sorted(path.name for path in folder.iterdir())
+    shard.write_durably(folder / last, manifest.dump(made))
+    shard.sync_folder(folder)
+    (out / last).unlink(missing_ok=True)
+    for path in out.iterdir():
+        if manifest.is_generated(path.name, made.split) and path.name not in names:
+            path.unlink()
+    shard.sync_folder(out)
+    for name in names:
+        (folder / name).replace(out / name)
+    shard.sync_folder(out)
+    (folder / last).replace(out / last)
+    shard.sync_folder(out)
+
+
+def _result(
+    out: Path,
+    planned: Plan,
+    made: Manifest | None,
+    rejects: Sequence[Reject],
+    listing: Listing,
+) -> Result:
+    sizes = [item.source.size_bytes for items in planned.shards for item in items]
+    return Result(
+        out=out,
+        plan=planned,
+        manifest=made,
+        source_bytes=sum(sizes),
+        rejects=tuple(rejects) if made else planned.rejects,
+        labels=listing.labels,
+        warnings=listing.warnings,
+    )
