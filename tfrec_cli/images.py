@@ -23,14 +23,10 @@ import numpy.typing as npt
 from PIL import Image
 
 from tfrec_cli import sniff
+from tfrec_cli.choices import Alpha, Encoding, Exif, Frames
 from tfrec_cli.errors import ImageError, TfrecError
 
 Pixels = npt.NDArray[np.uint8]
-Exif = Literal["apply", "ignore"]
-Alpha = Literal["drop", "white", "black", "fail"]
-Frames = Literal["first", "fail"]
-Encoding = Literal["raw", "png", "jpeg"]
-Small = Literal["fail", "skip", "pad", "resize"]
 
 MAX_PIXELS = 178_956_970
 """Pillow's own limit: more is refused unless asked for."""

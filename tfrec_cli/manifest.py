@@ -14,8 +14,9 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any, Literal, get_args
 
+from tfrec_cli.choices import Compression, KeyStyle
 from tfrec_cli.errors import ManifestError
-from tfrec_cli.records import NAMES, KeyStyle
+from tfrec_cli.records import NAMES
 from tfrec_cli.sources import Reject
 
 FORMAT = "tfrec-manifest"
@@ -24,7 +25,6 @@ SUFFIX = ".manifest.json"
 SUMS = "SHA256SUMS"
 
 Stored = Literal["whole", "raw", "png", "jpeg"]
-Compression = Literal["none", "gzip"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -16,8 +16,9 @@ from itertools import pairwise
 from pathlib import Path
 
 from tfrec_cli import images, sources
+from tfrec_cli.choices import Encoding, Small
 from tfrec_cli.errors import ImageError, UsageError
-from tfrec_cli.images import Encoding, Policy, Small
+from tfrec_cli.images import Policy
 from tfrec_cli.records import key_of
 from tfrec_cli.sources import Listing, Reject, Source
 

@@ -7,17 +7,15 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any, Literal, get_args
+from dataclasses import dataclass, fields
+from typing import Any
 
 import numpy as np
 
 from tfrec_cli import example, images, sniff
+from tfrec_cli.choices import KeyStyle
 from tfrec_cli.errors import DataError
 from tfrec_cli.example import Feature
-
-KeyStyle = Literal["plain", "tf-models"]
-KEY_STYLES: tuple[KeyStyle, ...] = get_args(KeyStyle)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,6 +31,15 @@ class Names:
     window: str | None = None
     format: str | None = None
     class_name: str | None = None
+
+    def present(self, features: Mapping[str, Feature]) -> Names:
+        """Leave out the names that one record's features do not have."""
+        kept: dict[str, Any] = {
+            field.name: name
+            for field in fields(self)
+            if (name := getattr(self, field.name)) in features
+        }
+        return Names(**{"image": self.image, **kept})
 
 
 NAMES: dict[KeyStyle, Names] = {

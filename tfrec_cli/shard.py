@@ -15,17 +15,15 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import BinaryIO, Literal, cast
+from typing import BinaryIO, cast
 
 from tfrec_cli import crops, framing, images, records
+from tfrec_cli.choices import Check, Compression, Encoding, KeyStyle, Small
 from tfrec_cli.errors import ImageError
-from tfrec_cli.images import Encoding, Policy, Small
-from tfrec_cli.manifest import Compression
+from tfrec_cli.images import Policy
 from tfrec_cli.plan import Item
-from tfrec_cli.records import ImageRecord, KeyStyle
+from tfrec_cli.records import ImageRecord
 from tfrec_cli.sources import Reject
-
-Check = Literal["structure", "decode"]
 
 _GZIP_LEVEL = 6
 

@@ -80,7 +80,7 @@ def printable(path: bytes) -> str:
 def list_folder(
     root: Path,
     *,
-    labels: Sequence[str] | None | str = "auto",
+    labels: Sequence[str] | str | None = "auto",
     labels_from: str = "--labels",
     exclude: Path | None = None,
 ) -> Listing:

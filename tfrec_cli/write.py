@@ -16,21 +16,29 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from PIL import __version__ as pillow_version
 from PIL import features
 
 from tfrec_cli import __version__, engines, images, manifest, plan, shard, sources
+from tfrec_cli.choices import (
+    Alpha,
+    Check,
+    Compression,
+    Encoding,
+    Exif,
+    Frames,
+    KeyStyle,
+    OnError,
+    Small,
+)
 from tfrec_cli.errors import DataError, RunError, UsageError
-from tfrec_cli.images import Alpha, Encoding, Exif, Frames, Small
-from tfrec_cli.manifest import Compression, Manifest
+from tfrec_cli.manifest import Manifest
 from tfrec_cli.plan import Plan
-from tfrec_cli.records import KeyStyle
-from tfrec_cli.shard import Check, Done, Recipe
+from tfrec_cli.shard import Done, Recipe
 from tfrec_cli.sources import Listing, Reject
 
-OnError = Literal["fail", "skip"]
 Progress = Callable[[str, int, int], object]
 """Called with what is done now, how many images are done, and how many there are."""
 

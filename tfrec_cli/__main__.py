@@ -1,0 +1,59 @@
+"""The one place where errors become a line and an exit code."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import traceback
+from types import FrameType
+from typing import NoReturn
+
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # no threads of NumPy's: workers are forked
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+
+import click
+
+from tfrec_cli import cli, errors
+
+
+def main() -> NoReturn:
+    """Run the command line and exit.
+
+    0 done and nothing wrong, 1 the data is wrong, 2 called wrongly, 3 could not run, 70 a bug,
+    130 interrupted, 143 terminated.
+    """
+    signal.signal(signal.SIGTERM, _terminate)
+    try:
+        cli.main(prog_name="tfrec", standalone_mode=False)
+        sys.stdout.flush()
+    except errors.TfrecError as error:
+        _end(str(error), error.exit_code)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(errors.EXIT_USAGE)
+    except (KeyboardInterrupt, click.Abort):
+        _end("interrupted", errors.EXIT_INTERRUPTED)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(128 + signal.SIGPIPE)
+    except OSError as error:
+        _end(f"{error.filename or 'system'}: {error.strerror or error}", errors.EXIT_RUN)
+    except Exception:
+        traceback.print_exc()
+        _end("this is a bug in tfrec: please report the lines above", errors.EXIT_BUG)
+    sys.exit(0)
+
+
+def _terminate(signal_number: int, _frame: FrameType | None) -> NoReturn:
+    sys.exit(128 + signal_number)
+
+
+def _end(message: str, exit_code: int) -> NoReturn:
+    line = message if message.isprintable() else ascii(message)[1:-1]
+    click.echo(f"tfrec: {line}", err=True)
+    sys.exit(exit_code)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,18 @@
+"""The words that options take, shared by the command line and by what does the work.
+
+Knows: words. Must not know: anything else, so that ``tfrec --help`` loads nothing heavy.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+Alpha = Literal["drop", "white", "black", "fail"]
+Check = Literal["structure", "decode"]
+Compression = Literal["none", "gzip"]
+Encoding = Literal["raw", "png", "jpeg"]
+Exif = Literal["apply", "ignore"]
+Frames = Literal["first", "fail"]
+KeyStyle = Literal["plain", "tf-models"]
+OnError = Literal["fail", "skip"]
+Small = Literal["fail", "skip", "pad", "resize"]

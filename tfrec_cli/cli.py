@@ -1,0 +1,350 @@
+"""The command line: a command's body builds one dataclass, calls one function, prints one report.
+
+Knows: click, tqdm. Must not know: everything below those calls; imports it only when called, so
+that ``tfrec --help`` costs what click costs.
+"""
+
+from __future__ import annotations
+
+import re
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar, get_args
+
+import click
+
+from tfrec_cli import __version__, choices
+from tfrec_cli.errors import EXIT_DATA
+
+if TYPE_CHECKING:
+    from tfrec_cli.summary import Summary
+
+Command = TypeVar("Command", bound=Callable[..., Any])
+
+_UNITS = {"": 1, "B": 1, "K": 2**10, "M": 2**20, "G": 2**30}
+_SAMPLES = 40
+
+
+class Size(click.ParamType[int]):
+    """A number of bytes, such as 128MiB."""
+
+    name = "size"
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> int:
+        """Accept 1000, 64K, 128MiB, 1 GB (units of 1024)."""
+        match = re.fullmatch(r"(\d+)\s*([KMG]?)(iB|B)?", str(value), re.IGNORECASE)
+        if not match or not int(match[1]):
+            self.fail(f"found {value!r}, expected a size such as 128MiB", param, ctx)
+        return int(match[1]) * _UNITS[match[2].upper()]
+
+
+class Crop(click.ParamType[tuple[int, int]]):
+    """A crop's size: one number for a square, or HEIGHTxWIDTH."""
+
+    name = "crop"
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> tuple[int, int]:
+        """Accept 128, "128", "128x96"."""
+        match = re.fullmatch(r"(\d{1,5})(?:x(\d{1,5}))?", str(value))
+        size = (int(match[1]), int(match[2] or match[1])) if match else (0, 0)
+        if min(size) < 1:
+            self.fail(f"found {value!r}, expected N or HEIGHTxWIDTH in pixels", param, ctx)
+        return size
+
+
+class Name(click.ParamType[str]):
+    """A split's name: letters, digits, _ and -."""
+
+    name = "name"
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> str:
+        """Accept what may stand in a file name everywhere."""
+        if not re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9_-]{0,63}", str(value)):
+            self.fail(f"found {value!r}, expected letters, digits, _ and -", param, ctx)
+        return str(value)
+
+
+def _choice(words: Any) -> click.Choice[str]:
+    return click.Choice(get_args(words))
+
+
+def _common(command: Command) -> Command:
+    for option in (
+        click.option("-v", "--verbose", is_flag=True, help="Name every file that is left out."),
+        click.option("-q", "--quiet", is_flag=True, help="No progress and no warnings."),
+        click.option("--json", "as_json", is_flag=True, help="Print one JSON document."),
+    ):
+        command = option(command)
+    return command
+
+
+_jobs = click.option(
+    "-j", "--jobs", type=click.IntRange(1), help="Processes. [default: all processors]"
+)
+
+
+@click.group(
+    context_settings={
+        "help_option_names": ["-h", "--help"],
+        "auto_envvar_prefix": "TFREC",
+        "max_content_width": 100,
+    }
+)
+@click.version_option(__version__, prog_name="tfrec")
+@click.option(
+    "--config",
+    "config_file",
+    type=click.Path(path_type=Path),
+    is_eager=True,
+    help="TOML file with a table per command, whose keys are option names.",
+)
+@click.pass_context
+def main(ctx: click.Context, config_file: Path | None) -> None:
+    """Image folders to TFRecord shards and back: inspected, verified, with reproducible crops.
+
+    Every option can also be set in the environment: --crop of write as TFREC_WRITE_CROP.
+    """
+    if config_file:
+        from tfrec_cli import config
+
+        ctx.default_map = config.load(config_file, main)
+
+
+@main.command()
+@click.argument("source", metavar="SRC", type=click.Path(path_type=Path))
+@click.argument("out", metavar="OUT", type=click.Path(path_type=Path))
+@click.option(
+    "--crop", type=Crop(), help="Store fixed centre crops of N or HxW; else whole images."
+)
+@click.option(
+    "--encoding", type=_choice(choices.Encoding), help="Of crops. [default: raw, uint8 RGB rows]"
+)
+@click.option("--jpeg-quality", type=click.IntRange(1, 100), default=95, show_default=True)
+@click.option("--resize-short", type=click.IntRange(1), help="First scale the shorter side to N.")
+@click.option("--split", type=Name(), default="train", show_default=True, help="Name of the split.")
+@click.option(
+    "--labels",
+    default="auto",
+    show_default=True,
+    metavar="auto|none|FILE",
+    help="Sub-folders are classes; no labels; or one class a line, in this order.",
+)
+@click.option(
+    "--keys",
+    type=_choice(choices.KeyStyle),
+    default="plain",
+    show_default=True,
+    help="Feature names: image, label…, or image/encoded, image/class/label…",
+)
+@click.option("--shards", type=click.IntRange(1, 99999), help="How many; else by --shard-size.")
+@click.option(
+    "--shard-size", type=Size(), default="128MiB", show_default=True, help="At most about."
+)
+@click.option(
+    "--shuffle-seed",
+    type=click.IntRange(0),
+    default=0,
+    show_default=True,
+    help="Decides the order of the records.",
+)
+@click.option("--no-shuffle", is_flag=True, help="Keep the order of the paths.")
+@click.option(
+    "--on-error",
+    type=_choice(choices.OnError),
+    default="fail",
+    show_default=True,
+    help="At an image that cannot be used.",
+)
+@click.option("--max-errors", metavar="N|P%", help="With --on-error skip, the most to skip.")
+@click.option(
+    "--small",
+    type=_choice(choices.Small),
+    default="fail",
+    show_default=True,
+    help="At an image smaller than the crop.",
+)
+@click.option(
+    "--check",
+    type=_choice(choices.Check),
+    default="structure",
+    show_default=True,
+    help="Of whole images; crops are always decoded.",
+)
+@click.option(
+    "--exif",
+    type=_choice(choices.Exif),
+    default="apply",
+    show_default=True,
+    help="Turn pictures upright by their EXIF orientation.",
+)
+@click.option(
+    "--alpha",
+    type=_choice(choices.Alpha),
+    default="drop",
+    show_default=True,
+    help="At transparency: drop it, lay the picture on a colour, or refuse it.",
+)
+@click.option(
+    "--frames",
+    type=_choice(choices.Frames),
+    default="first",
+    show_default=True,
+    help="Of an animation: take the first frame, or refuse it.",
+)
+@click.option(
+    "--max-pixels",
+    type=click.IntRange(1),
+    default=178_956_970,
+    show_default=True,
+    help="Refuse larger pictures unseen.",
+)
+@click.option("--compression", type=_choice(choices.Compression), default="none", show_default=True)
+@click.option(
+    "--index/--no-index", default=None, help="Index files for DALI and PyTorch. [default: yes]"
+)
+@_jobs
+@click.option("--overwrite", is_flag=True, help="Replace the split once the new one is whole.")
+@click.option("--dry-run", is_flag=True, help="Only say what would be written.")
+@_common
+def write(
+    source: Path,
+    out: Path,
+    *,
+    shuffle_seed: int,
+    no_shuffle: bool,
+    as_json: bool,
+    quiet: bool,
+    verbose: bool,
+    **options: Any,
+) -> None:
+    """Write the images below SRC as one split of the dataset in OUT.
+
+    Sub-folders of SRC are classes. OUT holds a finished dataset, or nothing new.
+    """
+    from tfrec_cli import report
+    from tfrec_cli import write as work
+
+    seed = None if no_shuffle else shuffle_seed
+    with _progress(quiet) as progress:
+        result = work.write(source, out, work.Options(shuffle_seed=seed, **options), progress)
+    notes = list(result.warnings)
+    notes += [f"left out: {reject}" for reject in result.rejects if verbose]
+    for line in [] if quiet else notes:
+        click.echo(f"tfrec: {line}", err=True)
+    click.echo(report.write_json(result) if as_json else report.write_text(result))
+
+
+@main.command()
+@click.argument("paths", metavar="PATH...", nargs=-1, required=True)
+@click.option("--records", type=click.IntRange(0), help="Show the first N records.")
+@click.option("--record", type=click.IntRange(0), help="Show record K, counted from 0.")
+@click.option("--labels", is_flag=True, help="List every label.")
+@click.option(
+    "--contact-sheet", type=click.Path(path_type=Path), help="Draw pictures into this PNG file."
+)
+@click.option(
+    "--html", "html_file", type=click.Path(path_type=Path), help="Write one page to this file."
+)
+@click.option("--crop", type=Crop(), help="Cut the pictures of sheet and page to N or HxW.")
+@click.option(
+    "--seed",
+    type=click.IntRange(0, 2**32 - 1),
+    help="With --crop: place crops as the reader does in epoch 0; else in the middle.",
+)
+@_common
+def inspect(
+    paths: tuple[str, ...],
+    *,
+    records: int | None,
+    record: int | None,
+    labels: bool,
+    as_json: bool,
+    quiet: bool,
+    verbose: bool,
+    **pictures: Any,
+) -> None:
+    """Show what is in record files, folders of them, or glob patterns; anyone's, not only ours."""
+    del quiet, verbose
+    from tfrec_cli import report, summary
+
+    found = summary.find(paths)
+    if record is not None or records is not None:
+        shown = summary.pick(found, first=records, number=record)
+        click.echo(report.records_json(shown) if as_json else report.records_text(shown))
+        return
+    result = summary.summarise(found)
+    spec = summary.parse_spec(result)
+    text = report.inspect_text(result, spec, all_labels=labels)
+    click.echo(report.inspect_json(result, spec) if as_json else text)
+    _draw(found, result, spec, **pictures)
+    if result.problems:
+        sys.exit(EXIT_DATA)
+
+
+@main.command()
+@click.argument("path", metavar="[PATH]", type=click.Path(path_type=Path), default=".")
+@click.option(
+    "--seed",
+    type=click.IntRange(0, 2**32 - 1),
+    help="Compute every record's crop in two independent ways, and print a fingerprint.",
+)
+@click.option("--crop", type=Crop(), help="Size of those crops. [default: as stored, or 128]")
+@click.option("--epochs", type=click.IntRange(1), default=1, show_default=True, help="Of crops.")
+@click.option("--quick", is_flag=True, help="Stop before decoding images.")
+@click.option("--expect", metavar="FINGERPRINT", help="The fingerprint that must come out.")
+@_jobs
+@_common
+def verify(path: Path, *, as_json: bool, quiet: bool, verbose: bool, **options: Any) -> None:
+    """Prove that a dataset is whole, and that it reads as it should. PATH: the current folder."""
+    del verbose
+    from tfrec_cli import report
+    from tfrec_cli import verify as work
+
+    with _progress(quiet) as progress:
+        result = work.verify(path, work.Options(**options), progress)
+    click.echo(report.verify_json(result) if as_json else report.verify_text(result))
+    if result.findings:
+        sys.exit(EXIT_DATA)
+
+
+def _draw(
+    paths: list[Path],
+    result: Summary,
+    spec: str,
+    *,
+    contact_sheet: Path | None,
+    html_file: Path | None,
+    crop: tuple[int, int] | None,
+    seed: int | None,
+) -> None:
+    """Write the pictures that were asked for."""
+    from tfrec_cli import report, summary
+
+    if not contact_sheet and not html_file:
+        return
+    samples = summary.samples(paths, result, _SAMPLES, crop, seed) if result.names else []
+    if contact_sheet:
+        report.contact_sheet(samples).save(contact_sheet, "PNG")
+    if html_file:
+        html_file.write_text(report.html_page(result, spec, samples), encoding="utf-8")
+
+
+@contextmanager
+def _progress(quiet: bool) -> Iterator[Callable[[str, int, int], None]]:
+    """Show progress as a bar on a terminal, and nowhere else."""
+    if quiet or not sys.stderr.isatty():
+        yield lambda *_: None
+        return
+    from tqdm import tqdm
+
+    with tqdm(unit="", leave=False, file=sys.stderr, dynamic_ncols=True) as bar:
+
+        def show(what: str, done: int, total: int) -> None:
+            bar.set_description(what, refresh=False)
+            bar.total = total
+            bar.n = done
+            bar.refresh()
+
+        yield show

@@ -1,0 +1,73 @@
+"""Configuration files: one table per command, keys are option names.
+
+Knows: TOML and the names of options. Must not know: what options do.
+"""
+
+from __future__ import annotations
+
+import difflib
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
+from tfrec_cli.errors import UsageError
+
+if TYPE_CHECKING:
+    import click
+
+
+def load(path: Path, group: click.Group) -> dict[str, dict[str, Any]]:
+    """Read a configuration file into defaults for the commands of ``group``.
+
+    Returns:
+        For each command the values by parameter name, as click's ``default_map`` wants them.
+    Raises:
+        UsageError: no TOML, an unknown table or key; says which one may have been meant.
+    """
+    try:
+        with path.open("rb") as file:
+            tables = tomllib.load(file)
+    except OSError as error:
+        raise UsageError(f"--config {path}: {error.strerror}") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise UsageError(f"--config {path}: {error}, expected TOML") from error
+    defaults = {}
+    for table, values in tables.items():
+        if table not in group.commands:
+            raise _unknown(path, f"[{table}]", table, list(group.commands), "a command")
+        if not isinstance(values, dict):
+            raise UsageError(f"--config {path}: {table}: found a value, expected a table")
+        defaults[table] = _values(path, table, values, group.commands[table])
+    return defaults
+
+
+def _values(
+    path: Path, table: str, values: dict[str, Any], command: click.Command
+) -> dict[str, Any]:
+    names: dict[str, tuple[str, Any]] = {}
+    for param in command.params:
+        if param.param_type_name != "option":
+            continue
+        for option in param.opts:
+            names[option.removeprefix("--")] = (param.name or "", None)
+        for option in param.secondary_opts:
+            names[option.removeprefix("--")] = (param.name or "", "negated")
+    known = [name for name in names if not name.startswith("-") and name != "help"]
+    defaults = {}
+    for key, value in values.items():
+        if key not in known:
+            raise _unknown(path, f"[{table}] {key}", key, known, "an option")
+        name, negated = names[key]
+        defaults[name] = not value if negated else value
+    return defaults
+
+
+def _unknown(path: Path, found: str, word: str, known: list[str], what: str) -> UsageError:
+    close = difflib.get_close_matches(word, known, n=1)
+    hint = f"did you mean {close[0]!r}?" if close else f"expected one of {', '.join(sorted(known))}"
+    return UsageError(f"--config {path}: found {found}, which is not {what}: {hint}")

@@ -1,0 +1,613 @@
+"""The reader for TensorFlow: a ``tf.data.Dataset`` whose crops are a pure function.
+
+Knows: TensorFlow, as the only module that does. Must not know: click, writing.
+
+A crop depends on (seed, epoch, record key) alone; the order of records on (seed, epoch) alone.
+Nothing here has state: no shuffle buffer, no global seed, no generator.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.util
+import os
+import threading
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager, suppress
+from functools import lru_cache
+from itertools import islice
+from pathlib import Path
+from typing import Any, ClassVar, Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from tfrec_cli import crops, framing
+from tfrec_cli import dataset as datasets
+from tfrec_cli.crops import CropMode, Int64s
+from tfrec_cli.dataset import Split
+from tfrec_cli.errors import DataError, RunError, UsageError
+from tfrec_cli.records import Names
+
+Dtype = Literal["float32", "uint8"]
+Small = Literal["fail", "skip", "pad"]
+
+_CHUNK = 64
+"""Records read at once where no batch says how many."""
+
+_JPEG = {"channels": 3, "dct_method": "INTEGER_ACCURATE"}
+_MARGIN = 2
+"""Columns to decode on each side of a window, for chroma samples shared with it to be exact."""
+
+
+def dataset(
+    path: str | os.PathLike[str] | Split,
+    *,
+    split: str = "train",
+    crop: int | tuple[int, int] | None = None,
+    crop_mode: CropMode = "random",
+    seed: int = 0,
+    epoch: int = 0,
+    epochs: int = 1,
+    batch_size: int | None = None,
+    shuffle: bool = False,
+    shard: tuple[int, int] = (0, 1),
+    start: int = 0,
+    flip: bool = False,
+    brightness: float = 0.0,
+    dtype: Dtype = "float32",
+    small: Small = "fail",
+    drop_remainder: bool = False,
+    parallel: int | None = None,
+) -> Any:
+    """Open a dataset for training.
+
+    Stored crops and whole images go through this one door: any stored image may be the source of a
+    crop that fits it. Datasets of other programs work too, where their images are found
+    (``image/encoded``, ``image``…); records without a key are known by their number.
+
+    Args:
+        path: a folder that ``tfrec write`` made, a record file, a folder of record files, or a
+            split that was found already.
+        crop: (height, width) in pixels, or one number for both; None keeps the stored size.
+        crop_mode: ``random`` places crops statelessly, ``center`` in the middle.
+        seed: in [0, 2**32); decides crops, flips, brightness and order.
+        epoch: number of the first epoch, in [0, 2**31).
+        epochs: how many follow each other; a batch never spans two of them, except under
+            ``small="skip"``, which cannot know how many records are left.
+        batch_size: None yields single records.
+        shuffle: over everything, by (seed, epoch), without a buffer; not for GZIP shards.
+        shard: (i, n): of each epoch's positions, those congruent to i modulo n, for host i of n.
+        start: how many records of this host to leave out at the start, to go on where one stopped.
+        flip: mirror each record left to right or not, each with one half.
+        brightness: largest change to values in [0, 1], drawn for each record; 0 changes nothing.
+        dtype: ``float32`` in [0, 1], or ``uint8``.
+        small: what to do with an image smaller than the crop: ``fail`` when the dataset is opened
+            (while reading, where no manifest tells the smallest), ``skip`` it, ``pad`` it with
+            black, the image in the middle.
+        drop_remainder: leave out an epoch's last batch if it is not full.
+        parallel: decode so many images at once; None lets TensorFlow decide. Never changes a value.
+
+    Returns:
+        A ``tf.data.Dataset`` of ``(image, label)``, or of ``image`` where there are no labels.
+        image: [batch, height, width, 3], label: int64 [batch]; without batch for single records.
+
+    Raises:
+        UsageError: no such split, a value out of range, a crop that no image or not every image
+            can hold, images of different sizes to be batched.
+        DataError: the files are not what their manifest says.
+        RunError: TensorFlow is not installed.
+    """
+    tf = load_tensorflow()
+    size = _check(crop, seed, epoch, epochs, batch_size, shard, start, brightness)
+    opened = path if isinstance(path, Split) else datasets.split(Path(path), split)
+    names, first = datasets.first_record(opened)
+    stored = opened.manifest.crop if opened.manifest else None
+    size = size or stored
+    if size is None and batch_size is not None:
+        raise UsageError("crop: found None for images of many sizes, expected a size to batch them")
+    must_look = _check_small(opened, size, small)
+    rows = _Rows(
+        _source(opened, shuffle=shuffle),
+        seed=seed,
+        epoch=epoch,
+        epochs=epochs,
+        chunk=batch_size or _CHUNK,
+        shuffle=shuffle,
+        shard=shard,
+        start=start,
+        whole_chunks=drop_remainder and batch_size is not None,
+    )
+    cut = _Cut(
+        tf,
+        names=names,
+        raw=first.is_raw,
+        size=size,
+        mode=crop_mode,
+        seed=seed,
+        small=small if must_look else None,
+        flip=flip,
+        brightness=brightness,
+        dtype=dtype,
+    )
+    at_once = first.is_raw and size == stored and not flip and not brightness
+
+    def one_epoch(number: Any) -> Any:
+        """Make the dataset of one epoch, ``number`` counted from the first that is read."""
+        absolute = number + rows.first_epoch
+        parsed = tf.data.Dataset.range(rows.chunks(tf, number)).map(
+            lambda chunk: cut.parse(*rows.fetch_in_graph(tf, number, chunk)), **rows.how
+        )
+        if at_once and batch_size is not None:
+            return parsed.map(cut.finish_raw)
+        single = parsed.unbatch()
+        if small == "skip" and must_look:
+            single = single.filter(cut.fits)
+        cropped = single.map(
+            lambda record: cut.crop(record, absolute),
+            num_parallel_calls=parallel or tf.data.AUTOTUNE,
+            deterministic=True,
+        )
+        if batch_size is not None:
+            cropped = cropped.batch(batch_size, drop_remainder=drop_remainder)
+        return cropped.map(cut.finish)
+
+    if rows.epochs == 1:
+        result = one_epoch(tf.constant(0, tf.int64))
+    else:
+        result = tf.data.Dataset.range(rows.epochs).flat_map(one_epoch)
+    if not (small == "skip" and must_look):
+        count = rows.all_chunks() if batch_size else rows.all_records()
+        result = result.apply(tf.data.experimental.assert_cardinality(count))
+    return result.prefetch(tf.data.AUTOTUNE)
+
+
+def crop_digests(
+    opened: Split,
+    *,
+    crop: tuple[int, int],
+    seed: int,
+    epoch: int,
+    batch_size: int,
+    parallel: int,
+    in_graph: bool,
+) -> list[bytes]:
+    """Read a split once, in the order it is stored, on the CPU.
+
+    Args:
+        in_graph: iterate inside a ``tf.function``.
+    Returns:
+        The SHA-256 of each crop's pixels (uint8, row-major RGB).
+    Raises:
+        DataError: the reader failed.
+    """
+    with _hushed():
+        tf = load_tensorflow()
+    with suppress(RuntimeError):  # once TensorFlow runs, its devices are fixed
+        tf.config.set_visible_devices([], "GPU")
+    batches = dataset(
+        opened,
+        crop=crop,
+        seed=seed,
+        epoch=epoch,
+        batch_size=batch_size,
+        parallel=parallel,
+        dtype="uint8",
+    ).map(lambda *batch: batch[0])
+    digests: list[bytes] = []
+
+    def collect(images: npt.NDArray[np.uint8]) -> None:
+        digests.extend(hashlib.sha256(image.tobytes()).digest() for image in images)
+
+    def run() -> None:
+        for images in batches:
+            tf.numpy_function(collect, [images], [])
+
+    try:
+        if in_graph:
+            tf.function(run)()
+        else:
+            for images in batches:
+                collect(images.numpy())
+    except tf.errors.OpError as error:
+        raise DataError(str(error.message).splitlines()[0]) from error
+    return digests
+
+
+@contextmanager
+def _hushed() -> Iterator[None]:
+    """Keep what TensorFlow's C++ writes to stderr as it is imported from a person's terminal."""
+    terminal = os.dup(2)
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    try:
+        os.dup2(nowhere, 2)
+        yield
+    finally:
+        os.dup2(terminal, 2)
+        os.close(terminal)
+        os.close(nowhere)
+
+
+def find_tensorflow() -> None:
+    """Look whether TensorFlow is there, without importing it.
+
+    Raises:
+        RunError: it is not installed.
+    """
+    if importlib.util.find_spec("tensorflow") is None:
+        raise RunError("TensorFlow: found none, expected it: pip install tensorflow")
+
+
+def load_tensorflow() -> Any:
+    """Import TensorFlow.
+
+    Raises:
+        RunError: it is not installed.
+    """
+    find_tensorflow()
+    import tensorflow as tf
+
+    return tf
+
+
+def _check(
+    crop: int | tuple[int, int] | None,
+    seed: int,
+    epoch: int,
+    epochs: int,
+    batch_size: int | None,
+    shard: tuple[int, int],
+    start: int,
+    brightness: float,
+) -> tuple[int, int] | None:
+    try:
+        crops.check_seed(seed, epoch)
+        crops.check_seed(seed, epoch + epochs - 1)
+    except ValueError as error:
+        raise UsageError(str(error)) from error
+    size = (crop, crop) if isinstance(crop, int) else crop
+    for name, value, least in (
+        ("crop", min(size) if size else 1, 1),
+        ("epochs", epochs, 1),
+        ("batch_size", 1 if batch_size is None else batch_size, 1),
+        ("start", start, 0),
+        ("shard", shard[0], 0),
+    ):
+        if value < least:
+            raise UsageError(f"{name}: found {value}, expected {least} or more")
+    if shard[0] >= shard[1]:
+        raise UsageError(f"shard: found {shard}, expected (i, n) with i below n")
+    if not 0 <= brightness <= 1:
+        raise UsageError(f"brightness: found {brightness}, expected 0 to 1")
+    return size
+
+
+def _check_small(opened: Split, size: tuple[int, int] | None, small: Small) -> bool:
+    """Refuse a crop that not every image holds; tell whether single images must be looked at."""
+    if size is None:
+        return False
+    smallest = opened.manifest.smallest if opened.manifest else None
+    if smallest is None:
+        return True
+    if size[0] <= smallest[0] and size[1] <= smallest[1]:
+        return False
+    if small == "fail":
+        raise UsageError(
+            f"crop: found {size[0]}x{size[1]}, but {opened.folder} holds images down to "
+            f"{smallest[0]} rows and {smallest[1]} columns, "
+            "expected a crop that fits them all, or small='skip' or 'pad'"
+        )
+    return True
+
+
+def _source(opened: Split, *, shuffle: bool) -> _RandomAccess | _Sequential:
+    try:
+        if datasets.compression(opened) == "none":
+            return _RandomAccess(opened)
+    except OSError as error:
+        raise RunError(f"{error.filename}: {error.strerror}") from error
+    if shuffle:
+        raise UsageError(
+            f"shuffle: found compressed shards in {opened.folder}, expected plain ones"
+        )
+    return _Sequential(opened)
+
+
+class _RandomAccess:
+    """Records of plain shards, by number."""
+
+    how: ClassVar[dict[str, Any]] = {"num_parallel_calls": 2, "deterministic": True}
+
+    def __init__(self, opened: Split) -> None:
+        places = datasets.places(opened)
+        self.count = len(places)
+        self._paths = opened.shards
+        self._shards = np.array([place.shard for place in places], np.int64)
+        self._offsets = np.array([place.offset_bytes for place in places], np.int64)
+        self._lengths = np.array([place.length_bytes for place in places], np.int64)
+
+    def fetch(self, numbers: Int64s) -> list[bytes]:
+        """Read the records of these numbers, each checked by both its CRCs."""
+        payloads = []
+        with ExitStack() as opened:
+            descriptors: dict[int, int] = {}
+            for number in numbers:
+                shard = int(self._shards[number])
+                if shard not in descriptors:
+                    file = opened.enter_context(self._paths[shard].open("rb", buffering=0))
+                    descriptors[shard] = file.fileno()
+                payloads.append(
+                    framing.read_at(
+                        descriptors[shard],
+                        int(self._offsets[number]),
+                        int(self._lengths[number]),
+                        str(self._paths[shard]),
+                    )
+                )
+        return payloads
+
+
+class _Sequential:
+    """Records of compressed shards, by ascending numbers: a smaller one starts over."""
+
+    how: ClassVar[dict[str, Any]] = {}
+
+    def __init__(self, opened: Split) -> None:
+        self._opened = opened
+        described = opened.manifest
+        self.count = described.records if described else sum(1 for _ in datasets.payloads(opened))
+        self._lock = threading.Lock()
+        self._next = 0
+        self._payloads = datasets.payloads(opened)
+
+    def fetch(self, numbers: Int64s) -> list[bytes]:
+        """Read the records of these ascending numbers."""
+        payloads = []
+        with self._lock:
+            for number in numbers:
+                if number < self._next:
+                    self._next, self._payloads = 0, datasets.payloads(self._opened)
+                payloads.append(next(islice(self._payloads, number - self._next, None)))
+                self._next = number + 1
+        return payloads
+
+
+class _Rows:
+    """Which records come in which order, cut into chunks: a pure function of seed and epoch."""
+
+    def __init__(
+        self,
+        source: _RandomAccess | _Sequential,
+        *,
+        seed: int,
+        epoch: int,
+        epochs: int,
+        chunk: int,
+        shuffle: bool,
+        shard: tuple[int, int],
+        start: int,
+        whole_chunks: bool,
+    ) -> None:
+        self.how = source.how
+        self._source = source
+        self._seed = seed
+        self._chunk = chunk
+        self._shuffle = shuffle
+        self._shard = shard
+        self._whole_chunks = whole_chunks
+        self._own = len(range(shard[0], source.count, shard[1]))
+        if start > self._own * epochs:
+            raise UsageError(f"start: found {start}, expected at most {self._own * epochs} records")
+        passed, self._offset = divmod(start, self._own) if self._own else (0, 0)
+        self.first_epoch = epoch + passed
+        self.epochs = max(epochs - passed, 1)
+        if passed == epochs:
+            self._offset, self.first_epoch = self._own, epoch + epochs - 1
+        self._order = lru_cache(maxsize=2)(self._draw_order)
+
+    def chunks(self, tf: Any, number: Any) -> Any:
+        """Return how many chunks epoch ``number`` has, as an int64 tensor."""
+        first, later = self._chunk_counts()
+        return tf.where(tf.equal(number, 0), np.int64(first), np.int64(later))
+
+    def all_chunks(self) -> int:
+        """Return how many chunks all epochs have."""
+        first, later = self._chunk_counts()
+        return first + later * (self.epochs - 1)
+
+    def all_records(self) -> int:
+        """Return how many records all epochs have."""
+        return self._own * self.epochs - self._offset
+
+    def fetch_in_graph(self, tf: Any, number: Any, chunk: Any) -> Any:
+        """Return one chunk's payloads (string[n]) and record numbers (int64[n]) as tensors."""
+        payloads, numbers = tf.numpy_function(self._fetch, [number, chunk], [tf.string, tf.int64])
+        return tf.ensure_shape(payloads, [None]), tf.ensure_shape(numbers, [None])
+
+    def _fetch(self, number: int, chunk: int) -> tuple[npt.NDArray[np.object_], Int64s]:
+        offset = self._offset if number == 0 else 0
+        begin = offset + int(chunk) * self._chunk
+        positions = np.arange(begin, min(begin + self._chunk, self._own))
+        numbers = self._shard[0] + positions * self._shard[1]
+        if self._shuffle:
+            numbers = self._order(self.first_epoch + int(number))[numbers]
+        payloads = np.empty(len(numbers), object)
+        payloads[:] = self._source.fetch(numbers)
+        return payloads, numbers.astype(np.int64)
+
+    def _draw_order(self, epoch: int) -> Int64s:
+        return crops.order(self._source.count, seed=self._seed, epoch=epoch)
+
+    def _chunk_counts(self) -> tuple[int, int]:
+        left = (self._own - self._offset, self._own)
+        if self._whole_chunks:
+            return left[0] // self._chunk, left[1] // self._chunk
+        return -(-left[0] // self._chunk), -(-left[1] // self._chunk)
+
+
+class _Cut:
+    """What becomes of one record, as TensorFlow operations."""
+
+    def __init__(
+        self,
+        tf: Any,
+        *,
+        names: Names,
+        raw: bool,
+        size: tuple[int, int] | None,
+        mode: CropMode,
+        seed: int,
+        small: Small | None,
+        flip: bool,
+        brightness: float,
+        dtype: Dtype,
+    ) -> None:
+        self._tf = tf
+        self._names = names
+        self._raw = raw
+        self._size: Any = size
+        self._mode = mode
+        self._seed = seed
+        self._small = small
+        self._flip = flip
+        self._brightness = brightness
+        self._dtype = dtype
+
+    def parse(self, payloads: Any, numbers: Any) -> dict[str, Any]:
+        """Parse string[n] Examples at once; a record without a key has its number for one."""
+        tf = self._tf
+        wanted = {"image": tf.string}
+        for field in ("height", "width", "label", "key", "window"):
+            if getattr(self._names, field) is not None:
+                wanted[field] = tf.int64
+        spec = {
+            getattr(self._names, field): tf.io.FixedLenFeature([], dtype)
+            for field, dtype in wanted.items()
+        }
+        parsed = tf.io.parse_example(payloads, spec)
+        record = {field: parsed[getattr(self._names, field)] for field in wanted}
+        return {"key": numbers, **record}
+
+    def fits(self, record: dict[str, Any]) -> Any:
+        """Tell whether one image holds the crop."""
+        tf = self._tf
+        height, width = self._image_size(record)
+        return tf.logical_and(height >= self._size[0], width >= self._size[1])
+
+    def crop(self, record: dict[str, Any], epoch: Any) -> dict[str, Any]:
+        """Decode one image's window, uint8[height, width, 3], and draw what else is random."""
+        tf = self._tf
+        pixels = self._pixels(record, epoch)
+        if self._flip:
+            draw = self._uniform(record, epoch, crops.FLIP, [], 0.0, 1.0)
+            pixels = tf.cond(draw < 0.5, lambda: tf.reverse(pixels, [1]), lambda: pixels)
+        done = {"image": pixels}
+        if self._brightness:
+            limit = self._brightness
+            done["delta"] = self._uniform(record, epoch, crops.BRIGHTNESS, [], -limit, limit)
+        if "label" in record:
+            done["label"] = record["label"]
+        return done
+
+    def finish_raw(self, record: dict[str, Any]) -> Any:
+        """Turn string[n] raw images of one size into a finished batch."""
+        tf = self._tf
+        values = tf.io.decode_raw(record["image"], tf.uint8, fixed_length=None)
+        return self.finish({**record, "image": tf.reshape(values, [-1, *self._size, 3])})
+
+    def finish(self, record: dict[str, Any]) -> Any:
+        """Give uint8 images, one or a batch, their brightness and type, and add the labels."""
+        tf = self._tf
+        image = record["image"]
+        if self._dtype == "float32" or self._brightness:
+            image = tf.cast(image, tf.float32) * np.float32(1 / 255)
+        if self._brightness:
+            image = tf.clip_by_value(image + record["delta"][..., None, None, None], 0.0, 1.0)
+            if self._dtype == "uint8":
+                image = tf.cast(tf.round(image * 255), tf.uint8)
+        return (image, record["label"]) if "label" in record else image
+
+    def _pixels(self, record: dict[str, Any], epoch: Any) -> Any:
+        tf = self._tf
+        if self._size is None:
+            return self._whole(record)
+        height, width = self._size
+        if self._small == "pad" or "height" not in record:
+            whole = self._whole(record)
+            if self._small == "pad":
+                whole = self._padded(whole)
+            shape = tf.shape(whole)
+            top, left = self._offset(record, epoch, shape[0], shape[1])
+            cut = whole[top : top + height, left : left + width]
+        else:
+            full_height, full_width = self._image_size(record)
+            top, left = self._offset(record, epoch, full_height, full_width)
+
+            def from_whole() -> Any:
+                return self._whole(record)[top : top + height, left : left + width]
+
+            def from_window() -> Any:
+                first = tf.maximum(left - _MARGIN, 0)
+                last = tf.minimum(left + width + _MARGIN, full_width)
+                window = [top, first, height, last - first]
+                wide = tf.image.decode_and_crop_jpeg(record["image"], window, **_JPEG)
+                return wide[:, left - first : left - first + width]
+
+            if "window" in record and not self._raw:
+                cut = tf.cond(tf.equal(record["window"], 1), from_window, from_whole)
+            else:
+                cut = from_whole()
+        return tf.ensure_shape(cut, [height, width, 3])
+
+    def _whole(self, record: dict[str, Any]) -> Any:
+        tf = self._tf
+        image = record["image"]
+        if self._raw:
+            height, width = self._image_size(record)
+            return tf.reshape(tf.io.decode_raw(image, tf.uint8), [height, width, 3])
+        pixels = tf.cond(
+            tf.io.is_jpeg(image),
+            lambda: tf.io.decode_jpeg(image, **_JPEG),
+            lambda: tf.io.decode_image(image, channels=3, expand_animations=False),
+        )
+        return tf.ensure_shape(pixels, [None, None, 3])
+
+    def _padded(self, pixels: Any) -> Any:
+        """Put black around a picture smaller than the crop, the picture in the middle."""
+        tf = self._tf
+        missing = tf.maximum(tf.constant(self._size) - tf.shape(pixels)[:2], 0)
+        before = missing // 2
+        margins = tf.stack([before, missing - before], axis=1)
+        return tf.pad(pixels, tf.concat([margins, [[0, 0]]], axis=0))
+
+    def _offset(self, record: dict[str, Any], epoch: Any, height: Any, width: Any) -> Any:
+        tf = self._tf
+        space = [height - self._size[0], width - self._size[1]]
+        if self._small == "fail":
+            fits = tf.debugging.assert_non_negative(
+                tf.stack(space), f"an image is smaller than the crop {self._size}"
+            )
+            with tf.control_dependencies([fits] if fits is not None else []):
+                space = [tf.identity(side) for side in space]
+        if self._mode == "center":
+            return space[0] // 2, space[1] // 2
+        draws = self._uniform(record, epoch, crops.CROP, [3], None, tf.int32.max)
+        return draws[0] % (space[0] + 1), draws[1] % (space[1] + 1)
+
+    def _uniform(
+        self, record: dict[str, Any], epoch: Any, op: int, shape: list[int], low: Any, high: Any
+    ) -> Any:
+        """Draw what NumPy's `crops` draws; Philox by name, whatever device this runs on."""
+        tf = self._tf
+        pair = [self._seed + epoch * 2**32, record["key"] + (op << crops.KEY_BITS)]
+        dtype = tf.int32 if isinstance(high, int) else tf.float32
+        return tf.random.stateless_uniform(
+            shape, tf.stack(pair), minval=low or 0, maxval=high, dtype=dtype, alg="philox"
+        )
+
+    def _image_size(self, record: dict[str, Any]) -> Any:
+        tf = self._tf
+        if "height" in record and "width" in record:
+            return tf.cast(record["height"], tf.int32), tf.cast(record["width"], tf.int32)
+        shape = tf.shape(self._whole(record))
+        return shape[0], shape[1]

@@ -1,0 +1,460 @@
+"""Results as text, as JSON, as pictures and pages.
+
+Knows: how a person and a program want to read results. Must not know: streams, exit codes.
+"""
+
+from __future__ import annotations
+
+import base64
+import html
+import io
+import json
+import os
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from tfrec_cli import sources
+
+if TYPE_CHECKING:
+    from PIL import Image
+
+    from tfrec_cli.framing import Record
+    from tfrec_cli.summary import FeatureSummary, Sample, Summary, Tally
+    from tfrec_cli.verify import Report
+    from tfrec_cli.write import Result
+
+JSON_VERSION = 1
+_LABELS_SHOWN = 20
+_SHARDS_SHOWN = 20
+_VALUES_SHOWN = 8
+_THUMBNAIL_PX = 128
+_CAPTION_PX = 14
+_COLUMNS = 8
+
+
+def size(count: float) -> str:
+    """Write a number of bytes for a person: ``9.3 MiB``."""
+    for unit in ("B", "KiB", "MiB", "GiB", "TiB"):
+        if count < 1024 or unit == "TiB":
+            return f"{count:.0f} {unit}" if unit == "B" else f"{count:.1f} {unit}"
+        count /= 1024
+    raise AssertionError
+
+
+def plural(count: int, noun: str) -> str:
+    """Write a count with its noun: ``1 shard``, ``2 shards``."""
+    return f"{count:,} {noun}{'' if count == 1 else 's'}"
+
+
+def write_text(result: Result) -> str:
+    """Say what ``tfrec write`` did, or would do."""
+    made = result.manifest
+    plan = result.plan
+    shards = plural(len(plan.shards), "shard")
+    if made is None:
+        lines = [
+            f"would write {plural(plan.records, 'record')} in {shards} to {result.out}, "
+            f"about {size(plan.estimated_bytes)} from {size(result.source_bytes)} of images"
+        ]
+    else:
+        written = sum(shard.size_bytes for shard in made.shards)
+        lines = [
+            f"wrote {plural(made.records, 'record')} in {shards} to {result.out}, "
+            f"{size(written)} from {size(result.source_bytes)} of images"
+        ]
+    rows: list[tuple[str, str]] = []
+    if made:
+        what = "whole images"
+        if made.crop:
+            what = f"centre crops of {made.crop[0]}x{made.crop[1]}, {made.stored}"
+        rows += [("stored", what)]
+    if result.labels is not None:
+        names = ", ".join(result.labels[:8]) + ("…" if len(result.labels) > 8 else "")
+        rows += [("labels", f"{len(result.labels)}: {names}")]
+    if made:
+        rows += [("changed", _counts(made.changes))] if made.changes else []
+        rows += [("ICC", f"{made.icc_profiles} colour profiles, not applied")] * bool(
+            made.icc_profiles
+        )
+        rows += [("digest", made.content_sha256)]
+    bad = [reject for reject in result.rejects if not reject.harmless]
+    harmless = [reject for reject in result.rejects if reject.harmless]
+    for title, group in (("left out", bad), ("ignored", harmless)):
+        if group:
+            reasons: dict[str, int] = {}
+            for reject in group:
+                reasons[reject.reason] = reasons.get(reject.reason, 0) + 1
+            where = f" ({result.out / made.rejects_file})" if made and group is bad else ""
+            rows += [(title, _counts(reasons) + where)]
+    return "\n".join(lines + [f"  {title:<9} {value}" for title, value in rows])
+
+
+def write_json(result: Result) -> str:
+    """Say the same for a program."""
+    return _json(
+        "tfrec-write",
+        {
+            "out": str(result.out),
+            "dry_run": result.manifest is None,
+            "records": result.manifest.records if result.manifest else result.plan.records,
+            "shards": [len(items) for items in result.plan.shards],
+            "estimated_bytes": result.plan.estimated_bytes,
+            "source_bytes": result.source_bytes,
+            "labels": result.labels,
+            "warnings": result.warnings,
+            "rejects": [
+                {
+                    "path": os.fsdecode(reject.path),
+                    "reason": reject.reason,
+                    "message": reject.message,
+                    "ignored": reject.harmless,
+                }
+                for reject in result.rejects
+            ],
+            "manifest": asdict(result.manifest) if result.manifest else None,
+        },
+    )
+
+
+def verify_text(report: Report) -> str:
+    """Say what ``tfrec verify`` found: the fingerprint on a line of its own."""
+    total = f"{plural(report.records, 'record')} in {plural(report.shards, 'shard')}"
+    lines = [f"{report.path}: {total}, {size(report.size_bytes)}"]
+    lines += [f"  checked   {check}" for check in report.checks]
+    lines += [f"  not       {unchecked}" for unchecked in report.unchecked]
+    lines += [str(finding) for finding in report.findings]
+    if report.fingerprint:
+        lines.append(report.fingerprint)
+    lines.append(plural(len(report.findings), "finding") if report.findings else "no findings")
+    return "\n".join(_safe(line) for line in lines)
+
+
+def verify_json(report: Report) -> str:
+    """Say the same for a program."""
+    values = asdict(report)
+    values["findings"] = [
+        {**finding, "path": str(finding["path"])} for finding in values["findings"]
+    ]
+    return _json("tfrec-verify", {**values, "path": str(report.path)})
+
+
+def inspect_text(summary: Summary, spec: str, *, all_labels: bool) -> str:
+    """Say what some record files hold."""
+    lines = []
+    shown = summary.shards[:_SHARDS_SHOWN]
+    rows = [
+        (
+            str(shard.path),
+            f"{shard.records:,}",
+            size(shard.size_bytes),
+            "" if shard.compression == "none" else shard.compression,
+            shard.problem or "",
+        )
+        for shard in shown
+    ]
+    lines += _table(("file", "records", "bytes", "", ""), rows)
+    if len(summary.shards) > len(shown):
+        lines.append(f"… and {len(summary.shards) - len(shown)} more")
+    payloads = ", ".join(
+        kind if len(summary.payloads) == 1 else f"{count} {kind}"
+        for kind, count in summary.payloads.most_common()
+    )
+    total = sum(shard.size_bytes for shard in summary.shards)
+    what = f"{plural(summary.records, 'record')} in {plural(len(summary.shards), 'file')}"
+    lines += ["", f"{what}, {size(total)}" + (f": {payloads}" if payloads else "")]
+    if summary.features:
+        lines += ["", *_table(_FEATURE_TITLES, _feature_rows(summary))]
+    if summary.events:
+        lines += ["", f"events: {_counts(dict(summary.events.most_common()))}"]
+    if summary.first_bytes is not None:
+        lines += ["", f"first bytes of an unknown record: {summary.first_bytes.hex(' ')}"]
+    if summary.heights.spread():
+        lines += ["", f"image height  {_spread(summary.heights)} px (least / median / greatest)"]
+        lines += [f"image width   {_spread(summary.widths)} px"]
+    if summary.labels:
+        lines += ["", *_label_lines(summary, all_labels=all_labels)]
+    if spec:
+        lines += ["", "# to parse with TensorFlow", spec]
+    return "\n".join(_safe(line, newlines=True) for line in lines)
+
+
+def inspect_json(summary: Summary, spec: str) -> str:
+    """Say the same for a program."""
+    return _json(
+        "tfrec-inspect",
+        {
+            "records": summary.records,
+            "size_bytes": sum(shard.size_bytes for shard in summary.shards),
+            "shards": [
+                {**asdict(shard), "path": os.fsdecode(shard.path)} for shard in summary.shards
+            ],
+            "payloads": dict(summary.payloads),
+            "features": {
+                name: {
+                    "records": one.records,
+                    "types": dict(one.kinds),
+                    "values": one.counts.spread(),
+                    "bytes": one.lengths.spread(),
+                    "numbers": one.numbers.spread(),
+                    "contents": dict(one.contents),
+                    "steps": one.steps.spread() if one.steps else None,
+                }
+                for name, one in sorted(summary.features.items())
+            },
+            "height": summary.heights.spread(),
+            "width": summary.widths.spread(),
+            "labels": [
+                {"label": label, "name": summary.label_names.get(label), "records": count}
+                for label, count in sorted(summary.labels.items())
+            ],
+            "events": dict(summary.events),
+            "first_bytes": summary.first_bytes.hex() if summary.first_bytes else None,
+            "parse_spec": spec,
+        },
+    )
+
+
+def records_text(found: Iterable[tuple[Path, int, Record, dict[str, Any]]]) -> str:
+    """Show single records: their place, and each feature's first values."""
+    lines: list[str] = []
+    for path, number, record, features in found:
+        lines.append(f"record {number}: {path} at byte {record.offset_bytes}")
+        for name, feature in sorted(features.items()):
+            lines.append(f"  {name}  {feature.kind}  {_values(feature)}")
+        if not features:
+            lines.append(f"  {len(record.payload)} bytes: {record.payload[:32].hex(' ')}")
+    return "\n".join(_safe(line) for line in lines)
+
+
+def records_json(found: Iterable[tuple[Path, int, Record, dict[str, Any]]]) -> str:
+    """Show the same for a program; bytes as text where they are, else their length alone."""
+    return _json(
+        "tfrec-records",
+        {
+            "records": [
+                {
+                    "record": number,
+                    "path": os.fsdecode(path),
+                    "record_in_file": record.index,
+                    "offset_bytes": record.offset_bytes,
+                    "payload_bytes": len(record.payload),
+                    "features": {
+                        name: {
+                            "type": feature.kind,
+                            "values": [_json_value(value) for value in feature.values],
+                        }
+                        for name, feature in sorted(features.items())
+                    },
+                }
+                for path, number, record, features in found
+            ]
+        },
+    )
+
+
+def contact_sheet(samples: Sequence[Sample]) -> Image.Image:
+    """Lay pictures out in rows, each with its caption."""
+    from PIL import Image, ImageDraw
+
+    columns = min(_COLUMNS, len(samples))
+    rows = -(-len(samples) // columns)
+    cell, gap = _THUMBNAIL_PX, 6
+    width = columns * (cell + gap) + gap
+    height = rows * (cell + _CAPTION_PX + gap) + gap
+    sheet = Image.new("RGB", (width, height), "#f4f4f4")
+    draw = ImageDraw.Draw(sheet)
+    for number, sample in enumerate(samples):
+        picture = _thumbnail(sample)
+        left = gap + number % columns * (cell + gap)
+        top = gap + number // columns * (cell + _CAPTION_PX + gap)
+        sheet.paste(picture, (left + (cell - picture.width) // 2, top + cell - picture.height))
+        caption = _printable(sample.caption.rsplit("/", 1)[-1])
+        while caption and draw.textlength(caption) > cell:
+            caption = caption[:-2].rstrip("…") + "…"
+        draw.text((left + cell // 2, top + cell + 1), caption, fill="#333333", anchor="ma")
+    return sheet
+
+
+def html_page(summary: Summary, spec: str, samples: Sequence[Sample]) -> str:
+    """Make one page without outside files: tables, labels, pictures."""
+    shards = _html_table(
+        ("file", "records", "bytes", "compression", "problem"),
+        [
+            (
+                str(shard.path),
+                f"{shard.records:,}",
+                size(shard.size_bytes),
+                shard.compression,
+                shard.problem or "",
+            )
+            for shard in summary.shards
+        ],
+    )
+    most = max(summary.labels.values(), default=1)
+    bars = "".join(
+        f"<tr><td>{label}</td><td>{_text(summary.label_names.get(label, ''))}</td>"
+        f'<td><meter max="{most}" value="{count}"></meter> {count:,}</td></tr>'
+        for label, count in sorted(summary.labels.items())
+    )
+    figures = "".join(
+        f'<figure><img alt="" src="data:image/png;base64,{_png(sample)}">'
+        f"<figcaption>{_text(sample.caption)}</figcaption></figure>"
+        for sample in samples
+    )
+    features = _html_table(_FEATURE_TITLES, _feature_rows(summary))
+    sections = [
+        f"<h1>{plural(summary.records, 'record')}</h1>",
+        f"<section class='pictures'>{figures}</section>" if figures else "",
+        f"<h2>Files</h2>{shards}",
+        f"<h2>Features</h2>{features}" if summary.features else "",
+        f"<h2>Labels</h2><table>{bars}</table>" if bars else "",
+        f"<h2>To parse with TensorFlow</h2><pre>{_text(spec)}</pre>" if spec else "",
+    ]
+    return (
+        '<!doctype html><html lang="en"><meta charset="utf-8">'
+        '<meta name="viewport" content="width=device-width">'
+        f"<title>tfrec inspect</title><style>{_STYLE}</style>{''.join(sections)}</html>\n"
+    )
+
+
+_STYLE = (
+    "body{font:15px/1.5 system-ui,sans-serif;margin:2rem auto;max-width:70rem;padding:0 1rem;"
+    "color:#222}table{border-collapse:collapse}td,th{padding:.2rem .8rem .2rem 0;text-align:left;"
+    "border-bottom:1px solid #ddd;vertical-align:top}pre{background:#f4f4f4;padding:1rem;"
+    "overflow:auto}.pictures{display:flex;flex-wrap:wrap;gap:.6rem}figure{margin:0;width:128px}"
+    "figcaption{font-size:.7rem;overflow-wrap:anywhere}img{display:block}"
+)
+_FEATURE_TITLES = ("feature", "type", "in", "values", "bytes or numbers", "holds")
+
+
+def _feature_rows(summary: Summary) -> list[tuple[str, ...]]:
+    return [
+        (
+            name,
+            ", ".join(one.kinds) or "unset",
+            "all" if one.records == summary.records else f"{one.records:,}",
+            _spread(one.counts) + (f" in {_spread(one.steps)} steps" if one.steps else ""),
+            _spread(one.lengths if one.lengths.spread() else one.numbers),
+            _contents(one),
+        )
+        for name, one in sorted(summary.features.items())
+    ]
+
+
+def _contents(one: FeatureSummary) -> str:
+    kinds = one.contents.most_common(4)
+    if len(one.contents) == 1:
+        return kinds[0][0]
+    more = len(one.contents) - len(kinds)
+    words = [f"{count:,} {kind}" for kind, count in kinds]
+    return ", ".join(words + ([f"{more} other kinds"] if more else []))
+
+
+def _spread(tally: Tally) -> str:
+    spread = tally.spread()
+    if spread is None:
+        return ""
+    least, median, greatest = spread
+    return f"{least}" if least == greatest else f"{least} / {median} / {greatest}"
+
+
+def _label_lines(summary: Summary, *, all_labels: bool) -> list[str]:
+    labels = sorted(summary.labels.items())
+    shown = labels if all_labels else labels[:_LABELS_SHOWN]
+    rows = [
+        (str(label), summary.label_names.get(label, ""), f"{count:,}") for label, count in shown
+    ]
+    lines = _table(("label", "name", "records"), rows)
+    if len(shown) < len(labels):
+        lines.append(f"… and {len(labels) - len(shown)} more (--labels shows all)")
+    return lines
+
+
+def _values(feature: Any) -> str:
+    shown = [
+        _bytes(value)
+        if isinstance(value, bytes)
+        else f"{value:.6g}"
+        if isinstance(value, float)
+        else str(value)
+        for value in feature.values[:_VALUES_SHOWN]
+    ]
+    more = len(feature.values) - len(shown)
+    return ", ".join(shown) + (f", … {more} more" if more > 0 else "")
+
+
+def _bytes(value: bytes) -> str:
+    from tfrec_cli.summary import content
+
+    kind = content(value)
+    if kind == "text" and len(value) <= 200:
+        return repr(value.decode())
+    start = f", {value[:8].hex(' ')}…" if kind == "binary" else ""
+    return f"{kind} of {len(value):,} bytes{start}"
+
+
+def _json_value(value: Any) -> Any:
+    if not isinstance(value, bytes):
+        return value
+    from tfrec_cli.summary import content
+
+    kind = content(value)
+    return value.decode() if kind == "text" else {"bytes": len(value), "holds": kind}
+
+
+def _counts(counts: Any) -> str:
+    return ", ".join(f"{count:,} {name}" for name, count in counts.items())
+
+
+def _table(titles: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
+    """Align columns; a column without a single value is left out."""
+    kept = [column for column in range(len(titles)) if any(row[column] for row in rows)]
+    lines = [[titles[column] for column in kept]]
+    lines += [[_printable(row[column]) for column in kept] for row in rows]
+    widths = [max(len(line[place]) for line in lines) for place in range(len(kept))]
+    return [
+        "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip()
+        for line in lines
+    ]
+
+
+def _thumbnail(sample: Sample) -> Image.Image:
+    from PIL import Image
+
+    picture = Image.fromarray(sample.pixels)
+    picture.thumbnail((_THUMBNAIL_PX, _THUMBNAIL_PX))
+    return picture
+
+
+def _png(sample: Sample) -> str:
+    out = io.BytesIO()
+    _thumbnail(sample).save(out, "PNG")
+    return base64.b64encode(out.getvalue()).decode()
+
+
+def _html_table(titles: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    head = "".join(f"<th>{_text(title)}</th>" for title in titles)
+    body = "".join(
+        "<tr>" + "".join(f"<td>{_text(cell)}</td>" for cell in row) + "</tr>" for row in rows
+    )
+    return f"<table><tr>{head}</tr>{body}</table>"
+
+
+def _text(value: str) -> str:
+    return html.escape(_printable(value, newlines=True))
+
+
+def _printable(value: str, *, newlines: bool = False) -> str:
+    lines = value.split("\n") if newlines else [value]
+    return "\n".join(sources.printable(os.fsencode(line)) for line in lines)
+
+
+def _safe(line: str, *, newlines: bool = False) -> str:
+    """Return a line that cannot disturb a terminal, whatever names are in it."""
+    return _printable(line, newlines=newlines)
+
+
+def _json(name: str, values: dict[str, Any]) -> str:
+    return json.dumps({"format": name, "format_version": JSON_VERSION, **values}, indent=2)

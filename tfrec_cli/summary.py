@@ -1,0 +1,432 @@
+"""``tfrec inspect``: what is in any TFRecord file, ours or anyone's.
+
+Knows: how to count what it meets. Must not know: click, terminals, TensorFlow.
+"""
+
+from __future__ import annotations
+
+import glob
+import os
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+from tfrec_cli import crops, dataset, example, framing, images, records, sniff
+from tfrec_cli.errors import DataError, ImageError, UsageError
+from tfrec_cli.example import Feature
+from tfrec_cli.framing import Damage, Record
+from tfrec_cli.records import Names
+
+_TEXT_BYTES = 200
+_SPEC_DTYPES = {"bytes": "tf.string", "float": "tf.float32", "int64": "tf.int64"}
+
+
+class Tally:
+    """How often each whole number came up; knows the least, the median and the greatest."""
+
+    def __init__(self) -> None:
+        self._counts: Counter[int] = Counter()
+
+    def add(self, value: int) -> None:
+        """Count one value."""
+        self._counts[value] += 1
+
+    def spread(self) -> tuple[int, int, int] | None:
+        """Return (least, median, greatest), the lower of two medians; None of nothing."""
+        if not self._counts:
+            return None
+        values = sorted(self._counts)
+        half = (sum(self._counts.values()) + 1) // 2
+        for median in values:
+            half -= self._counts[median]
+            if half <= 0:
+                break
+        return values[0], median, values[-1]
+
+
+@dataclass(slots=True)
+class FeatureSummary:
+    """One feature over all records.
+
+    Attributes:
+        records: how many records have it.
+        kinds: ``bytes``, ``float``, ``int64`` or ``unset``, with how many records each.
+        counts: values in a record.
+        lengths: bytes in a value.
+        numbers: the integers, where a record has exactly one.
+        contents: what the bytes are: JPEG, PNG, raw of a shape, text…, with how many values each.
+        steps: steps in a record, for the feature lists of a SequenceExample.
+    """
+
+    records: int = 0
+    kinds: Counter[str] = field(default_factory=Counter)
+    counts: Tally = field(default_factory=Tally)
+    lengths: Tally = field(default_factory=Tally)
+    numbers: Tally = field(default_factory=Tally)
+    contents: Counter[str] = field(default_factory=Counter)
+    steps: Tally | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ShardSummary:
+    """One file; ``problem`` says what it is instead of a whole TFRecord file."""
+
+    path: Path
+    records: int
+    size_bytes: int
+    compression: sniff.Compression
+    problem: str | None
+
+
+@dataclass(slots=True, kw_only=True)
+class Summary:
+    """Everything ``tfrec inspect`` says of some files.
+
+    Attributes:
+        payloads: what the records are, with how many each.
+        features: by name; of a SequenceExample as ``context/NAME`` and ``sequence/NAME``.
+        names: what the image and its companions are called, where there is an image.
+        labels: class numbers with how many records each.
+        label_names: class names by number, from beside the shards or from in them.
+        events: kinds of TensorBoard events, with how many each.
+        first_bytes: of the first record that is none of the known messages.
+    """
+
+    shards: list[ShardSummary] = field(default_factory=list)
+    payloads: Counter[str] = field(default_factory=Counter)
+    features: dict[str, FeatureSummary] = field(default_factory=dict)
+    names: Names | None = None
+    heights: Tally = field(default_factory=Tally)
+    widths: Tally = field(default_factory=Tally)
+    labels: Counter[int] = field(default_factory=Counter)
+    label_names: dict[int, str] = field(default_factory=dict)
+    events: Counter[str] = field(default_factory=Counter)
+    first_bytes: bytes | None = None
+
+    @property
+    def records(self) -> int:
+        """Whole records in all files."""
+        return sum(shard.records for shard in self.shards)
+
+    @property
+    def problems(self) -> list[ShardSummary]:
+        """The files that are not whole TFRecord files."""
+        return [shard for shard in self.shards if shard.problem]
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """One picture to show: uint8[height, width, 3] and a line below it."""
+
+    pixels: images.Pixels
+    caption: str
+
+
+def find(patterns: Sequence[str]) -> list[Path]:
+    """Find the record files that files, folders and glob patterns name, in order, each once.
+
+    Raises:
+        UsageError: a pattern names nothing.
+    """
+    found: dict[Path, None] = {}
+    for pattern in patterns:
+        paths = [Path(pattern)]
+        if not paths[0].exists() and glob.has_magic(pattern):
+            paths = [Path(name) for name in sorted(glob.glob(pattern), key=os.fsencode)]
+        if not paths:
+            raise UsageError(f"{pattern}: found no such files, expected at least one")
+        for path in paths:
+            for split in dataset.splits(path):
+                found |= dict.fromkeys(shard for shard in split.shards if shard.exists())
+    return list(found)
+
+
+def summarise(paths: Sequence[Path]) -> Summary:
+    """Read every record of some files and count what is in them.
+
+    Raises:
+        OSError: a file cannot be read.
+    """
+    summary = Summary()
+    for path in paths:
+        whole = 0
+        problem = None
+        for item in framing.scan(path):
+            if isinstance(item, Damage):
+                problem = problem or dataset.problem(path, item)
+                continue
+            whole += 1
+            _count(summary, item.payload)
+        with path.open("rb") as file:
+            head = file.read(sniff.HEAD_BYTES)
+        summary.shards.append(
+            ShardSummary(
+                path=path,
+                records=whole,
+                size_bytes=path.stat().st_size,
+                compression=framing.compression_of(head) if whole or not problem else "none",
+                problem=problem if head else "empty",
+            )
+        )
+    _name_labels(summary, paths)
+    return summary
+
+
+def pick(
+    paths: Sequence[Path], *, first: int | None = None, number: int | None = None
+) -> list[tuple[Path, int, Record, dict[str, Feature]]]:
+    """Read single records over all files, counted from 0: the first ones, or the one of a number.
+
+    Returns:
+        (file, number, record, features) of each.
+    Raises:
+        UsageError: there are not so many.
+        FramingError: a file is damaged before them.
+    """
+    start, stop = (0, first) if number is None else (number, number + 1)
+    found = [
+        (path, start + place, one, features_of(one.payload))
+        for place, (path, one) in enumerate(islice(records_of(paths), start, stop))
+    ]
+    if number is not None and not found:
+        count = sum(1 for _ in records_of(paths))
+        raise UsageError(f"--record {number}: found {count} records, expected a number below that")
+    return found
+
+
+def records_of(paths: Sequence[Path]) -> Iterator[tuple[Path, Record]]:
+    """Iterate the records of some files, each with its file.
+
+    Raises:
+        FramingError: a file is damaged.
+    """
+    for path in paths:
+        for one in framing.read(path):
+            yield path, one
+
+
+def samples(
+    paths: Sequence[Path],
+    summary: Summary,
+    count: int,
+    crop: tuple[int, int] | None,
+    seed: int | None,
+) -> list[Sample]:
+    """Pick ``count`` pictures spread evenly over all records.
+
+    Args:
+        crop: cut them to this (height, width) in pixels: at random by ``seed``, as the reader
+            does in epoch 0, or without one in the middle.
+    Raises:
+        DataError: there are no images.
+    """
+    names = summary.names
+    if names is None:
+        raise DataError(f"{paths[0]}: found no images, expected some to show")
+    total = summary.records
+    wanted = {index * total // count for index in range(min(count, total))}
+    if total <= count:
+        wanted = set(range(total))
+    found = []
+    for number, (path, one) in enumerate(records_of(paths)):
+        if number in wanted:
+            found.append(_sample(names, path, number, one.payload, crop, seed))
+    return found
+
+
+def features_of(payload: bytes) -> dict[str, Feature]:
+    """Return the features of an Example or SequenceExample, ``{}`` of anything else.
+
+    Features of a SequenceExample are called ``context/NAME``, and ``sequence/NAME``, which then
+    has the values of all steps.
+    """
+    match example.classify(payload):
+        case "tf.train.Example":
+            return example.decode(payload)
+        case "tf.train.SequenceExample":
+            context, lists = example.decode_sequence(payload)
+            features = {f"context/{name}": feature for name, feature in context.items()}
+            for name, steps in lists.items():
+                kinds = {step.kind for step in steps} or {"unset"}
+                values = [value for step in steps for value in step.values]
+                features[f"sequence/{name}"] = Feature(kinds.pop(), values)
+            return features
+    return {}
+
+
+def content(value: bytes, size: tuple[int | None, int | None] = (None, None)) -> str:
+    """Say in a word what a bytes value holds; ``size`` is the record's (height, width)."""
+    found = sniff.image_format(value[: sniff.HEAD_BYTES])
+    if found:
+        return found.upper()
+    if records.is_raw(value, *size):
+        return f"raw {size[0]}x{size[1]}x3"
+    if not value:
+        return "empty"
+    return "text" if sniff.is_text(value[:_TEXT_BYTES]) else "binary"
+
+
+def parse_spec(summary: Summary) -> str:
+    """Write the Python that parses such records with TensorFlow, ready to paste."""
+    sequences = {
+        name.removeprefix("sequence/"): one
+        for name, one in summary.features.items()
+        if one.steps is not None
+    }
+    if "tf.train.SequenceExample" in summary.payloads:
+        context = {
+            name.removeprefix("context/"): one
+            for name, one in summary.features.items()
+            if one.steps is None
+        }
+        lines = [_spec("context_features", context, summary.records)]
+        lines.append(_spec("sequence_features", sequences, summary.records))
+        lines.append(
+            "context, sequences = tf.io.parse_single_sequence_example(\n"
+            "    record, context_features, sequence_features)"
+        )
+        return "\n".join(lines)
+    if not summary.features:
+        return ""
+    spec = _spec("features", summary.features, summary.records)
+    return f"{spec}\nparsed = tf.io.parse_example(batch_of_records, features)"
+
+
+def _spec(variable: str, features: Mapping[str, FeatureSummary], total: int) -> str:
+    lines = [f"{variable} = {{"]
+    for name, one in features.items():
+        kind = one.kinds.most_common(1)[0][0] if one.kinds else "unset"
+        dtype = _SPEC_DTYPES.get(kind, "tf.string")
+        spread = one.counts.spread()
+        fixed = spread is not None and spread[0] == spread[2] > 0
+        if one.steps is not None:
+            call = f"tf.io.RaggedFeature({dtype})"
+            if fixed and spread:
+                call = f"tf.io.FixedLenSequenceFeature({_shape(spread[0])}, {dtype})"
+        elif fixed and spread and one.records == total and len(one.kinds) == 1:
+            call = f"tf.io.FixedLenFeature({_shape(spread[0])}, {dtype})"
+        else:
+            call = f"tf.io.VarLenFeature({dtype})"
+        lines.append(f"    {name!r}: {call},")
+    return "\n".join([*lines, "}"])
+
+
+def _shape(count: int) -> str:
+    return "[]" if count == 1 else f"[{count}]"
+
+
+def _count(summary: Summary, payload: bytes) -> None:
+    kind = example.classify(payload)
+    summary.payloads[kind] += 1
+    if kind == "tf.train.Example":
+        features = example.decode(payload)
+        if summary.names is None:
+            summary.names = records.guess_names(features)
+        size = _size(summary, features)
+        for name, feature in features.items():
+            one = summary.features.setdefault(name, FeatureSummary())
+            one.records += 1
+            _count_values(one, feature, size)
+        _count_label(summary, features)
+    elif kind == "tf.train.SequenceExample":
+        context, lists = example.decode_sequence(payload)
+        for name, feature in context.items():
+            one = summary.features.setdefault(f"context/{name}", FeatureSummary())
+            one.records += 1
+            _count_values(one, feature, (None, None))
+        for name, steps in lists.items():
+            one = summary.features.setdefault(f"sequence/{name}", FeatureSummary(steps=Tally()))
+            one.records += 1
+            assert one.steps is not None
+            one.steps.add(len(steps))
+            for feature in steps:
+                _count_values(one, feature, (None, None))
+    elif kind == "tensorflow.Event":
+        summary.events[example.event_kind(payload)] += 1
+    elif summary.first_bytes is None:
+        summary.first_bytes = payload[:24]
+
+
+def _count_values(
+    one: FeatureSummary, feature: Feature, size: tuple[int | None, int | None]
+) -> None:
+    one.kinds[feature.kind] += 1
+    one.counts.add(len(feature.values))
+    if feature.kind == "bytes":
+        for value in feature.values:
+            one.lengths.add(len(value))
+            one.contents[content(value, size)] += 1
+    elif feature.kind == "int64" and len(feature.values) == 1:
+        one.numbers.add(feature.values[0])
+
+
+def _size(summary: Summary, features: Mapping[str, Feature]) -> tuple[int | None, int | None]:
+    if summary.names is None:
+        return None, None
+    height = _single(features, summary.names.height)
+    width = _single(features, summary.names.width)
+    if height is not None and width is not None:
+        summary.heights.add(height)
+        summary.widths.add(width)
+    return height, width
+
+
+def _count_label(summary: Summary, features: Mapping[str, Feature]) -> None:
+    if summary.names is None:
+        return
+    label = _single(features, summary.names.label)
+    if label is None:
+        return
+    summary.labels[label] += 1
+    name = _single(features, summary.names.class_name)
+    if isinstance(name, bytes):
+        summary.label_names.setdefault(label, name.decode("utf-8", "replace"))
+
+
+def _single(features: Mapping[str, Feature], name: str | None) -> Any:
+    feature = features.get(name) if name else None
+    return feature.values[0] if feature is not None and len(feature.values) == 1 else None
+
+
+def _name_labels(summary: Summary, paths: Sequence[Path]) -> None:
+    """Take class names from a manifest or a TFDS labels file beside the shards."""
+    for folder in sorted({path.parent for path in paths}):
+        for split in dataset.splits(folder):
+            if split.manifest and split.manifest.labels:
+                summary.label_names |= dict(enumerate(split.manifest.labels))
+        for file in sorted(folder.glob("*label.labels.txt")):
+            names = os.fsdecode(file.read_bytes()).splitlines()
+            for number, name in enumerate(names):
+                summary.label_names.setdefault(number, name)
+
+
+def _sample(
+    names: Names,
+    path: Path,
+    number: int,
+    payload: bytes,
+    crop: tuple[int, int] | None,
+    seed: int | None,
+) -> Sample:
+    one = records.decode(example.decode(payload), names)
+    caption = os.fsdecode(one.filename) if one.filename else f"record {number}"
+    try:
+        pixels = records.pixels(one)
+    except ImageError as error:
+        raise DataError(f"{path}: record {number}: {error}") from error
+    if crop:
+        height, width, _ = pixels.shape
+        if height < crop[0] or width < crop[1]:
+            raise UsageError(
+                f"--crop: found {caption} of {height}x{width}, expected {crop[0]}x{crop[1]} or more"
+            )
+        box = crops.center_box(height, width, crop)
+        if seed is not None:
+            key = number if one.key is None else one.key
+            drawn = crops.random_boxes([[height, width]], crop, seed=seed, epoch=0, keys=[key])
+            box = (int(drawn[0, 0]), int(drawn[0, 1]), *crop)
+        pixels = pixels[box[0] : box[0] + crop[0], box[1] : box[1] + crop[1]]
+    return Sample(pixels, caption)

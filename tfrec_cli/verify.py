@@ -1,0 +1,691 @@
+"""``tfrec verify``: prove that a dataset is what its manifest says, and reads as it should.
+
+Knows: what to compare with what, from cheap to dear. Must not know: click, terminals; it repairs
+nothing. Every finding is collected, and none stops the rest.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from io import BytesIO
+from pathlib import Path
+from typing import Any, Literal
+
+from tfrec_cli import crops, dataset, engines, example, framing, images, manifest, read_tf, records
+from tfrec_cli.dataset import Split
+from tfrec_cli.errors import DataError, FramingError, ImageError, ManifestError, UsageError
+from tfrec_cli.framing import Damage, Record
+from tfrec_cli.images import Pixels
+from tfrec_cli.manifest import Manifest, Shard
+from tfrec_cli.records import ImageRecord, Names
+
+Progress = Callable[[str, int, int], object]
+Kind = Literal[
+    "manifest",
+    "missing",
+    "extra",
+    "size",
+    "sha256",
+    "count",
+    "framing",
+    "example",
+    "contract",
+    "image",
+    "index",
+    "content",
+    "duplicate",
+    "metadata",
+    "crop",
+    "fingerprint",
+]
+
+DEFAULT_CROP_PX = 128
+_READER_RUNS: tuple[tuple[int, int, bool], ...] = ((1, 1, False), (8, 32, False), (3, 7, True))
+"""(images decoded at once, batch size, inside tf.function) of each pass through the reader."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Finding:
+    """One thing that is wrong.
+
+    Attributes:
+        record: number of the record in its file, from 0.
+        offset_bytes: where in the file it starts.
+        message: what was found and what was expected.
+    """
+
+    kind: Kind
+    path: Path
+    message: str
+    record: int | None = None
+    offset_bytes: int | None = None
+
+    def __str__(self) -> str:
+        """Say it in one line."""
+        where = "" if self.record is None else f" record {self.record}"
+        where += "" if self.offset_bytes is None else f" at byte {self.offset_bytes}"
+        return f"{self.path}:{where}{':' if where else ''} {self.message}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Options:
+    """What ``tfrec verify`` can be told; the names are those of the command line.
+
+    Attributes:
+        seed: compute the crops of every record with it, by two independent ways.
+        crop: (height, width) in pixels; None takes the stored size, or for whole images 128 or
+            the smallest side, whichever is less.
+        epochs: how many epochs of crops, from 0.
+        quick: stop before decoding images.
+        expect: the fingerprint that must come out.
+    """
+
+    seed: int | None = None
+    crop: tuple[int, int] | None = None
+    epochs: int = 1
+    quick: bool = False
+    expect: str | None = None
+    jobs: int | None = None
+
+
+@dataclass(slots=True, kw_only=True)
+class Report:
+    """What ``tfrec verify`` found.
+
+    Attributes:
+        checks: what was checked, in order, one line each.
+        unchecked: what could not be checked, and why.
+        fingerprint: of the crops; None where none were asked for, or not all could be computed.
+    """
+
+    path: Path
+    shards: int = 0
+    records: int = 0
+    size_bytes: int = 0
+    findings: list[Finding] = field(default_factory=list)
+    checks: list[str] = field(default_factory=list)
+    unchecked: list[str] = field(default_factory=list)
+    fingerprint: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Task:
+    """One shard to check, with what is known of it."""
+
+    split: int
+    path: Path
+    described: Shard | None
+    manifest: Manifest | None
+    index: Path | None
+    first_number: int
+    quick: bool
+    crop: tuple[int, int] | None
+    seed: int | None
+    epochs: int
+
+
+@dataclass(slots=True, kw_only=True)
+class Checked:
+    """What became of one shard.
+
+    Attributes:
+        contents: each record's key and the SHA-256 of its payload; keys of our records only.
+        crops: for each record its key, and the SHA-256 of its crop in each epoch.
+        examples: records that are Examples; without a manifest, files of other messages are fine.
+        imageless: records in which no image could be found.
+    """
+
+    task: Task
+    records: int = 0
+    size_bytes: int = 0
+    findings: list[Finding] = field(default_factory=list)
+    contents: list[tuple[int, bytes]] = field(default_factory=list)
+    crops: list[tuple[int, tuple[bytes, ...]]] = field(default_factory=list)
+    examples: int = 0
+    imageless: int = 0
+    damaged: bool = False
+
+
+def verify(path: Path, options: Options, progress: Progress = lambda *_: None) -> Report:
+    """Check everything that can be checked at ``path``: a dataset, a record file, a folder of them.
+
+    Raises:
+        UsageError: nothing is there, or options that contradict each other or the data.
+        RunError: ``seed`` is given and TensorFlow is not installed.
+    """
+    _check_options(options)
+    if options.seed is not None:
+        read_tf.find_tensorflow()
+    report = Report(path=path)
+    splits = _splits(path, report)
+    _check_folder(path, splits, report)
+    with engines.local(options.jobs or engines.available_jobs()) as run:
+        crop = _crop(splits, options, run) if options.seed is not None else None
+        checked = _check_shards(splits, options, crop, run, report, progress)
+    for number, split in enumerate(splits):
+        mine = [one for one in checked if one.task.split == number]
+        _check_split(split, mine, report)
+    _say_what_was_checked(splits, checked, options, report)
+    if crop is not None and options.seed is not None:
+        _check_crops(splits, checked, crop, options, report, progress)
+    if options.expect and report.fingerprint != options.expect:
+        found = report.fingerprint or "none"
+        message = f"found fingerprint {found}, expected {options.expect}"
+        report.findings.append(Finding(kind="fingerprint", path=path, message=message))
+    return report
+
+
+def fingerprint(
+    crop: tuple[int, int], seed: int, records: Sequence[tuple[int, Sequence[bytes]]]
+) -> str:
+    """Digest the crops of all records, the same for any sharding, order, machine or framework.
+
+    Args:
+        records: each record's key, and the SHA-256 of its crop's pixels in each epoch from 0.
+    Returns:
+        ``seed42-128x128-e0:`` and the SHA-256 over (key as 8 bytes big-endian, SHA-256 of pixels)
+        sorted by key, epoch after epoch.
+    """
+    epochs = len(records[0][1]) if records else 1
+    digest = hashlib.sha256()
+    for epoch in range(epochs):
+        for key, pixels_sha256 in sorted((key, digests[epoch]) for key, digests in records):
+            digest.update(key.to_bytes(8, "big") + pixels_sha256)
+    span = "e0" if epochs == 1 else f"e0-{epochs - 1}"
+    return f"seed{seed}-{crop[0]}x{crop[1]}-{span}:{digest.hexdigest()}"
+
+
+def check_shard(task: Task) -> Checked:
+    """Check one shard: its bytes, framing, Examples, images; and compute its crops."""
+    checked = Checked(task=task)
+    if not task.path.is_file():
+        message = "found no such file, expected a shard"
+        checked.findings.append(Finding(kind="missing", path=task.path, message=message))
+        checked.damaged = True
+        return checked
+    checked.size_bytes = task.path.stat().st_size
+    digest = hashlib.sha256()
+    places: list[tuple[int, int]] = []
+    names: Names | None = records.NAMES[task.manifest.keys] if task.manifest else None
+    for item in framing.scan(task.path, observe=digest.update):
+        if isinstance(item, Damage):
+            checked.damaged = True
+            message = f"{item.kind}: {item.found}, expected {item.expected}"
+            if not task.described and item.offset_bytes == 0:
+                message = dataset.problem(task.path, item)
+            checked.findings.append(_of_record(task, item, "framing", message))
+            continue
+        places.append((item.offset_bytes, len(item.payload) + framing.OVERHEAD_BYTES))
+        number = task.first_number + checked.records
+        checked.records += 1
+        names = _check_record(checked, item, number, names)
+    if task.described:
+        _check_described(checked, task.described, digest.hexdigest())
+    elif checked.size_bytes == 0:
+        message = "found an empty file, expected records"
+        checked.findings.append(Finding(kind="framing", path=task.path, message=message))
+    if task.index:
+        _check_index(checked, task.index, places)
+    return checked
+
+
+def smallest_side(path: Path) -> int | None:
+    """Return the smallest side of all images in one record file, in pixels; None without images."""
+    least: int | None = None
+    names: Names | None = None
+    for item in framing.scan(path):
+        if isinstance(item, Damage):
+            continue
+        try:
+            features = example.decode(item.payload)
+            names = names or records.guess_names(features)
+            if names is None:
+                continue
+            one = records.decode(features, names)
+            if one.is_raw:
+                size = (one.height_px or 0, one.width_px or 0)
+            else:
+                header = images.read_header(BytesIO(one.image), images.Policy(exif="ignore"))
+                size = (header.height_px, header.width_px)
+        except DataError:
+            continue
+        least = min(size) if least is None else min(least, *size)
+    return least
+
+
+def _check_options(options: Options) -> None:
+    if options.quick and options.seed is not None:
+        raise UsageError("--quick: found --seed, expected one of the two: crops need decoding")
+    if options.seed is None and options.expect:
+        raise UsageError("--expect: found no --seed, expected one to compute a fingerprint")
+    if options.seed is None and options.crop:
+        raise UsageError("--crop: found no --seed, expected one to place crops")
+    if options.seed is not None:
+        try:
+            crops.check_seed(options.seed, options.epochs - 1)
+        except ValueError as error:
+            raise UsageError(f"--{error}") from error
+
+
+def _splits(path: Path, report: Report) -> list[Split]:
+    """Find the splits; a damaged manifest is a finding, and its shards are checked without it."""
+    if not path.is_dir():
+        return dataset.splits(path)
+    found = []
+    for one in manifest.find(path).values():
+        try:
+            data = one.read_bytes()
+            described = manifest.parse(data, one)
+        except ManifestError as error:
+            message = str(error).removeprefix(f"{one}: ")
+            report.findings.append(Finding(kind="manifest", path=one, message=message))
+            continue
+        if manifest.dump(described) != data:
+            message = "found other spacing or order, expected the bytes that were written"
+            report.findings.append(Finding(kind="manifest", path=one, message=message))
+        found.append(dataset.described(path, described))
+    return found or [dataset.undescribed(path)]
+
+
+def _check_folder(path: Path, splits: Sequence[Split], report: Report) -> None:
+    """Check what lies beside the shards against what the manifests say."""
+    manifests = [split.manifest for split in splits if split.manifest]
+    for file in path.glob(".*.partial"):
+        message = "found an unfinished write, expected none: run `tfrec write --overwrite` again"
+        report.findings.append(Finding(kind="extra", path=file, message=message))
+    for name in _summed(path):
+        if name.endswith(manifest.SUFFIX) and not (path / name).exists():
+            message = f"found no such file, expected it by {manifest.SUMS}"
+            report.findings.append(Finding(kind="missing", path=path / name, message=message))
+    if not manifests:
+        report.unchecked.append(
+            "which shards there should be, their counts and digests: no manifest"
+        )
+        return
+    for stranger in dataset.strangers(path, splits):
+        message = "found a file that no manifest names, expected only shards of the dataset"
+        report.findings.append(Finding(kind="extra", path=stranger, message=message))
+    expected = manifest.dataset_files(manifests)
+    for name, data in expected.items():
+        _compare_file(path / name, data, report)
+    for one in manifests:
+        file = path / one.rejects_file
+        digest = hashlib.sha256(file.read_bytes()).hexdigest() if file.is_file() else None
+        if digest != one.rejects_sha256:
+            message = f"found SHA-256 {digest}, expected {one.rejects_sha256}"
+            report.findings.append(Finding(kind="metadata", path=file, message=message))
+
+
+def _summed(folder: Path) -> list[str]:
+    """Return the names that a folder's SHA256SUMS lists."""
+    try:
+        lines = (folder / manifest.SUMS).read_text(encoding="utf-8", errors="replace")
+    except (FileNotFoundError, NotADirectoryError):
+        return []
+    return [line[66:] for line in lines.splitlines()]
+
+
+def _compare_file(path: Path, expected: bytes, report: Report) -> None:
+    if not path.is_file():
+        message = "found no such file, expected it beside the shards"
+        report.findings.append(Finding(kind="missing", path=path, message=message))
+        return
+    found = path.read_bytes()
+    if found == expected:
+        return
+    at = next(
+        (i for i, (a, b) in enumerate(zip(found, expected, strict=False)) if a != b),
+        min(len(found), len(expected)),
+    )
+    message = f"found {found[at : at + 16]!r}, expected {expected[at : at + 16]!r}"
+    lengths = _shard_lengths(found) if path.name == "dataset_info.json" else None
+    if lengths is not None and lengths != _shard_lengths(expected):
+        message = f"found shardLengths {lengths}, expected {_shard_lengths(expected)}"
+    report.findings.append(Finding(kind="metadata", path=path, message=message, offset_bytes=at))
+
+
+def _shard_lengths(data: bytes) -> Any:
+    """Return each split's shardLengths in a dataset_info.json, None where it cannot be read."""
+    try:
+        return {one["name"]: one["shardLengths"] for one in json.loads(data)["splits"]}
+    except (ValueError, KeyError, TypeError, RecursionError):
+        return None
+
+
+def _crop(splits: Sequence[Split], options: Options, run: engines.Map) -> tuple[int, int] | None:
+    """Decide on the size of crops; None where there are no images to crop."""
+    if options.crop:
+        return options.crop
+    sides: list[int] = []
+    sizes: set[tuple[int, int]] = set()
+    for split in splits:
+        if split.manifest and split.manifest.crop:
+            sizes.add(split.manifest.crop)
+        elif split.manifest and split.manifest.smallest:
+            sides += split.manifest.smallest
+        else:
+            present = [path for path in split.shards if path.is_file()]
+            sides += [side for side in run(smallest_side, present) if side is not None]
+    if sizes:
+        return min(sizes)
+    if not sides:
+        return None
+    side = min(DEFAULT_CROP_PX, *sides)
+    return side, side
+
+
+def _check_shards(
+    splits: Sequence[Split],
+    options: Options,
+    crop: tuple[int, int] | None,
+    run: engines.Map,
+    report: Report,
+    progress: Progress,
+) -> list[Checked]:
+    tasks = list(_tasks(splits, options, crop))
+    checked: list[Checked] = []
+    progress("checking shards", 0, len(tasks))
+    for one in run(check_shard, tasks):
+        checked.append(one)
+        progress("checking shards", len(checked), len(tasks))
+    order = {task.path: number for number, task in enumerate(tasks)}
+    checked.sort(key=lambda one: order[one.task.path])
+    for one in checked:
+        report.shards += 1
+        report.records += one.records
+        report.size_bytes += one.size_bytes
+        report.findings += one.findings
+    return checked
+
+
+def _tasks(
+    splits: Sequence[Split], options: Options, crop: tuple[int, int] | None
+) -> Iterator[Task]:
+    for number, split in enumerate(splits):
+        first = 0
+        described = split.manifest.shards if split.manifest else (None,) * len(split.shards)
+        for path, shard in zip(split.shards, described, strict=True):
+            index = split.folder / shard.index if shard and shard.index else None
+            if shard is None and not split.manifest:
+                beside = path.with_name(manifest.index_name(path.name))
+                index = beside if beside != path and beside.is_file() else None
+            yield Task(
+                split=number,
+                path=path,
+                described=shard,
+                manifest=split.manifest,
+                index=index,
+                first_number=first,
+                quick=options.quick,
+                crop=crop,
+                seed=options.seed,
+                epochs=options.epochs,
+            )
+            if shard:
+                first += shard.records
+            elif crop and path.is_file():
+                first += sum(1 for item in framing.scan(path) if isinstance(item, Record))
+
+
+def _check_record(checked: Checked, item: Record, number: int, names: Names | None) -> Names | None:
+    """Check one whole record; returns what its features are called, once that is known."""
+    task = checked.task
+
+    def found(kind: Kind, message: str) -> None:
+        checked.findings.append(_of_record(task, item, kind, message))
+
+    try:
+        features = example.decode(item.payload)
+    except DataError as error:
+        if task.manifest or checked.examples:
+            found("example", str(error))
+        checked.imageless += 1
+        return names
+    checked.examples += 1
+    names = names or records.guess_names(features)
+    if names is None:
+        checked.imageless += 1
+        return None
+    try:
+        one = records.decode(features, names)
+    except DataError as error:
+        found("contract", str(error))
+        return names
+    if task.manifest:
+        for message in _broken_contract(one, task.manifest):
+            found("contract", message)
+        checked.contents.append((one.key or 0, hashlib.sha256(item.payload).digest()))
+    if task.quick:
+        return names
+    try:
+        pixels = records.pixels(one)
+    except ImageError as error:
+        found("image", str(error))
+        return names
+    size = pixels.shape[:2]
+    told = (one.height_px, one.width_px)
+    if None not in told and size != told:
+        found("image", f"found an image of {size[0]}x{size[1]}, expected {told[0]}x{told[1]}")
+    if task.crop and task.seed is not None:
+        key = number if one.key is None else one.key
+        cut = _crop_digests(pixels, key, task.crop, task.seed, task.epochs)
+        if cut is None:
+            found("crop", f"found {size[0]}x{size[1]}, expected at least the crop {task.crop}")
+        else:
+            checked.crops.append((key, cut))
+    return names
+
+
+def _crop_digests(
+    pixels: Pixels, key: int, crop: tuple[int, int], seed: int, epochs: int
+) -> tuple[bytes, ...] | None:
+    """Return the SHA-256 of one image's crop in each epoch; None where it is too small."""
+    height, width, _ = pixels.shape
+    if height < crop[0] or width < crop[1]:
+        return None
+    digests = []
+    for epoch in range(epochs):
+        boxes = crops.random_boxes([[height, width]], crop, seed=seed, epoch=epoch, keys=[key])
+        top, left = int(boxes[0, 0]), int(boxes[0, 1])
+        window = pixels[top : top + crop[0], left : left + crop[1]]
+        digests.append(hashlib.sha256(window.tobytes()).digest())
+    return tuple(digests)
+
+
+def _broken_contract(one: ImageRecord, described: Manifest) -> Iterator[str]:
+    """Say in which ways a record of ours is not what its manifest promises."""
+    for name, value in (
+        ("height", one.height_px),
+        ("width", one.width_px),
+        ("key", one.key),
+        ("filename", one.filename),
+    ):
+        if value is None:
+            yield f"found no {name}, expected one"
+    if one.filename is not None and one.key != records.key_of(one.filename):
+        yield f"found key {one.key}, expected {records.key_of(one.filename)} for {one.filename!r}"
+    size = (one.height_px, one.width_px)
+    if any(side is not None and side < 1 for side in size):
+        yield f"found height {size[0]} and width {size[1]}, expected at least 1"
+    if described.crop and size != described.crop:
+        yield f"found height {size[0]} and width {size[1]}, expected {described.crop}"
+    if described.stored == "raw" and not one.is_raw:
+        yield f"found {len(one.image)} bytes, expected {size[0]} x {size[1]} x 3 raw values"
+    if described.labels is None:
+        if one.label is not None:
+            yield f"found label {one.label}, expected none"
+    elif one.label is None or not 0 <= one.label < len(described.labels):
+        yield f"found label {one.label}, expected 0 to {len(described.labels) - 1}"
+    if described.stored == "whole":
+        try:
+            exact = one.image[:2] == b"\xff\xd8" and images.read_jpeg(one.image).has_exact_window
+        except ImageError:
+            return
+        if one.window != int(exact):
+            yield f"found window {one.window}, expected {int(exact)}"
+
+
+def _check_described(checked: Checked, shard: Shard, sha256: str) -> None:
+    """Compare a shard with its line in the manifest."""
+
+    def found(kind: Kind, message: str) -> None:
+        checked.findings.append(Finding(kind=kind, path=checked.task.path, message=message))
+
+    if checked.size_bytes != shard.size_bytes:
+        found("size", f"found {checked.size_bytes} bytes, expected {shard.size_bytes}")
+    if checked.records != shard.records:
+        found("count", f"found {checked.records} whole records, expected {shard.records}")
+    if not checked.damaged and sha256 != shard.sha256:
+        found("sha256", f"found SHA-256 {sha256}, expected {shard.sha256}")
+
+
+def _check_index(checked: Checked, path: Path, places: Sequence[tuple[int, int]]) -> None:
+    def found(message: str) -> None:
+        checked.findings.append(Finding(kind="index", path=path, message=message))
+
+    try:
+        pairs = framing.read_index(path)
+    except FileNotFoundError:
+        found("found no such file, expected the shard's index")
+        return
+    except FramingError as error:
+        found(str(error).removeprefix(f"{path}: "))
+        return
+    if len(pairs) != len(places) and not checked.damaged:
+        found(f"found {len(pairs)} lines, expected {len(places)}")
+    if checked.damaged:
+        return
+    for line, (one, right) in enumerate(zip(pairs, places, strict=False), start=1):
+        if one != right:
+            found(f"line {line}: found {one[0]} {one[1]}, expected {right[0]} {right[1]}")
+    shard = checked.task.described
+    if shard and shard.index_sha256 and pairs == list(places):
+        sha256 = hashlib.sha256(path.read_bytes()).hexdigest()
+        if sha256 != shard.index_sha256:
+            found(f"found SHA-256 {sha256}, expected {shard.index_sha256}")
+
+
+def _check_split(split: Split, checked: Sequence[Checked], report: Report) -> None:
+    """Check what only all shards of a split together can show."""
+    if split.manifest is None:
+        return
+    path = split.folder / (split.manifest.split + manifest.SUFFIX)
+    total = sum(one.records for one in checked)
+    if total != split.manifest.records:
+        message = f"found {total} whole records in all shards, expected {split.manifest.records}"
+        report.findings.append(Finding(kind="count", path=path, message=message))
+    seen: dict[int, Path] = {}
+    for one in checked:
+        for key, _ in one.contents:
+            if key not in seen:
+                seen[key] = one.task.path
+            else:
+                first = seen[key].name
+                message = f"found the record of key {key} again, expected it once, in {first}"
+                report.findings.append(
+                    Finding(kind="duplicate", path=one.task.path, message=message)
+                )
+    content = manifest.content_digest(pair for one in checked for pair in one.contents)
+    if content != split.manifest.content_sha256 and not any(one.damaged for one in checked):
+        message = f"found records of digest {content}, expected {split.manifest.content_sha256}"
+        report.findings.append(Finding(kind="content", path=path, message=message))
+
+
+def _say_what_was_checked(
+    splits: Sequence[Split], checked: Sequence[Checked], options: Options, report: Report
+) -> None:
+    if any(split.manifest for split in splits):
+        report.checks.append("shards against the manifest: names, sizes, SHA-256, counts, indexes")
+    report.checks.append("framing: both CRCs of every record")
+    imageless = sum(one.imageless for one in checked)
+    if imageless:
+        report.unchecked.append(f"images of {imageless} records: none was found in them")
+    if imageless < report.records:
+        report.checks.append("records: features, sizes, labels, keys")
+    if options.quick:
+        report.unchecked.append("whether the images decode: --quick stops before that")
+    elif imageless < report.records:
+        report.checks.append("images: every one decoded whole")
+
+
+def _check_crops(
+    splits: Sequence[Split],
+    checked: Sequence[Checked],
+    crop: tuple[int, int],
+    options: Options,
+    report: Report,
+    progress: Progress,
+) -> None:
+    """Compare the crops that NumPy and Pillow made with those that the reader makes."""
+    assert options.seed is not None
+    broken = [one for one in checked if one.damaged or len(one.crops) != one.records]
+    if broken:
+        names = ", ".join(one.task.path.name for one in broken[:3])
+        report.unchecked.append(f"crops: not every record of {names} could be cropped")
+        return
+    runs = len(_READER_RUNS) * options.epochs * len(splits)
+    done = 0
+    for number, split in enumerate(splits):
+        mine = [one for one in checked if one.task.split == number]
+        path = split.folder if split.manifest else split.shards[0]
+        for epoch in range(options.epochs):
+            for parallel, batch_size, in_graph in _READER_RUNS:
+                progress("reading crops", done, runs)
+                how = f"{parallel} at once, batches of {batch_size}"
+                how += ", in tf.function" if in_graph else ""
+                try:
+                    digests = read_tf.crop_digests(
+                        split,
+                        crop=crop,
+                        seed=options.seed,
+                        epoch=epoch,
+                        batch_size=batch_size,
+                        parallel=parallel,
+                        in_graph=in_graph,
+                    )
+                except DataError as error:
+                    message = f"the reader failed ({how}): {error}"
+                    report.findings.append(Finding(kind="crop", path=path, message=message))
+                    continue
+                report.findings += _compare_crops(mine, digests, epoch, how)
+                done += 1
+                progress("reading crops", done, runs)
+    report.fingerprint = fingerprint(
+        crop, options.seed, [pair for one in checked for pair in one.crops]
+    )
+    report.checks.append(
+        f"crops of {crop[0]}x{crop[1]}, seed {options.seed}: NumPy and Pillow against "
+        f"tf.data in {len(_READER_RUNS)} ways"
+    )
+
+
+def _compare_crops(
+    checked: Sequence[Checked], digests: Iterable[bytes], epoch: int, how: str
+) -> Iterator[Finding]:
+    expected = [
+        (one.task.path, record, crop) for one in checked for record, crop in enumerate(one.crops)
+    ]
+    found = list(digests)
+    if len(found) != len(expected):
+        message = f"found {len(found)} crops from the reader, expected {len(expected)} ({how})"
+        yield Finding(kind="crop", path=checked[0].task.path, message=message)
+    for (path, record, (key, right)), digest in zip(expected, found, strict=False):
+        if digest != right[epoch]:
+            message = (
+                f"key {key}, epoch {epoch}: found another crop from the reader, "
+                f"expected the one that NumPy and Pillow cut ({how})"
+            )
+            yield Finding(kind="crop", path=path, message=message, record=record)
+
+
+def _of_record(task: Task, item: Record | Damage, kind: Kind, message: str) -> Finding:
+    return Finding(
+        kind=kind,
+        path=task.path,
+        message=message,
+        record=item.index,
+        offset_bytes=item.offset_bytes,
+    )
