@@ -20,7 +20,8 @@ from typing import Any, BinaryIO, Literal
 
 import numpy as np
 import numpy.typing as npt
-from PIL import Image
+import PIL
+from PIL import Image, features
 
 from tfrec_cli import sniff
 from tfrec_cli.choices import Alpha, Encoding, Exif, Frames
@@ -319,34 +320,39 @@ def store_whole(data: bytes, policy: Policy, *, decodes: bool) -> tuple[Header, 
     Raises:
         ImageError: not whole, or the policy refuses it.
     """
-    header = read_header(io.BytesIO(data), policy)
-    jpeg = check_structure(data, header.format)
-    changes = _changes(header, jpeg, policy)
-    if not changes:
-        if decodes:
-            decode(data, policy)
-        window = jpeg is not None and jpeg.has_exact_window
-        return header, Stored(
-            data=data,
-            height_px=header.height_px,
-            width_px=header.width_px,
-            window=window,
-            changes=(),
-        )
-    pixels = decode(data, policy)
-    icc = _icc_profile(data, header, policy)
-    if jpeg is not None:
-        sampling = _chroma_sampling(jpeg)
-        new = encode(pixels, "jpeg", icc=icc, sampling=sampling, gray=header.mode == "L")
-    else:
-        new = encode(pixels, "png", icc=icc)
+    header, jpeg, changes = _examine(data, policy)
+    size = (header.height_px, header.width_px)
+    if changes:
+        pixels = decode(data, policy)
+        size = pixels.shape[:2]
+        data = _transcode(pixels, header, jpeg, _icc_profile(data, header, policy))
+        jpeg = read_jpeg(data) if jpeg else None
+    elif decodes:
+        decode(data, policy)
     return header, Stored(
-        data=new,
-        height_px=pixels.shape[0],
-        width_px=pixels.shape[1],
-        window=jpeg is not None and read_jpeg(new).has_exact_window,
+        data=data,
+        height_px=size[0],
+        width_px=size[1],
+        window=jpeg is not None and jpeg.has_exact_window,
         changes=changes,
     )
+
+
+def decode_whole(data: bytes, policy: Policy) -> tuple[Header, tuple[str, ...], Pixels]:
+    """Decode an image file to the pixels of what `store_whole` makes of it.
+
+    So a crop of them is the crop of the stored whole image, also where that is transcoded to JPEG.
+
+    Returns:
+        The header, what would be changed, and uint8[height, width, 3].
+    Raises:
+        ImageError: not whole, or the policy refuses it.
+    """
+    header, jpeg, changes = _examine(data, policy)
+    pixels = decode(data, policy)
+    if changes and jpeg:
+        pixels = decode_as_tensorflow(_transcode(pixels, header, jpeg, None))
+    return header, changes, pixels
 
 
 def scaled_short(height_px: int, width_px: int, short_px: int) -> tuple[int, int]:
@@ -400,6 +406,28 @@ def encode(
     else:
         image.save(out, "JPEG", quality=quality, subsampling=sampling, **options)
     return out.getvalue()
+
+
+def versions() -> dict[str, str]:
+    """Name the versions of the libraries whose encoders decide what transcoded images look like."""
+    return {
+        "pillow": PIL.__version__,
+        "libjpeg": str(features.version("libjpeg_turbo") or features.version("jpg")),
+        "zlib": str(features.version("zlib")),
+    }
+
+
+def _examine(data: bytes, policy: Policy) -> tuple[Header, Jpeg | None, tuple[str, ...]]:
+    header = read_header(io.BytesIO(data), policy)
+    jpeg = check_structure(data, header.format)
+    return header, jpeg, _changes(header, jpeg, policy)
+
+
+def _transcode(pixels: Pixels, header: Header, jpeg: Jpeg | None, icc: bytes | None) -> bytes:
+    if jpeg is None:
+        return encode(pixels, "png", icc=icc)
+    sampling = _chroma_sampling(jpeg)
+    return encode(pixels, "jpeg", icc=icc, sampling=sampling, gray=header.mode == "L")
 
 
 def _changes(header: Header, jpeg: Jpeg | None, policy: Policy) -> tuple[str, ...]:
@@ -544,6 +572,7 @@ def _foreign_decoder(max_pixels: int = MAX_PIXELS) -> Iterator[None]:
         except Exception as error:
             reason = "truncated" if "truncated" in str(error).lower() else "corrupt"
             words = str(error).splitlines()[0] if str(error) else type(error).__name__
+            words = re.sub(r" <_io\..*>", "", words)
             raise ImageError(reason, f"cannot be decoded: {words}") from error
         finally:
             Image.MAX_IMAGE_PIXELS = pillow_limit

@@ -50,7 +50,7 @@ class Manifest:
         smallest: the least height and the least width of any stored image, in pixels.
         content_sha256: digest of the records, whatever their order and shards
             (see `content_digest`).
-        changes: how many whole images are not their file's bytes, by cause.
+        changes: how many images were normalised, by cause: rotated, converted, scaled…
         icc_profiles: how many images carry a colour profile.
         rejects: how many sources were not written though they should have been, by reason.
         ignored: how many files nobody would call an image, by reason.

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import gzip
 import hashlib
-import io
 import os
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -20,7 +19,7 @@ from typing import BinaryIO, cast
 from tfrec_cli import crops, framing, images, records
 from tfrec_cli.choices import Check, Compression, Encoding, KeyStyle, Small
 from tfrec_cli.errors import ImageError
-from tfrec_cli.images import Policy
+from tfrec_cli.images import Pixels, Policy
 from tfrec_cli.plan import Item
 from tfrec_cli.records import ImageRecord
 from tfrec_cli.sources import Reject
@@ -157,9 +156,9 @@ def _record(task: Task, item: Item, done: Done) -> ImageRecord:
         image, window = stored.data, int(stored.window)
         size = (stored.height_px, stored.width_px)
     else:
-        header = images.read_header(io.BytesIO(data), recipe.policy)
-        images.check_structure(data, header.format)
-        image, window, size = _crop(data, recipe), None, recipe.crop
+        header, changes, pixels = images.decode_whole(data, recipe.policy)
+        done.changes.update(changes)
+        image, window, size = _crop(pixels, recipe), None, recipe.crop
     done.icc_profiles += header.icc
     classes = recipe.classes if source.label is not None else None
     return ImageRecord(
@@ -174,9 +173,8 @@ def _record(task: Task, item: Item, done: Done) -> ImageRecord:
     )
 
 
-def _crop(data: bytes, recipe: Recipe) -> bytes:
+def _crop(pixels: Pixels, recipe: Recipe) -> bytes:
     assert recipe.crop is not None
-    pixels = images.decode(data, recipe.policy)
     if recipe.small in ("pad", "resize"):
         pixels = images.enlarge(pixels, *recipe.crop, recipe.small)
     full_height, full_width, _ = pixels.shape

@@ -18,9 +18,6 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from PIL import __version__ as pillow_version
-from PIL import features
-
 from tfrec_cli import __version__, engines, images, manifest, plan, shard, sources
 from tfrec_cli.choices import (
     Alpha,
@@ -391,9 +388,7 @@ def _manifest(
         versions={
             "tfrec": __version__,
             "python": platform.python_version(),
-            "pillow": pillow_version,
-            "libjpeg": str(features.version("libjpeg_turbo") or features.version("jpg")),
-            "zlib": str(features.version("zlib")),
+            **images.versions(),
         },
     )
 

@@ -1,0 +1,65 @@
+# `make demo` and `make test` each work as the first command on a fresh machine.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test lint types docs docs-check smoke check clean
+
+help:  ## Say what there is to make
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
+
+setup: $(READY)  ## Make the environment in .venv
+
+$(READY): pyproject.toml
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
+	@touch $@
+
+demo: $(READY)  ## Write, inspect and verify the sample images; draw two pictures
+	rm -rf demo-out
+	$(BIN)/tfrec write sample_data/images demo-out/crops --crop 128 --small skip
+	$(BIN)/tfrec write sample_data/images demo-out/whole
+	$(BIN)/tfrec inspect demo-out/whole --contact-sheet demo-out/whole.png
+	$(BIN)/tfrec verify demo-out/crops --seed 42
+	$(BIN)/tfrec verify demo-out/whole --seed 42
+	$(BIN)/tfrec inspect demo-out/whole --crop 96 --seed 42 --html demo-out/crops.html \
+		--contact-sheet demo-out/crops.png > demo-out/inspect.txt
+	@echo "pictures: demo-out/whole.png, random crops in demo-out/crops.png and crops.html"
+
+test: $(READY)  ## Run every test
+	$(BIN)/python -m pytest -q
+
+lint: $(READY)  ## Check style, and that imports go downwards only
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/lint-imports
+
+types: $(READY)  ## Check types
+	$(BIN)/mypy
+
+docs: $(READY)  ## Write --help into the README
+	$(BIN)/cog -r README.md
+
+docs-check: $(READY)  ## Check that the README has today's --help
+	$(BIN)/cog --check README.md
+
+smoke: $(READY)  ## Build the wheel, install it without TensorFlow, run it
+	rm -rf build/smoke
+	$(BIN)/python -m pip wheel --quiet --disable-pip-version-check --no-deps \
+		--wheel-dir build/smoke .
+	$(PYTHON) -m venv build/smoke/venv
+	build/smoke/venv/bin/python -m pip install --quiet --disable-pip-version-check --no-deps \
+		build/smoke/*.whl
+	build/smoke/venv/bin/python -m pip install --quiet --disable-pip-version-check \
+		click pillow numpy tqdm protobuf google-crc32c 'tomli; python_version < "3.11"'
+	cd build/smoke && venv/bin/tfrec write ../../sample_data/images out --crop 64 \
+		&& venv/bin/tfrec inspect out > inspect.txt && venv/bin/tfrec verify out
+
+check: lint types docs-check test smoke  ## Everything that must pass
+
+clean:  ## Remove what was made
+	rm -rf $(VENV) build dist demo-out .hypothesis .mypy_cache .pytest_cache .ruff_cache \
+		.import_linter_cache *.egg-info

@@ -1,0 +1,114 @@
+"""Small images made by code, and folders of them, for every test.
+
+Import the functions (``from conftest import photo, jpeg, png``), ask for ``folder`` by name.
+"""
+
+from __future__ import annotations
+
+import os
+
+os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
+os.environ["CUDA_VISIBLE_DEVICES"] = ""
+os.environ["OPENBLAS_NUM_THREADS"] = "1"
+
+import functools
+import io
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+from PIL import Image
+
+Pixels = npt.NDArray[np.uint8]
+
+ORIENTATION = 0x0112
+
+
+def photo(height: int, width: int, seed: int = 0) -> Pixels:
+    """Return uint8[height, width, 3]: coloured blobs under fine noise, the same for a seed.
+
+    Every pixel differs from its neighbours, so that a picture cut one pixel aside differs.
+    """
+    rng = np.random.default_rng(seed)
+    blobs = Image.fromarray(rng.integers(0, 256, (5, 5, 3), dtype=np.uint8))
+    smooth = np.asarray(blobs.resize((width, height), Image.Resampling.BICUBIC), np.int16)
+    noise = rng.integers(-40, 41, (height, width, 3), dtype=np.int16)
+    return np.clip(smooth + noise, 0, 255).astype(np.uint8)
+
+
+def save(pixels: npt.NDArray[Any] | Image.Image, kind: str, **options: Any) -> bytes:
+    """Encode an array or a Pillow image as ``kind``, by Pillow's name; options are Pillow's."""
+    image = pixels if isinstance(pixels, Image.Image) else Image.fromarray(pixels)
+    out = io.BytesIO()
+    image.save(out, kind, **options)
+    return out.getvalue()
+
+
+def jpeg(pixels: npt.NDArray[Any] | Image.Image, **options: Any) -> bytes:
+    """Encode as JPEG of quality 90; ``subsampling="4:2:0"``, ``progressive=True``…"""
+    return save(pixels, "JPEG", **{"quality": 90, **options})
+
+
+def png(pixels: npt.NDArray[Any] | Image.Image, **options: Any) -> bytes:
+    """Encode as PNG; uint16[height, width] becomes a 16-bit gray one."""
+    return save(pixels, "PNG", **options)
+
+
+def oriented(orientation: object) -> Image.Exif:
+    """Return an EXIF block with this orientation, for ``exif=`` of a saving function."""
+    exif = Image.Exif()
+    exif[ORIENTATION] = orientation
+    return exif
+
+
+def fill(root: Path, files: Mapping[str, bytes]) -> Path:
+    """Write files below ``root``, in the mapping's order, and return ``root``."""
+    for name, data in files.items():
+        path = root / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(data)
+    return root
+
+
+def tree(root: Path) -> dict[str, bytes]:
+    """Return every file below ``root`` with its bytes, and every folder, empty or not, with b""."""
+    return {
+        str(path.relative_to(root)): path.read_bytes() if path.is_file() else b""
+        for path in sorted(root.rglob("*"))
+    }
+
+
+@functools.cache
+def class_files() -> dict[str, bytes]:
+    """Return the files of ``folder``: path to bytes.
+
+    13 images in the classes cats, dogs and owls, of 13 sizes, upright at least 41x40 pixels.
+    """
+    gray = Image.fromarray(photo(62, 45, 3)).convert("L")
+    alpha = np.dstack([photo(47, 58, 8), np.arange(47 * 58, dtype=np.uint8).reshape(47, 58)])
+    deep = photo(53, 46, 10)[..., 0].astype(np.uint16) * 250 + np.arange(46, dtype=np.uint16)
+    frames = [Image.fromarray(photo(50, 57, seed)) for seed in (9, 90)]
+    return {
+        "cats/420.jpg": jpeg(photo(60, 71, 1), subsampling="4:2:0"),
+        "cats/444.jpg": jpeg(photo(51, 48, 2), subsampling="4:4:4"),
+        "cats/gray.jpg": jpeg(gray),
+        "cats/side.jpg": jpeg(photo(44, 61, 4), subsampling="4:2:0", exif=oriented(6)),
+        "dogs/422.jpg": jpeg(photo(41, 63, 5), subsampling="4:2:2"),
+        "dogs/alpha.png": png(alpha),
+        "dogs/cmyk.jpg": jpeg(Image.fromarray(photo(56, 40, 7)).convert("CMYK")),
+        "dogs/moving.gif": save(frames[0], "GIF", save_all=True, append_images=frames[1:]),
+        "dogs/progressive.jpg": jpeg(photo(64, 52, 6), subsampling="4:2:0", progressive=True),
+        "owls/deep.png": png(deep),
+        "owls/palette.png": png(Image.fromarray(photo(43, 54, 11)).quantize(64)),
+        "owls/plain.png": png(photo(59, 42, 12)),
+        "owls/web.webp": save(photo(55, 65, 13), "WEBP", lossless=True),
+    }
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """Make a folder with three class folders of images of every kind: see `class_files`."""
+    return fill(tmp_path / "images", class_files())

@@ -1,0 +1,175 @@
+"""Engines: the same results from one process and from several, and nothing left behind."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import signal
+import subprocess
+import sys
+from collections import Counter
+from collections.abc import Iterator
+from typing import NoReturn
+
+import pytest
+
+from tfrec_cli import engines
+from tfrec_cli.errors import ImageError, RunError
+
+ENGINES = pytest.mark.parametrize("jobs", [1, 2], ids=["serial", "processes"])
+
+
+# What is mapped has to be found by name in another process.
+
+
+def double(task: int) -> int:
+    return 2 * task
+
+
+def process_id(_task: int) -> int:
+    return os.getpid()
+
+
+def interrupt_is_ignored(_task: int) -> bool:
+    return signal.getsignal(signal.SIGINT) is signal.SIG_IGN
+
+
+def fail_at_three(task: int) -> int:
+    if task == 3:
+        raise ImageError("truncated", f"task {task}")
+    return task
+
+
+def die(_task: int) -> NoReturn:
+    os.kill(os.getpid(), signal.SIGKILL)
+    raise AssertionError
+
+
+def hang_or_fail(task: int) -> None:
+    """Hang for ever as task 0; fail as any other."""
+    if task == 0:
+        signal.pause()
+    raise ValueError(task)
+
+
+def hang_unless_one(task: int) -> int:
+    if task != 1:
+        signal.pause()
+    return task
+
+
+def interrupt_after_one(results: Iterator[int]) -> NoReturn:
+    next(results)
+    raise KeyboardInterrupt
+
+
+@ENGINES
+@pytest.mark.parametrize("count", [0, 1, 7, 8, 9, 100])
+def test_every_task_is_done_once(jobs: int, count: int) -> None:
+    with engines.local(jobs) as run:
+        results = Counter(run(double, range(count)))
+    assert results == Counter(range(0, 2 * count, 2))
+
+
+@ENGINES
+def test_one_engine_maps_more_than_once(jobs: int) -> None:
+    with engines.local(jobs) as run:
+        results = [sorted(run(double, range(3))) for _ in range(2)]
+    assert results == [[0, 2, 4], [0, 2, 4]]
+
+
+def test_one_job_works_in_this_process() -> None:
+    with engines.local(1) as run:
+        assert set(run(process_id, range(3))) == {os.getpid()}
+
+
+def test_several_jobs_work_in_other_processes() -> None:
+    with engines.local(2) as run:
+        assert os.getpid() not in set(run(process_id, range(3)))
+
+
+def test_workers_leave_an_interrupt_to_their_parent() -> None:
+    with engines.local(2) as run:
+        assert list(run(interrupt_is_ignored, range(3))) == [True] * 3
+
+
+@ENGINES
+def test_tasks_are_taken_as_they_are_needed(jobs: int) -> None:
+    """A million tasks need not be in memory: after one result, few have been taken."""
+    tasks = iter(range(1000))
+    with engines.local(jobs) as run:
+        next(run(double, tasks))
+        assert next(tasks) < 20
+
+
+@ENGINES
+def test_an_exception_comes_out_as_itself(jobs: int) -> None:
+    with pytest.raises(ImageError) as raised, engines.local(jobs) as run:
+        list(run(fail_at_three, range(9)))
+    assert (raised.value.reason, str(raised.value)) == ("truncated", "task 3")
+
+
+def test_a_killed_worker_is_a_run_error() -> None:
+    with pytest.raises(RunError) as raised, engines.local(2) as run:
+        list(run(die, range(9)))
+    assert str(raised.value) == (
+        "a worker process died (killed, or out of memory?): "
+        "try again, with fewer --jobs if memory is short"
+    )
+
+
+def test_no_process_is_left_after_the_work() -> None:
+    with engines.local(2) as run:
+        list(run(double, range(9)))
+    assert multiprocessing.active_children() == []
+
+
+def test_no_process_is_left_after_an_exception_in_a_task() -> None:
+    """Not even one that never ends by itself."""
+    with pytest.raises(ValueError, match="1"), engines.local(2) as run:
+        list(run(hang_or_fail, range(2)))
+    assert multiprocessing.active_children() == []
+
+
+def test_no_process_is_left_after_a_killed_worker() -> None:
+    with pytest.raises(RunError), engines.local(2) as run:
+        list(run(die, range(9)))
+    assert multiprocessing.active_children() == []
+
+
+def test_no_process_is_left_after_an_interrupt() -> None:
+    """Ctrl-C between two results, while tasks run that never end."""
+    with pytest.raises(KeyboardInterrupt), engines.local(2) as run:
+        interrupt_after_one(run(hang_unless_one, [1, 0, 0, 0]))
+    assert multiprocessing.active_children() == []
+
+
+@pytest.mark.parametrize(
+    ("before", "method"),
+    [
+        ("", "fork" if sys.platform == "linux" else "forkserver"),
+        ("import threading; threading.Thread(target=input).start()", "forkserver"),
+    ],
+    ids=["one thread", "two threads"],
+)
+def test_every_way_to_start_a_process(before: str, method: str) -> None:
+    """Fork where there is one thread; elsewhere a fork could copy a lock that is held."""
+    program = (
+        f"{before}\n"
+        "from tfrec_cli import engines\n"
+        "with engines.local(2) as run:\n"
+        "    print(engines._context().get_start_method(), sorted(run(abs, range(-9, 0))))\n"
+    )
+    process = subprocess.Popen(
+        [sys.executable, "-c", program], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
+    assert process.stdout is not None
+    line = process.stdout.readline()
+    process.communicate("\n")
+    assert line == f"{method} [1, 2, 3, 4, 5, 6, 7, 8, 9]\n"
+
+
+def test_available_jobs_are_those_of_this_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As taskset or a container allows it, not all that the machine has."""
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _pid: {3, 5, 6}, raising=False)
+    assert engines.available_jobs() == 3
