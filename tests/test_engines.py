@@ -113,8 +113,8 @@ def test_a_killed_worker_is_a_run_error() -> None:
     with pytest.raises(RunError) as raised, engines.local(2) as run:
         list(run(die, range(9)))
     assert str(raised.value) == (
-        "a worker process died (killed, or out of memory?): "
-        "try again, with fewer --jobs if memory is short"
+        "a worker process died: killed, out of memory (fewer --jobs need less), "
+        "or started by a script without `if __name__ == '__main__':`"
     )
 
 

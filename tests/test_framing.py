@@ -517,7 +517,8 @@ def test_an_index_line_is_two_numbers(tmp_path: Path, line: bytes) -> None:
     path.write_bytes(b"0 21\n" + line + b"\n")
     with pytest.raises(FramingError) as raised:
         framing.read_index(path)
-    assert str(raised.value) == f"{path}: line 2: found {line!r}, expected 'offset length'"
+    found = line + b"\n"
+    assert str(raised.value) == f"{path}: line 2: found {found!r}, expected 'offset length'"
 
 
 def read_at(folder: Path, data: bytes, offset: int, length: int) -> bytes:
@@ -551,3 +552,31 @@ def test_read_at_refuses_a_wrong_place(tmp_path: Path, offset: int, length: int)
         f"file: at byte {offset}: found no whole record of {length} bytes, expected one: "
         "run `tfrec verify`"
     )
+
+
+@pytest.mark.parametrize("length", [0, 5, 15, 10**17])
+def test_read_at_refuses_an_impossible_length(tmp_path: Path, length: int) -> None:
+    with pytest.raises(FramingError):
+        read_at(tmp_path, PLAIN, 0, length)
+
+
+@pytest.mark.parametrize("length", [0x8B1F, 0x0178, 0x9C78, 0x9C79, 0x2078, 0x88B1F])
+def test_a_length_that_looks_like_compression_hides_nothing_once_damaged(
+    tmp_path: Path, length: int
+) -> None:
+    path = tmp_path / "file"
+    payload = b"\xff" * length
+    first = framing.header(length) + payload + framing.footer(payload)
+    for bit in range(96):
+        data = bytearray(first + PLAIN)
+        data[bit // 8] ^= 1 << bit % 8
+        path.write_bytes(data)
+        whole = [item.payload for item in framing.scan(path) if isinstance(item, Record)]
+        assert whole == PAYLOADS, bit
+
+
+def test_an_index_cut_in_its_last_number_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "file.tfindex"
+    path.write_bytes(b"0 21\n21 1")
+    with pytest.raises(FramingError):
+        framing.read_index(path)

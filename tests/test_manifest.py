@@ -84,17 +84,22 @@ def in_shard(**changes: Any) -> dict[str, Any]:
 class TestRoundTrip:
     @pytest.mark.parametrize("made", [MANIFEST, WHOLE], ids=["crops", "whole"])
     def test_load_gives_what_was_dumped(self, tmp_path: Path, made: Manifest) -> None:
-        path = tmp_path / "x.manifest.json"
+        path = tmp_path / f"{made.split}.manifest.json"
         path.write_bytes(manifest.dump(made))
         assert manifest.load(path) == made
 
     @pytest.mark.parametrize("made", [MANIFEST, WHOLE], ids=["crops", "whole"])
     def test_dump_gives_what_was_loaded(self, made: Manifest) -> None:
         data = manifest.dump(made)
-        assert manifest.dump(manifest.parse(data, PATH)) == data
+        path = Path(f"out/{made.split}.manifest.json")
+        assert manifest.dump(manifest.parse(data, path)) == data
 
 
 class TestRefuses:
+    def test_a_split_that_is_not_that_of_the_file_name(self) -> None:
+        message = message_of({**VALUES, "split": "val"})
+        assert message == f"{PATH}: split: found 'val', expected that of its name"
+
     @pytest.mark.parametrize("name", FIELDS)
     def test_a_missing_field(self, name: str) -> None:
         message = message_of({key: value for key, value in VALUES.items() if key != name})

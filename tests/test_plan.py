@@ -196,23 +196,20 @@ class TestSurvey:
         assert plan.survey(tmp_path, [source], policy) == [Item(source, 10, 16)]
 
     @pytest.mark.parametrize(
-        ("name", "data", "reason", "harmless"),
+        ("name", "data", "reason"),
         [
-            ("a.jpg", b"text", "not_an_image", False),
-            ("a.csv", b"text", "not_an_image", True),
-            ("README.MD", b"text", "not_an_image", True),
-            ("a.txt", b"", "empty", False),
-            ("a.jpg", b"", "empty", False),
-            ("a.txt", png(photo(9, 9))[:20], "truncated", False),
+            ("a.jpg", b"text", "not_an_image"),
+            ("a.jpg", b"", "empty"),
+            ("a.txt", png(photo(9, 9))[:20], "truncated"),
         ],
     )
     def test_rejects_what_is_no_image(
-        self, tmp_path: Path, name: str, data: bytes, reason: str, harmless: bool
+        self, tmp_path: Path, name: str, data: bytes, reason: str
     ) -> None:
         fill(tmp_path, {name: data})
         (found,) = plan.survey(tmp_path, [Source(name.encode(), 0, None)], Policy())
         assert isinstance(found, Reject)
-        assert (found.path, found.reason, found.harmless) == (name.encode(), reason, harmless)
+        assert (found.path, found.reason, found.harmless) == (name.encode(), reason, False)
 
     def test_an_image_named_as_a_text_file_is_an_image(self, tmp_path: Path) -> None:
         fill(tmp_path, {"a.txt": png(photo(20, 31))})

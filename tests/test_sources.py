@@ -109,7 +109,6 @@ class TestLeftOut:
         ("kept", "twin"),
         [
             ("a/IMG.jpg", "a/img.JPG"),
-            ("A/1.jpg", "a/1.jpg"),
             ("a/e\u0301.jpg", "a/\u00e9.jpg"),
             ("a/STRASSE.jpg", "a/straße.jpg"),
         ],
@@ -197,12 +196,19 @@ class TestLabels:
         root = touch(tmp_path / "x", "a/1.jpg")
         (root / "b").mkdir()
         listing = sources.list_folder(root)
-        assert (listing.labels, listing.warnings) == (("a",), ("b: class folder without files",))
+        assert (listing.labels, listing.warnings) == (("a",), ("b: class folder without images",))
 
     def test_an_empty_folder_warns_of_nothing_without_labels(self, tmp_path: Path) -> None:
         root = touch(tmp_path / "x", "a/1.jpg")
         (root / "b").mkdir()
         assert sources.list_folder(root, labels=None).warnings == ()
+
+    def test_letters_as_classes_are_kept_and_warn(self, tmp_path: Path) -> None:
+        listing = sources.list_folder(touch(tmp_path / "x", "A/1.jpg", "a/1.jpg"))
+        assert (paths_of(listing), listing.warnings) == (
+            [b"A/1.jpg", b"a/1.jpg"],
+            ("class names differ only in case: other file systems would merge them",),
+        )
 
     def test_numbers_as_class_names_warn(self, tmp_path: Path) -> None:
         root = touch(tmp_path / "x", "10/1.jpg", "9/1.jpg")

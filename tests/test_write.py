@@ -161,9 +161,22 @@ class TestCrops:
         assert found == expected
 
     def test_are_cut_from_the_upright_picture(self, folder: Path, out: Path) -> None:
+        """Which is stored as a JPEG of quality 95: a crop of it is that of the whole image."""
         run(folder, out, crop=self.CROP)
-        pixels = np.rot90(pillow_rgb(class_files()["cats/side.jpg"]), -1)
+        upright = np.rot90(pillow_rgb(class_files()["cats/side.jpg"]), -1)
+        pixels = pillow_rgb(jpeg(upright, quality=95, subsampling="4:2:0"))
         assert stored(out)["cats/side.jpg"].image == pixels[14:47, 2:42].tobytes()
+
+    def test_equal_those_of_the_whole_images(self, folder: Path, out: Path, tmp_path: Path) -> None:
+        for options in ({}, {"resize_short": 50}, {"alpha": "white"}):
+            name = "".join(options)
+            run(folder, tmp_path / f"crops{name}", crop=self.CROP, **options)
+            run(folder, tmp_path / f"whole{name}", **options)
+            for path, one in stored(tmp_path / f"whole{name}").items():
+                pixels = records.pixels(one)
+                top, left = (pixels.shape[0] - 33) // 2, (pixels.shape[1] - 40) // 2
+                cut = pixels[top : top + 33, left : left + 40].tobytes()
+                assert stored(tmp_path / f"crops{name}")[path].image == cut, path
 
     def test_say_their_size_and_no_window(self, folder: Path, out: Path) -> None:
         run(folder, out, crop=self.CROP)
@@ -559,7 +572,7 @@ class TestFailures:
         monkeypatch.setattr(shard, "Task", lambda **_: 1)
         with pytest.raises(RunError) as error:
             run(folder, out, jobs=2, shards=2)
-        assert (str(error.value).split(" (")[0], out.exists()) == ("a worker process died", False)
+        assert (str(error.value).split(":")[0], out.exists()) == ("a worker process died", False)
 
 
 def no_space(*_: object) -> None:
@@ -729,7 +742,7 @@ class TestRejects:
             ("a/cut.png", "truncated", False),
             ("a/empty.jpg", "empty", False),
             ("a/lfs.jpg", "not_an_image", False),
-            ("a/notes.txt", "not_an_image", True),
+            ("a/notes.txt", "sidecar", True),
         ]
 
     def test_and_records_are_all_sources(self, tmp_path: Path, out: Path) -> None:
@@ -743,7 +756,7 @@ class TestRejects:
         assert (made.records, made.rejects, made.ignored) == (
             2,
             {"empty": 1, "not_an_image": 1, "truncated": 1},
-            {"hidden": 1, "not_an_image": 1},
+            {"hidden": 1, "sidecar": 1},
         )
 
     def test_at_the_limit_are_allowed(self, folder: Path, out: Path) -> None:
@@ -756,13 +769,13 @@ class TestRejects:
         fill(folder, {"cats/notes.txt": b"cats", "cats/LICENSE.md": b"mine"})
         made = run(folder, out).manifest
         assert made is not None
-        assert (made.records, made.ignored) == (13, {"not_an_image": 2})
+        assert (made.records, made.ignored) == (13, {"sidecar": 2})
 
     def test_text_files_beside_class_folders_do_no_harm(self, folder: Path, out: Path) -> None:
         fill(folder, {"README.md": b"# Pets", "labels.csv": b"path,label\n"})
         made = run(folder, out).manifest
         assert made is not None
-        assert (made.labels, made.ignored) == (CLASSES, {"not_an_image": 2})
+        assert (made.labels, made.ignored) == (CLASSES, {"sidecar": 2})
 
     def test_a_folder_of_text_files_is_no_class(self, folder: Path, out: Path) -> None:
         fill(folder, {"about/notes.txt": b"notes"})

@@ -37,6 +37,8 @@ def main() -> NoReturn:
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(128 + signal.SIGPIPE)
+    except MemoryError:
+        _end("out of memory: fewer --jobs need less", errors.EXIT_RUN)
     except OSError as error:
         _end(f"{error.filename or 'system'}: {error.strerror or error}", errors.EXIT_RUN)
     except Exception:

@@ -54,18 +54,6 @@ class Crop(click.ParamType[tuple[int, int]]):
         return size
 
 
-class Name(click.ParamType[str]):
-    """A split's name: letters, digits, _ and -."""
-
-    name = "name"
-
-    def convert(self, value: Any, param: Any, ctx: Any) -> str:
-        """Accept what may stand in a file name everywhere."""
-        if not re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9_-]{0,63}", str(value)):
-            self.fail(f"found {value!r}, expected letters, digits, _ and -", param, ctx)
-        return str(value)
-
-
 def _choice(words: Any) -> click.Choice[str]:
     return click.Choice(get_args(words))
 
@@ -123,7 +111,7 @@ def main(ctx: click.Context, config_file: Path | None) -> None:
 )
 @click.option("--jpeg-quality", type=click.IntRange(1, 100), default=95, show_default=True)
 @click.option("--resize-short", type=click.IntRange(1), help="First scale the shorter side to N.")
-@click.option("--split", type=Name(), default="train", show_default=True, help="Name of the split.")
+@click.option("--split", metavar="NAME", default="train", show_default=True, help="Its name.")
 @click.option(
     "--labels",
     default="auto",

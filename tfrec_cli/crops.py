@@ -57,8 +57,12 @@ def random_boxes(
         keys: int[n] record keys in [0, 2**56).
     Returns:
         int64[n, 4] of (top, left, height, width).
+    Raises:
+        ValueError: a picture smaller than the crop, or a number out of range.
     """
     space = np.asarray(sizes, np.int64).reshape(-1, 2) - np.asarray(crop, np.int64) + 1
+    if (space < 1).any():
+        raise ValueError(f"found a picture smaller than the crop {crop}")
     draws = draw_words(seed, epoch, keys, CROP)[:, :2].astype(np.int64) % _INT32_MAX
     return np.concatenate([draws % space, np.broadcast_to(crop, space.shape)], axis=1)
 
@@ -124,10 +128,13 @@ def draw_words(seed: int, epoch: int, keys: npt.ArrayLike, op: int) -> Words:
     Returns:
         uint32[n, 4].
     Raises:
-        ValueError: seed or epoch out of range.
+        ValueError: seed, epoch or a key out of range.
     """
     check_seed(seed, epoch)
-    tagged = np.asarray(keys, np.uint64).reshape(-1) | np.uint64(op << KEY_BITS)
+    plain = np.asarray(keys, np.int64).reshape(-1)
+    if ((plain < 0) | (plain >= 2**KEY_BITS)).any():
+        raise ValueError(f"found a key out of range, expected 0 to {2**KEY_BITS - 1}")
+    tagged = plain.astype(np.uint64) | np.uint64(op << KEY_BITS)
     pair = np.broadcast_to(np.array([seed, epoch], np.uint32), (len(tagged), 2))
     low, high = tagged.astype(np.uint32), (tagged >> np.uint64(32)).astype(np.uint32)
     scrambled = _philox(np.stack([pair[:, 0], pair[:, 1], low, high], axis=1), _SCRAMBLE_KEY)

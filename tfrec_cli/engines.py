@@ -84,8 +84,8 @@ def _windowed(
                 yield future.result()
     except BrokenProcessPool as error:
         raise RunError(
-            "a worker process died (killed, or out of memory?): "
-            "try again, with fewer --jobs if memory is short"
+            "a worker process died: killed, out of memory (fewer --jobs need less), "
+            "or started by a script without `if __name__ == '__main__':`"
         ) from error
 
 

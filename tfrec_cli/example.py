@@ -16,6 +16,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from numbers import Integral
 from typing import Any, Literal
 
 from google.protobuf import descriptor_pb2, descriptor_pool, message_factory, unknown_fields
@@ -115,17 +116,19 @@ def encode(features: Mapping[str, Value]) -> bytes:
         features: name to value; bytes, int, or a sequence of bytes, of ints or of floats.
     Returns:
         The bytes of a ``tf.train.Example`` whose features are sorted by the bytes of their names.
+    Raises:
+        TypeError, ValueError: a value that an Example cannot hold.
     """
     message = _MESSAGES["Example"]()
     entries = message.features.feature
     for name in sorted(features, key=str.encode):
         value = features[name]
-        values = [value] if isinstance(value, (bytes, int)) else value
+        values: Sequence[Any] = [value] if isinstance(value, (bytes, int, Integral)) else value
         entry = entries.add(key=name.encode())
         if all(isinstance(item, bytes) for item in values):
             entry.value.bytes_list.value.extend(values)
-        elif all(isinstance(item, int) for item in values):
-            entry.value.int64_list.value.extend(values)
+        elif all(isinstance(item, Integral) for item in values):
+            entry.value.int64_list.value.extend(map(int, values))
         else:
             entry.value.float_list.value.extend(values)
     data: bytes = message.SerializeToString()
@@ -183,11 +186,13 @@ def classify(payload: bytes) -> Payload:
 
 def _is_named(message: Any) -> bool:
     """Tell whether every feature name is UTF-8, without which TensorFlow refuses the message."""
+    maps = [value for field, value in message.ListFields() if field.type == _FIELD.TYPE_MESSAGE]
     try:
-        for field, value in message.ListFields():
-            if field.name in ("features", "context"):
-                _entries(value.feature)
-    except ExampleError:
+        for one in maps:
+            for _, entries in one.ListFields():
+                for entry in entries:
+                    entry.key.decode()
+    except UnicodeDecodeError:
         return False
     return True
 

@@ -34,6 +34,10 @@ _LENGTH = struct.Struct("<Q")
 _CRC = struct.Struct("<I")
 _HEADER = struct.Struct("<QI")
 _CHUNK_BYTES = 1 << 20
+_INPUT_BYTES = 1 << 14
+"""Compressed bytes read at once: what zlib leaves of them is copied for every record."""
+
+_WBITS = {"gzip": 31, "zlib": 15}
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,10 +108,13 @@ def read_at(file_descriptor: int, offset_bytes: int, length_bytes: int, name: st
     Raises:
         FramingError: the bytes there are not one whole record of that length.
     """
-    data = os.pread(file_descriptor, length_bytes, offset_bytes)
+    data = b""
+    if OVERHEAD_BYTES <= length_bytes <= os.fstat(file_descriptor).st_size - offset_bytes:
+        data = os.pread(file_descriptor, length_bytes, offset_bytes)
     payload = data[HEADER_BYTES:-FOOTER_BYTES]
     if (
-        len(data) != length_bytes
+        not data
+        or len(data) != length_bytes
         or data[:HEADER_BYTES] != header(length_bytes - OVERHEAD_BYTES)
         or data[-FOOTER_BYTES:] != footer(payload)
     ):
@@ -139,16 +146,22 @@ def scan(
         limit_bytes: largest payload accepted, in bytes; guards against a damaged length asking
             for all memory.
         observe: called with each piece of the file as it lies on disk, in order, to its end, so
-            that a checksum needs no second reading. After damage nothing more is observed.
+            that a checksum needs no second reading. Incomplete once there is damage.
     Yields:
         Record and Damage, in file order.
     Raises:
         OSError: the file cannot be read.
     """
     with path.open("rb", buffering=0) as file:
-        head = file.read(HEADER_BYTES)
-        file.seek(0)
+        head = file.read(sniff.HEAD_BYTES)
+        size = os.fstat(file.fileno()).st_size
         compression = compression_of(head)
+        if compression != "none" and not _inflates_to_header(head, compression):
+            # A damaged length can look like GZIP or zlib; whole records behind it tell the truth.
+            compression = (
+                "none" if _resynchronise(file, 1, size, limit_bytes) < size else compression
+            )
+        file.seek(0)
         if compression == "none":
             yield from _scan_plain(file, limit_bytes, observe)
         else:
@@ -169,6 +182,14 @@ def read(path: Path, *, limit_bytes: int = LIMIT_BYTES) -> Iterator[Record]:
         if isinstance(item, Damage):
             raise FramingError(f"{path}: {item}")
         yield item
+
+
+def _inflates_to_header(head: bytes, compression: sniff.Compression) -> bool:
+    try:
+        inflate = zlib.decompressobj(_WBITS[compression])
+        return is_header(inflate.decompress(head, HEADER_BYTES))
+    except zlib.error:
+        return False
 
 
 def _scan_plain(
@@ -283,13 +304,14 @@ def _resynchronise(file: BinaryIO, offset: int, size: int, limit_bytes: int) -> 
     """Return the first place from ``offset`` on where a whole, checked record starts, or ``size``.
 
     A length under 2**31 has four zero bytes on top, so only places before four zero bytes need
-    their CRC computed.
+    their CRC computed. Where four more follow, a run of zeros is more likely than the one length,
+    233,286,277, whose masked CRC is zero.
     """
     start = offset
     while start + OVERHEAD_BYTES <= size:
         file.seek(start)
         window = _read_exactly(file, min(_CHUNK_BYTES, size - start))
-        for zeros in re.finditer(rb"(?=\0\0\0\0)", window):
+        for zeros in re.finditer(rb"(?=\0\0\0\0(?!\0\0\0\0))", window):
             at = zeros.start() - 4
             if at < 0 or not is_header(window[at : at + HEADER_BYTES]):
                 continue
@@ -333,7 +355,7 @@ class _Inflater:
         self.error = ""
         self._file = file
         self._observe = observe
-        self._wbits = 31 if compression == "gzip" else 15
+        self._wbits = _WBITS[compression]
         self._inflate = zlib.decompressobj(self._wbits)
         self._input = b""
 
@@ -370,7 +392,7 @@ class _Inflater:
         return piece
 
     def _fill(self) -> bytes:
-        data = self._file.read(_CHUNK_BYTES)
+        data = self._file.read(_INPUT_BYTES)
         if self._observe and data:
             self._observe(data)
         return data
@@ -393,8 +415,8 @@ def read_index(path: Path) -> list[tuple[int, int]]:
         FramingError: a line is not two numbers.
     """
     pairs = []
-    for number, line in enumerate(path.read_bytes().splitlines(), start=1):
-        match = re.fullmatch(rb"(\d{1,18}) (\d{1,18})", line)
+    for number, line in enumerate(path.read_bytes().splitlines(keepends=True), start=1):
+        match = re.fullmatch(rb"(\d{1,18}) (\d{1,18})\n", line)
         if not match:
             raise FramingError(
                 f"{path}: line {number}: found {line[:40]!r}, expected 'offset length'"

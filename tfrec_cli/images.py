@@ -58,6 +58,9 @@ _PILLOW_FORMATS: dict[sniff.ImageFormat, tuple[str, ...]] = {
     "avif": ("AVIF",),
     "jpeg2000": ("JPEG2000",),
 }
+_AFTER_SCAN = re.compile(rb"\xff[^\x00\xd0-\xd7\xff]")
+"""A marker behind entropy-coded data, in which 0xff is only followed by 0 or a restart number."""
+
 _DEEP_MODES = ("I;16", "I;16B", "I;16L", "I;16N")
 _ALPHA_MODES = ("RGBA", "LA", "PA", "RGBa", "La")
 
@@ -89,7 +92,10 @@ class Header:
     Attributes:
         height_px, width_px: upright, if the policy turns pictures upright, and before any scaling.
         mode: Pillow's name for the kind of pixels: ``RGB``, ``L``, ``CMYK``, ``I;16``…
-        orientation: the EXIF orientation, 1 (upright) to 8.
+        orientation: the EXIF orientation, 1 (upright) to 8; of a TIFF, which decoders always turn
+            upright, 1.
+        animated: several frames; a JPEG's further pictures (previews, depth) are none.
+        deep: more than 8 bits a value.
     """
 
     format: sniff.ImageFormat
@@ -98,6 +104,7 @@ class Header:
     mode: str
     orientation: int
     animated: bool
+    deep: bool
     alpha: bool
     icc: bool
 
@@ -109,7 +116,7 @@ class Jpeg:
     Attributes:
         sof: number of the frame type: 0 and 1 sequential, 2 progressive, others rare.
         sampling: (horizontal, vertical) factors of each component.
-        scans: how many scans there are; counted for progressive files only, else 1.
+        scans: how many scans there are.
         interleaved: the first scan holds every component.
         ended: an end marker follows the first scan.
     """
@@ -126,7 +133,9 @@ class Jpeg:
 
         Source: measured on 934,000 windows of 4,576 JPEGs, see the README.
         """
-        if self.sof not in (0, 1) or not self.interleaved or len(self.sampling) not in (1, 3):
+        if self.sof not in (0, 1) or len(self.sampling) not in (1, 3):
+            return False
+        if self.scans != 1 or not self.interleaved:
             return False
         luma, chroma = self.sampling[0], set(self.sampling[1:])
         if not chroma:
@@ -179,7 +188,8 @@ def read_header(file: BinaryIO, policy: Policy) -> Header:
             width_px=width_px,
             mode=image.mode,
             orientation=orientation,
-            animated=bool(getattr(image, "is_animated", False)),
+            animated=bool(getattr(image, "is_animated", False)) and image.format != "MPO",
+            deep=image.mode in _DEEP_MODES or (name == "png" and head[24:25] == b"\x10"),
             alpha=image.mode in _ALPHA_MODES or "transparency" in image.info,
             icc=bool(image.info.get("icc_profile")),
         )
@@ -224,36 +234,39 @@ def read_jpeg(data: bytes) -> Jpeg:
     position = 2
     sof = None
     sampling: tuple[tuple[int, int], ...] = ()
-    while True:
+    scans = 0
+    interleaved = ended = False
+    while not ended:
+        if scans:
+            found = _AFTER_SCAN.search(data, position)
+            if not found:
+                break
+            position = found.start()
         if data[position : position + 1] != b"\xff":
             what = "the end" if position >= len(data) else f"byte {data[position]:#04x}"
             reason = "truncated" if position >= len(data) else "corrupt"
             raise ImageError(reason, f"found {what} at byte {position}, expected a JPEG marker")
-        marker = data[position + 1 : position + 2]
-        if marker == b"\xff":
+        code = data[position + 1] if position + 1 < len(data) else 0
+        if code == 0xFF:
             position += 1
             continue
-        segment = data[position + 4 : position + 2 + _big_endian(data, position + 2)]
-        code = marker[0] if marker else 0
+        if code == 0xD9:
+            ended = True
+            break
+        length = _big_endian(data, position + 2)
+        segment = data[position + 4 : position + 2 + length]
+        position += 2 + length
         if 0xC0 <= code <= 0xCF and code not in (0xC4, 0xC8, 0xCC) and len(segment) >= 6:
             sof = code - 0xC0
             factors = segment[7 : 6 + 3 * segment[5] : 3]
             sampling = tuple((factor >> 4, factor & 15) for factor in factors)
-        position += 4 + len(segment)
-        if code == 0xDA:
-            break
-        if code == 0xD9:
-            raise ImageError("truncated", "found the end marker, expected a scan before it")
-    if sof is None:
-        raise ImageError("corrupt", "found a scan without a frame header, expected one")
-    progressive = sof not in (0, 1, 3)
-    return Jpeg(
-        sof=sof,
-        sampling=sampling,
-        scans=1 + len(re.findall(rb"\xff\xda", data[position:])) if progressive else 1,
-        interleaved=segment[:1] == bytes([len(sampling)]),
-        ended=data.rfind(b"\xff\xd9", position) >= 0,
-    )
+        elif code == 0xDA:
+            scans += 1
+            if scans == 1:
+                interleaved = segment[:1] == bytes([len(sampling)])
+    if sof is None or not scans:
+        raise ImageError("truncated", "found no frame or no scan before the end, expected both")
+    return Jpeg(sof=sof, sampling=sampling, scans=scans, interleaved=interleaved, ended=ended)
 
 
 def decode(data: bytes, policy: Policy) -> Pixels:
@@ -287,7 +300,7 @@ def decode(data: bytes, policy: Policy) -> Pixels:
         return np.asarray(rgb)
 
 
-def decode_as_tensorflow(data: bytes) -> Pixels:
+def decode_as_tensorflow(data: bytes, max_pixels: int = MAX_PIXELS) -> Pixels:
     """Decode stored JPEG or PNG bytes to what TensorFlow's decoders make of them, by Pillow.
 
     No orientation is applied, alpha is dropped, and of 16 bits the upper eight count.
@@ -301,7 +314,8 @@ def decode_as_tensorflow(data: bytes) -> Pixels:
     if name not in ("jpeg", "png"):
         found = sniff.describe(data[: sniff.HEAD_BYTES])
         raise ImageError("unsupported_format", f"found {found}, expected a JPEG or PNG image")
-    with _foreign_decoder(), _open(io.BytesIO(data), name, Policy()) as image:
+    policy = Policy(max_pixels=max_pixels)
+    with _foreign_decoder(max_pixels), _open(io.BytesIO(data), name, policy) as image:
         image.load()
         if image.mode in _DEEP_MODES:
             high = (np.asarray(image) >> 8).astype(np.uint8)
@@ -351,7 +365,8 @@ def decode_whole(data: bytes, policy: Policy) -> tuple[Header, tuple[str, ...], 
     header, jpeg, changes = _examine(data, policy)
     pixels = decode(data, policy)
     if changes and jpeg:
-        pixels = decode_as_tensorflow(_transcode(pixels, header, jpeg, None))
+        stored = _transcode(pixels, header, jpeg, None)
+        pixels = decode_as_tensorflow(stored, policy.max_pixels)
     return header, changes, pixels
 
 
@@ -437,9 +452,9 @@ def _changes(header: Header, jpeg: Jpeg | None, policy: Policy) -> tuple[str, ..
         "rare_jpeg": jpeg is not None and jpeg.sof not in (0, 1, 2),
         "orientation": policy.exif == "apply" and header.orientation != 1,
         "cmyk": header.mode in ("CMYK", "YCCK"),
-        "deep": header.mode in _DEEP_MODES or header.mode == "I",
+        "deep": header.deep,
         "alpha": header.alpha and policy.alpha != "drop",
-        "animation": header.animated and header.format != "jpeg",
+        "animation": header.animated,
         "resized": bool(policy.resize_short_px)
         and min(header.height_px, header.width_px) != policy.resize_short_px,
     }
@@ -457,7 +472,10 @@ def _icc_profile(data: bytes, header: Header, policy: Policy) -> bytes | None:
     """Return the colour profile to keep; one for CMYK says nothing about RGB."""
     if not header.icc or header.mode in ("CMYK", "LAB"):
         return None
-    with _foreign_decoder(), _open(io.BytesIO(data), header.format, policy) as image:
+    with (
+        _foreign_decoder(policy.max_pixels),
+        _open(io.BytesIO(data), header.format, policy) as image,
+    ):
         profile: bytes = image.info["icc_profile"]
         return profile
 
@@ -465,7 +483,11 @@ def _icc_profile(data: bytes, header: Header, policy: Policy) -> bytes | None:
 def _to_rgb(image: Image.Image, name: sniff.ImageFormat, alpha: Alpha) -> Image.Image:
     if image.mode in _DEEP_MODES or (image.mode == "I" and name in ("ppm", "png")):
         values = np.asarray(image).astype(np.uint32)
-        return Image.fromarray(((values + 128) // 257).astype(np.uint8)).convert("RGB")
+        gray = Image.fromarray(((values + 128) // 257).astype(np.uint8))
+        if alpha == "drop" or "transparency" not in image.info:
+            return gray.convert("RGB")
+        opaque = np.where(values == image.info["transparency"], 0, 255).astype(np.uint8)
+        image = Image.merge("LA", (gray, Image.fromarray(opaque)))
     if image.mode in ("I", "F"):
         raise ImageError("unsupported_mode", "found 32-bit values, expected 8 or 16 bits a value")
     if image.mode in _ALPHA_MODES or "transparency" in image.info:
@@ -484,6 +506,8 @@ def _orientation(image: Image.Image, name: sniff.ImageFormat, file: BinaryIO) ->
 
     Pillow decodes a whole PNG to find its EXIF block, so that one is found by its chunk.
     """
+    if name == "tiff":
+        return 1
     try:
         with _foreign_decoder():
             exif = _png_exif(file) if name == "png" else image.getexif()
@@ -552,7 +576,8 @@ def _foreign_decoder(max_pixels: int = MAX_PIXELS) -> Iterator[None]:
     """Turn whatever an image decoder raises into `ImageError`.
 
     Decoders raise anything on broken files (OSError, ValueError, TypeError, SyntaxError,
-    struct.error…), and warn besides; what matters is in the error.
+    struct.error…), and warn besides; what matters is in the error. Pillow's limit on pixels and
+    Python's warning filters belong to the process, so this is not for several threads at once.
     """
     pillow_limit = Image.MAX_IMAGE_PIXELS
     Image.MAX_IMAGE_PIXELS = max_pixels
@@ -560,7 +585,7 @@ def _foreign_decoder(max_pixels: int = MAX_PIXELS) -> Iterator[None]:
         warnings.simplefilter("ignore")
         try:
             yield
-        except TfrecError:
+        except (TfrecError, MemoryError):
             raise
         except Image.DecompressionBombError as error:
             found = re.search(r"\d+ pixels", str(error))
@@ -570,6 +595,8 @@ def _foreign_decoder(max_pixels: int = MAX_PIXELS) -> Iterator[None]:
                 f"expected at most {max_pixels} (--max-pixels)",
             ) from error
         except Exception as error:
+            if isinstance(error, OSError) and error.errno is not None:
+                raise  # the file could not be read, which says nothing about the image
             reason = "truncated" if "truncated" in str(error).lower() else "corrupt"
             words = str(error).splitlines()[0] if str(error) else type(error).__name__
             words = re.sub(r" <_io\..*>", "", words)

@@ -138,13 +138,20 @@ def parse(data: bytes, path: Path) -> Manifest:
             f"{path}: format_version: found {found!r}, expected {FORMAT_VERSION}: "
             "written by another version of tfrec"
         )
-    return _Checker(path, values).manifest()
+    manifest = _Checker(path, values).manifest()
+    if path.name != manifest.split + SUFFIX:
+        raise ManifestError(f"{path}: split: found {manifest.split!r}, expected that of its name")
+    return manifest
 
 
 def find(folder: Path) -> dict[str, Path]:
     """Find the manifests in a folder: split name to path, sorted."""
     paths = sorted(folder.glob(f"*{SUFFIX}"))
-    return {path.name.removesuffix(SUFFIX): path for path in paths if path.name[0] != "."}
+    return {
+        path.name.removesuffix(SUFFIX): path
+        for path in paths
+        if path.name[0] != "." and path.is_file()
+    }
 
 
 def dump_rejects(rejects: Iterable[Reject]) -> bytes:
@@ -312,7 +319,9 @@ class _Checker:
 
     def _shard(self) -> Shard:
         self._only(Shard)
-        indexed = self._values.get("index") is not None
+        if "index" not in self._values:
+            raise self._wrong("index", "a file name or null")
+        indexed = self._values["index"] is not None
         return Shard(
             name=self._name("name"),
             records=self._count("records"),

@@ -141,9 +141,7 @@ def _survey_one(root: Path, source: Source, policy: Policy) -> Item | Reject:
     except OSError as error:
         return Reject(source.path, "unreadable", f"cannot be read: {error.strerror or error}")
     except ImageError as error:
-        ending = os.path.splitext(source.path)[1].lower()
-        harmless = error.reason == "not_an_image" and ending in sources.SIDECARS
-        return Reject(source.path, error.reason, str(error), harmless=harmless)
+        return Reject(source.path, error.reason, str(error))
     size = (header.height_px, header.width_px)
     if policy.resize_short_px:
         size = images.scaled_short(*size, policy.resize_short_px)

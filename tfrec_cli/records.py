@@ -6,6 +6,7 @@ Knows: layouts, and as the only place the names of features. Must not know: fram
 from __future__ import annotations
 
 import hashlib
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from typing import Any
@@ -14,7 +15,7 @@ import numpy as np
 
 from tfrec_cli import example, images, sniff
 from tfrec_cli.choices import KeyStyle
-from tfrec_cli.errors import DataError
+from tfrec_cli.errors import DataError, ImageError
 from tfrec_cli.example import Feature
 
 
@@ -114,10 +115,20 @@ def key_of(filename: bytes) -> int:
 
 
 def is_raw(image: bytes, height_px: int | None, width_px: int | None) -> bool:
-    """Tell whether ``image`` is height * width * 3 raw values: that many, and no image file."""
+    """Tell whether ``image`` is height * width * 3 raw values: that many, and no JPEG or PNG.
+
+    The first pixels may well have the magic of some format: (255, 216, 255) has JPEG's.
+    """
     if height_px is None or width_px is None or len(image) != height_px * width_px * 3:
         return False
-    return sniff.image_format(image[: sniff.HEAD_BYTES]) is None
+    found = sniff.image_format(image[: sniff.HEAD_BYTES])
+    if found != "jpeg":
+        return found != "png"
+    try:
+        images.read_jpeg(image)
+    except ImageError:
+        return True
+    return False
 
 
 def encode(record: ImageRecord, style: KeyStyle) -> bytes:
@@ -133,7 +144,7 @@ def encode(record: ImageRecord, style: KeyStyle) -> bytes:
         names.filename: record.filename,
         names.window: record.window,
         names.format: found.encode() if found else b"raw",
-        names.class_name: None if record.class_name is None else record.class_name.encode(),
+        names.class_name: None if record.class_name is None else os.fsencode(record.class_name),
     }
     return example.encode(
         {name: value for name, value in values.items() if name is not None and value is not None}
@@ -168,6 +179,7 @@ def decode(features: Mapping[str, Feature], names: Names) -> ImageRecord:
         key=one("key", "int64"),
         filename=one("filename", "bytes"),
         window=one("window", "int64"),
+        class_name=os.fsdecode(one("class_name", "bytes") or b"") or None,
     )
 
 
@@ -193,7 +205,7 @@ def guess_names(features: Mapping[str, Feature]) -> Names | None:
     return Names(**found)
 
 
-def pixels(record: ImageRecord) -> images.Pixels:
+def pixels(record: ImageRecord, max_pixels: int = images.MAX_PIXELS) -> images.Pixels:
     """Return a record's image as TensorFlow would decode it, computed by NumPy and Pillow.
 
     Returns:
@@ -204,4 +216,4 @@ def pixels(record: ImageRecord) -> images.Pixels:
     if record.is_raw:
         shape = (record.height_px or 0, record.width_px or 0, 3)
         return np.frombuffer(record.image, np.uint8).reshape(shape)
-    return images.decode_as_tensorflow(record.image)
+    return images.decode_as_tensorflow(record.image, max_pixels)

@@ -178,6 +178,9 @@ def _crop(pixels: Pixels, recipe: Recipe) -> bytes:
     if recipe.small in ("pad", "resize"):
         pixels = images.enlarge(pixels, *recipe.crop, recipe.small)
     full_height, full_width, _ = pixels.shape
+    if full_height < recipe.crop[0] or full_width < recipe.crop[1]:
+        found = f"found {full_height}x{full_width} pixels"
+        raise ImageError("too_small", f"{found}, expected at least {recipe.crop}")
     top, left, height, width = crops.center_box(full_height, full_width, recipe.crop)
     window = pixels[top : top + height, left : left + width]
     return images.encode(window, recipe.encoding, quality=recipe.quality)

@@ -23,7 +23,7 @@ _IMAGE_MAGIC: tuple[tuple[ImageFormat, re.Pattern[bytes]], ...] = (
     ("webp", re.compile(rb"RIFF....WEBP", re.DOTALL)),
     ("bmp", re.compile(rb"BM.{12}[\x0c\x28\x34\x38\x40\x6c\x7c]\x00\x00\x00", re.DOTALL)),
     ("tiff", re.compile(rb"II[*+]\x00|MM\x00[*+]")),
-    ("ppm", re.compile(rb"P[1-6][\s#]")),
+    ("ppm", re.compile(rb"P[1-6](?:\s|#[^\n]*\n)+\d")),
     ("avif", re.compile(rb"....ftypavi[fs]", re.DOTALL)),
     ("jpeg2000", re.compile(rb"\x00\x00\x00\x0cjP  \r\n\x87\n|\xff\x4f\xff\x51")),
 )
@@ -37,6 +37,9 @@ _NOT_IMAGES: tuple[tuple[str, re.Pattern[bytes]], ...] = (
     ("an HDF5 file", re.compile(rb"\x89HDF\r\n\x1a\n")),
     ("an ArrayRecord or Riegeli file", re.compile(rb"\x83\xaf\x70\xd1\x0d\x88\x4a\x3f")),
 )
+
+_ZLIB_MAGIC = (b"\x78\x01", b"\x78\x5e", b"\x78\x9c", b"\x78\xda")
+"""A window of 32 KiB, the four levels, no dictionary: what every writer makes."""
 
 _TEXT = re.compile(rb"[\t\n\f\r\x1b\x20-\x7e\x80-\xff]+")
 
@@ -61,7 +64,7 @@ def compression(head: bytes) -> Compression:
     """
     if head[:2] == b"\x1f\x8b":
         return "gzip"
-    if len(head) >= 2 and head[0] == 0x78 and (head[0] * 256 + head[1]) % 31 == 0:
+    if head[:2] in _ZLIB_MAGIC:
         return "zlib"
     return "none"
 

@@ -1,6 +1,6 @@
 """Folders of images: which files there are, and which label each has.
 
-Knows: file names and folders. Must not know: what is in the files, shards.
+Knows: file names and folders. Must not know: images, shards.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from tfrec_cli import sniff
 from tfrec_cli.errors import DataError, RunError, UsageError
 
 JUNK = frozenset({b"Thumbs.db", b"desktop.ini", b"__MACOSX"})
@@ -100,12 +101,14 @@ def list_folder(
     """
     sources, rejects, empty_folders = _walk(root, exclude)
     sources, twins = _apart(sources)
-    warnings = [f"{printable(name)}: class folder without files" for name in empty_folders]
+    warnings = [f"{printable(name)}: class folder without images" for name in empty_folders]
     if labels is None or (labels == "auto" and not any(b"/" in source.path for source in sources)):
         names = None
         warnings = []
     else:
         sources, names = _label(root, sources, labels, labels_from)
+        if len({name.casefold() for name in names}) < len(names):
+            warnings.append("class names differ only in case: other file systems would merge them")
         if len(names) > 1 and all(name.isdigit() for name in names) and labels == "auto":
             warnings.append(
                 "class names are numbers and sort as text "
@@ -126,7 +129,7 @@ def read_labels(path: Path) -> tuple[str, ...]:
         UsageError: the file cannot be read, is empty, or names a class twice.
     """
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()
+        lines = path.read_text(encoding="utf-8-sig").splitlines()
     except (OSError, UnicodeDecodeError) as error:
         raise UsageError(f"--labels {path}: {_why(error)}") from error
     names = tuple(line.strip() for line in lines if line.strip())
@@ -141,45 +144,53 @@ def read_labels(path: Path) -> tuple[str, ...]:
 def _walk(root: Path, exclude: Path | None) -> tuple[list[Source], list[Reject], list[bytes]]:
     sources: list[Source] = []
     rejects: list[Reject] = []
-    empty: list[bytes] = []
+    classes: list[bytes] = []
     top = os.fsencode(root)
     left = os.fsencode(exclude.resolve()) if exclude else None
     folders = [b""]
     while folders:
         folder = folders.pop()
-        before = len(sources) + len(folders) + len(rejects)
         try:
             entries = list(os.scandir(os.path.join(top, folder)))
         except OSError as error:
             raise RunError(f"{printable(os.path.join(top, folder))}: {_why(error)}") from error
         for entry in entries:
             path = os.path.join(folder, entry.name)
-            if entry.name.startswith(b".") or entry.name in JUNK:
-                rejects.append(Reject(path, "hidden", "hidden or junk: ignored", harmless=True))
-            elif entry.is_dir(follow_symlinks=False):
-                if left is None or os.path.realpath(entry.path) != left:
-                    folders.append(path)
-            elif entry.is_dir():
-                rejects.append(
-                    Reject(path, "linked_folder", "a link to a folder: ignored", harmless=True)
-                )
-            else:
-                found = _file(entry, path)
-                (sources if isinstance(found, Source) else rejects).append(found)  # type: ignore[arg-type]  # each list gets its own kind
-        if folder and b"/" not in folder and len(sources) + len(folders) + len(rejects) == before:
-            empty.append(folder)
+            found = _entry(entry, path)
+            if isinstance(found, Source):
+                sources.append(found)
+            elif isinstance(found, Reject):
+                rejects.append(found)
+            elif left is None or os.path.realpath(entry.path) != left:
+                folders.append(path)
+                classes += [path] if not folder else []
     sources.sort(key=lambda source: source.path)
     rejects.sort(key=lambda reject: reject.path)
-    return sources, rejects, sorted(empty)
+    used = {source.path.split(b"/", 1)[0] for source in sources}
+    return sources, rejects, sorted(set(classes) - used)
 
 
-def _file(entry: os.DirEntry[bytes], path: bytes) -> Source | Reject:
+def _entry(entry: os.DirEntry[bytes], path: bytes) -> Source | Reject | None:
+    """Return what one name in a folder is; None is a folder."""
+    if entry.name.startswith(b".") or entry.name in JUNK:
+        return Reject(path, "hidden", "hidden or junk: ignored", harmless=True)
     try:
+        if entry.is_dir(follow_symlinks=False):
+            return None
+        if entry.is_dir():
+            return Reject(path, "linked_folder", "a link to a folder: ignored", harmless=True)
         status = entry.stat()
+        if not stat.S_ISREG(status.st_mode):
+            found = "found a pipe, socket or device, expected a file"
+            return Reject(path, "not_a_regular_file", found)
+        if os.path.splitext(path)[1].lower() in SIDECARS:
+            with open(entry.path, "rb") as file:
+                head = file.read(sniff.HEAD_BYTES)
+            if sniff.image_format(head) is None:
+                found = f"{sniff.describe(head)} beside images: ignored"
+                return Reject(path, "sidecar", found, harmless=True)
     except OSError as error:
         return Reject(path, "unreadable", f"found {_why(error)}, expected a file")
-    if not stat.S_ISREG(status.st_mode):
-        return Reject(path, "not_a_regular_file", "found a pipe, socket or device, expected a file")
     return Source(path, status.st_size, None)
 
 
@@ -188,8 +199,8 @@ def _apart(sources: list[Source]) -> tuple[list[Source], list[Reject]]:
     seen: dict[str, bytes] = {}
     kept, twins = [], []
     for source in sources:
-        folded = unicodedata.normalize("NFC", os.fsdecode(source.path)).casefold()
-        first = seen.setdefault(folded, source.path)
+        folder, name = os.path.split(unicodedata.normalize("NFC", os.fsdecode(source.path)))
+        first = seen.setdefault(f"{folder}/{name.casefold()}", source.path)
         if first == source.path:
             kept.append(source)
             continue

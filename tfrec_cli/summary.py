@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from tfrec_cli import crops, dataset, example, framing, images, records, sniff
-from tfrec_cli.errors import DataError, ImageError, UsageError
+from tfrec_cli.errors import DataError, ExampleError, ImageError, UsageError
 from tfrec_cli.example import Feature
 from tfrec_cli.framing import Damage, Record
 from tfrec_cli.records import Names
@@ -159,7 +159,11 @@ def summarise(paths: Sequence[Path]) -> Summary:
                 problem = problem or dataset.problem(path, item)
                 continue
             whole += 1
-            _count(summary, item.payload)
+            try:
+                _count(summary, item.payload)
+            except ExampleError as error:
+                place = f"record {item.index} at byte {item.offset_bytes}"
+                problem = problem or f"damaged: {place}: {error}"
         with path.open("rb") as file:
             head = file.read(sniff.HEAD_BYTES)
         summary.shards.append(
@@ -259,11 +263,11 @@ def features_of(payload: bytes) -> dict[str, Feature]:
 
 def content(value: bytes, size: tuple[int | None, int | None] = (None, None)) -> str:
     """Say in a word what a bytes value holds; ``size`` is the record's (height, width)."""
+    if records.is_raw(value, *size):
+        return f"raw {size[0]}x{size[1]}x3"
     found = sniff.image_format(value[: sniff.HEAD_BYTES])
     if found:
         return found.upper()
-    if records.is_raw(value, *size):
-        return f"raw {size[0]}x{size[1]}x3"
     if not value:
         return "empty"
     return "text" if sniff.is_text(value[:_TEXT_BYTES]) else "binary"

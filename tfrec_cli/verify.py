@@ -468,7 +468,8 @@ def _check_record(checked: Checked, item: Record, number: int, names: Names | No
     if task.quick:
         return names
     try:
-        pixels = records.pixels(one)
+        limit = task.manifest.options.get("max_pixels") if task.manifest else None
+        pixels = records.pixels(one, limit if isinstance(limit, int) else images.MAX_PIXELS)
     except ImageError as error:
         found("image", str(error))
         return names

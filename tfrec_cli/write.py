@@ -13,7 +13,7 @@ import re
 import shutil
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -117,28 +117,28 @@ def write(
         RunError: ``out`` holds something else or cannot be written.
     """
     _check_options(source, options)
-    others = _check_out(out, options)
+    others = _check_out(source, out, options)
     listing = _list(source, out, options, others)
     recipe = _recipe(options, listing)
     jobs = options.jobs or engines.available_jobs()
-    with engines.local(jobs) as run:
+    with ExitStack() as cleaning, engines.local(jobs) as run:
         planned = _plan(source, listing, options, recipe, run, progress)
         _check_rejects(source, planned.rejects, planned.records, options)
         if planned.records == 0:
             raise DataError(f"{source}: found no image that can be used, expected at least one")
         if options.dry_run:
             return _result(out, planned, None, (), listing)
-        with _staging(out, options.split) as folder:
-            done = _make_shards(source, folder, planned, recipe, options, run, progress)
-            rejects = tuple(
-                sorted(
-                    [*planned.rejects, *(reject for part in done for reject in part.rejects)],
-                    key=lambda reject: reject.path,
-                )
-            )
-            _check_rejects(source, rejects, planned.records, options)
-            made = _manifest(planned, done, rejects, listing, recipe, options)
-            _commit(folder, out, made, rejects, sorted([*others, made], key=lambda one: one.split))
+        # left last of all, so that no worker still writes when the folder goes
+        folder = cleaning.enter_context(_staging(out, options.split))
+        done = _make_shards(source, folder, planned, recipe, options, run, progress)
+        found = [*planned.rejects, *(reject for part in done for reject in part.rejects)]
+        rejects = tuple(sorted(found, key=lambda reject: reject.path))
+        made = _manifest(planned, done, rejects, listing, recipe, options)
+        _check_rejects(source, rejects, made.records, options)
+        if made.records == 0:
+            raise DataError(f"{source}: found no image that can be used, expected at least one")
+        splits = sorted([*others, made], key=lambda one: one.split)
+        _commit(folder, out, made, rejects, splits)
     return _result(out, planned, made, rejects, listing)
 
 
@@ -146,6 +146,20 @@ def _check_options(source: Path, options: Options) -> None:
     if not source.is_dir():
         found = "a file" if source.exists() else "nothing"
         raise UsageError(f"{source}: found {found}, expected a folder of images")
+    if not re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9_-]{0,63}", options.split):
+        raise UsageError(f"--split: found {options.split!r}, expected letters, digits, _ and -")
+    for name, least, most, values in (
+        ("crop", 1, 65535, options.crop),
+        ("jpeg-quality", 1, 100, [options.jpeg_quality]),
+        ("resize-short", 1, 65535, [options.resize_short]),
+        ("shards", 1, 99999, [options.shards]),
+        ("shard-size", 1, 2**63, [options.shard_size]),
+        ("max-pixels", 1, 2**63, [options.max_pixels]),
+        ("jobs", 1, 4096, [options.jobs]),
+    ):
+        for value in values or ():
+            if value is not None and not least <= value <= most:
+                raise UsageError(f"--{name}: found {value}, expected {least} to {most}")
     if options.encoding and not options.crop:
         raise UsageError("--encoding: found no --crop, expected one: whole images keep their bytes")
     if options.encoding == "raw" and options.keys == "tf-models":
@@ -158,30 +172,36 @@ def _check_options(source: Path, options: Options) -> None:
         raise UsageError("--max-errors: found --on-error fail, expected --on-error skip")
 
 
-def _check_out(out: Path, options: Options) -> list[Manifest]:
+def _check_out(source: Path, out: Path, options: Options) -> list[Manifest]:
     """Return the manifests of the other splits in ``out``, or refuse it."""
-    if not out.exists():
-        return []
-    if not out.is_dir():
-        raise RunError(f"{out}: found a file, expected a folder, or nothing")
+    try:
+        if not out.exists():
+            return []
+        if not out.is_dir():
+            raise RunError(f"{out}: found a file, expected a folder, or nothing")
+        if out.samefile(source):
+            raise UsageError(f"{out}: found the folder of the images, expected another one")
+        names = sorted(entry.name for entry in out.iterdir())
+    except OSError as error:
+        raise RunError(f"{out}: cannot be read: {error.strerror}") from error
     splits = manifest.find(out)
     staging = _staging_folder(out, options.split)
-    if staging.exists() and not options.overwrite:
-        raise RunError(
-            f"{staging}: found an unfinished write, expected none: another one runs, "
-            "or --overwrite starts again"
-        )
-    if options.split in splits and not options.overwrite:
-        raise RunError(
-            f"{out}: found split {options.split!r}, expected none of this name: "
-            "--split names another one, --overwrite replaces it"
-        )
-    names = sorted(entry.name for entry in out.iterdir())
-    if names and not splits and not options.overwrite:
-        raise RunError(
-            f"{out}: found {len(names)} files ({sources.printable(os.fsencode(names[0]))}…), "
-            "expected an empty folder or a dataset (--overwrite)"
-        )
+    if not options.overwrite:
+        if staging.exists():
+            raise RunError(
+                f"{staging}: found an unfinished write, expected none: another one runs, "
+                "or --overwrite starts again"
+            )
+        if options.split in splits:
+            raise RunError(
+                f"{out}: found split {options.split!r}, expected none of this name: "
+                "--split names another one, --overwrite replaces it"
+            )
+        if names and not splits:
+            raise RunError(
+                f"{out}: found {len(names)} files ({sources.printable(os.fsencode(names[0]))}…), "
+                "expected an empty folder or a dataset (--overwrite)"
+            )
     return [manifest.load(path) for split, path in splits.items() if split != options.split]
 
 
@@ -404,8 +424,8 @@ def _staging(out: Path, split: str) -> Iterator[Path]:
     Raises:
         RunError: it cannot be made, or what is written in it cannot be: disk full, no permission.
     """
-    made_out = not out.exists()
     folder = _staging_folder(out, split)
+    missing = [path for path in (out, *out.parents) if not path.exists()]
     try:
         out.mkdir(parents=True, exist_ok=True)
         if folder.exists():
@@ -414,9 +434,10 @@ def _staging(out: Path, split: str) -> Iterator[Path]:
         try:
             yield folder
         finally:
-            shutil.rmtree(folder)
-            if made_out and not any(out.iterdir()):
-                out.rmdir()
+            shutil.rmtree(folder, ignore_errors=True)
+            for path in missing:
+                with suppress(OSError):  # it holds what was written
+                    path.rmdir()
     except OSError as error:
         place = sources.printable(os.fsencode(error.filename or out))
         raise RunError(f"{place}: cannot be written: {error.strerror or error}") from error
