@@ -1,0 +1,62 @@
+"""The README: what it shows is what happens, what it lists is all there is."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tfrec_cli import cli
+from tfrec_cli.manifest import Manifest, Shard
+
+ROOT = Path(__file__).parents[1]
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+
+
+def examples() -> list[tuple[str, str]]:
+    """Return each command shown with a dollar sign, and what it is shown to print."""
+    blocks = re.findall(r"```console\n(.*?)```", README, re.DOTALL)
+    return [tuple(block.removeprefix("$ ").split("\n", 1)) for block in blocks]  # type: ignore[misc]
+
+
+def test_every_example_prints_what_is_shown(tmp_path: Path) -> None:
+    """An ellipsis stands for anything on a line, spaces for any number of them."""
+    (tmp_path / "sample_data").symlink_to(ROOT / "sample_data")
+    path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
+    assert len(examples()) == 3
+    for command, shown in examples():
+        done = subprocess.run(
+            command, shell=True, cwd=tmp_path, env={**os.environ, "PATH": path},
+            capture_output=True, text=True, check=False,
+        )  # fmt: skip
+        assert (done.returncode, done.stderr) == (0, "")
+        pattern = re.sub(r"(\\ )+", " +", re.escape(shown)).replace("…", ".*")
+        assert re.fullmatch(pattern, done.stdout), done.stdout
+
+
+@pytest.mark.parametrize(
+    "name",
+    [field.name for kind in (Manifest, Shard) for field in dataclasses.fields(kind)],
+)
+def test_every_manifest_field_is_explained(name: str) -> None:
+    assert f"`{name}`" in README.split("### Manifest fields")[1].split("## Exit codes")[0]
+
+
+def test_the_layer_picture_names_every_module() -> None:
+    picture = README.split("## How it is built")[1].split("```")[1]
+    named = set(re.findall(r"\b\w+\b", picture))
+    modules = {path.stem for path in (ROOT / "tfrec_cli").glob("*.py")} - {"__init__"}
+    assert modules <= named
+
+
+def test_every_option_has_its_help() -> None:
+    for command in [cli.main, *cli.main.commands.values()]:
+        for param in command.params:
+            for option in [*param.opts, *param.secondary_opts]:
+                if param.param_type_name == "option":
+                    assert option in README, f"{command.name} {option}"
