@@ -24,14 +24,21 @@ def main() -> NoReturn:
     130 interrupted, 143 terminated.
     """
     signal.signal(signal.SIGTERM, _terminate)
+    stdout = sys.stdout
     try:
         cli.main(prog_name="tfrec", standalone_mode=False)
         sys.stdout.flush()
     except errors.TfrecError as error:
         _end(str(error), error.exit_code)
-    except click.ClickException as error:
+    except SystemExit:
+        if sys.stdout is stdout:
+            raise
+        sys.exit(128 + signal.SIGPIPE)  # click met a closed pipe, wrapped stdout, and exits with 1
+    except click.exceptions.NoArgsIsHelpError as error:
         error.show()
         sys.exit(errors.EXIT_USAGE)
+    except click.ClickException as error:
+        _end(error.format_message(), errors.EXIT_USAGE)
     except (KeyboardInterrupt, click.Abort):
         _end("interrupted", errors.EXIT_INTERRUPTED)
     except BrokenPipeError:

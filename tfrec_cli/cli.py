@@ -11,17 +11,15 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar, get_args
+from typing import TYPE_CHECKING, Any, get_args
 
 import click
 
 from tfrec_cli import __version__, choices
-from tfrec_cli.errors import EXIT_DATA
+from tfrec_cli.errors import EXIT_DATA, UsageError
 
 if TYPE_CHECKING:
     from tfrec_cli.summary import Summary
-
-Command = TypeVar("Command", bound=Callable[..., Any])
 
 _UNITS = {"": 1, "B": 1, "K": 2**10, "M": 2**20, "G": 2**30}
 _SAMPLES = 40
@@ -58,18 +56,14 @@ def _choice(words: Any) -> click.Choice[str]:
     return click.Choice(get_args(words))
 
 
-def _common(command: Command) -> Command:
-    for option in (
-        click.option("-v", "--verbose", is_flag=True, help="Name every file that is left out."),
-        click.option("-q", "--quiet", is_flag=True, help="No progress and no warnings."),
-        click.option("--json", "as_json", is_flag=True, help="Print one JSON document."),
-    ):
-        command = option(command)
-    return command
-
-
+_quiet = click.option("-q", "--quiet", is_flag=True, help="No progress and no warnings.")
+_json = click.option("--json", is_flag=True, help="Print one JSON document.")
 _jobs = click.option(
-    "-j", "--jobs", type=click.IntRange(1), help="Processes. [default: all processors]"
+    "-j",
+    "--jobs",
+    type=click.IntRange(1),
+    metavar="N",
+    help="Number of processes. [default: all processors]",
 )
 
 
@@ -83,35 +77,47 @@ _jobs = click.option(
 @click.version_option(__version__, prog_name="tfrec")
 @click.option(
     "--config",
-    "config_file",
     type=click.Path(path_type=Path),
     is_eager=True,
     help="TOML file with a table per command, whose keys are option names.",
 )
 @click.pass_context
-def main(ctx: click.Context, config_file: Path | None) -> None:
+def main(ctx: click.Context, config: Path | None) -> None:
     """Image folders to TFRecord shards and back: inspected, verified, with reproducible crops.
 
     Every option can also be set in the environment: --crop of write as TFREC_WRITE_CROP.
     """
-    if config_file:
-        from tfrec_cli import config
+    if config:
+        from tfrec_cli.config import load
 
-        ctx.default_map = config.load(config_file, main)
+        ctx.default_map = load(config, main)
 
 
 @main.command()
 @click.argument("source", metavar="SRC", type=click.Path(path_type=Path))
 @click.argument("out", metavar="OUT", type=click.Path(path_type=Path))
 @click.option(
-    "--crop", type=Crop(), help="Store fixed centre crops of N or HxW; else whole images."
+    "--crop", type=Crop(), metavar="N|HxW", help="Store fixed centre crops; else whole images."
 )
 @click.option(
-    "--encoding", type=_choice(choices.Encoding), help="Of crops. [default: raw, uint8 RGB rows]"
+    "--encoding",
+    type=_choice(choices.Encoding),
+    help="How crops are stored. [default: raw, uint8 RGB rows]",
 )
-@click.option("--jpeg-quality", type=click.IntRange(1, 100), default=95, show_default=True)
-@click.option("--resize-short", type=click.IntRange(1), help="First scale the shorter side to N.")
-@click.option("--split", metavar="NAME", default="train", show_default=True, help="Its name.")
+@click.option(
+    "--jpeg-quality",
+    type=click.IntRange(1, 100),
+    default=95,
+    show_default=True,
+    metavar="Q",
+    help="Of crops stored as JPEG, 1 to 100.",
+)
+@click.option(
+    "--resize-short", type=click.IntRange(1), metavar="N", help="First scale the shorter side to N."
+)
+@click.option(
+    "--split", metavar="NAME", default="train", show_default=True, help="Name of the split."
+)
 @click.option(
     "--labels",
     default="auto",
@@ -126,15 +132,21 @@ def main(ctx: click.Context, config_file: Path | None) -> None:
     show_default=True,
     help="Feature names: image, label…, or image/encoded, image/class/label…",
 )
-@click.option("--shards", type=click.IntRange(1, 99999), help="How many; else by --shard-size.")
 @click.option(
-    "--shard-size", type=Size(), default="128MiB", show_default=True, help="At most about."
+    "--shards",
+    type=click.IntRange(1, 99999),
+    metavar="N",
+    help="Number of shards. [default: by --shard-size]",
+)
+@click.option(
+    "--shard-size", type=Size(), default="128MiB", show_default=True, help="Size of a shard, about."
 )
 @click.option(
     "--shuffle-seed",
     type=click.IntRange(0),
     default=0,
     show_default=True,
+    metavar="N",
     help="Decides the order of the records.",
 )
 @click.option("--no-shuffle", is_flag=True, help="Keep the order of the paths.")
@@ -143,7 +155,7 @@ def main(ctx: click.Context, config_file: Path | None) -> None:
     type=_choice(choices.OnError),
     default="fail",
     show_default=True,
-    help="At an image that cannot be used.",
+    help="What to do at an image that cannot be used.",
 )
 @click.option("--max-errors", metavar="N|P%", help="With --on-error skip, the most to skip.")
 @click.option(
@@ -151,14 +163,14 @@ def main(ctx: click.Context, config_file: Path | None) -> None:
     type=_choice(choices.Small),
     default="fail",
     show_default=True,
-    help="At an image smaller than the crop.",
+    help="What to do at an image smaller than the crop.",
 )
 @click.option(
     "--check",
     type=_choice(choices.Check),
     default="structure",
     show_default=True,
-    help="Of whole images; crops are always decoded.",
+    help="How whole images are checked; what is cropped is always decoded.",
 )
 @click.option(
     "--exif",
@@ -186,23 +198,32 @@ def main(ctx: click.Context, config_file: Path | None) -> None:
     type=click.IntRange(1),
     default=178_956_970,
     show_default=True,
-    help="Refuse larger pictures unseen.",
+    metavar="N",
+    help="Refuse pictures of more pixels.",
 )
-@click.option("--compression", type=_choice(choices.Compression), default="none", show_default=True)
+@click.option(
+    "--compression",
+    type=_choice(choices.Compression),
+    default="none",
+    show_default=True,
+    help="Of the shards; gzip saves little, and cannot be read from the middle.",
+)
 @click.option(
     "--index/--no-index", default=None, help="Index files for DALI and PyTorch. [default: yes]"
 )
 @_jobs
 @click.option("--overwrite", is_flag=True, help="Replace the split once the new one is whole.")
 @click.option("--dry-run", is_flag=True, help="Only say what would be written.")
-@_common
+@click.option("-v", "--verbose", is_flag=True, help="Name every file that is left out.")
+@_quiet
+@_json
 def write(
     source: Path,
     out: Path,
     *,
     shuffle_seed: int,
     no_shuffle: bool,
-    as_json: bool,
+    json: bool,
     quiet: bool,
     verbose: bool,
     **options: Any,
@@ -221,51 +242,51 @@ def write(
     notes += [f"left out: {reject}" for reject in result.rejects if verbose]
     for line in [] if quiet else notes:
         click.echo(f"tfrec: {line}", err=True)
-    click.echo(report.write_json(result) if as_json else report.write_text(result))
+    click.echo(report.write_json(result) if json else report.write_text(result))
 
 
-@main.command()
+@main.command(short_help="Show what is in any TFRecord files.")
 @click.argument("paths", metavar="PATH...", nargs=-1, required=True)
-@click.option("--records", type=click.IntRange(0), help="Show the first N records.")
-@click.option("--record", type=click.IntRange(0), help="Show record K, counted from 0.")
+@click.option("--records", type=click.IntRange(0), metavar="N", help="Show the first N records.")
+@click.option(
+    "--record", type=click.IntRange(0), metavar="K", help="Show record K, counted from 0."
+)
 @click.option("--labels", is_flag=True, help="List every label.")
 @click.option(
     "--contact-sheet", type=click.Path(path_type=Path), help="Draw pictures into this PNG file."
 )
-@click.option(
-    "--html", "html_file", type=click.Path(path_type=Path), help="Write one page to this file."
-)
-@click.option("--crop", type=Crop(), help="Cut the pictures of sheet and page to N or HxW.")
+@click.option("--html", type=click.Path(path_type=Path), help="Write one page to this file.")
+@click.option("--crop", type=Crop(), metavar="N|HxW", help="Cut the pictures of sheet and page.")
 @click.option(
     "--seed",
     type=click.IntRange(0, 2**32 - 1),
+    metavar="S",
     help="With --crop: place crops as the reader does in epoch 0; else in the middle.",
 )
-@_common
+@_json
 def inspect(
     paths: tuple[str, ...],
     *,
     records: int | None,
     record: int | None,
     labels: bool,
-    as_json: bool,
-    quiet: bool,
-    verbose: bool,
+    json: bool,
     **pictures: Any,
 ) -> None:
     """Show what is in record files, folders of them, or glob patterns; anyone's, not only ours."""
-    del quiet, verbose
     from tfrec_cli import report, summary
 
     found = summary.find(paths)
+    if record is not None and records is not None:
+        raise UsageError("--record: found --records too, expected one of the two")
     if record is not None or records is not None:
         shown = summary.pick(found, first=records, number=record)
-        click.echo(report.records_json(shown) if as_json else report.records_text(shown))
+        click.echo(report.records_json(shown) if json else report.records_text(shown))
         return
     result = summary.summarise(found)
     spec = summary.parse_spec(result)
     text = report.inspect_text(result, spec, all_labels=labels)
-    click.echo(report.inspect_json(result, spec) if as_json else text)
+    click.echo(report.inspect_json(result, spec) if json else text)
     _draw(found, result, spec, **pictures)
     if result.problems:
         sys.exit(EXIT_DATA)
@@ -276,23 +297,33 @@ def inspect(
 @click.option(
     "--seed",
     type=click.IntRange(0, 2**32 - 1),
+    metavar="S",
     help="Compute every record's crop in two independent ways, and print a fingerprint.",
 )
-@click.option("--crop", type=Crop(), help="Size of those crops. [default: as stored, or 128]")
-@click.option("--epochs", type=click.IntRange(1), default=1, show_default=True, help="Of crops.")
+@click.option(
+    "--crop", type=Crop(), metavar="N|HxW", help="Size of those crops. [default: as stored, or 128]"
+)
+@click.option(
+    "--epochs",
+    type=click.IntRange(1),
+    default=1,
+    show_default=True,
+    metavar="E",
+    help="Check the crops of epochs 0 to E-1.",
+)
 @click.option("--quick", is_flag=True, help="Stop before decoding images.")
 @click.option("--expect", metavar="FINGERPRINT", help="The fingerprint that must come out.")
 @_jobs
-@_common
-def verify(path: Path, *, as_json: bool, quiet: bool, verbose: bool, **options: Any) -> None:
+@_quiet
+@_json
+def verify(path: Path, *, json: bool, quiet: bool, **options: Any) -> None:
     """Prove that a dataset is whole, and that it reads as it should. PATH: the current folder."""
-    del verbose
     from tfrec_cli import report
     from tfrec_cli import verify as work
 
     with _progress(quiet) as progress:
         result = work.verify(path, work.Options(**options), progress)
-    click.echo(report.verify_json(result) if as_json else report.verify_text(result))
+    click.echo(report.verify_json(result) if json else report.verify_text(result))
     if result.findings:
         sys.exit(EXIT_DATA)
 
@@ -303,20 +334,21 @@ def _draw(
     spec: str,
     *,
     contact_sheet: Path | None,
-    html_file: Path | None,
+    html: Path | None,
     crop: tuple[int, int] | None,
     seed: int | None,
 ) -> None:
     """Write the pictures that were asked for."""
     from tfrec_cli import report, summary
 
-    if not contact_sheet and not html_file:
+    if not contact_sheet and not html:
         return
-    samples = summary.samples(paths, result, _SAMPLES, crop, seed) if result.names else []
+    needed = contact_sheet or result.names
+    samples = summary.samples(paths, result, _SAMPLES, crop, seed) if needed else []
     if contact_sheet:
         report.contact_sheet(samples).save(contact_sheet, "PNG")
-    if html_file:
-        html_file.write_text(report.html_page(result, spec, samples), encoding="utf-8")
+    if html:
+        html.write_text(report.html_page(result, spec, samples), encoding="utf-8")
 
 
 @contextmanager
@@ -327,7 +359,8 @@ def _progress(quiet: bool) -> Iterator[Callable[[str, int, int], None]]:
         return
     from tqdm import tqdm
 
-    with tqdm(unit="", leave=False, file=sys.stderr, dynamic_ncols=True) as bar:
+    form = "{desc}: {n_fmt}/{total_fmt} |{bar}| {elapsed}<{remaining}"
+    with tqdm(total=1, leave=False, file=sys.stderr, bar_format=form, delay=0.1) as bar:
 
         def show(what: str, done: int, total: int) -> None:
             bar.set_description(what, refresh=False)

@@ -21,6 +21,21 @@ if TYPE_CHECKING:
     import click
 
 
+_TYPES: dict[str, tuple[type, ...]] = {
+    "boolean": (bool,),
+    "integer range": (int,),
+    "crop": (int, str),
+    "size": (int, str),
+    "text": (int, str),
+}
+_EXPECTED = {
+    "boolean": "true or false",
+    "integer range": "a whole number",
+    "crop": "N or 'HEIGHTxWIDTH'",
+    "size": "a number or a size such as '128MiB'",
+}
+
+
 def load(path: Path, group: click.Group) -> dict[str, dict[str, Any]]:
     """Read a configuration file into defaults for the commands of ``group``.
 
@@ -38,6 +53,11 @@ def load(path: Path, group: click.Group) -> dict[str, dict[str, Any]]:
         raise UsageError(f"--config {path}: {error}, expected TOML") from error
     defaults = {}
     for table, values in tables.items():
+        if table not in group.commands and not isinstance(values, dict):
+            raise UsageError(
+                f"--config {path}: found {table} outside of a table, expected it in one: "
+                + ", ".join(f"[{name}]" for name in sorted(group.commands))
+            )
         if table not in group.commands:
             raise _unknown(path, f"[{table}]", table, list(group.commands), "a command")
         if not isinstance(values, dict):
@@ -49,21 +69,26 @@ def load(path: Path, group: click.Group) -> dict[str, dict[str, Any]]:
 def _values(
     path: Path, table: str, values: dict[str, Any], command: click.Command
 ) -> dict[str, Any]:
-    names: dict[str, tuple[str, Any]] = {}
+    names: dict[str, tuple[click.Parameter, bool]] = {}
     for param in command.params:
         if param.param_type_name != "option":
             continue
         for option in param.opts:
-            names[option.removeprefix("--")] = (param.name or "", None)
+            names[option.removeprefix("--")] = (param, False)
         for option in param.secondary_opts:
-            names[option.removeprefix("--")] = (param.name or "", "negated")
+            names[option.removeprefix("--")] = (param, True)
     known = [name for name in names if not name.startswith("-") and name != "help"]
     defaults = {}
     for key, value in values.items():
         if key not in known:
             raise _unknown(path, f"[{table}] {key}", key, known, "an option")
-        name, negated = names[key]
-        defaults[name] = not value if negated else value
+        param, negated = names[key]
+        if type(value) not in _TYPES.get(param.type.name, (str,)):
+            expected = _EXPECTED.get(param.type.name, "text")
+            raise UsageError(
+                f"--config {path}: [{table}] {key}: found {value!r}, expected {expected}"
+            )
+        defaults[param.name or ""] = not value if negated else value
     return defaults
 
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tfrec_cli import example, framing, manifest, records, sniff
-from tfrec_cli.errors import DataError, RunError, UsageError
+from tfrec_cli.errors import DataError, ExampleError, RunError, UsageError
 from tfrec_cli.framing import Damage
 from tfrec_cli.manifest import Manifest
 from tfrec_cli.records import ImageRecord, Names
@@ -159,7 +159,10 @@ def first_record(one: Split) -> tuple[Names, ImageRecord]:
     where = one.shards[0]
     if payload is None:
         raise DataError(f"{where}: found no records, expected images")
-    features = example.decode(payload)
+    try:
+        features = example.decode(payload)
+    except ExampleError as error:
+        raise ExampleError(f"{where}: {error}") from error
     if one.manifest:
         names: Names | None = records.NAMES[one.manifest.keys]
     else:

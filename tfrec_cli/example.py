@@ -172,26 +172,28 @@ def event_kind(payload: bytes) -> str:
 
 
 def classify(payload: bytes) -> Payload:
-    """Tell which of the usual messages ``payload`` is: every field known, and not empty."""
+    """Tell which of the usual messages ``payload`` is: every field known, names that are names."""
     for name, kind in (
         ("Example", "tf.train.Example"),
         ("SequenceExample", "tf.train.SequenceExample"),
         ("Event", "tensorflow.Event"),
     ):
         message = _parse(name, payload)
-        if message is not None and payload and _is_known(message) and _is_named(message):
+        if message is None or not payload or not _is_known(message):
+            continue
+        if all(map(_is_utf8, _names(message))):
             return kind  # type: ignore[return-value]  # the tuple holds the literals themselves
     return "unknown"
 
 
-def _is_named(message: Any) -> bool:
-    """Tell whether every feature name is UTF-8, without which TensorFlow refuses the message."""
+def _names(message: Any) -> list[bytes]:
     maps = [value for field, value in message.ListFields() if field.type == _FIELD.TYPE_MESSAGE]
+    return [entry.key for one in maps for _, entries in one.ListFields() for entry in entries]
+
+
+def _is_utf8(name: bytes) -> bool:
     try:
-        for one in maps:
-            for _, entries in one.ListFields():
-                for entry in entries:
-                    entry.key.decode()
+        name.decode()
     except UnicodeDecodeError:
         return False
     return True

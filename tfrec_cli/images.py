@@ -174,8 +174,8 @@ def read_header(file: BinaryIO, policy: Policy) -> Header:
     name = sniff.image_format(head)
     if name is None:
         reason = "empty" if not head else "not_an_image"
-        expected = ", ".join(sniff.IMAGE_FORMATS)
-        raise ImageError(reason, f"found {sniff.describe(head)}, expected one of {expected}")
+        found = sniff.describe(head) if head else "an empty file"
+        raise ImageError(reason, f"found {found}, expected one of {', '.join(sniff.IMAGE_FORMATS)}")
     file.seek(0)
     with _foreign_decoder(policy.max_pixels), _open(file, name, policy) as image:
         orientation = _orientation(image, name, file)

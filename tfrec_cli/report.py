@@ -9,6 +9,7 @@ import base64
 import html
 import io
 import json
+import math
 import os
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict
@@ -37,7 +38,7 @@ _COLUMNS = 8
 def size(count: float) -> str:
     """Write a number of bytes for a person: ``9.3 MiB``."""
     for unit in ("B", "KiB", "MiB", "GiB", "TiB"):
-        if count < 1024 or unit == "TiB":
+        if count < (1024 if unit == "B" else 1023.95) or unit == "TiB":
             return f"{count:.0f} {unit}" if unit == "B" else f"{count:.1f} {unit}"
         count /= 1024
     raise AssertionError
@@ -88,7 +89,7 @@ def write_text(result: Result) -> str:
                 reasons[reject.reason] = reasons.get(reject.reason, 0) + 1
             where = f" ({result.out / made.rejects_file})" if made and group is bad else ""
             rows += [(title, _counts(reasons) + where)]
-    return "\n".join(lines + [f"  {title:<9} {value}" for title, value in rows])
+    return "\n".join(_safe(line) for line in lines + [f"  {t:<9} {value}" for t, value in rows])
 
 
 def write_json(result: Result) -> str:
@@ -123,7 +124,7 @@ def verify_text(report: Report) -> str:
     total = f"{plural(report.records, 'record')} in {plural(report.shards, 'shard')}"
     lines = [f"{report.path}: {total}, {size(report.size_bytes)}"]
     lines += [f"  checked   {check}" for check in report.checks]
-    lines += [f"  not       {unchecked}" for unchecked in report.unchecked]
+    lines += [f"  unchecked {unchecked}" for unchecked in report.unchecked]
     lines += [str(finding) for finding in report.findings]
     if report.fingerprint:
         lines.append(report.fingerprint)
@@ -143,7 +144,11 @@ def verify_json(report: Report) -> str:
 def inspect_text(summary: Summary, spec: str, *, all_labels: bool) -> str:
     """Say what some record files hold."""
     lines = []
-    shown = summary.shards[:_SHARDS_SHOWN]
+    shown = [
+        shard
+        for place, shard in enumerate(summary.shards)
+        if place < _SHARDS_SHOWN or shard.problem
+    ]
     rows = [
         (
             str(shard.path),
@@ -169,7 +174,8 @@ def inspect_text(summary: Summary, spec: str, *, all_labels: bool) -> str:
     if summary.events:
         lines += ["", f"events: {_counts(dict(summary.events.most_common()))}"]
     if summary.first_bytes is not None:
-        lines += ["", f"first bytes of an unknown record: {summary.first_bytes.hex(' ')}"]
+        start = summary.first_bytes.hex(" ") or "none, it is empty"
+        lines += ["", f"first bytes of an unknown record: {start}"]
     if summary.heights.spread():
         lines += ["", f"image height  {_spread(summary.heights)} px (least / median / greatest)"]
         lines += [f"image width   {_spread(summary.widths)} px"]
@@ -218,11 +224,14 @@ def inspect_json(summary: Summary, spec: str) -> str:
 
 def records_text(found: Iterable[tuple[Path, int, Record, dict[str, Any]]]) -> str:
     """Show single records: their place, and each feature's first values."""
+    from tfrec_cli.summary import size_of
+
     lines: list[str] = []
     for path, number, record, features in found:
         lines.append(f"record {number}: {path} at byte {record.offset_bytes}")
+        size = size_of(features)
         for name, feature in sorted(features.items()):
-            lines.append(f"  {name}  {feature.kind}  {_values(feature)}")
+            lines.append(f"  {name}  {feature.kind}  {_values(feature, size)}")
         if not features:
             lines.append(f"  {len(record.payload)} bytes: {record.payload[:32].hex(' ')}")
     return "\n".join(_safe(line) for line in lines)
@@ -336,11 +345,15 @@ def _feature_rows(summary: Summary) -> list[tuple[str, ...]]:
             ", ".join(one.kinds) or "unset",
             "all" if one.records == summary.records else f"{one.records:,}",
             _spread(one.counts) + (f" in {_spread(one.steps)} steps" if one.steps else ""),
-            _spread(one.lengths if one.lengths.spread() else one.numbers),
+            "" if summary.names and name == summary.names.key else _sizes(one),
             _contents(one),
         )
         for name, one in sorted(summary.features.items())
     ]
+
+
+def _sizes(one: FeatureSummary) -> str:
+    return _spread(one.lengths if one.lengths.spread() else one.numbers)
 
 
 def _contents(one: FeatureSummary) -> str:
@@ -372,9 +385,9 @@ def _label_lines(summary: Summary, *, all_labels: bool) -> list[str]:
     return lines
 
 
-def _values(feature: Any) -> str:
+def _values(feature: Any, size: tuple[int | None, int | None]) -> str:
     shown = [
-        _bytes(value)
+        _bytes(value, size)
         if isinstance(value, bytes)
         else f"{value:.6g}"
         if isinstance(value, float)
@@ -385,10 +398,12 @@ def _values(feature: Any) -> str:
     return ", ".join(shown) + (f", … {more} more" if more > 0 else "")
 
 
-def _bytes(value: bytes) -> str:
+def _bytes(value: bytes, size: tuple[int | None, int | None]) -> str:
     from tfrec_cli.summary import content
 
-    kind = content(value)
+    kind = content(value, size)
+    if kind == "empty":
+        return kind
     if kind == "text" and len(value) <= 200:
         return repr(value.decode())
     start = f", {value[:8].hex(' ')}…" if kind == "binary" else ""
@@ -396,6 +411,8 @@ def _bytes(value: bytes) -> str:
 
 
 def _json_value(value: Any) -> Any:
+    if isinstance(value, float) and not math.isfinite(value):
+        return str(value)
     if not isinstance(value, bytes):
         return value
     from tfrec_cli.summary import content
@@ -457,4 +474,6 @@ def _safe(line: str, *, newlines: bool = False) -> str:
 
 
 def _json(name: str, values: dict[str, Any]) -> str:
-    return json.dumps({"format": name, "format_version": JSON_VERSION, **values}, indent=2)
+    return json.dumps(
+        {"format": name, "format_version": JSON_VERSION, **values}, indent=2, allow_nan=False
+    )

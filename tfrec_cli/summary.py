@@ -9,13 +9,14 @@ import glob
 import os
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from tfrec_cli import crops, dataset, example, framing, images, records, sniff
-from tfrec_cli.errors import DataError, ExampleError, ImageError, UsageError
+from tfrec_cli import crops, dataset, example, framing, images, manifest, records, sniff
+from tfrec_cli.errors import DataError, ExampleError, ImageError, ManifestError, UsageError
 from tfrec_cli.example import Feature
 from tfrec_cli.framing import Damage, Record
 from tfrec_cli.records import Names
@@ -140,7 +141,7 @@ def find(patterns: Sequence[str]) -> list[Path]:
             raise UsageError(f"{pattern}: found no such files, expected at least one")
         for path in paths:
             for split in dataset.splits(path):
-                found |= dict.fromkeys(shard for shard in split.shards if shard.exists())
+                found |= dict.fromkeys(split.shards)
     return list(found)
 
 
@@ -154,6 +155,14 @@ def summarise(paths: Sequence[Path]) -> Summary:
     for path in paths:
         whole = 0
         problem = None
+        if not path.exists():
+            problem = "missing: found no such file, expected it by the manifest"
+            summary.shards.append(
+                ShardSummary(
+                    path=path, records=0, size_bytes=0, compression="none", problem=problem
+                )
+            )
+            continue
         for item in framing.scan(path):
             if isinstance(item, Damage):
                 problem = problem or dataset.problem(path, item)
@@ -172,7 +181,7 @@ def summarise(paths: Sequence[Path]) -> Summary:
                 records=whole,
                 size_bytes=path.stat().st_size,
                 compression=framing.compression_of(head) if whole or not problem else "none",
-                problem=problem if head else "empty",
+                problem=problem or (None if whole else "empty"),
             )
         )
     _name_labels(summary, paths)
@@ -192,7 +201,7 @@ def pick(
     """
     start, stop = (0, first) if number is None else (number, number + 1)
     found = [
-        (path, start + place, one, features_of(one.payload))
+        (path, start + place, one, _features_or_none(one.payload))
         for place, (path, one) in enumerate(islice(records_of(paths), start, stop))
     ]
     if number is not None and not found:
@@ -219,7 +228,7 @@ def samples(
     crop: tuple[int, int] | None,
     seed: int | None,
 ) -> list[Sample]:
-    """Pick ``count`` pictures spread evenly over all records.
+    """Pick ``count`` pictures spread evenly over all records; those that are broken are left out.
 
     Args:
         crop: cut them to this (height, width) in pixels: at random by ``seed``, as the reader
@@ -235,10 +244,32 @@ def samples(
     if total <= count:
         wanted = set(range(total))
     found = []
-    for number, (path, one) in enumerate(records_of(paths)):
-        if number in wanted:
-            found.append(_sample(names, path, number, one.payload, crop, seed))
+    number = 0
+    for path in paths:
+        for one in framing.scan(path) if path.exists() else ():
+            if isinstance(one, Damage):
+                continue
+            if number in wanted:
+                with suppress(DataError):
+                    found.append(_sample(names, path, number, one.payload, crop, seed))
+            number += 1
     return found
+
+
+def size_of(features: Mapping[str, Feature]) -> tuple[int | None, int | None]:
+    """Return the (height, width) that a record tells of its image."""
+    names = records.guess_names(features)
+    if names is None:
+        return None, None
+    return _single(features, names.height), _single(features, names.width)
+
+
+def _features_or_none(payload: bytes) -> dict[str, Feature]:
+    """Return the features, ``{}`` of a message that contradicts itself."""
+    try:
+        return features_of(payload)
+    except ExampleError:
+        return {}
 
 
 def features_of(payload: bytes) -> dict[str, Feature]:
@@ -254,9 +285,9 @@ def features_of(payload: bytes) -> dict[str, Feature]:
             context, lists = example.decode_sequence(payload)
             features = {f"context/{name}": feature for name, feature in context.items()}
             for name, steps in lists.items():
-                kinds = {step.kind for step in steps} or {"unset"}
+                kinds = sorted({step.kind for step in steps} - {"unset"}) or ["unset"]
                 values = [value for step in steps for value in step.values]
-                features[f"sequence/{name}"] = Feature(kinds.pop(), values)
+                features[f"sequence/{name}"] = Feature(kinds[0], values)
             return features
     return {}
 
@@ -302,15 +333,16 @@ def parse_spec(summary: Summary) -> str:
 def _spec(variable: str, features: Mapping[str, FeatureSummary], total: int) -> str:
     lines = [f"{variable} = {{"]
     for name, one in features.items():
-        kind = one.kinds.most_common(1)[0][0] if one.kinds else "unset"
+        kind = next((kind for kind, _ in one.kinds.most_common() if kind != "unset"), "unset")
         dtype = _SPEC_DTYPES.get(kind, "tf.string")
         spread = one.counts.spread()
         fixed = spread is not None and spread[0] == spread[2] > 0
+        fixed = fixed and one.records == total and len(one.kinds) == 1
         if one.steps is not None:
             call = f"tf.io.RaggedFeature({dtype})"
             if fixed and spread:
                 call = f"tf.io.FixedLenSequenceFeature({_shape(spread[0])}, {dtype})"
-        elif fixed and spread and one.records == total and len(one.kinds) == 1:
+        elif fixed and spread:
             call = f"tf.io.FixedLenFeature({_shape(spread[0])}, {dtype})"
         else:
             call = f"tf.io.VarLenFeature({dtype})"
@@ -398,10 +430,12 @@ def _single(features: Mapping[str, Feature], name: str | None) -> Any:
 def _name_labels(summary: Summary, paths: Sequence[Path]) -> None:
     """Take class names from a manifest or a TFDS labels file beside the shards."""
     for folder in sorted({path.parent for path in paths}):
-        for split in dataset.splits(folder):
-            if split.manifest and split.manifest.labels:
-                summary.label_names |= dict(enumerate(split.manifest.labels))
-        for file in sorted(folder.glob("*label.labels.txt")):
+        for described in manifest.find(folder).values():
+            with suppress(ManifestError):
+                summary.label_names |= dict(enumerate(manifest.load(described).labels or ()))
+        label = summary.names.label if summary.names else None
+        file = folder / f"{(label or '').replace('/', '-')}.labels.txt"
+        if file.is_file():
             names = os.fsdecode(file.read_bytes()).splitlines()
             for number, name in enumerate(names):
                 summary.label_names.setdefault(number, name)

@@ -199,7 +199,7 @@ def _check_out(source: Path, out: Path, options: Options) -> list[Manifest]:
             )
         if names and not splits:
             raise RunError(
-                f"{out}: found {len(names)} files ({sources.printable(os.fsencode(names[0]))}…), "
+                f"{out}: found other files ({sources.printable(os.fsencode(names[0]))}…), "
                 "expected an empty folder or a dataset (--overwrite)"
             )
     return [manifest.load(path) for split, path in splits.items() if split != options.split]
@@ -310,7 +310,7 @@ def _check_rejects(source: Path, rejects: Sequence[Reject], records: int, option
         return
     if options.on_error == "fail":
         more = f" (and {len(bad) - 1} more)" if len(bad) > 1 else ""
-        raise DataError(f"{source}/{bad[0]}{more}; --on-error skip goes on without")
+        raise DataError(f"{source}/{bad[0]}{more}; --on-error skip goes on without them")
     if options.max_errors is None:
         return
     limit = options.max_errors
@@ -319,7 +319,7 @@ def _check_rejects(source: Path, rejects: Sequence[Reject], records: int, option
     allowed = total * float(limit[:-1]) / 100 if share else float(limit)
     if len(bad) > allowed:
         raise DataError(
-            f"{source}: found {len(bad)} rejects among {total} images, expected at most {limit} "
+            f"{source}: found {len(bad)} of {total} images rejected, expected at most {limit} "
             f"(--max-errors); the first: {bad[0]}"
         )
 

@@ -1,0 +1,95 @@
+"""What is loaded: the command line starts at once and needs no TensorFlow (promise P8)."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from conftest import class_files, fill
+
+from tfrec_cli import write
+
+# Runs one command in a process where TensorFlow and PyTorch end whoever imports them, workers
+# too, and prints which packages were loaded.
+PROGRAM = """
+import os, sys
+from tfrec_cli.__main__ import main
+try:
+    main()
+except SystemExit as end:
+    print(*sorted({name.partition(".")[0] for name in sys.modules} | set(sys.modules)),
+          file=open(os.environ["LOADED"], "w"))
+    raise
+"""
+POISON = b"import os\nos._exit(99)\n"
+HEAVY = {"tensorflow", "torch", "jax", "pandas", "matplotlib"}
+
+
+@pytest.fixture
+def data(tmp_path: Path) -> Path:
+    """Make a folder SRC of images and a dataset OUT of them."""
+    fill(tmp_path / "src", class_files())
+    write.write(tmp_path / "src", tmp_path / "out", write.Options(jobs=1))
+    return tmp_path
+
+
+def loaded(data: Path, argv: str) -> set[str]:
+    """Run one command and return the modules it loaded."""
+    poison = fill(data / "poison", {f"{name}/__init__.py": POISON for name in HEAVY})
+    words = [str(data / word.lower()) if word.isupper() else word for word in argv.split()]
+    log = data / "loaded"
+    environment = {**os.environ, "PYTHONPATH": str(poison), "LOADED": str(log)}
+    ran = subprocess.run(
+        [sys.executable, "-c", PROGRAM, *words], env=environment, capture_output=True, check=False
+    )
+    assert (ran.returncode, ran.stderr) == (0, b"")
+    return set(log.read_text().split())
+
+
+@pytest.mark.parametrize(
+    "argv",
+    [
+        "--help",
+        "write SRC NEW -j 2",
+        "write SRC NEW -j 2 --crop 32",
+        "write SRC NEW -j 1 --keys tf-models --crop 32 --encoding jpeg",
+        "inspect OUT",
+        "inspect OUT --record 3",
+        "inspect OUT --html PAGE --contact-sheet SHEET --crop 32 --seed 4",
+        "verify OUT --quick -j 2",
+        "verify OUT -j 2",
+    ],
+)
+def test_no_framework_is_loaded(data: Path, argv: str) -> None:
+    assert loaded(data, argv) & HEAVY == set()
+
+
+@pytest.mark.parametrize("argv", ["--help", "write --help", "inspect --help", "verify --help"])
+def test_help_loads_nothing_heavy(data: Path, argv: str) -> None:
+    heavy = {"numpy", "PIL", "google.protobuf", "google_crc32c", "tqdm", "multiprocessing"}
+    assert loaded(data, argv) & heavy == set()
+
+
+@pytest.mark.parametrize(
+    "module",
+    ["dataset", "summary", "verify", "write", "report", "config", "crops", "images", "read_tf"],
+)
+def test_no_module_needs_tensorflow_to_be_imported(data: Path, module: str) -> None:
+    program = (
+        f"import sys, json, tfrec_cli.{module}; "
+        "print(json.dumps('tensorflow' in sys.modules or 'torch' in sys.modules))"
+    )
+    ran = subprocess.run([sys.executable, "-c", program], capture_output=True, check=True)
+    assert json.loads(ran.stdout) is False
+
+
+def test_the_poison_works(data: Path) -> None:
+    """Without this the tests above could pass for want of a trap."""
+    poison = fill(data / "poison", {"tensorflow/__init__.py": POISON})
+    environment = {**os.environ, "PYTHONPATH": str(poison)}
+    ran = subprocess.run([sys.executable, "-c", "import tensorflow"], env=environment, check=False)
+    assert ran.returncode == 99
