@@ -183,7 +183,8 @@ WRONG: list[tuple[str, Callable[[Path], None], str, int, str]] = [
         out_holds_files,
         "write TMP/src TMP/out",
         3,
-        "TMP/out: found other files (mine.doc…), expected an empty folder or a dataset (--overwrite)",
+        "TMP/out: found other files (mine.doc…), expected an empty folder or a dataset "
+        "(--overwrite)",
     ),
     (
         "the split is there",

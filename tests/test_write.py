@@ -491,7 +491,7 @@ class TestRefusals:
             run(source, out)
         assert str(error.value) == (
             f"{source}/a/2.png: found the end at byte {len(CUT_PNG)}, expected IEND; "
-            "--on-error skip goes on without"
+            "--on-error skip goes on without them"
         )
 
     def test_a_failure_with_many_shards_and_workers_keeps_its_reason(
