@@ -18,7 +18,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from tfrec_cli import images
+from tfrec_cli import images, structure
 from tfrec_cli.errors import ImageError
 from tfrec_cli.images import Header, Policy
 
@@ -403,7 +403,7 @@ class TestStructure:
         passed = []
         for length in range(len(data)):
             try:
-                images.check_structure(data[:length], "jpeg")
+                structure.check(data[:length], "jpeg")
             except ImageError:
                 continue
             passed.append(length)
@@ -411,17 +411,17 @@ class TestStructure:
 
     @pytest.mark.parametrize("data", SMALL_JPEGS, ids=["colour", "gray", "progressive", "exif"])
     def test_passes_the_whole_jpeg(self, data: bytes) -> None:
-        assert images.check_structure(data, "jpeg") == images.read_jpeg(data)
+        assert structure.check(data, "jpeg") == structure.read_jpeg(data)
 
     def test_passes_a_jpeg_with_something_behind_its_end(self) -> None:
-        jpeg_markers = images.check_structure(jpeg(PIXELS) + b"behind the end", "jpeg")
-        assert jpeg_markers == images.read_jpeg(jpeg(PIXELS))
+        jpeg_markers = structure.check(jpeg(PIXELS) + b"behind the end", "jpeg")
+        assert jpeg_markers == structure.read_jpeg(jpeg(PIXELS))
 
     def test_finds_every_cut_of_a_png(self) -> None:
         passed = []
         for length in range(len(self.SMALL_PNG)):
             try:
-                images.check_structure(self.SMALL_PNG[:length], "png")
+                structure.check(self.SMALL_PNG[:length], "png")
             except ImageError:
                 continue
             passed.append(length)
@@ -441,7 +441,7 @@ class TestStructure:
         assert passed == []
 
     def test_passes_the_whole_png(self) -> None:
-        assert images.check_structure(self.SMALL_PNG, "png") is None
+        assert structure.check(self.SMALL_PNG, "png") is None
 
     @staticmethod
     def many_scans(count: int) -> bytes:
@@ -451,19 +451,19 @@ class TestStructure:
         return data[:-2] + last * (count - data.count(b"\xff\xda")) + data[-2:]
 
     def test_as_many_scans_as_allowed(self) -> None:
-        found = images.check_structure(self.many_scans(images.MAX_SCANS), "jpeg")
+        found = structure.check(self.many_scans(structure.MAX_SCANS), "jpeg")
         assert found is not None
-        assert found.scans == images.MAX_SCANS
+        assert found.scans == structure.MAX_SCANS
 
     @pytest.mark.parametrize("decodes", [False, True])
     def test_one_scan_too_many(self, decodes: bool) -> None:
-        data = self.many_scans(images.MAX_SCANS + 1)
+        data = self.many_scans(structure.MAX_SCANS + 1)
         with pytest.raises(ImageError) as error:
-            images.decode(data, Policy()) if decodes else images.check_structure(data, "jpeg")
+            images.decode(data, Policy()) if decodes else structure.check(data, "jpeg")
         assert reason_of(error) == "too_many_scans"
 
     def test_markers_of_a_jpeg(self) -> None:
-        assert images.read_jpeg(jpeg(PIXELS, subsampling="4:2:0")) == images.Jpeg(
+        assert structure.read_jpeg(jpeg(PIXELS, subsampling="4:2:0")) == structure.Jpeg(
             sof=0,
             sampling=((2, 2), (1, 1), (1, 1)),
             scans=1,
@@ -560,8 +560,8 @@ class TestStoreWhole:
     @pytest.mark.parametrize("sampling", ["4:4:4", "4:2:2", "4:2:0"])
     def test_chroma_sampling_is_kept(self, sampling: str) -> None:
         data = jpeg(PIXELS, exif=oriented(6), subsampling=sampling)
-        new = images.read_jpeg(stored(data).data)
-        assert new.sampling == images.read_jpeg(data).sampling
+        new = structure.read_jpeg(stored(data).data)
+        assert new.sampling == structure.read_jpeg(data).sampling
 
     def test_gray_jpeg_stays_gray(self) -> None:
         data = jpeg(PIXELS[..., 0], exif=oriented(6))
@@ -790,20 +790,20 @@ class TestScans:
         data = jpeg(PIXELS, progressive=True)
         between = data.index(b"\xff\xc4", data.index(b"\xff\xda"))
         commented = data[:between] + b"\xff\xfe\0\x04\xff\xd9" + data[between:]
-        assert images.check_structure(commented, "jpeg") is not None
+        assert structure.check(commented, "jpeg") is not None
         with pytest.raises(ImageError) as error:
-            images.check_structure(commented[:-100], "jpeg")
+            structure.check(commented[:-100], "jpeg")
         assert reason_of(error) == "truncated"
 
     def test_scans_of_sequential_files_are_counted_too(self) -> None:
         data = jpeg(PIXELS)
         scan = data[data.index(b"\xff\xda") : -2]
         with pytest.raises(ImageError) as error:
-            images.check_structure(data[:-2] + scan * images.MAX_SCANS + data[-2:], "jpeg")
+            structure.check(data[:-2] + scan * structure.MAX_SCANS + data[-2:], "jpeg")
         assert reason_of(error) == "too_many_scans"
 
     def test_a_first_scan_of_several_is_no_exact_window(self) -> None:
         data = jpeg(PIXELS)
         scan = data[data.index(b"\xff\xda") : -2]
-        found = images.read_jpeg(data[:-2] + scan + data[-2:])
+        found = structure.read_jpeg(data[:-2] + scan + data[-2:])
         assert (found.scans, found.has_exact_window) == (2, False)

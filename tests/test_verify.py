@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from conftest import fill, jpeg, photo, png
 
-from tfrec_cli import cli, example, framing, manifest, records
+from tfrec_cli import check, cli, example, framing, manifest, records
 from tfrec_cli import verify as module
 from tfrec_cli.errors import UsageError
 from tfrec_cli.verify import Options, Report, verify
@@ -248,7 +248,7 @@ def test_an_image_that_is_not_what_its_record_says_is_found(
 
 
 def test_quick_does_not_decode(crops: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module.records, "pixels", None)
+    monkeypatch.setattr(check.records, "pixels", None)
     assert kinds(verify(crops, QUICK)) == []
 
 

@@ -12,6 +12,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
+import numpy.typing as npt
+
 from tfrec_cli import example, framing, manifest, records, sniff
 from tfrec_cli.errors import DataError, ExampleError, RunError, UsageError
 from tfrec_cli.framing import Damage
@@ -37,15 +40,6 @@ class Split:
     name: str | None
     manifest: Manifest | None
     shards: tuple[Path, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Place:
-    """Where one record lies: shard number, offset and whole length in bytes."""
-
-    shard: int
-    offset_bytes: int
-    length_bytes: int
 
 
 def is_record_file_name(name: str) -> bool:
@@ -106,14 +100,17 @@ def strangers(folder: Path, known: Sequence[Split]) -> list[Path]:
     return [path for path in sorted(_record_files(folder)) if path not in named]
 
 
-def places(one: Split) -> list[Place]:
+def places(one: Split) -> npt.NDArray[np.int64]:
     """Find every record of a split's uncompressed shards, by index files where there are some.
 
+    Returns:
+        int64[n, 3]: for each record its shard's number, its offset and its whole length in bytes.
     Raises:
         FramingError: a shard is damaged.
+        DataError: there are not as many records as the manifest says.
         RunError: a shard is missing.
     """
-    found: list[Place] = []
+    found = [np.empty((0, 3), np.int64)]
     entries = one.manifest.shards if one.manifest else (None,) * len(one.shards)
     for number, (path, shard) in enumerate(zip(one.shards, entries, strict=True)):
         try:
@@ -128,8 +125,9 @@ def places(one: Split) -> list[Place]:
                 f"{path}: found {len(pairs)} records, expected {shard.records} by the manifest: "
                 "run `tfrec verify`"
             )
-        found += [Place(number, offset, length) for offset, length in pairs]
-    return found
+        located = np.array(pairs, np.int64).reshape(-1, 2)
+        found.append(np.insert(located, 0, number, axis=1))
+    return np.concatenate(found)
 
 
 def compression(one: Split) -> sniff.Compression:

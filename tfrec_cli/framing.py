@@ -33,6 +33,8 @@ DamageKind = Literal["length_crc", "data_crc", "too_long", "truncated", "trailin
 _LENGTH = struct.Struct("<Q")
 _CRC = struct.Struct("<I")
 _HEADER = struct.Struct("<QI")
+_INDEX_LINE = re.compile(rb"\d{1,18} \d{1,18}\n")
+_INDEX = re.compile(rb"(?:\d{1,18} \d{1,18}\n)*")
 _CHUNK_BYTES = 1 << 20
 _INPUT_BYTES = 1 << 14
 """Compressed bytes read at once: what zlib leaves of them is copied for every record."""
@@ -414,15 +416,15 @@ def read_index(path: Path) -> list[tuple[int, int]]:
     Raises:
         FramingError: a line is not two numbers.
     """
-    pairs = []
-    for number, line in enumerate(path.read_bytes().splitlines(keepends=True), start=1):
-        match = re.fullmatch(rb"(\d{1,18}) (\d{1,18})\n", line)
-        if not match:
-            raise FramingError(
-                f"{path}: line {number}: found {line[:40]!r}, expected 'offset length'"
-            )
-        pairs.append((int(match[1]), int(match[2])))
-    return pairs
+    data = path.read_bytes()
+    if not _INDEX.fullmatch(data):
+        for number, line in enumerate(data.splitlines(keepends=True), start=1):
+            if not _INDEX_LINE.fullmatch(line):
+                raise FramingError(
+                    f"{path}: line {number}: found {line[:40]!r}, expected 'offset length'"
+                )
+    numbers = list(map(int, data.split()))
+    return list(zip(numbers[::2], numbers[1::2], strict=True))
 
 
 def locate(path: Path) -> list[tuple[int, int]]:

@@ -12,7 +12,6 @@ import io
 import re
 import struct
 import warnings
-import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -23,7 +22,7 @@ import numpy.typing as npt
 import PIL
 from PIL import Image, features
 
-from tfrec_cli import sniff
+from tfrec_cli import sniff, structure
 from tfrec_cli.choices import Alpha, Encoding, Exif, Frames
 from tfrec_cli.errors import ImageError, TfrecError
 
@@ -31,9 +30,6 @@ Pixels = npt.NDArray[np.uint8]
 
 MAX_PIXELS = 178_956_970
 """Pillow's own limit: more is refused unless asked for."""
-
-MAX_SCANS = 100
-"""A camera writes about ten; a small JPEG of 2,000 scans takes a decoder a minute."""
 
 JPEG_QUALITY = 95
 
@@ -58,9 +54,6 @@ _PILLOW_FORMATS: dict[sniff.ImageFormat, tuple[str, ...]] = {
     "avif": ("AVIF",),
     "jpeg2000": ("JPEG2000",),
 }
-_AFTER_SCAN = re.compile(rb"\xff[^\x00\xd0-\xd7\xff]")
-"""A marker behind entropy-coded data, in which 0xff is only followed by 0 or a restart number."""
-
 _DEEP_MODES = ("I;16", "I;16B", "I;16L", "I;16N")
 _ALPHA_MODES = ("RGBA", "LA", "PA", "RGBa", "La")
 
@@ -109,48 +102,13 @@ class Header:
     icc: bool
 
 
-@dataclass(frozen=True, slots=True)
-class Jpeg:
-    """The markers of a JPEG file up to its first scan, and what follows.
-
-    Attributes:
-        sof: number of the frame type: 0 and 1 sequential, 2 progressive, others rare.
-        sampling: (horizontal, vertical) factors of each component.
-        scans: how many scans there are.
-        interleaved: the first scan holds every component.
-        ended: an end marker follows the first scan.
-    """
-
-    sof: int
-    sampling: tuple[tuple[int, int], ...]
-    scans: int
-    interleaved: bool
-    ended: bool
-
-    @property
-    def has_exact_window(self) -> bool:
-        """Whether decoding a window of it, two columns wider on each side, is exact.
-
-        Source: measured on 934,000 windows of 4,576 JPEGs, see the README.
-        """
-        if self.sof not in (0, 1) or len(self.sampling) not in (1, 3):
-            return False
-        if self.scans != 1 or not self.interleaved:
-            return False
-        luma, chroma = self.sampling[0], set(self.sampling[1:])
-        if not chroma:
-            return True
-        across, down = chroma.pop()
-        return not chroma and luma[0] in (across, 2 * across) and luma[1] in (down, 2 * down)
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Stored:
     """An image as a record stores it.
 
     Attributes:
         data: the file's bytes, or what they were made into.
-        window: whether a window of it can be decoded exactly (see `Jpeg`).
+        window: whether a window of it can be decoded exactly (see `structure.Jpeg`).
         changes: why the bytes are not the file's, in stable words; empty where they are.
     """
 
@@ -198,77 +156,6 @@ def read_header(file: BinaryIO, policy: Policy) -> Header:
     return header
 
 
-def check_structure(data: bytes, name: sniff.ImageFormat) -> Jpeg | None:
-    """Check that a JPEG or PNG file is there to its end, without decoding it.
-
-    Finds every cut of a JPEG before its end marker, every cut and every changed byte of a PNG.
-
-    Returns:
-        The markers of a JPEG; None for other formats, which are only whole once decoded.
-    Raises:
-        ImageError: cut, a chunk's checksum is wrong, or more scans than any camera writes.
-    """
-    if name == "png":
-        for _ in _png_chunks(data):
-            pass
-        return None
-    if name != "jpeg":
-        return None
-    jpeg = read_jpeg(data)
-    if not jpeg.ended:
-        raise ImageError("truncated", "found no end marker, expected a whole JPEG")
-    if jpeg.scans > MAX_SCANS:
-        raise ImageError(
-            "too_many_scans", f"found {jpeg.scans} scans, expected at most {MAX_SCANS}"
-        )
-    return jpeg
-
-
-def read_jpeg(data: bytes) -> Jpeg:
-    """Read the markers of a JPEG file.
-
-    Raises:
-        ImageError: a marker is damaged, or the file ends before its first scan.
-    Source: ITU-T T.81, annex B.
-    """
-    position = 2
-    sof = None
-    sampling: tuple[tuple[int, int], ...] = ()
-    scans = 0
-    interleaved = ended = False
-    while not ended:
-        if scans:
-            found = _AFTER_SCAN.search(data, position)
-            if not found:
-                break
-            position = found.start()
-        if data[position : position + 1] != b"\xff":
-            what = "the end" if position >= len(data) else f"byte {data[position]:#04x}"
-            reason = "truncated" if position >= len(data) else "corrupt"
-            raise ImageError(reason, f"found {what} at byte {position}, expected a JPEG marker")
-        code = data[position + 1] if position + 1 < len(data) else 0
-        if code == 0xFF:
-            position += 1
-            continue
-        if code == 0xD9:
-            ended = True
-            break
-        length = _big_endian(data, position + 2)
-        segment = data[position + 4 : position + 2 + length]
-        position += 2 + length
-        if 0xC0 <= code <= 0xCF and code not in (0xC4, 0xC8, 0xCC) and len(segment) >= 6:
-            sof = code - 0xC0
-            factors = segment[7 : 6 + 3 * segment[5] : 3]
-            sampling = tuple((factor >> 4, factor & 15) for factor in factors)
-        elif code == 0xDA:
-            scans += 1
-            if scans == 1:
-                interleaved = segment[:1] == bytes([len(sampling)])
-    if sof is None or not scans:
-        raise ImageError("truncated", "found no frame or no scan before the end, expected both")
-    return Jpeg(sof=sof, sampling=sampling, scans=scans, interleaved=interleaved, ended=ended)
-
-
 def decode(data: bytes, policy: Policy) -> Pixels:
     """Decode an image file to the pixels that ``policy`` makes of it.
 
@@ -283,8 +170,8 @@ def decode(data: bytes, policy: Policy) -> Pixels:
     name = sniff.image_format(data[: sniff.HEAD_BYTES])
     if name is None:
         raise ImageError("not_an_image", f"found {sniff.describe(data[: sniff.HEAD_BYTES])}")
-    if name == "jpeg" and read_jpeg(data).scans > MAX_SCANS:
-        raise ImageError("too_many_scans", f"found more scans than {MAX_SCANS}")
+    if name == "jpeg" and structure.read_jpeg(data).scans > structure.MAX_SCANS:
+        raise ImageError("too_many_scans", f"found more scans than {structure.MAX_SCANS}")
     file = io.BytesIO(data)
     with _foreign_decoder(policy.max_pixels), _open(file, name, policy) as image:
         orientation = _orientation(image, name, file) if policy.exif == "apply" else 1
@@ -340,7 +227,7 @@ def store_whole(data: bytes, policy: Policy, *, decodes: bool) -> tuple[Header, 
         pixels = decode(data, policy)
         size = pixels.shape[:2]
         data = _transcode(pixels, header, jpeg, _icc_profile(data, header, policy))
-        jpeg = read_jpeg(data) if jpeg else None
+        jpeg = structure.read_jpeg(data) if jpeg else None
     elif decodes:
         decode(data, policy)
     return header, Stored(
@@ -432,20 +319,22 @@ def versions() -> dict[str, str]:
     }
 
 
-def _examine(data: bytes, policy: Policy) -> tuple[Header, Jpeg | None, tuple[str, ...]]:
+def _examine(data: bytes, policy: Policy) -> tuple[Header, structure.Jpeg | None, tuple[str, ...]]:
     header = read_header(io.BytesIO(data), policy)
-    jpeg = check_structure(data, header.format)
+    jpeg = structure.check(data, header.format)
     return header, jpeg, _changes(header, jpeg, policy)
 
 
-def _transcode(pixels: Pixels, header: Header, jpeg: Jpeg | None, icc: bytes | None) -> bytes:
+def _transcode(
+    pixels: Pixels, header: Header, jpeg: structure.Jpeg | None, icc: bytes | None
+) -> bytes:
     if jpeg is None:
         return encode(pixels, "png", icc=icc)
     sampling = _chroma_sampling(jpeg)
     return encode(pixels, "jpeg", icc=icc, sampling=sampling, gray=header.mode == "L")
 
 
-def _changes(header: Header, jpeg: Jpeg | None, policy: Policy) -> tuple[str, ...]:
+def _changes(header: Header, jpeg: structure.Jpeg | None, policy: Policy) -> tuple[str, ...]:
     """Name what keeps a whole image from being stored as its file's bytes."""
     reasons = {
         f"format_{header.format}": header.format not in ("jpeg", "png"),
@@ -461,7 +350,7 @@ def _changes(header: Header, jpeg: Jpeg | None, policy: Policy) -> tuple[str, ..
     return tuple(name for name, holds in reasons.items() if holds)
 
 
-def _chroma_sampling(jpeg: Jpeg) -> str:
+def _chroma_sampling(jpeg: structure.Jpeg) -> str:
     factors = [*jpeg.sampling, (1, 1)]
     luma, chroma = factors[0], factors[1]
     ratio = (luma[0] / max(chroma[0], 1), luma[1] / max(chroma[1], 1))
@@ -527,28 +416,6 @@ def _open(file: BinaryIO, name: sniff.ImageFormat, policy: Policy) -> Image.Imag
     return image
 
 
-def _png_chunks(data: bytes) -> Iterator[tuple[bytes, bytes]]:
-    """Iterate (kind, body) of a PNG's chunks, each with its checksum checked, to the end chunk."""
-    position = 8
-    while True:
-        head = data[position : position + 8]
-        if len(head) < 8:
-            raise ImageError("truncated", f"found the end at byte {len(data)}, expected IEND")
-        length, kind = struct.unpack(">I4s", head)
-        body = data[position + 8 : position + 8 + length]
-        crc = data[position + 8 + length : position + 12 + length]
-        if len(crc) < 4:
-            raise ImageError("truncated", f"found the end at byte {len(data)}, expected IEND")
-        if int.from_bytes(crc, "big") != zlib.crc32(body, zlib.crc32(kind)):
-            raise ImageError(
-                "corrupt", f"found a wrong checksum in the {kind!r} chunk at byte {position}"
-            )
-        yield kind, body
-        if kind == b"IEND":
-            return
-        position += 12 + length
-
-
 def _png_exif(file: BinaryIO) -> Image.Exif:
     """Find a PNG's EXIF block, reading no more than that and the heads of the chunks."""
     exif = Image.Exif()
@@ -562,13 +429,6 @@ def _png_exif(file: BinaryIO) -> Image.Exif:
         file.seek(length + 4, io.SEEK_CUR)
     file.seek(place)
     return exif
-
-
-def _big_endian(data: bytes, position: int) -> int:
-    two = data[position : position + 2]
-    if len(two) < 2 or two < b"\0\2":
-        raise ImageError("truncated", f"found no length at byte {position}, expected a JPEG marker")
-    return int.from_bytes(two, "big")
 
 
 @contextmanager

@@ -11,23 +11,21 @@ from __future__ import annotations
 import hashlib
 import importlib.util
 import os
-import threading
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager, suppress
-from functools import lru_cache
-from itertools import islice
+from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any, ClassVar, Literal
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
 
-from tfrec_cli import crops, framing
+from tfrec_cli import crops
 from tfrec_cli import dataset as datasets
 from tfrec_cli.crops import CropMode, Int64s
 from tfrec_cli.dataset import Split
 from tfrec_cli.errors import DataError, RunError, UsageError
 from tfrec_cli.records import Names
+from tfrec_cli.rows import Rows
 
 Dtype = Literal["float32", "uint8"]
 Small = Literal["fail", "skip", "pad"]
@@ -107,8 +105,8 @@ def dataset(
     if size is None and batch_size is not None:
         raise UsageError("crop: found None for images of many sizes, expected a size to batch them")
     must_look = _check_small(opened, size, small)
-    rows = _Rows(
-        _source(opened, shuffle=shuffle),
+    rows = Rows(
+        opened,
         seed=seed,
         epoch=epoch,
         epochs=epochs,
@@ -118,6 +116,8 @@ def dataset(
         start=start,
         whole_chunks=drop_remainder and batch_size is not None,
     )
+    first_chunks, later_chunks = rows.chunk_counts()
+    how = {} if rows.is_sequential else {"num_parallel_calls": 2, "deterministic": True}
     cut = _Cut(
         tf,
         names=names,
@@ -135,8 +135,9 @@ def dataset(
     def one_epoch(number: Any) -> Any:
         """Make the dataset of one epoch, ``number`` counted from the first that is read."""
         absolute = number + rows.first_epoch
-        parsed = tf.data.Dataset.range(rows.chunks(tf, number)).map(
-            lambda chunk: cut.parse(*rows.fetch_in_graph(tf, number, chunk)), **rows.how
+        chunks = tf.where(tf.equal(number, 0), np.int64(first_chunks), np.int64(later_chunks))
+        parsed = tf.data.Dataset.range(chunks).map(
+            lambda chunk: cut.parse(*_fetch(tf, rows, number, chunk)), **how
         )
         if at_once and batch_size is not None:
             return parsed.map(cut.finish_raw)
@@ -157,7 +158,9 @@ def dataset(
     else:
         result = tf.data.Dataset.range(rows.epochs).flat_map(one_epoch)
     if not (small == "skip" and must_look):
-        count = rows.all_chunks() if batch_size else rows.all_records()
+        count = rows.record_count()
+        if batch_size:
+            count = first_chunks + later_chunks * (rows.epochs - 1)
         result = result.apply(tf.data.experimental.assert_cardinality(count))
     return result.prefetch(tf.data.AUTOTUNE)
 
@@ -300,149 +303,17 @@ def _check_small(opened: Split, size: tuple[int, int] | None, small: Small) -> b
     return True
 
 
-def _source(opened: Split, *, shuffle: bool) -> _RandomAccess | _Sequential:
-    try:
-        if datasets.compression(opened) == "none":
-            return _RandomAccess(opened)
-    except OSError as error:
-        raise RunError(f"{error.filename}: {error.strerror}") from error
-    if shuffle:
-        raise UsageError(
-            f"shuffle: found compressed shards in {opened.folder}, expected plain ones"
-        )
-    return _Sequential(opened)
+def _fetch(tf: Any, rows: Rows, number: Any, chunk: Any) -> Any:
+    """Return one chunk's payloads (string[n]) and record numbers (int64[n]) as tensors."""
 
+    def fetch(number: Any, chunk: Any) -> tuple[npt.NDArray[np.object_], Int64s]:
+        payloads, numbers = rows.fetch(int(number), int(chunk))
+        array = np.empty(len(payloads), object)
+        array[:] = payloads
+        return array, numbers
 
-class _RandomAccess:
-    """Records of plain shards, by number."""
-
-    how: ClassVar[dict[str, Any]] = {"num_parallel_calls": 2, "deterministic": True}
-
-    def __init__(self, opened: Split) -> None:
-        places = datasets.places(opened)
-        self.count = len(places)
-        self._paths = opened.shards
-        self._shards = np.array([place.shard for place in places], np.int64)
-        self._offsets = np.array([place.offset_bytes for place in places], np.int64)
-        self._lengths = np.array([place.length_bytes for place in places], np.int64)
-
-    def fetch(self, numbers: Int64s) -> list[bytes]:
-        """Read the records of these numbers, each checked by both its CRCs."""
-        payloads = []
-        with ExitStack() as opened:
-            descriptors: dict[int, int] = {}
-            for number in numbers:
-                shard = int(self._shards[number])
-                if shard not in descriptors:
-                    file = opened.enter_context(self._paths[shard].open("rb", buffering=0))
-                    descriptors[shard] = file.fileno()
-                payloads.append(
-                    framing.read_at(
-                        descriptors[shard],
-                        int(self._offsets[number]),
-                        int(self._lengths[number]),
-                        str(self._paths[shard]),
-                    )
-                )
-        return payloads
-
-
-class _Sequential:
-    """Records of compressed shards, by ascending numbers: a smaller one starts over."""
-
-    how: ClassVar[dict[str, Any]] = {}
-
-    def __init__(self, opened: Split) -> None:
-        self._opened = opened
-        described = opened.manifest
-        self.count = described.records if described else sum(1 for _ in datasets.payloads(opened))
-        self._lock = threading.Lock()
-        self._next = 0
-        self._payloads = datasets.payloads(opened)
-
-    def fetch(self, numbers: Int64s) -> list[bytes]:
-        """Read the records of these ascending numbers."""
-        payloads = []
-        with self._lock:
-            for number in numbers:
-                if number < self._next:
-                    self._next, self._payloads = 0, datasets.payloads(self._opened)
-                payloads.append(next(islice(self._payloads, number - self._next, None)))
-                self._next = number + 1
-        return payloads
-
-
-class _Rows:
-    """Which records come in which order, cut into chunks: a pure function of seed and epoch."""
-
-    def __init__(
-        self,
-        source: _RandomAccess | _Sequential,
-        *,
-        seed: int,
-        epoch: int,
-        epochs: int,
-        chunk: int,
-        shuffle: bool,
-        shard: tuple[int, int],
-        start: int,
-        whole_chunks: bool,
-    ) -> None:
-        self.how = source.how
-        self._source = source
-        self._seed = seed
-        self._chunk = chunk
-        self._shuffle = shuffle
-        self._shard = shard
-        self._whole_chunks = whole_chunks
-        self._own = len(range(shard[0], source.count, shard[1]))
-        if start > self._own * epochs:
-            raise UsageError(f"start: found {start}, expected at most {self._own * epochs} records")
-        passed, self._offset = divmod(start, self._own) if self._own else (0, 0)
-        self.first_epoch = epoch + passed
-        self.epochs = max(epochs - passed, 1)
-        if passed == epochs:
-            self._offset, self.first_epoch = self._own, epoch + epochs - 1
-        self._order = lru_cache(maxsize=2)(self._draw_order)
-
-    def chunks(self, tf: Any, number: Any) -> Any:
-        """Return how many chunks epoch ``number`` has, as an int64 tensor."""
-        first, later = self._chunk_counts()
-        return tf.where(tf.equal(number, 0), np.int64(first), np.int64(later))
-
-    def all_chunks(self) -> int:
-        """Return how many chunks all epochs have."""
-        first, later = self._chunk_counts()
-        return first + later * (self.epochs - 1)
-
-    def all_records(self) -> int:
-        """Return how many records all epochs have."""
-        return self._own * self.epochs - self._offset
-
-    def fetch_in_graph(self, tf: Any, number: Any, chunk: Any) -> Any:
-        """Return one chunk's payloads (string[n]) and record numbers (int64[n]) as tensors."""
-        payloads, numbers = tf.numpy_function(self._fetch, [number, chunk], [tf.string, tf.int64])
-        return tf.ensure_shape(payloads, [None]), tf.ensure_shape(numbers, [None])
-
-    def _fetch(self, number: int, chunk: int) -> tuple[npt.NDArray[np.object_], Int64s]:
-        offset = self._offset if number == 0 else 0
-        begin = offset + int(chunk) * self._chunk
-        positions = np.arange(begin, min(begin + self._chunk, self._own))
-        numbers = self._shard[0] + positions * self._shard[1]
-        if self._shuffle:
-            numbers = self._order(self.first_epoch + int(number))[numbers]
-        payloads = np.empty(len(numbers), object)
-        payloads[:] = self._source.fetch(numbers)
-        return payloads, numbers.astype(np.int64)
-
-    def _draw_order(self, epoch: int) -> Int64s:
-        return crops.order(self._source.count, seed=self._seed, epoch=epoch)
-
-    def _chunk_counts(self) -> tuple[int, int]:
-        left = (self._own - self._offset, self._own)
-        if self._whole_chunks:
-            return left[0] // self._chunk, left[1] // self._chunk
-        return -(-left[0] // self._chunk), -(-left[1] // self._chunk)
+    payloads, numbers = tf.numpy_function(fetch, [number, chunk], [tf.string, tf.int64])
+    return tf.ensure_shape(payloads, [None]), tf.ensure_shape(numbers, [None])
 
 
 class _Cut:

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from tfrec_cli import example, images, sniff
+from tfrec_cli import example, images, sniff, structure
 from tfrec_cli.choices import KeyStyle
 from tfrec_cli.errors import DataError, ImageError
 from tfrec_cli.example import Feature
@@ -125,7 +125,7 @@ def is_raw(image: bytes, height_px: int | None, width_px: int | None) -> bool:
     if found != "jpeg":
         return found != "png"
     try:
-        images.read_jpeg(image)
+        structure.read_jpeg(image)
     except ImageError:
         return True
     return False

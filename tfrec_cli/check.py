@@ -1,0 +1,307 @@
+"""One shard checked on one worker: its bytes, framing, Examples, images, index; and its crops.
+
+Knows: one shard, and what its manifest says of it. Must not know: other shards, TensorFlow.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from io import BytesIO
+from pathlib import Path
+from typing import Literal
+
+from tfrec_cli import crops, dataset, example, framing, images, records, structure
+from tfrec_cli.errors import DataError, FramingError, ImageError
+from tfrec_cli.framing import Damage, Record
+from tfrec_cli.images import Pixels
+from tfrec_cli.manifest import Manifest, Shard
+from tfrec_cli.records import ImageRecord, Names
+
+Kind = Literal[
+    "manifest",
+    "missing",
+    "extra",
+    "size",
+    "sha256",
+    "count",
+    "framing",
+    "example",
+    "contract",
+    "image",
+    "index",
+    "content",
+    "duplicate",
+    "metadata",
+    "crop",
+    "fingerprint",
+]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Finding:
+    """One thing that is wrong.
+
+    Attributes:
+        record: number of the record in its file, from 0.
+        offset_bytes: where in the file it starts.
+        message: what was found and what was expected.
+    """
+
+    kind: Kind
+    path: Path
+    message: str
+    record: int | None = None
+    offset_bytes: int | None = None
+
+    def __str__(self) -> str:
+        """Say it in one line."""
+        where = "" if self.record is None else f" record {self.record}"
+        where += "" if self.offset_bytes is None else f" at byte {self.offset_bytes}"
+        return f"{self.path}:{where}{':' if where else ''} {self.message}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Task:
+    """One shard to check, with what is known of it."""
+
+    split: int
+    path: Path
+    described: Shard | None
+    manifest: Manifest | None
+    index: Path | None
+    first_number: int
+    quick: bool
+    crop: tuple[int, int] | None
+    seed: int | None
+    epochs: int
+
+
+@dataclass(slots=True, kw_only=True)
+class Checked:
+    """What became of one shard.
+
+    Attributes:
+        contents: each record's key and the SHA-256 of its payload; keys of our records only.
+        crops: for each record its key, and the SHA-256 of its crop in each epoch.
+        examples: records that are Examples; without a manifest, files of other messages are fine.
+        imageless: records in which no image could be found.
+    """
+
+    task: Task
+    records: int = 0
+    size_bytes: int = 0
+    findings: list[Finding] = field(default_factory=list)
+    contents: list[tuple[int, bytes]] = field(default_factory=list)
+    crops: list[tuple[int, tuple[bytes, ...]]] = field(default_factory=list)
+    examples: int = 0
+    imageless: int = 0
+    damaged: bool = False
+
+
+def check_shard(task: Task) -> Checked:
+    """Check one shard: its bytes, framing, Examples, images; and compute its crops."""
+    checked = Checked(task=task)
+    if not task.path.is_file():
+        message = "found no such file, expected a shard"
+        checked.findings.append(Finding(kind="missing", path=task.path, message=message))
+        checked.damaged = True
+        return checked
+    checked.size_bytes = task.path.stat().st_size
+    digest = hashlib.sha256()
+    places: list[tuple[int, int]] = []
+    names: Names | None = records.NAMES[task.manifest.keys] if task.manifest else None
+    for item in framing.scan(task.path, observe=digest.update):
+        if isinstance(item, Damage):
+            checked.damaged = True
+            message = f"{item.kind}: {item.found}, expected {item.expected}"
+            if not task.described and item.offset_bytes == 0:
+                message = dataset.problem(task.path, item)
+            checked.findings.append(_of_record(task, item, "framing", message))
+            continue
+        places.append((item.offset_bytes, len(item.payload) + framing.OVERHEAD_BYTES))
+        number = task.first_number + checked.records
+        checked.records += 1
+        names = _check_record(checked, item, number, names)
+    if task.described:
+        _check_described(checked, task.described, digest.hexdigest())
+    elif checked.size_bytes == 0:
+        message = "found an empty file, expected records"
+        checked.findings.append(Finding(kind="framing", path=task.path, message=message))
+    if task.index:
+        _check_index(checked, task.index, places)
+    return checked
+
+
+def smallest_side(path: Path) -> int | None:
+    """Return the smallest side of all images in one record file, in pixels; None without images."""
+    least: int | None = None
+    names: Names | None = None
+    for item in framing.scan(path):
+        if isinstance(item, Damage):
+            continue
+        try:
+            features = example.decode(item.payload)
+            names = names or records.guess_names(features)
+            if names is None:
+                continue
+            one = records.decode(features, names)
+            if one.is_raw:
+                size = (one.height_px or 0, one.width_px or 0)
+            else:
+                header = images.read_header(BytesIO(one.image), images.Policy(exif="ignore"))
+                size = (header.height_px, header.width_px)
+        except DataError:
+            continue
+        least = min(size) if least is None else min(least, *size)
+    return least
+
+
+def _check_record(checked: Checked, item: Record, number: int, names: Names | None) -> Names | None:
+    """Check one whole record; returns what its features are called, once that is known."""
+    task = checked.task
+
+    def found(kind: Kind, message: str) -> None:
+        checked.findings.append(_of_record(task, item, kind, message))
+
+    try:
+        features = example.decode(item.payload)
+    except DataError as error:
+        if task.manifest or checked.examples:
+            found("example", str(error))
+        checked.imageless += 1
+        return names
+    checked.examples += 1
+    names = names or records.guess_names(features)
+    if names is None:
+        checked.imageless += 1
+        return None
+    try:
+        one = records.decode(features, names)
+    except DataError as error:
+        found("contract", str(error))
+        return names
+    if task.manifest:
+        for message in _broken_contract(one, task.manifest):
+            found("contract", message)
+        checked.contents.append((one.key or 0, hashlib.sha256(item.payload).digest()))
+    if task.quick:
+        return names
+    try:
+        limit = task.manifest.options.get("max_pixels") if task.manifest else None
+        pixels = records.pixels(one, limit if isinstance(limit, int) else images.MAX_PIXELS)
+    except ImageError as error:
+        found("image", str(error))
+        return names
+    size = pixels.shape[:2]
+    told = (one.height_px, one.width_px)
+    if None not in told and size != told:
+        found("image", f"found an image of {size[0]}x{size[1]}, expected {told[0]}x{told[1]}")
+    if task.crop and task.seed is not None:
+        key = number if one.key is None else one.key
+        cut = _crop_digests(pixels, key, task.crop, task.seed, task.epochs)
+        if cut is None:
+            found("crop", f"found {size[0]}x{size[1]}, expected at least the crop {task.crop}")
+        else:
+            checked.crops.append((key, cut))
+    return names
+
+
+def _crop_digests(
+    pixels: Pixels, key: int, crop: tuple[int, int], seed: int, epochs: int
+) -> tuple[bytes, ...] | None:
+    """Return the SHA-256 of one image's crop in each epoch; None where it is too small."""
+    height, width, _ = pixels.shape
+    if height < crop[0] or width < crop[1]:
+        return None
+    digests = []
+    for epoch in range(epochs):
+        boxes = crops.random_boxes([[height, width]], crop, seed=seed, epoch=epoch, keys=[key])
+        top, left = int(boxes[0, 0]), int(boxes[0, 1])
+        window = pixels[top : top + crop[0], left : left + crop[1]]
+        digests.append(hashlib.sha256(window.tobytes()).digest())
+    return tuple(digests)
+
+
+def _broken_contract(one: ImageRecord, described: Manifest) -> Iterator[str]:
+    """Say in which ways a record of ours is not what its manifest promises."""
+    for name, value in (
+        ("height", one.height_px),
+        ("width", one.width_px),
+        ("key", one.key),
+        ("filename", one.filename),
+    ):
+        if value is None:
+            yield f"found no {name}, expected one"
+    if one.filename is not None and one.key != records.key_of(one.filename):
+        yield f"found key {one.key}, expected {records.key_of(one.filename)} for {one.filename!r}"
+    size = (one.height_px, one.width_px)
+    if any(side is not None and side < 1 for side in size):
+        yield f"found height {size[0]} and width {size[1]}, expected at least 1"
+    if described.crop and size != described.crop:
+        yield f"found height {size[0]} and width {size[1]}, expected {described.crop}"
+    if described.stored == "raw" and not one.is_raw:
+        yield f"found {len(one.image)} bytes, expected {size[0]} x {size[1]} x 3 raw values"
+    if described.labels is None:
+        if one.label is not None:
+            yield f"found label {one.label}, expected none"
+    elif one.label is None or not 0 <= one.label < len(described.labels):
+        yield f"found label {one.label}, expected 0 to {len(described.labels) - 1}"
+    if described.stored == "whole":
+        try:
+            exact = one.image[:2] == b"\xff\xd8" and structure.read_jpeg(one.image).has_exact_window
+        except ImageError:
+            return
+        if one.window != int(exact):
+            yield f"found window {one.window}, expected {int(exact)}"
+
+
+def _check_described(checked: Checked, shard: Shard, sha256: str) -> None:
+    """Compare a shard with its line in the manifest."""
+
+    def found(kind: Kind, message: str) -> None:
+        checked.findings.append(Finding(kind=kind, path=checked.task.path, message=message))
+
+    if checked.size_bytes != shard.size_bytes:
+        found("size", f"found {checked.size_bytes} bytes, expected {shard.size_bytes}")
+    if checked.records != shard.records:
+        found("count", f"found {checked.records} whole records, expected {shard.records}")
+    if not checked.damaged and sha256 != shard.sha256:
+        found("sha256", f"found SHA-256 {sha256}, expected {shard.sha256}")
+
+
+def _check_index(checked: Checked, path: Path, places: Sequence[tuple[int, int]]) -> None:
+    def found(message: str) -> None:
+        checked.findings.append(Finding(kind="index", path=path, message=message))
+
+    try:
+        pairs = framing.read_index(path)
+    except FileNotFoundError:
+        found("found no such file, expected the shard's index")
+        return
+    except FramingError as error:
+        found(str(error).removeprefix(f"{path}: "))
+        return
+    if len(pairs) != len(places) and not checked.damaged:
+        found(f"found {len(pairs)} lines, expected {len(places)}")
+    if checked.damaged:
+        return
+    for line, (one, right) in enumerate(zip(pairs, places, strict=False), start=1):
+        if one != right:
+            found(f"line {line}: found {one[0]} {one[1]}, expected {right[0]} {right[1]}")
+    shard = checked.task.described
+    if shard and shard.index_sha256 and pairs == list(places):
+        sha256 = hashlib.sha256(path.read_bytes()).hexdigest()
+        if sha256 != shard.index_sha256:
+            found(f"found SHA-256 {sha256}, expected {shard.index_sha256}")
+
+
+def _of_record(task: Task, item: Record | Damage, kind: Kind, message: str) -> Finding:
+    return Finding(
+        kind=kind,
+        path=task.path,
+        message=message,
+        record=item.index,
+        offset_bytes=item.offset_bytes,
+    )

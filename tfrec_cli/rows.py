@@ -1,0 +1,154 @@
+"""Which records come in which order, and their bytes: for every reader the same.
+
+Knows: positions, epochs, hosts, shards. Must not know: what is in a record, any framework.
+"""
+
+from __future__ import annotations
+
+import threading
+from contextlib import ExitStack
+from functools import lru_cache
+from itertools import islice
+
+import numpy as np
+
+from tfrec_cli import crops, dataset, framing
+from tfrec_cli.crops import Int64s
+from tfrec_cli.dataset import Split
+from tfrec_cli.errors import RunError, UsageError
+
+
+class Rows:
+    """The records of some epochs, cut into chunks: a pure function of seed and epoch.
+
+    In epoch ``e`` position ``p`` holds record ``p``, or with ``shuffle`` the one that
+    `crops.order` puts there. Host ``i`` of ``n`` has the positions ``i, i + n, …``.
+
+    Args:
+        chunk: records fetched at once; a chunk never spans two epochs.
+        start: how many of this host's records to leave out at the start.
+        whole_chunks: leave out each epoch's last chunk if it is not full.
+    Attributes:
+        first_epoch, epochs: those that ``start`` leaves something of.
+        is_sequential: chunks have to be fetched one after another (compressed shards).
+    Raises:
+        UsageError: ``start`` is behind the end, or shuffled compressed shards.
+    """
+
+    def __init__(
+        self,
+        opened: Split,
+        *,
+        seed: int,
+        epoch: int,
+        epochs: int,
+        chunk: int,
+        shuffle: bool,
+        shard: tuple[int, int],
+        start: int,
+        whole_chunks: bool,
+    ) -> None:
+        self._records = _open(opened, shuffle=shuffle)
+        self.is_sequential = isinstance(self._records, _Sequential)
+        self._seed = seed
+        self._chunk = chunk
+        self._shuffle = shuffle
+        self._shard = shard
+        self._whole_chunks = whole_chunks
+        self._own = len(range(shard[0], self._records.count, shard[1]))
+        if start > self._own * epochs:
+            raise UsageError(f"start: found {start}, expected at most {self._own * epochs} records")
+        passed = min(start // self._own, epochs - 1) if self._own else 0
+        self._offset = start - passed * self._own
+        self.first_epoch = epoch + passed
+        self.epochs = epochs - passed
+        self._order = lru_cache(maxsize=2)(self._draw_order)
+
+    def chunk_counts(self) -> tuple[int, int]:
+        """Return how many chunks the first epoch has, and each later one."""
+        counts = (self._own - self._offset, self._own)
+        if self._whole_chunks:
+            return counts[0] // self._chunk, counts[1] // self._chunk
+        return -(-counts[0] // self._chunk), -(-counts[1] // self._chunk)
+
+    def record_count(self) -> int:
+        """Return how many records all epochs have, where chunks need not be whole."""
+        return self._own * self.epochs - self._offset
+
+    def fetch(self, number: int, chunk: int) -> tuple[list[bytes], Int64s]:
+        """Read one chunk of the epoch that is ``number`` behind the first.
+
+        Returns:
+            The payloads, each checked by both its CRCs, and the records' numbers, int64[n].
+        Raises:
+            FramingError: a record is damaged.
+        """
+        begin = (self._offset if number == 0 else 0) + chunk * self._chunk
+        positions = np.arange(begin, min(begin + self._chunk, self._own), dtype=np.int64)
+        numbers = self._shard[0] + positions * self._shard[1]
+        if self._shuffle:
+            numbers = self._order(self.first_epoch + number)[numbers]
+        return self._records.fetch(numbers), numbers
+
+    def _draw_order(self, epoch: int) -> Int64s:
+        return crops.order(self._records.count, seed=self._seed, epoch=epoch)
+
+
+def _open(opened: Split, *, shuffle: bool) -> _RandomAccess | _Sequential:
+    try:
+        if dataset.compression(opened) == "none":
+            return _RandomAccess(opened)
+    except OSError as error:
+        raise RunError(f"{error.filename}: {error.strerror}") from error
+    if shuffle:
+        raise UsageError(
+            f"shuffle: found compressed shards in {opened.folder}, expected plain ones"
+        )
+    return _Sequential(opened)
+
+
+class _RandomAccess:
+    """Records of plain shards, by number."""
+
+    def __init__(self, opened: Split) -> None:
+        self._paths = opened.shards
+        self._places = dataset.places(opened)
+        self.count = len(self._places)
+
+    def fetch(self, numbers: Int64s) -> list[bytes]:
+        """Read the records of these numbers."""
+        payloads = []
+        with ExitStack() as opened:
+            descriptors: dict[int, int] = {}
+            for shard, offset_bytes, length_bytes in self._places[numbers].tolist():
+                if shard not in descriptors:
+                    file = opened.enter_context(self._paths[shard].open("rb", buffering=0))
+                    descriptors[shard] = file.fileno()
+                name = str(self._paths[shard])
+                payloads.append(
+                    framing.read_at(descriptors[shard], offset_bytes, length_bytes, name)
+                )
+        return payloads
+
+
+class _Sequential:
+    """Records of compressed shards, by ascending numbers: a smaller one starts over."""
+
+    def __init__(self, opened: Split) -> None:
+        self._opened = opened
+        described = opened.manifest
+        self.count = described.records if described else sum(1 for _ in dataset.payloads(opened))
+        self._lock = threading.Lock()
+        self._next = 0
+        self._payloads = dataset.payloads(opened)
+
+    def fetch(self, numbers: Int64s) -> list[bytes]:
+        """Read the records of these ascending numbers."""
+        payloads = []
+        with self._lock:
+            for number in numbers.tolist():
+                if number < self._next:
+                    self._next, self._payloads = 0, dataset.payloads(self._opened)
+                payloads.append(next(islice(self._payloads, number - self._next, None)))
+                self._next = number + 1
+        return payloads
