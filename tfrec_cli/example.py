@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from numbers import Integral
 from typing import Any, Literal
 
-from google.protobuf import descriptor_pb2, descriptor_pool, message_factory, unknown_fields
+from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
 from google.protobuf.message import DecodeError
 
 from tfrec_cli.errors import ExampleError
@@ -209,15 +209,10 @@ def _parse(name: str, payload: bytes) -> Any:
 
 
 def _is_known(message: Any) -> bool:
-    """Tell whether no field anywhere in ``message`` is unknown to its type."""
-    if len(unknown_fields.UnknownFieldSet(message)):
-        return False
-    for field, value in message.ListFields():
-        if field.type != _FIELD.TYPE_MESSAGE:
-            continue
-        if not all(map(_is_known, value if field.is_repeated else [value])):
-            return False
-    return True
+    """Tell whether every field anywhere in ``message`` is known to its type; drops the others."""
+    size = message.ByteSize()
+    message.DiscardUnknownFields()
+    return bool(message.ByteSize() == size)
 
 
 def _entries(entries: Iterable[Any]) -> list[tuple[str, Any]]:

@@ -363,20 +363,17 @@ def _count(summary: Summary, payload: bytes) -> None:
             summary.names = records.guess_names(features)
         size = _size(summary, features)
         for name, feature in features.items():
-            one = summary.features.setdefault(name, FeatureSummary())
-            one.records += 1
+            one = _feature(summary, name)
             _count_values(one, feature, size)
         _count_label(summary, features)
     elif kind == "tf.train.SequenceExample":
         context, lists = example.decode_sequence(payload)
         for name, feature in context.items():
-            one = summary.features.setdefault(f"context/{name}", FeatureSummary())
-            one.records += 1
+            one = _feature(summary, f"context/{name}")
             _count_values(one, feature, (None, None))
         for name, steps in lists.items():
-            one = summary.features.setdefault(f"sequence/{name}", FeatureSummary(steps=Tally()))
-            one.records += 1
-            assert one.steps is not None
+            one = _feature(summary, f"sequence/{name}")
+            one.steps = one.steps or Tally()
             one.steps.add(len(steps))
             for feature in steps:
                 _count_values(one, feature, (None, None))
@@ -384,6 +381,15 @@ def _count(summary: Summary, payload: bytes) -> None:
         summary.events[example.event_kind(payload)] += 1
     elif summary.first_bytes is None:
         summary.first_bytes = payload[:24]
+
+
+def _feature(summary: Summary, name: str) -> FeatureSummary:
+    """Return what is counted of a feature, in one record more."""
+    one = summary.features.get(name)
+    if one is None:
+        one = summary.features[name] = FeatureSummary()
+    one.records += 1
+    return one
 
 
 def _count_values(
