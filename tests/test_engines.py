@@ -174,3 +174,18 @@ def test_available_jobs_are_those_of_this_process(monkeypatch: pytest.MonkeyPatc
     """As taskset or a container allows it, not all that the machine has."""
     monkeypatch.setattr(os, "sched_getaffinity", lambda _pid: {3, 5, 6}, raising=False)
     assert engines.available_jobs() == 3
+
+
+def test_workers_end_when_their_parent_is_killed() -> None:
+    """They hold the other end of a pipe: it closes when the last of them has ended."""
+    program = (
+        "import os, signal, time\n"
+        "from tfrec_cli import engines\n"
+        "with engines.local(2) as run:\n"
+        "    for _ in run(time.sleep, [0, 1000, 1000]):\n"
+        "        os.kill(os.getpid(), signal.SIGKILL)\n"
+    )
+    killed = subprocess.run(
+        [sys.executable, "-c", program], stdout=subprocess.PIPE, timeout=60, check=False
+    )
+    assert (killed.returncode, killed.stdout) == (-signal.SIGKILL, b"")

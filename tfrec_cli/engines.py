@@ -10,6 +10,8 @@ import multiprocessing
 import os
 import signal
 import sys
+import threading
+import time
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Executor, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
@@ -25,6 +27,7 @@ Map = Callable[[Callable[[Any], Any], Iterable[Any]], Iterator[Any]]
 """Maps a picklable, module-level function over tasks; yields results as they are ready."""
 
 _WINDOW_PER_WORKER = 4
+_WATCH_SECONDS = 0.5
 
 
 def available_jobs() -> int:
@@ -74,7 +77,7 @@ def _windowed(
     try:
         while True:
             for task in waiting:
-                running.add(executor.submit(function, task))
+                running.add(_submit(executor, function, task))
                 if len(running) >= window:
                     break
             if not running:
@@ -89,6 +92,13 @@ def _windowed(
         ) from error
 
 
+def _submit(executor: Executor, function: Callable[[Task], Result], task: Task) -> Future[Result]:
+    try:
+        return executor.submit(function, task)
+    except OSError as error:  # the pipes of a pool that breaks in this very moment
+        raise BrokenProcessPool(str(error)) from error
+
+
 def _context() -> BaseContext:
     """Fork where it is safe, in a process of one thread, since it costs nothing."""
     if sys.platform == "linux" and len(os.listdir("/proc/self/task")) == 1:
@@ -99,5 +109,12 @@ def _context() -> BaseContext:
 
 
 def _start_worker() -> None:
-    """Leave Ctrl-C to the parent, which ends its workers."""
+    """Leave Ctrl-C to the parent, which ends its workers, and end when it was killed."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    threading.Thread(target=_end_with, args=[os.getppid()], daemon=True).start()
+
+
+def _end_with(parent: int) -> None:
+    while os.getppid() == parent:
+        time.sleep(_WATCH_SECONDS)
+    os._exit(1)
