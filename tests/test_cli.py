@@ -200,7 +200,7 @@ WRONG: list[tuple[str, Callable[[Path], None], str, int, str]] = [
         "write TMP/src TMP/out",
         3,
         "TMP/out/.train.partial: found an unfinished write, expected none: another one runs, or "
-        "--overwrite starts again",
+        "one was killed, and --overwrite starts again",
     ),
     (
         "the crop is larger than every image",
@@ -724,7 +724,7 @@ def test_a_termination_is_143_and_leaves_nothing(
 ) -> None:
     monkeypatch.setattr(shard, "write", lambda _: os.kill(os.getpid(), signal.SIGTERM))
     ran = tfrec("write", source, out)
-    assert (ran.code, ran.out, ran.err, out.exists()) == (143, "", "", False)
+    assert (ran.code, ran.out, ran.err, out.exists()) == (143, "", "tfrec: terminated\n", False)
 
 
 @pytest.mark.parametrize(

@@ -63,7 +63,7 @@ MANIFEST = Manifest(
     versions={"tfrec": "1"},
 )
 WHOLE = dataclasses.replace(
-    MANIFEST, split="val", stored="whole", crop=None, labels=None, smallest=None, shards=()
+    MANIFEST, split="val", stored="whole", crop=None, labels=None, smallest=None
 )
 VALUES: dict[str, Any] = json.loads(manifest.dump(MANIFEST))
 FIELDS = [field.name for field in dataclasses.fields(Manifest)]
@@ -288,7 +288,7 @@ class TestDatasetFiles:
     def test_tfds_splits_have_a_length_for_each_shard(self) -> None:
         info = json.loads(manifest.dataset_files([MANIFEST, WHOLE])["dataset_info.json"])
         lengths = {split["name"]: split["shardLengths"] for split in info["splits"]}
-        assert lengths == {"train": ["2", "1"], "val": []}
+        assert lengths == {"train": ["2", "1"], "val": ["2", "1"]}
 
     def test_nothing_is_said_to_tfds_of_compressed_shards(self) -> None:
         packed = dataclasses.replace(MANIFEST, compression="gzip")
@@ -309,3 +309,14 @@ class TestRejects:
 
     def test_none_are_an_empty_file(self) -> None:
         assert manifest.dump_rejects([]) == b""
+
+
+def test_a_manifest_without_shards_is_refused() -> None:
+    assert message_of({**VALUES, "shards": []}) == (
+        f"{PATH}: shards: found [], expected at least one"
+    )
+
+
+def test_a_label_that_stands_for_no_bytes_is_refused() -> None:
+    message = message_of({**VALUES, "labels": ["\ud800"]})
+    assert message.startswith(f"{PATH}: labels: found ")

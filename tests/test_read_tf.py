@@ -407,3 +407,47 @@ def test_keras_trains_on_several_epochs(stored: Path) -> None:
     assert len(losses) == 2
     assert all(np.isfinite(loss) for loss in losses)
     assert all(first != second for first, second in pairwise(losses))
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"crop_mode": "centre"},
+        {"dtype": "float16"},
+        {"small": "Skip"},
+        {"crop": (8, 8, 3)},
+        {"crop": 8.0},
+        {"batch_size": 4.0},
+        {"shard": (1,)},
+    ],
+)
+def test_words_and_types_that_mean_nothing_are_refused(
+    whole: Path, options: dict[str, Any]
+) -> None:
+    with pytest.raises(UsageError):
+        read(whole, **{"crop": CROP, **options})
+
+
+def test_numpy_integers_are_integers(whole: Path) -> None:
+    assert np.array_equal(got(whole, crop=np.int64(20)), got(whole, crop=20))
+
+
+def test_skipping_small_images_keeps_every_full_batch(whole: Path) -> None:
+    fitting = sum(min(one.height_px, one.width_px) >= 50 for one in record_list(whole))
+    options = {"crop": 50, "small": "skip", "batch_size": 2, "drop_remainder": True}
+    assert sum(len(image) for image, _ in read(whole, **options)) == fitting // 2 * 2
+
+
+def test_more_shards_than_files_can_be_open(whole: Path, tmp_path: Path) -> None:
+    import resource
+
+    out = tmp_path / "out"
+    write(whole.parent / "images", out, Options(shards=13, jobs=1))
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    batches = read(out, crop=CROP, seed=SEED, batch_size=13, shuffle=True, dtype="uint8")
+    resource.setrlimit(resource.RLIMIT_NOFILE, (len(os.listdir("/proc/self/fd")) + 6, hard))
+    try:
+        count = len(next(iter(batches))[0])
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    assert count == 13

@@ -76,11 +76,11 @@ class TestLeftOut:
             (Reject(name, "hidden", "hidden or junk: ignored", harmless=True),),
         )
 
-    def test_a_linked_folder_is_ignored_as_harmless(self, tmp_path: Path) -> None:
+    def test_a_linked_folder_is_refused(self, tmp_path: Path) -> None:
         root = touch(tmp_path / "x", "a/1.jpg")
         (root / "b").symlink_to(root / "a")
         (reject,) = sources.list_folder(root).rejects
-        assert (reject.path, reject.reason, reject.harmless) == (b"b", "linked_folder", True)
+        assert (reject.path, reject.reason, reject.harmless) == (b"b", "linked_folder", False)
 
     def test_a_linked_file_is_followed(self, tmp_path: Path) -> None:
         root = touch(tmp_path / "x", "a/1.jpg")

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from conftest import fill, jpeg, photo, png
+from conftest import fill, jpeg, photo, png, save
 
 from tfrec_cli import check, cli, example, framing, manifest, records
 from tfrec_cli import verify as module
@@ -416,3 +416,86 @@ def test_names_of_the_manifest_are_those_of_its_style(folder: Path, tmp_path: Pa
     assert kinds(verify(tmp_path / "out", Options(seed=1, jobs=1))) == []
     described = manifest.load(tmp_path / "out" / "train.manifest.json")
     assert records.NAMES[described.keys].image == "image/encoded"
+
+
+def test_a_shard_that_cannot_be_read_does_not_stop_the_rest(whole: Path) -> None:
+    """A name longer than any file system takes stands for every reason not to read."""
+    first, second, _ = sorted(whole.glob("*.tfrecord"))
+    with second.open("ab") as file:
+        file.write(b"x")
+    first.unlink()
+    first.symlink_to("/proc/self/mem")
+    found = {(one.kind, one.path) for one in verify(whole, QUICK).findings}
+    assert {("unreadable", first), ("framing", second)} <= found
+
+
+@pytest.mark.parametrize("key", [-1, 2**56, 2**63 - 1])
+@pytest.mark.parametrize("seed", [None, 1])
+def test_a_key_out_of_range_is_a_finding(crops: Path, key: int, seed: int | None) -> None:
+    def change(payloads: list[bytes]) -> list[bytes]:
+        features = {name: one.values[0] for name, one in example.decode(payloads[0]).items()}
+        return [example.encode({**features, "key": key}), *payloads[1:]]
+
+    rewrite(crops / SHARD, change)
+    assert "contract" in kinds(verify(crops, Options(seed=seed, jobs=1)))
+
+
+@pytest.mark.parametrize(("side", "image"), [(-1, b"abc"), (-2, bytes(12)), (0, b"")])
+def test_impossible_sizes_are_findings(crops: Path, side: int, image: bytes) -> None:
+    def change(payloads: list[bytes]) -> list[bytes]:
+        features = {name: one.values[0] for name, one in example.decode(payloads[0]).items()}
+        bad = {**features, "height": side, "width": side, "image": image}
+        return [example.encode(bad), *payloads[1:]]
+
+    rewrite(crops / SHARD, change)
+    assert {"contract", "image"} <= set(kinds(verify(crops, WHOLE)))
+
+
+def test_other_peoples_keys_may_be_any_integers(tmp_path: Path) -> None:
+    keys = [-5, 2**60, 7]
+    payloads = [
+        example.encode({"image": png(photo(9, 9, n)), "key": key}) for n, key in enumerate(keys)
+    ]
+    data = [framing.header(len(one)) + one + framing.footer(one) for one in payloads]
+    (tmp_path / "x.tfrecord").write_bytes(b"".join(data))
+    report = verify(tmp_path / "x.tfrecord", Options(seed=1, crop=(4, 4), jobs=1))
+    assert (kinds(report), bool(report.fingerprint)) == ([], True)
+
+
+def test_other_peoples_gifs_are_said_to_be_unchecked(tmp_path: Path) -> None:
+    payload = example.encode({"image": save(photo(9, 9), "GIF")})
+    path = tmp_path / "x.tfrecord"
+    path.write_bytes(framing.header(len(payload)) + payload + framing.footer(payload))
+    report = verify(path, WHOLE)
+    assert (kinds(report), report.unchecked[-1]) == (
+        [],
+        "1 images: neither JPEG nor PNG, decoders differ on them",
+    )
+
+
+def described_otherwise(folder: Path, **changes: object) -> None:
+    """Change a manifest's fields, and everything that is derived from it."""
+    path = folder / "train.manifest.json"
+    values = json.loads(path.read_bytes())
+    path.write_bytes((json.dumps({**values, **changes}, indent=2, sort_keys=True) + "\n").encode())
+    for name, data in manifest.dataset_files([manifest.load(path)]).items():
+        (folder / name).write_bytes(data)
+
+
+@pytest.mark.parametrize(
+    ("changes", "kind"), [({"smallest": [1, 1]}, "manifest"), ({"stored": "png"}, "contract")]
+)
+def test_a_consistent_lie_of_the_manifest_is_found(
+    crops: Path, changes: dict[str, object], kind: str
+) -> None:
+    described_otherwise(crops, **changes)
+    assert set(kinds(verify(crops, QUICK))) == {kind}
+
+
+def test_a_shifted_index_is_one_finding(whole: Path) -> None:
+    path = sorted(whole.glob("*.tfindex"))[0]
+    lines = path.read_bytes().splitlines(keepends=True)
+    path.write_bytes(b"".join([*lines[1:], lines[0]]))
+    found = verify(whole, QUICK).findings
+    assert len(found) == 1
+    assert found[0].message.endswith(" (and 3 lines more)")

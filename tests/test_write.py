@@ -18,7 +18,7 @@ import tensorflow as tf
 from conftest import class_files, fill, jpeg, oriented, photo, png, save, tree
 from PIL import Image
 
-from tfrec_cli import engines, example, framing, images, manifest, records, shard
+from tfrec_cli import engines, example, framing, images, manifest, plan, records, shard
 from tfrec_cli.errors import DataError, RunError, TfrecError, UsageError
 from tfrec_cli.records import NAMES, ImageRecord
 from tfrec_cli.write import Options, Result, write
@@ -935,3 +935,44 @@ def test_no_pillow_limit_is_left_changed(folder: Path, out: Path) -> None:
     before = Image.MAX_IMAGE_PIXELS
     run(folder, out, max_pixels=images.MAX_PIXELS * 2)
     assert before == Image.MAX_IMAGE_PIXELS
+
+
+class TestBounds:
+    def test_scaling_is_bounded_by_max_pixels(self, tmp_path: Path, out: Path) -> None:
+        """A picture of one row is a few bytes, and scaled to 256 rows is gigabytes."""
+        source = fill(tmp_path / "src", {"thin.png": png(photo(1, 3000))})
+        for options in ({"resize_short": 256}, {"crop": (256, 256), "small": "resize"}):
+            with pytest.raises(DataError, match="256x768000 pixels, expected at most 10000000"):
+                run(source, out, max_pixels=10**7, **options)
+
+    def test_a_picture_too_long_for_jpeg_is_a_reject(self, tmp_path: Path, out: Path) -> None:
+        files = {"long.jpg": jpeg(photo(1, 400)), "good.jpg": jpeg(photo(50, 50))}
+        made = run(fill(tmp_path / "src", files), out, resize_short=256, on_error="skip").manifest
+        assert made is not None
+        assert (made.records, made.rejects) == (1, {"cannot_be_encoded": 1})
+
+    def test_a_file_of_gigabytes_is_not_read(self, tmp_path: Path, out: Path) -> None:
+        source = fill(tmp_path / "src", {"good.png": png(photo(5, 5)), "huge.jpg": b"\xff\xd8\xff"})
+        os.truncate(source / "huge.jpg", 2**40)
+        made = run(source, out, on_error="skip").manifest
+        assert made is not None
+        assert made.rejects == {"too_large": 1}
+
+    def test_no_shard_is_empty_however_small_it_may_be(self, folder: Path, out: Path) -> None:
+        made = run(folder, out, shard_size=1).manifest
+        assert made is not None
+        assert [one.records for one in made.shards] == [1] * 13
+
+    def test_a_staging_folder_that_appears_meanwhile_is_left_alone(
+        self, folder: Path, out: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        right = plan.make
+
+        def make(*args: Any) -> Any:
+            fill(out / ".train.partial", {"other": b"1"})
+            return right(*args)
+
+        monkeypatch.setattr(plan, "make", make)
+        with pytest.raises(RunError, match="found an unfinished write"):
+            run(folder, out)
+        assert tree(out) == {".train.partial": b"", ".train.partial/other": b"1"}

@@ -24,6 +24,9 @@ def main() -> NoReturn:
     130 interrupted, 143 terminated.
     """
     signal.signal(signal.SIGTERM, _terminate)
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:  # closed by whoever started us
+            setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: SIM115  # to the end
     stdout = sys.stdout
     try:
         cli.main(prog_name="tfrec", standalone_mode=False)
@@ -55,7 +58,7 @@ def main() -> NoReturn:
 
 
 def _terminate(signal_number: int, _frame: FrameType | None) -> NoReturn:
-    sys.exit(128 + signal_number)
+    _end("terminated", 128 + signal_number)
 
 
 def _end(message: str, exit_code: int) -> NoReturn:

@@ -12,7 +12,7 @@ from io import BytesIO
 from pathlib import Path
 from typing import Literal
 
-from tfrec_cli import crops, dataset, example, framing, images, records, structure
+from tfrec_cli import crops, dataset, example, framing, images, records, sniff, structure
 from tfrec_cli.errors import DataError, FramingError, ImageError
 from tfrec_cli.framing import Damage, Record
 from tfrec_cli.images import Pixels
@@ -24,6 +24,7 @@ Kind = Literal[
     "missing",
     "extra",
     "size",
+    "unreadable",
     "sha256",
     "count",
     "framing",
@@ -87,6 +88,8 @@ class Checked:
         crops: for each record its key, and the SHA-256 of its crop in each epoch.
         examples: records that are Examples; without a manifest, files of other messages are fine.
         imageless: records in which no image could be found.
+        foreign_formats: images that are neither JPEG nor PNG, which only TensorFlow would decode.
+        smallest: the least height and width that records tell of their images.
     """
 
     task: Task
@@ -97,6 +100,8 @@ class Checked:
     crops: list[tuple[int, tuple[bytes, ...]]] = field(default_factory=list)
     examples: int = 0
     imageless: int = 0
+    foreign_formats: int = 0
+    smallest: tuple[int, int] | None = None
     damaged: bool = False
 
 
@@ -108,6 +113,17 @@ def check_shard(task: Task) -> Checked:
         checked.findings.append(Finding(kind="missing", path=task.path, message=message))
         checked.damaged = True
         return checked
+    try:
+        return _check_present(checked)
+    except OSError as error:
+        checked.damaged = True
+        message = f"cannot be read: {error.strerror or error}"
+        checked.findings.append(Finding(kind="unreadable", path=task.path, message=message))
+        return checked
+
+
+def _check_present(checked: Checked) -> Checked:
+    task = checked.task
     checked.size_bytes = task.path.stat().st_size
     digest = hashlib.sha256()
     places: list[tuple[int, int]] = []
@@ -185,8 +201,14 @@ def _check_record(checked: Checked, item: Record, number: int, names: Names | No
     if task.manifest:
         for message in _broken_contract(one, task.manifest):
             found("contract", message)
-        checked.contents.append((one.key or 0, hashlib.sha256(item.payload).digest()))
+        checked.contents.append((crops.seed_key(one.key, 0), hashlib.sha256(item.payload).digest()))
+        size = (one.height_px or 0, one.width_px or 0)
+        least = checked.smallest or size
+        checked.smallest = (min(least[0], size[0]), min(least[1], size[1]))
     if task.quick:
+        return names
+    if not task.manifest and not one.is_raw and _is_foreign(one.image):
+        checked.foreign_formats += 1
         return names
     try:
         limit = task.manifest.options.get("max_pixels") if task.manifest else None
@@ -199,13 +221,18 @@ def _check_record(checked: Checked, item: Record, number: int, names: Names | No
     if None not in told and size != told:
         found("image", f"found an image of {size[0]}x{size[1]}, expected {told[0]}x{told[1]}")
     if task.crop and task.seed is not None:
-        key = number if one.key is None else one.key
+        key = crops.seed_key(one.key, number)
         cut = _crop_digests(pixels, key, task.crop, task.seed, task.epochs)
         if cut is None:
             found("crop", f"found {size[0]}x{size[1]}, expected at least the crop {task.crop}")
         else:
             checked.crops.append((key, cut))
     return names
+
+
+def _is_foreign(image: bytes) -> bool:
+    found = sniff.image_format(image[: sniff.HEAD_BYTES])
+    return found is not None and found not in ("jpeg", "png")
 
 
 def _crop_digests(
@@ -241,6 +268,10 @@ def _broken_contract(one: ImageRecord, described: Manifest) -> Iterator[str]:
         yield f"found height {size[0]} and width {size[1]}, expected at least 1"
     if described.crop and size != described.crop:
         yield f"found height {size[0]} and width {size[1]}, expected {described.crop}"
+    found = "raw" if one.is_raw else sniff.image_format(one.image[: sniff.HEAD_BYTES])
+    allowed = ("jpeg", "png") if described.stored == "whole" else (described.stored,)
+    if described.stored != "raw" and found not in allowed:
+        yield f"found {found or 'no'} image, expected {' or '.join(allowed)}"
     if described.stored == "raw" and not one.is_raw:
         yield f"found {len(one.image)} bytes, expected {size[0]} x {size[1]} x 3 raw values"
     if described.labels is None:
@@ -275,10 +306,13 @@ def _check_index(checked: Checked, path: Path, places: Sequence[tuple[int, int]]
     def found(message: str) -> None:
         checked.findings.append(Finding(kind="index", path=path, message=message))
 
+    if not path.is_file():
+        found("found no such file, expected the shard's index")
+        return
     try:
         pairs = framing.read_index(path)
-    except FileNotFoundError:
-        found("found no such file, expected the shard's index")
+    except OSError as error:
+        found(f"cannot be read: {error.strerror or error}")
         return
     except FramingError as error:
         found(str(error).removeprefix(f"{path}: "))
@@ -287,9 +321,13 @@ def _check_index(checked: Checked, path: Path, places: Sequence[tuple[int, int]]
         found(f"found {len(pairs)} lines, expected {len(places)}")
     if checked.damaged:
         return
-    for line, (one, right) in enumerate(zip(pairs, places, strict=False), start=1):
-        if one != right:
-            found(f"line {line}: found {one[0]} {one[1]}, expected {right[0]} {right[1]}")
+    wrong = [
+        line for line, pair in enumerate(zip(pairs, places, strict=False)) if pair[0] != pair[1]
+    ]
+    if wrong:
+        one, right = pairs[wrong[0]], places[wrong[0]]
+        more = f" (and {len(wrong) - 1} lines more)" if len(wrong) > 1 else ""
+        found(f"line {wrong[0] + 1}: found {one[0]} {one[1]}, expected {right[0]} {right[1]}{more}")
     shard = checked.task.described
     if shard and shard.index_sha256 and pairs == list(places):
         sha256 = hashlib.sha256(path.read_bytes()).hexdigest()

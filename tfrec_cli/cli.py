@@ -354,7 +354,7 @@ def _draw(
 @contextmanager
 def _progress(quiet: bool) -> Iterator[Callable[[str, int, int], None]]:
     """Show progress as a bar on a terminal, and nowhere else."""
-    if quiet or not sys.stderr.isatty():
+    if quiet or sys.stderr is None or not sys.stderr.isatty():
         yield lambda *_: None
         return
     from tqdm import tqdm

@@ -111,6 +111,16 @@ def seed_pair(seed: int, epoch: int, key: int, op: int) -> tuple[int, int]:
     return seed + epoch * 2**32, key + op * 2**KEY_BITS
 
 
+def seed_key(key: int | None, number: int) -> int:
+    """Return what a record's random numbers are drawn from: its key, or without one its number.
+
+    Args:
+        key: of the record; other people's keys may be any integers, and are no keys of ours.
+        number: of the record among all that are read, from 0.
+    """
+    return number if key is None or not 0 <= key < 2**KEY_BITS else key
+
+
 def check_seed(seed: int, epoch: int) -> None:
     """Raise ValueError where ``seed`` or ``epoch`` is out of range."""
     if not 0 <= seed < SEED_LIMIT:

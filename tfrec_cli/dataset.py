@@ -186,5 +186,5 @@ def problem(path: Path, damage: Damage) -> str:
 
 def _record_files(folder: Path) -> Iterator[Path]:
     for path in folder.iterdir():
-        if path.is_file() and is_record_file_name(path.name):
+        if not path.is_dir() and is_record_file_name(path.name):
             yield path

@@ -111,6 +111,7 @@ def _context() -> BaseContext:
 def _start_worker() -> None:
     """Leave Ctrl-C to the parent, which ends its workers, and end when it was killed."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)  # a handler of the parent's came with the fork
     threading.Thread(target=_end_with, args=[os.getppid()], daemon=True).start()
 
 

@@ -33,6 +33,10 @@ MAX_PIXELS = 178_956_970
 
 JPEG_QUALITY = 95
 
+_JPEG_SIDE_LIMIT = 65_500
+"""What libjpeg encodes at most."""
+
+
 _ORIENTATION_TAG = 0x0112
 _UPRIGHT = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
@@ -182,6 +186,7 @@ def decode(data: bytes, policy: Policy) -> Pixels:
             rgb = rgb.transpose(_UPRIGHT[orientation])
         if policy.resize_short_px:
             height_px, width_px = scaled_short(rgb.height, rgb.width, policy.resize_short_px)
+            check_pixels(height_px, width_px, policy.max_pixels)
             if (height_px, width_px) != (rgb.height, rgb.width):
                 rgb = rgb.resize((width_px, height_px), Image.Resampling.BICUBIC)
         return np.asarray(rgb)
@@ -264,13 +269,33 @@ def scaled_short(height_px: int, width_px: int, short_px: int) -> tuple[int, int
     return (short_px, scaled) if height_px <= width_px else (scaled, short_px)
 
 
-def enlarge(pixels: Pixels, height_px: int, width_px: int, how: Literal["pad", "resize"]) -> Pixels:
+def check_pixels(height_px: int, width_px: int, max_pixels: int) -> None:
+    """Refuse a picture of more than ``max_pixels``.
+
+    Raises:
+        ImageError: it has more.
+    """
+    if height_px * width_px > max_pixels:
+        found = f"{height_px}x{width_px} pixels"
+        expected = f"at most {max_pixels} (--max-pixels)"
+        raise ImageError("too_many_pixels", f"found {found}, expected {expected}")
+
+
+def enlarge(
+    pixels: Pixels,
+    height_px: int,
+    width_px: int,
+    how: Literal["pad", "resize"],
+    max_pixels: int = MAX_PIXELS,
+) -> Pixels:
     """Make a picture at least ``height_px`` by ``width_px``: black around it, or scaled up.
 
     Args:
         pixels: uint8[height, width, 3].
     Returns:
         uint8[>= height_px, >= width_px, 3]; the very same pixels where they suffice already.
+    Raises:
+        ImageError: it would have more than ``max_pixels``.
     """
     height, width = pixels.shape[:2]
     if height >= height_px and width >= width_px:
@@ -282,6 +307,7 @@ def enlarge(pixels: Pixels, height_px: int, width_px: int, how: Literal["pad", "
     new_height, new_width = height_px, -(-width * height_px // height)
     if new_width < width_px:
         new_height, new_width = -(-height * width_px // width), width_px
+    check_pixels(new_height, new_width, max_pixels)
     scaled = Image.fromarray(pixels).resize((new_width, new_height), Image.Resampling.BICUBIC)
     return np.asarray(scaled)
 
@@ -295,7 +321,11 @@ def encode(
     sampling: str = "4:4:4",
     gray: bool = False,
 ) -> bytes:
-    """Encode uint8[height, width, 3] as raw rows, PNG, or JPEG of ``quality`` 1 to 100."""
+    """Encode uint8[height, width, 3] as raw rows, PNG, or JPEG of ``quality`` 1 to 100.
+
+    Raises:
+        ImageError: too large for a JPEG.
+    """
     if encoding == "raw":
         return pixels.tobytes()
     image = Image.fromarray(pixels)
@@ -305,6 +335,10 @@ def encode(
     options: dict[str, Any] = {"icc_profile": icc} if icc else {}
     if encoding == "png":
         image.save(out, "PNG", **options)
+    elif max(pixels.shape) > _JPEG_SIDE_LIMIT:
+        found = f"{pixels.shape[0]}x{pixels.shape[1]} pixels"
+        expected = f"at most {_JPEG_SIDE_LIMIT} on a side for JPEG"
+        raise ImageError("cannot_be_encoded", f"found {found}, expected {expected}")
     else:
         image.save(out, "JPEG", quality=quality, subsampling=sampling, **options)
     return out.getvalue()
@@ -408,11 +442,7 @@ def _orientation(image: Image.Image, name: sniff.ImageFormat, file: BinaryIO) ->
 
 def _open(file: BinaryIO, name: sniff.ImageFormat, policy: Policy) -> Image.Image:
     image = Image.open(file, formats=_PILLOW_FORMATS[name])
-    if image.width * image.height > policy.max_pixels:
-        found = f"{image.height}x{image.width} pixels"
-        raise ImageError(
-            "too_many_pixels", f"found {found}, expected at most {policy.max_pixels} (--max-pixels)"
-        )
+    check_pixels(image.height, image.width, policy.max_pixels)
     return image
 
 

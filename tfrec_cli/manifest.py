@@ -279,6 +279,14 @@ def _json(values: Any) -> bytes:
     return (json.dumps(values, indent=2, sort_keys=True) + "\n").encode()
 
 
+def _is_name(value: Any) -> bool:
+    """Tell whether a value is text that stands for bytes of a file name."""
+    try:
+        return isinstance(value, str) and bool(os.fsencode(value))
+    except UnicodeEncodeError:
+        return False
+
+
 class _Checker:
     """Takes fields out of a parsed manifest, each of the type it must have."""
 
@@ -290,6 +298,8 @@ class _Checker:
     def manifest(self) -> Manifest:
         self._only(Manifest, "format", "format_version")
         shards = self._take("shards", list)
+        if not shards:
+            raise self._wrong("shards", "at least one")
         return Manifest(
             split=self._name("split"),
             stored=self._choice("stored", get_args(Stored)),
@@ -388,7 +398,7 @@ class _Checker:
         value = self._values.get(key)
         if value is None and key in self._values:
             return None
-        if not isinstance(value, list) or not all(isinstance(item, str) for item in value):
+        if not isinstance(value, list) or not all(map(_is_name, value)):
             raise self._wrong(key, "a list of names or null")
         return tuple(value)
 

@@ -22,6 +22,12 @@ from tfrec_cli.images import Policy
 from tfrec_cli.records import key_of
 from tfrec_cli.sources import Listing, Reject, Source
 
+MAX_SHARDS = 99_999
+"""What five digits in a shard's name can number."""
+
+MAX_FILE_BYTES = 2**30
+"""No protocol buffer holds 2 GiB, and no image file worth training on is half as large."""
+
 RECORD_EXTRA_BYTES = 160
 """About what a record needs beside its image: framing, feature names, path."""
 
@@ -112,7 +118,8 @@ def make(listing: Listing, surveyed: Iterable[Item | Reject], layout: Layout) ->
     items, clashes = _without_key_clashes(items)
     rejects += clashes
     sizes = [_record_bytes(item, layout) for item in items]
-    count = layout.shards or max(1, math.ceil(sum(sizes) / layout.shard_bytes))
+    wanted = math.ceil(sum(sizes) / layout.shard_bytes)
+    count = layout.shards or max(1, min(wanted, len(items), MAX_SHARDS))
     if layout.shards and layout.shards > max(len(items), 1):
         raise UsageError(
             f"--shards {layout.shards}: found {len(items)} images, expected one for each shard"
@@ -127,6 +134,12 @@ def make(listing: Listing, surveyed: Iterable[Item | Reject], layout: Layout) ->
     )
 
 
+def too_large(size_bytes: int) -> ImageError:
+    """Make the error for a file that is not read at all."""
+    found = f"found {size_bytes} bytes"
+    return ImageError("too_large", f"{found}, expected at most {MAX_FILE_BYTES}")
+
+
 def count_reasons(rejects: Iterable[Reject], *, harmless: bool) -> dict[str, int]:
     """Count rejects by reason, the harmless or the others."""
     counts = Counter(reject.reason for reject in rejects if reject.harmless == harmless)
@@ -136,15 +149,18 @@ def count_reasons(rejects: Iterable[Reject], *, harmless: bool) -> dict[str, int
 def _survey_one(root: Path, source: Source, policy: Policy) -> Item | Reject:
     path = os.path.join(os.fsencode(root), source.path)
     try:
+        if source.size_bytes > MAX_FILE_BYTES:
+            raise too_large(source.size_bytes)
         with open(path, "rb") as file:
             header = images.read_header(file, policy)
+        size = (header.height_px, header.width_px)
+        if policy.resize_short_px:
+            size = images.scaled_short(*size, policy.resize_short_px)
+            images.check_pixels(*size, policy.max_pixels)
     except OSError as error:
         return Reject(source.path, "unreadable", f"cannot be read: {error.strerror or error}")
     except ImageError as error:
         return Reject(source.path, error.reason, str(error))
-    size = (header.height_px, header.width_px)
-    if policy.resize_short_px:
-        size = images.scaled_short(*size, policy.resize_short_px)
     return Item(source, *size)
 
 

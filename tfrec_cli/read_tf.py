@@ -11,10 +11,12 @@ from __future__ import annotations
 import hashlib
 import importlib.util
 import os
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from numbers import Integral
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import numpy as np
 import numpy.typing as npt
@@ -71,8 +73,7 @@ def dataset(
         crop_mode: ``random`` places crops statelessly, ``center`` in the middle.
         seed: in [0, 2**32); decides crops, flips, brightness and order.
         epoch: number of the first epoch, in [0, 2**31).
-        epochs: how many follow each other; a batch never spans two of them, except under
-            ``small="skip"``, which cannot know how many records are left.
+        epochs: how many follow each other; a batch never spans two of them.
         batch_size: None yields single records.
         shuffle: over everything, by (seed, epoch), without a buffer; not for GZIP shards.
         shard: (i, n): of each epoch's positions, those congruent to i modulo n, for host i of n.
@@ -98,6 +99,7 @@ def dataset(
     """
     tf = load_tensorflow()
     size = _check(crop, seed, epoch, epochs, batch_size, shard, start, brightness)
+    _check_words(crop_mode, dtype, small)
     opened = path if isinstance(path, Split) else datasets.split(Path(path), split)
     names, first = datasets.first_record(opened)
     stored = opened.manifest.crop if opened.manifest else None
@@ -114,7 +116,9 @@ def dataset(
         shuffle=shuffle,
         shard=shard,
         start=start,
-        whole_chunks=drop_remainder and batch_size is not None,
+        whole_chunks=drop_remainder
+        and batch_size is not None
+        and not (small == "skip" and must_look),
     )
     first_chunks, later_chunks = rows.chunk_counts()
     how = {} if rows.is_sequential else {"num_parallel_calls": 2, "deterministic": True}
@@ -213,8 +217,14 @@ def crop_digests(
             for images in batches:
                 collect(images.numpy())
     except tf.errors.OpError as error:
-        raise DataError(str(error.message).splitlines()[0]) from error
+        raise DataError(_innermost(str(error.message))) from error
     return digests
+
+
+def _innermost(message: str) -> str:
+    """Take the cause out of what TensorFlow wraps around it."""
+    found = re.search(r"with iterator: \S+: (.+)", message)
+    return found[1] if found else message.strip().splitlines()[0]
 
 
 @contextmanager
@@ -268,7 +278,11 @@ def _check(
         crops.check_seed(seed, epoch + epochs - 1)
     except ValueError as error:
         raise UsageError(str(error)) from error
-    size = (crop, crop) if isinstance(crop, int) else crop
+    size = (crop, crop) if isinstance(crop, Integral) else crop
+    if size is not None and (not isinstance(size, tuple) or len(size) != 2):
+        raise UsageError(f"crop: found {crop!r}, expected a number or (height, width)")
+    if len(shard) != 2:
+        raise UsageError(f"shard: found {shard!r}, expected (i, n)")
     for name, value, least in (
         ("crop", min(size) if size else 1, 1),
         ("epochs", epochs, 1),
@@ -276,13 +290,23 @@ def _check(
         ("start", start, 0),
         ("shard", shard[0], 0),
     ):
-        if value < least:
+        if not isinstance(value, Integral) or int(value) < least:
             raise UsageError(f"{name}: found {value}, expected {least} or more")
     if shard[0] >= shard[1]:
         raise UsageError(f"shard: found {shard}, expected (i, n) with i below n")
     if not 0 <= brightness <= 1:
         raise UsageError(f"brightness: found {brightness}, expected 0 to 1")
-    return size
+    return None if size is None else (int(size[0]), int(size[1]))
+
+
+def _check_words(crop_mode: str, dtype: str, small: str) -> None:
+    for name, word, words in (
+        ("crop_mode", crop_mode, get_args(CropMode)),
+        ("dtype", dtype, get_args(Dtype)),
+        ("small", small, get_args(Small)),
+    ):
+        if word not in words:
+            raise UsageError(f"{name}: found {word!r}, expected one of {', '.join(words)}")
 
 
 def _check_small(opened: Split, size: tuple[int, int] | None, small: Small) -> bool:
@@ -357,6 +381,10 @@ class _Cut:
         }
         parsed = tf.io.parse_example(payloads, spec)
         record = {field: parsed[getattr(self._names, field)] for field in wanted}
+        if "key" in record:
+            key = record["key"]
+            ours = tf.logical_and(key >= 0, key < 2**crops.KEY_BITS)
+            record["key"] = tf.where(ours, key, numbers)
         return {"key": numbers, **record}
 
     def fits(self, record: dict[str, Any]) -> Any:

@@ -119,7 +119,9 @@ def is_raw(image: bytes, height_px: int | None, width_px: int | None) -> bool:
 
     The first pixels may well have the magic of some format: (255, 216, 255) has JPEG's.
     """
-    if height_px is None or width_px is None or len(image) != height_px * width_px * 3:
+    if height_px is None or width_px is None or min(height_px, width_px) < 1:
+        return False
+    if len(image) != height_px * width_px * 3:
         return False
     found = sniff.image_format(image[: sniff.HEAD_BYTES])
     if found != "jpeg":

@@ -6,7 +6,6 @@ Knows: positions, epochs, hosts, shards. Must not know: what is in a record, any
 from __future__ import annotations
 
 import threading
-from contextlib import ExitStack
 from functools import lru_cache
 from itertools import islice
 
@@ -117,17 +116,16 @@ class _RandomAccess:
 
     def fetch(self, numbers: Int64s) -> list[bytes]:
         """Read the records of these numbers."""
-        payloads = []
-        with ExitStack() as opened:
-            descriptors: dict[int, int] = {}
-            for shard, offset_bytes, length_bytes in self._places[numbers].tolist():
-                if shard not in descriptors:
-                    file = opened.enter_context(self._paths[shard].open("rb", buffering=0))
-                    descriptors[shard] = file.fileno()
-                name = str(self._paths[shard])
-                payloads.append(
-                    framing.read_at(descriptors[shard], offset_bytes, length_bytes, name)
-                )
+        places = self._places[numbers]
+        payloads = [b""] * len(places)
+        for shard in np.unique(places[:, 0]).tolist():
+            path = self._paths[shard]
+            with path.open("rb", buffering=0) as file:
+                for row in np.flatnonzero(places[:, 0] == shard).tolist():
+                    offset_bytes, length_bytes = places[row, 1:].tolist()
+                    payloads[row] = framing.read_at(
+                        file.fileno(), offset_bytes, length_bytes, str(path)
+                    )
         return payloads
 
 

@@ -20,7 +20,7 @@ from tfrec_cli import crops, framing, images, records
 from tfrec_cli.choices import Check, Compression, Encoding, KeyStyle, Small
 from tfrec_cli.errors import ImageError
 from tfrec_cli.images import Pixels, Policy
-from tfrec_cli.plan import Item
+from tfrec_cli.plan import MAX_FILE_BYTES, Item, too_large
 from tfrec_cli.records import ImageRecord
 from tfrec_cli.sources import Reject
 
@@ -147,6 +147,8 @@ def _record(task: Task, item: Item, done: Done) -> ImageRecord:
     recipe, source = task.recipe, item.source
     try:
         with open(os.path.join(os.fsencode(task.root), source.path), "rb") as file:
+            if os.fstat(file.fileno()).st_size > MAX_FILE_BYTES:
+                raise too_large(os.fstat(file.fileno()).st_size)
             data = file.read()
     except OSError as error:
         raise ImageError("unreadable", f"cannot be read: {error.strerror or error}") from error
@@ -176,7 +178,7 @@ def _record(task: Task, item: Item, done: Done) -> ImageRecord:
 def _crop(pixels: Pixels, recipe: Recipe) -> bytes:
     assert recipe.crop is not None
     if recipe.small in ("pad", "resize"):
-        pixels = images.enlarge(pixels, *recipe.crop, recipe.small)
+        pixels = images.enlarge(pixels, *recipe.crop, recipe.small, recipe.policy.max_pixels)
     full_height, full_width, _ = pixels.shape
     if full_height < recipe.crop[0] or full_width < recipe.crop[1]:
         found = f"found {full_height}x{full_width} pixels"

@@ -178,7 +178,8 @@ def _entry(entry: os.DirEntry[bytes], path: bytes) -> Source | Reject | None:
         if entry.is_dir(follow_symlinks=False):
             return None
         if entry.is_dir():
-            return Reject(path, "linked_folder", "a link to a folder: ignored", harmless=True)
+            found = "found a link to a folder, expected a folder: links to them are not followed"
+            return Reject(path, "linked_folder", found)
         status = entry.stat()
         if not stat.S_ISREG(status.st_mode):
             found = "found a pipe, socket or device, expected a file"

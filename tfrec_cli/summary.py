@@ -155,7 +155,7 @@ def summarise(paths: Sequence[Path]) -> Summary:
     for path in paths:
         whole = 0
         problem = None
-        if not path.exists():
+        if not path.is_file():
             problem = "missing: found no such file, expected it by the manifest"
             summary.shards.append(
                 ShardSummary(
@@ -246,7 +246,7 @@ def samples(
     found = []
     number = 0
     for path in paths:
-        for one in framing.scan(path) if path.exists() else ():
+        for one in framing.scan(path) if path.is_file() else ():
             if isinstance(one, Damage):
                 continue
             if number in wanted:
@@ -469,7 +469,7 @@ def _sample(
             )
         box = crops.center_box(height, width, crop)
         if seed is not None:
-            key = number if one.key is None else one.key
+            key = crops.seed_key(one.key, number)
             drawn = crops.random_boxes([[height, width]], crop, seed=seed, epoch=0, keys=[key])
             box = (int(drawn[0, 0]), int(drawn[0, 1]), *crop)
         pixels = pixels[box[0] : box[0] + crop[0], box[1] : box[1] + crop[1]]

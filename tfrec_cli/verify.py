@@ -156,7 +156,7 @@ def _check_folder(path: Path, splits: Sequence[Split], report: Report) -> None:
         message = "found an unfinished write, expected none: run `tfrec write --overwrite` again"
         report.findings.append(Finding(kind="extra", path=file, message=message))
     for name in _summed(path):
-        if name.endswith(manifest.SUFFIX) and not (path / name).exists():
+        if name.endswith(manifest.SUFFIX) and not (path / name).is_file():
             message = f"found no such file, expected it by {manifest.SUMS}"
             report.findings.append(Finding(kind="missing", path=path / name, message=message))
     if not manifests:
@@ -182,7 +182,7 @@ def _summed(folder: Path) -> list[str]:
     """Return the names that a folder's SHA256SUMS lists."""
     try:
         lines = (folder / manifest.SUMS).read_text(encoding="utf-8", errors="replace")
-    except (FileNotFoundError, NotADirectoryError):
+    except OSError:  # what is wrong with it is found where its content is compared
         return []
     return [line[66:] for line in lines.splitlines()]
 
@@ -192,7 +192,12 @@ def _compare_file(path: Path, expected: bytes, report: Report) -> None:
         message = "found no such file, expected it beside the shards"
         report.findings.append(Finding(kind="missing", path=path, message=message))
         return
-    found = path.read_bytes()
+    try:
+        found = path.read_bytes()
+    except OSError as error:
+        message = f"cannot be read: {error.strerror or error}"
+        report.findings.append(Finding(kind="unreadable", path=path, message=message))
+        return
     if found == expected:
         return
     at = next(
@@ -316,6 +321,11 @@ def _check_split(split: Split, checked: Sequence[Checked], report: Report) -> No
                 report.findings.append(
                     Finding(kind="duplicate", path=one.task.path, message=message)
                 )
+    sizes = [one.smallest for one in checked if one.smallest]
+    smallest = (min(h for h, _ in sizes), min(w for _, w in sizes)) if sizes else None
+    if smallest != split.manifest.smallest and not any(one.damaged for one in checked):
+        message = f"smallest: found {split.manifest.smallest}, expected {smallest} by the records"
+        report.findings.append(Finding(kind="manifest", path=path, message=message))
     content = manifest.content_digest(pair for one in checked for pair in one.contents)
     if content != split.manifest.content_sha256 and not any(one.damaged for one in checked):
         message = f"found records of digest {content}, expected {split.manifest.content_sha256}"
@@ -331,6 +341,9 @@ def _say_what_was_checked(
     imageless = sum(one.imageless for one in checked)
     if imageless:
         report.unchecked.append(f"images of {imageless} records: none was found in them")
+    foreign = sum(one.foreign_formats for one in checked)
+    if foreign:
+        report.unchecked.append(f"{foreign} images: neither JPEG nor PNG, decoders differ on them")
     if imageless < report.records:
         report.checks.append("records: features, sizes, labels, keys")
     if options.quick:

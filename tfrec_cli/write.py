@@ -129,7 +129,7 @@ def write(
         if options.dry_run:
             return _result(out, planned, None, (), listing)
         # left last of all, so that no worker still writes when the folder goes
-        folder = cleaning.enter_context(_staging(out, options.split))
+        folder = cleaning.enter_context(_staging(out, options.split, overwrite=options.overwrite))
         done = _make_shards(source, folder, planned, recipe, options, run, progress)
         found = [*planned.rejects, *(reject for part in done for reject in part.rejects)]
         rejects = tuple(sorted(found, key=lambda reject: reject.path))
@@ -188,10 +188,7 @@ def _check_out(source: Path, out: Path, options: Options) -> list[Manifest]:
     staging = _staging_folder(out, options.split)
     if not options.overwrite:
         if staging.exists():
-            raise RunError(
-                f"{staging}: found an unfinished write, expected none: another one runs, "
-                "or --overwrite starts again"
-            )
+            raise _unfinished(staging)
         if options.split in splits:
             raise RunError(
                 f"{out}: found split {options.split!r}, expected none of this name: "
@@ -417,8 +414,15 @@ def _staging_folder(out: Path, split: str) -> Path:
     return out / f".{split}.partial"
 
 
+def _unfinished(staging: Path) -> RunError:
+    return RunError(
+        f"{staging}: found an unfinished write, expected none: another one runs, "
+        "or one was killed, and --overwrite starts again"
+    )
+
+
 @contextmanager
-def _staging(out: Path, split: str) -> Iterator[Path]:
+def _staging(out: Path, split: str, *, overwrite: bool) -> Iterator[Path]:
     """Make the folder in ``out`` where a split's files wait for the commit, and remove it after.
 
     Raises:
@@ -428,9 +432,12 @@ def _staging(out: Path, split: str) -> Iterator[Path]:
     missing = [path for path in (out, *out.parents) if not path.exists()]
     try:
         out.mkdir(parents=True, exist_ok=True)
-        if folder.exists():
+        if overwrite and folder.exists():
             shutil.rmtree(folder)
-        folder.mkdir()
+        try:
+            folder.mkdir()
+        except FileExistsError as error:
+            raise _unfinished(folder) from error
         try:
             yield folder
         finally:
