@@ -350,11 +350,12 @@ WRONG: list[tuple[str, Callable[[Path], None], str, int, str]] = [
         "--record 3: found 3 records, expected a number below that",
     ),
     (
-        "a sheet of crops larger than an image",
+        "a page of crops larger than every image",
         out_has_the_split,
-        "inspect TMP/out --html TMP/page.html --crop 9x8",
-        2,
-        "--crop: found cats/1.png of 8x9, expected 9x8 or more",
+        "inspect TMP/out --html TMP/page.html --crop 9x800",
+        1,
+        "TMP/out/train-00000-of-00001.tfrecord: found no image that can be shown, expected one of "
+        "9x800 or more",
     ),
     (
         "a page that cannot be written",

@@ -228,21 +228,19 @@ def samples(
     crop: tuple[int, int] | None,
     seed: int | None,
 ) -> list[Sample]:
-    """Pick ``count`` pictures spread evenly over all records; those that are broken are left out.
+    """Pick ``count`` pictures spread evenly over all records, but no broken and no small ones.
 
     Args:
         crop: cut them to this (height, width) in pixels: at random by ``seed``, as the reader
             does in epoch 0, or without one in the middle.
     Raises:
-        DataError: there are no images.
+        DataError: there are no images that can be shown.
     """
     names = summary.names
     if names is None:
         raise DataError(f"{paths[0]}: found no images, expected some to show")
-    total = summary.records
-    wanted = {index * total // count for index in range(min(count, total))}
-    if total <= count:
-        wanted = set(range(total))
+    count = min(count, summary.records)
+    wanted = {index * summary.records // count for index in range(count)}
     found = []
     number = 0
     for path in paths:
@@ -253,6 +251,9 @@ def samples(
                 with suppress(DataError):
                     found.append(_sample(names, path, number, one.payload, crop, seed))
             number += 1
+    if not found:
+        least = f" of {crop[0]}x{crop[1]} or more" if crop else ""
+        raise DataError(f"{paths[0]}: found no image that can be shown, expected one{least}")
     return found
 
 
@@ -464,9 +465,7 @@ def _sample(
     if crop:
         height, width, _ = pixels.shape
         if height < crop[0] or width < crop[1]:
-            raise UsageError(
-                f"--crop: found {caption} of {height}x{width}, expected {crop[0]}x{crop[1]} or more"
-            )
+            raise DataError(f"{path}: record {number}: found {height}x{width}, expected {crop}")
         box = crops.center_box(height, width, crop)
         if seed is not None:
             key = crops.seed_key(one.key, number)
