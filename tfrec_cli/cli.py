@@ -25,7 +25,7 @@ _UNITS = {"": 1, "B": 1, "K": 2**10, "M": 2**20, "G": 2**30}
 _SAMPLES = 40
 
 
-class Size(click.ParamType[int]):
+class Size(click.ParamType):  # type: ignore[type-arg]  # generic only since click 8.4
     """A number of bytes, such as 128MiB."""
 
     name = "size"
@@ -38,7 +38,7 @@ class Size(click.ParamType[int]):
         return int(match[1]) * _UNITS[match[2].upper()]
 
 
-class Crop(click.ParamType[tuple[int, int]]):
+class Crop(click.ParamType):  # type: ignore[type-arg]  # likewise
     """A crop's size: one number for a square, or HEIGHTxWIDTH."""
 
     name = "crop"
