@@ -359,8 +359,8 @@ def _progress(quiet: bool) -> Iterator[Callable[[str, int, int], None]]:
         return
     from tqdm import tqdm
 
-    form = "{desc}: {n_fmt}/{total_fmt} |{bar}| {elapsed}<{remaining}"
-    with tqdm(total=1, leave=False, file=sys.stderr, bar_format=form, delay=0.1) as bar:
+    form = "{desc}{n_fmt}/{total_fmt} |{bar}| {elapsed}<{remaining}"
+    with tqdm(total=1, leave=False, file=sys.stderr, bar_format=form) as bar:
 
         def show(what: str, done: int, total: int) -> None:
             bar.set_description(what, refresh=False)

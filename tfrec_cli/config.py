@@ -13,9 +13,12 @@ from typing import TYPE_CHECKING, Any
 if sys.version_info >= (3, 11):
     import tomllib
 else:
-    import tomli as tomllib
+    try:
+        import tomli as tomllib
+    except ImportError:
+        tomllib = None
 
-from tfrec_cli.errors import UsageError
+from tfrec_cli.errors import RunError, UsageError
 
 if TYPE_CHECKING:
     import click
@@ -44,6 +47,8 @@ def load(path: Path, group: click.Group) -> dict[str, dict[str, Any]]:
     Raises:
         UsageError: no TOML, an unknown table or key; says which one may have been meant.
     """
+    if tomllib is None:
+        raise RunError("tomli: found none, expected it on Python 3.10: pip install tomli")
     try:
         with path.open("rb") as file:
             tables = tomllib.load(file)

@@ -275,7 +275,7 @@ def _check(
 ) -> tuple[int, int] | None:
     try:
         crops.check_seed(seed, epoch)
-        crops.check_seed(seed, epoch + epochs - 1)
+        crops.check_seed(seed, epoch + max(epochs, 1) - 1)
     except ValueError as error:
         raise UsageError(str(error)) from error
     size = (crop, crop) if isinstance(crop, Integral) else crop

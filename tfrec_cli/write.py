@@ -220,14 +220,20 @@ def _list(source: Path, out: Path, options: Options, others: Sequence[Manifest])
                 f"{source}: found {_classes(listing.labels)}, expected those of split "
                 f"{other.split!r} in {out}: {_classes(other.labels)}"
             )
-        mine = (_stored(options), options.keys, options.crop, options.compression)
-        theirs = (other.stored, other.keys, other.crop, other.compression)
-        if mine != theirs:
-            raise UsageError(
-                f"{out}: found --crop, --encoding, --keys and --compression of {mine}, "
-                f"expected those of split {other.split!r}: {theirs}"
-            )
+        for name, mine, theirs in (
+            ("crop", _size(options.crop), _size(other.crop)),
+            ("encoding", _stored(options), other.stored),
+            ("keys", options.keys, other.keys),
+            ("compression", options.compression, other.compression),
+        ):
+            if mine != theirs:
+                expected = f"{theirs} as in split {other.split!r} of {out}"
+                raise UsageError(f"--{name}: found {mine}, expected {expected}")
     return listing
+
+
+def _size(crop: tuple[int, int] | None) -> str:
+    return f"{crop[0]}x{crop[1]}" if crop else "none"
 
 
 def _classes(labels: tuple[str, ...] | None) -> str:
