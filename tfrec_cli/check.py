@@ -12,6 +12,8 @@ from io import BytesIO
 from pathlib import Path
 from typing import Literal
 
+from blake3 import blake3
+
 from tfrec_cli import crops, dataset, example, framing, images, records, sniff, structure
 from tfrec_cli.errors import DataError, FramingError, ImageError
 from tfrec_cli.framing import Damage, Record
@@ -84,7 +86,7 @@ class Checked:
     """What became of one shard.
 
     Attributes:
-        contents: each record's key and the SHA-256 of its payload; keys of our records only.
+        contents: each record's key and the BLAKE3 digest of its payload; keys of our records only.
         crops: for each record its key, and the SHA-256 of its crop in each epoch.
         examples: records that are Examples; without a manifest, files of other messages are fine.
         imageless: records in which no image could be found.
@@ -201,7 +203,7 @@ def _check_record(checked: Checked, item: Record, number: int, names: Names | No
     if task.manifest:
         for message in _broken_contract(one, task.manifest):
             found("contract", message)
-        checked.contents.append((crops.seed_key(one.key, 0), hashlib.sha256(item.payload).digest()))
+        checked.contents.append((crops.seed_key(one.key, 0), blake3(item.payload).digest()))
         size = (one.height_px or 0, one.width_px or 0)
         least = checked.smallest or size
         checked.smallest = (min(least[0], size[0]), min(least[1], size[1]))

@@ -6,6 +6,7 @@ engine gives the same ones.
 
 from __future__ import annotations
 
+import ctypes
 import multiprocessing
 import os
 import signal
@@ -15,7 +16,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Executor, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from multiprocessing.context import BaseContext
 from typing import Any, TypeVar
 
@@ -28,6 +29,8 @@ Map = Callable[[Callable[[Any], Any], Iterable[Any]], Iterator[Any]]
 
 _WINDOW_PER_WORKER = 4
 _WATCH_SECONDS = 0.5
+_M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3
+_KEPT_BYTES = 1 << 25
 
 
 def available_jobs() -> int:
@@ -47,6 +50,7 @@ def local(jobs: int) -> Iterator[Map]:
         RunError: from the mapping, when a worker died.
     """
     if jobs == 1:
+        _keep_memory()
         yield map
         return
     executor = ProcessPoolExecutor(jobs, mp_context=_context(), initializer=_start_worker)
@@ -112,7 +116,19 @@ def _start_worker() -> None:
     """Leave Ctrl-C to the parent, which ends its workers, and end when it was killed."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)  # a handler of the parent's came with the fork
+    _keep_memory()
     threading.Thread(target=_end_with, args=[os.getppid()], daemon=True).start()
+
+
+def _keep_memory() -> None:
+    """Have glibc keep what is freed: images come and go, and fresh pages cost more than copying.
+
+    Source: mallopt(3).
+    """
+    with suppress(OSError, AttributeError):  # another C library knows no mallopt
+        mallopt = ctypes.CDLL(None).mallopt
+        mallopt(_M_MMAP_THRESHOLD, _KEPT_BYTES)
+        mallopt(_M_TRIM_THRESHOLD, _KEPT_BYTES)
 
 
 def _end_with(parent: int) -> None:

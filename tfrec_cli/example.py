@@ -14,13 +14,12 @@ tensorflow/core/util/event.proto.
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from numbers import Integral
 from typing import Any, Literal
-
-from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
-from google.protobuf.message import DecodeError
 
 from tfrec_cli.errors import ExampleError
 
@@ -38,49 +37,53 @@ class Feature:
 
 Value = bytes | int | Sequence[bytes] | Sequence[int] | Sequence[float]
 
-_FIELD = descriptor_pb2.FieldDescriptorProto
-_SCHEMA: dict[str, list[tuple[str, int, int, str, bool]]] = {
+_SCHEMA: dict[str, list[tuple[str, int, str, str, bool]]] = {
     # message: (field, number, type, message type, repeated)
-    "BytesList": [("value", 1, _FIELD.TYPE_BYTES, "", True)],
-    "FloatList": [("value", 1, _FIELD.TYPE_FLOAT, "", True)],
-    "Int64List": [("value", 1, _FIELD.TYPE_INT64, "", True)],
+    "BytesList": [("value", 1, "TYPE_BYTES", "", True)],
+    "FloatList": [("value", 1, "TYPE_FLOAT", "", True)],
+    "Int64List": [("value", 1, "TYPE_INT64", "", True)],
     "Feature": [
-        ("bytes_list", 1, _FIELD.TYPE_MESSAGE, "BytesList", False),
-        ("float_list", 2, _FIELD.TYPE_MESSAGE, "FloatList", False),
-        ("int64_list", 3, _FIELD.TYPE_MESSAGE, "Int64List", False),
+        ("bytes_list", 1, "TYPE_MESSAGE", "BytesList", False),
+        ("float_list", 2, "TYPE_MESSAGE", "FloatList", False),
+        ("int64_list", 3, "TYPE_MESSAGE", "Int64List", False),
     ],
     "FeatureEntry": [
-        ("key", 1, _FIELD.TYPE_BYTES, "", False),
-        ("value", 2, _FIELD.TYPE_MESSAGE, "Feature", False),
+        ("key", 1, "TYPE_BYTES", "", False),
+        ("value", 2, "TYPE_MESSAGE", "Feature", False),
     ],
-    "Features": [("feature", 1, _FIELD.TYPE_MESSAGE, "FeatureEntry", True)],
-    "Example": [("features", 1, _FIELD.TYPE_MESSAGE, "Features", False)],
-    "FeatureList": [("feature", 1, _FIELD.TYPE_MESSAGE, "Feature", True)],
+    "Features": [("feature", 1, "TYPE_MESSAGE", "FeatureEntry", True)],
+    "Example": [("features", 1, "TYPE_MESSAGE", "Features", False)],
+    "FeatureList": [("feature", 1, "TYPE_MESSAGE", "Feature", True)],
     "FeatureListEntry": [
-        ("key", 1, _FIELD.TYPE_BYTES, "", False),
-        ("value", 2, _FIELD.TYPE_MESSAGE, "FeatureList", False),
+        ("key", 1, "TYPE_BYTES", "", False),
+        ("value", 2, "TYPE_MESSAGE", "FeatureList", False),
     ],
-    "FeatureLists": [("feature_list", 1, _FIELD.TYPE_MESSAGE, "FeatureListEntry", True)],
+    "FeatureLists": [("feature_list", 1, "TYPE_MESSAGE", "FeatureListEntry", True)],
     "SequenceExample": [
-        ("context", 1, _FIELD.TYPE_MESSAGE, "Features", False),
-        ("feature_lists", 2, _FIELD.TYPE_MESSAGE, "FeatureLists", False),
+        ("context", 1, "TYPE_MESSAGE", "Features", False),
+        ("feature_lists", 2, "TYPE_MESSAGE", "FeatureLists", False),
     ],
     "Event": [
-        ("wall_time", 1, _FIELD.TYPE_DOUBLE, "", False),
-        ("step", 2, _FIELD.TYPE_INT64, "", False),
-        ("file_version", 3, _FIELD.TYPE_BYTES, "", False),
-        ("graph_def", 4, _FIELD.TYPE_BYTES, "", False),
-        ("summary", 5, _FIELD.TYPE_BYTES, "", False),
-        ("log_message", 6, _FIELD.TYPE_BYTES, "", False),
-        ("session_log", 7, _FIELD.TYPE_BYTES, "", False),
-        ("tagged_run_metadata", 8, _FIELD.TYPE_BYTES, "", False),
-        ("meta_graph_def", 9, _FIELD.TYPE_BYTES, "", False),
-        ("source_metadata", 10, _FIELD.TYPE_BYTES, "", False),
+        ("wall_time", 1, "TYPE_DOUBLE", "", False),
+        ("step", 2, "TYPE_INT64", "", False),
+        ("file_version", 3, "TYPE_BYTES", "", False),
+        ("graph_def", 4, "TYPE_BYTES", "", False),
+        ("summary", 5, "TYPE_BYTES", "", False),
+        ("log_message", 6, "TYPE_BYTES", "", False),
+        ("session_log", 7, "TYPE_BYTES", "", False),
+        ("tagged_run_metadata", 8, "TYPE_BYTES", "", False),
+        ("meta_graph_def", 9, "TYPE_BYTES", "", False),
+        ("source_metadata", 10, "TYPE_BYTES", "", False),
     ],
 }
 
 
+@cache
 def _message_classes() -> dict[str, Any]:
+    """Make the message types; loads protobuf, which whoever only writes does without."""
+    from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
+
+    field_type = descriptor_pb2.FieldDescriptorProto
     package = "tfrec_cli"
     file = descriptor_pb2.FileDescriptorProto(
         name="tfrec_cli/example.proto", package=package, syntax="proto3"
@@ -89,8 +92,8 @@ def _message_classes() -> dict[str, Any]:
         message = file.message_type.add(name=message_name)
         for name, number, kind, type_name, repeated in fields:
             field = message.field.add(name=name, number=number)
-            field.type = kind  # type: ignore[assignment]  # the stubs want an enum
-            field.label = _FIELD.LABEL_REPEATED if repeated else _FIELD.LABEL_OPTIONAL
+            field.type = field_type.Type.Value(kind)
+            field.label = field_type.LABEL_REPEATED if repeated else field_type.LABEL_OPTIONAL
             if type_name:
                 field.type_name = f".{package}.{type_name}"
     pool = descriptor_pool.DescriptorPool()
@@ -101,7 +104,7 @@ def _message_classes() -> dict[str, Any]:
     }
 
 
-_MESSAGES = _message_classes()
+_SHORT = [bytes([number]) for number in range(0x80)]
 _LISTS: tuple[tuple[Kind, str], ...] = (
     ("bytes", "bytes_list"),
     ("float", "float_list"),
@@ -112,27 +115,66 @@ _LISTS: tuple[tuple[Kind, str], ...] = (
 def encode(features: Mapping[str, Value]) -> bytes:
     """Serialise one Example; the same features give the same bytes everywhere.
 
+    By hand, since a protobuf message copies every image into itself and out again.
+
     Args:
         features: name to value; bytes, int, or a sequence of bytes, of ints or of floats.
     Returns:
         The bytes of a ``tf.train.Example`` whose features are sorted by the bytes of their names.
     Raises:
         TypeError, ValueError: a value that an Example cannot hold.
+    Source: protobuf.dev/programming-guides/encoding.
     """
-    message = _MESSAGES["Example"]()
-    entries = message.features.feature
+    if not features:
+        return b""
+    pieces: list[bytes] = []
+    total = 0
     for name in sorted(features, key=str.encode):
-        value = features[name]
-        values: Sequence[Any] = [value] if isinstance(value, (bytes, int, Integral)) else value
-        entry = entries.add(key=name.encode())
-        if all(isinstance(item, bytes) for item in values):
-            entry.value.bytes_list.value.extend(values)
-        elif all(isinstance(item, Integral) for item in values):
-            entry.value.int64_list.value.extend(map(int, values))
-        else:
-            entry.value.float_list.value.extend(values)
-    data: bytes = message.SerializeToString()
-    return data
+        key = _tagged(b"\x0a", name.encode()) if name else b""
+        tag, values = _list(features[name])
+        list_bytes = sum(map(len, values))
+        head = tag + _varint(list_bytes)
+        feature_bytes = len(head) + list_bytes
+        head = key + b"\x12" + _varint(feature_bytes) + head
+        entry_bytes = len(head) + list_bytes
+        head = b"\x0a" + _varint(entry_bytes) + head
+        pieces.append(head)
+        pieces += values
+        total += len(head) + list_bytes
+    return b"".join((b"\x0a", _varint(total), *pieces))
+
+
+def _list(value: Value) -> tuple[bytes, list[bytes]]:
+    """Return the tag of a feature's list, and the list in pieces."""
+    if isinstance(value, bytes):
+        return b"\x0a", [b"\x0a" + _varint(len(value)), value]
+    if isinstance(value, int):
+        return b"\x1a", [_tagged(b"\x0a", _varint(_unsigned(value)))]
+    values: Sequence[Any] = [value] if isinstance(value, Integral) else value
+    if all(isinstance(item, bytes) for item in values):
+        return b"\x0a", [_tagged(b"\x0a", item) for item in values]
+    if all(isinstance(item, Integral) for item in values):
+        packed = b"".join(_varint(_unsigned(int(item))) for item in values)
+        return b"\x1a", [_tagged(b"\x0a", packed)]
+    return b"\x12", [_tagged(b"\x0a", struct.pack(f"<{len(values)}f", *values))]
+
+
+def _tagged(tag: bytes, data: bytes) -> bytes:
+    return tag + _varint(len(data)) + data
+
+
+def _unsigned(number: int) -> int:
+    if not -(2**63) <= number < 2**63:
+        raise ValueError(f"found {number}, expected an int64")
+    return number & 0xFFFF_FFFF_FFFF_FFFF
+
+
+def _varint(number: int) -> bytes:
+    if number < 1 << 7:
+        return _SHORT[number]
+    if number < 1 << 14:
+        return bytes((number & 0x7F | 0x80, number >> 7))
+    return bytes((number & 0x7F | 0x80, number >> 7 & 0x7F | 0x80)) + _varint(number >> 14)
 
 
 def decode(payload: bytes) -> dict[str, Feature]:
@@ -187,7 +229,7 @@ def classify(payload: bytes) -> Payload:
 
 
 def _names(message: Any) -> list[bytes]:
-    maps = [value for field, value in message.ListFields() if field.type == _FIELD.TYPE_MESSAGE]
+    maps = [value for field, value in message.ListFields() if field.message_type]
     return [entry.key for one in maps for _, entries in one.ListFields() for entry in entries]
 
 
@@ -200,7 +242,9 @@ def _is_utf8(name: bytes) -> bool:
 
 
 def _parse(name: str, payload: bytes) -> Any:
-    message = _MESSAGES[name]()
+    from google.protobuf.message import DecodeError
+
+    message = _message_classes()[name]()
     try:
         message.ParseFromString(payload)
     except DecodeError:

@@ -93,6 +93,11 @@ def footer(payload: bytes) -> bytes:
     return _CRC.pack(masked_crc(payload))
 
 
+def frame(payload: bytes) -> bytes:
+    """Return one whole record: ``payload`` between its header and its footer."""
+    return b"".join((header(len(payload)), payload, footer(payload)))
+
+
 def is_header(data: bytes) -> bool:
     """Tell whether ``data`` starts with a length whose CRC is right."""
     if len(data) < HEADER_BYTES:

@@ -36,6 +36,8 @@ JPEG_QUALITY = 95
 _JPEG_SIDE_LIMIT = 65_500
 """What libjpeg encodes at most."""
 
+_HEAD_BYTES = 1 << 14
+"""Enough for what stands before most JPEGs' scans."""
 
 _ORIENTATION_TAG = 0x0112
 _UPRIGHT = {
@@ -132,11 +134,13 @@ def read_header(file: BinaryIO, policy: Policy) -> Header:
         ImageError: no image, not a format that is read, its header is damaged, too many pixels,
             an animation under ``frames="fail"``.
     """
-    head = file.read(sniff.HEAD_BYTES)
-    name = sniff.image_format(head)
+    head = file.read(_HEAD_BYTES)
+    name = sniff.image_format(head[: sniff.HEAD_BYTES])
+    if frame := _plain_frame(head, policy):
+        return _plain_header(frame)
     if name is None:
         reason = "empty" if not head else "not_an_image"
-        found = sniff.describe(head) if head else "an empty file"
+        found = sniff.describe(head[: sniff.HEAD_BYTES]) if head else "an empty file"
         raise ImageError(reason, f"found {found}, expected one of {', '.join(sniff.IMAGE_FORMATS)}")
     file.seek(0)
     with _foreign_decoder(policy.max_pixels), _open(file, name, policy) as image:
@@ -354,9 +358,38 @@ def versions() -> dict[str, str]:
 
 
 def _examine(data: bytes, policy: Policy) -> tuple[Header, structure.Jpeg | None, tuple[str, ...]]:
-    header = read_header(io.BytesIO(data), policy)
-    jpeg = structure.check(data, header.format)
+    if frame := _plain_frame(data, policy):
+        header = _plain_header(frame)
+    else:
+        header = read_header(io.BytesIO(data), policy)
+    jpeg = structure.check(data, header.format, frame)
     return header, jpeg, _changes(header, jpeg, policy)
+
+
+def _plain_frame(data: bytes, policy: Policy) -> structure.Frame | None:
+    """Return the markers of a JPEG on which Pillow would say the same, at a third of the time."""
+    if data[:3] != b"\xff\xd8\xff":
+        return None
+    try:
+        frame = structure.read_frame(data)
+    except ImageError:
+        return None
+    fits = frame.height_px * frame.width_px <= policy.max_pixels
+    return frame if frame.plain and fits else None
+
+
+def _plain_header(frame: structure.Frame) -> Header:
+    return Header(
+        format="jpeg",
+        height_px=frame.height_px,
+        width_px=frame.width_px,
+        mode="L" if len(frame.sampling) == 1 else "RGB",
+        orientation=1,
+        animated=False,
+        deep=False,
+        alpha=False,
+        icc=frame.icc,
+    )
 
 
 def _transcode(

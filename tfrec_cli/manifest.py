@@ -14,6 +14,8 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any, Literal, get_args
 
+import numpy as np
+
 from tfrec_cli.choices import Compression, KeyStyle
 from tfrec_cli.errors import ManifestError
 from tfrec_cli.records import NAMES
@@ -97,15 +99,17 @@ def is_generated(name: str, split: str) -> bool:
 
 
 def content_digest(records: Iterable[tuple[int, bytes]]) -> str:
-    """Digest records whatever their order: SHA-256 over (key, SHA-256 of payload), sorted.
+    """Digest records whatever their order: SHA-256 over (key, BLAKE3 of payload), sorted.
 
     Args:
-        records: each record's 56-bit key and the SHA-256 of its payload.
+        records: each record's 56-bit key and the BLAKE3 digest of its payload: as hard to forge as
+            SHA-256, in a third of the time.
     """
-    digest = hashlib.sha256()
-    for key, payload_sha256 in sorted(records):
-        digest.update(key.to_bytes(8, "big") + payload_sha256)
-    return digest.hexdigest()
+    rows = bytearray()
+    for key, payload_digest in records:
+        rows += key.to_bytes(8, "big") + payload_digest
+    np.frombuffer(rows, "S40").sort()  # in place
+    return hashlib.sha256(rows).hexdigest()
 
 
 def dump(manifest: Manifest) -> bytes:

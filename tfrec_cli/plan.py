@@ -9,18 +9,22 @@ from __future__ import annotations
 import hashlib
 import math
 import os
+from array import array
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import pairwise
 from pathlib import Path
+
+import numpy as np
 
 from tfrec_cli import images, sources
 from tfrec_cli.choices import Encoding, Small
 from tfrec_cli.errors import ImageError, UsageError
 from tfrec_cli.images import Policy
+from tfrec_cli.packed import Packed
 from tfrec_cli.records import key_of
-from tfrec_cli.sources import Listing, Reject, Source
+from tfrec_cli.sources import NO_LABEL, Listing, Reject, Source
 
 MAX_SHARDS = 99_999
 """What five digits in a shard's name can number."""
@@ -30,6 +34,9 @@ MAX_FILE_BYTES = 2**30
 
 RECORD_EXTRA_BYTES = 160
 """About what a record needs beside its image: framing, feature names, path."""
+
+_SIZE = 0
+"""Where among an item's packed integers its file's size is."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,19 +73,40 @@ class Plan:
     """The items of every shard, and what is left out.
 
     Attributes:
+        items: of all shards, in any order.
+        order: numbers of the items, of one shard after the other.
+        bounds: where in ``order`` each shard starts, and the end of the last.
         estimated_bytes: of all shards together.
+        source_bytes: of all items' files.
         sha256: digest of the items in their order and their shards.
     """
 
-    shards: tuple[tuple[Item, ...], ...]
+    items: Packed[Item] = field(compare=False)
+    order: Sequence[int] = field(compare=False)
+    bounds: tuple[int, ...]
     rejects: tuple[Reject, ...]
     estimated_bytes: int
+    source_bytes: int
     sha256: str
 
     @property
     def records(self) -> int:
         """How many records all shards hold together."""
-        return sum(map(len, self.shards))
+        return len(self.order)
+
+    @property
+    def sizes(self) -> list[int]:
+        """How many records each shard holds."""
+        return [stop - start for start, stop in pairwise(self.bounds)]
+
+    @property
+    def shards(self) -> tuple[tuple[Item, ...], ...]:
+        """The items of every shard, unpacked."""
+        return tuple(tuple(self.shard(number)) for number in range(len(self.sizes)))
+
+    def shard(self, number: int) -> Packed[Item]:
+        """Return the items of one shard."""
+        return self.items.take(self.order[self.bounds[number] : self.bounds[number + 1]])
 
 
 def survey(root: Path, batch: Sequence[Source], policy: Policy) -> list[Item | Reject]:
@@ -98,40 +126,47 @@ def make(listing: Listing, surveyed: Iterable[Item | Reject], layout: Layout) ->
     Raises:
         UsageError: a crop larger than every image, or more shards than images.
     """
-    items: list[Item] = []
+    items = packed()
     rejects = list(listing.rejects)
+    largest: Item | None = None
     for found in surveyed:
         if isinstance(found, Reject):
             rejects.append(found)
-        else:
+        elif _fits(found, layout):
             items.append(found)
-    if layout.crop and layout.small in ("fail", "skip"):
-        items, small = _split_small(items, layout.crop)
-        if small and not items:
-            largest = max(small, key=lambda item: item.height_px * item.width_px)
-            raise UsageError(
-                f"--crop: found no image of {_size(layout.crop)} or more, "
-                f"the largest is {largest.height_px}x{largest.width_px}, expected a smaller crop"
-            )
-        rejects += [_too_small(item, layout.crop) for item in small]
-    items = _ordered(items, layout.shuffle_seed)
-    items, clashes = _without_key_clashes(items)
-    rejects += clashes
-    sizes = [_record_bytes(item, layout) for item in items]
-    wanted = math.ceil(sum(sizes) / layout.shard_bytes)
-    count = layout.shards or max(1, min(wanted, len(items), MAX_SHARDS))
-    if layout.shards and layout.shards > max(len(items), 1):
+        else:
+            rejects.append(_too_small(found, layout.crop or (0, 0)))
+            largest = max(largest or found, found, key=lambda item: item.height_px * item.width_px)
+    if largest and layout.crop and not items:
         raise UsageError(
-            f"--shards {layout.shards}: found {len(items)} images, expected one for each shard"
+            f"--crop: found no image of {_size(layout.crop)} or more, "
+            f"the largest is {largest.height_px}x{largest.width_px}, expected a smaller crop"
         )
-    bounds = [len(items) * index // count for index in range(count + 1)]
-    shards = tuple(tuple(items[a:b]) for a, b in pairwise(bounds))
+    order, clashes = _without_key_clashes(items, _order(items, layout.shuffle_seed))
+    rejects += clashes
+    source_bytes = sum(items.column(_SIZE))
+    estimated_bytes = _shards_bytes(source_bytes, len(order), layout)
+    wanted = math.ceil(estimated_bytes / layout.shard_bytes)
+    count = layout.shards or max(1, min(wanted, len(order), MAX_SHARDS))
+    if layout.shards and layout.shards > max(len(order), 1):
+        raise UsageError(
+            f"--shards {layout.shards}: found {len(order)} images, expected one for each shard"
+        )
+    bounds = tuple(len(order) * index // count for index in range(count + 1))
     return Plan(
-        shards=shards,
+        items=items,
+        order=order,
+        bounds=bounds,
         rejects=tuple(sorted(rejects, key=lambda reject: reject.path)),
-        estimated_bytes=sum(sizes),
-        sha256=_digest(shards),
+        estimated_bytes=estimated_bytes,
+        source_bytes=source_bytes,
+        sha256=_digest(items, order, bounds),
     )
+
+
+def packed(items: Iterable[Item] = ()) -> Packed[Item]:
+    """Pack items."""
+    return Packed(_pack, _unpack, "q", items)
 
 
 def too_large(size_bytes: int) -> ImageError:
@@ -164,13 +199,21 @@ def _survey_one(root: Path, source: Source, policy: Policy) -> Item | Reject:
     return Item(source, *size)
 
 
-def _split_small(items: list[Item], crop: tuple[int, int]) -> tuple[list[Item], list[Item]]:
-    fitting: list[Item] = []
-    small: list[Item] = []
-    for item in items:
-        fits = item.height_px >= crop[0] and item.width_px >= crop[1]
-        (fitting if fits else small).append(item)
-    return fitting, small
+def _pack(item: Item) -> tuple[bytes, tuple[int, int, int, int]]:
+    label = NO_LABEL if item.source.label is None else item.source.label
+    return item.source.path, (item.source.size_bytes, label, item.height_px, item.width_px)
+
+
+def _unpack(path: bytes, size_bytes: int, label: int, height_px: int, width_px: int) -> Item:
+    source = Source(path, size_bytes, None if label == NO_LABEL else label)
+    return Item(source, height_px, width_px)
+
+
+def _fits(item: Item, layout: Layout) -> bool:
+    """Tell whether an item holds the crop, or is made to."""
+    if layout.crop is None or layout.small in ("pad", "resize"):
+        return True
+    return item.height_px >= layout.crop[0] and item.width_px >= layout.crop[1]
 
 
 def _too_small(item: Item, crop: tuple[int, int]) -> Reject:
@@ -183,41 +226,49 @@ def _size(crop: tuple[int, int]) -> str:
     return f"{crop[0]}x{crop[1]}"
 
 
-def _ordered(items: list[Item], seed: int | None) -> list[Item]:
+def _order(items: Packed[Item], seed: int | None) -> array[int]:
     """Order by path, or by the SHA-256 of seed and path: the same wherever it is computed."""
     if seed is None:
-        return sorted(items, key=lambda item: item.source.path)
+        return array("q", sorted(range(len(items)), key=items.path))
     prefix = b"%d\0" % seed
-    return sorted(items, key=lambda item: hashlib.sha256(prefix + item.source.path).digest())
+    digests = bytearray()
+    for path in items.paths():
+        digests += hashlib.sha256(prefix + path).digest()
+    return array("q", np.argsort(np.frombuffer(digests, "S32"), kind="stable").tobytes())
 
 
-def _without_key_clashes(items: list[Item]) -> tuple[list[Item], list[Reject]]:
+def _without_key_clashes(items: Packed[Item], order: array[int]) -> tuple[array[int], list[Reject]]:
     """Keep one item for each key: two paths of one key would always be cropped alike."""
-    owners: dict[int, Item] = {}
+    keys = np.fromiter(map(key_of, items.paths()), np.int64, len(items))
+    ascending = np.sort(keys)
+    if (ascending[1:] != ascending[:-1]).all():
+        return order, []
+    owners: dict[int, int] = {}
     clashes = []
-    for item in items:
-        first = owners.setdefault(key_of(item.source.path), item)
-        if first is not item:
-            other = sources.printable(first.source.path)
+    for index in order:
+        first = owners.setdefault(int(keys[index]), index)
+        if first != index:
+            other = sources.printable(items.path(first))
             message = f"found the key of {other}, expected one of its own: rename one of the two"
-            clashes.append(Reject(item.source.path, "key_collision", message))
-    return list(owners.values()), clashes
+            clashes.append(Reject(items.path(index), "key_collision", message))
+    return array("q", owners.values()), clashes
 
 
-def _record_bytes(item: Item, layout: Layout) -> int:
+def _shards_bytes(source_bytes: int, count: int, layout: Layout) -> int:
+    """Estimate the bytes of all shards together."""
     if layout.crop is None:
-        return item.source.size_bytes + RECORD_EXTRA_BYTES
+        return source_bytes + count * RECORD_EXTRA_BYTES
     values = layout.crop[0] * layout.crop[1] * 3
     share = {"raw": 1.0, "png": 0.8, "jpeg": 0.2}[layout.encoding]
-    return int(values * share) + RECORD_EXTRA_BYTES
+    return count * (int(values * share) + RECORD_EXTRA_BYTES)
 
 
-def _digest(shards: tuple[tuple[Item, ...], ...]) -> str:
+def _digest(items: Packed[Item], order: Sequence[int], bounds: Sequence[int]) -> str:
     digest = hashlib.sha256()
-    for index, items in enumerate(shards):
-        digest.update(b"shard %d %d\0" % (index, len(items)))
-        for item in items:
-            label = -1 if item.source.label is None else item.source.label
-            digest.update(b"%d %d " % (label, item.source.size_bytes))
-            digest.update(item.source.path + b"\0")
+    for index, (start, stop) in enumerate(pairwise(bounds)):
+        digest.update(b"shard %d %d\0" % (index, stop - start))
+        for place in order[start:stop]:
+            source = items[place].source
+            label = NO_LABEL if source.label is None else source.label
+            digest.update(b"%d %d %s\0" % (label, source.size_bytes, source.path))
     return digest.hexdigest()

@@ -53,7 +53,7 @@ def write_text(result: Result) -> str:
     """Say what ``tfrec write`` did, or would do."""
     made = result.manifest
     plan = result.plan
-    shards = plural(len(plan.shards), "shard")
+    shards = plural(len(plan.sizes), "shard")
     if made is None:
         lines = [
             f"would write {plural(plan.records, 'record')} in {shards} to {result.out}, "
@@ -100,7 +100,7 @@ def write_json(result: Result) -> str:
             "out": str(result.out),
             "dry_run": result.manifest is None,
             "records": result.manifest.records if result.manifest else result.plan.records,
-            "shards": [len(items) for items in result.plan.shards],
+            "shards": result.plan.sizes,
             "estimated_bytes": result.plan.estimated_bytes,
             "source_bytes": result.source_bytes,
             "labels": result.labels,

@@ -11,10 +11,13 @@ import hashlib
 import os
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import BinaryIO, cast
+
+from blake3 import blake3
 
 from tfrec_cli import crops, framing, images, records
 from tfrec_cli.choices import Check, Compression, Encoding, KeyStyle, Small
@@ -25,6 +28,7 @@ from tfrec_cli.records import ImageRecord
 from tfrec_cli.sources import Reject
 
 _GZIP_LEVEL = 6
+_CHUNK_BYTES = 1 << 18
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,16 +71,18 @@ class Done:
     """One shard as it was written.
 
     Attributes:
-        contents: each record's key and the SHA-256 of its payload.
+        paths: the files written.
+        contents: each record's key, 8 bytes big-endian, and the BLAKE3 digest of its payload.
         smallest: the least height and the least width of a stored image, in pixels.
     """
 
     number: int
+    paths: list[Path]
     records: int = 0
     size_bytes: int = 0
     sha256: str = ""
     index_sha256: str | None = None
-    contents: list[tuple[int, bytes]] = field(default_factory=list)
+    contents: bytearray = field(default_factory=bytearray)
     smallest: tuple[int, int] | None = None
     changes: Counter[str] = field(default_factory=Counter)
     icc_profiles: int = 0
@@ -84,54 +90,43 @@ class Done:
 
 
 def write(task: Task) -> Done:
-    """Write one shard under a temporary name, make it durable, give it its name.
+    """Write one shard and its index file; `sync` makes them durable.
 
     Returns:
-        What was written; with ``recipe.stops`` and a reject, nothing was.
+        What was written; with ``recipe.stops`` and a reject, not everything was.
     Raises:
         OSError: the shard cannot be written.
     """
-    done = Done(number=task.number)
+    done = Done(number=task.number, paths=[path for path in (task.path, task.index) if path])
     index_lines: list[bytes] = []
-    with _durable(task.path) as file:
-        sink = _Hashing(file)
-        with _compressed(sink, task.compression) as stream:
-            offset = 0
-            for item in task.items:
-                try:
-                    record = _record(task, item, done)
-                except ImageError as error:
-                    done.rejects.append(Reject(item.source.path, error.reason, str(error)))
-                    if task.recipe.stops:
-                        break
-                    continue
-                payload = records.encode(record, task.recipe.keys)
-                stream.write(framing.header(len(payload)))
-                stream.write(payload)
-                stream.write(framing.footer(payload))
-                length = len(payload) + framing.OVERHEAD_BYTES
-                index_lines.append(framing.index_line(offset, length))
-                offset += length
-                _count(done, record, payload)
-        done.size_bytes = sink.size_bytes
-        done.sha256 = sink.sha256.hexdigest()
+    with _Sink(task.path) as sink, _compressed(sink, task.compression) as stream:
+        offset = 0
+        for item in task.items:
+            try:
+                record = _record(task, item, done)
+            except ImageError as error:
+                done.rejects.append(Reject(item.source.path, error.reason, str(error)))
+                if task.recipe.stops:
+                    break
+                continue
+            payload = records.encode(record, task.recipe.keys)
+            stream.write(framing.frame(payload))
+            length = len(payload) + framing.OVERHEAD_BYTES
+            index_lines.append(framing.index_line(offset, length))
+            offset += length
+            _count(done, record, payload)
+    done.size_bytes = sink.size_bytes
+    done.sha256 = sink.sha256.hexdigest()
     if task.index:
         data = b"".join(index_lines)
-        with _durable(task.index) as file:
-            file.write(data)
+        task.index.write_bytes(data)
         done.index_sha256 = hashlib.sha256(data).hexdigest()
     return done
 
 
-def write_durably(path: Path, data: bytes) -> None:
-    """Write a small file under a temporary name, make it durable, give it its name."""
-    with _durable(path) as file:
-        file.write(data)
-
-
-def sync_folder(folder: Path) -> None:
-    """Make the names in a folder durable."""
-    descriptor = os.open(folder, os.O_RDONLY)
+def sync(path: Path) -> None:
+    """Make what a file holds durable, or the names in a folder."""
+    descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)
     finally:
@@ -146,7 +141,8 @@ def _record(task: Task, item: Item, done: Done) -> ImageRecord:
     """
     recipe, source = task.recipe, item.source
     try:
-        with open(os.path.join(os.fsencode(task.root), source.path), "rb") as file:
+        path = os.path.join(os.fsencode(task.root), source.path)
+        with open(path, "rb", buffering=0) as file:
             if os.fstat(file.fileno()).st_size > MAX_FILE_BYTES:
                 raise too_large(os.fstat(file.fileno()).st_size)
             data = file.read()
@@ -190,25 +186,14 @@ def _crop(pixels: Pixels, recipe: Recipe) -> bytes:
 
 def _count(done: Done, record: ImageRecord, payload: bytes) -> None:
     done.records += 1
-    done.contents.append((record.key or 0, hashlib.sha256(payload).digest()))
+    done.contents += (record.key or 0).to_bytes(8, "big") + blake3(payload).digest()
     size = (record.height_px or 0, record.width_px or 0)
     least = done.smallest or size
     done.smallest = (min(least[0], size[0]), min(least[1], size[1]))
 
 
 @contextmanager
-def _durable(path: Path) -> Iterator[BinaryIO]:
-    """Open a file that gets its name only once it is whole and on disk."""
-    temporary = path.with_name(path.name + ".tmp")
-    with temporary.open("wb", buffering=1 << 20) as file:
-        yield file
-        file.flush()
-        os.fsync(file.fileno())
-    temporary.replace(path)
-
-
-@contextmanager
-def _compressed(sink: _Hashing, compression: Compression) -> Iterator[BinaryIO]:
+def _compressed(sink: _Sink, compression: Compression) -> Iterator[BinaryIO]:
     if compression == "none":
         yield cast("BinaryIO", sink)
         return
@@ -217,18 +202,49 @@ def _compressed(sink: _Hashing, compression: Compression) -> Iterator[BinaryIO]:
         yield cast("BinaryIO", stream)
 
 
-class _Hashing:
-    """Writes through to a file, counting and hashing what lands there."""
+class _Sink:
+    """Writes a file, counting and hashing what lands there, in a thread of its own.
 
-    def __init__(self, file: BinaryIO) -> None:
+    Both let go of the interpreter: so the next images are read meanwhile.
+    """
+
+    def __init__(self, path: Path) -> None:
         self.size_bytes = 0
         self.sha256 = hashlib.sha256()
-        self._file = file
+        self._file = path.open("wb", buffering=0)
+        self._thread = ThreadPoolExecutor(1)
+        self._waiting: list[bytes] = []
+        self._waiting_bytes = 0
+        self._landing: Future[None] | None = None
 
     def write(self, data: bytes) -> int:
-        self.size_bytes += len(data)
-        self.sha256.update(data)
-        return self._file.write(data)
+        self._waiting.append(data)
+        self._waiting_bytes += len(data)
+        if self._waiting_bytes >= _CHUNK_BYTES:
+            self.flush()
+        return len(data)
 
     def flush(self) -> None:
-        self._file.flush()
+        chunk = b"".join(self._waiting)
+        self._waiting = []
+        self._waiting_bytes = 0
+        if self._landing:
+            self._landing.result()
+        self._landing = self._thread.submit(self._land, chunk)
+
+    def _land(self, chunk: bytes) -> None:
+        self.size_bytes += len(chunk)
+        self.sha256.update(chunk)
+        rest = memoryview(chunk)
+        while rest:
+            rest = rest[self._file.write(rest) :]
+
+    def __enter__(self) -> _Sink:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        with self._file, self._thread:
+            if kind is None:
+                self.flush()
+                assert self._landing
+                self._landing.result()

@@ -8,12 +8,20 @@ from __future__ import annotations
 import os
 import stat
 import unicodedata
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from array import array
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from tfrec_cli import sniff
 from tfrec_cli.errors import DataError, RunError, UsageError
+from tfrec_cli.packed import Packed
+
+NO_LABEL = -1
+"""Stands for None among packed integers."""
+
+_LABEL = 1
+"""Where among a source's packed integers its label is."""
 
 JUNK = frozenset({b"Thumbs.db", b"desktop.ini", b"__MACOSX"})
 SIDECARS = frozenset(
@@ -66,7 +74,7 @@ class Listing:
         warnings: one line each, for a person.
     """
 
-    sources: tuple[Source, ...]
+    sources: Sequence[Source]
     labels: tuple[str, ...] | None
     rejects: tuple[Reject, ...]
     warnings: tuple[str, ...]
@@ -99,14 +107,16 @@ def list_folder(
         DataError: images both beside and in class folders, or a class that ``labels`` misses.
         RunError: a folder cannot be read.
     """
-    sources, rejects, empty_folders = _walk(root, exclude)
-    sources, twins = _apart(sources)
-    warnings = [f"{printable(name)}: class folder without images" for name in empty_folders]
-    if labels is None or (labels == "auto" and not any(b"/" in source.path for source in sources)):
+    walk = _Walk(root, exclude)
+    walk.enter(b"")
+    found = walk.sources
+    unused = sorted(walk.classes - {path.split(b"/", 1)[0] for path in found.paths()})
+    warnings = [f"{printable(name)}: class folder without images" for name in unused]
+    if labels is None or (labels == "auto" and not any(b"/" in path for path in found.paths())):
         names = None
         warnings = []
     else:
-        sources, names = _label(root, sources, labels, labels_from)
+        names = _label(root, found, labels, labels_from)
         if len({name.casefold() for name in names}) < len(names):
             warnings.append("class names differ only in case: other file systems would merge them")
         if len(names) > 1 and all(name.isdigit() for name in names) and labels == "auto":
@@ -114,12 +124,8 @@ def list_folder(
                 "class names are numbers and sort as text "
                 f"({', '.join(names[:3])}…): pin their order with --labels FILE"
             )
-    return Listing(
-        sources=tuple(sources),
-        labels=names,
-        rejects=tuple(rejects + twins),
-        warnings=tuple(warnings),
-    )
+    rejects = [*sorted(walk.rejects, key=lambda reject: reject.path), *walk.twins]
+    return Listing(sources=found, labels=names, rejects=tuple(rejects), warnings=tuple(warnings))
 
 
 def read_labels(path: Path) -> tuple[str, ...]:
@@ -141,33 +147,72 @@ def read_labels(path: Path) -> tuple[str, ...]:
     return names
 
 
-def _walk(root: Path, exclude: Path | None) -> tuple[list[Source], list[Reject], list[bytes]]:
-    sources: list[Source] = []
-    rejects: list[Reject] = []
-    classes: list[bytes] = []
-    top = os.fsencode(root)
-    left = os.fsencode(exclude.resolve()) if exclude else None
-    folders = [b""]
-    while folders:
-        folder = folders.pop()
+class _Walk:
+    """What is met on the way through a folder and those below it, sorted by the bytes of paths."""
+
+    def __init__(self, root: Path, exclude: Path | None) -> None:
+        self.sources = packed()
+        self.rejects: list[Reject] = []
+        self.twins: list[Reject] = []
+        self.classes: set[bytes] = set()
+        self._top = os.fsencode(root)
+        self._left = os.fsencode(exclude.resolve()) if exclude else None
+        self._seen: dict[str, dict[str, bytes]] = {}
+
+    def enter(self, folder: bytes) -> None:
+        """Go through one folder; a folder's name sorts with the slash that follows it in paths."""
+        place = os.path.join(self._top, folder)
+        found: dict[bytes, Source | None] = {}
         try:
-            entries = list(os.scandir(os.path.join(top, folder)))
+            with os.scandir(place) as entries:
+                for entry in entries:
+                    path = os.path.join(folder, entry.name)
+                    one = _entry(entry, path)
+                    if isinstance(one, Reject):
+                        self.rejects.append(one)
+                    elif one is not None:
+                        found[path] = one
+                    elif self._left is None or os.path.realpath(entry.path) != self._left:
+                        found[path + b"/"] = None
         except OSError as error:
-            raise RunError(f"{printable(os.path.join(top, folder))}: {_why(error)}") from error
-        for entry in entries:
-            path = os.path.join(folder, entry.name)
-            found = _entry(entry, path)
-            if isinstance(found, Source):
-                sources.append(found)
-            elif isinstance(found, Reject):
-                rejects.append(found)
-            elif left is None or os.path.realpath(entry.path) != left:
-                folders.append(path)
-                classes += [path] if not folder else []
-    sources.sort(key=lambda source: source.path)
-    rejects.sort(key=lambda reject: reject.path)
-    used = {source.path.split(b"/", 1)[0] for source in sources}
-    return sources, rejects, sorted(set(classes) - used)
+            raise RunError(f"{printable(place)}: {_why(error)}") from error
+        for path in sorted(found):
+            source = found.pop(path)
+            if source is None:
+                if not folder:
+                    self.classes.add(path[:-1])
+                self.enter(path[:-1])
+            elif not self._is_twin(path):
+                self.sources.append(source)
+        if folder.isascii():
+            self._seen.pop(os.fsdecode(folder), None)
+
+    def _is_twin(self, path: bytes) -> bool:
+        """Reject a path that other file systems cannot tell from an earlier one."""
+        text = os.fsdecode(path)
+        folder, name = os.path.split(text if text.isascii() else unicodedata.normalize("NFC", text))
+        first = self._seen.setdefault(folder, {}).setdefault(name.casefold(), path)
+        if first == path:
+            return False
+        message = (
+            f"found a path that differs from {printable(first)} only in case or Unicode form, "
+            "expected paths that every file system tells apart"
+        )
+        self.twins.append(Reject(path, "path_collision", message))
+        return True
+
+
+def packed(sources: Iterable[Source] = ()) -> Packed[Source]:
+    """Pack sources."""
+    return Packed(_pack, _unpack, "q", sources)
+
+
+def _pack(source: Source) -> tuple[bytes, tuple[int, int]]:
+    return source.path, (source.size_bytes, NO_LABEL if source.label is None else source.label)
+
+
+def _unpack(path: bytes, size_bytes: int, label: int) -> Source:
+    return Source(path, size_bytes, None if label == NO_LABEL else label)
 
 
 def _entry(entry: os.DirEntry[bytes], path: bytes) -> Source | Reject | None:
@@ -195,49 +240,31 @@ def _entry(entry: os.DirEntry[bytes], path: bytes) -> Source | Reject | None:
     return Source(path, status.st_size, None)
 
 
-def _apart(sources: list[Source]) -> tuple[list[Source], list[Reject]]:
-    """Reject paths that other file systems cannot tell from an earlier one."""
-    seen: dict[str, bytes] = {}
-    kept, twins = [], []
-    for source in sources:
-        folder, name = os.path.split(unicodedata.normalize("NFC", os.fsdecode(source.path)))
-        first = seen.setdefault(f"{folder}/{name.casefold()}", source.path)
-        if first == source.path:
-            kept.append(source)
-            continue
-        message = (
-            f"found a path that differs from {printable(first)} only in case or Unicode form, "
-            "expected paths that every file system tells apart"
-        )
-        twins.append(Reject(source.path, "path_collision", message))
-    return kept, twins
-
-
 def _label(
-    root: Path, sources: list[Source], labels: Sequence[str] | str, labels_from: str
-) -> tuple[list[Source], tuple[str, ...]]:
-    for source in sources:
-        if b"/" not in source.path:
+    root: Path, sources: Packed[Source], labels: Sequence[str] | str, labels_from: str
+) -> tuple[str, ...]:
+    """Give every source its label; returns the class names by number."""
+    for path in sources.paths():
+        if b"/" not in path:
             raise DataError(
-                f"{root}/{printable(source.path)}: found an image beside class folders, "
+                f"{root}/{printable(path)}: found an image beside class folders, "
                 "expected every image in one (or --labels none)"
             )
-    classes = [os.fsdecode(source.path.split(b"/", 1)[0]) for source in sources]
-    used = sorted(set(classes), key=os.fsencode)
-    names = tuple(used) if labels == "auto" else tuple(labels)
-    for name in used:
+    used = sorted({path.split(b"/", 1)[0] for path in sources.paths()})
+    names = tuple(map(os.fsdecode, used)) if labels == "auto" else tuple(labels)
+    for folder in used:
+        name = os.fsdecode(folder)
         if name not in names:
             raise DataError(
-                f"{root}/{printable(os.fsencode(name))}: found a class that {labels_from} does not "
+                f"{root}/{printable(folder)}: found a class that {labels_from} does not "
                 f"name, expected one of its {len(names)} classes"
             )
         if len(name.splitlines()) != 1:
             raise DataError(f"{root}/{ascii(name)[1:-1]}: found a class name of several lines")
-    numbers = {name: number for number, name in enumerate(names)}
-    labelled = [
-        replace(source, label=numbers[name]) for source, name in zip(sources, classes, strict=True)
-    ]
-    return labelled, names
+    numbers = {os.fsencode(name): number for number, name in enumerate(names)}
+    found = (numbers[path.split(b"/", 1)[0]] for path in sources.paths())
+    sources.set_column(_LABEL, array("q", found))
+    return names
 
 
 def _why(error: Exception) -> str:

@@ -11,14 +11,49 @@ import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+import numpy as np
+
 from tfrec_cli import sniff
 from tfrec_cli.errors import ImageError
 
 MAX_SCANS = 100
 """A camera writes about ten; a small JPEG of 2,000 scans takes a decoder a minute."""
 
+_DHT, _EOI, _SOS, _DQT, _APP2 = 0xC4, 0xD9, 0xDA, 0xDB, 0xE2
+_PLAIN_SEGMENTS = {
+    **dict.fromkeys((_DHT, 0xDD, 0xFE, *range(0xE3, 0xED), 0xEF), 0),
+    0xE0: 14,  # JFIF
+    0xEE: 12,  # Adobe
+}
+"""Segments that no decoder stumbles over once they are so long, in bytes; EXIF is none of them."""
+
+_SIZE = struct.Struct(">HH")
 _AFTER_SCAN = re.compile(rb"\xff[^\x00\xd0-\xd7\xff]")
 """A marker behind entropy-coded data, in which 0xff is only followed by 0 or a restart number."""
+
+
+@dataclass(slots=True)
+class Frame:
+    """The markers of a JPEG file up to the data of its first scan.
+
+    Attributes:
+        sof: number of the frame type: 0 and 1 sequential, 2 progressive, others rare.
+        sampling: (horizontal, vertical) factors of each component.
+        interleaved: the first scan holds every component.
+        icc: there is a colour profile.
+        plain: nothing but what every decoder reads alike: 8 bits, one or three components, no EXIF
+            block, nothing malformed. Where it is False, ask a decoder for the size and the profile.
+        end: where the first scan's data start, in bytes.
+    """
+
+    sof: int
+    height_px: int
+    width_px: int
+    sampling: tuple[tuple[int, int], ...]
+    interleaved: bool
+    icc: bool
+    plain: bool
+    end: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,11 +91,13 @@ class Jpeg:
         return not chroma and luma[0] in (across, 2 * across) and luma[1] in (down, 2 * down)
 
 
-def check(data: bytes, name: sniff.ImageFormat) -> Jpeg | None:
+def check(data: bytes, name: sniff.ImageFormat, frame: Frame | None = None) -> Jpeg | None:
     """Check that a JPEG or PNG file is there to its end, without decoding it.
 
-    Finds every cut of a JPEG before its end marker, every cut and every changed byte of a PNG.
+    Finds every cut through a JPEG's header or scans, every cut and every changed byte of a PNG.
 
+    Args:
+        frame: of a JPEG, where it was read already.
     Returns:
         The markers of a JPEG; None for other formats, which are only whole once decoded.
     Raises:
@@ -72,7 +109,7 @@ def check(data: bytes, name: sniff.ImageFormat) -> Jpeg | None:
         return None
     if name != "jpeg":
         return None
-    jpeg = read_jpeg(data)
+    jpeg = read_jpeg(data, frame)
     if not jpeg.ended:
         raise ImageError("truncated", "found no end marker, expected a whole JPEG")
     if jpeg.scans > MAX_SCANS:
@@ -82,49 +119,116 @@ def check(data: bytes, name: sniff.ImageFormat) -> Jpeg | None:
     return jpeg
 
 
-def read_jpeg(data: bytes) -> Jpeg:
+def read_jpeg(data: bytes, frame: Frame | None = None) -> Jpeg:
     """Read the markers of a JPEG file.
 
+    Args:
+        frame: what `read_frame` makes of it, where that is known already.
     Raises:
         ImageError: a marker is damaged, or the file ends before its first scan.
     Source: ITU-T T.81, annex B.
     """
+    frame = frame or read_frame(data)
+    position = frame.end
+    scans = 1
+    ended = data.endswith(b"\xff\xd9") and not _has_scan(data, position)
+    while not ended and (found := _AFTER_SCAN.search(data, position)):
+        position = found.end()
+        code = data[position - 1]
+        ended = code == _EOI
+        scans += code == _SOS
+        if not ended:
+            position += _big_endian(data, position)
+    return Jpeg(
+        sof=frame.sof,
+        sampling=frame.sampling,
+        scans=scans,
+        interleaved=frame.interleaved,
+        ended=ended,
+    )
+
+
+def _has_scan(data: bytes, start: int) -> bool:
+    """Tell whether the two bytes of a scan's marker stand anywhere from ``start`` on."""
+    for first in (start, start + 1):
+        pairs = np.frombuffer(data, "<u2", (len(data) - first) // 2, first)
+        if (pairs == _SOS << 8 | 0xFF).any():
+            return True
+    return False
+
+
+def read_frame(data: bytes) -> Frame:
+    """Read the markers of a JPEG file up to its first scan.
+
+    Args:
+        data: the file's bytes, or so many first ones that they hold these markers.
+    Raises:
+        ImageError: a marker is damaged, or the data end before the first scan.
+    Source: ITU-T T.81, annex B.
+    """
     position = 2
     sof = None
+    height_px = width_px = 0
     sampling: tuple[tuple[int, int], ...] = ()
-    scans = 0
-    interleaved = ended = False
-    while not ended:
-        if scans:
-            found = _AFTER_SCAN.search(data, position)
-            if not found:
-                break
-            position = found.start()
+    plain, icc = True, False
+    while True:
         if data[position : position + 1] != b"\xff":
             what = "the end" if position >= len(data) else f"byte {data[position]:#04x}"
             reason = "truncated" if position >= len(data) else "corrupt"
             raise ImageError(reason, f"found {what} at byte {position}, expected a JPEG marker")
         code = data[position + 1] if position + 1 < len(data) else 0
         if code == 0xFF:
+            plain = False
             position += 1
             continue
-        if code == 0xD9:
-            ended = True
-            break
+        if code == _EOI:
+            raise _no_frame()
         length = _big_endian(data, position + 2)
         segment = data[position + 4 : position + 2 + length]
         position += 2 + length
-        if 0xC0 <= code <= 0xCF and code not in (0xC4, 0xC8, 0xCC) and len(segment) >= 6:
+        if code == _SOS:
+            break
+        if 0xC0 <= code <= 0xCF and code not in (_DHT, 0xC8, 0xCC) and len(segment) >= 6:
+            plain = plain and sof is None and _is_plain_frame(code, segment)
             sof = code - 0xC0
+            height_px, width_px = _SIZE.unpack_from(segment, 1)
             factors = segment[7 : 6 + 3 * segment[5] : 3]
             sampling = tuple((factor >> 4, factor & 15) for factor in factors)
-        elif code == 0xDA:
-            scans += 1
-            if scans == 1:
-                interleaved = segment[:1] == bytes([len(sampling)])
-    if sof is None or not scans:
-        raise ImageError("truncated", "found no frame or no scan before the end, expected both")
-    return Jpeg(sof=sof, sampling=sampling, scans=scans, interleaved=interleaved, ended=ended)
+        elif code == _APP2:
+            icc = _is_icc(segment) and sof is None
+            plain = plain and icc
+        elif code == _DQT:
+            plain = plain and len(segment) % 65 == 0 and max(segment[::65], default=16) < 16
+        else:
+            plain = plain and len(segment) >= _PLAIN_SEGMENTS.get(code, 1 << 16)
+    if sof is None:
+        raise _no_frame()
+    return Frame(
+        sof=sof,
+        height_px=height_px,
+        width_px=width_px,
+        sampling=sampling,
+        interleaved=segment[:1] == bytes([len(sampling)]),
+        icc=icc,
+        plain=plain and position <= len(data),
+        end=position,
+    )
+
+
+def _is_plain_frame(code: int, segment: bytes) -> bool:
+    """Tell whether a frame is of a usual kind, not empty, of 8 bits, with 1 or 3 components."""
+    bits, height_px, width_px, components = segment[0], *_SIZE.unpack_from(segment, 1), segment[5]
+    usual = code in (0xC0, 0xC1, 0xC2) and bits == 8 and components in (1, 3)
+    return usual and len(segment) == 6 + 3 * components and min(height_px, width_px) > 0
+
+
+def _is_icc(segment: bytes) -> bool:
+    """Tell whether an APP2 segment holds a whole colour profile."""
+    return segment[:12] == b"ICC_PROFILE\0" and segment[13:14] == b"\1" and len(segment) > 14
+
+
+def _no_frame() -> ImageError:
+    return ImageError("truncated", "found no frame or no scan before the end, expected both")
 
 
 def _png_chunks(data: bytes) -> Iterator[tuple[bytes, bytes]]:

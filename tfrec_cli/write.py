@@ -13,10 +13,10 @@ import re
 import shutil
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager, suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any
 
 from tfrec_cli import __version__, engines, images, manifest, plan, shard, sources
 from tfrec_cli.choices import (
@@ -39,8 +39,13 @@ from tfrec_cli.sources import Listing, Reject
 Progress = Callable[[str, int, int], object]
 """Called with what is done now, how many images are done, and how many there are."""
 
+_Batch = tuple[Path, Sequence[sources.Source], images.Policy]
+"""Some sources whose headers one worker reads."""
+
 SHARD_BYTES = 128 * 2**20
 _SURVEY_BATCH = 256
+_CONTENT_BYTES = 40
+"""Of one record: 8 bytes of key and 32 of digest."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -118,11 +123,14 @@ def write(
     """
     _check_options(source, options)
     others = _check_out(source, out, options)
-    listing = _list(source, out, options, others)
-    recipe = _recipe(options, listing)
     jobs = options.jobs or engines.available_jobs()
     with ExitStack() as cleaning, engines.local(jobs) as run:
-        planned = _plan(source, listing, options, recipe, run, progress)
+        next(run(abs, [0]))  # workers start while there is little memory to share with them
+        listing = _list(source, out, options, others)
+        recipe = _recipe(options, listing)
+        batches = _batches(source, listing, recipe)
+        listing = replace(listing, sources=())  # a million of them take 60 MB, and so do batches
+        planned = _plan(batches, listing, options, recipe, run, progress)
         _check_rejects(source, planned.rejects, planned.records, options)
         if planned.records == 0:
             raise DataError(f"{source}: found no image that can be used, expected at least one")
@@ -268,25 +276,34 @@ def _recipe(options: Options, listing: Listing) -> Recipe:
     )
 
 
+def _batches(source: Path, listing: Listing, recipe: Recipe) -> list[_Batch]:
+    return [
+        (source, listing.sources[start : start + _SURVEY_BATCH], recipe.policy)
+        for start in range(0, len(listing.sources), _SURVEY_BATCH)
+    ]
+
+
 def _plan(
-    source: Path,
+    batches: list[_Batch],
     listing: Listing,
     options: Options,
     recipe: Recipe,
     run: engines.Map,
     progress: Progress,
 ) -> Plan:
-    batches = [
-        (source, listing.sources[start : start + _SURVEY_BATCH], recipe.policy)
-        for start in range(0, len(listing.sources), _SURVEY_BATCH)
-    ]
-    surveyed: list[plan.Item | Reject] = []
-    for found in run(_survey, batches):
-        surveyed += found
-        progress("reading headers", len(surveyed), len(listing.sources))
+    """Read all headers, and make the plan; takes the batches out of their list."""
+    total = sum(len(sources) for _, sources, _ in batches)
+
+    def surveyed() -> Iterator[plan.Item | Reject]:
+        done = 0
+        for found in run(_survey, (batches.pop() for _ in range(len(batches)))):
+            yield from found
+            done += len(found)
+            progress("reading headers", done, total)
+
     return plan.make(
         listing,
-        surveyed,
+        surveyed(),
         plan.Layout(
             crop=recipe.crop,
             encoding=recipe.encoding,
@@ -298,7 +315,7 @@ def _plan(
     )
 
 
-def _survey(batch: tuple[Path, Sequence[sources.Source], images.Policy]) -> list[Any]:
+def _survey(batch: _Batch) -> list[plan.Item | Reject]:
     return plan.survey(*batch)
 
 
@@ -336,30 +353,34 @@ def _make_shards(
     run: engines.Map,
     progress: Progress,
 ) -> list[Done]:
-    count = len(planned.shards)
+    count = len(planned.sizes)
     indexed = options.index if options.index is not None else options.compression == "none"
-    tasks = []
-    for number, items in enumerate(planned.shards):
+
+    def task(number: int) -> shard.Task:
         name = manifest.shard_name(options.split, number, count, options.compression)
-        tasks.append(
-            shard.Task(
-                number=number,
-                root=source,
-                path=folder / name,
-                index=folder / manifest.index_name(name) if indexed else None,
-                items=items,
-                recipe=recipe,
-                compression=options.compression,
-            )
+        return shard.Task(
+            number=number,
+            root=source,
+            path=folder / name,
+            index=folder / manifest.index_name(name) if indexed else None,
+            items=planned.shard(number),
+            recipe=recipe,
+            compression=options.compression,
         )
+
     done: list[Done] = []
     written = 0
     progress("writing", 0, planned.records)
-    for part in run(shard.write, tasks):
-        _check_rejects(source, part.rejects if recipe.stops else [], 0, options)
-        done.append(part)
-        written += len(planned.shards[part.number])
-        progress("writing", written, planned.records)
+    with ThreadPoolExecutor() as disk:
+        synced = []
+        for part in run(shard.write, map(task, range(count))):
+            _check_rejects(source, part.rejects if recipe.stops else [], 0, options)
+            synced += [disk.submit(shard.sync, path) for path in part.paths]
+            done.append(part)
+            written += planned.sizes[part.number]
+            progress("writing", written, planned.records)
+        for future in synced:
+            future.result()
     return sorted(done, key=lambda part: part.number)
 
 
@@ -397,9 +418,7 @@ def _manifest(
             )
             for name, part in zip(names, done, strict=True)
         ),
-        content_sha256=manifest.content_digest(
-            content for part in done for content in part.contents
-        ),
+        content_sha256=manifest.content_digest(_contents(done)),
         plan_sha256=planned.sha256,
         rejects_file=f"{split}.rejects.jsonl",
         rejects_sha256=hashlib.sha256(manifest.dump_rejects(rejects)).hexdigest(),
@@ -414,6 +433,14 @@ def _manifest(
             **images.versions(),
         },
     )
+
+
+def _contents(done: Sequence[Done]) -> Iterator[tuple[int, bytes]]:
+    """Iterate each record's key and the digest of its payload."""
+    for part in done:
+        for start in range(0, len(part.contents), _CONTENT_BYTES):
+            row = part.contents[start : start + _CONTENT_BYTES]
+            yield int.from_bytes(row[:8], "big"), bytes(row[8:])
 
 
 def _staging_folder(out: Path, split: str) -> Path:
@@ -465,23 +492,24 @@ def _commit(
 ) -> None:
     """Give the finished files their names in ``out``, the manifest last of all."""
     described = manifest.dataset_files(splits)
-    shard.write_durably(folder / made.rejects_file, manifest.dump_rejects(rejects))
-    for name, data in described.items():
-        shard.write_durably(folder / name, data)
     last = made.split + manifest.SUFFIX
-    names = sorted(path.name for path in folder.iterdir())
-    shard.write_durably(folder / last, manifest.dump(made))
-    shard.sync_folder(folder)
+    described[made.rejects_file] = manifest.dump_rejects(rejects)
+    described[last] = manifest.dump(made)
+    for name, data in described.items():
+        (folder / name).write_bytes(data)
+        shard.sync(folder / name)
+    names = sorted(path.name for path in folder.iterdir() if path.name != last)
+    shard.sync(folder)
     (out / last).unlink(missing_ok=True)
     for path in out.iterdir():
         if manifest.is_generated(path.name, made.split) and path.name not in names:
             path.unlink()
-    shard.sync_folder(out)
+    shard.sync(out)
     for name in names:
         (folder / name).replace(out / name)
-    shard.sync_folder(out)
+    shard.sync(out)
     (folder / last).replace(out / last)
-    shard.sync_folder(out)
+    shard.sync(out)
 
 
 def _result(
@@ -491,12 +519,11 @@ def _result(
     rejects: Sequence[Reject],
     listing: Listing,
 ) -> Result:
-    sizes = [item.source.size_bytes for items in planned.shards for item in items]
     return Result(
         out=out,
         plan=planned,
         manifest=made,
-        source_bytes=sum(sizes),
+        source_bytes=planned.source_bytes,
         rejects=tuple(rejects) if made else planned.rejects,
         labels=listing.labels,
         warnings=listing.warnings,

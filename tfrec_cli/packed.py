@@ -1,0 +1,111 @@
+"""A sequence of many small rows in little memory: a path and a few integers each.
+
+Knows: bytes. Must not know: what a row means. A million images take 55 MB so, and as Python objects
+half a gigabyte.
+"""
+
+from __future__ import annotations
+
+from array import array
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Any, Generic, TypeVar, overload
+
+Row = TypeVar("Row")
+
+
+class Packed(Sequence[Row], Generic[Row]):
+    """Rows of one kind, packed.
+
+    Args:
+        pack: makes of a row its path and its integers, the same number of them for every row.
+        unpack: makes of a path and integers the row again.
+        typecode: what holds the integers, as in the module `array`.
+    """
+
+    __slots__ = ("_ends", "_numbers", "_pack", "_paths", "_unpack", "_width")
+
+    def __init__(
+        self,
+        pack: Callable[[Row], tuple[bytes, Sequence[int]]],
+        unpack: Callable[..., Row],
+        typecode: str,
+        rows: Iterable[Row] = (),
+    ) -> None:
+        self._pack = pack
+        self._unpack = unpack
+        self._paths = bytearray()
+        self._ends = array("q", [0])
+        self._numbers = array(typecode)
+        self._width = 1
+        for row in rows:
+            self.append(row)
+
+    def append(self, row: Row) -> None:
+        """Add one row at the end."""
+        path, numbers = self._pack(row)
+        self._paths += path
+        self._ends.append(len(self._paths))
+        self._numbers.extend(numbers)
+        self._width = len(numbers)
+
+    def path(self, index: int) -> bytes:
+        """Return one row's path."""
+        return bytes(self._paths[self._ends[index] : self._ends[index + 1]])
+
+    def paths(self) -> Iterator[bytes]:
+        """Iterate the paths of all rows."""
+        return map(self.path, range(len(self)))
+
+    def column(self, number: int) -> array[int]:
+        """Return one of the integers of all rows."""
+        return self._numbers[number :: self._width]
+
+    def set_column(self, number: int, values: array[int]) -> None:
+        """Replace one of the integers of all rows."""
+        self._numbers[number :: self._width] = values
+
+    def take(self, order: Iterable[int]) -> Packed[Row]:
+        """Return the rows of these numbers, in this order."""
+        taken = Packed(self._pack, self._unpack, self._numbers.typecode)
+        taken._width = width = self._width
+        for index in order:
+            taken._paths += self._paths[self._ends[index] : self._ends[index + 1]]
+            taken._ends.append(len(taken._paths))
+            taken._numbers.extend(self._numbers[index * width : (index + 1) * width])
+        return taken
+
+    def __len__(self) -> int:
+        return len(self._ends) - 1
+
+    @overload
+    def __getitem__(self, index: int) -> Row: ...
+
+    @overload
+    def __getitem__(self, index: slice) -> Packed[Row]: ...
+
+    def __getitem__(self, index: int | slice) -> Row | Packed[Row]:
+        if isinstance(index, slice):
+            return self.take(range(*index.indices(len(self))))
+        if not 0 <= index < len(self):
+            raise IndexError(index)
+        width = self._width
+        return self._unpack(self.path(index), *self._numbers[index * width : (index + 1) * width])
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Sequence) and list(self) == list(other)
+
+    def __hash__(self) -> int:
+        return hash((len(self), bytes(self._paths)))
+
+    def __repr__(self) -> str:
+        return repr(list(self))
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        state = (self._paths, self._ends, self._numbers, self._width)
+        return _restore, (self._pack, self._unpack, state)
+
+
+def _restore(pack: Any, unpack: Any, state: Any) -> Packed[Any]:
+    rows: Packed[Any] = Packed(pack, unpack, "q")
+    rows._paths, rows._ends, rows._numbers, rows._width = state
+    return rows
