@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint types docs docs-check smoke check clean
+.PHONY: help setup demo test lint types docs docs-check bench smoke check clean
 
 help:  ## Say what there is to make
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -46,6 +46,12 @@ docs: $(READY)  ## Write --help into the README
 docs-check: $(READY)  ## Check that the README has today's --help
 	$(BIN)/cog --check README.md
 
+bench: $(if $(IMAGES),$(READY))  ## Time everything against the usual way (IMAGES=DIR)
+	@test -n "$(IMAGES)" || { echo "found no IMAGES, expected a folder: make bench IMAGES=DIR" >&2; exit 2; }
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[bench]'
+	$(BIN)/python -m benchmarks "$(IMAGES)" $(if $(RUNS),--runs $(RUNS)) \
+		$(if $(ONLY),--only $(ONLY)) $(if $(REPEAT),--repeat $(REPEAT)) $(if $(PEERS),--peers)
+
 smoke: $(READY)  ## Build the wheel, install it without TensorFlow, run it
 	rm -rf build/smoke
 	$(BIN)/python -m pip wheel --quiet --disable-pip-version-check --no-deps \
@@ -54,7 +60,7 @@ smoke: $(READY)  ## Build the wheel, install it without TensorFlow, run it
 	build/smoke/venv/bin/python -m pip install --quiet --disable-pip-version-check --no-deps \
 		build/smoke/*.whl
 	build/smoke/venv/bin/python -m pip install --quiet --disable-pip-version-check \
-		click pillow numpy tqdm protobuf google-crc32c 'tomli; python_version < "3.11"'
+		click pillow numpy tqdm protobuf google-crc32c blake3 'tomli; python_version < "3.11"'
 	cd build/smoke && venv/bin/tfrec write ../../sample_data/images out --crop 64 \
 		&& venv/bin/tfrec inspect out > inspect.txt && venv/bin/tfrec verify out
 

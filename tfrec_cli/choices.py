@@ -10,6 +10,7 @@ from typing import Literal
 Alpha = Literal["drop", "white", "black", "fail"]
 Check = Literal["structure", "decode"]
 Compression = Literal["none", "gzip"]
+Decoder = Literal["auto", "pillow", "tensorflow"]
 Encoding = Literal["raw", "png", "jpeg"]
 Exif = Literal["apply", "ignore"]
 Frames = Literal["first", "fail"]

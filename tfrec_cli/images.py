@@ -108,6 +108,20 @@ class Header:
     icc: bool
 
 
+@dataclass(frozen=True, slots=True)
+class Examined:
+    """What an image file says of itself.
+
+    Attributes:
+        jpeg: the markers of a JPEG.
+        changes: what keeps it from being stored as its file's bytes, in stable words.
+    """
+
+    header: Header
+    jpeg: structure.Jpeg | None
+    changes: tuple[str, ...]
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Stored:
     """An image as a record stores it.
@@ -219,6 +233,20 @@ def decode_as_tensorflow(data: bytes, max_pixels: int = MAX_PIXELS) -> Pixels:
         return np.asarray(_to_rgb(image, name, "drop"))
 
 
+def examine(data: bytes, policy: Policy) -> Examined:
+    """Read what an image file says of itself, and check its structure, without decoding it.
+
+    Raises:
+        ImageError: not whole, or the policy refuses it.
+    """
+    if frame := _plain_frame(data, policy):
+        header = _plain_header(frame)
+    else:
+        header = read_header(io.BytesIO(data), policy)
+    jpeg = structure.check(data, header.format, frame)
+    return Examined(header, jpeg, _changes(header, jpeg, policy))
+
+
 def store_whole(data: bytes, policy: Policy, *, decodes: bool) -> tuple[Header, Stored]:
     """Make of an image file what a whole-image record stores.
 
@@ -230,7 +258,8 @@ def store_whole(data: bytes, policy: Policy, *, decodes: bool) -> tuple[Header, 
     Raises:
         ImageError: not whole, or the policy refuses it.
     """
-    header, jpeg, changes = _examine(data, policy)
+    examined = examine(data, policy)
+    header, jpeg, changes = examined.header, examined.jpeg, examined.changes
     size = (header.height_px, header.width_px)
     if changes:
         pixels = decode(data, policy)
@@ -258,12 +287,12 @@ def decode_whole(data: bytes, policy: Policy) -> tuple[Header, tuple[str, ...], 
     Raises:
         ImageError: not whole, or the policy refuses it.
     """
-    header, jpeg, changes = _examine(data, policy)
+    examined = examine(data, policy)
     pixels = decode(data, policy)
-    if changes and jpeg:
-        stored = _transcode(pixels, header, jpeg, None)
+    if examined.changes and examined.jpeg:
+        stored = _transcode(pixels, examined.header, examined.jpeg, None)
         pixels = decode_as_tensorflow(stored, policy.max_pixels)
-    return header, changes, pixels
+    return examined.header, examined.changes, pixels
 
 
 def scaled_short(height_px: int, width_px: int, short_px: int) -> tuple[int, int]:
@@ -355,15 +384,6 @@ def versions() -> dict[str, str]:
         "libjpeg": str(features.version("libjpeg_turbo") or features.version("jpg")),
         "zlib": str(features.version("zlib")),
     }
-
-
-def _examine(data: bytes, policy: Policy) -> tuple[Header, structure.Jpeg | None, tuple[str, ...]]:
-    if frame := _plain_frame(data, policy):
-        header = _plain_header(frame)
-    else:
-        header = read_header(io.BytesIO(data), policy)
-    jpeg = structure.check(data, header.format, frame)
-    return header, jpeg, _changes(header, jpeg, policy)
 
 
 def _plain_frame(data: bytes, policy: Policy) -> structure.Frame | None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import math
+import operator
 import os
 from array import array
 from collections import Counter
@@ -15,11 +16,12 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 
 from tfrec_cli import images, sources
-from tfrec_cli.choices import Encoding, Small
+from tfrec_cli.choices import Decoder, Encoding, Small
 from tfrec_cli.errors import ImageError, UsageError
 from tfrec_cli.images import Policy
 from tfrec_cli.packed import Packed
@@ -35,8 +37,11 @@ MAX_FILE_BYTES = 2**30
 RECORD_EXTRA_BYTES = 160
 """About what a record needs beside its image: framing, feature names, path."""
 
-_SIZE = 0
-"""Where among an item's packed integers its file's size is."""
+TENSORFLOW_PIXELS = 2**29
+"""From so many pixels in all images on TensorFlow's decoder saves more than loading it costs."""
+
+_SIZE, _HEIGHT, _WIDTH = 0, 2, 3
+"""Where an item's numbers are among its packed integers."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +63,7 @@ class Layout:
         small: what to do with images smaller than the crop.
         shards: how many; None for as many as ``shard_bytes`` asks for.
         shuffle_seed: None keeps the order of the paths.
+        decoder: of crops; ``auto`` is TensorFlow's where the job is large enough to load it for.
     """
 
     crop: tuple[int, int] | None
@@ -66,6 +72,7 @@ class Layout:
     shards: int | None
     shard_bytes: int
     shuffle_seed: int | None
+    decoder: Decoder = "auto"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,6 +85,7 @@ class Plan:
         bounds: where in ``order`` each shard starts, and the end of the last.
         estimated_bytes: of all shards together.
         source_bytes: of all items' files.
+        decoder: of crops.
         sha256: digest of the items in their order and their shards.
     """
 
@@ -87,6 +95,7 @@ class Plan:
     rejects: tuple[Reject, ...]
     estimated_bytes: int
     source_bytes: int
+    decoder: Literal["pillow", "tensorflow"]
     sha256: str
 
     @property
@@ -160,6 +169,7 @@ def make(listing: Listing, surveyed: Iterable[Item | Reject], layout: Layout) ->
         rejects=tuple(sorted(rejects, key=lambda reject: reject.path)),
         estimated_bytes=estimated_bytes,
         source_bytes=source_bytes,
+        decoder=_decoder(items, layout),
         sha256=_digest(items, order, bounds),
     )
 
@@ -261,6 +271,16 @@ def _shards_bytes(source_bytes: int, count: int, layout: Layout) -> int:
     values = layout.crop[0] * layout.crop[1] * 3
     share = {"raw": 1.0, "png": 0.8, "jpeg": 0.2}[layout.encoding]
     return count * (int(values * share) + RECORD_EXTRA_BYTES)
+
+
+def _decoder(items: Packed[Item], layout: Layout) -> Literal["pillow", "tensorflow"]:
+    """Choose by the size of the job alone, so that every machine chooses alike."""
+    if layout.decoder != "auto":
+        return layout.decoder
+    if layout.crop is None:
+        return "pillow"
+    pixels = sum(map(operator.mul, items.column(_HEIGHT), items.column(_WIDTH)))
+    return "tensorflow" if pixels >= TENSORFLOW_PIXELS else "pillow"
 
 
 def _digest(items: Packed[Item], order: Sequence[int], bounds: Sequence[int]) -> str:

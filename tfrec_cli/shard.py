@@ -15,14 +15,14 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import BinaryIO, cast
+from typing import BinaryIO, Literal, cast
 
 from blake3 import blake3
 
-from tfrec_cli import crops, framing, images, records
+from tfrec_cli import crops, framing, images, kernels, records, structure
 from tfrec_cli.choices import Check, Compression, Encoding, KeyStyle, Small
 from tfrec_cli.errors import ImageError
-from tfrec_cli.images import Pixels, Policy
+from tfrec_cli.images import Examined, Header, Pixels, Policy
 from tfrec_cli.plan import MAX_FILE_BYTES, Item, too_large
 from tfrec_cli.records import ImageRecord
 from tfrec_cli.sources import Reject
@@ -38,6 +38,8 @@ class Recipe:
     Attributes:
         crop: (height, width) of the centre crop in pixels; None for whole images.
         quality: of JPEG crops, 1 to 100.
+        decoder: of crops: ``tensorflow`` decodes no more than the window of a JPEG where that is
+            exact; the rest is Pillow's.
         stops: end at the first image that cannot be used.
         classes: class names by number, for layouts that store them.
     """
@@ -46,6 +48,7 @@ class Recipe:
     crop: tuple[int, int] | None
     encoding: Encoding
     quality: int
+    decoder: Literal["pillow", "tensorflow"]
     small: Small
     check: Check
     keys: KeyStyle
@@ -154,9 +157,10 @@ def _record(task: Task, item: Item, done: Done) -> ImageRecord:
         image, window = stored.data, int(stored.window)
         size = (stored.height_px, stored.width_px)
     else:
-        header, changes, pixels = images.decode_whole(data, recipe.policy)
+        header, changes, pixels = _crop(data, recipe, recipe.crop)
         done.changes.update(changes)
-        image, window, size = _crop(pixels, recipe), None, recipe.crop
+        image = images.encode(pixels, recipe.encoding, quality=recipe.quality)
+        window, size = None, recipe.crop
     done.icc_profiles += header.icc
     classes = recipe.classes if source.label is not None else None
     return ImageRecord(
@@ -171,17 +175,41 @@ def _record(task: Task, item: Item, done: Done) -> ImageRecord:
     )
 
 
-def _crop(pixels: Pixels, recipe: Recipe) -> bytes:
-    assert recipe.crop is not None
+def _crop(
+    data: bytes, recipe: Recipe, crop: tuple[int, int]
+) -> tuple[Header, tuple[str, ...], Pixels]:
+    """Decode an image's centre crop, by its window alone where the recipe says so and it can.
+
+    Returns:
+        The header, what would be changed of the whole image, and uint8[height, width, 3].
+    """
+    if recipe.decoder == "tensorflow":
+        examined = images.examine(data, recipe.policy)
+        header = examined.header
+        if _has_window(data, examined) and _holds(header.height_px, header.width_px, crop):
+            box = crops.center_box(header.height_px, header.width_px, crop)
+            return header, (), kernels.decode_window(data, header.width_px, box)
+    header, changes, pixels = images.decode_whole(data, recipe.policy)
     if recipe.small in ("pad", "resize"):
-        pixels = images.enlarge(pixels, *recipe.crop, recipe.small, recipe.policy.max_pixels)
+        pixels = images.enlarge(pixels, *crop, recipe.small, recipe.policy.max_pixels)
     full_height, full_width, _ = pixels.shape
-    if full_height < recipe.crop[0] or full_width < recipe.crop[1]:
+    if not _holds(full_height, full_width, crop):
         found = f"found {full_height}x{full_width} pixels"
-        raise ImageError("too_small", f"{found}, expected at least {recipe.crop}")
-    top, left, height, width = crops.center_box(full_height, full_width, recipe.crop)
-    window = pixels[top : top + height, left : left + width]
-    return images.encode(window, recipe.encoding, quality=recipe.quality)
+        raise ImageError("too_small", f"{found}, expected at least {crop}")
+    top, left, height, width = crops.center_box(full_height, full_width, crop)
+    return header, changes, pixels[top : top + height, left : left + width]
+
+
+def _has_window(data: bytes, examined: Examined) -> bool:
+    """Tell whether a window of the file decodes to the right pixels, and only if all of it does."""
+    jpeg = examined.jpeg
+    if jpeg is None or examined.changes or not jpeg.has_exact_window:
+        return False
+    return structure.is_undisturbed(data, jpeg)
+
+
+def _holds(height_px: int, width_px: int, crop: tuple[int, int]) -> bool:
+    return height_px >= crop[0] and width_px >= crop[1]
 
 
 def _count(done: Done, record: ImageRecord, payload: bytes) -> None:

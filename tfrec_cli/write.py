@@ -18,11 +18,12 @@ from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
-from tfrec_cli import __version__, engines, images, manifest, plan, shard, sources
+from tfrec_cli import __version__, engines, images, kernels, manifest, plan, shard, sources
 from tfrec_cli.choices import (
     Alpha,
     Check,
     Compression,
+    Decoder,
     Encoding,
     Exif,
     Frames,
@@ -58,6 +59,7 @@ class Options:
         jpeg_quality: of JPEG crops, 1 to 100.
         resize_short: first scale the shorter side to this, in pixels.
         labels: ``auto``, ``none``, or a file of class names.
+        decoder: of crops; ``auto`` lets the plan decide by the size of the job.
         shards: how many; None for as many as ``shard_size`` (bytes) asks for.
         shuffle_seed: None keeps the order of the paths.
         max_errors: with ``on_error="skip"``, the most rejects allowed: a number, or a share of
@@ -67,6 +69,7 @@ class Options:
     crop: tuple[int, int] | None = None
     encoding: Encoding | None = None
     jpeg_quality: int = images.JPEG_QUALITY
+    decoder: Decoder = "auto"
     resize_short: int | None = None
     split: str = "train"
     labels: str = "auto"
@@ -134,6 +137,9 @@ def write(
         _check_rejects(source, planned.rejects, planned.records, options)
         if planned.records == 0:
             raise DataError(f"{source}: found no image that can be used, expected at least one")
+        recipe = replace(recipe, decoder=planned.decoder)
+        if options.crop and recipe.decoder == "tensorflow":
+            kernels.find_library()
         if options.dry_run:
             return _result(out, planned, None, (), listing)
         # left last of all, so that no worker still writes when the folder goes
@@ -170,6 +176,8 @@ def _check_options(source: Path, options: Options) -> None:
                 raise UsageError(f"--{name}: found {value}, expected {least} to {most}")
     if options.encoding and not options.crop:
         raise UsageError("--encoding: found no --crop, expected one: whole images keep their bytes")
+    if options.decoder != "auto" and not options.crop:
+        raise UsageError("--decoder: found no --crop, expected one: whole images keep their bytes")
     if options.encoding == "raw" and options.keys == "tf-models":
         raise UsageError("--encoding raw: found --keys tf-models, expected png or jpeg with it")
     if options.index and options.compression == "gzip":
@@ -268,6 +276,7 @@ def _recipe(options: Options, listing: Listing) -> Recipe:
         crop=options.crop,
         encoding=_encoding(options),
         quality=options.jpeg_quality,
+        decoder="pillow",
         small=options.small,
         check=options.check,
         keys=options.keys,
@@ -311,6 +320,7 @@ def _plan(
             shards=options.shards,
             shard_bytes=options.shard_size,
             shuffle_seed=options.shuffle_seed,
+            decoder=options.decoder,
         ),
     )
 
@@ -398,6 +408,7 @@ def _manifest(
     told = asdict(options)
     for unheard in ("jobs", "overwrite", "dry_run"):
         del told[unheard]
+    told["decoder"] = recipe.decoder if options.crop else None
     return Manifest(
         split=split,
         stored=_stored(options),
