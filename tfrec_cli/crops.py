@@ -63,8 +63,19 @@ def random_boxes(
     space = np.asarray(sizes, np.int64).reshape(-1, 2) - np.asarray(crop, np.int64) + 1
     if (space < 1).any():
         raise ValueError(f"found a picture smaller than the crop {crop}")
-    draws = draw_words(seed, epoch, keys, CROP)[:, :2].astype(np.int64) % _INT32_MAX
+    draws = random_offsets(seed=seed, epoch=epoch, keys=keys)
     return np.concatenate([draws % space, np.broadcast_to(crop, space.shape)], axis=1)
+
+
+def random_offsets(*, seed: int, epoch: int, keys: npt.ArrayLike) -> npt.NDArray[np.int32]:
+    """Draw for each record what its crop's place is made of.
+
+    Returns:
+        int32[n, 2] in [0, 2**31 - 1): modulo the room that there is, (top, left) of `random_boxes`.
+    """
+    words = draw_words(seed, epoch, keys, CROP)[:, :2]
+    offsets: npt.NDArray[np.int32] = (words % np.uint32(_INT32_MAX)).astype(np.int32)
+    return offsets
 
 
 def random_flips(*, seed: int, epoch: int, keys: npt.ArrayLike) -> npt.NDArray[np.bool_]:

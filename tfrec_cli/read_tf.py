@@ -134,22 +134,22 @@ def dataset(
         brightness=brightness,
         dtype=dtype,
     )
-    at_once = first.is_raw and size == stored and not flip and not brightness
+    at_once = first.is_raw and size == stored and batch_size is not None
 
     def one_epoch(number: Any) -> Any:
         """Make the dataset of one epoch, ``number`` counted from the first that is read."""
         absolute = number + rows.first_epoch
         chunks = tf.where(tf.equal(number, 0), np.int64(first_chunks), np.int64(later_chunks))
         parsed = tf.data.Dataset.range(chunks).map(
-            lambda chunk: cut.parse(*_fetch(tf, rows, number, chunk)), **how
+            lambda chunk: cut.draw(cut.parse(*_fetch(tf, rows, number, chunk)), absolute), **how
         )
-        if at_once and batch_size is not None:
-            return parsed.map(cut.finish_raw)
+        if at_once:
+            return parsed.map(cut.decode_rows).map(cut.finish)
         single = parsed.unbatch()
         if small == "skip" and must_look:
             single = single.filter(cut.fits)
         cropped = single.map(
-            lambda record: cut.crop(record, absolute),
+            cut.decode,
             num_parallel_calls=parallel or tf.data.AUTOTUNE,
             deterministic=True,
         )
@@ -219,6 +219,26 @@ def crop_digests(
     except tf.errors.OpError as error:
         raise DataError(_innermost(str(error.message))) from error
     return digests
+
+
+def random_offsets(keys: Int64s, *, seed: int, epoch: int) -> npt.NDArray[np.int32]:
+    """Draw what `crops.random_offsets` draws, by TensorFlow itself.
+
+    Args:
+        keys: int64[n] in [0, 2**56).
+    Returns:
+        int32[n, 2] in [0, 2**31 - 1).
+    """
+    tf = load_tensorflow()
+
+    def draw(key: Any) -> Any:
+        pair = [np.int64(seed + epoch * 2**32), key]
+        drawn = tf.random.stateless_uniform([3], pair, 0, tf.int32.max, tf.int32, alg="philox")
+        return drawn[:2]
+
+    drawn = tf.data.Dataset.from_tensor_slices(keys).map(draw, tf.data.AUTOTUNE).batch(len(keys))
+    offsets: npt.NDArray[np.int32] = next(iter(drawn)).numpy()
+    return offsets
 
 
 def _innermost(message: str) -> str:
@@ -387,37 +407,62 @@ class _Cut:
             record["key"] = tf.where(ours, key, numbers)
         return {"key": numbers, **record}
 
+    def draw(self, record: dict[str, Any], epoch: Any) -> dict[str, Any]:
+        """Add to n records what is random of them, and where their crops lie if sizes are known.
+
+        The numbers are those of ``tf.random.stateless_uniform``, drawn by NumPy for all n at once.
+        """
+        tf = self._tf
+
+        def draw(keys: Int64s, epoch: Int64s) -> tuple[npt.NDArray[Any], ...]:
+            chosen: dict[str, Any] = {"seed": self._seed, "epoch": int(epoch), "keys": keys}
+            return (
+                crops.random_offsets(**chosen),
+                crops.random_flips(**chosen),
+                crops.random_brightness(self._brightness, **chosen),
+            )
+
+        keys = record.pop("key")
+        drawn = {"offset": tf.int32, "flip": tf.bool, "delta": tf.float32}
+        values = tf.numpy_function(draw, [keys, epoch], [*drawn.values()], stateful=False)
+        record |= zip(drawn, values, strict=True)
+        for name in drawn:
+            record[name].set_shape([None, 2] if name == "offset" else [None])
+        sized = "height" in record and "width" in record
+        if self._size is not None and sized and self._small != "pad":
+            full = tf.cast(tf.stack([record["height"], record["width"]], axis=1), tf.int32)
+            record["offset"] = self._place(record["offset"], full)
+            left, width = record["offset"][:, 1], self._size[1]
+            first = tf.maximum(left - _MARGIN, 0)
+            last = tf.minimum(left + width + _MARGIN, full[:, 1])
+            height = tf.fill(tf.shape(left), self._size[0])
+            record["wide"] = tf.stack([record["offset"][:, 0], first, height, last - first], axis=1)
+        return record
+
     def fits(self, record: dict[str, Any]) -> Any:
         """Tell whether one image holds the crop."""
         tf = self._tf
         height, width = self._image_size(record)
         return tf.logical_and(height >= self._size[0], width >= self._size[1])
 
-    def crop(self, record: dict[str, Any], epoch: Any) -> dict[str, Any]:
-        """Decode one image's window, uint8[height, width, 3], and draw what else is random."""
-        tf = self._tf
-        pixels = self._pixels(record, epoch)
-        if self._flip:
-            draw = self._uniform(record, epoch, crops.FLIP, [], 0.0, 1.0)
-            pixels = tf.cond(draw < 0.5, lambda: tf.reverse(pixels, [1]), lambda: pixels)
-        done = {"image": pixels}
-        if self._brightness:
-            limit = self._brightness
-            done["delta"] = self._uniform(record, epoch, crops.BRIGHTNESS, [], -limit, limit)
-        if "label" in record:
-            done["label"] = record["label"]
-        return done
+    def decode(self, record: dict[str, Any]) -> dict[str, Any]:
+        """Decode one image's window, uint8[height, width, 3]."""
+        image = self._whole(record) if self._size is None else self._crop(record)
+        return {**self._kept(record), "image": image}
 
-    def finish_raw(self, record: dict[str, Any]) -> Any:
-        """Turn string[n] raw images of one size into a finished batch."""
+    def decode_rows(self, record: dict[str, Any]) -> dict[str, Any]:
+        """Turn string[n] raw images of one size into uint8[n, height, width, 3]."""
         tf = self._tf
-        values = tf.io.decode_raw(record["image"], tf.uint8, fixed_length=None)
-        return self.finish({**record, "image": tf.reshape(values, [-1, *self._size, 3])})
+        values = tf.io.decode_raw(record["image"], tf.uint8)
+        return {**self._kept(record), "image": tf.reshape(values, [-1, *self._size, 3])}
 
     def finish(self, record: dict[str, Any]) -> Any:
-        """Give uint8 images, one or a batch, their brightness and type, and add the labels."""
+        """Give uint8 images, one or a batch, what was drawn and their type, and add the labels."""
         tf = self._tf
         image = record["image"]
+        if self._flip:
+            mirrored = tf.reverse(image, [-2])
+            image = tf.where(record["flip"][..., None, None, None], mirrored, image)
         if self._dtype == "float32" or self._brightness:
             image = tf.cast(image, tf.float32) * np.float32(1 / 255)
         if self._brightness:
@@ -426,37 +471,50 @@ class _Cut:
                 image = tf.cast(tf.round(image * 255), tf.uint8)
         return (image, record["label"]) if "label" in record else image
 
-    def _pixels(self, record: dict[str, Any], epoch: Any) -> Any:
+    def _kept(self, record: dict[str, Any]) -> dict[str, Any]:
+        """Leave out what is not needed once an image is decoded."""
+        wanted = {"label": True, "flip": self._flip, "delta": bool(self._brightness)}
+        return {name: record[name] for name, kept in wanted.items() if kept and name in record}
+
+    def _crop(self, record: dict[str, Any]) -> Any:
         tf = self._tf
-        if self._size is None:
-            return self._whole(record)
         height, width = self._size
-        if self._small == "pad" or "height" not in record:
+
+        def from_whole() -> Any:
             whole = self._whole(record)
             if self._small == "pad":
                 whole = self._padded(whole)
-            shape = tf.shape(whole)
-            top, left = self._offset(record, epoch, shape[0], shape[1])
-            cut = whole[top : top + height, left : left + width]
+            offset = record["offset"]
+            if "wide" not in record:
+                offset = self._place(offset, tf.shape(whole)[:2])
+            return tf.slice(whole, tf.concat([offset, [0]], 0), [height, width, 3])
+
+        def from_window() -> Any:
+            box = record["wide"]
+            wide = tf.image.decode_and_crop_jpeg(record["image"], box, **_JPEG)
+            return tf.slice(wide, [0, record["offset"][1] - box[1], 0], [height, width, 3])
+
+        if "wide" in record and "window" in record and not self._raw:
+            cut = tf.cond(tf.equal(record["window"], 1), from_window, from_whole)
         else:
-            full_height, full_width = self._image_size(record)
-            top, left = self._offset(record, epoch, full_height, full_width)
-
-            def from_whole() -> Any:
-                return self._whole(record)[top : top + height, left : left + width]
-
-            def from_window() -> Any:
-                first = tf.maximum(left - _MARGIN, 0)
-                last = tf.minimum(left + width + _MARGIN, full_width)
-                window = [top, first, height, last - first]
-                wide = tf.image.decode_and_crop_jpeg(record["image"], window, **_JPEG)
-                return wide[:, left - first : left - first + width]
-
-            if "window" in record and not self._raw:
-                cut = tf.cond(tf.equal(record["window"], 1), from_window, from_whole)
-            else:
-                cut = from_whole()
+            cut = from_whole()
         return tf.ensure_shape(cut, [height, width, 3])
+
+    def _place(self, draws: Any, full: Any) -> Any:
+        """Return where crops start, int32[..., 2], in images of the sizes ``full``.
+
+        Args:
+            draws: int32[..., 2], in [0, 2**31 - 1).
+            full: int32[..., 2] of (height, width) in pixels.
+        """
+        tf = self._tf
+        space = full - tf.constant(self._size)
+        if self._small == "fail":
+            message = f"an image is smaller than the crop {self._size}"
+            checked = tf.debugging.assert_non_negative(space, message)
+            with tf.control_dependencies([checked] if checked is not None else []):
+                space = tf.identity(space)
+        return space // 2 if self._mode == "center" else draws % tf.maximum(space + 1, 1)
 
     def _whole(self, record: dict[str, Any]) -> Any:
         tf = self._tf
@@ -478,31 +536,6 @@ class _Cut:
         before = missing // 2
         margins = tf.stack([before, missing - before], axis=1)
         return tf.pad(pixels, tf.concat([margins, [[0, 0]]], axis=0))
-
-    def _offset(self, record: dict[str, Any], epoch: Any, height: Any, width: Any) -> Any:
-        tf = self._tf
-        space = [height - self._size[0], width - self._size[1]]
-        if self._small == "fail":
-            fits = tf.debugging.assert_non_negative(
-                tf.stack(space), f"an image is smaller than the crop {self._size}"
-            )
-            with tf.control_dependencies([fits] if fits is not None else []):
-                space = [tf.identity(side) for side in space]
-        if self._mode == "center":
-            return space[0] // 2, space[1] // 2
-        draws = self._uniform(record, epoch, crops.CROP, [3], None, tf.int32.max)
-        return draws[0] % (space[0] + 1), draws[1] % (space[1] + 1)
-
-    def _uniform(
-        self, record: dict[str, Any], epoch: Any, op: int, shape: list[int], low: Any, high: Any
-    ) -> Any:
-        """Draw what NumPy's `crops` draws; Philox by name, whatever device this runs on."""
-        tf = self._tf
-        pair = [self._seed + epoch * 2**32, record["key"] + (op << crops.KEY_BITS)]
-        dtype = tf.int32 if isinstance(high, int) else tf.float32
-        return tf.random.stateless_uniform(
-            shape, tf.stack(pair), minval=low or 0, maxval=high, dtype=dtype, alg="philox"
-        )
 
     def _image_size(self, record: dict[str, Any]) -> Any:
         tf = self._tf

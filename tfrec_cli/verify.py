@@ -13,6 +13,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from tfrec_cli import check, crops, dataset, engines, framing, manifest, read_tf
 from tfrec_cli.check import Checked, Finding, Task
 from tfrec_cli.dataset import Split
@@ -373,6 +375,7 @@ def _check_crops(
         mine = [one for one in checked if one.task.split == number]
         path = split.folder if split.manifest else split.shards[0]
         for epoch in range(options.epochs):
+            report.findings += _compare_draws(mine, path, options.seed, epoch)
             for parallel, batch_size, in_graph in _READER_RUNS:
                 progress("reading crops", done, runs)
                 how = f"{parallel} at once, batches of {batch_size}"
@@ -401,6 +404,20 @@ def _check_crops(
         f"crops of {crop[0]}x{crop[1]}, seed {options.seed}: NumPy and Pillow against "
         f"tf.data in {len(_READER_RUNS)} ways"
     )
+
+
+def _compare_draws(
+    checked: Sequence[Checked], path: Path, seed: int, epoch: int
+) -> Iterator[Finding]:
+    """Compare the random numbers of every record's crop with TensorFlow's own."""
+    keys = np.array([key for one in checked for key, _ in one.crops], np.int64)
+    if not len(keys):
+        return
+    ours = crops.random_offsets(seed=seed, epoch=epoch, keys=keys)
+    theirs = read_tf.random_offsets(keys, seed=seed, epoch=epoch)
+    for key in keys[(ours != theirs).any(axis=1)].tolist():
+        message = f"key {key}, epoch {epoch}: found other random numbers than TensorFlow draws"
+        yield Finding(kind="crop", path=path, message=message)
 
 
 def _compare_crops(

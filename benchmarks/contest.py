@@ -1,0 +1,200 @@
+"""Run one work: every contestant in turn, round after round, and compare within each round.
+
+Knows: fairness. Must not know: how results are shown.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from importlib import metadata
+from pathlib import Path
+from statistics import median
+
+from benchmarks.errors import BenchmarkError
+from benchmarks.run import Ran, measures_memory, run
+from benchmarks.works import Contestant, Work
+
+Progress = Callable[[str], object]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Entry:
+    """What one contestant did.
+
+    Attributes:
+        values: of each round, in the work's unit; none if it did not run.
+        ratios: of each round, how many times as fast ours was, or how many times less it needed.
+        why_not: why it did not run.
+    """
+
+    contestant: Contestant
+    values: tuple[float, ...] = ()
+    ratios: tuple[float, ...] = ()
+    why_not: str | None = None
+
+    @property
+    def value(self) -> float:
+        """The median."""
+        return median(self.values)
+
+    @property
+    def ratio(self) -> float | None:
+        """The median, where there is something to compare with."""
+        return median(self.ratios) if self.ratios else None
+
+    @property
+    def met(self) -> bool | None:
+        """Whether the ratio is what it is to be; None without a target or a ratio."""
+        if self.ratio is None or self.contestant.at_least is None:
+            return None
+        return self.ratio >= self.contestant.at_least
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outcome:
+    """What came out of one work.
+
+    Attributes:
+        records: how many the contestants had; None if none said so.
+    """
+
+    work: Work
+    entries: tuple[Entry, ...]
+    records: int | None
+
+    @property
+    def at_most(self) -> float | None:
+        """The most that ours may need, for as many records as there were."""
+        most, per = self.work.at_most, self.work.per
+        return most * max(1.0, (self.records or 0) / per) if most and per else most
+
+    @property
+    def met(self) -> bool | None:
+        """Whether ours needed no more; None without a target or a value."""
+        if self.at_most is None or not self.entries[0].values:
+            return None
+        return self.entries[0].value <= self.at_most
+
+
+def contest(
+    work: Work, places: Mapping[str, Path], scratch: Path, rounds: int, progress: Progress
+) -> Outcome:
+    """Run a work's contestants in turn.
+
+    Raises:
+        BenchmarkError: one failed, had another number of records, or made something else. A peer
+            that fails only leaves the contest.
+    """
+    ran: dict[str, list[Ran]] = {one.name: [] for one in work.contestants}
+    why_not = {one.name: why for one in work.contestants if (why := _missing(work, one))}
+    here = {
+        one.name: {**places, "out": scratch / f"out-{n}", "made": scratch / f"made-{n}"}
+        for n, one in enumerate(work.contestants)
+    }
+    for number in range(rounds):
+        for one in work.contestants:
+            if one.name in why_not:
+                continue
+            progress(f"{work.name}, round {number + 1} of {rounds}: {one.name}")
+            try:
+                ran[one.name].append(_turn(work, one, here[one.name], first=number == 0))
+            except BenchmarkError as error:
+                if one.role != "peer":
+                    raise
+                why_not[one.name] = str(error)
+        if number == 0:
+            _check(work, places, here)
+        for folders in here.values():
+            _remove(folders["out"])
+    for folders in here.values():
+        _remove(folders["made"])
+    return _outcome(work, ran, why_not)
+
+
+def _missing(work: Work, one: Contestant) -> str | None:
+    if work.unit == "MB" and not measures_memory():
+        return "needs Linux"
+    if one.needs:
+        try:
+            metadata.version(one.needs)
+        except metadata.PackageNotFoundError:
+            return "not installed"
+    return None
+
+
+def _turn(work: Work, one: Contestant, folders: Mapping[str, Path], *, first: bool) -> Ran:
+    if one.before and first:
+        run(one.before, folders)
+    os.sync()  # so that nobody waits for what another wrote
+    result = run(one.command, folders, memory=work.unit == "MB")
+    if not (first and work.same):
+        _remove(folders["out"])
+    return result
+
+
+def _check(work: Work, places: Mapping[str, Path], here: Mapping[str, Mapping[str, Path]]) -> None:
+    """Prove that what was fast was right: all of ours that wrote, or our reader."""
+    if not work.same:
+        return
+    ours = [one for one in work.contestants if one.role == "ours" and one.has_all]
+    usual = [one for one in work.contestants if one.role == "usual"]
+    for one in ours if "{ours}" in work.same else ours[:1]:
+        sides = {"ours": here[one.name]["out"]}
+        if usual:
+            sides["usual"] = here[usual[0].name]["out"]
+        try:
+            run(f"python -m benchmarks.same {work.same}", {**places, **sides})
+        except BenchmarkError as error:
+            message = f"{work.name}: {one.name}: a wrong answer, however fast: {error}"
+            raise BenchmarkError(message) from error
+
+
+def _outcome(work: Work, ran: Mapping[str, list[Ran]], why_not: Mapping[str, str]) -> Outcome:
+    in_mb = work.unit == "MB"
+    values = {
+        name: tuple(one.memory_mb or 0.0 if in_mb else one.seconds for one in some)
+        for name, some in ran.items()
+    }
+    counts = {
+        one.name: ran[one.name][-1].records
+        for one in work.contestants
+        if ran[one.name] and one.has_all
+    }
+    said = {name: count for name, count in counts.items() if count is not None}
+    if len(set(said.values())) > 1:
+        raise BenchmarkError(f"{work.name}: found different numbers of records: {said}")
+    return Outcome(
+        work=work,
+        entries=tuple(
+            Entry(
+                contestant=one,
+                values=values[one.name],
+                ratios=_ratios(work, one, values) if one.role != "ours" else (),
+                why_not=why_not.get(one.name),
+            )
+            for one in work.contestants
+        ),
+        records=next(iter(said.values()), None),
+    )
+
+
+def _ratios(
+    work: Work, one: Contestant, values: Mapping[str, Sequence[float]]
+) -> tuple[float, ...]:
+    """Compare one with ours, round by round."""
+    ours = values[one.than or work.contestants[0].name]
+    starts = values[one.start_up] if one.start_up else [0.0] * len(ours)
+    return tuple(
+        theirs / (mine - start)
+        for theirs, mine, start in zip(values[one.name], ours, starts, strict=False)
+    )
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)

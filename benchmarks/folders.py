@@ -1,0 +1,127 @@
+"""What contestants are given: photos that both sides can use, and datasets of them.
+
+Knows: which photos count, and where copies lie. Must not know: what is done with them.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import string
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from itertools import cycle, islice
+from pathlib import Path
+
+from PIL import Image
+
+from benchmarks import BATCH, CROP_PX
+from benchmarks.errors import BenchmarkError
+
+ORIENTATION = 0x112
+"""EXIF tag; 1 is upright."""
+
+Run = Callable[[str, Mapping[str, Path]], object]
+"""Runs a command, whose words in braces are folders."""
+
+
+def plain_photos(images: Path) -> list[Path]:
+    """List the photos that the usual scripts treat as we do: upright JPEGs, grey or RGB.
+
+    Of others the scripts store what TensorFlow then reads wrongly or not at all.
+
+    Raises:
+        BenchmarkError: there are none.
+    """
+    found = [path for path in sorted(images.glob("*/*")) if path.is_file() and _is_plain(path)]
+    if not found:
+        raise BenchmarkError(f"{images}: found no upright JPEG in class folders, expected photos")
+    return found
+
+
+def _is_plain(path: Path) -> bool:
+    try:
+        with Image.open(path) as image:
+            upright = image.getexif().get(ORIENTATION, 1) == 1
+            return image.format == "JPEG" and image.mode in ("L", "RGB") and upright
+    except OSError:
+        return False
+
+
+def large(photos: Iterable[Path]) -> list[Path]:
+    """Choose those that hold the crop, as many as make full batches where there are enough."""
+    chosen = []
+    for path in photos:
+        with Image.open(path) as image:
+            if min(image.size) >= CROP_PX:
+                chosen.append(path)
+    return chosen[: len(chosen) // BATCH * BATCH] or chosen
+
+
+def link(photos: Sequence[Path], folder: Path, count: int) -> None:
+    """Link photos into class folders, over and over until there are as many as asked for."""
+    folder.mkdir()
+    for number, path in enumerate(islice(cycle(photos), count)):
+        target = folder / path.parent.name / f"{path.stem}-{number // len(photos)}{path.suffix}"
+        target.parent.mkdir(exist_ok=True)
+        try:
+            os.link(path.resolve(), target)
+        except OSError:  # another disk, or one without links
+            shutil.copyfile(path, target)
+
+
+def prepare(
+    photos: Sequence[Path], count: int, scratch: Path, commands: Iterable[str], run: Run
+) -> dict[str, Path]:
+    """Make every folder that a command names, and read it once, so that all caches are warm.
+
+    Args:
+        count: how many photos to make of these, by links.
+    Returns:
+        Folders by the words in braces: ``images`` and ``large`` (those that hold a crop) always;
+        ``one`` photo, ``tenfold`` as many, datasets of ``whole`` photos and of ``crops``.
+    Raises:
+        BenchmarkError: no photo holds a crop.
+    """
+    places = {name: scratch / name for name in ("images", "large", *_LATER)}
+    link(photos, places["images"], count)
+    fitting = large(sorted(places["images"].glob("*/*")))
+    if not fitting:
+        raise BenchmarkError(f"photos: found none of {CROP_PX}x{CROP_PX} pixels, expected one")
+    link(fitting, places["large"], len(fitting))
+    wanted = {word for command in commands for word in words(command)}
+    for name in wanted.intersection(_LATER):
+        _LATER[name](places, run)
+    for path in scratch.rglob("*"):
+        if path.is_file():
+            path.read_bytes()
+    return places
+
+
+def words(command: str) -> set[str]:
+    """Return the words in braces."""
+    return {name for _, name, _, _ in string.Formatter().parse(command) if name}
+
+
+def _one(places: Mapping[str, Path], _run: Run) -> None:
+    link(sorted(places["large"].glob("*/*")), places["one"], 1)
+
+
+def _tenfold(places: Mapping[str, Path], _run: Run) -> None:
+    photos = sorted(places["images"].glob("*/*"))
+    link(photos, places["tenfold"], 10 * len(photos))
+
+
+def _whole(places: Mapping[str, Path], run: Run) -> None:
+    run("tfrec write {large} {whole} -q", places)
+
+
+def _crops(places: Mapping[str, Path], run: Run) -> None:
+    run("tfrec write {large} {crops} --crop 128 -q", places)
+
+
+_LATER: dict[str, Callable[[Mapping[str, Path], Run], None]] = {
+    "one": _one,
+    "tenfold": _tenfold,
+    "whole": _whole,
+    "crops": _crops,
+}

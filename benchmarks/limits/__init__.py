@@ -1,0 +1,1 @@
+"""What no program that does the work could be faster than, by much."""

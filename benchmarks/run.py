@@ -1,0 +1,103 @@
+"""Run one contestant once: how long it took, or how much memory it needed.
+
+Knows: processes. Must not know: works, targets.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shlex
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from benchmarks.errors import BenchmarkError
+
+ROOT = Path(__file__).parents[1]
+PROGRAMS = {"python": sys.executable, "tfrec": str(Path(sys.executable).with_name("tfrec"))}
+LAST_CHARACTERS = 300
+
+SAMPLE_SECONDS = 0.02
+ROLLUP = "smaps_rollup" if Path("/proc/self/smaps_rollup").exists() else "status"
+"""Where Linux says how much memory a process has; parts that are shared count once in Pss."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ran:
+    """What was measured.
+
+    Attributes:
+        seconds: by the process's own clock where it has one, else of the whole process.
+        records: how many it says it had.
+        memory_mb: the most memory of it and its children, where it was asked for.
+    """
+
+    seconds: float
+    records: int | None
+    memory_mb: float | None = None
+
+
+def run(command: str, places: Mapping[str, Path], *, memory: bool = False) -> Ran:
+    """Run a command whose words in braces are folders.
+
+    Raises:
+        BenchmarkError: it failed.
+    """
+    words = [PROGRAMS.get(word, word).format_map(places) for word in shlex.split(command)]
+    environment = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3"}
+    with tempfile.TemporaryFile("w+") as output:
+        begun = time.perf_counter()
+        try:
+            process = subprocess.Popen(
+                words, cwd=ROOT, env=environment, stdout=output, stderr=output
+            )
+        except OSError as error:
+            raise BenchmarkError(f"{error.filename}: {error.strerror}") from error
+        with process:
+            peak_mb = _peak_mb(process) if memory else None
+            process.wait()
+            seconds = time.perf_counter() - begun
+        output.seek(0)
+        said = output.read()
+    if process.returncode:
+        last = said.strip().rpartition("\n")[2][:LAST_CHARACTERS]
+        raise BenchmarkError(f"{command}: found exit code {process.returncode}, expected 0: {last}")
+    found = re.search(r"([\d,]+) records?\b", said)
+    own = re.search(r"in ([\d.]+) seconds", said)
+    return Ran(
+        seconds=float(own[1]) if own else seconds,
+        records=int(found[1].replace(",", "")) if found else None,
+        memory_mb=peak_mb,
+    )
+
+
+def measures_memory() -> bool:
+    """Tell whether this system says how much memory processes have."""
+    return Path("/proc/self/status").exists()
+
+
+def _peak_mb(process: subprocess.Popen[bytes]) -> float:
+    """Watch a process and its descendants until it ends."""
+    peak = 0
+    while process.poll() is None:
+        peak = max(peak, _tree_kb(process.pid))
+        time.sleep(SAMPLE_SECONDS)
+    return peak / 1000
+
+
+def _tree_kb(pid: int) -> int:
+    folder = Path(f"/proc/{pid}")
+    try:
+        found = re.search(
+            r"^(?:Pss|VmRSS):\s+(\d+) kB", (folder / ROLLUP).read_text(), re.MULTILINE
+        )
+        children = [one.read_text().split() for one in folder.glob("task/*/children")]
+    except OSError:  # it has ended
+        return 0
+    mine = int(found[1]) if found else 0
+    return mine + sum(_tree_kb(int(child)) for some in children for child in some)

@@ -1,0 +1,1 @@
+"""What people write who have no tool: one process, Pillow and TensorFlow."""

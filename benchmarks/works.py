@@ -1,0 +1,324 @@
+"""The table of works: who does what by which command, and how much faster we mean to be.
+
+Knows: commands and targets. Must not know: how they are run or timed.
+"""
+
+from __future__ import annotations
+
+from dataclasses import KW_ONLY, dataclass
+from typing import Literal
+
+Role = Literal["ours", "usual", "limit", "peer"]
+Unit = Literal["s", "MB"]
+
+MANY = 50_000
+"""So many photos make a start-up time matter little."""
+
+
+@dataclass(frozen=True, slots=True)
+class Contestant:
+    """One program that does a work.
+
+    Attributes:
+        name: unique within its work.
+        command: what runs, as in a shell. Words in braces are folders, see `folders.prepare`; {out}
+            is new each time, {made} is what ``before`` made.
+        at_least: target: ours is to be at least so many times as fast; None only shows.
+        than: which of ours is compared with it; the work's first, unless named.
+        start_up: which of ours does no work to speak of; its time is taken off ours first.
+        before: runs once, and is not timed.
+        needs: the distribution that must be installed.
+    """
+
+    role: Role
+    name: str
+    command: str
+    _: KW_ONLY
+    at_least: float | None = None
+    than: str | None = None
+    start_up: str | None = None
+    before: str | None = None
+    needs: str | None = None
+
+    @property
+    def has_all(self) -> bool:
+        """Whether it is given as many photos as others."""
+        return not {"{one}", "{tenfold}"} & set(self.command.split())
+
+
+@dataclass(frozen=True, slots=True)
+class Work:
+    """What contestants do in turn.
+
+    A contestant that prints ``N records in S seconds`` times itself; of others the whole process is
+    timed. Those that print a number of records must all have had the same.
+
+    Attributes:
+        about: what is done, for people.
+        contestants: the first is ours, and stands for the work.
+        unit: what is measured: seconds, or the peak of memory of all processes in MB.
+        at_most: target: the most that ours may need.
+        per: that target is for so many photos; more may need as much more.
+        same: the check that both sides made the same, a function of `same` and its arguments;
+            {ours} and {usual} are what they wrote.
+    """
+
+    name: str
+    about: str
+    contestants: tuple[Contestant, ...]
+    _: KW_ONLY
+    unit: Unit = "s"
+    at_most: float | None = None
+    per: int | None = None
+    same: str | None = None
+
+
+def works(photos: int) -> tuple[Work, ...]:
+    """Return every work, with the targets for so many photos."""
+    return (
+        Work(
+            "write-whole",
+            "write photos as they are; whole process",
+            (
+                Contestant("ours", "tfrec", "tfrec write {images} {out} -q"),
+                Contestant(
+                    "usual",
+                    "usual script",
+                    "python -m benchmarks.usual.write_whole {images} {out}",
+                    at_least=5,
+                ),
+                Contestant(
+                    "limit", "tar", "tar --hard-dereference -cf {out} {images}", at_least=1 / 1.3
+                ),
+                Contestant(
+                    "peer",
+                    "ArrayRecord",
+                    "python -m benchmarks.peers.grain write {images} {out}",
+                    needs="grain",
+                ),
+                Contestant(
+                    "peer",
+                    "WebDataset",
+                    "python -m benchmarks.peers.webdataset write {images} {out}",
+                    needs="webdataset",
+                ),
+                Contestant(
+                    "peer",
+                    "vahidk/tfrecord",
+                    "python -m benchmarks.peers.tfrecord write {images} {out}",
+                    needs="tfrecord",
+                ),
+            ),
+            same="written {ours} {usual}",
+        ),
+        Work(
+            "write-crops",
+            "write their middles, 128x128; whole process",
+            (
+                Contestant(
+                    "ours", "tfrec", "tfrec write {images} {out} --crop 128 --small skip -q"
+                ),
+                Contestant(
+                    "ours",
+                    "tfrec, TensorFlow decodes",
+                    "tfrec write {images} {out} --crop 128 --small skip -q --decoder tensorflow",
+                ),
+                Contestant(
+                    "ours",
+                    "tfrec, likewise, one photo",
+                    "tfrec write {one} {out} --crop 128 --small skip -q --decoder tensorflow",
+                ),
+                Contestant(
+                    "usual",
+                    "usual script",
+                    "python -m benchmarks.usual.write_crops {images} {out}",
+                    at_least=3.2 if photos >= MANY else 2.5,
+                ),
+                Contestant(
+                    "limit",
+                    "bare window decodes",
+                    "python -m benchmarks.limits.windows files {images}",
+                    at_least=0.9,
+                    than="tfrec, TensorFlow decodes",
+                    start_up="tfrec, likewise, one photo",
+                ),
+            ),
+            same="written {ours} {usual}",
+        ),
+        Work(
+            "read-whole",
+            "read random crops, 128x128, of whole photos; one epoch",
+            (
+                Contestant("ours", "tfrec", "python -m benchmarks.ours {whole}"),
+                Contestant(
+                    "usual",
+                    "usual reader",
+                    "python -m benchmarks.usual.read_whole {whole}",
+                    at_least=2.7,
+                ),
+                Contestant(
+                    "usual",
+                    "usual reader, AUTOTUNE",
+                    "python -m benchmarks.usual.read_whole {whole} --autotune",
+                    at_least=1.5,
+                ),
+                Contestant(
+                    "limit",
+                    "bare window decodes",
+                    "python -m benchmarks.limits.windows memory {large}",
+                    at_least=0.9,
+                ),
+                Contestant(
+                    "peer",
+                    "DALI",
+                    "python -m benchmarks.peers.dali {whole}",
+                    at_least=1,
+                    needs="nvidia-dali-cuda120",
+                ),
+                Contestant(
+                    "peer",
+                    "TFDS",
+                    "python -m benchmarks.peers.tfds {whole}",
+                    needs="tensorflow-datasets",
+                ),
+                Contestant(
+                    "peer",
+                    "PyTorch, photo files",
+                    "python -m benchmarks.peers.pytorch {large}",
+                    needs="torch",
+                ),
+                Contestant(
+                    "peer",
+                    "Grain, ArrayRecord",
+                    "python -m benchmarks.peers.grain read {made}",
+                    before="python -m benchmarks.peers.grain write {large} {made}",
+                    needs="grain",
+                ),
+                Contestant(
+                    "peer",
+                    "WebDataset, PyTorch",
+                    "python -m benchmarks.peers.webdataset read {made}",
+                    before="python -m benchmarks.peers.webdataset write {large} {made}",
+                    needs="webdataset",
+                ),
+                Contestant(
+                    "peer",
+                    "vahidk/tfrecord, PyTorch",
+                    "python -m benchmarks.peers.tfrecord read {whole}",
+                    needs="tfrecord",
+                ),
+            ),
+            same="random_crops {whole}",
+        ),
+        Work(
+            "read-whole-shuffled",
+            "read random crops, 128x128, of whole photos, shuffled; one epoch",
+            (
+                Contestant("ours", "tfrec", "python -m benchmarks.ours {whole} --shuffle"),
+                Contestant(
+                    "limit", "tfrec, as stored", "python -m benchmarks.ours {whole}", at_least=0.9
+                ),
+            ),
+            same="shuffled {whole}",
+        ),
+        Work(
+            "read-crops",
+            "read stored crops, 128x128; one epoch",
+            (
+                Contestant("ours", "tfrec", "python -m benchmarks.ours {crops}"),
+                Contestant(
+                    "usual",
+                    "usual reader",
+                    "python -m benchmarks.usual.read_crops {crops}",
+                    at_least=2,
+                ),
+            ),
+            same="stored_crops {crops}",
+        ),
+        Work(
+            "read-crops-shuffled",
+            "read stored crops, 128x128, shuffled; one epoch",
+            (
+                Contestant("ours", "tfrec", "python -m benchmarks.ours {crops} --shuffle"),
+                Contestant(
+                    "limit", "tfrec, as stored", "python -m benchmarks.ours {crops}", at_least=0.9
+                ),
+            ),
+            same="shuffled {crops}",
+        ),
+        Work(
+            "verify-quick",
+            "check everything but pixels; whole process",
+            (
+                Contestant("ours", "tfrec", "tfrec verify {whole} --quick -q"),
+                Contestant(
+                    "usual",
+                    "TensorFlow counts records",
+                    "python -m benchmarks.usual.count {whole}",
+                    at_least=8,
+                ),
+                Contestant(
+                    "limit",
+                    "bare CRC-32C of records",
+                    "python -m benchmarks.limits.count {whole}",
+                ),
+                Contestant(
+                    "limit",
+                    "bare SHA-256, in memory",
+                    "python -m benchmarks.limits.hashes sha256 {whole}",
+                ),
+                Contestant(
+                    "limit",
+                    "bare CRC-32C, in memory",
+                    "python -m benchmarks.limits.hashes crc32c {whole}",
+                ),
+            ),
+        ),
+        Work(
+            "verify",
+            "check everything, and decode every photo; whole process",
+            (
+                Contestant("ours", "tfrec", "tfrec verify {whole} -q"),
+                Contestant(
+                    "limit",
+                    "bare decodes, Pillow",
+                    "python -m benchmarks.limits.decodes pillow {large}",
+                    at_least=0.8,
+                ),
+                Contestant(
+                    "limit",
+                    "bare decodes, TensorFlow",
+                    "python -m benchmarks.limits.decodes tensorflow {large}",
+                    at_least=0.8,
+                ),
+            ),
+        ),
+        Work(
+            "inspect",
+            "show what is in whole photos; whole process",
+            (Contestant("ours", "tfrec", "tfrec inspect {whole}"),),
+            at_most=0.5,
+            per=5_000,
+        ),
+        Work(
+            "help",
+            "say what there is to do; whole process",
+            (
+                Contestant("ours", "tfrec", "tfrec --help"),
+                Contestant("limit", "import click", "python -c 'import click'", at_least=1 / 3),
+            ),
+            at_most=0.12,
+        ),
+        Work(
+            "memory",
+            "write photos as they are, 10 times as many; most memory of all processes",
+            (
+                Contestant("ours", "tfrec", "tfrec write {tenfold} {out} -q"),
+                Contestant(
+                    "limit", "tfrec, once", "tfrec write {images} {out} -q", at_least=1 / 1.1
+                ),
+            ),
+            unit="MB",
+            at_most=150,
+        ),
+    )
