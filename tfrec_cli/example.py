@@ -104,6 +104,7 @@ def _message_classes() -> dict[str, Any]:
     }
 
 
+_BYTES_LIST, _INT64_LIST = 0x0A, 0x1A
 _SHORT = [bytes([number]) for number in range(0x80)]
 _LISTS: tuple[tuple[Kind, str], ...] = (
     ("bytes", "bytes_list"),
@@ -188,6 +189,92 @@ def decode(payload: bytes) -> dict[str, Feature]:
     if message is None or not _is_known(message):
         raise ExampleError("found bytes that are no tf.train.Example, expected one")
     return _features(message.features)
+
+
+def single_values(payload: bytes, wanted: Mapping[bytes, str]) -> dict[str, memoryview | int]:
+    """Read single values of some features, without copying them.
+
+    Args:
+        wanted: names of features, and what to call them in the answer.
+    Returns:
+        The int64 and bytes values of those features that are there and have one.
+    Raises:
+        ExampleError: as for `decode`.
+    """
+    try:
+        return _canonical_values(payload, wanted)
+    except (IndexError, ValueError):  # another order or another packing than that of the usual ways
+        features = decode(payload)
+    found: dict[str, memoryview | int] = {}
+    for name, called in wanted.items():
+        one = features.get(name.decode())
+        if one is not None and len(one.values) == 1 and one.kind in ("bytes", "int64"):
+            value = one.values[0]
+            found[called] = value if isinstance(value, int) else memoryview(value)
+    return found
+
+
+def _canonical_values(payload: bytes, wanted: Mapping[bytes, str]) -> dict[str, memoryview | int]:
+    """Read values from an Example that is laid out as every writer does.
+
+    Raises:
+        IndexError, ValueError: it is not.
+    """
+    found: dict[str, memoryview | int] = {}
+    end, position = _enter(payload, 0, 0x0A, len(payload))
+    while position < end:
+        stop, position = _enter(payload, position, 0x0A, end, last=False)
+        key_stop, position = _enter(payload, position, 0x0A, stop, last=False)
+        called = wanted.get(payload[position:key_stop])
+        position = key_stop
+        if called is not None:
+            _, position = _enter(payload, position, 0x12, stop)
+            kind = payload[position]
+            _, position = _enter(payload, position, kind, stop)
+            if kind == _INT64_LIST and payload[position] == 0x08:
+                position += 1  # not packed
+            else:
+                _, position = _enter(payload, position, 0x0A, stop)
+            if kind == _BYTES_LIST:
+                if called in found:
+                    raise ValueError
+                found[called] = memoryview(payload)[position:stop]
+            elif kind == _INT64_LIST:
+                number, position = _read_varint(payload, position)
+                if position != stop or called in found:
+                    raise ValueError
+                found[called] = number - (number >> 63 << 64)
+            else:
+                raise ValueError
+        position = stop
+    return found
+
+
+def _enter(data: bytes, position: int, tag: int, end: int, *, last: bool = True) -> tuple[int, int]:
+    """Return where the field at ``position`` ends and starts; ``last`` ones reach to ``end``."""
+    if data[position] != tag:
+        raise ValueError
+    length, position = _read_varint(data, position + 1)
+    stop = position + length
+    if stop > end or (last and stop != end):
+        raise ValueError
+    return stop, position
+
+
+def _read_varint(data: bytes, position: int) -> tuple[int, int]:
+    byte = data[position]
+    if byte < 0x80:
+        return byte, position + 1
+    number, shift = byte & 0x7F, 7
+    while True:
+        position += 1
+        byte = data[position]
+        number |= (byte & 0x7F) << shift
+        if byte < 0x80:
+            return number, position + 1
+        shift += 7
+        if shift > 63:
+            raise ValueError
 
 
 def decode_sequence(payload: bytes) -> tuple[dict[str, Feature], dict[str, list[Feature]]]:

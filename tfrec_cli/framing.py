@@ -12,7 +12,7 @@ import os
 import re
 import struct
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, Literal
@@ -107,29 +107,44 @@ def is_header(data: bytes) -> bool:
 
 
 def read_at(file_descriptor: int, offset_bytes: int, length_bytes: int, name: str) -> bytes:
-    """Read and check the one record at ``offset_bytes`` of an uncompressed file.
+    """Read and check the one record at ``offset_bytes`` of an uncompressed file: see `read_run`."""
+    return read_run(file_descriptor, offset_bytes, [length_bytes], name)[0]
+
+
+def read_run(
+    file_descriptor: int, offset_bytes: int, lengths: Sequence[int], name: str
+) -> list[bytes]:
+    """Read and check records that follow each other in an uncompressed file.
 
     Args:
-        length_bytes: the whole record's length, framing included, as an index file has it.
+        offset_bytes: of the first.
+        lengths: each whole record's length in bytes, framing included, as an index file has it.
         name: the file's name, for the message.
     Raises:
-        FramingError: the bytes there are not one whole record of that length.
+        FramingError: the bytes there are not whole records of those lengths.
     """
+    total = sum(lengths)
     data = b""
-    if OVERHEAD_BYTES <= length_bytes <= os.fstat(file_descriptor).st_size - offset_bytes:
-        data = os.pread(file_descriptor, length_bytes, offset_bytes)
-    payload = data[HEADER_BYTES:-FOOTER_BYTES]
-    if (
-        not data
-        or len(data) != length_bytes
-        or data[:HEADER_BYTES] != header(length_bytes - OVERHEAD_BYTES)
-        or data[-FOOTER_BYTES:] != footer(payload)
-    ):
-        raise FramingError(
-            f"{name}: at byte {offset_bytes}: found no whole record of {length_bytes} bytes, "
-            "expected one: run `tfrec verify`"
-        )
-    return payload
+    if 0 <= total <= os.fstat(file_descriptor).st_size - offset_bytes:
+        data = os.pread(file_descriptor, total, offset_bytes)
+    payloads = []
+    start = 0
+    for length in lengths:
+        stop = start + length
+        payload = data[start + HEADER_BYTES : stop - FOOTER_BYTES]
+        if (
+            length < OVERHEAD_BYTES
+            or stop > len(data)
+            or data[start : start + HEADER_BYTES] != header(length - OVERHEAD_BYTES)
+            or data[stop - FOOTER_BYTES : stop] != footer(payload)
+        ):
+            raise FramingError(
+                f"{name}: at byte {offset_bytes + start}: found no whole record of {length} bytes, "
+                "expected one: run `tfrec verify`"
+            )
+        payloads.append(payload)
+        start = stop
+    return payloads
 
 
 def compression_of(head: bytes) -> sniff.Compression:

@@ -1,4 +1,4 @@
-"""TensorFlow's decoder for a window of a JPEG, called in its C library: nothing is imported.
+"""TensorFlow's image decoders, called in its C library: nothing is imported.
 
 Knows: TensorFlow's C API, by ctypes. Must not know: where windows lie, TFRecord.
 
@@ -14,9 +14,10 @@ from __future__ import annotations
 import ctypes
 import importlib.util
 import os
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from ctypes import POINTER, byref, c_char_p, c_int, c_int64, c_size_t, c_void_p
+from ctypes import POINTER, byref, c_char_p, c_int, c_int64, c_size_t, c_ubyte, c_void_p
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -31,7 +32,6 @@ MARGIN_PX = 2
 
 _LIBRARIES = ("libtensorflow_cc.so.2", "libtensorflow_cc.2.dylib")
 _FRAMEWORKS = ("libtensorflow_framework.so.2", "libtensorflow_framework.2.dylib")
-_OP = b"DecodeAndCropJpeg"
 _TF_INT32, _TF_STRING = 3, 7
 _TSTRING_BYTES = 24
 _CONFIG = b"\x0a\x07\x0a\x03GPU\x10\x00\x10\x01\x28\x01"
@@ -55,6 +55,7 @@ _SIGNATURES: dict[str, tuple[Any, ...]] = {
     "TFE_NewOp": (c_void_p, c_void_p, c_char_p, c_void_p),
     "TFE_OpReset": (None, c_void_p, c_char_p, c_char_p, c_void_p),
     "TFE_OpSetAttrInt": (None, c_void_p, c_char_p, c_int64),
+    "TFE_OpSetAttrBool": (None, c_void_p, c_char_p, c_ubyte),
     "TFE_OpSetAttrString": (None, c_void_p, c_char_p, c_char_p, c_size_t),
     "TFE_OpAddInput": (None, c_void_p, c_void_p, c_void_p),
     "TFE_Execute": (None, c_void_p, POINTER(c_void_p), POINTER(c_int), c_void_p),
@@ -79,8 +80,20 @@ def decode_window(data: bytes, width_px: int, box: tuple[int, int, int, int]) ->
     top, left, height, width = box
     first = max(left - MARGIN_PX, 0)
     last = min(left + width + MARGIN_PX, width_px)
-    wide = _kernel().run(data, (top, first, height, last - first))
+    wide = _run(b"DecodeAndCropJpeg", data, (top, first, height, last - first))
     return wide[:, left - first : left - first + width]
+
+
+def decode_whole(data: bytes) -> Pixels:
+    """Decode a JPEG, PNG, GIF (its first frame) or BMP as ``tf.io.decode_image`` does.
+
+    Returns:
+        uint8[height, width, 3].
+    Raises:
+        ImageError: it cannot be decoded.
+        RunError: there is no TensorFlow.
+    """
+    return _run(b"DecodeJpeg" if data[:2] == b"\xff\xd8" else b"DecodeImage", data, None)
 
 
 def find_library() -> Path:
@@ -100,69 +113,9 @@ def find_library() -> Path:
     )
 
 
-@cache
-def _kernel() -> _Kernel:
-    return _Kernel()
-
-
-class _Kernel:
-    """One operation, kept and run again for every window."""
-
-    def __init__(self) -> None:
-        path = find_library()
-        framework = path.with_name(_FRAMEWORKS[_LIBRARIES.index(path.name)])
-        with _hushed():
-            try:
-                ctypes.CDLL(str(framework), mode=ctypes.RTLD_GLOBAL)
-                library = ctypes.CDLL(str(path), mode=ctypes.RTLD_GLOBAL)
-            except OSError as error:
-                raise RunError(f"TensorFlow: {error}, expected a library that loads") from error
-            for name, (result, *arguments) in _SIGNATURES.items():
-                function = getattr(library, name)
-                function.restype, function.argtypes = result, arguments
-            self._tf = library
-            self._status = library.TF_NewStatus()
-            options = library.TFE_NewContextOptions()
-            library.TFE_ContextOptionsSetConfig(options, _CONFIG, len(_CONFIG), self._status)
-            context = library.TFE_NewContext(options, self._status)
-            self._op = library.TFE_NewOp(context, _OP, self._status)
-        if library.TF_GetCode(self._status):
-            raise RunError(f"TensorFlow: {library.TF_Message(self._status).decode()}")
-
-    def run(self, data: bytes, window: tuple[int, int, int, int]) -> Pixels:
-        """Decode (top, left, height, width) of a JPEG to uint8[height, width, 3]."""
-        tf, op, status = self._tf, self._op, self._status
-        tf.TFE_OpReset(op, _OP, None, status)
-        tf.TFE_OpSetAttrInt(op, b"channels", 3)
-        tf.TFE_OpSetAttrString(op, b"dct_method", b"INTEGER_ACCURATE", 16)
-        contents = tf.TF_AllocateTensor(_TF_STRING, None, 0, _TSTRING_BYTES)
-        tf.TF_StringInit(tf.TF_TensorData(contents))
-        tf.TF_StringAssignView(tf.TF_TensorData(contents), data, len(data))
-        sides = tf.TF_AllocateTensor(_TF_INT32, (c_int64 * 1)(4), 1, 16)
-        ctypes.memmove(tf.TF_TensorData(sides), (c_int * 4)(*window), 16)
-        handles = [tf.TFE_NewTensorHandle(tensor, status) for tensor in (contents, sides)]
-        for handle in handles:
-            tf.TFE_OpAddInput(op, handle, status)
-        result, count = c_void_p(), c_int(1)
-        with _hushed():
-            tf.TFE_Execute(op, byref(result), byref(count), status)
-        for handle in handles:
-            tf.TFE_DeleteTensorHandle(handle)
-        tf.TF_DeleteTensor(contents)
-        tf.TF_DeleteTensor(sides)
-        if tf.TF_GetCode(status):
-            words = tf.TF_Message(status).decode(errors="replace").splitlines()[0]
-            raise ImageError("corrupt", f"cannot be decoded: {words}")
-        tensor = tf.TFE_TensorHandleResolve(result, status)
-        values = ctypes.string_at(tf.TF_TensorData(tensor), tf.TF_TensorByteSize(tensor))
-        tf.TFE_DeleteTensorHandle(result)
-        tf.TF_DeleteTensor(tensor)
-        return np.frombuffer(values, np.uint8).reshape(window[2], window[3], 3)
-
-
 @contextmanager
-def _hushed() -> Iterator[None]:
-    """Keep from stderr what C libraries write there by themselves."""
+def hushed() -> Iterator[None]:
+    """Keep from stderr what decoders write there by themselves; for a process of one thread."""
     terminal, nowhere = _streams()
     os.dup2(nowhere, 2)
     try:
@@ -174,3 +127,88 @@ def _hushed() -> Iterator[None]:
 @cache
 def _streams() -> tuple[int, int]:
     return os.dup(2), os.open(os.devnull, os.O_WRONLY)
+
+
+class _Library:
+    """TensorFlow's C library and one context in it, for all threads of a process."""
+
+    def __init__(self) -> None:
+        path = find_library()
+        framework = path.with_name(_FRAMEWORKS[_LIBRARIES.index(path.name)])
+        try:
+            ctypes.CDLL(str(framework), mode=ctypes.RTLD_GLOBAL)
+            self.tf = tf = ctypes.CDLL(str(path), mode=ctypes.RTLD_GLOBAL)
+        except OSError as error:
+            raise RunError(f"TensorFlow: {error}, expected a library that loads") from error
+        for name, (result, *arguments) in _SIGNATURES.items():
+            function = getattr(tf, name)
+            function.restype, function.argtypes = result, arguments
+        status = tf.TF_NewStatus()
+        options = tf.TFE_NewContextOptions()
+        tf.TFE_ContextOptionsSetConfig(options, _CONFIG, len(_CONFIG), status)
+        self.context = tf.TFE_NewContext(options, status)
+        if tf.TF_GetCode(status):
+            raise RunError(f"TensorFlow: {tf.TF_Message(status).decode()}")
+
+
+class _Operation(threading.local):
+    """An operation to be set up and run again and again, in one thread."""
+
+    def __init__(self) -> None:
+        library = _library()
+        self.tf = library.tf
+        self.status = library.tf.TF_NewStatus()
+        self.op = library.tf.TFE_NewOp(library.context, b"DecodeJpeg", self.status)
+
+
+_loading = threading.Lock()
+
+
+def _library() -> _Library:
+    with _loading:
+        return _library_once()
+
+
+_library_once = cache(_Library)
+
+
+@cache
+def _operation() -> _Operation:
+    return _Operation()
+
+
+def _run(name: bytes, data: bytes, window: tuple[int, int, int, int] | None) -> Pixels:
+    """Run a decoder on the bytes of an image."""
+    one = _operation()
+    tf, op, status = one.tf, one.op, one.status
+    tf.TFE_OpReset(op, name, None, status)
+    tf.TFE_OpSetAttrInt(op, b"channels", 3)
+    if name == b"DecodeImage":
+        tf.TFE_OpSetAttrBool(op, b"expand_animations", 0)
+    else:
+        tf.TFE_OpSetAttrString(op, b"dct_method", b"INTEGER_ACCURATE", 16)
+    contents = tf.TF_AllocateTensor(_TF_STRING, None, 0, _TSTRING_BYTES)
+    tf.TF_StringInit(tf.TF_TensorData(contents))
+    tf.TF_StringAssignView(tf.TF_TensorData(contents), data, len(data))
+    inputs = [contents]
+    if window:
+        inputs.append(tf.TF_AllocateTensor(_TF_INT32, (c_int64 * 1)(4), 1, 16))
+        ctypes.memmove(tf.TF_TensorData(inputs[1]), (c_int * 4)(*window), 16)
+    handles = [tf.TFE_NewTensorHandle(tensor, status) for tensor in inputs]
+    for handle in handles:
+        tf.TFE_OpAddInput(op, handle, status)
+    result, count = c_void_p(), c_int(1)
+    tf.TFE_Execute(op, byref(result), byref(count), status)
+    for handle in handles:
+        tf.TFE_DeleteTensorHandle(handle)
+    for tensor in inputs:
+        tf.TF_DeleteTensor(tensor)
+    if tf.TF_GetCode(status):
+        words = tf.TF_Message(status).decode(errors="replace").splitlines()[0]
+        raise ImageError("corrupt", f"cannot be decoded: {words}")
+    tensor = tf.TFE_TensorHandleResolve(result, status)
+    values = ctypes.string_at(tf.TF_TensorData(tensor), tf.TF_TensorByteSize(tensor))
+    sides = [tf.TF_Dim(tensor, axis) for axis in range(3)]
+    tf.TFE_DeleteTensorHandle(result)
+    tf.TF_DeleteTensor(tensor)
+    return np.frombuffer(values, np.uint8).reshape(sides)

@@ -12,7 +12,7 @@ import hashlib
 import importlib.util
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from numbers import Integral
 from pathlib import Path
@@ -21,23 +21,20 @@ from typing import Any, Literal, get_args
 import numpy as np
 import numpy.typing as npt
 
-from tfrec_cli import crops
+from tfrec_cli import crops, engines, kernels
 from tfrec_cli import dataset as datasets
+from tfrec_cli.batches import Cutter, Decoder, Small
 from tfrec_cli.crops import CropMode, Int64s
 from tfrec_cli.dataset import Split
-from tfrec_cli.errors import DataError, RunError, UsageError
-from tfrec_cli.records import Names
+from tfrec_cli.errors import DataError, ImageError, RunError, UsageError
+from tfrec_cli.images import Pixels
 from tfrec_cli.rows import Rows
 
 Dtype = Literal["float32", "uint8"]
-Small = Literal["fail", "skip", "pad"]
-
 _CHUNK = 64
 """Records read at once where no batch says how many."""
 
-_JPEG = {"channels": 3, "dct_method": "INTEGER_ACCURATE"}
-_MARGIN = 2
-"""Columns to decode on each side of a window, for chroma samples shared with it to be exact."""
+Box = tuple[int, int, int, int]
 
 
 def dataset(
@@ -85,7 +82,8 @@ def dataset(
             (while reading, where no manifest tells the smallest), ``skip`` it, ``pad`` it with
             black, the image in the middle.
         drop_remainder: leave out an epoch's last batch if it is not full.
-        parallel: decode so many images at once; None lets TensorFlow decide. Never changes a value.
+        parallel: make so many batches at once; None is one for each processor. Never changes a
+            value.
 
     Returns:
         A ``tf.data.Dataset`` of ``(image, label)``, or of ``image`` where there are no labels.
@@ -107,12 +105,13 @@ def dataset(
     if size is None and batch_size is not None:
         raise UsageError("crop: found None for images of many sizes, expected a size to batch them")
     must_look = _check_small(opened, size, small)
+    many_sizes = size is None
     rows = Rows(
         opened,
         seed=seed,
         epoch=epoch,
         epochs=epochs,
-        chunk=batch_size or _CHUNK,
+        chunk=1 if many_sizes else batch_size or _CHUNK,
         shuffle=shuffle,
         shard=shard,
         start=start,
@@ -120,10 +119,7 @@ def dataset(
         and batch_size is not None
         and not (small == "skip" and must_look),
     )
-    first_chunks, later_chunks = rows.chunk_counts()
-    how = {} if rows.is_sequential else {"num_parallel_calls": 2, "deterministic": True}
-    cut = _Cut(
-        tf,
+    cutter = Cutter(
         names=names,
         raw=first.is_raw,
         size=size,
@@ -132,30 +128,24 @@ def dataset(
         small=small if must_look else None,
         flip=flip,
         brightness=brightness,
-        dtype=dtype,
+        decoder=_decoder(tf),
     )
-    at_once = first.is_raw and size == stored and batch_size is not None
+    first_chunks, later_chunks = rows.chunk_counts()
+    labelled = names.label is not None
 
     def one_epoch(number: Any) -> Any:
         """Make the dataset of one epoch, ``number`` counted from the first that is read."""
-        absolute = number + rows.first_epoch
         chunks = tf.where(tf.equal(number, 0), np.int64(first_chunks), np.int64(later_chunks))
-        parsed = tf.data.Dataset.range(chunks).map(
-            lambda chunk: cut.draw(cut.parse(*_fetch(tf, rows, number, chunk)), absolute), **how
+        cut = _cut(tf, tf.data.Dataset.range(chunks), rows, cutter, number, parallel)
+        if batch_size is None or (small == "skip" and must_look):
+            cut = cut.unbatch()
+        if batch_size is not None and small == "skip" and must_look:
+            cut = cut.batch(batch_size, drop_remainder=drop_remainder)
+        return cut.map(
+            lambda *values: _finish(
+                tf, *values, flip=flip, brightness=brightness, dtype=dtype, labelled=labelled
+            )
         )
-        if at_once:
-            return parsed.map(cut.decode_rows).map(cut.finish)
-        single = parsed.unbatch()
-        if small == "skip" and must_look:
-            single = single.filter(cut.fits)
-        cropped = single.map(
-            cut.decode,
-            num_parallel_calls=parallel or tf.data.AUTOTUNE,
-            deterministic=True,
-        )
-        if batch_size is not None:
-            cropped = cropped.batch(batch_size, drop_remainder=drop_remainder)
-        return cropped.map(cut.finish)
 
     if rows.epochs == 1:
         result = one_epoch(tf.constant(0, tf.int64))
@@ -347,8 +337,19 @@ def _check_small(opened: Split, size: tuple[int, int] | None, small: Small) -> b
     return True
 
 
-def _fetch(tf: Any, rows: Rows, number: Any, chunk: Any) -> Any:
-    """Return one chunk's payloads (string[n]) and record numbers (int64[n]) as tensors."""
+def _cut(
+    tf: Any, chunks: Any, rows: Rows, cutter: Cutter, number: Any, parallel: int | None
+) -> Any:
+    """Map numbers of chunks to their records, cropped: (images, labels, flips, deltas).
+
+    Several chunks at once, in threads that leave Python while they read and decode.
+    """
+    kinds = [tf.uint8, tf.int64, tf.bool, tf.float32]
+    sides = [None, None] if cutter.size is None else [*cutter.size]
+    several = {
+        "num_parallel_calls": parallel or engines.available_jobs(),
+        "deterministic": True,
+    }
 
     def fetch(number: Any, chunk: Any) -> tuple[npt.NDArray[np.object_], Int64s]:
         payloads, numbers = rows.fetch(int(number), int(chunk))
@@ -356,190 +357,97 @@ def _fetch(tf: Any, rows: Rows, number: Any, chunk: Any) -> Any:
         array[:] = payloads
         return array, numbers
 
-    payloads, numbers = tf.numpy_function(fetch, [number, chunk], [tf.string, tf.int64])
-    return tf.ensure_shape(payloads, [None]), tf.ensure_shape(numbers, [None])
+    def cut(payloads: Sequence[Any], numbers: Int64s, number: Any) -> tuple[Any, ...]:
+        try:
+            batch = cutter.cut(payloads, numbers, rows.first_epoch + number)
+        except DataError as error:
+            raise ValueError(str(error)) from error  # which TensorFlow calls an invalid argument
+        return batch.images, batch.labels, batch.flips, batch.deltas
 
+    def fetch_and_cut(number: Any, chunk: Any) -> tuple[Any, ...]:
+        return cut(*rows.fetch(int(number), int(chunk)), int(number))
 
-class _Cut:
-    """What becomes of one record, as TensorFlow operations."""
+    def shaped(*values: Any) -> tuple[Any, ...]:
+        values[0].set_shape([rows.chunk_size, *sides, 3])
+        for value in values[1:]:
+            value.set_shape([rows.chunk_size])
+        return values
 
-    def __init__(
-        self,
-        tf: Any,
-        *,
-        names: Names,
-        raw: bool,
-        size: tuple[int, int] | None,
-        mode: CropMode,
-        seed: int,
-        small: Small | None,
-        flip: bool,
-        brightness: float,
-        dtype: Dtype,
-    ) -> None:
-        self._tf = tf
-        self._names = names
-        self._raw = raw
-        self._size: Any = size
-        self._mode = mode
-        self._seed = seed
-        self._small = small
-        self._flip = flip
-        self._brightness = brightness
-        self._dtype = dtype
-
-    def parse(self, payloads: Any, numbers: Any) -> dict[str, Any]:
-        """Parse string[n] Examples at once; a record without a key has its number for one."""
-        tf = self._tf
-        wanted = {"image": tf.string}
-        for field in ("height", "width", "label", "key", "window"):
-            if getattr(self._names, field) is not None:
-                wanted[field] = tf.int64
-        spec = {
-            getattr(self._names, field): tf.io.FixedLenFeature([], dtype)
-            for field, dtype in wanted.items()
-        }
-        parsed = tf.io.parse_example(payloads, spec)
-        record = {field: parsed[getattr(self._names, field)] for field in wanted}
-        if "key" in record:
-            key = record["key"]
-            ours = tf.logical_and(key >= 0, key < 2**crops.KEY_BITS)
-            record["key"] = tf.where(ours, key, numbers)
-        return {"key": numbers, **record}
-
-    def draw(self, record: dict[str, Any], epoch: Any) -> dict[str, Any]:
-        """Add to n records what is random of them, and where their crops lie if sizes are known.
-
-        The numbers are those of ``tf.random.stateless_uniform``, drawn by NumPy for all n at once.
-        """
-        tf = self._tf
-
-        def draw(keys: Int64s, epoch: Int64s) -> tuple[npt.NDArray[Any], ...]:
-            chosen: dict[str, Any] = {"seed": self._seed, "epoch": int(epoch), "keys": keys}
-            return (
-                crops.random_offsets(**chosen),
-                crops.random_flips(**chosen),
-                crops.random_brightness(self._brightness, **chosen),
-            )
-
-        keys = record.pop("key")
-        drawn = {"offset": tf.int32, "flip": tf.bool, "delta": tf.float32}
-        values = tf.numpy_function(draw, [keys, epoch], [*drawn.values()], stateful=False)
-        record |= zip(drawn, values, strict=True)
-        for name in drawn:
-            record[name].set_shape([None, 2] if name == "offset" else [None])
-        sized = "height" in record and "width" in record
-        if self._size is not None and sized and self._small != "pad":
-            full = tf.cast(tf.stack([record["height"], record["width"]], axis=1), tf.int32)
-            record["offset"] = self._place(record["offset"], full)
-            left, width = record["offset"][:, 1], self._size[1]
-            first = tf.maximum(left - _MARGIN, 0)
-            last = tf.minimum(left + width + _MARGIN, full[:, 1])
-            height = tf.fill(tf.shape(left), self._size[0])
-            record["wide"] = tf.stack([record["offset"][:, 0], first, height, last - first], axis=1)
-        return record
-
-    def fits(self, record: dict[str, Any]) -> Any:
-        """Tell whether one image holds the crop."""
-        tf = self._tf
-        height, width = self._image_size(record)
-        return tf.logical_and(height >= self._size[0], width >= self._size[1])
-
-    def decode(self, record: dict[str, Any]) -> dict[str, Any]:
-        """Decode one image's window, uint8[height, width, 3]."""
-        image = self._whole(record) if self._size is None else self._crop(record)
-        return {**self._kept(record), "image": image}
-
-    def decode_rows(self, record: dict[str, Any]) -> dict[str, Any]:
-        """Turn string[n] raw images of one size into uint8[n, height, width, 3]."""
-        tf = self._tf
-        values = tf.io.decode_raw(record["image"], tf.uint8)
-        return {**self._kept(record), "image": tf.reshape(values, [-1, *self._size, 3])}
-
-    def finish(self, record: dict[str, Any]) -> Any:
-        """Give uint8 images, one or a batch, what was drawn and their type, and add the labels."""
-        tf = self._tf
-        image = record["image"]
-        if self._flip:
-            mirrored = tf.reverse(image, [-2])
-            image = tf.where(record["flip"][..., None, None, None], mirrored, image)
-        if self._dtype == "float32" or self._brightness:
-            image = tf.cast(image, tf.float32) * np.float32(1 / 255)
-        if self._brightness:
-            image = tf.clip_by_value(image + record["delta"][..., None, None, None], 0.0, 1.0)
-            if self._dtype == "uint8":
-                image = tf.cast(tf.round(image * 255), tf.uint8)
-        return (image, record["label"]) if "label" in record else image
-
-    def _kept(self, record: dict[str, Any]) -> dict[str, Any]:
-        """Leave out what is not needed once an image is decoded."""
-        wanted = {"label": True, "flip": self._flip, "delta": bool(self._brightness)}
-        return {name: record[name] for name, kept in wanted.items() if kept and name in record}
-
-    def _crop(self, record: dict[str, Any]) -> Any:
-        tf = self._tf
-        height, width = self._size
-
-        def from_whole() -> Any:
-            whole = self._whole(record)
-            if self._small == "pad":
-                whole = self._padded(whole)
-            offset = record["offset"]
-            if "wide" not in record:
-                offset = self._place(offset, tf.shape(whole)[:2])
-            return tf.slice(whole, tf.concat([offset, [0]], 0), [height, width, 3])
-
-        def from_window() -> Any:
-            box = record["wide"]
-            wide = tf.image.decode_and_crop_jpeg(record["image"], box, **_JPEG)
-            return tf.slice(wide, [0, record["offset"][1] - box[1], 0], [height, width, 3])
-
-        if "wide" in record and "window" in record and not self._raw:
-            cut = tf.cond(tf.equal(record["window"], 1), from_window, from_whole)
-        else:
-            cut = from_whole()
-        return tf.ensure_shape(cut, [height, width, 3])
-
-    def _place(self, draws: Any, full: Any) -> Any:
-        """Return where crops start, int32[..., 2], in images of the sizes ``full``.
-
-        Args:
-            draws: int32[..., 2], in [0, 2**31 - 1).
-            full: int32[..., 2] of (height, width) in pixels.
-        """
-        tf = self._tf
-        space = full - tf.constant(self._size)
-        if self._small == "fail":
-            message = f"an image is smaller than the crop {self._size}"
-            checked = tf.debugging.assert_non_negative(space, message)
-            with tf.control_dependencies([checked] if checked is not None else []):
-                space = tf.identity(space)
-        return space // 2 if self._mode == "center" else draws % tf.maximum(space + 1, 1)
-
-    def _whole(self, record: dict[str, Any]) -> Any:
-        tf = self._tf
-        image = record["image"]
-        if self._raw:
-            height, width = self._image_size(record)
-            return tf.reshape(tf.io.decode_raw(image, tf.uint8), [height, width, 3])
-        pixels = tf.cond(
-            tf.io.is_jpeg(image),
-            lambda: tf.io.decode_jpeg(image, **_JPEG),
-            lambda: tf.io.decode_image(image, channels=3, expand_animations=False),
+    if not rows.is_sequential:
+        return chunks.map(
+            lambda chunk: shaped(*tf.numpy_function(fetch_and_cut, [number, chunk], kinds)),
+            **several,
         )
-        return tf.ensure_shape(pixels, [None, None, 3])
+    fetched = chunks.map(
+        lambda chunk: tf.numpy_function(fetch, [number, chunk], [tf.string, tf.int64])
+    )
+    return fetched.map(
+        lambda payloads, numbers: shaped(
+            *tf.numpy_function(cut, [payloads, numbers, number], kinds)
+        ),
+        **several,
+    )
 
-    def _padded(self, pixels: Any) -> Any:
-        """Put black around a picture smaller than the crop, the picture in the middle."""
-        tf = self._tf
-        missing = tf.maximum(tf.constant(self._size) - tf.shape(pixels)[:2], 0)
-        before = missing // 2
-        margins = tf.stack([before, missing - before], axis=1)
-        return tf.pad(pixels, tf.concat([margins, [[0, 0]]], axis=0))
 
-    def _image_size(self, record: dict[str, Any]) -> Any:
+def _finish(
+    tf: Any,
+    image: Any,
+    label: Any,
+    mirrored: Any,
+    delta: Any,
+    *,
+    flip: bool,
+    brightness: float,
+    dtype: Dtype,
+    labelled: bool,
+) -> Any:
+    """Give uint8 images, one or a batch, what was drawn and their type, and add the labels."""
+    if flip:
+        image = tf.where(mirrored[..., None, None, None], tf.reverse(image, [-2]), image)
+    if dtype == "float32" or brightness:
+        image = tf.cast(image, tf.float32) * np.float32(1 / 255)
+    if brightness:
+        image = tf.clip_by_value(image + delta[..., None, None, None], 0.0, 1.0)
+        if dtype == "uint8":
+            image = tf.cast(tf.round(image * 255), tf.uint8)
+    return (image, label) if labelled else image
+
+
+def _decoder(tf: Any) -> Decoder:
+    """Choose TensorFlow's decoders by its C library, or where that has another name, by Python."""
+    try:
+        kernels.find_library()
+    except RunError:
+        return _Eager(tf)
+    return _Library()
+
+
+class _Library:
+    def decode_window(self, data: bytes, width_px: int, box: Box) -> Pixels:
+        return kernels.decode_window(data, width_px, box)
+
+    def decode_whole(self, data: bytes) -> Pixels:
+        return kernels.decode_whole(data)
+
+
+class _Eager:
+    """TensorFlow's decoders by way of Python; the whole picture for every window."""
+
+    def __init__(self, tf: Any) -> None:
+        self._tf = tf
+
+    def decode_window(self, data: bytes, width_px: int, box: Box) -> Pixels:  # noqa: ARG002
+        top, left, height, width = box
+        return self.decode_whole(data)[top : top + height, left : left + width]
+
+    def decode_whole(self, data: bytes) -> Pixels:
         tf = self._tf
-        if "height" in record and "width" in record:
-            return tf.cast(record["height"], tf.int32), tf.cast(record["width"], tf.int32)
-        shape = tf.shape(self._whole(record))
-        return shape[0], shape[1]
+        try:
+            if data[:2] == b"\xff\xd8":
+                decoded = tf.io.decode_jpeg(data, channels=3, dct_method="INTEGER_ACCURATE")
+            else:
+                decoded = tf.io.decode_image(data, channels=3, expand_animations=False)
+        except tf.errors.InvalidArgumentError as error:
+            raise ImageError("corrupt", f"cannot be decoded: {error.message}") from error
+        pixels: Pixels = decoded.numpy()
+        return pixels

@@ -16,6 +16,9 @@ from tfrec_cli.crops import Int64s
 from tfrec_cli.dataset import Split
 from tfrec_cli.errors import RunError, UsageError
 
+_RUN_BYTES = 2**28
+"""About how much is read at once; Linux reads no more than 2 GiB."""
+
 
 class Rows:
     """The records of some epochs, cut into chunks: a pure function of seed and epoch.
@@ -29,6 +32,7 @@ class Rows:
         whole_chunks: leave out each epoch's last chunk if it is not full.
     Attributes:
         first_epoch, epochs: those that ``start`` leaves something of.
+        chunk_size: how many records every chunk has; None where the last may have fewer.
         is_sequential: chunks have to be fetched one after another (compressed shards).
     Raises:
         UsageError: ``start`` is behind the end, or shuffled compressed shards.
@@ -54,6 +58,7 @@ class Rows:
         self._shuffle = shuffle
         self._shard = shard
         self._whole_chunks = whole_chunks
+        self.chunk_size = chunk if whole_chunks else None
         self._own = len(range(shard[0], self._records.count, shard[1]))
         if start > self._own * epochs:
             raise UsageError(f"start: found {start}, expected at most {self._own * epochs} records")
@@ -120,11 +125,15 @@ class _RandomAccess:
         payloads = [b""] * len(places)
         for shard in np.unique(places[:, 0]).tolist():
             path = self._paths[shard]
+            rows = np.flatnonzero(places[:, 0] == shard)
+            offsets, lengths = places[rows, 1], places[rows, 2]
+            apart = (np.diff(rows) != 1) | (offsets[1:] != offsets[:-1] + lengths[:-1])
+            apart |= np.diff(np.cumsum(lengths) // _RUN_BYTES) != 0
             with path.open("rb", buffering=0) as file:
-                for row in np.flatnonzero(places[:, 0] == shard).tolist():
-                    offset_bytes, length_bytes = places[row, 1:].tolist()
-                    payloads[row] = framing.read_at(
-                        file.fileno(), offset_bytes, length_bytes, str(path)
+                for run in np.split(np.arange(len(rows)), np.flatnonzero(apart) + 1):
+                    first = rows[run[0]]
+                    payloads[first : first + len(run)] = framing.read_run(
+                        file.fileno(), int(offsets[run[0]]), lengths[run].tolist(), str(path)
                     )
         return payloads
 

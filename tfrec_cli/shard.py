@@ -188,7 +188,8 @@ def _crop(
         header = examined.header
         if _has_window(data, examined) and _holds(header.height_px, header.width_px, crop):
             box = crops.center_box(header.height_px, header.width_px, crop)
-            return header, (), kernels.decode_window(data, header.width_px, box)
+            with kernels.hushed():
+                return header, (), kernels.decode_window(data, header.width_px, box)
     header, changes, pixels = images.decode_whole(data, recipe.policy)
     if recipe.small in ("pad", "resize"):
         pixels = images.enlarge(pixels, *crop, recipe.small, recipe.policy.max_pixels)

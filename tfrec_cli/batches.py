@@ -1,0 +1,213 @@
+"""Batches of pixels: records parsed, cropped and stacked, for every framework alike.
+
+Knows: records, crops, decoders. Must not know: any framework; where records come from.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Literal, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from tfrec_cli import crops, example, structure
+from tfrec_cli.crops import CropMode, Int64s
+from tfrec_cli.errors import DataError, ImageError
+from tfrec_cli.images import Pixels
+from tfrec_cli.records import Names
+
+Small = Literal["fail", "skip", "pad"]
+_FIELDS = ("image", "height", "width", "label", "key", "window")
+
+
+class Decoder(Protocol):
+    """What decodes images: whole ones, and exact windows of JPEGs."""
+
+    def decode_window(self, data: bytes, width_px: int, box: tuple[int, int, int, int]) -> Pixels:
+        """Decode (top, left, height, width) of a picture ``width_px`` wide."""
+
+    def decode_whole(self, data: bytes) -> Pixels:
+        """Decode a picture to uint8[height, width, 3]."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Batch:
+    """Some records, cropped.
+
+    Attributes:
+        images: uint8[n, height, width, 3].
+        labels: int64[n]; zeros where there are none.
+        flips: bool[n], which ones to mirror.
+        deltas: float32[n], what to add to their values in [0, 1].
+    """
+
+    images: Pixels
+    labels: Int64s
+    flips: npt.NDArray[np.bool_]
+    deltas: npt.NDArray[np.float32]
+
+
+@dataclass(frozen=True, slots=True)
+class _Record:
+    """What of one record is needed to crop it; the size is None until the image is looked at."""
+
+    image: memoryview
+    size: tuple[int, int] | None
+    label: int
+    key: int
+    window: bool | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cutter:
+    """Makes batches of records.
+
+    Attributes:
+        names: what the features of the records are called.
+        raw: images are height * width * 3 values.
+        size: (height, width) of the crops in pixels; None keeps the size of the images.
+        small: what to do with an image smaller than the crop; None where there is none.
+        brightness: the largest change to values in [0, 1].
+    """
+
+    names: Names
+    raw: bool
+    size: tuple[int, int] | None
+    mode: CropMode
+    seed: int
+    small: Small | None
+    flip: bool
+    brightness: float
+    decoder: Decoder
+
+    def cut(self, payloads: Sequence[bytes], numbers: Int64s, epoch: int) -> Batch:
+        """Crop some records.
+
+        Args:
+            payloads: of the records.
+            numbers: of the records, int64[n]; keys for those that have none.
+        Raises:
+            DataError: not images, or smaller than the crop under ``small="fail"``.
+        """
+        wanted = {name.encode(): field for field in _FIELDS if (name := getattr(self.names, field))}
+        found = [
+            self._parse(payload, wanted, number)
+            for payload, number in zip(payloads, numbers.tolist(), strict=True)
+        ]
+        if self.small == "skip":
+            found = [self._sized(one) for one in found]
+            found = [one for one in found if self._fits(one.size or (0, 0))]
+        keys = np.array([one.key for one in found], np.int64)
+        if self.mode == "center" or self.size is None or all(o.size == self.size for o in found):
+            offsets = [(0, 0)] * len(found)
+        else:
+            drawn = crops.random_offsets(seed=self.seed, epoch=epoch, keys=keys)
+            offsets = list(map(tuple, drawn.tolist()))
+        count = len(found)
+        flips = np.zeros(count, np.bool_)
+        if self.flip:
+            flips = crops.random_flips(seed=self.seed, epoch=epoch, keys=keys)
+        deltas = np.zeros(count, np.float32)
+        if self.brightness:
+            deltas = crops.random_brightness(
+                self.brightness, seed=self.seed, epoch=epoch, keys=keys
+            )
+        return Batch(
+            images=self._stack(found, offsets),
+            labels=np.array([one.label for one in found], np.int64),
+            flips=flips,
+            deltas=deltas,
+        )
+
+    def _parse(self, payload: bytes, wanted: Mapping[bytes, str], number: int) -> _Record:
+        values: dict[str, Any] = example.single_values(payload, wanted)
+        sized = "height" in values and "width" in values
+        for field in wanted.values():
+            if field not in values:
+                name = getattr(self.names, field)
+                raise DataError(f"record {number}: found no feature {name!r}, expected one value")
+        return _Record(
+            image=values["image"],
+            size=(values["height"], values["width"]) if sized else None,
+            label=values.get("label", 0),
+            key=crops.seed_key(values.get("key"), number),
+            window=bool(values["window"]) if "window" in values else None,
+        )
+
+    def _stack(self, found: Sequence[_Record], offsets: Sequence[tuple[int, int]]) -> Pixels:
+        if self.size is None:
+            images = [self._whole(one) for one in found]
+            return np.stack(images) if images else np.empty((0, 1, 1, 3), np.uint8)
+        stacked = np.empty((len(found), *self.size, 3), np.uint8)
+        for place, (one, offset) in enumerate(zip(found, offsets, strict=True)):
+            stacked[place] = self._crop(one, offset)
+        return stacked
+
+    def _crop(self, one: _Record, offset: tuple[int, int]) -> Pixels:
+        assert self.size is not None
+        if self.raw or self.small == "pad":
+            whole = self._padded(self._whole(one))
+            top, left = self._place(whole.shape[:2], offset)
+            return whole[top : top + self.size[0], left : left + self.size[1]]
+        one = self._sized(one)
+        top, left = self._place(one.size or (0, 0), offset)
+        if one.window:
+            width = one.size[1] if one.size else 0
+            return self.decoder.decode_window(bytes(one.image), width, (top, left, *self.size))
+        whole = self._whole(one)
+        return whole[top : top + self.size[0], left : left + self.size[1]]
+
+    def _sized(self, one: _Record) -> _Record:
+        """Find out how large an image is, and whether it has exact windows, if no feature tells."""
+        if one.size is not None and one.window is not None:
+            return one
+        window = False
+        data = bytes(one.image)
+        if data[:2] == b"\xff\xd8":
+            try:
+                frame = structure.read_frame(data)
+                jpeg = structure.read_jpeg(data, frame)
+            except ImageError:
+                pass  # its decoder will say what is wrong
+            else:
+                size = one.size or (frame.height_px, frame.width_px)
+                window = jpeg.has_exact_window and structure.is_undisturbed(data, jpeg)
+                return replace(one, size=size, window=window)
+        size = one.size or self._whole(one).shape[:2]
+        return replace(one, size=size, window=window)
+
+    def _whole(self, one: _Record) -> Pixels:
+        if not self.raw:
+            return self.decoder.decode_whole(bytes(one.image))
+        height, width = one.size or (0, 0)
+        if len(one.image) != height * width * 3 or min(height, width) < 1:
+            found = f"found {len(one.image)} bytes"
+            raise DataError(f"{found}, expected {height} x {width} x 3 raw values")
+        return np.frombuffer(one.image, np.uint8).reshape(height, width, 3)
+
+    def _fits(self, full: tuple[int, int]) -> bool:
+        return self.size is None or (full[0] >= self.size[0] and full[1] >= self.size[1])
+
+    def _place(self, full: tuple[int, ...], offset: tuple[int, int]) -> tuple[int, int]:
+        """Return where a crop starts, (top, left), in an image of the size ``full``."""
+        assert self.size is not None
+        room = full[0] - self.size[0], full[1] - self.size[1]
+        if min(room) < 0:
+            raise DataError(
+                f"found {full[0]}x{full[1]}: an image is smaller than the crop {self.size}"
+            )
+        if self.mode == "center":
+            return room[0] // 2, room[1] // 2
+        return offset[0] % (room[0] + 1), offset[1] % (room[1] + 1)
+
+    def _padded(self, pixels: Pixels) -> Pixels:
+        """Put black around a picture smaller than the crop, the picture in the middle."""
+        if self.small != "pad" or self._fits((pixels.shape[0], pixels.shape[1])):
+            return pixels
+        height, width = self.size or (0, 0)
+        down, across = max(height - pixels.shape[0], 0), max(width - pixels.shape[1], 0)
+        before = down // 2, across // 2
+        margins = ((before[0], down - before[0]), (before[1], across - before[1]), (0, 0))
+        return np.pad(pixels, margins)
