@@ -5,8 +5,11 @@ Knows: records, crops, decoders. Must not know: any framework; where records com
 
 from __future__ import annotations
 
+import math
+import sys
+import threading
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal, Protocol
 
 import numpy as np
@@ -18,7 +21,18 @@ from tfrec_cli.errors import DataError, ImageError
 from tfrec_cli.images import Pixels
 from tfrec_cli.records import Names
 
+Dtype = Literal["float32", "uint8"]
 Small = Literal["fail", "skip", "pad"]
+_UNIT = np.float32(1 / 255)
+_ALIGNED_BYTES = 64
+"""Where TensorFlow takes an array as it lies, instead of copying it."""
+
+_BLOCKS = 16
+"""Blocks of memory kept to be used again."""
+
+_UNUSED = 3
+"""References to a block in which no array lies: the list's, the loop's, and of those who count."""
+
 _FIELDS = ("image", "height", "width", "label", "key", "window")
 
 
@@ -32,23 +46,6 @@ class Decoder(Protocol):
         """Decode a picture to uint8[height, width, 3]."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Batch:
-    """Some records, cropped.
-
-    Attributes:
-        images: uint8[n, height, width, 3].
-        labels: int64[n]; zeros where there are none.
-        flips: bool[n], which ones to mirror.
-        deltas: float32[n], what to add to their values in [0, 1].
-    """
-
-    images: Pixels
-    labels: Int64s
-    flips: npt.NDArray[np.bool_]
-    deltas: npt.NDArray[np.float32]
-
-
 @dataclass(frozen=True, slots=True)
 class _Record:
     """What of one record is needed to crop it; the size is None until the image is looked at."""
@@ -60,7 +57,7 @@ class _Record:
     window: bool | None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True)
 class Cutter:
     """Makes batches of records.
 
@@ -70,6 +67,7 @@ class Cutter:
         size: (height, width) of the crops in pixels; None keeps the size of the images.
         small: what to do with an image smaller than the crop; None where there is none.
         brightness: the largest change to values in [0, 1].
+        dtype: ``float32`` in [0, 1], or ``uint8``.
     """
 
     names: Names
@@ -80,54 +78,55 @@ class Cutter:
     small: Small | None
     flip: bool
     brightness: float
+    dtype: Dtype
     decoder: Decoder
+    _values: example.SingleValues = field(init=False)
+    _memory: _Memory = field(init=False)
 
-    def cut(self, payloads: Sequence[bytes], numbers: Int64s, epoch: int) -> Batch:
+    def __post_init__(self) -> None:
+        wanted = {name: called for called in _FIELDS if (name := getattr(self.names, called))}
+        self._values = example.SingleValues(wanted)
+        self._memory = _Memory()
+
+    def cut(
+        self, payloads: Sequence[bytes], numbers: Int64s, epoch: int
+    ) -> tuple[npt.NDArray[Any], Int64s]:
         """Crop some records.
 
         Args:
             payloads: of the records.
             numbers: of the records, int64[n]; keys for those that have none.
+        Returns:
+            The images, uint8 or float32 [n, height, width, 3], and the labels, int64[n]; zeros
+            where there are none. Fewer than n under ``small="skip"``.
         Raises:
             DataError: not images, or smaller than the crop under ``small="fail"``.
         """
-        wanted = {name.encode(): field for field in _FIELDS if (name := getattr(self.names, field))}
         found = [
-            self._parse(payload, wanted, number)
+            self._record(self._values.read(payload), number)
             for payload, number in zip(payloads, numbers.tolist(), strict=True)
         ]
         if self.small == "skip":
             found = [self._sized(one) for one in found]
             found = [one for one in found if self._fits(one.size or (0, 0))]
         keys = np.array([one.key for one in found], np.int64)
-        if self.mode == "center" or self.size is None or all(o.size == self.size for o in found):
-            offsets = [(0, 0)] * len(found)
-        else:
-            drawn = crops.random_offsets(seed=self.seed, epoch=epoch, keys=keys)
-            offsets = list(map(tuple, drawn.tolist()))
-        count = len(found)
-        flips = np.zeros(count, np.bool_)
-        if self.flip:
-            flips = crops.random_flips(seed=self.seed, epoch=epoch, keys=keys)
-        deltas = np.zeros(count, np.float32)
+        chosen: dict[str, Any] = {"seed": self.seed, "epoch": epoch, "keys": keys}
+        offsets = [(0, 0)] * len(found)
+        if self.mode == "random" and any(one.size != self.size for one in found):
+            offsets = list(map(tuple, crops.random_offsets(**chosen).tolist()))
+        flips = crops.random_flips(**chosen).tolist() if self.flip else [False] * len(found)
+        images = self._stack(found, offsets, flips)
         if self.brightness:
-            deltas = crops.random_brightness(
-                self.brightness, seed=self.seed, epoch=epoch, keys=keys
-            )
-        return Batch(
-            images=self._stack(found, offsets),
-            labels=np.array([one.label for one in found], np.int64),
-            flips=flips,
-            deltas=deltas,
-        )
+            deltas = crops.random_brightness(self.brightness, **chosen)
+            images = self._brightened(images, deltas)
+        return images, np.array([one.label for one in found], np.int64)
 
-    def _parse(self, payload: bytes, wanted: Mapping[bytes, str], number: int) -> _Record:
-        values: dict[str, Any] = example.single_values(payload, wanted)
-        sized = "height" in values and "width" in values
-        for field in wanted.values():
-            if field not in values:
-                name = getattr(self.names, field)
+    def _record(self, values: Mapping[str, Any], number: int) -> _Record:
+        for called in _FIELDS:
+            name = getattr(self.names, called)
+            if name and called not in values:
                 raise DataError(f"record {number}: found no feature {name!r}, expected one value")
+        sized = "height" in values and "width" in values
         return _Record(
             image=values["image"],
             size=(values["height"], values["width"]) if sized else None,
@@ -136,14 +135,36 @@ class Cutter:
             window=bool(values["window"]) if "window" in values else None,
         )
 
-    def _stack(self, found: Sequence[_Record], offsets: Sequence[tuple[int, int]]) -> Pixels:
-        if self.size is None:
-            images = [self._whole(one) for one in found]
-            return np.stack(images) if images else np.empty((0, 1, 1, 3), np.uint8)
-        stacked = np.empty((len(found), *self.size, 3), np.uint8)
-        for place, (one, offset) in enumerate(zip(found, offsets, strict=True)):
-            stacked[place] = self._crop(one, offset)
+    def _stack(
+        self,
+        found: Sequence[_Record],
+        offsets: Sequence[tuple[int, int]],
+        flips: Sequence[bool],
+    ) -> npt.NDArray[Any]:
+        """Decode crops into one array; float32 where brightness or ``dtype`` want it."""
+        kind = np.float32 if self.dtype == "float32" or self.brightness else np.uint8
+        if self.raw and not any(flips) and found and all(one.size == self.size for one in found):
+            joined = np.frombuffer(b"".join(map(self._rows, found)), np.uint8)
+            stacked = self._memory.array((len(found), *(self.size or ()), 3), kind)
+            _convert(joined.reshape(stacked.shape), stacked)
+            return stacked
+        stacked = np.empty((0, *(self.size or (1, 1)), 3), kind)
+        for place, (one, offset, flip) in enumerate(zip(found, offsets, flips, strict=True)):
+            pixels = self._whole(one) if self.size is None else self._crop(one, offset)
+            if not place:
+                stacked = self._memory.array((len(found), *pixels.shape), kind)
+            _convert(pixels[:, ::-1] if flip else pixels, stacked[place])
         return stacked
+
+    def _brightened(
+        self, images: npt.NDArray[Any], deltas: npt.NDArray[np.float32]
+    ) -> npt.NDArray[Any]:
+        images += deltas[:, None, None, None]
+        np.clip(images, np.float32(0), np.float32(1), out=images)
+        if self.dtype == "float32":
+            return images
+        rounded: Pixels = np.rint(images * np.float32(255)).astype(np.uint8)
+        return rounded
 
     def _crop(self, one: _Record, offset: tuple[int, int]) -> Pixels:
         assert self.size is not None
@@ -181,11 +202,15 @@ class Cutter:
     def _whole(self, one: _Record) -> Pixels:
         if not self.raw:
             return self.decoder.decode_whole(bytes(one.image))
+        return np.frombuffer(self._rows(one), np.uint8).reshape(*(one.size or (0, 0)), 3)
+
+    def _rows(self, one: _Record) -> memoryview:
+        """Return the values of a raw image."""
         height, width = one.size or (0, 0)
         if len(one.image) != height * width * 3 or min(height, width) < 1:
             found = f"found {len(one.image)} bytes"
             raise DataError(f"{found}, expected {height} x {width} x 3 raw values")
-        return np.frombuffer(one.image, np.uint8).reshape(height, width, 3)
+        return one.image
 
     def _fits(self, full: tuple[int, int]) -> bool:
         return self.size is None or (full[0] >= self.size[0] and full[1] >= self.size[1])
@@ -211,3 +236,35 @@ class Cutter:
         before = down // 2, across // 2
         margins = ((before[0], down - before[0]), (before[1], across - before[1]), (0, 0))
         return np.pad(pixels, margins)
+
+
+def _convert(pixels: Pixels, out: npt.NDArray[Any]) -> None:
+    """Write uint8 values into ``out``, as they are or in [0, 1] where it holds float32."""
+    if out.dtype == np.float32:
+        np.multiply(pixels, _UNIT, out=out)
+    else:
+        out[...] = pixels
+
+
+class _Memory:
+    """Memory that is used again once no array lies in it: fresh pages cost more than copying."""
+
+    def __init__(self) -> None:
+        self._blocks: list[npt.NDArray[np.uint8]] = []
+        self._choosing = threading.Lock()
+
+    def array(self, shape: tuple[int, ...], dtype: npt.DTypeLike) -> npt.NDArray[Any]:
+        """Return an array of any content, where TensorFlow wants it."""
+        size_bytes = math.prod(shape) * np.dtype(dtype).itemsize
+        with self._choosing:
+            block = self._free(size_bytes + _ALIGNED_BYTES)
+            start = -block.ctypes.data % _ALIGNED_BYTES
+            return block[start : start + size_bytes].view(dtype).reshape(shape)
+
+    def _free(self, size_bytes: int) -> npt.NDArray[np.uint8]:
+        for block in self._blocks:
+            if len(block) == size_bytes and sys.getrefcount(block) == _UNUSED:
+                return block
+        block = np.empty(size_bytes, np.uint8)
+        self._blocks = [*self._blocks[1 - _BLOCKS :], block]
+        return block

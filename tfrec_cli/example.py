@@ -104,6 +104,15 @@ def _message_classes() -> dict[str, Any]:
     }
 
 
+_Place = tuple[str | None, int, int, bool]
+"""What a value is called, where it starts and stops in bytes, and whether it is a varint.
+
+None is what is not wanted.
+"""
+
+_MOST_KNOWN = 256
+"""Lengths of records to know the places of; crops have a few, whole images have too many."""
+
 _BYTES_LIST, _INT64_LIST = 0x0A, 0x1A
 _SHORT = [bytes([number]) for number in range(0x80)]
 _LISTS: tuple[tuple[Kind, str], ...] = (
@@ -191,63 +200,97 @@ def decode(payload: bytes) -> dict[str, Feature]:
     return _features(message.features)
 
 
-def single_values(payload: bytes, wanted: Mapping[bytes, str]) -> dict[str, memoryview | int]:
-    """Read single values of some features, without copying them.
+class SingleValues:
+    """Reads single values of some features from many Examples, without copying them.
+
+    Records that one program wrote look alike: where values lie in one is where they lie in the
+    next of the same length, if all bytes between them are the same. Only others are parsed.
 
     Args:
-        wanted: names of features, and what to call them in the answer.
-    Returns:
-        The int64 and bytes values of those features that are there and have one.
-    Raises:
-        ExampleError: as for `decode`.
+        wanted: names of features, and what to call them in the answers.
     """
-    try:
-        return _canonical_values(payload, wanted)
-    except (IndexError, ValueError):  # another order or another packing than that of the usual ways
+
+    def __init__(self, wanted: Mapping[str, str]) -> None:
+        self._wanted = {name.encode(): called for name, called in wanted.items()}
+        self._known: dict[int, tuple[list[tuple[int, int, bytes]], list[_Place]]] = {}
+
+    def read(self, payload: bytes) -> dict[str, memoryview | int]:
+        """Read one Example.
+
+        Returns:
+            The int64 and bytes values of those features that are there and have one.
+        Raises:
+            ExampleError: as for `decode`.
+        """
+        known = self._known.get(len(payload))
+        if known and all(payload[start:stop] == same for start, stop, same in known[0]):
+            return _at(payload, known[1])
+        try:
+            places = _canonical_places(payload, self._wanted)
+        except (IndexError, ValueError):  # in another order, or packed in another way, than usual
+            return self._parse(payload)
+        edges = [0, *(edge for place in places for edge in place[1:3]), len(payload)]
+        between = list(zip(edges[::2], edges[1::2], strict=True))
+        if len(self._known) < _MOST_KNOWN:
+            self._known[len(payload)] = ([(a, b, payload[a:b]) for a, b in between], places)
+        return _at(payload, places)
+
+    def _parse(self, payload: bytes) -> dict[str, memoryview | int]:
         features = decode(payload)
+        found: dict[str, memoryview | int] = {}
+        for name, called in self._wanted.items():
+            one = features.get(name.decode())
+            if one is not None and len(one.values) == 1 and one.kind in ("bytes", "int64"):
+                value = one.values[0]
+                found[called] = value if isinstance(value, int) else memoryview(value)
+        return found
+
+
+def _at(payload: bytes, places: list[_Place]) -> dict[str, memoryview | int]:
     found: dict[str, memoryview | int] = {}
-    for name, called in wanted.items():
-        one = features.get(name.decode())
-        if one is not None and len(one.values) == 1 and one.kind in ("bytes", "int64"):
-            value = one.values[0]
-            found[called] = value if isinstance(value, int) else memoryview(value)
+    for called, start, stop, is_number in places:
+        if called is None:
+            continue
+        if is_number:
+            number, _ = _read_varint(payload, start)
+            found[called] = number - (number >> 63 << 64)
+        else:
+            found[called] = memoryview(payload)[start:stop]
     return found
 
 
-def _canonical_values(payload: bytes, wanted: Mapping[bytes, str]) -> dict[str, memoryview | int]:
-    """Read values from an Example that is laid out as every writer does.
+def _canonical_places(payload: bytes, wanted: Mapping[bytes, str]) -> list[_Place]:
+    """Find where values lie in an Example that is laid out as every writer does.
 
     Raises:
         IndexError, ValueError: it is not.
     """
-    found: dict[str, memoryview | int] = {}
+    places: list[_Place] = []
+    seen: set[str] = set()
     end, position = _enter(payload, 0, 0x0A, len(payload))
     while position < end:
         stop, position = _enter(payload, position, 0x0A, end, last=False)
         key_stop, position = _enter(payload, position, 0x0A, stop, last=False)
         called = wanted.get(payload[position:key_stop])
         position = key_stop
+        is_number = False
         if called is not None:
             _, position = _enter(payload, position, 0x12, stop)
             kind = payload[position]
             _, position = _enter(payload, position, kind, stop)
-            if kind == _INT64_LIST and payload[position] == 0x08:
+            is_number = kind == _INT64_LIST
+            if is_number and payload[position] == 0x08:
                 position += 1  # not packed
             else:
                 _, position = _enter(payload, position, 0x0A, stop)
-            if kind == _BYTES_LIST:
-                if called in found:
-                    raise ValueError
-                found[called] = memoryview(payload)[position:stop]
-            elif kind == _INT64_LIST:
-                number, position = _read_varint(payload, position)
-                if position != stop or called in found:
-                    raise ValueError
-                found[called] = number - (number >> 63 << 64)
-            else:
+            if is_number and _read_varint(payload, position)[1] != stop:
                 raise ValueError
+            if kind not in (_BYTES_LIST, _INT64_LIST) or called in seen:
+                raise ValueError
+            seen.add(called)
+        places.append((called, position, stop, is_number))
         position = stop
-    return found
+    return places
 
 
 def _enter(data: bytes, position: int, tag: int, end: int, *, last: bool = True) -> tuple[int, int]:
@@ -263,18 +306,15 @@ def _enter(data: bytes, position: int, tag: int, end: int, *, last: bool = True)
 
 def _read_varint(data: bytes, position: int) -> tuple[int, int]:
     byte = data[position]
-    if byte < 0x80:
-        return byte, position + 1
     number, shift = byte & 0x7F, 7
-    while True:
+    while byte >= 0x80:
         position += 1
         byte = data[position]
         number |= (byte & 0x7F) << shift
-        if byte < 0x80:
-            return number, position + 1
         shift += 7
-        if shift > 63:
-            raise ValueError
+    if number >= 1 << 64:
+        raise ValueError
+    return number, position + 1
 
 
 def decode_sequence(payload: bytes) -> tuple[dict[str, Feature], dict[str, list[Feature]]]:

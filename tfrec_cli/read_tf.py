@@ -16,23 +16,25 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from numbers import Integral
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any, get_args
 
 import numpy as np
 import numpy.typing as npt
 
 from tfrec_cli import crops, engines, kernels
 from tfrec_cli import dataset as datasets
-from tfrec_cli.batches import Cutter, Decoder, Small
+from tfrec_cli.batches import Cutter, Decoder, Dtype, Small
 from tfrec_cli.crops import CropMode, Int64s
 from tfrec_cli.dataset import Split
 from tfrec_cli.errors import DataError, ImageError, RunError, UsageError
 from tfrec_cli.images import Pixels
 from tfrec_cli.rows import Rows
 
-Dtype = Literal["float32", "uint8"]
 _CHUNK = 64
 """Records read at once where no batch says how many."""
+
+_PREFETCHED = 2
+"""Batches made ahead of the one that is asked for, beside those being made."""
 
 Box = tuple[int, int, int, int]
 
@@ -128,6 +130,7 @@ def dataset(
         small=small if must_look else None,
         flip=flip,
         brightness=brightness,
+        dtype=dtype,
         decoder=_decoder(tf),
     )
     first_chunks, later_chunks = rows.chunk_counts()
@@ -141,11 +144,7 @@ def dataset(
             cut = cut.unbatch()
         if batch_size is not None and small == "skip" and must_look:
             cut = cut.batch(batch_size, drop_remainder=drop_remainder)
-        return cut.map(
-            lambda *values: _finish(
-                tf, *values, flip=flip, brightness=brightness, dtype=dtype, labelled=labelled
-            )
-        )
+        return cut if labelled else cut.map(lambda images, _: images)
 
     if rows.epochs == 1:
         result = one_epoch(tf.constant(0, tf.int64))
@@ -156,7 +155,9 @@ def dataset(
         if batch_size:
             count = first_chunks + later_chunks * (rows.epochs - 1)
         result = result.apply(tf.data.experimental.assert_cardinality(count))
-    return result.prefetch(tf.data.AUTOTUNE)
+    untuned = tf.data.Options()
+    untuned.autotune.enabled = False  # nothing here to tune, and the tuner delays an epoch's end
+    return result.prefetch(_PREFETCHED).with_options(untuned)
 
 
 def crop_digests(
@@ -340,11 +341,11 @@ def _check_small(opened: Split, size: tuple[int, int] | None, small: Small) -> b
 def _cut(
     tf: Any, chunks: Any, rows: Rows, cutter: Cutter, number: Any, parallel: int | None
 ) -> Any:
-    """Map numbers of chunks to their records, cropped: (images, labels, flips, deltas).
+    """Map numbers of chunks to their records, cropped: (images, labels).
 
     Several chunks at once, in threads that leave Python while they read and decode.
     """
-    kinds = [tf.uint8, tf.int64, tf.bool, tf.float32]
+    kinds = [tf.as_dtype(cutter.dtype), tf.int64]
     sides = [None, None] if cutter.size is None else [*cutter.size]
     several = {
         "num_parallel_calls": parallel or engines.available_jobs(),
@@ -359,19 +360,17 @@ def _cut(
 
     def cut(payloads: Sequence[Any], numbers: Int64s, number: Any) -> tuple[Any, ...]:
         try:
-            batch = cutter.cut(payloads, numbers, rows.first_epoch + number)
+            return cutter.cut(payloads, numbers, rows.first_epoch + number)
         except DataError as error:
             raise ValueError(str(error)) from error  # which TensorFlow calls an invalid argument
-        return batch.images, batch.labels, batch.flips, batch.deltas
 
     def fetch_and_cut(number: Any, chunk: Any) -> tuple[Any, ...]:
         return cut(*rows.fetch(int(number), int(chunk)), int(number))
 
-    def shaped(*values: Any) -> tuple[Any, ...]:
-        values[0].set_shape([rows.chunk_size, *sides, 3])
-        for value in values[1:]:
-            value.set_shape([rows.chunk_size])
-        return values
+    def shaped(images: Any, labels: Any) -> tuple[Any, Any]:
+        images.set_shape([rows.chunk_size, *sides, 3])
+        labels.set_shape([rows.chunk_size])
+        return images, labels
 
     if not rows.is_sequential:
         return chunks.map(
@@ -387,30 +386,6 @@ def _cut(
         ),
         **several,
     )
-
-
-def _finish(
-    tf: Any,
-    image: Any,
-    label: Any,
-    mirrored: Any,
-    delta: Any,
-    *,
-    flip: bool,
-    brightness: float,
-    dtype: Dtype,
-    labelled: bool,
-) -> Any:
-    """Give uint8 images, one or a batch, what was drawn and their type, and add the labels."""
-    if flip:
-        image = tf.where(mirrored[..., None, None, None], tf.reverse(image, [-2]), image)
-    if dtype == "float32" or brightness:
-        image = tf.cast(image, tf.float32) * np.float32(1 / 255)
-    if brightness:
-        image = tf.clip_by_value(image + delta[..., None, None, None], 0.0, 1.0)
-        if dtype == "uint8":
-            image = tf.cast(tf.round(image * 255), tf.uint8)
-    return (image, label) if labelled else image
 
 
 def _decoder(tf: Any) -> Decoder:

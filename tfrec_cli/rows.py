@@ -6,8 +6,9 @@ Knows: positions, epochs, hosts, shards. Must not know: what is in a record, any
 from __future__ import annotations
 
 import threading
+from collections.abc import Iterator
 from functools import lru_cache
-from itertools import islice
+from itertools import groupby, islice
 
 import numpy as np
 
@@ -121,21 +122,32 @@ class _RandomAccess:
 
     def fetch(self, numbers: Int64s) -> list[bytes]:
         """Read the records of these numbers."""
-        places = self._places[numbers]
-        payloads = [b""] * len(places)
-        for shard in np.unique(places[:, 0]).tolist():
+        places = self._places[numbers].tolist()
+        payloads: list[bytes] = [b""] * len(places)
+        order = sorted(range(len(places)), key=lambda row: (places[row][0], row))
+        for shard, rows in groupby(order, key=lambda row: places[row][0]):
             path = self._paths[shard]
-            rows = np.flatnonzero(places[:, 0] == shard)
-            offsets, lengths = places[rows, 1], places[rows, 2]
-            apart = (np.diff(rows) != 1) | (offsets[1:] != offsets[:-1] + lengths[:-1])
-            apart |= np.diff(np.cumsum(lengths) // _RUN_BYTES) != 0
             with path.open("rb", buffering=0) as file:
-                for run in np.split(np.arange(len(rows)), np.flatnonzero(apart) + 1):
-                    first = rows[run[0]]
-                    payloads[first : first + len(run)] = framing.read_run(
-                        file.fileno(), int(offsets[run[0]]), lengths[run].tolist(), str(path)
-                    )
+                for run in _runs(list(rows), places):
+                    lengths = [places[row][2] for row in run]
+                    read = framing.read_run(file.fileno(), places[run[0]][1], lengths, str(path))
+                    for row, payload in zip(run, read, strict=True):
+                        payloads[row] = payload
         return payloads
+
+
+def _runs(rows: list[int], places: list[list[int]]) -> Iterator[list[int]]:
+    """Put rows together whose records follow each other in a file, up to some size."""
+    run = rows[:1]
+    total = places[run[0]][2]
+    for row in rows[1:]:
+        _, offset, length = places[run[-1]]
+        total += places[row][2]
+        if places[row][1] != offset + length or total > _RUN_BYTES:
+            yield run
+            run, total = [], places[row][2]
+        run.append(row)
+    yield run
 
 
 class _Sequential:
