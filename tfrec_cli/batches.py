@@ -5,9 +5,6 @@ Knows: records, crops, decoders. Must not know: any framework; where records com
 
 from __future__ import annotations
 
-import math
-import sys
-import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal, Protocol
@@ -19,20 +16,12 @@ from tfrec_cli import crops, example, structure
 from tfrec_cli.crops import CropMode, Int64s
 from tfrec_cli.errors import DataError, ImageError
 from tfrec_cli.images import Pixels
+from tfrec_cli.memory import Memory
 from tfrec_cli.records import Names
 
 Dtype = Literal["float32", "uint8"]
 Small = Literal["fail", "skip", "pad"]
 _UNIT = np.float32(1 / 255)
-_ALIGNED_BYTES = 64
-"""Where TensorFlow takes an array as it lies, instead of copying it."""
-
-_BLOCKS = 16
-"""Blocks of memory kept to be used again."""
-
-_UNUSED = 3
-"""References to a block in which no array lies: the list's, the loop's, and of those who count."""
-
 _FIELDS = ("image", "height", "width", "label", "key", "window")
 
 
@@ -68,6 +57,7 @@ class Cutter:
         small: what to do with an image smaller than the crop; None where there is none.
         brightness: the largest change to values in [0, 1].
         dtype: ``float32`` in [0, 1], or ``uint8``.
+        memory: what batches are made in.
     """
 
     names: Names
@@ -81,15 +71,14 @@ class Cutter:
     dtype: Dtype
     decoder: Decoder
     _values: example.SingleValues = field(init=False)
-    _memory: _Memory = field(init=False)
+    memory: Memory = field(default_factory=Memory)
 
     def __post_init__(self) -> None:
         wanted = {name: called for called in _FIELDS if (name := getattr(self.names, called))}
         self._values = example.SingleValues(wanted)
-        self._memory = _Memory()
 
     def cut(
-        self, payloads: Sequence[bytes], numbers: Int64s, epoch: int
+        self, payloads: Sequence[memoryview], numbers: Int64s, epoch: int
     ) -> tuple[npt.NDArray[Any], Int64s]:
         """Crop some records.
 
@@ -144,15 +133,21 @@ class Cutter:
         """Decode crops into one array; float32 where brightness or ``dtype`` want it."""
         kind = np.float32 if self.dtype == "float32" or self.brightness else np.uint8
         if self.raw and not any(flips) and found and all(one.size == self.size for one in found):
-            joined = np.frombuffer(b"".join(map(self._rows, found)), np.uint8)
-            stacked = self._memory.array((len(found), *(self.size or ()), 3), kind)
-            _convert(joined.reshape(stacked.shape), stacked)
+            joined = self.memory.array((len(found), *(self.size or ()), 3), np.uint8)
+            rows, place = joined.reshape(-1).data, 0
+            for one in found:  # without leaving Python for every image: that costs more
+                rows[place : place + len(one.image)] = self._rows(one)
+                place += len(one.image)
+            if kind is np.uint8:
+                return joined
+            stacked = self.memory.array(joined.shape, kind)
+            _convert(joined, stacked)
             return stacked
         stacked = np.empty((0, *(self.size or (1, 1)), 3), kind)
         for place, (one, offset, flip) in enumerate(zip(found, offsets, flips, strict=True)):
             pixels = self._whole(one) if self.size is None else self._crop(one, offset)
             if not place:
-                stacked = self._memory.array((len(found), *pixels.shape), kind)
+                stacked = self.memory.array((len(found), *pixels.shape), kind)
             _convert(pixels[:, ::-1] if flip else pixels, stacked[place])
         return stacked
 
@@ -244,27 +239,3 @@ def _convert(pixels: Pixels, out: npt.NDArray[Any]) -> None:
         np.multiply(pixels, _UNIT, out=out)
     else:
         out[...] = pixels
-
-
-class _Memory:
-    """Memory that is used again once no array lies in it: fresh pages cost more than copying."""
-
-    def __init__(self) -> None:
-        self._blocks: list[npt.NDArray[np.uint8]] = []
-        self._choosing = threading.Lock()
-
-    def array(self, shape: tuple[int, ...], dtype: npt.DTypeLike) -> npt.NDArray[Any]:
-        """Return an array of any content, where TensorFlow wants it."""
-        size_bytes = math.prod(shape) * np.dtype(dtype).itemsize
-        with self._choosing:
-            block = self._free(size_bytes + _ALIGNED_BYTES)
-            start = -block.ctypes.data % _ALIGNED_BYTES
-            return block[start : start + size_bytes].view(dtype).reshape(shape)
-
-    def _free(self, size_bytes: int) -> npt.NDArray[np.uint8]:
-        for block in self._blocks:
-            if len(block) == size_bytes and sys.getrefcount(block) == _UNUSED:
-                return block
-        block = np.empty(size_bytes, np.uint8)
-        self._blocks = [*self._blocks[1 - _BLOCKS :], block]
-        return block

@@ -214,7 +214,7 @@ class SingleValues:
         self._wanted = {name.encode(): called for name, called in wanted.items()}
         self._known: dict[int, tuple[list[tuple[int, int, bytes]], list[_Place]]] = {}
 
-    def read(self, payload: bytes) -> dict[str, memoryview | int]:
+    def read(self, payload: memoryview) -> dict[str, memoryview | int]:
         """Read one Example.
 
         Returns:
@@ -232,11 +232,11 @@ class SingleValues:
         edges = [0, *(edge for place in places for edge in place[1:3]), len(payload)]
         between = list(zip(edges[::2], edges[1::2], strict=True))
         if len(self._known) < _MOST_KNOWN:
-            self._known[len(payload)] = ([(a, b, payload[a:b]) for a, b in between], places)
+            self._known[len(payload)] = ([(a, b, bytes(payload[a:b])) for a, b in between], places)
         return _at(payload, places)
 
-    def _parse(self, payload: bytes) -> dict[str, memoryview | int]:
-        features = decode(payload)
+    def _parse(self, payload: memoryview) -> dict[str, memoryview | int]:
+        features = decode(bytes(payload))
         found: dict[str, memoryview | int] = {}
         for name, called in self._wanted.items():
             one = features.get(name.decode())
@@ -246,7 +246,7 @@ class SingleValues:
         return found
 
 
-def _at(payload: bytes, places: list[_Place]) -> dict[str, memoryview | int]:
+def _at(payload: memoryview, places: list[_Place]) -> dict[str, memoryview | int]:
     found: dict[str, memoryview | int] = {}
     for called, start, stop, is_number in places:
         if called is None:
@@ -255,11 +255,11 @@ def _at(payload: bytes, places: list[_Place]) -> dict[str, memoryview | int]:
             number, _ = _read_varint(payload, start)
             found[called] = number - (number >> 63 << 64)
         else:
-            found[called] = memoryview(payload)[start:stop]
+            found[called] = payload[start:stop]
     return found
 
 
-def _canonical_places(payload: bytes, wanted: Mapping[bytes, str]) -> list[_Place]:
+def _canonical_places(payload: memoryview, wanted: Mapping[bytes, str]) -> list[_Place]:
     """Find where values lie in an Example that is laid out as every writer does.
 
     Raises:
@@ -271,7 +271,7 @@ def _canonical_places(payload: bytes, wanted: Mapping[bytes, str]) -> list[_Plac
     while position < end:
         stop, position = _enter(payload, position, 0x0A, end, last=False)
         key_stop, position = _enter(payload, position, 0x0A, stop, last=False)
-        called = wanted.get(payload[position:key_stop])
+        called = wanted.get(bytes(payload[position:key_stop]))
         position = key_stop
         is_number = False
         if called is not None:
@@ -293,7 +293,9 @@ def _canonical_places(payload: bytes, wanted: Mapping[bytes, str]) -> list[_Plac
     return places
 
 
-def _enter(data: bytes, position: int, tag: int, end: int, *, last: bool = True) -> tuple[int, int]:
+def _enter(
+    data: memoryview, position: int, tag: int, end: int, *, last: bool = True
+) -> tuple[int, int]:
     """Return where the field at ``position`` ends and starts; ``last`` ones reach to ``end``."""
     if data[position] != tag:
         raise ValueError
@@ -304,7 +306,7 @@ def _enter(data: bytes, position: int, tag: int, end: int, *, last: bool = True)
     return stop, position
 
 
-def _read_varint(data: bytes, position: int) -> tuple[int, int]:
+def _read_varint(data: memoryview, position: int) -> tuple[int, int]:
     byte = data[position]
     number, shift = byte & 0x7F, 7
     while byte >= 0x80:

@@ -108,35 +108,37 @@ def is_header(data: bytes) -> bool:
 
 def read_at(file_descriptor: int, offset_bytes: int, length_bytes: int, name: str) -> bytes:
     """Read and check the one record at ``offset_bytes`` of an uncompressed file: see `read_run`."""
-    return read_run(file_descriptor, offset_bytes, [length_bytes], name)[0]
+    memory = memoryview(bytearray(min(max(length_bytes, 0), os.fstat(file_descriptor).st_size)))
+    return bytes(read_run(file_descriptor, offset_bytes, [length_bytes], name, memory)[0])
 
 
 def read_run(
-    file_descriptor: int, offset_bytes: int, lengths: Sequence[int], name: str
-) -> list[bytes]:
+    file_descriptor: int, offset_bytes: int, lengths: Sequence[int], name: str, memory: memoryview
+) -> list[memoryview]:
     """Read and check records that follow each other in an uncompressed file.
 
     Args:
         offset_bytes: of the first.
         lengths: each whole record's length in bytes, framing included, as an index file has it.
         name: the file's name, for the message.
+        memory: what to read them into.
+    Returns:
+        The payloads, in ``memory``.
     Raises:
         FramingError: the bytes there are not whole records of those lengths.
     """
-    total = sum(lengths)
-    data = b""
-    if 0 <= total <= os.fstat(file_descriptor).st_size - offset_bytes:
-        data = os.pread(file_descriptor, total, offset_bytes)
+    whole = memory[: max(sum(lengths), 0)]
+    size = os.preadv(file_descriptor, [whole], offset_bytes)
     payloads = []
     start = 0
     for length in lengths:
         stop = start + length
-        payload = data[start + HEADER_BYTES : stop - FOOTER_BYTES]
+        payload = whole[start + HEADER_BYTES : max(stop - FOOTER_BYTES, 0)]
         if (
             length < OVERHEAD_BYTES
-            or stop > len(data)
-            or data[start : start + HEADER_BYTES] != header(length - OVERHEAD_BYTES)
-            or data[stop - FOOTER_BYTES : stop] != footer(payload)
+            or stop > size
+            or whole[start : start + HEADER_BYTES] != header(length - OVERHEAD_BYTES)
+            or whole[stop - FOOTER_BYTES : stop] != footer(bytes(payload))
         ):
             raise FramingError(
                 f"{name}: at byte {offset_bytes + start}: found no whole record of {length} bytes, "

@@ -353,19 +353,22 @@ def _cut(
     }
 
     def fetch(number: Any, chunk: Any) -> tuple[npt.NDArray[np.object_], Int64s]:
-        payloads, numbers = rows.fetch(int(number), int(chunk))
+        payloads, numbers = rows.fetch(int(number), int(chunk), cutter.memory)
         array = np.empty(len(payloads), object)
-        array[:] = payloads
+        array[:] = list(map(bytes, payloads))
         return array, numbers
 
-    def cut(payloads: Sequence[Any], numbers: Int64s, number: Any) -> tuple[Any, ...]:
+    def cut(payloads: Sequence[memoryview], numbers: Int64s, number: int) -> tuple[Any, ...]:
         try:
             return cutter.cut(payloads, numbers, rows.first_epoch + number)
         except DataError as error:
             raise ValueError(str(error)) from error  # which TensorFlow calls an invalid argument
 
+    def cut_apart(payloads: Any, numbers: Int64s, number: Any) -> tuple[Any, ...]:
+        return cut([memoryview(payload) for payload in payloads], numbers, int(number))
+
     def fetch_and_cut(number: Any, chunk: Any) -> tuple[Any, ...]:
-        return cut(*rows.fetch(int(number), int(chunk)), int(number))
+        return cut(*rows.fetch(int(number), int(chunk), cutter.memory), int(number))
 
     def shaped(images: Any, labels: Any) -> tuple[Any, Any]:
         images.set_shape([rows.chunk_size, *sides, 3])
@@ -382,7 +385,7 @@ def _cut(
     )
     return fetched.map(
         lambda payloads, numbers: shaped(
-            *tf.numpy_function(cut, [payloads, numbers, number], kinds)
+            *tf.numpy_function(cut_apart, [payloads, numbers, number], kinds)
         ),
         **several,
     )

@@ -5,17 +5,20 @@ Knows: positions, epochs, hosts, shards. Must not know: what is in a record, any
 
 from __future__ import annotations
 
+import os
 import threading
 from collections.abc import Iterator
 from functools import lru_cache
 from itertools import groupby, islice
+from pathlib import Path
 
 import numpy as np
 
 from tfrec_cli import crops, dataset, framing
 from tfrec_cli.crops import Int64s
 from tfrec_cli.dataset import Split
-from tfrec_cli.errors import RunError, UsageError
+from tfrec_cli.errors import FramingError, RunError, UsageError
+from tfrec_cli.memory import Memory
 
 _RUN_BYTES = 2**28
 """About how much is read at once; Linux reads no more than 2 GiB."""
@@ -80,8 +83,8 @@ class Rows:
         """Return how many records all epochs have, where chunks need not be whole."""
         return self._own * self.epochs - self._offset
 
-    def fetch(self, number: int, chunk: int) -> tuple[list[bytes], Int64s]:
-        """Read one chunk of the epoch that is ``number`` behind the first.
+    def fetch(self, number: int, chunk: int, memory: Memory) -> tuple[list[memoryview], Int64s]:
+        """Read one chunk of the epoch that is ``number`` behind the first, into ``memory``.
 
         Returns:
             The payloads, each checked by both its CRCs, and the records' numbers, int64[n].
@@ -93,7 +96,7 @@ class Rows:
         numbers = self._shard[0] + positions * self._shard[1]
         if self._shuffle:
             numbers = self._order(self.first_epoch + number)[numbers]
-        return self._records.fetch(numbers), numbers
+        return self._records.fetch(numbers, memory), numbers
 
     def _draw_order(self, epoch: int) -> Int64s:
         return crops.order(self._records.count, seed=self._seed, epoch=epoch)
@@ -120,20 +123,35 @@ class _RandomAccess:
         self._places = dataset.places(opened)
         self.count = len(self._places)
 
-    def fetch(self, numbers: Int64s) -> list[bytes]:
+    def fetch(self, numbers: Int64s, memory: Memory) -> list[memoryview]:
         """Read the records of these numbers."""
         places = self._places[numbers].tolist()
-        payloads: list[bytes] = [b""] * len(places)
+        payloads = [memoryview(b"")] * len(places)
         order = sorted(range(len(places)), key=lambda row: (places[row][0], row))
-        for shard, rows in groupby(order, key=lambda row: places[row][0]):
+        for shard, group in groupby(order, key=lambda row: places[row][0]):
+            rows = list(group)
             path = self._paths[shard]
             with path.open("rb", buffering=0) as file:
-                for run in _runs(list(rows), places):
+                _check_places(path, os.fstat(file.fileno()).st_size, [places[row] for row in rows])
+                rest = memory.view(sum(places[row][2] for row in rows))
+                for run in _runs(rows, places):
                     lengths = [places[row][2] for row in run]
-                    read = framing.read_run(file.fileno(), places[run[0]][1], lengths, str(path))
+                    offset = places[run[0]][1]
+                    read = framing.read_run(file.fileno(), offset, lengths, str(path), rest)
+                    rest = rest[sum(lengths) :]
                     for row, payload in zip(run, read, strict=True):
                         payloads[row] = payload
         return payloads
+
+
+def _check_places(path: Path, size_bytes: int, places: list[list[int]]) -> None:
+    """Refuse records that a file is too short for, before memory is asked for them."""
+    for _, offset, length in places:
+        if offset + length > size_bytes:
+            raise FramingError(
+                f"{path}: at byte {offset}: found {size_bytes} bytes in all, expected a record of "
+                f"{length} bytes there: run `tfrec verify`"
+            )
 
 
 def _runs(rows: list[int], places: list[list[int]]) -> Iterator[list[int]]:
@@ -161,13 +179,14 @@ class _Sequential:
         self._next = 0
         self._payloads = dataset.payloads(opened)
 
-    def fetch(self, numbers: Int64s) -> list[bytes]:
+    def fetch(self, numbers: Int64s, _memory: Memory) -> list[memoryview]:
         """Read the records of these ascending numbers."""
         payloads = []
         with self._lock:
             for number in numbers.tolist():
                 if number < self._next:
                     self._next, self._payloads = 0, dataset.payloads(self._opened)
-                payloads.append(next(islice(self._payloads, number - self._next, None)))
+                payload = next(islice(self._payloads, number - self._next, None))
+                payloads.append(memoryview(payload))
                 self._next = number + 1
         return payloads

@@ -1,0 +1,60 @@
+"""Memory that is used again once nothing lies in it: fresh pages cost more than copying.
+
+Knows: blocks of bytes. Must not know: what lies in them.
+"""
+
+from __future__ import annotations
+
+import math
+import sys
+import threading
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+ALIGNED_BYTES = 64
+"""Where TensorFlow takes an array as it lies, instead of copying it."""
+
+_BLOCKS = 32
+"""Blocks kept; what is asked for beyond them is not used again."""
+
+Block = npt.NDArray[np.uint8]
+
+
+class Memory:
+    """Blocks of memory, each given out again when no array and no view of it is left."""
+
+    def __init__(self) -> None:
+        self._blocks: list[Block] = []
+        self._choosing = threading.Lock()
+
+    def view(self, size_bytes: int) -> memoryview:
+        """Return so many bytes of any content."""
+        with self._choosing:
+            return self._block(size_bytes).data[:size_bytes]
+
+    def array(self, shape: tuple[int, ...], dtype: npt.DTypeLike) -> npt.NDArray[Any]:
+        """Return an array of any content, where TensorFlow wants it."""
+        size_bytes = math.prod(shape) * np.dtype(dtype).itemsize
+        with self._choosing:
+            block = self._block(size_bytes + ALIGNED_BYTES)
+            start = -block.ctypes.data % ALIGNED_BYTES
+            return block[start : start + size_bytes].view(dtype).reshape(shape)
+
+    def _block(self, size_bytes: int) -> Block:
+        wanted = 1 << max(size_bytes - 1, 0).bit_length()
+        for place in range(len(self._blocks)):
+            if _references(self._blocks, place) == _UNUSED and len(self._blocks[place]) == wanted:
+                return self._blocks[place]
+        block = np.empty(wanted, np.uint8)
+        self._blocks = [*self._blocks[1 - _BLOCKS :], block]
+        return block
+
+
+def _references(blocks: list[Block], place: int) -> int:
+    return sys.getrefcount(blocks[place])
+
+
+_UNUSED = _references([np.empty(1, np.uint8)], 0)
+"""References to a block that only its list knows, counted as they will be."""
