@@ -6,11 +6,12 @@ Knows: one shard, and what its manifest says of it. Must not know: other shards,
 from __future__ import annotations
 
 import hashlib
+from array import array
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from io import BytesIO
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from blake3 import blake3
 
@@ -20,6 +21,12 @@ from tfrec_cli.framing import Damage, Record
 from tfrec_cli.images import Pixels
 from tfrec_cli.manifest import Manifest, Shard
 from tfrec_cli.records import ImageRecord, Names
+
+_PART_RECORDS = 64
+_UNDECODED = 4
+"""Numbers in `Checked.undecoded` for each record."""
+
+_READ = ("image", "height", "width", "label", "key", "filename", "window")
 
 Kind = Literal[
     "manifest",
@@ -87,6 +94,10 @@ class Checked:
 
     Attributes:
         contents: each record's key and the BLAKE3 digest of its payload; keys of our records only.
+            Without digests where a quick check leaves them to the SHA-256 of the shard.
+        names: what the features are called, once that is known.
+        undecoded: of the records whose image is still to be decoded: number in the file, offset
+            and whole length in bytes, and number among the file's whole records.
         crops: for each record its key, and the SHA-256 of its crop in each epoch.
         examples: records that are Examples; without a manifest, files of other messages are fine.
         imageless: records in which no image could be found.
@@ -100,6 +111,8 @@ class Checked:
     findings: list[Finding] = field(default_factory=list)
     contents: list[tuple[int, bytes]] = field(default_factory=list)
     crops: list[tuple[int, tuple[bytes, ...]]] = field(default_factory=list)
+    names: Names | None = None
+    undecoded: array[int] = field(default_factory=lambda: array("q"))
     examples: int = 0
     imageless: int = 0
     foreign_formats: int = 0
@@ -107,8 +120,35 @@ class Checked:
     damaged: bool = False
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Part:
+    """Some records of a shard whose images are to be decoded: `Checked.undecoded` cut in pieces."""
+
+    task: Task
+    names: Names
+    undecoded: array[int]
+
+
+@dataclass(slots=True, kw_only=True)
+class Decoded:
+    """What became of the images of some records."""
+
+    part: Part
+    findings: list[Finding] = field(default_factory=list)
+    crops: list[tuple[int, tuple[bytes, ...]]] = field(default_factory=list)
+    foreign_formats: int = 0
+
+    @property
+    def records(self) -> int:
+        """How many records the part has."""
+        return len(self.part.undecoded) // _UNDECODED
+
+
 def check_shard(task: Task) -> Checked:
-    """Check one shard: its bytes, framing, Examples, images; and compute its crops."""
+    """Check one shard: its bytes, framing, Examples; images where they lie in compressed records.
+
+    The other images are left to `decode`, a part at a time.
+    """
     checked = Checked(task=task)
     if not task.path.is_file():
         message = "found no such file, expected a shard"
@@ -129,7 +169,10 @@ def _check_present(checked: Checked) -> Checked:
     checked.size_bytes = task.path.stat().st_size
     digest = hashlib.sha256()
     places: list[tuple[int, int]] = []
-    names: Names | None = records.NAMES[task.manifest.keys] if task.manifest else None
+    checked.names = records.NAMES[task.manifest.keys] if task.manifest else None
+    reader = _reader(checked.names) if task.quick else None
+    with task.path.open("rb") as file:
+        compressed = framing.compression_of(file.read(sniff.HEAD_BYTES)) != "none"
     for item in framing.scan(task.path, observe=digest.update):
         if isinstance(item, Damage):
             checked.damaged = True
@@ -138,10 +181,19 @@ def _check_present(checked: Checked) -> Checked:
                 message = dataset.problem(task.path, item)
             checked.findings.append(_of_record(task, item, "framing", message))
             continue
-        places.append((item.offset_bytes, len(item.payload) + framing.OVERHEAD_BYTES))
-        number = task.first_number + checked.records
+        place = (item.offset_bytes, len(item.payload) + framing.OVERHEAD_BYTES)
+        places.append(place)
+        number = checked.records
         checked.records += 1
-        names = _check_record(checked, item, number, names)
+        one = _check_record(checked, item, reader)
+        if one is None or checked.names is None or task.quick:
+            continue
+        undecoded = array("q", [item.index, *place, number])
+        if compressed:
+            part = Part(task=task, names=checked.names, undecoded=undecoded)
+            _take_over(checked, _decode_one(Decoded(part=part), one, item, number))
+        else:
+            checked.undecoded += undecoded
     if task.described:
         _check_described(checked, task.described, digest.hexdigest())
     elif checked.size_bytes == 0:
@@ -176,60 +228,142 @@ def smallest_side(path: Path) -> int | None:
     return least
 
 
-def _check_record(checked: Checked, item: Record, number: int, names: Names | None) -> Names | None:
-    """Check one whole record; returns what its features are called, once that is known."""
+def parts(checked: Checked) -> Iterator[Part]:
+    """Cut the images of a shard that are still to be decoded into parts for several workers."""
+    if checked.names:
+        step = _PART_RECORDS * _UNDECODED
+        for start in range(0, len(checked.undecoded), step):
+            rows = checked.undecoded[start : start + step]
+            yield Part(task=checked.task, names=checked.names, undecoded=rows)
+
+
+def decode(part: Part) -> Decoded:
+    """Decode the images of one part, and compute their crops."""
+    decoded = Decoded(part=part)
+    path = part.task.path
+    try:
+        with path.open("rb", buffering=0) as file:
+            for start in range(0, len(part.undecoded), _UNDECODED):
+                index, offset, length, number = part.undecoded[start : start + _UNDECODED]
+                payload = framing.read_at(file.fileno(), offset, length, str(path))
+                one = records.decode(example.decode(payload), part.names)
+                _decode_one(decoded, one, Record(index, offset, payload), number)
+    except (OSError, DataError) as error:  # it was whole a moment ago
+        message = f"cannot be read again: {error}"
+        decoded.findings.append(Finding(kind="unreadable", path=path, message=message))
+    return decoded
+
+
+def merge(checked: Checked, decoded: Sequence[Decoded]) -> None:
+    """Add to a checked shard what was found in its parts, in the order of the records."""
+    for one in sorted(decoded, key=lambda one: one.part.undecoded[0]):
+        _take_over(checked, one)
+    last = checked.records + len(checked.findings)
+    checked.findings.sort(key=lambda one: last if one.record is None else one.record)
+
+
+def _take_over(checked: Checked, decoded: Decoded) -> None:
+    checked.findings += decoded.findings
+    checked.crops += decoded.crops
+    checked.foreign_formats += decoded.foreign_formats
+
+
+def _reader(names: Names | None) -> example.SingleValues | None:
+    """Make what reads records of ours without parsing all of them."""
+    if names is None:
+        return None
+    wanted = {name: called for called in _READ if (name := getattr(names, called))}
+    return example.SingleValues(wanted)
+
+
+def _read_quickly(reader: example.SingleValues, item: Record) -> ImageRecord | None:
+    """Read a record of ours; None where something is missing, which takes a closer look."""
+    values: dict[str, Any] = dict(reader.read(memoryview(item.payload)))
+    if not {"image", "height", "width", "key", "filename"} <= values.keys():
+        return None
+    return ImageRecord(
+        image=values["image"],
+        height_px=values["height"],
+        width_px=values["width"],
+        label=values.get("label"),
+        key=values["key"],
+        filename=bytes(values["filename"]),
+        window=values.get("window"),
+    )
+
+
+def _check_record(
+    checked: Checked, item: Record, reader: example.SingleValues | None
+) -> ImageRecord | None:
+    """Check one whole record, but for its image; None where there is none to be found."""
     task = checked.task
 
     def found(kind: Kind, message: str) -> None:
         checked.findings.append(_of_record(task, item, kind, message))
 
+    one: ImageRecord | None = None
     try:
-        features = example.decode(item.payload)
+        if reader:
+            one = _read_quickly(reader, item)
+        features = {} if one else example.decode(item.payload)
     except DataError as error:
         if task.manifest or checked.examples:
             found("example", str(error))
         checked.imageless += 1
-        return names
+        return None
     checked.examples += 1
-    names = names or records.guess_names(features)
-    if names is None:
+    checked.names = checked.names or records.guess_names(features)
+    if checked.names is None:
         checked.imageless += 1
         return None
     try:
-        one = records.decode(features, names)
+        one = one or records.decode(features, checked.names)
     except DataError as error:
         found("contract", str(error))
-        return names
+        return None
     if task.manifest:
         for message in _broken_contract(one, task.manifest):
             found("contract", message)
-        checked.contents.append((crops.seed_key(one.key, 0), blake3(item.payload).digest()))
+        digest = b"" if task.quick else blake3(item.payload).digest()
+        checked.contents.append((crops.seed_key(one.key, 0), digest))
         size = (one.height_px or 0, one.width_px or 0)
         least = checked.smallest or size
         checked.smallest = (min(least[0], size[0]), min(least[1], size[1]))
-    if task.quick:
-        return names
+    return one
+
+
+def _decode_one(decoded: Decoded, one: ImageRecord, item: Record, number: int) -> Decoded:
+    """Decode one record's image, and compute its crops.
+
+    Args:
+        number: of the record among the whole ones of its file.
+    """
+    task = decoded.part.task
+
+    def found(kind: Kind, message: str) -> None:
+        decoded.findings.append(_of_record(task, item, kind, message))
+
     if not task.manifest and not one.is_raw and _is_foreign(one.image):
-        checked.foreign_formats += 1
-        return names
+        decoded.foreign_formats += 1
+        return decoded
     try:
         limit = task.manifest.options.get("max_pixels") if task.manifest else None
         pixels = records.pixels(one, limit if isinstance(limit, int) else images.MAX_PIXELS)
     except ImageError as error:
         found("image", str(error))
-        return names
+        return decoded
     size = pixels.shape[:2]
     told = (one.height_px, one.width_px)
     if None not in told and size != told:
         found("image", f"found an image of {size[0]}x{size[1]}, expected {told[0]}x{told[1]}")
     if task.crop and task.seed is not None:
-        key = crops.seed_key(one.key, number)
+        key = crops.seed_key(one.key, task.first_number + number)
         cut = _crop_digests(pixels, key, task.crop, task.seed, task.epochs)
         if cut is None:
             found("crop", f"found {size[0]}x{size[1]}, expected at least the crop {task.crop}")
         else:
-            checked.crops.append((key, cut))
-    return names
+            decoded.crops.append((key, cut))
+    return decoded
 
 
 def _is_foreign(image: bytes) -> bool:
@@ -283,7 +417,8 @@ def _broken_contract(one: ImageRecord, described: Manifest) -> Iterator[str]:
         yield f"found label {one.label}, expected 0 to {len(described.labels) - 1}"
     if described.stored == "whole":
         try:
-            exact = one.image[:2] == b"\xff\xd8" and structure.read_jpeg(one.image).has_exact_window
+            data = bytes(one.image)
+            exact = data[:2] == b"\xff\xd8" and structure.read_jpeg(data).has_exact_window
         except ImageError:
             return
         if one.window != int(exact):

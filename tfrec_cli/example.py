@@ -344,6 +344,11 @@ def event_kind(payload: bytes) -> str:
 
 def classify(payload: bytes) -> Payload:
     """Tell which of the usual messages ``payload`` is: every field known, names that are names."""
+    return parse(payload)[0]
+
+
+def parse(payload: bytes) -> tuple[Payload, Any]:
+    """Tell which of the usual messages ``payload`` is, and give it parsed; None is unknown."""
     for name, kind in (
         ("Example", "tf.train.Example"),
         ("SequenceExample", "tf.train.SequenceExample"),
@@ -353,8 +358,17 @@ def classify(payload: bytes) -> Payload:
         if message is None or not payload or not _is_known(message):
             continue
         if all(map(_is_utf8, _names(message))):
-            return kind  # type: ignore[return-value]  # the tuple holds the literals themselves
-    return "unknown"
+            return kind, message  # type: ignore[return-value]  # the literals themselves
+    return "unknown", None
+
+
+def features(message: Any) -> dict[str, Feature]:
+    """Read the features of an Example that `parse` gave.
+
+    Raises:
+        ExampleError: as for `decode`.
+    """
+    return _features(message.features)
 
 
 def _names(message: Any) -> list[bytes]:

@@ -356,10 +356,10 @@ def _shape(count: int) -> str:
 
 
 def _count(summary: Summary, payload: bytes) -> None:
-    kind = example.classify(payload)
+    kind, message = example.parse(payload)
     summary.payloads[kind] += 1
     if kind == "tf.train.Example":
-        features = example.decode(payload)
+        features = example.features(message)
         if summary.names is None:
             summary.names = records.guess_names(features)
         size = _size(summary, features)

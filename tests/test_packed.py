@@ -1,0 +1,187 @@
+"""Packed rows: a sequence like a list, in little memory."""
+
+from __future__ import annotations
+
+import pickle
+from array import array
+from collections.abc import Sequence
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tfrec_cli.packed import Packed
+
+Row = tuple[bytes, int, int]
+
+ROWS: list[Row] = [(b"a", 1, -1), (b"", 0, 0), (b"long/path\xff", 2**62, -(2**63)), (b"a", 4, 5)]
+
+fixed = settings(deadline=None, derandomize=True, max_examples=100)
+
+int64s = st.integers(-(2**63), 2**63 - 1)
+row_lists = st.lists(st.tuples(st.binary(max_size=9), int64s, int64s), max_size=9)
+
+
+# A pickle finds these by name.
+
+
+def pack(row: Row) -> tuple[bytes, Sequence[int]]:
+    return row[0], row[1:]
+
+
+def unpack(path: bytes, first: int, second: int) -> Row:
+    return path, first, second
+
+
+def packed(rows: Sequence[Row] = ROWS) -> Packed[Row]:
+    return Packed(pack, unpack, "q", rows)
+
+
+@fixed
+@given(row_lists)
+def test_packing_gives_rows_back(rows: list[Row]) -> None:
+    assert list(packed(rows)) == rows
+
+
+@fixed
+@given(row_lists, st.slices(9))
+def test_a_slice_is_that_of_a_list(rows: list[Row], part: slice) -> None:
+    assert list(packed(rows)[part]) == rows[part]
+
+
+@fixed
+@given(row_lists.filter(bool).flatmap(lambda rows: st.tuples(
+    st.just(rows), st.lists(st.integers(0, len(rows) - 1), max_size=9)
+)))  # fmt: skip
+def test_taken_rows_are_those_asked_for(drawn: tuple[list[Row], list[int]]) -> None:
+    """In their order, and twice where that is asked for."""
+    rows, order = drawn
+    assert list(packed(rows).take(order)) == [rows[index] for index in order]
+
+
+@fixed
+@given(row_lists)
+def test_a_pickle_gives_rows_back(rows: list[Row]) -> None:
+    assert list(pickle.loads(pickle.dumps(packed(rows)))) == rows
+
+
+def test_appended_rows_stand_at_the_end() -> None:
+    rows = packed(ROWS[:2])
+    rows.append(ROWS[2])
+    assert list(rows) == ROWS[:3]
+
+
+def test_rows_are_counted() -> None:
+    assert [len(packed(ROWS[:count])) for count in range(5)] == [0, 1, 2, 3, 4]
+
+
+def test_every_row_has_its_number() -> None:
+    rows = packed()
+    assert [rows[index] for index in range(4)] == ROWS
+
+
+@pytest.mark.parametrize("index", [4, 99, -1])
+def test_a_row_that_is_not_there(index: int) -> None:
+    with pytest.raises(IndexError):
+        packed()[index]
+
+
+def test_no_row_is_in_an_empty_one() -> None:
+    with pytest.raises(IndexError):
+        packed([])[0]
+
+
+def test_paths_alone() -> None:
+    assert list(packed().paths()) == [row[0] for row in ROWS]
+
+
+def test_one_path_alone() -> None:
+    assert packed().path(2) == b"long/path\xff"
+
+
+@pytest.mark.parametrize("number", [0, 1])
+def test_a_column_is_one_integer_of_every_row(number: int) -> None:
+    assert packed().column(number) == array("q", [row[1 + number] for row in ROWS])
+
+
+def test_a_column_of_no_rows_is_empty() -> None:
+    assert packed([]).column(0) == array("q")
+
+
+def test_a_column_that_is_set_leaves_the_others() -> None:
+    rows = packed()
+    rows.set_column(1, array("q", [9, 8, 7, 6]))
+    assert list(rows) == [
+        (path, first, second) for (path, first, _), second in zip(ROWS, [9, 8, 7, 6], strict=True)
+    ]
+
+
+def test_a_column_of_another_length_is_refused() -> None:
+    with pytest.raises(ValueError, match="extended slice of size 4"):
+        packed().set_column(0, array("q", [1]))
+
+
+def test_a_column_is_a_copy() -> None:
+    rows = packed()
+    rows.column(0)[0] = 99
+    assert list(rows) == ROWS
+
+
+def test_taken_rows_are_a_copy() -> None:
+    rows = packed()
+    rows.take(range(4)).set_column(0, array("q", [9, 9, 9, 9]))
+    assert list(rows) == ROWS
+
+
+def test_rows_can_be_appended_to_those_taken() -> None:
+    taken = packed().take([3])
+    taken.append(ROWS[0])
+    assert list(taken) == [ROWS[3], ROWS[0]]
+
+
+def test_rows_can_be_appended_to_none_taken() -> None:
+    taken = packed().take([])
+    taken.append(ROWS[0])
+    assert list(taken) == [ROWS[0]]
+
+
+def test_rows_can_be_appended_after_a_pickle() -> None:
+    rows = pickle.loads(pickle.dumps(packed(ROWS[:3])))
+    rows.append(ROWS[3])
+    assert list(rows) == ROWS
+
+
+def test_a_narrow_typecode_survives_a_pickle() -> None:
+    rows: Packed[Row] = Packed(pack, unpack, "b", [(b"a", 1, -1)])
+    assert pickle.loads(pickle.dumps(rows)).column(1).typecode == "b"
+
+
+def test_an_integer_too_large_is_refused() -> None:
+    with pytest.raises(OverflowError):
+        packed([(b"a", 2**63, 0)])
+
+
+@pytest.mark.parametrize(
+    ("other", "equal"),
+    [
+        (packed(), True),
+        (ROWS, True),
+        (tuple(ROWS), True),
+        (packed(ROWS[:3]), False),
+        (packed([*ROWS[:3], (b"a", 4, 6)]), False),
+        (packed([*ROWS[:3], (b"b", 4, 5)]), False),
+        (set(ROWS), False),
+        (None, False),
+    ],
+    ids=["packed", "list", "tuple", "fewer", "integer", "path", "set", "none"],
+)
+def test_equal_to_every_sequence_of_the_same_rows(other: object, equal: bool) -> None:
+    assert (packed() == other) is equal
+
+
+def test_equal_rows_hash_alike() -> None:
+    assert hash(packed()) == hash(packed())
+
+
+def test_rows_are_shown_as_a_list() -> None:
+    assert repr(packed()) == repr(ROWS)
