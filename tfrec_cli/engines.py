@@ -40,6 +40,17 @@ def available_jobs() -> int:
     return os.cpu_count() or 1
 
 
+def keep_memory() -> None:
+    """Have glibc keep what is freed: images come and go, and fresh pages cost more than copying.
+
+    Source: mallopt(3).
+    """
+    with suppress(OSError, AttributeError):  # another C library knows no mallopt
+        mallopt = ctypes.CDLL(None).mallopt
+        mallopt(_M_MMAP_THRESHOLD, _KEPT_BYTES)
+        mallopt(_M_TRIM_THRESHOLD, _KEPT_BYTES)
+
+
 @contextmanager
 def local(jobs: int) -> Iterator[Map]:
     """Open an engine of ``jobs`` processes on this machine; one means no process at all.
@@ -50,7 +61,7 @@ def local(jobs: int) -> Iterator[Map]:
         RunError: from the mapping, when a worker died.
     """
     if jobs == 1:
-        _keep_memory()
+        keep_memory()
         yield map
         return
     executor = ProcessPoolExecutor(jobs, mp_context=_context(), initializer=_start_worker)
@@ -116,19 +127,8 @@ def _start_worker() -> None:
     """Leave Ctrl-C to the parent, which ends its workers, and end when it was killed."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)  # a handler of the parent's came with the fork
-    _keep_memory()
+    keep_memory()
     threading.Thread(target=_end_with, args=[os.getppid()], daemon=True).start()
-
-
-def _keep_memory() -> None:
-    """Have glibc keep what is freed: images come and go, and fresh pages cost more than copying.
-
-    Source: mallopt(3).
-    """
-    with suppress(OSError, AttributeError):  # another C library knows no mallopt
-        mallopt = ctypes.CDLL(None).mallopt
-        mallopt(_M_MMAP_THRESHOLD, _KEPT_BYTES)
-        mallopt(_M_TRIM_THRESHOLD, _KEPT_BYTES)
 
 
 def _end_with(parent: int) -> None:

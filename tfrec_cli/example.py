@@ -195,7 +195,7 @@ def decode(payload: bytes) -> dict[str, Feature]:
             in one feature (TensorFlow and protobuf would read different ones).
     """
     message = _parse("Example", payload)
-    if message is None or not _is_known(message):
+    if message is None or not _is_known(message, payload):
         raise ExampleError("found bytes that are no tf.train.Example, expected one")
     return _features(message.features)
 
@@ -326,7 +326,7 @@ def decode_sequence(payload: bytes) -> tuple[dict[str, Feature], dict[str, list[
         ExampleError: as for `decode`.
     """
     message = _parse("SequenceExample", payload)
-    if message is None or not _is_known(message):
+    if message is None or not _is_known(message, payload):
         raise ExampleError("found bytes that are no tf.train.SequenceExample, expected one")
     lists = {
         name: [_feature(name, step) for step in value.feature]
@@ -355,7 +355,7 @@ def parse(payload: bytes) -> tuple[Payload, Any]:
         ("Event", "tensorflow.Event"),
     ):
         message = _parse(name, payload)
-        if message is None or not payload or not _is_known(message):
+        if message is None or not payload or not _is_known(message, payload):
             continue
         if all(map(_is_utf8, _names(message))):
             return kind, message  # type: ignore[return-value]  # the literals themselves
@@ -395,11 +395,13 @@ def _parse(name: str, payload: bytes) -> Any:
     return message
 
 
-def _is_known(message: Any) -> bool:
+def _is_known(message: Any, payload: bytes) -> bool:
     """Tell whether every field anywhere in ``message`` is known to its type; drops the others."""
-    size = message.ByteSize()
     message.DiscardUnknownFields()
-    return bool(message.ByteSize() == size)
+    size: int = message.ByteSize()
+    if size == len(payload):
+        return True
+    return bool(size == type(message).FromString(payload).ByteSize())  # other words than protobuf's
 
 
 def _entries(entries: Iterable[Any]) -> list[tuple[str, Any]]:
