@@ -113,6 +113,15 @@ def find_library() -> Path:
     )
 
 
+def load() -> None:
+    """Load the library, which otherwise happens when it is first needed.
+
+    Raises:
+        RunError: there is none.
+    """
+    _library()
+
+
 @contextmanager
 def hushed() -> Iterator[None]:
     """Keep from stderr what decoders write there by themselves; for a process of one thread."""
@@ -165,7 +174,7 @@ _loading = threading.Lock()
 
 
 def _library() -> _Library:
-    with _loading:
+    with _loading, hushed():
         return _library_once()
 
 

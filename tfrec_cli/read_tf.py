@@ -12,8 +12,8 @@ import hashlib
 import importlib.util
 import os
 import re
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Sequence
+from contextlib import suppress
 from numbers import Integral
 from pathlib import Path
 from typing import Any, get_args
@@ -179,8 +179,7 @@ def crop_digests(
     Raises:
         DataError: the reader failed.
     """
-    with _hushed():
-        tf = load_tensorflow()
+    tf = _load_quietly()
     with suppress(RuntimeError):  # once TensorFlow runs, its devices are fixed
         tf.config.set_visible_devices([], "GPU")
     batches = dataset(
@@ -220,7 +219,7 @@ def random_offsets(keys: Int64s, *, seed: int, epoch: int) -> npt.NDArray[np.int
     Returns:
         int32[n, 2] in [0, 2**31 - 1).
     """
-    tf = load_tensorflow()
+    tf = _load_quietly()
 
     def draw(key: Any) -> Any:
         pair = [np.int64(seed + epoch * 2**32), key]
@@ -236,20 +235,6 @@ def _innermost(message: str) -> str:
     """Take the cause out of what TensorFlow wraps around it."""
     found = re.search(r"with iterator: \S+: (.+)", message)
     return found[1] if found else message.strip().splitlines()[0]
-
-
-@contextmanager
-def _hushed() -> Iterator[None]:
-    """Keep what TensorFlow's C++ writes to stderr as it is imported from a person's terminal."""
-    terminal = os.dup(2)
-    nowhere = os.open(os.devnull, os.O_WRONLY)
-    try:
-        os.dup2(nowhere, 2)
-        yield
-    finally:
-        os.dup2(terminal, 2)
-        os.close(terminal)
-        os.close(nowhere)
 
 
 def find_tensorflow() -> None:
@@ -272,6 +257,12 @@ def load_tensorflow() -> Any:
     import tensorflow as tf
 
     return tf
+
+
+def _load_quietly() -> Any:
+    """Import TensorFlow without what its C++ writes to a person's terminal then."""
+    with kernels.hushed():
+        return load_tensorflow()
 
 
 def _check(
@@ -397,6 +388,7 @@ def _decoder(tf: Any) -> Decoder:
         kernels.find_library()
     except RunError:
         return _Eager(tf)
+    kernels.load()
     return _Library()
 
 
