@@ -28,7 +28,7 @@ from tfrec_cli.records import ImageRecord
 from tfrec_cli.sources import Reject
 
 _GZIP_LEVEL = 6
-_CHUNK_BYTES = 1 << 18
+_CHUNK_BYTES = 1 << 20
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -33,6 +33,7 @@ from tfrec_cli.choices import (
 )
 from tfrec_cli.errors import DataError, RunError, UsageError
 from tfrec_cli.manifest import Manifest
+from tfrec_cli.packed import Packed
 from tfrec_cli.plan import Plan
 from tfrec_cli.shard import Done, Recipe
 from tfrec_cli.sources import Listing, Reject
@@ -305,9 +306,10 @@ def _plan(
 
     def surveyed() -> Iterator[plan.Item | Reject]:
         done = 0
-        for found in run(_survey, (batches.pop() for _ in range(len(batches)))):
-            yield from found
-            done += len(found)
+        for items, rejects in run(_survey, (batches.pop() for _ in range(len(batches)))):
+            yield from items
+            yield from rejects
+            done += len(items) + len(rejects)
             progress("reading headers", done, total)
 
     return plan.make(
@@ -325,8 +327,10 @@ def _plan(
     )
 
 
-def _survey(batch: _Batch) -> list[plan.Item | Reject]:
-    return plan.survey(*batch)
+def _survey(batch: _Batch) -> tuple[Packed[plan.Item], list[Reject]]:
+    found = plan.survey(*batch)
+    rejects = [one for one in found if isinstance(one, Reject)]
+    return plan.packed(one for one in found if not isinstance(one, Reject)), rejects
 
 
 def _check_rejects(source: Path, rejects: Sequence[Reject], records: int, options: Options) -> None:
