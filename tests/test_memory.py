@@ -129,34 +129,61 @@ HOLDERS: dict[str, Callable[[Any], Any]] = {
     "a pointer": lambda array: np.ctypeslib.as_ctypes(array.reshape(-1)),
     "DLPack": lambda array: array.__dlpack__(),
     "by DLPack": np.from_dlpack,
-    "a tensor": tf.convert_to_tensor,
-    "a sliced tensor": lambda array: tf.convert_to_tensor(array)[1],
-    "a tensor's DLPack": lambda array: tf.experimental.dlpack.to_dlpack(tf.constant(array)),
-    "out of tf.data": lambda array: next(
-        iter(
-            tf.data.Dataset.range(1).map(
-                lambda _: tf.numpy_function(lambda: array, [], tf.uint8)  # as read_tf does
-            )
-        )
-    ),
 }
 
 
 @pytest.mark.parametrize("holder", HOLDERS.values(), ids=HOLDERS.keys())
 def test_an_array_is_left_alone_while_something_holds_it(holder: Callable[[Any], Any]) -> None:
-    """Either that shares the memory, and keeps it, or it is a copy, and stays one."""
     memory = Memory()
     array = block(memory)
-    array[:] = 1
     before = address(array)
     held = holder(array)
     del array
-    gc.collect()
     later = [block(memory) for _ in range(3)]
-    for one in later:
+    assert before not in map(address, later)
+    del held
+
+
+TENSORS: dict[str, Callable[[Any], Any]] = {
+    "converted": tf.convert_to_tensor,
+    "a constant": tf.constant,
+    "sliced": lambda array: tf.convert_to_tensor(array)[1],
+    "reshaped": lambda array: tf.reshape(tf.convert_to_tensor(array), [-1]),
+    "by numpy_function": lambda array: tf.numpy_function(lambda: array, [], tf.uint8),
+    "its DLPack": lambda array: tf.experimental.dlpack.from_dlpack(
+        tf.experimental.dlpack.to_dlpack(tf.convert_to_tensor(array))
+    ),
+    "its array": lambda array: tf.convert_to_tensor(array).numpy(),
+}
+
+
+@pytest.mark.parametrize("tensor", TENSORS.values(), ids=TENSORS.keys())
+def test_a_tensor_of_an_array_keeps_its_values(tensor: Callable[[Any], Any]) -> None:
+    """Either it shares the memory, and holds it, or it is a copy."""
+    memory = Memory()
+    array = block(memory)
+    array[:] = 1
+    held = tensor(array)
+    del array
+    for one in [block(memory) for _ in range(3)]:
         one[:] = 2
-    shares = not isinstance(held, tf.Tensor)
-    assert (before not in map(address, later)) if shares else (np.asarray(held) == 1).all()
+    assert (np.asarray(held) == 1).all()
+
+
+def test_what_tf_data_yields_keeps_its_values() -> None:
+    """As the reader gives its batches: out of Python functions in many threads."""
+    memory = Memory()
+
+    def make(number: int) -> Any:
+        array = block(memory)
+        array[:] = number
+        return array
+
+    yielded = tf.data.Dataset.range(60).map(
+        lambda number: tf.numpy_function(make, [number], tf.uint8), num_parallel_calls=4
+    )
+    held = list(yielded.prefetch(2))
+    assert [set(one.numpy().flat) for one in held] == [{number} for number in range(60)]
 
 
 VIEW_HOLDERS: dict[str, Callable[[memoryview], Any]] = {
@@ -189,7 +216,7 @@ def test_an_array_is_used_again_once_nothing_holds_it(holder: Callable[[Any], An
     memory = Memory()
     before = address(block(memory))
     holder(block(memory))
-    gc.collect()
+    gc.collect(0)  # for what holds itself
     assert before in [address(one) for one in [block(memory) for _ in range(3)]]
 
 

@@ -113,6 +113,9 @@ None is what is not wanted.
 _MOST_KNOWN = 256
 """Lengths of records to know the places of; crops have a few, whole images have too many."""
 
+_VARINT_BITS = 70
+"""What ten bytes hold, the most of a varint."""
+
 _BYTES_LIST, _INT64_LIST = 0x0A, 0x1A
 _SHORT = [bytes([number]) for number in range(0x80)]
 _LISTS: tuple[tuple[Kind, str], ...] = (
@@ -220,12 +223,12 @@ class SingleValues:
         Returns:
             The int64 and bytes values of those features that are there and have one.
         Raises:
-            ExampleError: as for `decode`.
+            ExampleError: as for `decode`, but for what is wrong with features not wanted.
         """
         known = self._known.get(len(payload))
-        if known and all(payload[start:stop] == same for start, stop, same in known[0]):
-            return _at(payload, known[1])
         try:
+            if known and all(payload[start:stop] == same for start, stop, same in known[0]):
+                return _at(payload, known[1])
             places = _canonical_places(payload, self._wanted)
         except (IndexError, ValueError):  # in another order, or packed in another way, than usual
             return self._parse(payload)
@@ -252,7 +255,9 @@ def _at(payload: memoryview, places: list[_Place]) -> dict[str, memoryview | int
         if called is None:
             continue
         if is_number:
-            number, _ = _read_varint(payload, start)
+            number, end = _read_varint(payload, start)
+            if end != stop:
+                raise ValueError
             found[called] = number - (number >> 63 << 64)
         else:
             found[called] = payload[start:stop]
@@ -314,7 +319,7 @@ def _read_varint(data: memoryview, position: int) -> tuple[int, int]:
         byte = data[position]
         number |= (byte & 0x7F) << shift
         shift += 7
-    if number >= 1 << 64:
+    if number >= 1 << 64 or shift > _VARINT_BITS:
         raise ValueError
     return number, position + 1
 

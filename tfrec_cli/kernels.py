@@ -145,8 +145,8 @@ class _Library:
         path = find_library()
         framework = path.with_name(_FRAMEWORKS[_LIBRARIES.index(path.name)])
         try:
-            ctypes.CDLL(str(framework), mode=ctypes.RTLD_GLOBAL)
-            self.tf = tf = ctypes.CDLL(str(path), mode=ctypes.RTLD_GLOBAL)
+            ctypes.CDLL(str(framework))
+            self.tf = tf = ctypes.CDLL(str(path))
         except OSError as error:
             raise RunError(f"TensorFlow: {error}, expected a library that loads") from error
         for name, (result, *arguments) in _SIGNATURES.items():

@@ -153,7 +153,7 @@ def read_jpeg(data: bytes, frame: Frame | None = None) -> Jpeg:
 
 def _has_scan(data: bytes, start: int) -> bool:
     """Tell whether the two bytes of a scan's marker stand anywhere from ``start`` on."""
-    for first in (start, start + 1):
+    for first in range(start, min(start + 2, len(data))):
         pairs = np.frombuffer(data, "<u2", (len(data) - first) // 2, first)
         if (pairs == _SOS << 8 | 0xFF).any():
             return True
@@ -210,8 +210,8 @@ def read_frame(data: bytes) -> Frame:
             factors = segment[7 : 6 + 3 * segment[5] : 3]
             sampling = tuple((factor >> 4, factor & 15) for factor in factors)
         elif code == _APP2:
-            icc = _is_icc(segment) and sof is None
-            plain = plain and icc
+            plain = plain and not icc and sof is None and _is_icc(segment)
+            icc = True
         elif code == _DQT:
             plain = plain and len(segment) % 65 == 0 and max(segment[::65], default=16) < 16
         else:
