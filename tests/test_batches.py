@@ -372,14 +372,16 @@ def test_a_small_image_fails(source: Source, small: Any) -> None:
     records, options, _ = source
     with pytest.raises(DataError) as raised:
         cut(records, size=SKIP_CROP, small=small, **options)
-    assert str(raised.value) == "found 11x13: an image is smaller than the crop (12, 20)"
+    message = "record 1: found 11x13: an image is smaller than the crop (12, 20)"
+    assert str(raised.value) == message
 
 
 @pytest.mark.parametrize("small", ["fail", None])
 def test_a_small_image_without_a_size_fails(small: Any) -> None:
     with pytest.raises(DataError) as raised:
         cut(bare(), names=IMAGE_ALONE, size=SKIP_CROP, small=small)
-    assert str(raised.value) == "found 11x13: an image is smaller than the crop (12, 20)"
+    message = "record 1: found 11x13: an image is smaller than the crop (12, 20)"
+    assert str(raised.value) == message
 
 
 # Records of other programs
@@ -486,9 +488,8 @@ def test_a_raw_image_of_another_length(length: int, height: int, width: int, pla
     records.insert(place, memoryview(example.encode(wrong)))
     with pytest.raises(DataError) as raised:
         cut(records, raw=True, names=NAMES_OF_RAW)
-    assert str(raised.value) == (
-        f"found {length} bytes, expected {height} x {width} x 3 raw values"
-    )
+    found = f"record {place}: found {length} bytes"
+    assert str(raised.value) == f"{found}, expected {height} x {width} x 3 raw values"
 
 
 @pytest.mark.parametrize("sides", [(-11, -13), (2**62, 2**62), (-(2**63), 13)])
@@ -496,9 +497,8 @@ def test_a_raw_image_of_an_impossible_size(sides: tuple[int, int]) -> None:
     records = raw(stored_crops()[:1], height=sides[0], width=sides[1])
     with pytest.raises(DataError) as raised:
         cut(records, raw=True, names=NAMES_OF_RAW)
-    assert str(raised.value) == (
-        f"found 429 bytes, expected {sides[0]} x {sides[1]} x 3 raw values"
-    )
+    expected = f"expected {sides[0]} x {sides[1]} x 3 raw values"
+    assert str(raised.value) == f"record 0: found 429 bytes, {expected}"
 
 
 @pytest.mark.parametrize("names", [NAMES["plain"], IMAGE_ALONE], ids=["ours", "foreign"])

@@ -39,6 +39,7 @@ class Decoder(Protocol):
 class _Record:
     """What of one record is needed to crop it; the size is None until the image is looked at."""
 
+    number: int
     image: memoryview
     size: tuple[int, int] | None
     label: int
@@ -117,6 +118,7 @@ class Cutter:
                 raise DataError(f"record {number}: found no feature {name!r}, expected one value")
         sized = "height" in values and "width" in values
         return _Record(
+            number=number,
             image=values["image"],
             size=(values["height"], values["width"]) if sized else None,
             label=values.get("label", 0),
@@ -132,11 +134,11 @@ class Cutter:
     ) -> npt.NDArray[Any]:
         """Decode crops into one array; float32 where brightness or ``dtype`` want it."""
         kind = np.float32 if self.dtype == "float32" or self.brightness else np.uint8
-        if self.raw and not any(flips) and found and all(one.size == self.size for one in found):
+        if self.raw and not any(flips) and found and all(map(self._is_cut, found)):
             joined = self.memory.array((len(found), *(self.size or ()), 3), np.uint8)
             rows, place = joined.reshape(-1).data, 0
             for one in found:  # without leaving Python for every image: that costs more
-                rows[place : place + len(one.image)] = self._rows(one)
+                rows[place : place + len(one.image)] = one.image
                 place += len(one.image)
             if kind is np.uint8:
                 return joined
@@ -145,7 +147,10 @@ class Cutter:
             return stacked
         stacked = np.empty((0, *(self.size or (1, 1)), 3), kind)
         for place, (one, offset, flip) in enumerate(zip(found, offsets, flips, strict=True)):
-            pixels = self._whole(one) if self.size is None else self._crop(one, offset)
+            try:
+                pixels = self._whole(one) if self.size is None else self._crop(one, offset)
+            except DataError as error:
+                raise DataError(f"record {one.number}: {error}") from error
             if not place:
                 stacked = self.memory.array((len(found), *pixels.shape), kind)
             _convert(pixels[:, ::-1] if flip else pixels, stacked[place])
@@ -197,15 +202,16 @@ class Cutter:
     def _whole(self, one: _Record) -> Pixels:
         if not self.raw:
             return self.decoder.decode_whole(bytes(one.image))
-        return np.frombuffer(self._rows(one), np.uint8).reshape(*(one.size or (0, 0)), 3)
-
-    def _rows(self, one: _Record) -> memoryview:
-        """Return the values of a raw image."""
         height, width = one.size or (0, 0)
         if len(one.image) != height * width * 3 or min(height, width) < 1:
             found = f"found {len(one.image)} bytes"
             raise DataError(f"{found}, expected {height} x {width} x 3 raw values")
-        return one.image
+        return np.frombuffer(one.image, np.uint8).reshape(height, width, 3)
+
+    def _is_cut(self, one: _Record) -> bool:
+        """Tell whether a raw image has the size of the crops already."""
+        size = one.size or (0, 0)
+        return size == self.size and len(one.image) == size[0] * size[1] * 3
 
     def _fits(self, full: tuple[int, int]) -> bool:
         return self.size is None or (full[0] >= self.size[0] and full[1] >= self.size[1])

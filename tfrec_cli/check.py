@@ -348,15 +348,16 @@ def _decode_one(decoded: Decoded, one: ImageRecord, item: Record, number: int) -
         return decoded
     try:
         limit = task.manifest.options.get("max_pixels") if task.manifest else None
-        pixels = records.pixels(one, limit if isinstance(limit, int) else images.MAX_PIXELS)
+        most = limit if isinstance(limit, int) else images.MAX_PIXELS
+        pixels = records.pixels(one, most) if task.crop else None
+        size = pixels.shape[:2] if pixels is not None else records.decoded_size(one, most)
     except ImageError as error:
         found("image", str(error))
         return decoded
-    size = pixels.shape[:2]
     told = (one.height_px, one.width_px)
     if None not in told and size != told:
         found("image", f"found an image of {size[0]}x{size[1]}, expected {told[0]}x{told[1]}")
-    if task.crop and task.seed is not None:
+    if pixels is not None and task.crop and task.seed is not None:
         key = crops.seed_key(one.key, task.first_number + number)
         cut = _crop_digests(pixels, key, task.crop, task.seed, task.epochs)
         if cut is None:

@@ -6,7 +6,6 @@ engine gives the same ones.
 
 from __future__ import annotations
 
-import ctypes
 import multiprocessing
 import os
 import signal
@@ -16,11 +15,12 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Executor, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from multiprocessing.context import BaseContext
 from typing import Any, TypeVar
 
 from tfrec_cli.errors import RunError
+from tfrec_cli.memory import keep_memory
 
 Task = TypeVar("Task")
 Result = TypeVar("Result")
@@ -29,8 +29,6 @@ Map = Callable[[Callable[[Any], Any], Iterable[Any]], Iterator[Any]]
 
 _WINDOW_PER_WORKER = 4
 _WATCH_SECONDS = 0.5
-_M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3
-_KEPT_BYTES = 1 << 25
 
 
 def available_jobs() -> int:
@@ -38,17 +36,6 @@ def available_jobs() -> int:
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
-
-
-def keep_memory() -> None:
-    """Have glibc keep what is freed: images come and go, and fresh pages cost more than copying.
-
-    Source: mallopt(3).
-    """
-    with suppress(OSError, AttributeError):  # another C library knows no mallopt
-        mallopt = ctypes.CDLL(None).mallopt
-        mallopt(_M_MMAP_THRESHOLD, _KEPT_BYTES)
-        mallopt(_M_TRIM_THRESHOLD, _KEPT_BYTES)
 
 
 @contextmanager

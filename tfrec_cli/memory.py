@@ -1,13 +1,15 @@
 """Memory that is used again once nothing lies in it: fresh pages cost more than copying.
 
-Knows: blocks of bytes. Must not know: what lies in them.
+Knows: blocks of bytes, and the C library's own. Must not know: what lies in them.
 """
 
 from __future__ import annotations
 
+import ctypes
 import math
 import sys
 import threading
+from contextlib import suppress
 from typing import Any
 
 import numpy as np
@@ -19,7 +21,21 @@ ALIGNED_BYTES = 64
 _BLOCKS = 32
 """Blocks kept; what is asked for beyond them is not used again."""
 
+_M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3
+_KEPT_BYTES = 1 << 25
+
 Block = npt.NDArray[np.uint8]
+
+
+def keep_memory() -> None:
+    """Have glibc keep what is freed: images come and go, and fresh pages cost more than copying.
+
+    Source: mallopt(3).
+    """
+    with suppress(OSError, AttributeError):  # another C library knows no mallopt
+        mallopt = ctypes.CDLL(None).mallopt
+        mallopt(_M_MMAP_THRESHOLD, _KEPT_BYTES)
+        mallopt(_M_TRIM_THRESHOLD, _KEPT_BYTES)
 
 
 class Memory:

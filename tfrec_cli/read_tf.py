@@ -389,15 +389,7 @@ def _decoder(tf: Any) -> Decoder:
     except RunError:
         return _Eager(tf)
     kernels.load()
-    return _Library()
-
-
-class _Library:
-    def decode_window(self, data: bytes, width_px: int, box: Box) -> Pixels:
-        return kernels.decode_window(data, width_px, box)
-
-    def decode_whole(self, data: bytes) -> Pixels:
-        return kernels.decode_whole(data)
+    return kernels
 
 
 class _Eager:

@@ -219,3 +219,14 @@ def pixels(record: ImageRecord, max_pixels: int = images.MAX_PIXELS) -> images.P
         shape = (record.height_px or 0, record.width_px or 0, 3)
         return np.frombuffer(record.image, np.uint8).reshape(shape)
     return images.decode_as_tensorflow(record.image, max_pixels)
+
+
+def decoded_size(record: ImageRecord, max_pixels: int = images.MAX_PIXELS) -> tuple[int, int]:
+    """Decode a record's image as `pixels` does, and return its (height, width).
+
+    Raises:
+        ImageError: it cannot be decoded.
+    """
+    if record.is_raw:
+        return record.height_px or 0, record.width_px or 0
+    return images.decoded_size(record.image, max_pixels)

@@ -15,10 +15,11 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from tfrec_cli import crops, dataset, engines, example, framing, images, manifest, records, sniff
+from tfrec_cli import crops, dataset, example, framing, images, manifest, records, sniff
 from tfrec_cli.errors import DataError, ExampleError, ImageError, ManifestError, UsageError
 from tfrec_cli.example import Feature
 from tfrec_cli.framing import Damage, Record
+from tfrec_cli.memory import keep_memory
 from tfrec_cli.records import Names
 
 _TEXT_BYTES = 200
@@ -151,7 +152,7 @@ def summarise(paths: Sequence[Path]) -> Summary:
     Raises:
         OSError: a file cannot be read.
     """
-    engines.keep_memory()
+    keep_memory()
     summary = Summary()
     for path in paths:
         whole = 0
