@@ -14,7 +14,7 @@ import pytest
 from conftest import fill, jpeg, photo, png, save
 from test_cli import Ran, tfrec
 
-from tfrec_cli import example, framing, summary, write
+from tfrec_cli import engines, example, framing, report, summary, write
 from tfrec_cli.errors import UsageError
 from tfrec_cli.summary import Summary, Tally, summarise
 
@@ -817,3 +817,14 @@ def test_messages_by_hand_are_those_of_the_codec() -> None:
     """The helpers of this file, against the encoder that is tested with TensorFlow."""
     values: dict[str, Any] = {"a": [b"x", b""], "b": [-1, 2**62], "c": [0.5]}
     assert an_example(**values) == example.encode(values)
+
+
+def test_processes_count_what_one_counts(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write.write(folder, tmp_path / "out", write.Options(shards=3, jobs=1))
+    paths = summary.find([str(tmp_path / "out")])
+    alone = report.inspect_json(summarise(paths), "")
+    monkeypatch.setattr(summary, "_WORTH_PROCESSES_BYTES", 0)
+    monkeypatch.setattr(engines, "available_jobs", lambda: 2)
+    assert report.inspect_json(summarise(paths), "") == alone

@@ -71,12 +71,13 @@ class Cutter:
     brightness: float
     dtype: Dtype
     decoder: Decoder
+    _wanted: dict[str, str] = field(init=False)
     _values: example.SingleValues = field(init=False)
     memory: Memory = field(default_factory=Memory)
 
     def __post_init__(self) -> None:
-        wanted = {name: called for called in _FIELDS if (name := getattr(self.names, called))}
-        self._values = example.SingleValues(wanted)
+        self._wanted = {name: called for called in _FIELDS if (name := getattr(self.names, called))}
+        self._values = example.SingleValues(self._wanted)
 
     def cut(
         self, payloads: Sequence[memoryview], numbers: Int64s, epoch: int
@@ -112,9 +113,8 @@ class Cutter:
         return images, np.array([one.label for one in found], np.int64)
 
     def _record(self, values: Mapping[str, Any], number: int) -> _Record:
-        for called in _FIELDS:
-            name = getattr(self.names, called)
-            if name and called not in values:
+        for name, called in self._wanted.items():
+            if called not in values:
                 raise DataError(f"record {number}: found no feature {name!r}, expected one value")
         sized = "height" in values and "width" in values
         return _Record(

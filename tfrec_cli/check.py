@@ -170,9 +170,9 @@ def _check_present(checked: Checked) -> Checked:
     digest = hashlib.sha256()
     places: list[tuple[int, int]] = []
     checked.names = records.NAMES[task.manifest.keys] if task.manifest else None
-    reader = _reader(checked.names) if task.quick else None
     with task.path.open("rb") as file:
         compressed = framing.compression_of(file.read(sniff.HEAD_BYTES)) != "none"
+    reader = None if compressed and not task.quick else _reader(checked.names)
     for item in framing.scan(task.path, observe=digest.update):
         if isinstance(item, Damage):
             checked.damaged = True
@@ -246,12 +246,21 @@ def decode(part: Part) -> Decoded:
             for start in range(0, len(part.undecoded), _UNDECODED):
                 index, offset, length, number = part.undecoded[start : start + _UNDECODED]
                 payload = framing.read_at(file.fileno(), offset, length, str(path))
-                one = records.decode(example.decode(payload), part.names)
-                _decode_one(decoded, one, Record(index, offset, payload), number)
+                _decode_record(decoded, Record(index, offset, payload), number)
     except (OSError, DataError) as error:  # it was whole a moment ago
         message = f"cannot be read again: {error}"
         decoded.findings.append(Finding(kind="unreadable", path=path, message=message))
     return decoded
+
+
+def _decode_record(decoded: Decoded, item: Record, number: int) -> None:
+    """Read everything in one record, of which only what is ours was read so far."""
+    try:
+        one = records.decode(example.decode(item.payload), decoded.part.names)
+    except DataError as error:
+        decoded.findings.append(_of_record(decoded.part.task, item, "example", str(error)))
+    else:
+        _decode_one(decoded, one, item, number)
 
 
 def merge(checked: Checked, decoded: Sequence[Decoded]) -> None:

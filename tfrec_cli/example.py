@@ -118,11 +118,8 @@ _VARINT_BITS = 70
 
 _BYTES_LIST, _INT64_LIST = 0x0A, 0x1A
 _SHORT = [bytes([number]) for number in range(0x80)]
-_LISTS: tuple[tuple[Kind, str], ...] = (
-    ("bytes", "bytes_list"),
-    ("float", "float_list"),
-    ("int64", "int64_list"),
-)
+_LISTS: dict[int, Kind] = {1: "bytes", 2: "float", 3: "int64"}
+"""What each field of a Feature holds, by its number."""
 
 
 def encode(features: Mapping[str, Value]) -> bytes:
@@ -427,11 +424,11 @@ def _features(message: Any) -> dict[str, Feature]:
 
 
 def _feature(name: str, message: Any) -> Feature:
-    present = [(kind, field) for kind, field in _LISTS if message.HasField(field)]
+    present = message.ListFields()
     if not present:
         return Feature("unset", ())
     if len(present) > 1:
-        kinds = " and ".join(kind for kind, _ in present)
+        kinds = " and ".join(_LISTS[field.number] for field, _ in present)
         raise ExampleError(f"feature {name!r}: found {kinds} values, expected one kind")
-    kind, field = present[0]
-    return Feature(kind, getattr(message, field).value)
+    field, values = present[0]
+    return Feature(_LISTS[field.number], values.value)

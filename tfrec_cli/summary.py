@@ -15,14 +15,16 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from tfrec_cli import crops, dataset, example, framing, images, manifest, records, sniff
+from tfrec_cli import crops, dataset, engines, example, framing, images, manifest, records, sniff
 from tfrec_cli.errors import DataError, ExampleError, ImageError, ManifestError, UsageError
 from tfrec_cli.example import Feature
 from tfrec_cli.framing import Damage, Record
-from tfrec_cli.memory import keep_memory
 from tfrec_cli.records import Names
 
 _TEXT_BYTES = 200
+_WORTH_PROCESSES_BYTES = 2**25
+"""Files that are smaller together are read before processes have started."""
+
 _SPEC_DTYPES = {"bytes": "tf.string", "float": "tf.float32", "int64": "tf.int64"}
 
 
@@ -35,6 +37,10 @@ class Tally:
     def add(self, value: int) -> None:
         """Count one value."""
         self._counts[value] += 1
+
+    def merge(self, other: Tally) -> None:
+        """Count what another one counted."""
+        self._counts += other._counts
 
     def spread(self) -> tuple[int, int, int] | None:
         """Return (least, median, greatest), the lower of two medians; None of nothing."""
@@ -152,42 +158,76 @@ def summarise(paths: Sequence[Path]) -> Summary:
     Raises:
         OSError: a file cannot be read.
     """
-    keep_memory()
+    size_bytes = sum(path.stat().st_size for path in paths if path.is_file())
+    many = len(paths) > 1 and size_bytes >= _WORTH_PROCESSES_BYTES
+    jobs = min(engines.available_jobs(), len(paths)) if many else 1
+    parts: dict[int, Summary] = {}
+    with engines.local(jobs) as run:
+        parts.update(run(_summarise_one, enumerate(paths)))
     summary = Summary()
-    for path in paths:
-        whole = 0
-        problem = None
-        if not path.is_file():
-            problem = "missing: found no such file, expected it by the manifest"
-            summary.shards.append(
-                ShardSummary(
-                    path=path, records=0, size_bytes=0, compression="none", problem=problem
-                )
-            )
-            continue
-        for item in framing.scan(path):
-            if isinstance(item, Damage):
-                problem = problem or dataset.problem(path, item)
-                continue
-            whole += 1
-            try:
-                _count(summary, item.payload)
-            except ExampleError as error:
-                place = f"record {item.index} at byte {item.offset_bytes}"
-                problem = problem or f"damaged: {place}: {error}"
-        with path.open("rb") as file:
-            head = file.read(sniff.HEAD_BYTES)
-        summary.shards.append(
-            ShardSummary(
-                path=path,
-                records=whole,
-                size_bytes=path.stat().st_size,
-                compression=framing.compression_of(head) if whole or not problem else "none",
-                problem=problem or (None if whole else "empty"),
-            )
-        )
+    for number in range(len(paths)):
+        _merge(summary, parts[number])
     _name_labels(summary, paths)
     return summary
+
+
+def _summarise_one(numbered: tuple[int, Path]) -> tuple[int, Summary]:
+    number, path = numbered
+    summary = Summary()
+    whole = 0
+    problem = None
+    if not path.is_file():
+        problem = "missing: found no such file, expected it by the manifest"
+        missing = ShardSummary(
+            path=path, records=0, size_bytes=0, compression="none", problem=problem
+        )
+        summary.shards.append(missing)
+        return number, summary
+    for item in framing.scan(path):
+        if isinstance(item, Damage):
+            problem = problem or dataset.problem(path, item)
+            continue
+        whole += 1
+        try:
+            _count(summary, item.payload)
+        except ExampleError as error:
+            place = f"record {item.index} at byte {item.offset_bytes}"
+            problem = problem or f"damaged: {place}: {error}"
+    with path.open("rb") as file:
+        head = file.read(sniff.HEAD_BYTES)
+    summary.shards.append(
+        ShardSummary(
+            path=path,
+            records=whole,
+            size_bytes=path.stat().st_size,
+            compression=framing.compression_of(head) if whole or not problem else "none",
+            problem=problem or (None if whole else "empty"),
+        )
+    )
+    return number, summary
+
+
+def _merge(summary: Summary, part: Summary) -> None:
+    """Add what is in one file to what is in those before it."""
+    summary.shards += part.shards
+    summary.payloads += part.payloads
+    summary.names = summary.names or part.names
+    summary.labels += part.labels
+    summary.label_names = part.label_names | summary.label_names
+    summary.events += part.events
+    summary.first_bytes = summary.first_bytes or part.first_bytes
+    summary.heights.merge(part.heights)
+    summary.widths.merge(part.widths)
+    for name, theirs in part.features.items():
+        ours = summary.features.setdefault(name, FeatureSummary())
+        ours.records += theirs.records
+        ours.kinds += theirs.kinds
+        ours.contents += theirs.contents
+        for tally in ("counts", "lengths", "numbers"):
+            getattr(ours, tally).merge(getattr(theirs, tally))
+        if theirs.steps:
+            ours.steps = ours.steps or Tally()
+            ours.steps.merge(theirs.steps)
 
 
 def pick(
