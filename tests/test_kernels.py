@@ -419,3 +419,32 @@ def test_a_library_that_does_not_load(monkeypatch: pytest.MonkeyPatch, tmp_path:
     monkeypatch.setattr(kernels, "find_library", lambda: library)
     with pytest.raises(RunError, match=r"^TensorFlow: .*, expected a library that loads$"):
         kernels._Library()
+
+
+def test_hushed_gives_back_the_stderr_of_now(tmp_path: Path) -> None:
+    """Not the one of the first time, which may be gone."""
+    program = """
+import os, sys
+from tfrec_cli import kernels
+with kernels.hushed():
+    os.write(2, b"lost")
+os.dup2(os.open(sys.argv[1], os.O_WRONLY | os.O_CREAT), 2)
+with kernels.hushed():
+    os.write(2, b"lost too")
+os.write(2, b"found")
+"""
+    log = tmp_path / "log"
+    ran = subprocess.run([sys.executable, "-c", program, log], capture_output=True, check=True)
+    assert (ran.stderr, log.read_bytes()) == (b"", b"found")
+
+
+def test_hushed_does_without_stderr() -> None:
+    program = """
+import os
+from tfrec_cli import kernels
+os.close(2)
+with kernels.hushed():
+    print("inside")
+"""
+    ran = subprocess.run([sys.executable, "-c", program], capture_output=True, check=True)
+    assert ran.stdout == b"inside\n"

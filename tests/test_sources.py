@@ -257,3 +257,27 @@ class TestLabelsFile:
         path.write_bytes(b"caf\xe9\n")
         with pytest.raises(UsageError):
             sources.read_labels(path)
+
+
+def test_folders_nested_deeper_than_calls(tmp_path: Path) -> None:
+    folders = [tmp_path / "x"]
+    for _ in range(1_500):
+        folders.append(folders[-1] / "d")
+    for folder in folders:
+        os.mkdir(folder)
+    image = folders[-1] / "1.jpg"
+    image.touch()
+    found = paths_of(sources.list_folder(tmp_path / "x"))
+    image.unlink()
+    for folder in reversed(folders):
+        os.rmdir(folder)
+    assert found == [b"d/" * 1_500 + b"1.jpg"]
+
+
+def test_a_folder_whose_name_is_another_ones_in_ascii(tmp_path: Path) -> None:
+    """The Kelvin sign, U+212A, is a K to file systems that normalise."""
+    listing = sources.list_folder(touch(tmp_path / "x", "K/1.jpg", "L/1.jpg", "\u212a/1.JPG"))
+    assert (paths_of(listing), reasons_of(listing)) == (
+        [b"K/1.jpg", b"L/1.jpg"],
+        {"\u212a/1.JPG".encode(): "path_collision"},
+    )

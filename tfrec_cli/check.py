@@ -128,6 +128,11 @@ class Part:
     names: Names
     undecoded: array[int]
 
+    @property
+    def records(self) -> int:
+        """How many records these are."""
+        return len(self.undecoded) // _UNDECODED
+
 
 @dataclass(slots=True, kw_only=True)
 class Decoded:
@@ -137,11 +142,6 @@ class Decoded:
     findings: list[Finding] = field(default_factory=list)
     crops: list[tuple[int, tuple[bytes, ...]]] = field(default_factory=list)
     foreign_formats: int = 0
-
-    @property
-    def records(self) -> int:
-        """How many records the part has."""
-        return len(self.part.undecoded) // _UNDECODED
 
 
 def check_shard(task: Task) -> Checked:

@@ -220,11 +220,11 @@ def decode_as_tensorflow(data: bytes, max_pixels: int = MAX_PIXELS) -> Pixels:
     Raises:
         ImageError: neither JPEG nor PNG, or it cannot be decoded.
     """
-    with _stored(data, max_pixels) as image:
+    with _stored(data, max_pixels) as (name, image):
         if image.mode in _DEEP_MODES:
             high = (np.asarray(image) >> 8).astype(np.uint8)
             return np.repeat(high[..., None], 3, axis=2)
-        return np.asarray(_to_rgb(image, "png", "drop"))
+        return np.asarray(_to_rgb(image, name, "drop"))
 
 
 def decoded_size(data: bytes, max_pixels: int = MAX_PIXELS) -> tuple[int, int]:
@@ -233,12 +233,12 @@ def decoded_size(data: bytes, max_pixels: int = MAX_PIXELS) -> tuple[int, int]:
     Raises:
         ImageError: neither JPEG nor PNG, or it cannot be decoded.
     """
-    with _stored(data, max_pixels) as image:
+    with _stored(data, max_pixels) as (_, image):
         return image.height, image.width
 
 
 @contextmanager
-def _stored(data: bytes, max_pixels: int) -> Iterator[Image.Image]:
+def _stored(data: bytes, max_pixels: int) -> Iterator[tuple[sniff.ImageFormat, Image.Image]]:
     """Decode stored JPEG or PNG bytes."""
     name = sniff.image_format(data[: sniff.HEAD_BYTES])
     if name not in ("jpeg", "png"):
@@ -247,7 +247,7 @@ def _stored(data: bytes, max_pixels: int) -> Iterator[Image.Image]:
     policy = Policy(max_pixels=max_pixels)
     with _foreign_decoder(max_pixels), _open(io.BytesIO(data), name, policy) as image:
         image.load()
-        yield image
+        yield name, image
 
 
 def examine(data: bytes, policy: Policy) -> Examined:

@@ -124,18 +124,20 @@ def load() -> None:
 
 @contextmanager
 def hushed() -> Iterator[None]:
-    """Keep from stderr what decoders write there by themselves; for a process of one thread."""
-    terminal, nowhere = _streams()
+    """Keep from stderr what C libraries write there by themselves; for a process of one thread."""
+    try:
+        terminal = os.dup(2)
+    except OSError:  # closed by whoever started us
+        yield
+        return
+    nowhere = os.open(os.devnull, os.O_WRONLY)
     os.dup2(nowhere, 2)
+    os.close(nowhere)
     try:
         yield
     finally:
         os.dup2(terminal, 2)
-
-
-@cache
-def _streams() -> tuple[int, int]:
-    return os.dup(2), os.open(os.devnull, os.O_WRONLY)
+        os.close(terminal)
 
 
 class _Library:
@@ -144,20 +146,26 @@ class _Library:
     def __init__(self) -> None:
         path = find_library()
         framework = path.with_name(_FRAMEWORKS[_LIBRARIES.index(path.name)])
-        try:
-            ctypes.CDLL(str(framework))
-            self.tf = tf = ctypes.CDLL(str(path))
-        except OSError as error:
-            raise RunError(f"TensorFlow: {error}, expected a library that loads") from error
+        with hushed():
+            try:
+                ctypes.CDLL(str(framework))
+                self.tf = ctypes.CDLL(str(path))
+            except OSError as error:
+                raise RunError(f"TensorFlow: {error}, expected a library that loads") from error
+            self.context = self._context()
+
+    def _context(self) -> Any:
+        tf = self.tf
         for name, (result, *arguments) in _SIGNATURES.items():
             function = getattr(tf, name)
             function.restype, function.argtypes = result, arguments
         status = tf.TF_NewStatus()
         options = tf.TFE_NewContextOptions()
         tf.TFE_ContextOptionsSetConfig(options, _CONFIG, len(_CONFIG), status)
-        self.context = tf.TFE_NewContext(options, status)
+        context = tf.TFE_NewContext(options, status)
         if tf.TF_GetCode(status):
             raise RunError(f"TensorFlow: {tf.TF_Message(status).decode()}")
+        return context
 
 
 class _Operation(threading.local):
@@ -174,7 +182,7 @@ _loading = threading.Lock()
 
 
 def _library() -> _Library:
-    with _loading, hushed():
+    with _loading:
         return _library_once()
 
 

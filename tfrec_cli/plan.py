@@ -210,13 +210,12 @@ def _survey_one(root: Path, source: Source, policy: Policy) -> Item | Reject:
 
 
 def _pack(item: Item) -> tuple[bytes, tuple[int, int, int, int]]:
-    label = NO_LABEL if item.source.label is None else item.source.label
-    return item.source.path, (item.source.size_bytes, label, item.height_px, item.width_px)
+    path, numbers = sources.pack(item.source)
+    return path, (*numbers, item.height_px, item.width_px)
 
 
 def _unpack(path: bytes, size_bytes: int, label: int, height_px: int, width_px: int) -> Item:
-    source = Source(path, size_bytes, None if label == NO_LABEL else label)
-    return Item(source, height_px, width_px)
+    return Item(sources.unpack(path, size_bytes, label), height_px, width_px)
 
 
 def _fits(item: Item, layout: Layout) -> bool:

@@ -1,6 +1,6 @@
 """The reader for TensorFlow: a ``tf.data.Dataset`` whose crops are a pure function.
 
-Knows: TensorFlow, as the only module that does. Must not know: click, writing.
+Knows: TensorFlow, as the only module that imports it. Must not know: click, writing.
 
 A crop depends on (seed, epoch, record key) alone; the order of records on (seed, epoch) alone.
 Nothing here has state: no shuffle buffer, no global seed, no generator.

@@ -29,6 +29,7 @@ from tfrec_cli.sources import Reject
 
 _GZIP_LEVEL = 6
 _CHUNK_BYTES = 1 << 20
+_KEY_BYTES, _DIGEST_BYTES = 8, 32
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,7 +76,7 @@ class Done:
 
     Attributes:
         paths: the files written.
-        contents: each record's key, 8 bytes big-endian, and the BLAKE3 digest of its payload.
+        contents: what `digests` iterates, packed: a million records' are 40 MB.
         smallest: the least height and the least width of a stored image, in pixels.
     """
 
@@ -90,6 +91,17 @@ class Done:
     changes: Counter[str] = field(default_factory=Counter)
     icc_profiles: int = 0
     rejects: list[Reject] = field(default_factory=list)
+
+    def add_digest(self, key: int, payload: bytes) -> None:
+        """Note a record's key and the BLAKE3 digest of its payload."""
+        self.contents += key.to_bytes(_KEY_BYTES, "big") + blake3(payload).digest()
+
+    def digests(self) -> Iterator[tuple[int, bytes]]:
+        """Iterate each record's key and the BLAKE3 digest of its payload."""
+        for start in range(0, len(self.contents), _KEY_BYTES + _DIGEST_BYTES):
+            key_stop = start + _KEY_BYTES
+            digest = bytes(self.contents[key_stop : key_stop + _DIGEST_BYTES])
+            yield int.from_bytes(self.contents[start:key_stop], "big"), digest
 
 
 def write(task: Task) -> Done:
@@ -215,7 +227,7 @@ def _holds(height_px: int, width_px: int, crop: tuple[int, int]) -> bool:
 
 def _count(done: Done, record: ImageRecord, payload: bytes) -> None:
     done.records += 1
-    done.contents += (record.key or 0).to_bytes(8, "big") + blake3(payload).digest()
+    done.add_digest(record.key or 0, payload)
     size = (record.height_px or 0, record.width_px or 0)
     least = done.smallest or size
     done.smallest = (min(least[0], size[0]), min(least[1], size[1]))

@@ -9,7 +9,7 @@ import os
 import stat
 import unicodedata
 from array import array
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -108,7 +108,7 @@ def list_folder(
         RunError: a folder cannot be read.
     """
     walk = _Walk(root, exclude)
-    walk.enter(b"")
+    walk.go()
     found = walk.sources
     unused = sorted(walk.classes - {path.split(b"/", 1)[0] for path in found.paths()})
     warnings = [f"{printable(name)}: class folder without images" for name in unused]
@@ -159,8 +159,25 @@ class _Walk:
         self._left = os.fsencode(exclude.resolve()) if exclude else None
         self._seen: dict[str, dict[str, bytes]] = {}
 
-    def enter(self, folder: bytes) -> None:
-        """Go through one folder; a folder's name sorts with the slash that follows it in paths."""
+    def go(self) -> None:
+        """Go through every folder, in a loop: some are nested deeper than Python's calls may be."""
+        entered = [(b"", self._list(b""))]
+        while entered:
+            folder, entries = entered[-1]
+            path, source = next(entries, (None, None))
+            if path is None:
+                entered.pop()
+                if folder.isascii():
+                    self._seen.pop(os.fsdecode(folder), None)
+            elif source is None:
+                if not folder:
+                    self.classes.add(path)
+                entered.append((path, self._list(path)))
+            elif not self._is_twin(path):
+                self.sources.append(source)
+
+    def _list(self, folder: bytes) -> Iterator[tuple[bytes, Source | None]]:
+        """Iterate the paths in one folder; its folders, which have no source, sort as ``name/``."""
         place = os.path.join(self._top, folder)
         found: dict[bytes, Source | None] = {}
         try:
@@ -178,20 +195,17 @@ class _Walk:
             raise RunError(f"{printable(place)}: {_why(error)}") from error
         for path in sorted(found):
             source = found.pop(path)
-            if source is None:
-                if not folder:
-                    self.classes.add(path[:-1])
-                self.enter(path[:-1])
-            elif not self._is_twin(path):
-                self.sources.append(source)
-        if folder.isascii():
-            self._seen.pop(os.fsdecode(folder), None)
+            yield (path if source else path[:-1]), source
 
     def _is_twin(self, path: bytes) -> bool:
         """Reject a path that other file systems cannot tell from an earlier one."""
         text = os.fsdecode(path)
         folder, name = os.path.split(text if text.isascii() else unicodedata.normalize("NFC", text))
-        first = self._seen.setdefault(folder, {}).setdefault(name.casefold(), path)
+        if folder not in self._seen:
+            self._seen[folder] = {}
+            if folder.isascii() and not os.path.dirname(path).isascii():  # such as the Kelvin sign
+                self._remember(folder)
+        first = self._seen[folder].setdefault(name.casefold(), path)
         if first == path:
             return False
         message = (
@@ -201,17 +215,26 @@ class _Walk:
         self.twins.append(Reject(path, "path_collision", message))
         return True
 
+    def _remember(self, folder: str) -> None:
+        """Note again what a folder held that was left already."""
+        for path in self.sources.paths():
+            parent, name = os.path.split(os.fsdecode(path))
+            if parent == folder:
+                self._seen[folder][unicodedata.normalize("NFC", name).casefold()] = path
+
 
 def packed(sources: Iterable[Source] = ()) -> Packed[Source]:
     """Pack sources."""
-    return Packed(_pack, _unpack, "q", sources)
+    return Packed(pack, unpack, "q", sources)
 
 
-def _pack(source: Source) -> tuple[bytes, tuple[int, int]]:
+def pack(source: Source) -> tuple[bytes, tuple[int, int]]:
+    """Return a source's path and integers."""
     return source.path, (source.size_bytes, NO_LABEL if source.label is None else source.label)
 
 
-def _unpack(path: bytes, size_bytes: int, label: int) -> Source:
+def unpack(path: bytes, size_bytes: int, label: int) -> Source:
+    """Make the source of a path and integers."""
     return Source(path, size_bytes, None if label == NO_LABEL else label)
 
 

@@ -280,10 +280,10 @@ def _decode(checked: Sequence[Checked], run: engines.Map, progress: Progress) ->
     """Decode the images of all shards, in parts that keep every worker busy to the end."""
     decoded: dict[Path, list[Decoded]] = {}
     done = 0
-    total = sum(one.records for one in checked)
-    for part in run(check.decode, (part for one in checked for part in check.parts(one))):
-        decoded.setdefault(part.part.task.path, []).append(part)
-        done += part.records
+    total = sum(part.records for one in checked for part in check.parts(one))
+    for result in run(check.decode, (part for one in checked for part in check.parts(one))):
+        decoded.setdefault(result.part.task.path, []).append(result)
+        done += result.part.records
         progress("decoding images", done, total)
     for one in checked:
         check.merge(one, decoded.get(one.task.path, ()))

@@ -46,8 +46,6 @@ _Batch = tuple[Path, Sequence[sources.Source], images.Policy]
 
 SHARD_BYTES = 128 * 2**20
 _SURVEY_BATCH = 256
-_CONTENT_BYTES = 40
-"""Of one record: 8 bytes of key and 32 of digest."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -433,7 +431,9 @@ def _manifest(
             )
             for name, part in zip(names, done, strict=True)
         ),
-        content_sha256=manifest.content_digest(_contents(done)),
+        content_sha256=manifest.content_digest(
+            digest for part in done for digest in part.digests()
+        ),
         plan_sha256=planned.sha256,
         rejects_file=f"{split}.rejects.jsonl",
         rejects_sha256=hashlib.sha256(manifest.dump_rejects(rejects)).hexdigest(),
@@ -448,14 +448,6 @@ def _manifest(
             **images.versions(),
         },
     )
-
-
-def _contents(done: Sequence[Done]) -> Iterator[tuple[int, bytes]]:
-    """Iterate each record's key and the digest of its payload."""
-    for part in done:
-        for start in range(0, len(part.contents), _CONTENT_BYTES):
-            row = part.contents[start : start + _CONTENT_BYTES]
-            yield int.from_bytes(row[:8], "big"), bytes(row[8:])
 
 
 def _staging_folder(out: Path, split: str) -> Path:
