@@ -11,7 +11,6 @@ import os
 import platform
 import re
 import shlex
-import shutil
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -387,7 +386,7 @@ def _finished(out: Path, journal: Journal, options: Options) -> Manifest | None:
     if made.labels != journal.labels:
         different.append("the class names changed")
     if not different:
-        shutil.rmtree(staging.folder_of(out, options.split), ignore_errors=True)
+        staging.clear(out, options.split)
         return made
     if options.overwrite:
         return None
