@@ -399,3 +399,16 @@ def test_an_image_that_kills_its_decoder_fails_the_write(tmp_path: Path) -> None
     ran = run_with_killer(tmp_path, "store_whole", *words)
     assert (ran.returncode, (tmp_path / "out").exists()) == (1, False)
     assert ran.stderr.startswith(f"tfrec: {tmp_path}/src/cats/dies.png: found a decoder that ended")
+
+
+def test_verify_names_an_image_that_kills_its_decoder(tmp_path: Path) -> None:
+    """And checks the others."""
+    fill(tmp_path / "src", {f"{number}.png": png(photo(30, 30, number)) for number in range(6)})
+    fill(tmp_path / "src", {"dies.png": png(photo(30, 30)) + b"kill"})
+    run(tmp_path / "src", tmp_path / "out", shards=1, shuffle_seed=None)
+    ran = run_with_killer(tmp_path, "decoded_size", "verify", str(tmp_path / "out"), "-j2")
+    assert (ran.returncode, ran.stderr) == (1, "")
+    lines = [line for line in ran.stdout.splitlines() if "train-00000" in line]
+    assert len(lines) == 1
+    assert lines[0].endswith(f": found a decoder that ended with SIGSEGV, {DECODES}")
+    assert " record 6 at byte " in lines[0]

@@ -449,11 +449,11 @@ def _survey(batch: _Batch) -> tuple[Packed[plan.Item], list[Reject]]:
 
 
 def _survey_without(batch: _Batch, number: int, cause: str) -> _Batch:
-    return replace(batch, deadly={**batch.deadly, number: plan.deadly(cause)})
+    return replace(batch, deadly={**batch.deadly, number: images.deadly(cause)})
 
 
 def _write_without(task: shard.Task, number: int, cause: str) -> shard.Task:
-    return replace(task, deadly={**task.deadly, number: plan.deadly(cause)})
+    return replace(task, deadly={**task.deadly, number: images.deadly(cause)})
 
 
 def _check_rejects(source: Path, rejects: Sequence[Reject], records: int, options: Options) -> None:
