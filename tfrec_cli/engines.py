@@ -186,7 +186,7 @@ class _Pool:
     def _give(self, function: Callable[[Any], Any], task: Any) -> None:
         worker = self._idle.pop()
         worker.task = task
-        with suppress(BrokenPipeError):  # it died meanwhile, as its silence will tell
+        with suppress(ConnectionError):  # it died meanwhile, as its silence will tell
             worker.connection.send((function, task))
 
     def _task_instead(self, worker: _Worker, instead: Instead | None) -> Any:
