@@ -50,7 +50,7 @@ def die_at_seven(numbers: tuple[int, ...]) -> int:
     for item, number in enumerate(numbers):
         place.at(item)
         if number == 7:
-            os.kill(os.getpid(), signal.SIGSEGV)
+            os.kill(os.getpid(), signal.SIGTRAP)  # of which pytest prints no traceback
     return sum(numbers)
 
 
@@ -68,7 +68,7 @@ def die_after_items(signal_number: int) -> NoReturn:
 
 
 def without(numbers: tuple[int, ...], item: int, cause: str) -> tuple[int, ...]:
-    assert cause == "a decoder that ended with SIGSEGV"
+    assert cause == "a decoder that ended with SIGTRAP"
     return (*numbers[:item], 0, *numbers[item + 1 :])
 
 
@@ -164,7 +164,7 @@ def test_an_item_that_kills_its_worker_is_left_out_alone(jobs: int) -> None:
 
 @pytest.mark.parametrize(
     ("function", "signal_number"),
-    [(die_at_an_item, signal.SIGKILL), (die_after_items, signal.SIGSEGV), (die, 0)],
+    [(die_at_an_item, signal.SIGKILL), (die_after_items, signal.SIGTRAP), (die, 0)],
 )
 def test_what_is_no_items_fault_is_a_run_error(function: Any, signal_number: int) -> None:
     """Memory that ran out, or a death between items."""
@@ -173,12 +173,13 @@ def test_what_is_no_items_fault_is_a_run_error(function: Any, signal_number: int
 
 
 def test_a_worker_killed_while_it_waits_is_a_run_error() -> None:
-    with pytest.raises(RunError), engines.local(2) as run:
+    with engines.local(2) as run:
         list(run(double, range(9)))
         for child in multiprocessing.active_children():
             child.kill()
             child.join()
-        list(run(double, range(9)))
+        with pytest.raises(RunError):
+            list(run(double, range(9)))
 
 
 def test_a_result_that_cannot_be_sent_is_an_error() -> None:
