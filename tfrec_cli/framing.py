@@ -51,12 +51,13 @@ _LENGTH = struct.Struct("<Q")
 _CRC = struct.Struct("<I")
 _HEADER = struct.Struct("<QI")
 _INDEX_LINE = re.compile(rb"\d{1,18} \d{1,18}\n")
+_INDEX_LINE_BYTES = 40
 _INDEX = re.compile(rb"(?:\d{1,18} \d{1,18}\n)*")
 _CHUNK_BYTES = 1 << 20
 _INPUT_BYTES = 1 << 14
 """Compressed bytes read at once: what zlib leaves of them is copied for every piece."""
 
-_PIECE_BYTES = 1 << 18
+_PIECE_BYTES = _WINDOW_BYTES = 1 << 18
 _ENOUGH_BYTES, _ENOUGH_TIMES = 2**28, 8
 """What may be spent on false lengths and damage in one file: bytes, and times the file's size."""
 
@@ -182,6 +183,18 @@ def compression_of(head: bytes) -> sniff.Compression:
     return "none" if is_header(head) else sniff.compression(head)
 
 
+def recognise(file: BinaryIO, limit_bytes: int = LIMIT_BYTES) -> sniff.Compression:
+    """Tell how a record file is compressed, though its beginning be damaged."""
+    head = file.read(sniff.HEAD_BYTES)
+    compression = compression_of(head)
+    if compression != "none" and not _inflates_to_header(head, compression):
+        # A damaged length can look like GZIP or zlib; whole records behind it tell the truth.
+        hidden = _Search(_Plain(file), limit_bytes).whole(1, None)
+        compression = compression if hidden is None else "none"
+    file.seek(0)
+    return compression
+
+
 def scan(
     path: Path,
     *,
@@ -207,17 +220,10 @@ def scan(
         OSError: the file cannot be read.
     """
     with path.open("rb", buffering=0) as file:
-        head = file.read(sniff.HEAD_BYTES)
-        plain = _Plain(file)
-        compression = compression_of(head)
-        if compression != "none" and not _inflates_to_header(head, compression):
-            # A damaged length can look like GZIP or zlib; whole records behind it tell the truth.
-            hidden = _Search(plain, limit_bytes).whole(1, None)
-            compression = "none" if hidden is not None else compression
+        compression = recognise(file, limit_bytes)
         if compression == "none":
-            yield from _scan(plain, limit_bytes, observe)
+            yield from _scan(_Plain(file), limit_bytes, observe)
         else:
-            file.seek(0)
             yield from _scan(_Inflated(file, compression, observe), limit_bytes, None)
 
 
@@ -274,13 +280,11 @@ def _scan(
                 continue
         observe = None
         after = _after(damage, source, search)
-        if search.exhausted:
-            after = source.end()
         kind, found, expected = damage.kind, damage.found, damage.expected
-        if source.fault and kind in ("truncated", "trailing"):
-            kind, found, expected = "compression", *source.fault
         if search.exhausted:
             found += ", and too many false lengths to search on"
+        elif source.fault and after == source.end() and kind in ("truncated", "trailing"):
+            kind, found, expected = "compression", *source.fault
         yield Damage(kind, index, offset, after - offset, found, expected)
         if search.exhausted or kind == "compression":
             return
@@ -305,9 +309,9 @@ def _after(damage: Damage, source: _Plain | _Inflated, search: _Search) -> int:
     search.spend(damage.lost_bytes if damage.kind == "data_crc" else 0)
     if damage.kind != "data_crc" or not _starts_well(source, stop):
         found = search.whole(start, None)
-        return source.end() if found is None else found
-    found = search.whole(start, stop)  # what was laid over a part of it may hold whole records
-    return stop if found is None else found
+    else:  # what was laid over a part of the record may hold whole ones
+        found = search.whole(start, stop) or stop
+    return source.end() if found is None or search.exhausted else found
 
 
 def _check_header(
@@ -431,9 +435,12 @@ class _Search:
         """Return the first place from ``offset`` on where a length with the right CRC lies."""
         while stop is None or offset < stop:
             if not self._start <= offset < self._stop:
-                offset = max(offset, self._source.data_from(offset) - HEADER_BYTES)
+                first, last = self._source.data_from(offset)
+                offset = max(offset, first - HEADER_BYTES)
                 self._source.forget(offset)
-                window = self._source.read(offset, _CHUNK_BYTES)
+                window = self._source.read(
+                    offset, min(_WINDOW_BYTES, last - offset + OVERHEAD_BYTES)
+                )
                 if len(window) < OVERHEAD_BYTES:
                     return None
                 self._start, self._stop = offset, offset + len(window) - HEADER_BYTES + 1
@@ -457,9 +464,8 @@ def _headers(window: bytes) -> npt.NDArray[np.int64]:
     count = len(window) - HEADER_BYTES + 1
     places = np.flatnonzero((words[4 : 4 + count] == 0) & (words[8 : 8 + count] != 0))
     lengths = words[places]
-    crcs = np.full(len(places), google_crc32c.value(bytes(8)), np.uint32)
-    for byte, table in enumerate(_length_crcs()):
-        crcs ^= table[lengths >> 8 * byte & 0xFF]
+    low, high = _length_crcs()
+    crcs = low[lengths & 0xFFFF] ^ high[lengths >> 16]
     masked = (crcs >> 15 | crcs << 17) + np.uint32(0xA282EAD8)
     found: npt.NDArray[np.int64] = places[masked == words[places + 8]]
     return found
@@ -467,17 +473,21 @@ def _headers(window: bytes) -> npt.NDArray[np.int64]:
 
 @functools.cache
 def _length_crcs() -> npt.NDArray[np.uint32]:
-    """Return uint32[4, 256]: by what each value of a length's low bytes changes the CRC of zero.
+    """Return uint32[2, 65536]: CRCs of lengths by their low half, and what the high half changes.
 
-    A CRC is linear: the changes of several bytes are those of each, combined by exclusive or.
+    A CRC is linear: changes of several bytes are those of each, combined by exclusive or.
     """
     zero = google_crc32c.value(bytes(8))
-    return np.array(
+    changes = [
+        [google_crc32c.value(_LENGTH.pack(value << 8 * byte)) ^ zero for value in range(256)]
+        for byte in range(4)
+    ]
+    first, second, third, fourth = np.array(changes, np.uint32)
+    return np.stack(
         [
-            [google_crc32c.value(_LENGTH.pack(value << 8 * byte)) ^ zero for value in range(256)]
-            for byte in range(4)
-        ],
-        np.uint32,
+            np.bitwise_xor.outer(second, first).ravel() ^ np.uint32(zero),
+            np.bitwise_xor.outer(fourth, third).ravel(),
+        ]
     )
 
 
@@ -519,15 +529,15 @@ class _Plain:
         """Return how large a payload at ``offset`` may be, if it claims ``length`` bytes."""
         stop = offset + length
         data = 0
-        while data * PAYLOAD_RATIO < length and (offset := self.data_from(offset)) < stop:
-            hole = self._seek(offset, os.SEEK_HOLE)
-            data += min(hole, stop) - offset
-            offset = hole
+        while data * PAYLOAD_RATIO < length and offset < stop:
+            first, offset = self.data_from(offset)
+            data += max(min(offset, stop) - first, 0)
         return length if data * PAYLOAD_RATIO >= length else LARGE_BYTES
 
-    def data_from(self, offset: int) -> int:
-        """Return the first place from ``offset`` on that is not in a hole, or the end."""
-        return self._seek(offset, os.SEEK_DATA)
+    def data_from(self, offset: int) -> tuple[int, int]:
+        """Return where the first data from ``offset`` on start and stop, as far as they lie."""
+        start = self._seek(offset, os.SEEK_DATA)
+        return start, self._seek(start, os.SEEK_HOLE)
 
     def _seek(self, offset: int, whence: int) -> int:
         try:
@@ -588,9 +598,9 @@ class _Inflated:
         """Return how large a payload may be."""
         return max(LARGE_BYTES, PAYLOAD_RATIO * self.file_bytes)
 
-    def data_from(self, offset: int) -> int:
-        """Return ``offset``: there are no holes."""
-        return offset
+    def data_from(self, offset: int) -> tuple[int, int]:
+        """Return ``offset`` and a place behind the end: there are no holes."""
+        return offset, offset + _WINDOW_BYTES
 
     def _grow(self) -> None:
         """Decompress one piece more, perhaps an empty one, or meet the end or a fault."""
@@ -654,14 +664,26 @@ def read_index(path: Path) -> list[tuple[int, int]]:
     Raises:
         FramingError: a line is not two numbers.
     """
-    data = path.read_bytes()
-    if not _INDEX.fullmatch(data):
-        for number, line in enumerate(data.splitlines(keepends=True), start=1):
+    pairs: list[tuple[int, int]] = []
+    rest = b""
+    with path.open("rb") as file:
+        while data := file.read(_CHUNK_BYTES):
+            lines, newline, rest = (rest + data).rpartition(b"\n")
+            pairs += _index_pairs(lines + newline, path, len(pairs) + 1)
+            if len(rest) > _INDEX_LINE_BYTES:
+                break
+    return pairs + _index_pairs(rest, path, len(pairs) + 1)
+
+
+def _index_pairs(lines: bytes, path: Path, first: int) -> list[tuple[int, int]]:
+    """Read some lines of an index file, of which the first has number ``first``."""
+    if not _INDEX.fullmatch(lines):
+        for number, line in enumerate(lines.splitlines(keepends=True), start=first):
             if not _INDEX_LINE.fullmatch(line):
                 raise FramingError(
                     f"{path}: line {number}: found {line[:40]!r}, expected 'offset length'"
                 )
-    numbers = list(map(int, data.split()))
+    numbers = list(map(int, lines.split()))
     return list(zip(numbers[::2], numbers[1::2], strict=True))
 
 
