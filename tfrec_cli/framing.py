@@ -187,7 +187,7 @@ def recognise(file: BinaryIO, limit_bytes: int = LIMIT_BYTES) -> sniff.Compressi
     """Tell how a record file is compressed, though its beginning be damaged."""
     head = file.read(sniff.HEAD_BYTES)
     compression = compression_of(head)
-    if compression != "none" and not _inflates_to_header(head, compression):
+    if compression != "none" and not _inflates(head, compression):
         # A damaged length can look like GZIP or zlib; whole records behind it tell the truth.
         hidden = _Search(_Plain(file), limit_bytes).whole(1, None)
         compression = compression if hidden is None else "none"
@@ -243,12 +243,13 @@ def read(path: Path, *, limit_bytes: int = LIMIT_BYTES) -> Iterator[Record]:
         yield item
 
 
-def _inflates_to_header(head: bytes, compression: sniff.Compression) -> bool:
+def _inflates(head: bytes, compression: sniff.Compression) -> bool:
+    """Tell whether the first bytes of a file decompress; other bytes hardly ever do so for long."""
     try:
-        inflate = zlib.decompressobj(_WBITS[compression])
-        return is_header(inflate.decompress(head, HEADER_BYTES))
+        inflated = zlib.decompressobj(_WBITS[compression]).decompress(head)
     except zlib.error:
         return False
+    return len(inflated) >= HEADER_BYTES
 
 
 def _scan(
