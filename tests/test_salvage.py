@@ -7,6 +7,8 @@ import json
 import os
 import random
 import shutil
+import subprocess
+import sys
 import zlib
 from pathlib import Path
 from typing import Any
@@ -18,6 +20,7 @@ from faults.salvaging import frame, whole
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from test_cli import tfrec
+from test_framing import MIB, bomb, sparse
 
 from tfrec_cli import framing, manifest, salvage, verify, write
 from tfrec_cli.errors import RunError, UsageError
@@ -549,3 +552,55 @@ def test_what_was_salvaged_can_be_read(data: Path, tmp_path: Path) -> None:
     salvage.salvage(data / SHARD, tmp_path / "out", Options())
     report = verify.verify(tmp_path / "out", verify.Options(jobs=1))
     assert (report.records, report.findings) == (3, [])
+
+
+# Hostile files: every command that reads files of anybody's
+
+
+def length_of_2_to_63(folder: Path) -> Path:
+    return fill(folder, {"long": framing.header(2**63) + bytes(100)}) / "long"
+
+
+def bomb_of_one_record(folder: Path) -> Path:
+    return bomb(folder, "GZIP", framing.header(2**31 - 1), bytes(16 * MIB), 128)
+
+
+def bomb_of_many_records(folder: Path) -> Path:
+    return bomb(folder, "ZLIB", b"", frame(bytes(MIB)) * 16, 128)
+
+
+def bomb_of_zeros(folder: Path) -> Path:
+    return bomb(folder, "GZIP", b"", bytes(16 * MIB), 128)
+
+
+def sparse_terabyte(folder: Path) -> Path:
+    return sparse(folder, {0: DATA, 2**35: framing.header(2**31 - 1)}, 2**40)
+
+
+def false_lengths(folder: Path) -> Path:
+    lie = framing.header(30 * MIB) + b"\xff" * 4
+    return fill(folder, {"lies": DATA + b"\1" + lie * (4 * MIB)}) / "lies"
+
+
+@pytest.mark.parametrize("command", ["inspect", "verify", "salvage"])
+@pytest.mark.parametrize(
+    "make",
+    [
+        length_of_2_to_63,
+        bomb_of_one_record,
+        bomb_of_many_records,
+        bomb_of_zeros,
+        sparse_terabyte,
+        false_lengths,
+    ],
+)
+def test_hostile_files_are_answered(tmp_path: Path, command: str, make: Any) -> None:
+    """In 300 MB, and in 2 seconds of a processor that has nothing else to do; here in 5."""
+    more = {"inspect": [], "verify": ["-j", "1"], "salvage": [str(tmp_path / "out")]}[command]
+    argv = [sys.executable, "-m", "tfrec_cli", command, str(make(tmp_path)), *more]
+    with subprocess.Popen(argv, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE) as process:
+        _, status, used = os.wait4(process.pid, 0)
+        process.returncode = os.waitstatus_to_exitcode(status)
+        assert (process.returncode, process.stderr and process.stderr.read()) == (1, b"")
+    assert used.ru_maxrss * 1024 < 300e6
+    assert used.ru_utime + used.ru_stime < 5
