@@ -34,14 +34,16 @@ OVERHEAD_BYTES = HEADER_BYTES + FOOTER_BYTES
 LIMIT_BYTES = 2**31 - 1
 """The largest payload accepted unless told: no protocol buffer can be larger."""
 
-LARGE_BYTES = 2**25
+LARGE_BYTES = 50 * 2**20
 """A larger payload must be there: in a compressed file it is believed up to `PAYLOAD_RATIO` times
-the file's size, in a sparse file where that share of it is no hole."""
+the file's size, in a sparse file where that share of it is no hole. A raw crop of 4096x4096 is not
+so large."""
 
 PAYLOAD_RATIO = 4
 
-INFLATED_BYTES = 2**27
-"""What is read of any compressed file; of a larger one `INFLATED_RATIO` times its own size."""
+INFLATED_BYTES = 3 * 2**26
+"""What is read of any compressed file; of a larger one `INFLATED_RATIO` times its own size. A shard
+of the size that `tfrec write` makes unless told fits, whatever is in it."""
 
 INFLATED_RATIO = 64
 
@@ -259,7 +261,6 @@ def _scan(
     size = source.size_bytes
     offset = index = 0
     while True:
-        source.forget(offset)
         head = source.read(offset, HEADER_BYTES)
         if not head:
             break
@@ -275,6 +276,7 @@ def _scan(
                     observe(head)
                     observe(payload)
                     observe(foot)
+                source.forget(offset + length + OVERHEAD_BYTES)
                 yield Record(index, offset, payload)
                 offset += length + OVERHEAD_BYTES
                 index += 1
@@ -605,7 +607,7 @@ class _Inflated:
 
     def _grow(self) -> None:
         """Decompress one piece more, perhaps an empty one, or meet the end or a fault."""
-        if self.end() >= self._most:
+        if self.end() > self._most:
             found = f"more than {self._most} bytes from a file of {self.file_bytes}"
             return self._end(found, f"{self._whole} of less: decompress it to read it all")
         if self._inflate.eof:
@@ -619,7 +621,8 @@ class _Inflated:
         was_last = not self._input
         before = self._inflate.copy()
         try:
-            piece = self._inflate.decompress(self._input, _PIECE_BYTES)
+            most = min(_PIECE_BYTES, self._most + 1 - self.end())
+            piece = self._inflate.decompress(self._input, most)
         except zlib.error as error:
             self._held += _up_to_fault(before, self._input)
             return self._end(str(error), self._whole)
