@@ -226,9 +226,8 @@ class _Work:
         result = self._result
         digests = np.frombuffer(self._digests, f"S{_DIGEST_BYTES}")
         result.duplicates = result.records - len(np.unique(digests))
-        if self._entry:  # no two of its records are alike
-            own = result.records - result.duplicates - result.strange_records
-            result.missing = max(self._entry.records - own, 0)
+        if self._entry:
+            result.missing = max(self._entry.records - len(self._names), 0)
             result.is_original = self._sha256.hexdigest() == self._entry.sha256
         elif result.promised is not None:
             result.missing = max(result.promised - result.records, 0)
