@@ -348,7 +348,7 @@ def _check_record(
         found("contract", str(error))
         return None
     if task.manifest:
-        for message in _broken_contract(one, task.manifest):
+        for message in broken_contract(one, task.manifest):
             found("contract", message)
         digest = b"" if task.quick else blake3(item.payload).digest()
         checked.contents.append((crops.seed_key(one.key, 0), digest))
@@ -414,7 +414,7 @@ def _crop_digests(
     return tuple(digests)
 
 
-def _broken_contract(one: ImageRecord, described: Manifest) -> Iterator[str]:
+def broken_contract(one: ImageRecord, described: Manifest) -> Iterator[str]:
     """Say in which ways a record of ours is not what its manifest promises."""
     for name, value in (
         ("height", one.height_px),

@@ -336,6 +336,31 @@ def verify(path: Path, *, json: bool, quiet: bool, **options: Any) -> None:
         sys.exit(EXIT_DATA)
 
 
+@main.command()
+@click.argument("shard", metavar="SHARD", type=click.Path(path_type=Path))
+@click.argument("out", metavar="OUT", type=click.Path(path_type=Path))
+@click.option(
+    "--source",
+    type=click.Path(path_type=Path),
+    metavar="SRC",
+    help="The images that were written: names what is lost.",
+)
+@_json
+def salvage(shard: Path, out: Path, *, json: bool, **options: Any) -> None:
+    """Write every whole record of the damaged SHARD to the new record file OUT.
+
+    What is lost is listed: as ranges of bytes, by the index file beside SHARD as numbers of
+    records, by the manifest and --source as names of files.
+    """
+    from tfrec_cli import report
+    from tfrec_cli import salvage as work
+
+    result = work.salvage(shard, out, work.Options(**options))
+    click.echo(report.salvage_json(result) if json else report.salvage_text(result))
+    if result.is_less:
+        sys.exit(EXIT_DATA)
+
+
 def _draw(
     paths: list[Path],
     result: Summary,
