@@ -23,6 +23,9 @@ from tfrec_cli.framing import Record
 
 Progress = Callable[[str, int, int], object]
 DEFAULT_CROP_PX = 128
+_CHUNK_BYTES = 1 << 20
+_MOST_SUMS_BYTES = 1 << 26
+"""What is read of SHA256SUMS to learn which manifests there were; it is compared byte for byte."""
 _READER_RUNS: tuple[tuple[int, int, bool], ...] = ((1, 1, False), (8, 32, False), (3, 7, True))
 """(images decoded at once, batch size, inside tf.function) of each pass through the reader."""
 
@@ -138,8 +141,11 @@ def _splits(path: Path, report: Report) -> list[Split]:
     found = []
     for one in manifest.find(path).values():
         try:
-            data = one.read_bytes()
+            data = manifest.read(one)
             described = manifest.parse(data, one)
+        except OSError as error:
+            report.findings.append(_unreadable(one, error))
+            continue
         except ManifestError as error:
             message = str(error).removeprefix(f"{one}: ")
             report.findings.append(Finding(kind="manifest", path=one, message=message))
@@ -174,7 +180,11 @@ def _check_folder(path: Path, splits: Sequence[Split], report: Report) -> None:
         _compare_file(path / name, data, report)
     for one in manifests:
         file = path / one.rejects_file
-        digest = hashlib.sha256(file.read_bytes()).hexdigest() if file.is_file() else None
+        try:
+            digest = _sha256(file) if file.is_file() else None
+        except OSError as error:
+            report.findings.append(_unreadable(file, error))
+            continue
         if digest != one.rejects_sha256:
             message = f"found SHA-256 {digest}, expected {one.rejects_sha256}"
             report.findings.append(Finding(kind="metadata", path=file, message=message))
@@ -182,11 +192,28 @@ def _check_folder(path: Path, splits: Sequence[Split], report: Report) -> None:
 
 def _summed(folder: Path) -> list[str]:
     """Return the names that a folder's SHA256SUMS lists."""
+    path = folder / manifest.SUMS
+    if not path.is_file():
+        return []
     try:
-        lines = (folder / manifest.SUMS).read_text(encoding="utf-8", errors="replace")
+        with path.open("rb") as file:
+            lines = file.read(_MOST_SUMS_BYTES).decode(errors="replace")
     except OSError:  # what is wrong with it is found where its content is compared
         return []
     return [line[66:] for line in lines.splitlines()]
+
+
+def _sha256(path: Path) -> str:
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while data := file.read(_CHUNK_BYTES):
+            digest.update(data)
+    return digest.hexdigest()
+
+
+def _unreadable(path: Path, error: OSError) -> Finding:
+    message = f"cannot be read: {error.strerror or error}"
+    return Finding(kind="unreadable", path=path, message=message)
 
 
 def _compare_file(path: Path, expected: bytes, report: Report) -> None:
@@ -195,10 +222,10 @@ def _compare_file(path: Path, expected: bytes, report: Report) -> None:
         report.findings.append(Finding(kind="missing", path=path, message=message))
         return
     try:
-        found = path.read_bytes()
+        with path.open("rb") as file:
+            found = file.read(len(expected) + _CHUNK_BYTES)
     except OSError as error:
-        message = f"cannot be read: {error.strerror or error}"
-        report.findings.append(Finding(kind="unreadable", path=path, message=message))
+        report.findings.append(_unreadable(path, error))
         return
     if found == expected:
         return
