@@ -23,6 +23,8 @@ from tfrec_cli.manifest import Manifest, Shard
 from tfrec_cli.records import ImageRecord, Names
 
 _PART_RECORDS = 64
+_PAGE_BYTES = 4096
+"""By how much an index may be too long and still is read."""
 _UNDECODED = 4
 """Numbers in `Checked.undecoded` for each record."""
 
@@ -457,6 +459,12 @@ def _check_index(checked: Checked, path: Path, places: Sequence[tuple[int, int]]
         found("found no such file, expected the shard's index")
         return
     try:
+        size = path.stat().st_size
+        whole = sum(len(framing.index_line(*place)) for place in places)
+        most = 3 * checked.size_bytes if checked.damaged else whole  # a record has 16 bytes or more
+        if size > most + _PAGE_BYTES:
+            found(f"found {size} bytes, expected {most}")
+            return
         pairs = framing.read_index(path)
     except OSError as error:
         found(f"cannot be read: {error.strerror or error}")

@@ -26,6 +26,7 @@ from tfrec_cli.sources import Reject
 FORMAT = "tfrec-manifest"
 FORMAT_VERSION = 1
 SUFFIX = ".manifest.json"
+REJECTS = ".rejects.jsonl"
 SUMS = "SHA256SUMS"
 
 _MOST_BYTES = 1 << 26

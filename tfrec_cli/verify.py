@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -163,10 +164,7 @@ def _check_folder(path: Path, splits: Sequence[Split], report: Report) -> None:
     for file in path.glob(".*.partial"):
         message = "found an unfinished write, expected none: run `tfrec write --overwrite` again"
         report.findings.append(Finding(kind="extra", path=file, message=message))
-    for name in _summed(path):
-        if name.endswith(manifest.SUFFIX) and not (path / name).is_file():
-            message = f"found no such file, expected it by {manifest.SUMS}"
-            report.findings.append(Finding(kind="missing", path=path / name, message=message))
+    report.findings += _check_manifests(path)
     if not manifests:
         report.unchecked.append(
             "which shards there should be, their counts and digests: no manifest"
@@ -190,17 +188,40 @@ def _check_folder(path: Path, splits: Sequence[Split], report: Report) -> None:
             report.findings.append(Finding(kind="metadata", path=file, message=message))
 
 
-def _summed(folder: Path) -> list[str]:
-    """Return the names that a folder's SHA256SUMS lists."""
+def _check_manifests(folder: Path) -> Iterator[Finding]:
+    """Check that the manifests of which other files tell are there, and are those."""
+    summed = _summed(folder)
+    splits = [
+        path.name.removesuffix(manifest.REJECTS) for path in folder.glob("*" + manifest.REJECTS)
+    ]
+    for name in sorted({split + manifest.SUFFIX for split in splits} | summed.keys()):
+        file = folder / name
+        if not re.fullmatch(r"[\w-]{1,64}" + re.escape(manifest.SUFFIX), name, re.ASCII):
+            continue
+        if not file.is_file():
+            message = f"found no such file, expected it by {manifest.SUMS} or the rejects"
+            yield Finding(kind="missing", path=file, message=message)
+            continue
+        try:
+            digest = hashlib.sha256(manifest.read(file)).hexdigest()
+        except (OSError, ManifestError):  # are found where it is parsed
+            continue
+        if digest != summed.get(name, digest):
+            message = f"found SHA-256 {digest}, expected {summed[name]} by {manifest.SUMS}"
+            yield Finding(kind="manifest", path=file, message=message)
+
+
+def _summed(folder: Path) -> dict[str, str]:
+    """Return the names that a folder's SHA256SUMS lists, with their digests."""
     path = folder / manifest.SUMS
     if not path.is_file():
-        return []
+        return {}
     try:
         with path.open("rb") as file:
             lines = file.read(_MOST_SUMS_BYTES).decode(errors="replace")
     except OSError:  # what is wrong with it is found where its content is compared
-        return []
-    return [line[66:] for line in lines.splitlines()]
+        return {}
+    return {line[66:]: line[:64] for line in lines.splitlines()}
 
 
 def _sha256(path: Path) -> str:

@@ -119,11 +119,11 @@ def _by_hypothesis(name: str, seconds: float, number: int) -> tuple[int, str]:
         tried += 1
         targets.holds(name, data)
 
-    while time.monotonic() < end:
-        try:
+    try:
+        while time.monotonic() < end:
             seed(number + tried)(check)()
-        except Exception as error:
-            return tried, f"{type(error).__name__}: {error}"
+    except Exception as error:
+        return tried, f"{type(error).__name__}: {error}"
     return tried, ""
 
 
