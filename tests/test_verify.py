@@ -210,6 +210,16 @@ def test_a_damaged_manifest_does_not_stop_the_rest(whole: Path) -> None:
         ("key", 5),
         ("filename", b"cats/other.jpg"),
         ("image", b"short"),
+        ("height", b"32"),
+        ("width", b""),
+        ("key", b"5"),
+        ("label", b"0"),
+        ("image", 5),
+        ("filename", 5),
+        ("height", 2**63 - 1),
+        ("width", -(2**63)),
+        ("key", -1),
+        ("label", 2**63 - 1),
     ],
 )
 def test_a_record_that_breaks_its_contract_is_found(
@@ -532,3 +542,22 @@ def test_a_side_file_of_a_sparse_terabyte_is_found_at_once(crops: Path, name: st
         file.truncate(2**40)
     found = verify(crops, QUICK).findings
     assert crops / name in [one.path for one in found]
+
+
+def test_a_damaged_manifest_without_a_shard_is_found(crops: Path) -> None:
+    (crops / "train.manifest.json").write_text("{}")
+    (crops / SHARD).unlink()
+    assert "manifest" in kinds(verify(crops, QUICK))
+
+
+def test_sums_without_a_manifest_are_read(crops: Path) -> None:
+    """As far as that takes a moment: digests are the manifest's."""
+    for path in crops.glob("train.[mr]*"):
+        path.unlink()
+    lines = (crops / "SHA256SUMS").read_bytes().splitlines(keepends=True)
+    (crops / "SHA256SUMS").write_bytes(b"".join(lines[:2]))
+    assert kinds(verify(crops, QUICK)) == []
+    (crops / "SHA256SUMS").write_bytes(b"".join(lines[:2]) + lines[2][:40])
+    assert kinds(verify(crops, QUICK)) == ["metadata"]
+    (crops / "SHA256SUMS").write_bytes(b"".join(lines[:-2]) + b"0" * 64 + b"  gone\n")
+    assert kinds(verify(crops, QUICK)) == ["missing"]

@@ -29,6 +29,7 @@ _UNDECODED = 4
 """Numbers in `Checked.undecoded` for each record."""
 
 _READ = ("image", "height", "width", "label", "key", "filename", "window")
+_READ_AS_BYTES = {"image", "filename"}
 
 Kind = Literal[
     "manifest",
@@ -291,6 +292,8 @@ def _read_quickly(reader: example.SingleValues, item: Record) -> ImageRecord | N
     """Read a record of ours; None where something is missing, which takes a closer look."""
     values: dict[str, Any] = dict(reader.read(memoryview(item.payload)))
     if not {"image", "height", "width", "key", "filename"} <= values.keys():
+        return None
+    if {name for name, one in values.items() if not isinstance(one, int)} != _READ_AS_BYTES:
         return None
     return ImageRecord(
         image=values["image"],

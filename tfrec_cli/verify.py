@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -155,7 +156,14 @@ def _splits(path: Path, report: Report) -> list[Split]:
             message = "found other spacing or order, expected the bytes that were written"
             report.findings.append(Finding(kind="manifest", path=one, message=message))
         found.append(dataset.described(path, described))
-    return found or [dataset.undescribed(path)]
+    if found:
+        return found
+    try:
+        return [dataset.undescribed(path)]
+    except UsageError:
+        if report.findings:  # a damaged manifest, and none of its shards
+            return []
+        raise
 
 
 def _check_folder(path: Path, splits: Sequence[Split], report: Report) -> None:
@@ -166,6 +174,7 @@ def _check_folder(path: Path, splits: Sequence[Split], report: Report) -> None:
         report.findings.append(Finding(kind="extra", path=file, message=message))
     report.findings += _check_manifests(path)
     if not manifests:
+        report.findings += _check_sums(path)
         report.unchecked.append(
             "which shards there should be, their counts and digests: no manifest"
         )
@@ -209,6 +218,21 @@ def _check_manifests(folder: Path) -> Iterator[Finding]:
         if digest != summed.get(name, digest):
             message = f"found SHA-256 {digest}, expected {summed[name]} by {manifest.SUMS}"
             yield Finding(kind="manifest", path=file, message=message)
+
+
+def _check_sums(folder: Path) -> Iterator[Finding]:
+    """Check what SHA256SUMS tells at once: that its lines are whole, that the files are there."""
+    path = folder / manifest.SUMS
+    summed = _summed(folder)
+    are_lines = [re.fullmatch(r"[0-9a-f]{64}", digest) is not None for digest in summed.values()]
+    if any(are_lines) and not all(are_lines):  # other programs have other formats
+        message = "found lines without a digest and a name, expected both in each"
+        yield Finding(kind="metadata", path=path, message=message)
+    for name in summed if all(are_lines) else ():
+        is_inside = not {"..", ""} & set(name.split("/"))
+        if is_inside and not name.endswith(manifest.SUFFIX) and not os.path.exists(folder / name):
+            message = f"found no such file, expected it by {manifest.SUMS}"
+            yield Finding(kind="missing", path=folder / name, message=message)
 
 
 def _summed(folder: Path) -> dict[str, str]:
