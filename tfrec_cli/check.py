@@ -23,10 +23,13 @@ from tfrec_cli.manifest import Manifest, Shard
 from tfrec_cli.records import ImageRecord, Names
 
 _PART_RECORDS = 64
+_PAGE_BYTES = 4096
+"""By how much an index may be too long and still is read."""
 _UNDECODED = 4
 """Numbers in `Checked.undecoded` for each record."""
 
 _READ = ("image", "height", "width", "label", "key", "filename", "window")
+_READ_AS_BYTES = {"image", "filename"}
 
 Kind = Literal[
     "manifest",
@@ -307,6 +310,8 @@ def _read_quickly(reader: example.SingleValues, item: Record) -> ImageRecord | N
     values: dict[str, Any] = dict(reader.read(memoryview(item.payload)))
     if not {"image", "height", "width", "key", "filename"} <= values.keys():
         return None
+    if {name for name, one in values.items() if not isinstance(one, int)} != _READ_AS_BYTES:
+        return None
     return ImageRecord(
         image=values["image"],
         height_px=values["height"],
@@ -474,6 +479,12 @@ def _check_index(checked: Checked, path: Path, places: Sequence[tuple[int, int]]
         found("found no such file, expected the shard's index")
         return
     try:
+        size = path.stat().st_size
+        whole = sum(len(framing.index_line(*place)) for place in places)
+        most = 3 * checked.size_bytes if checked.damaged else whole  # a record has 16 bytes or more
+        if size > most + _PAGE_BYTES:
+            found(f"found {size} bytes, expected {most}")
+            return
         pairs = framing.read_index(path)
     except OSError as error:
         found(f"cannot be read: {error.strerror or error}")

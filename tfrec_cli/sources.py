@@ -27,6 +27,15 @@ _LABEL = 1
 _OURS = (errno.EMFILE, errno.ENFILE, errno.ENOMEM)
 """Why a file cannot be read for no fault of its own."""
 
+_MOST_LABELS_BYTES = 1 << 24
+"""Of a file of class names: a million of 16 letters."""
+
+_NAME_BYTES = 255
+"""The longest name of a folder that Linux and macOS have."""
+
+_SHOWN = 60
+"""How much of a name is shown, in characters."""
+
 JUNK = frozenset({b"Thumbs.db", b"desktop.ini", b"__MACOSX"})
 SIDECARS = frozenset(
     b".cfg .csv .html .ini .json .jsonl .log .md .py .rst .sh .toml .tsv .txt .xml .yaml "
@@ -144,18 +153,31 @@ def read_labels(path: Path) -> tuple[str, ...]:
     """Read class names from a text file, one a line; their order gives the numbers from 0.
 
     Raises:
-        UsageError: the file cannot be read, is empty, or names a class twice.
+        UsageError: the file cannot be read, is empty or no list of names, or names a class twice.
     """
     try:
-        lines = path.read_text(encoding="utf-8-sig").splitlines()
+        if not stat.S_ISREG(path.stat().st_mode):
+            raise UsageError(f"--labels {path}: found a folder, pipe or device, expected a file")
+        with path.open("rb") as file:
+            data = file.read(_MOST_LABELS_BYTES + 1)
+        lines = data.decode("utf-8-sig").splitlines()
     except (OSError, UnicodeDecodeError) as error:
         raise UsageError(f"--labels {path}: {_why(error)}") from error
+    if len(data) > _MOST_LABELS_BYTES:
+        raise UsageError(
+            f"--labels {path}: found more, expected {_MOST_LABELS_BYTES} bytes at most"
+        )
     names = tuple(line.strip() for line in lines if line.strip())
     if not names:
         raise UsageError(f"--labels {path}: found no class names, expected one a line")
+    seen: set[str] = set()
     for name in names:
-        if names.count(name) > 1:
+        if name in seen:
             raise UsageError(f"--labels {path}: found {name!r} twice, expected it once")
+        if {"/", "\0"} & set(name) or len(name.encode()) > _NAME_BYTES:
+            found = f"{name[:_SHOWN]!r}…" if len(name) > _SHOWN else repr(name)
+            raise UsageError(f"--labels {path}: found {found}, expected the name of a folder")
+        seen.add(name)
     return names
 
 
