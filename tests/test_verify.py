@@ -210,6 +210,9 @@ def test_a_damaged_manifest_does_not_stop_the_rest(whole: Path) -> None:
         ("key", 5),
         ("filename", b"cats/other.jpg"),
         ("image", b"short"),
+        ("image", 5),
+        ("height", b"32"),
+        ("filename", 5),
     ],
 )
 def test_a_record_that_breaks_its_contract_is_found(

@@ -27,6 +27,7 @@ _UNDECODED = 4
 """Numbers in `Checked.undecoded` for each record."""
 
 _READ = ("image", "height", "width", "label", "key", "filename", "window")
+_BYTES = ("image", "filename")
 
 Kind = Literal[
     "manifest",
@@ -46,6 +47,10 @@ Kind = Literal[
     "metadata",
     "crop",
     "fingerprint",
+    "unwritten",
+    "unexpected",
+    "label",
+    "differs",
 ]
 
 
@@ -286,9 +291,11 @@ def _reader(names: Names | None) -> example.SingleValues | None:
 
 
 def _read_quickly(reader: example.SingleValues, item: Record) -> ImageRecord | None:
-    """Read a record of ours; None where something is missing, which takes a closer look."""
+    """Read a record of ours; None where something is amiss, which takes a closer look."""
     values: dict[str, Any] = dict(reader.read(memoryview(item.payload)))
     if not {"image", "height", "width", "key", "filename"} <= values.keys():
+        return None
+    if any(isinstance(one, int) != (name not in _BYTES) for name, one in values.items()):
         return None
     return ImageRecord(
         image=values["image"],

@@ -174,6 +174,25 @@ def dump_rejects(rejects: Iterable[Reject]) -> bytes:
     return "".join(f"{line}\n" for line in lines).encode()
 
 
+def parse_rejects(data: bytes, path: Path) -> list[Reject]:
+    """Read what `dump_rejects` wrote; ``path`` is for messages.
+
+    Raises:
+        ManifestError: a line is not one reject.
+    """
+    lines = enumerate(data.splitlines(), 1)
+    return [_parse_reject(line, f"{path}: line {number}") for number, line in lines]
+
+
+def _parse_reject(line: bytes, where: str) -> Reject:
+    try:
+        one = json.loads(line)
+        path, reason, message = os.fsencode(one["path"]), str(one["reason"]), str(one["message"])
+        return Reject(path, reason, message, harmless=bool(one["ignored"]))
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
+        raise ManifestError(f"{where}: found {line[:40]!r}, expected a reject") from error
+
+
 def dataset_files(manifests: Sequence[Manifest]) -> dict[str, bytes]:
     """Make the files that describe a folder's splits together.
 

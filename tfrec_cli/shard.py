@@ -139,6 +139,20 @@ def write(task: Task) -> Done:
     return done
 
 
+def remake(task: Task, item: Item) -> tuple[bytes, bool]:
+    """Make the payload of one item again, as `write` would.
+
+    Returns:
+        The payload, and whether its image was encoded here, not taken from the file as it is.
+    Raises:
+        ImageError: the image cannot be used.
+    """
+    done = Done(number=task.number, paths=[])
+    record = _record(task, item, done)
+    encoded = bool(done.changes) or (task.recipe.crop is not None and not record.is_raw)
+    return records.encode(record, task.recipe.keys), encoded
+
+
 def sync(path: Path) -> None:
     """Make what a file holds durable, or the names in a folder."""
     descriptor = os.open(path, os.O_RDONLY)
