@@ -11,7 +11,7 @@ import pytest
 from conftest import fill, photo, png
 from test_cli import Ran, tfrec
 
-from tfrec_cli import cli, config, manifest, verify, verify, write
+from tfrec_cli import cli, config, manifest, verify, write
 from tfrec_cli.errors import UsageError
 
 ROOT = Path(__file__).parent.parent
