@@ -164,22 +164,22 @@ class _Walk:
         entered = [(b"", self._list(b""))]
         while entered:
             folder, entries = entered[-1]
-            path, source = next(entries, (None, None))
+            path, size_bytes = next(entries, (None, None))
             if path is None:
                 entered.pop()
                 if folder.isascii():
                     self._seen.pop(os.fsdecode(folder), None)
-            elif source is None:
+            elif size_bytes is None:
                 if not folder:
                     self.classes.add(path)
                 entered.append((path, self._list(path)))
             elif not self._is_twin(path):
-                self.sources.append(source)
+                self.sources.append(Source(path, size_bytes, None))
 
-    def _list(self, folder: bytes) -> Iterator[tuple[bytes, Source | None]]:
-        """Iterate the paths in one folder; its folders, which have no source, sort as ``name/``."""
+    def _list(self, folder: bytes) -> Iterator[tuple[bytes, int | None]]:
+        """Iterate the paths in one folder, with sizes; its folders, without, sort as ``name/``."""
         place = os.path.join(self._top, folder)
-        found: dict[bytes, Source | None] = {}
+        found: dict[bytes, int | None] = {}
         try:
             with os.scandir(place) as entries:
                 for entry in entries:
@@ -194,8 +194,8 @@ class _Walk:
         except OSError as error:
             raise RunError(f"{printable(place)}: {_why(error)}") from error
         for path in sorted(found):
-            source = found.pop(path)
-            yield (path if source else path[:-1]), source
+            size_bytes = found.pop(path)
+            yield (path[:-1] if size_bytes is None else path), size_bytes
 
     def _is_twin(self, path: bytes) -> bool:
         """Reject a path that other file systems cannot tell from an earlier one."""
@@ -238,8 +238,8 @@ def unpack(path: bytes, size_bytes: int, label: int) -> Source:
     return Source(path, size_bytes, None if label == NO_LABEL else label)
 
 
-def _entry(entry: os.DirEntry[bytes], path: bytes) -> Source | Reject | None:
-    """Return what one name in a folder is; None is a folder."""
+def _entry(entry: os.DirEntry[bytes], path: bytes) -> int | Reject | None:
+    """Return what one name in a folder is: a file of so many bytes, or a folder, which is None."""
     if entry.name.startswith(b".") or entry.name in JUNK:
         return Reject(path, "hidden", "hidden or junk: ignored", harmless=True)
     try:
@@ -260,7 +260,7 @@ def _entry(entry: os.DirEntry[bytes], path: bytes) -> Source | Reject | None:
                 return Reject(path, "sidecar", found, harmless=True)
     except OSError as error:
         return Reject(path, "unreadable", f"found {_why(error)}, expected a file")
-    return Source(path, status.st_size, None)
+    return status.st_size
 
 
 def _label(
