@@ -898,6 +898,11 @@ def test_words_of_write_become_its_options(
         ("--seed 4294967295 --crop 9x8", {"seed": 2**32 - 1, "crop": (9, 8)}),
         ("--seed 1 --epochs 3 --expect x", {"seed": 1, "epochs": 3, "expect": "x"}),
         ("--quick -j 4", {"quick": True, "jobs": 4}),
+        ("--source a", {"source": ((None, Path("a")),)}),
+        (
+            "--source train=a/b=c --source ./d=e",
+            {"source": (("train", Path("a/b=c")), (None, Path("d=e")))},
+        ),
     ],
 )
 def test_words_of_verify_become_its_options(

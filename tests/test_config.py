@@ -258,7 +258,7 @@ REFUSED = [
     ("[verify]\nepoch = 3", "found [verify] epoch, which is not an option: did you mean "
      "'epochs'?"),
     ("[verify]\nxyz = 3", "found [verify] xyz, which is not an option: expected one of crop, "
-     "epochs, expect, jobs, json, quick, quiet, seed"),
+     "epochs, expect, jobs, json, quick, quiet, seed, source"),
     ("[wirte]\ncrop = 3", "found [wirte], which is not a command: did you mean 'write'?"),
     ("[xyz]\ncrop = 3", "found [xyz], which is not a command: expected one of inspect, verify, "
      "write"),
@@ -431,3 +431,12 @@ def test_a_pipe_is_not_waited_for(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "my.toml")
     with pytest.raises(UsageError):
         config.load(tmp_path / "my.toml", cli.main)
+
+
+def test_an_option_that_may_be_given_often_is_given_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    called = mock.Mock(side_effect=KeyboardInterrupt)
+    monkeypatch.setattr(verify, "verify", called)
+    configured(tmp_path, "[verify]\nsource = 'train=a b'", "verify")
+    assert called.call_args.args[1].source == (("train", Path("a b")),)

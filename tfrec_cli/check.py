@@ -49,6 +49,10 @@ Kind = Literal[
     "metadata",
     "crop",
     "fingerprint",
+    "unwritten",
+    "unexpected",
+    "label",
+    "differs",
 ]
 
 
@@ -306,7 +310,7 @@ def _reader(names: Names | None) -> example.SingleValues | None:
 
 
 def _read_quickly(reader: example.SingleValues, item: Record) -> ImageRecord | None:
-    """Read a record of ours; None where something is missing, which takes a closer look."""
+    """Read a record of ours; None where something is amiss, which takes a closer look."""
     values: dict[str, Any] = dict(reader.read(memoryview(item.payload)))
     if not {"image", "height", "width", "key", "filename"} <= values.keys():
         return None

@@ -128,7 +128,8 @@ def _values(
             raise UsageError(
                 f"--config {path}: [{table}] {key}: found {found}, expected {expected}"
             )
-        defaults[param.name or ""] = not value if negated else value
+        several = getattr(param, "multiple", False)
+        defaults[param.name or ""] = [value] if several else not value if negated else value
     return defaults
 
 

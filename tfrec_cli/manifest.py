@@ -210,15 +210,6 @@ def dump_rejects(rejects: Iterable[Reject]) -> bytes:
     return "".join(f"{line}\n" for line in lines).encode()
 
 
-def parse_rejects(data: bytes) -> tuple[Reject, ...]:
-    """Read what `dump_rejects` wrote."""
-    values = map(json.loads, data.splitlines())
-    return tuple(
-        Reject(os.fsencode(one["path"]), one["reason"], one["message"], one["ignored"])
-        for one in values
-    )
-
-
 def sealed(values: Any) -> bytes:
     """Serialise notes of our own so that `unsealed` can tell whether they are whole."""
     data = json.dumps(values).encode()
@@ -232,6 +223,25 @@ def unsealed(path: Path) -> Any:
     except FileNotFoundError:
         return None
     return json.loads(data) if seal == hashlib.sha256(data).hexdigest().encode() else None
+
+
+def parse_rejects(data: bytes, path: Path) -> list[Reject]:
+    """Read what `dump_rejects` wrote; ``path`` is for messages.
+
+    Raises:
+        ManifestError: a line is not one reject.
+    """
+    lines = enumerate(data.splitlines(), 1)
+    return [_parse_reject(line, f"{path}: line {number}") for number, line in lines]
+
+
+def _parse_reject(line: bytes, where: str) -> Reject:
+    try:
+        one = json.loads(line)
+        path, reason, message = os.fsencode(one["path"]), str(one["reason"]), str(one["message"])
+        return Reject(path, reason, message, harmless=bool(one["ignored"]))
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
+        raise ManifestError(f"{where}: found {line[:40]!r}, expected a reject") from error
 
 
 def dataset_files(manifests: Sequence[Manifest]) -> dict[str, bytes]:

@@ -198,22 +198,23 @@ class _Walk:
         entered = [(b"", self._list(b""))]
         while entered:
             folder, entries = entered[-1]
-            path, source = next(entries, (None, None))
-            if path is None:
+            source = next(entries, None)
+            if source is None:
                 entered.pop()
                 if folder.isascii():
                     self._seen.pop(os.fsdecode(folder), None)
-            elif source is None:
+            elif source.path.endswith(b"/"):
+                path = source.path[:-1]
                 if not folder:
                     self.classes.add(path)
                 entered.append((path, self._list(path)))
-            elif not self._is_twin(path):
+            elif not self._is_twin(source.path):
                 self.sources.append(source)
 
-    def _list(self, folder: bytes) -> Iterator[tuple[bytes, Source | None]]:
-        """Iterate the paths in one folder; its folders, which have no source, sort as ``name/``."""
+    def _list(self, folder: bytes) -> Iterator[Source]:
+        """Iterate what is in one folder, sorted; its folders are called, and sort as, ``name/``."""
         place = os.path.join(self._top, folder)
-        found: dict[bytes, Source | None] = {}
+        found = packed()
         try:
             with os.scandir(place) as entries:
                 for entry in entries:
@@ -222,14 +223,12 @@ class _Walk:
                     if isinstance(one, Reject):
                         self.rejects.append(one)
                     elif one is not None:
-                        found[path] = one
+                        found.append(one)
                     elif self._left is None or os.path.realpath(entry.path) != self._left:
-                        found[path + b"/"] = None
+                        found.append(Source(path + b"/", 0, None))
         except OSError as error:
             raise RunError(f"{printable(place)}: {_why(error)}") from error
-        for path in sorted(found):
-            source = found.pop(path)
-            yield (path if source else path[:-1]), source
+        yield from map(found.__getitem__, sorted(range(len(found)), key=found.path))
 
     def _is_twin(self, path: bytes) -> bool:
         """Reject a path that other file systems cannot tell from an earlier one."""

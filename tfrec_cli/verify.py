@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from tfrec_cli import check, crops, dataset, engines, framing, manifest, read_tf
+from tfrec_cli import check, crops, dataset, engines, framing, manifest, origin, read_tf
 from tfrec_cli.check import Checked, Decoded, Finding, Task
 from tfrec_cli.dataset import Split
 from tfrec_cli.errors import DataError, ManifestError, UsageError
@@ -43,6 +43,8 @@ class Options:
         epochs: how many epochs of crops, from 0.
         quick: stop before decoding images.
         expect: the fingerprint that must come out.
+        source: folders that the dataset was written from, each with the split it is of, or None
+            for every split that is not named.
     """
 
     seed: int | None = None
@@ -50,6 +52,7 @@ class Options:
     epochs: int = 1
     quick: bool = False
     expect: str | None = None
+    source: tuple[origin.Given, ...] = ()
     jobs: int | None = None
 
 
@@ -85,14 +88,23 @@ def verify(path: Path, options: Options, progress: Progress = lambda *_: None) -
         read_tf.find_tensorflow()
     report = Report(path=path)
     splits = _splits(path, report)
+    folders = origin.folders(splits, options.source)
     _check_folder(path, splits, report)
     with engines.local(options.jobs or engines.available_jobs(), isolated=True) as run:
         crop = _crop(splits, options, run) if options.seed is not None else None
         checked = _check_shards(splits, options, crop, run, report, progress)
+        compared = [
+            origin.compare(root, came, checked, run, progress, quick=options.quick)
+            for root, came in folders
+        ]
     for number, split in enumerate(splits):
         mine = [one for one in checked if one.task.split == number]
         _check_split(split, mine, report, quick=options.quick)
     _say_what_was_checked(splits, checked, options, report)
+    for one in compared:
+        report.findings += one.findings
+        report.checks += one.checks
+        report.unchecked += one.unchecked
     if crop is not None and options.seed is not None:
         _check_crops(splits, checked, crop, options, report, progress)
     if options.expect and report.fingerprint != options.expect:
