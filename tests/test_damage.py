@@ -87,8 +87,8 @@ import atexit, os, pathlib, sys
 from tfrec_cli.__main__ import main
 
 def tell():
-    (peak,) = [line.split()[1] for line in pathlib.Path("/proc/self/status").open() if "VmHWM" in line]
-    print(int(peak) / 1024, sum(os.times()[:2]), file=sys.stderr)
+    status = pathlib.Path("/proc/self/status").read_text()
+    print(int(status.split("VmHWM:")[1].split()[0]) / 1024, sum(os.times()[:2]), file=sys.stderr)
 
 atexit.register(tell)
 main()
