@@ -140,7 +140,8 @@ def _judge(report: Report, changed: set[str], damage: Damage, tally: _Tally) -> 
     tally.findings.update(one.kind for one in report.findings)
     if not report.findings:
         return "" if _tells_nothing(report.path) and report.unchecked else "not found"
-    if changed.isdisjoint(one.path.name for one in report.findings):
+    named = [f"{one.path.name} {one.message}" for one in report.findings]
+    if not any(name in text for name in changed for text in named):
         return f"found, but none of {sorted(changed)} is named"
     places = {(one.path.name, one.record, one.offset_bytes) for one in report.findings}
     if damage.place and damage.place not in places:
