@@ -158,7 +158,7 @@ def test_every_way_to_start_a_process(before: str, method: str) -> None:
         f"{before}\n"
         "from tfrec_cli import engines\n"
         "with engines.local(2) as run:\n"
-        "    print(engines._context().get_start_method(), sorted(run(abs, range(-9, 0))), "
+        "    print('fork' if engines._can_fork() else 'forkserver', sorted(run(abs, range(-9, 0))), "
         "flush=True)\n"
     )
     process = subprocess.Popen(

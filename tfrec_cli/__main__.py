@@ -42,7 +42,12 @@ def main() -> NoReturn:
         sys.exit(errors.EXIT_USAGE)
     except click.ClickException as error:
         _end(error.format_message(), errors.EXIT_USAGE)
-    except (KeyboardInterrupt, click.Abort):
+    except errors.Terminated as stop:
+        _end("; ".join(["terminated", *stop.args]), errors.EXIT_TERMINATED)
+    except click.Abort as stop:  # what click makes of a KeyboardInterrupt
+        hints = stop.__cause__.args if stop.__cause__ else ()
+        _end("; ".join(["interrupted", *hints]), errors.EXIT_INTERRUPTED)
+    except KeyboardInterrupt:
         _end("interrupted", errors.EXIT_INTERRUPTED)
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -57,8 +62,8 @@ def main() -> NoReturn:
     sys.exit(0)
 
 
-def _terminate(signal_number: int, _frame: FrameType | None) -> NoReturn:
-    _end("terminated", 128 + signal_number)
+def _terminate(_signal_number: int, _frame: FrameType | None) -> NoReturn:
+    raise errors.Terminated
 
 
 def _end(message: str, exit_code: int) -> NoReturn:

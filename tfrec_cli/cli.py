@@ -219,6 +219,7 @@ def main(ctx: click.Context, config: Path | None) -> None:
     "--index/--no-index", default=None, help="Index files for DALI and PyTorch. [default: yes]"
 )
 @_jobs
+@click.option("--resume", is_flag=True, help="Go on with the same write, if it was interrupted.")
 @click.option("--overwrite", is_flag=True, help="Replace the split once the new one is whole.")
 @click.option("--dry-run", is_flag=True, help="Only say what would be written.")
 @click.option("-v", "--verbose", is_flag=True, help="Name every file that is left out.")

@@ -6,29 +6,49 @@ engine gives the same ones.
 
 from __future__ import annotations
 
+import ctypes
 import multiprocessing
 import os
+import pickle
 import signal
 import sys
 import threading
 import time
+import traceback
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import FIRST_COMPLETED, Executor, Future, ProcessPoolExecutor, wait
-from concurrent.futures.process import BrokenProcessPool
-from contextlib import contextmanager
-from multiprocessing.context import BaseContext
-from typing import Any, TypeVar
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from multiprocessing.connection import Connection, wait
+from multiprocessing.process import BaseProcess
+from typing import Any, Protocol, cast
 
+from tfrec_cli import place
 from tfrec_cli.errors import RunError
 from tfrec_cli.memory import keep_memory
 
-Task = TypeVar("Task")
-Result = TypeVar("Result")
-Map = Callable[[Callable[[Any], Any], Iterable[Any]], Iterator[Any]]
-"""Maps a picklable, module-level function over tasks; yields results as they are ready."""
+Instead = Callable[[Any, int, str], Any]
+"""Given a task, the number of the item that killed its worker, and how: the task to do instead."""
 
-_WINDOW_PER_WORKER = 4
+_NO_TASK = object()
 _WATCH_SECONDS = 0.5
+_PR_SET_PDEATHSIG = 1
+_HELD = (signal.SIGINT, signal.SIGTERM)
+
+_CAUSES = {
+    getattr(signal, name): f"a decoder that ended with {name}"
+    for name in ("SIGSEGV", "SIGBUS", "SIGABRT", "SIGFPE", "SIGILL", "SIGSYS", "SIGTRAP")
+    if hasattr(signal, name)
+} | {signal.SIGPROF: f"over {place.ITEM_SECONDS:.0f} s of decoding"}
+"""What an image is found to be when it kills its worker; other signals are no image's fault."""
+
+
+class Map(Protocol):
+    """Maps a picklable, module-level function over tasks; yields results as they are ready."""
+
+    def __call__(
+        self, function: Callable[[Any], Any], tasks: Iterable[Any], instead: Instead | None = None
+    ) -> Iterator[Any]:
+        """Map; ``instead`` makes a task that avoids an item which killed a worker."""
 
 
 def available_jobs() -> int:
@@ -39,83 +59,187 @@ def available_jobs() -> int:
 
 
 @contextmanager
-def local(jobs: int) -> Iterator[Map]:
-    """Open an engine of ``jobs`` processes on this machine; one means no process at all.
+def local(jobs: int, *, isolated: bool = False) -> Iterator[Map]:
+    """Open an engine of ``jobs`` processes on this machine; one means no other process.
 
+    Args:
+        isolated: work in another process even then, where starting one costs nothing.
     Yields:
         A function that maps; when the block ends, so do the processes.
     Raises:
-        RunError: from the mapping, when a worker died.
+        RunError: from the mapping, when a worker died that nothing can be done instead of.
     """
-    if jobs == 1:
+    if jobs == 1 and not (isolated and _can_fork()):
         keep_memory()
-        yield map
+        yield _map_here
         return
-    executor = ProcessPoolExecutor(jobs, mp_context=_context(), initializer=_start_worker)
-    workers_before = set(multiprocessing.active_children())
-
-    def run(function: Callable[[Task], Result], tasks: Iterable[Task]) -> Iterator[Result]:
-        return _windowed(executor, jobs * _WINDOW_PER_WORKER, function, tasks)
-
+    pool = _Pool(jobs)
     try:
-        yield run
-    except BaseException:
-        for worker in set(multiprocessing.active_children()) - workers_before:
-            worker.terminate()
-        executor.shutdown(wait=True, cancel_futures=True)
-        raise
-    executor.shutdown()
+        yield pool.map
+    finally:
+        pool.close()
 
 
-def _windowed(
-    executor: Executor,
-    window: int,
-    function: Callable[[Task], Result],
-    tasks: Iterable[Task],
-) -> Iterator[Result]:
-    """Keep at most ``window`` tasks submitted, so that tasks and results need little memory."""
-    running: set[Future[Result]] = set()
-    waiting = iter(tasks)
-    try:
+def _map_here(
+    function: Callable[[Any], Any],
+    tasks: Iterable[Any],
+    instead: Instead | None = None,  # noqa: ARG001  # nobody is left to do it
+) -> Iterator[Any]:
+    return map(function, tasks)
+
+
+@dataclass(slots=True)
+class _Worker:
+    """A process that does one task after the other; ``cell`` says which item it is at."""
+
+    process: BaseProcess
+    connection: Connection
+    cell: place.Cell
+    task: Any = _NO_TASK
+
+
+@dataclass(slots=True)
+class _Failure:
+    """An exception on its way to the parent, with its traceback as text."""
+
+    error: BaseException
+    traceback: str
+
+
+class _Traceback(Exception):  # noqa: N818  # no error, but where one came from
+    def __str__(self) -> str:
+        return f"\n{self.args[0]}"
+
+
+@dataclass(slots=True)
+class _Pool:
+    """Some workers, each with a pipe of its own: who dies takes no other along."""
+
+    jobs: int
+    _workers: dict[Connection, _Worker] = field(default_factory=dict)
+    _idle: list[_Worker] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        try:
+            for _ in range(self.jobs):
+                self._start()
+        except BaseException:
+            self.close()
+            raise
+
+    def map(
+        self, function: Callable[[Any], Any], tasks: Iterable[Any], instead: Instead | None = None
+    ) -> Iterator[Any]:
+        """Map; a worker gets its next task when it has done the last, so that few are in memory."""
+        waiting = iter(tasks)
+        again: list[Any] = []
         while True:
-            for task in waiting:
-                running.add(_submit(executor, function, task))
-                if len(running) >= window:
+            while self._idle:
+                task = again.pop() if again else next(waiting, _NO_TASK)
+                if task is _NO_TASK:
                     break
-            if not running:
+                self._give(function, task)
+            busy = [one.connection for one in self._workers.values() if one.task is not _NO_TASK]
+            if not busy:
                 return
-            done, running = wait(running, return_when=FIRST_COMPLETED)
-            for future in done:
-                yield future.result()
-    except BrokenProcessPool as error:
+            for connection in wait(busy):
+                worker = self._workers[cast("Connection", connection)]
+                try:
+                    result = worker.connection.recv()
+                except (EOFError, OSError):
+                    again.append(self._task_instead(worker, instead))
+                    self._start()
+                    continue
+                worker.task = _NO_TASK
+                self._idle.append(worker)
+                if isinstance(result, _Failure):
+                    raise result.error from _Traceback(result.traceback)
+                yield result
+
+    def close(self) -> None:
+        """End every process, also in the middle of a task."""
+        for worker in self._workers.values():
+            worker.process.kill()
+        for worker in self._workers.values():
+            worker.process.join()
+            worker.connection.close()
+        self._workers, self._idle = {}, []
+
+    def _start(self) -> None:
+        """Start a worker; Ctrl-C waits until it is known."""
+        context: Any = multiprocessing.get_context("fork" if _can_fork() else "forkserver")
+        ours, theirs = context.Pipe()
+        cell = context.Value("q", place.NOWHERE, lock=False)
+        process = context.Process(target=_work, args=(theirs, cell), daemon=True)
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, _HELD)
+        try:
+            process.start()
+            worker = self._workers[ours] = _Worker(process, ours, cell)
+            self._idle.append(worker)
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, before)
+            theirs.close()
+
+    def _give(self, function: Callable[[Any], Any], task: Any) -> None:
+        worker = self._idle.pop()
+        worker.task = task
+        with suppress(BrokenPipeError):  # it died meanwhile, as its silence will tell
+            worker.connection.send((function, task))
+
+    def _task_instead(self, worker: _Worker, instead: Instead | None) -> Any:
+        """Bury a worker, and return what to do instead of the task that killed it."""
+        del self._workers[worker.connection]
+        worker.connection.close()
+        worker.process.join()
+        item = worker.cell.value
+        cause = _CAUSES.get(-(worker.process.exitcode or 0))
+        if instead and cause and item != place.NOWHERE:
+            return instead(worker.task, item, cause)
         raise RunError(
             "a worker process died: killed, out of memory (fewer --jobs need less), "
             "or started by a script without `if __name__ == '__main__':`"
-        ) from error
+        )
 
 
-def _submit(executor: Executor, function: Callable[[Task], Result], task: Task) -> Future[Result]:
+def _can_fork() -> bool:
+    """Tell whether a fork is safe: in a process of one thread, where it costs nothing."""
+    return sys.platform == "linux" and len(os.listdir("/proc/self/task")) == 1
+
+
+def _work(connection: Connection, cell: place.Cell) -> None:
+    """Do tasks until there are none."""
+    _start_worker()
+    place.show_in(cell)
+    while True:
+        try:
+            function, task = connection.recv()
+        except EOFError:
+            return
+        try:
+            result = function(task)
+        except BaseException as error:
+            result = _Failure(error, traceback.format_exc())
+        place.leave()
+        connection.send_bytes(_packed(result))
+
+
+def _packed(result: Any) -> bytes:
     try:
-        return executor.submit(function, task)
-    except OSError as error:  # the pipes of a pool that breaks in this very moment
-        raise BrokenProcessPool(str(error)) from error
-
-
-def _context() -> BaseContext:
-    """Fork where it is safe, in a process of one thread, since it costs nothing."""
-    if sys.platform == "linux" and len(os.listdir("/proc/self/task")) == 1:
-        return multiprocessing.get_context("fork")
-    if sys.platform == "win32":
-        return multiprocessing.get_context("spawn")
-    return multiprocessing.get_context("forkserver")
+        return pickle.dumps(result, pickle.HIGHEST_PROTOCOL)
+    except Exception as error:
+        return pickle.dumps(_Failure(TypeError(f"not picklable: {error}"), traceback.format_exc()))
 
 
 def _start_worker() -> None:
     """Leave Ctrl-C to the parent, which ends its workers, and end when it was killed."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)  # a handler of the parent's came with the fork
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, _HELD)
     keep_memory()
-    threading.Thread(target=_end_with, args=[os.getppid()], daemon=True).start()
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    else:
+        threading.Thread(target=_end_with, args=[os.getppid()], daemon=True).start()
 
 
 def _end_with(parent: int) -> None:

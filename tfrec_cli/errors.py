@@ -10,6 +10,7 @@ EXIT_USAGE = 2
 EXIT_RUN = 3
 EXIT_BUG = 70
 EXIT_INTERRUPTED = 130
+EXIT_TERMINATED = 143
 
 
 class TfrecError(Exception):
@@ -61,3 +62,7 @@ class RunError(TfrecError):
     """Could not run: output exists, disk full, a package is missing, a worker died."""
 
     exit_code = EXIT_RUN
+
+
+class Terminated(BaseException):
+    """SIGTERM came; like KeyboardInterrupt, no error."""

@@ -174,6 +174,30 @@ def dump_rejects(rejects: Iterable[Reject]) -> bytes:
     return "".join(f"{line}\n" for line in lines).encode()
 
 
+def parse_rejects(data: bytes) -> tuple[Reject, ...]:
+    """Read what `dump_rejects` wrote."""
+    values = map(json.loads, data.splitlines())
+    return tuple(
+        Reject(os.fsencode(one["path"]), one["reason"], one["message"], one["ignored"])
+        for one in values
+    )
+
+
+def sealed(values: Any) -> bytes:
+    """Serialise notes of our own so that `unsealed` can tell whether they are whole."""
+    data = json.dumps(values).encode()
+    return hashlib.sha256(data).hexdigest().encode() + b"\n" + data
+
+
+def unsealed(path: Path) -> Any:
+    """Read what `sealed` serialised; None where there is no such file, or not all of it."""
+    try:
+        seal, _, data = path.read_bytes().partition(b"\n")
+    except FileNotFoundError:
+        return None
+    return json.loads(data) if seal == hashlib.sha256(data).hexdigest().encode() else None
+
+
 def dataset_files(manifests: Sequence[Manifest]) -> dict[str, bytes]:
     """Make the files that describe a folder's splits together.
 

@@ -12,15 +12,16 @@ import operator
 import os
 from array import array
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 from pathlib import Path
+from types import MappingProxyType
 from typing import Literal
 
 import numpy as np
 
-from tfrec_cli import images, sources
+from tfrec_cli import images, place, sources
 from tfrec_cli.choices import Decoder, Encoding, Small
 from tfrec_cli.errors import ImageError, UsageError
 from tfrec_cli.images import Policy
@@ -40,7 +41,7 @@ RECORD_EXTRA_BYTES = 160
 TENSORFLOW_PIXELS = 2**29
 """From so many pixels in all images on TensorFlow's decoder saves more than loading it costs."""
 
-_SIZE, _HEIGHT, _WIDTH = 0, 2, 3
+_SIZE, _MTIME, _HEIGHT, _WIDTH = 0, 2, 3, 4
 """Where an item's numbers are among its packed integers."""
 
 
@@ -113,18 +114,36 @@ class Plan:
         """The items of every shard, unpacked."""
         return tuple(tuple(self.shard(number)) for number in range(len(self.sizes)))
 
+    def sources(self) -> Iterator[tuple[int, int, bytes]]:
+        """Iterate size in bytes, time of the last change in ns, and path of the items in order."""
+        sizes, times = self.items.column(_SIZE), self.items.column(_MTIME)
+        for number in self.order:
+            yield sizes[number], times[number], self.items.path(number)
+
     def shard(self, number: int) -> Packed[Item]:
         """Return the items of one shard."""
         return self.items.take(self.order[self.bounds[number] : self.bounds[number + 1]])
 
 
-def survey(root: Path, batch: Sequence[Source], policy: Policy) -> list[Item | Reject]:
+def survey(
+    root: Path,
+    batch: Sequence[Source],
+    policy: Policy,
+    deadly: Mapping[int, ImageError] = MappingProxyType({}),
+) -> list[Item | Reject]:
     """Read the headers of some sources.
 
+    Args:
+        deadly: numbers of those that killed a worker, with what to say of them.
     Returns:
         For each source an Item, with its size in pixels, or the reason why it cannot be one.
     """
-    return [_survey_one(root, source, policy) for source in batch]
+    found = []
+    for number, source in enumerate(batch):
+        place.at(number)
+        error = deadly.get(number)
+        found.append(_rejected(source, error) if error else _survey_one(root, source, policy))
+    return found
 
 
 def make(listing: Listing, surveyed: Iterable[Item | Reject], layout: Layout) -> Plan:
@@ -185,6 +204,11 @@ def too_large(size_bytes: int) -> ImageError:
     return ImageError("too_large", f"{found}, expected at most {MAX_FILE_BYTES}")
 
 
+def deadly(cause: str) -> ImageError:
+    """Make the error for an image that killed its worker."""
+    return ImageError("deadly", f"found {cause}, expected an image that decodes")
+
+
 def count_reasons(rejects: Iterable[Reject], *, harmless: bool) -> dict[str, int]:
     """Count rejects by reason, the harmless or the others."""
     counts = Counter(reject.reason for reject in rejects if reject.harmless == harmless)
@@ -203,19 +227,25 @@ def _survey_one(root: Path, source: Source, policy: Policy) -> Item | Reject:
             size = images.scaled_short(*size, policy.resize_short_px)
             images.check_pixels(*size, policy.max_pixels)
     except OSError as error:
+        sources.blame(error)
         return Reject(source.path, "unreadable", f"cannot be read: {error.strerror or error}")
     except ImageError as error:
-        return Reject(source.path, error.reason, str(error))
+        return _rejected(source, error)
     return Item(source, *size)
 
 
-def _pack(item: Item) -> tuple[bytes, tuple[int, int, int, int]]:
+def _rejected(source: Source, error: ImageError) -> Reject:
+    return Reject(source.path, error.reason, str(error))
+
+
+def _pack(item: Item) -> tuple[bytes, tuple[int, ...]]:
     path, numbers = sources.pack(item.source)
     return path, (*numbers, item.height_px, item.width_px)
 
 
-def _unpack(path: bytes, size_bytes: int, label: int, height_px: int, width_px: int) -> Item:
-    return Item(sources.unpack(path, size_bytes, label), height_px, width_px)
+def _unpack(path: bytes, *numbers: int) -> Item:
+    *of_source, height_px, width_px = numbers
+    return Item(sources.unpack(path, *of_source), height_px, width_px)
 
 
 def _fits(item: Item, layout: Layout) -> bool:
@@ -286,8 +316,8 @@ def _digest(items: Packed[Item], order: Sequence[int], bounds: Sequence[int]) ->
     digest = hashlib.sha256()
     for index, (start, stop) in enumerate(pairwise(bounds)):
         digest.update(b"shard %d %d\0" % (index, stop - start))
-        for place in order[start:stop]:
-            source = items[place].source
+        for number in order[start:stop]:
+            source = items[number].source
             label = NO_LABEL if source.label is None else source.label
             digest.update(b"%d %d %s\0" % (label, source.size_bytes, source.path))
     return digest.hexdigest()

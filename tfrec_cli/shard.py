@@ -6,11 +6,12 @@ task, whatever runs beside it.
 
 from __future__ import annotations
 
+import base64
 import gzip
 import hashlib
 import os
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -19,13 +20,16 @@ from typing import BinaryIO, Literal, cast
 
 from blake3 import blake3
 
-from tfrec_cli import crops, framing, images, kernels, records, structure
+from tfrec_cli import crops, framing, images, kernels, manifest, place, records, structure
 from tfrec_cli.choices import Check, Compression, Encoding, KeyStyle, Small
 from tfrec_cli.errors import ImageError
 from tfrec_cli.images import Examined, Header, Pixels, Policy
 from tfrec_cli.plan import MAX_FILE_BYTES, Item, too_large
 from tfrec_cli.records import ImageRecord
-from tfrec_cli.sources import Reject
+from tfrec_cli.sources import Reject, Source, blame
+
+NOTE_SUFFIX = ".whole"
+"""Of the file beside an unfinished split's shard that says that the shard is on the disk."""
 
 _GZIP_LEVEL = 6
 _CHUNK_BYTES = 1 << 20
@@ -59,7 +63,11 @@ class Recipe:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Task:
-    """One shard to be written, and its index file where ``index`` names one."""
+    """One shard to be written, and its index file where ``index`` names one.
+
+    Attributes:
+        deadly: numbers of items that killed a worker, with what to say of them.
+    """
 
     number: int
     root: Path
@@ -68,6 +76,7 @@ class Task:
     items: Sequence[Item]
     recipe: Recipe
     compression: Compression
+    deadly: Mapping[int, ImageError] = field(default_factory=dict)
 
 
 @dataclass(slots=True, kw_only=True)
@@ -78,6 +87,7 @@ class Done:
         paths: the files written.
         contents: what `digests` iterates, packed: a million records' are 40 MB.
         smallest: the least height and the least width of a stored image, in pixels.
+        kept: it was made before, by a write that was interrupted.
     """
 
     number: int
@@ -91,6 +101,7 @@ class Done:
     changes: Counter[str] = field(default_factory=Counter)
     icc_profiles: int = 0
     rejects: list[Reject] = field(default_factory=list)
+    kept: bool = False
 
     def add_digest(self, key: int, payload: bytes) -> None:
         """Note a record's key and the BLAKE3 digest of its payload."""
@@ -105,19 +116,25 @@ class Done:
 
 
 def write(task: Task) -> Done:
-    """Write one shard and its index file; `sync` makes them durable.
+    """Write one shard and its index file, unless they are noted as whole and are; see `finish`.
 
     Returns:
         What was written; with ``recipe.stops`` and a reject, not everything was.
     Raises:
         OSError: the shard cannot be written.
     """
-    done = Done(number=task.number, paths=[path for path in (task.path, task.index) if path])
+    done = _kept(task)
+    if done:
+        return done
+    done = Done(number=task.number, paths=_paths(task))
     index_lines: list[bytes] = []
     with _Sink(task.path) as sink, _compressed(sink, task.compression) as stream:
         offset = 0
-        for item in task.items:
+        for number, item in enumerate(task.items):
+            place.at(number)
             try:
+                if number in task.deadly:
+                    raise task.deadly[number]
                 record = _record(task, item, done)
             except ImageError as error:
                 done.rejects.append(Reject(item.source.path, error.reason, str(error)))
@@ -139,6 +156,16 @@ def write(task: Task) -> Done:
     return done
 
 
+def finish(done: Done) -> None:
+    """Make a shard durable, and note that it is whole for a write that goes on with it."""
+    for path in done.paths:
+        sync(path)
+    values = {name: getattr(done, name) for name in _NOTED}
+    values["contents"] = base64.b64encode(done.contents).decode()
+    values["rejects"] = manifest.dump_rejects(done.rejects).decode()
+    _note(done.paths[0]).write_bytes(manifest.sealed(values))
+
+
 def sync(path: Path) -> None:
     """Make what a file holds durable, or the names in a folder."""
     descriptor = os.open(path, os.O_RDONLY)
@@ -146,6 +173,53 @@ def sync(path: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+_NOTED = (
+    "number",
+    "records",
+    "size_bytes",
+    "sha256",
+    "index_sha256",
+    "smallest",
+    "changes",
+    "icc_profiles",
+)
+
+
+def _kept(task: Task) -> Done | None:
+    """Return what was noted of a shard that is there as it was noted."""
+    values = manifest.unsealed(_note(task.path))
+    if values is None:
+        return None
+    found = [_sha256(path) for path in _paths(task)]
+    if found != [values["sha256"], values["index_sha256"]][: len(found)]:
+        return None
+    values["contents"] = bytearray(base64.b64decode(values["contents"]))
+    values["rejects"] = list(manifest.parse_rejects(values["rejects"].encode()))
+    values["smallest"] = values["smallest"] and tuple(values["smallest"])
+    values["changes"] = Counter(values["changes"])
+    return Done(paths=_paths(task), kept=True, **values)
+
+
+def _paths(task: Task) -> list[Path]:
+    return [path for path in (task.path, task.index) if path]
+
+
+def _note(path: Path) -> Path:
+    return path.with_name(path.name + NOTE_SUFFIX)
+
+
+def _sha256(path: Path) -> str | None:
+    """Return a file's SHA-256; None where there is no file."""
+    digest = hashlib.sha256()
+    try:
+        with path.open("rb", buffering=0) as file:
+            while chunk := file.read(_CHUNK_BYTES):
+                digest.update(chunk)
+    except FileNotFoundError:
+        return None
+    return digest.hexdigest()
 
 
 def _record(task: Task, item: Item, done: Done) -> ImageRecord:
@@ -161,7 +235,9 @@ def _record(task: Task, item: Item, done: Done) -> ImageRecord:
             if os.fstat(file.fileno()).st_size > MAX_FILE_BYTES:
                 raise too_large(os.fstat(file.fileno()).st_size)
             data = file.read()
+            _check_unchanged(source, os.fstat(file.fileno()))
     except OSError as error:
+        blame(error)
         raise ImageError("unreadable", f"cannot be read: {error.strerror or error}") from error
     if recipe.crop is None:
         header, stored = images.store_whole(data, recipe.policy, decodes=recipe.check == "decode")
@@ -185,6 +261,17 @@ def _record(task: Task, item: Item, done: Done) -> ImageRecord:
         window=window,
         class_name=classes[source.label or 0] if classes else None,
     )
+
+
+def _check_unchanged(source: Source, status: os.stat_result) -> None:
+    """Refuse a file that is not, or no longer, what was listed."""
+    found = status.st_size, status.st_mtime_ns
+    if source.mtime_ns and found != (source.size_bytes, source.mtime_ns):
+        raise ImageError(
+            "changed",
+            f"found it changed since the folder was listed ({source.size_bytes} bytes then, "
+            f"{status.st_size} now), expected images that nobody writes meanwhile",
+        )
 
 
 def _crop(
@@ -252,7 +339,8 @@ class _Sink:
     def __init__(self, path: Path) -> None:
         self.size_bytes = 0
         self.sha256 = hashlib.sha256()
-        self._file = path.open("wb", buffering=0)
+        path.unlink(missing_ok=True)  # what a killed write left, should it still be written to
+        self._file = path.open("xb", buffering=0)
         self._thread = ThreadPoolExecutor(1)
         self._waiting: list[bytes] = []
         self._waiting_bytes = 0

@@ -5,12 +5,13 @@ Knows: file names and folders. Must not know: images, shards.
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
 import unicodedata
 from array import array
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from tfrec_cli import sniff
@@ -22,6 +23,9 @@ NO_LABEL = -1
 
 _LABEL = 1
 """Where among a source's packed integers its label is."""
+
+_OURS = (errno.EMFILE, errno.ENFILE, errno.ENOMEM)
+"""Why a file cannot be read for no fault of its own."""
 
 JUNK = frozenset({b"Thumbs.db", b"desktop.ini", b"__MACOSX"})
 SIDECARS = frozenset(
@@ -38,11 +42,13 @@ class Source:
     Attributes:
         path: POSIX path below the source folder, as bytes.
         label: 0-based class number, or None.
+        mtime_ns: when it was last changed, in nanoseconds; of no importance to what is written.
     """
 
     path: bytes
     size_bytes: int
     label: int | None
+    mtime_ns: int = field(default=0, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,6 +132,12 @@ def list_folder(
             )
     rejects = [*sorted(walk.rejects, key=lambda reject: reject.path), *walk.twins]
     return Listing(sources=found, labels=names, rejects=tuple(rejects), warnings=tuple(warnings))
+
+
+def blame(error: OSError) -> None:
+    """Raise an error in reading a file again where the file is not to blame."""
+    if error.errno in _OURS:
+        raise error
 
 
 def read_labels(path: Path) -> tuple[str, ...]:
@@ -228,14 +240,15 @@ def packed(sources: Iterable[Source] = ()) -> Packed[Source]:
     return Packed(pack, unpack, "q", sources)
 
 
-def pack(source: Source) -> tuple[bytes, tuple[int, int]]:
+def pack(source: Source) -> tuple[bytes, tuple[int, int, int]]:
     """Return a source's path and integers."""
-    return source.path, (source.size_bytes, NO_LABEL if source.label is None else source.label)
+    label = NO_LABEL if source.label is None else source.label
+    return source.path, (source.size_bytes, label, source.mtime_ns)
 
 
-def unpack(path: bytes, size_bytes: int, label: int) -> Source:
+def unpack(path: bytes, size_bytes: int, label: int, mtime_ns: int) -> Source:
     """Make the source of a path and integers."""
-    return Source(path, size_bytes, None if label == NO_LABEL else label)
+    return Source(path, size_bytes, None if label == NO_LABEL else label, mtime_ns)
 
 
 def _entry(entry: os.DirEntry[bytes], path: bytes) -> Source | Reject | None:
@@ -259,8 +272,9 @@ def _entry(entry: os.DirEntry[bytes], path: bytes) -> Source | Reject | None:
                 found = f"{sniff.describe(head)} beside images: ignored"
                 return Reject(path, "sidecar", found, harmless=True)
     except OSError as error:
+        blame(error)
         return Reject(path, "unreadable", f"found {_why(error)}, expected a file")
-    return Source(path, status.st_size, None)
+    return Source(path, status.st_size, None, status.st_mtime_ns)
 
 
 def _label(

@@ -155,7 +155,7 @@ def _check_folder(path: Path, splits: Sequence[Split], report: Report) -> None:
     """Check what lies beside the shards against what the manifests say."""
     manifests = [split.manifest for split in splits if split.manifest]
     for file in path.glob(".*.partial"):
-        message = "found an unfinished write, expected none: run `tfrec write --overwrite` again"
+        message = "found an unfinished write, expected none: `tfrec write … --resume` goes on"
         report.findings.append(Finding(kind="extra", path=file, message=message))
     for name in _summed(path):
         if name.endswith(manifest.SUFFIX) and not (path / name).is_file():

@@ -10,15 +10,26 @@ import hashlib
 import os
 import platform
 import re
+import shlex
 import shutil
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, contextmanager, suppress
-from dataclasses import asdict, dataclass, replace
+from contextlib import ExitStack, contextmanager
+from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 
-from tfrec_cli import __version__, engines, images, kernels, manifest, plan, shard, sources
+from tfrec_cli import (
+    __version__,
+    engines,
+    images,
+    kernels,
+    manifest,
+    plan,
+    shard,
+    sources,
+    staging,
+)
 from tfrec_cli.choices import (
     Alpha,
     Check,
@@ -31,18 +42,16 @@ from tfrec_cli.choices import (
     OnError,
     Small,
 )
-from tfrec_cli.errors import DataError, RunError, UsageError
+from tfrec_cli.errors import DataError, ImageError, RunError, UsageError
 from tfrec_cli.manifest import Manifest
 from tfrec_cli.packed import Packed
 from tfrec_cli.plan import Plan
 from tfrec_cli.shard import Done, Recipe
 from tfrec_cli.sources import Listing, Reject
+from tfrec_cli.staging import Journal
 
 Progress = Callable[[str, int, int], object]
 """Called with what is done now, how many images are done, and how many there are."""
-
-_Batch = tuple[Path, Sequence[sources.Source], images.Policy]
-"""Some sources whose headers one worker reads."""
 
 SHARD_BYTES = 128 * 2**20
 _SURVEY_BATCH = 256
@@ -88,7 +97,18 @@ class Options:
     index: bool | None = None
     jobs: int | None = None
     overwrite: bool = False
+    resume: bool = False
     dry_run: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Batch:
+    """Some sources whose headers one worker reads."""
+
+    root: Path
+    sources: Sequence[sources.Source]
+    policy: images.Policy
+    deadly: Mapping[int, ImageError] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -114,8 +134,8 @@ def write(
 ) -> Result:
     """Write the images below ``source`` as one split of the dataset in ``out``.
 
-    Either the split's manifest appears, and then every file it names is whole, or ``out`` is left
-    as it was.
+    Either the split's manifest appears, and then every file it names is whole; or ``out`` is left
+    as it was; or what was interrupted waits there for ``resume``.
 
     Raises:
         UsageError: options that contradict each other, or the images.
@@ -124,10 +144,12 @@ def write(
         RunError: ``out`` holds something else or cannot be written.
     """
     _check_options(source, options)
-    others = _check_out(source, out, options)
+    _check_place(source, out)
     jobs = options.jobs or engines.available_jobs()
-    with ExitStack() as cleaning, engines.local(jobs) as run:
-        next(run(abs, [0]))  # workers start while there is little memory to share with them
+    with _saying_where(out), ExitStack() as cleaning, engines.local(jobs, isolated=True) as run:
+        if not options.dry_run:
+            cleaning.enter_context(staging.locked(out))
+        others = _other_splits(out, options)
         listing = _list(source, out, options, others)
         recipe = _recipe(options, listing)
         batches = _batches(source, listing, recipe)
@@ -140,18 +162,32 @@ def write(
         if options.crop and recipe.decoder == "tensorflow":
             kernels.find_library()
         if options.dry_run:
-            return _result(out, planned, None, (), listing)
+            return _result(out, planned, None, planned.rejects, listing)
+        journal = _journal(source, out, options, planned, listing, recipe)
+        whole = _finished(out, journal, options)
+        if whole:
+            rejects = manifest.parse_rejects((out / whole.rejects_file).read_bytes())
+            return _result(out, planned, whole, rejects, listing)
         # left last of all, so that no worker still writes when the folder goes
-        folder = cleaning.enter_context(_staging(out, options.split, overwrite=options.overwrite))
+        folder = cleaning.enter_context(
+            staging.opened(
+                out,
+                planned,
+                journal,
+                split=options.split,
+                resume=options.resume,
+                overwrite=options.overwrite,
+            )
+        )
         done = _make_shards(source, folder, planned, recipe, options, run, progress)
         found = [*planned.rejects, *(reject for part in done for reject in part.rejects)]
         rejects = tuple(sorted(found, key=lambda reject: reject.path))
-        made = _manifest(planned, done, rejects, listing, recipe, options)
+        made = _manifest(planned, done, rejects, journal, recipe, options)
         _check_rejects(source, rejects, made.records, options)
         if made.records == 0:
             raise DataError(f"{source}: found no image that can be used, expected at least one")
         splits = sorted([*others, made], key=lambda one: one.split)
-        _commit(folder, out, made, rejects, splits)
+        staging.commit(folder, out, made, rejects, splits)
     return _result(out, planned, made, rejects, listing)
 
 
@@ -187,29 +223,34 @@ def _check_options(source: Path, options: Options) -> None:
         raise UsageError("--max-errors: found --on-error fail, expected --on-error skip")
 
 
-def _check_out(source: Path, out: Path, options: Options) -> list[Manifest]:
-    """Return the manifests of the other splits in ``out``, or refuse it."""
+def _check_place(source: Path, out: Path) -> None:
+    """Refuse what cannot be a dataset's folder before anything is made in it."""
     try:
-        if not out.exists():
-            return []
-        if not out.is_dir():
+        if out.exists() and not out.is_dir():
             raise RunError(f"{out}: found a file, expected a folder, or nothing")
-        if out.samefile(source):
+        if out.exists() and out.samefile(source):
             raise UsageError(f"{out}: found the folder of the images, expected another one")
-        names = sorted(entry.name for entry in out.iterdir())
     except OSError as error:
         raise RunError(f"{out}: cannot be read: {error.strerror}") from error
+
+
+def _other_splits(out: Path, options: Options) -> list[Manifest]:
+    """Return the manifests of the other splits in ``out``, or refuse it."""
+    if not out.exists():
+        return []
     splits = manifest.find(out)
-    staging = _staging_folder(out, options.split)
-    if not options.overwrite:
-        if staging.exists():
-            raise _unfinished(staging)
+    partial = staging.folder_of(out, options.split)
+    if not options.overwrite and not options.resume:
+        if partial.exists():
+            raise staging.unfinished(partial)
         if options.split in splits:
             raise RunError(
                 f"{out}: found split {options.split!r}, expected none of this name: "
                 "--split names another one, --overwrite replaces it"
             )
-        if names and not splits:
+    if not options.overwrite and not splits and not partial.exists():
+        names = sorted(path.name for path in out.iterdir() if not staging.is_ours(path.name))
+        if names:
             raise RunError(
                 f"{out}: found other files ({sources.printable(os.fsencode(names[0]))}…), "
                 "expected an empty folder or a dataset (--overwrite)"
@@ -284,9 +325,85 @@ def _recipe(options: Options, listing: Listing) -> Recipe:
     )
 
 
+def _journal(
+    source: Path,
+    out: Path,
+    options: Options,
+    planned: Plan,
+    listing: Listing,
+    recipe: Recipe,
+) -> Journal:
+    told = asdict(options)
+    for unheard in ("jobs", "overwrite", "dry_run", "resume"):
+        del told[unheard]
+    told["crop"] = list(options.crop) if options.crop else None  # as JSON has it
+    told["decoder"] = recipe.decoder if options.crop else None
+    return Journal(
+        command=_command(source, out, options),
+        plan_sha256=planned.sha256,
+        labels=listing.labels,
+        options=told,
+        versions={
+            "tfrec": __version__,
+            "python": platform.python_version(),
+            **images.versions(),
+        },
+    )
+
+
+def _command(source: Path, out: Path, options: Options) -> str:
+    """Return what to type to go on with a write."""
+    words = ["tfrec", "write", os.fspath(source), os.fspath(out)]
+    for one in fields(options):
+        value = getattr(options, one.name)
+        name = "--" + one.name.replace("_", "-")
+        if value == one.default or one.name in ("resume", "dry_run"):
+            continue
+        if one.name == "shuffle_seed" and value is None:
+            words.append("--no-shuffle")
+        elif isinstance(value, bool):
+            words.append(name if value else name.replace("--", "--no-"))
+        else:
+            words += [name, _size(value) if isinstance(value, tuple) else str(value)]
+    return sources.printable(os.fsencode(shlex.join([*words, "--resume"])))
+
+
+def _finished(out: Path, journal: Journal, options: Options) -> Manifest | None:
+    """Return the split's manifest where ``resume`` finds that nothing is left to do.
+
+    Raises:
+        RunError: another split of this name is there, and is not to be replaced.
+    """
+    path = out / (options.split + manifest.SUFFIX)
+    if not options.resume or not path.exists():
+        return None
+    made = manifest.load(path)
+    different = [
+        *staging.changes(made.options, journal.options, "--{}"),
+        *staging.changes(made.versions, journal.versions),
+    ]
+    if made.plan_sha256 != journal.plan_sha256:
+        different.append("the images changed")
+    if made.labels != journal.labels:
+        different.append("the class names changed")
+    if not different:
+        shutil.rmtree(staging.folder_of(out, options.split), ignore_errors=True)
+        return made
+    if options.overwrite:
+        return None
+    raise RunError(
+        f"{out}: found split {options.split!r} of something else: {different[0]}; "
+        "expected the same, or none: --overwrite replaces it"
+    )
+
+
 def _batches(source: Path, listing: Listing, recipe: Recipe) -> list[_Batch]:
     return [
-        (source, listing.sources[start : start + _SURVEY_BATCH], recipe.policy)
+        _Batch(
+            root=source,
+            sources=listing.sources[start : start + _SURVEY_BATCH],
+            policy=recipe.policy,
+        )
         for start in range(0, len(listing.sources), _SURVEY_BATCH)
     ]
 
@@ -300,11 +417,12 @@ def _plan(
     progress: Progress,
 ) -> Plan:
     """Read all headers, and make the plan; takes the batches out of their list."""
-    total = sum(len(sources) for _, sources, _ in batches)
+    total = sum(len(batch.sources) for batch in batches)
 
     def surveyed() -> Iterator[plan.Item | Reject]:
         done = 0
-        for items, rejects in run(_survey, (batches.pop() for _ in range(len(batches)))):
+        taken = (batches.pop() for _ in range(len(batches)))
+        for items, rejects in run(_survey, taken, _survey_without):
             yield from items
             yield from rejects
             done += len(items) + len(rejects)
@@ -326,9 +444,17 @@ def _plan(
 
 
 def _survey(batch: _Batch) -> tuple[Packed[plan.Item], list[Reject]]:
-    found = plan.survey(*batch)
+    found = plan.survey(batch.root, batch.sources, batch.policy, batch.deadly)
     rejects = [one for one in found if isinstance(one, Reject)]
     return plan.packed(one for one in found if not isinstance(one, Reject)), rejects
+
+
+def _survey_without(batch: _Batch, number: int, cause: str) -> _Batch:
+    return replace(batch, deadly={**batch.deadly, number: plan.deadly(cause)})
+
+
+def _write_without(task: shard.Task, number: int, cause: str) -> shard.Task:
+    return replace(task, deadly={**task.deadly, number: plan.deadly(cause)})
 
 
 def _check_rejects(source: Path, rejects: Sequence[Reject], records: int, options: Options) -> None:
@@ -383,16 +509,20 @@ def _make_shards(
     done: list[Done] = []
     written = 0
     progress("writing", 0, planned.records)
-    with ThreadPoolExecutor() as disk:
-        synced = []
-        for part in run(shard.write, map(task, range(count))):
+    disk = ThreadPoolExecutor()
+    try:
+        finished = []
+        for part in run(shard.write, map(task, range(count)), _write_without):
             _check_rejects(source, part.rejects if recipe.stops else [], 0, options)
-            synced += [disk.submit(shard.sync, path) for path in part.paths]
+            if not part.kept:
+                finished.append(disk.submit(shard.finish, part))
             done.append(part)
             written += planned.sizes[part.number]
             progress("writing", written, planned.records)
-        for future in synced:
+        for future in finished:
             future.result()
+    finally:
+        disk.shutdown(cancel_futures=True)
     return sorted(done, key=lambda part: part.number)
 
 
@@ -400,23 +530,19 @@ def _manifest(
     planned: Plan,
     done: Sequence[Done],
     rejects: Sequence[Reject],
-    listing: Listing,
+    journal: Journal,
     recipe: Recipe,
     options: Options,
 ) -> Manifest:
     split, count = options.split, len(done)
     names = [manifest.shard_name(split, part.number, count, options.compression) for part in done]
     sizes = [part.smallest for part in done if part.smallest]
-    told = asdict(options)
-    for unheard in ("jobs", "overwrite", "dry_run"):
-        del told[unheard]
-    told["decoder"] = recipe.decoder if options.crop else None
     return Manifest(
         split=split,
         stored=_stored(options),
         keys=options.keys,
         crop=recipe.crop,
-        labels=listing.labels,
+        labels=journal.labels,
         records=sum(part.records for part in done),
         smallest=(min(h for h, _ in sizes), min(w for _, w in sizes)) if sizes else None,
         compression=options.compression,
@@ -441,82 +567,19 @@ def _manifest(
         icc_profiles=sum(part.icc_profiles for part in done),
         rejects=plan.count_reasons(rejects, harmless=False),
         ignored=plan.count_reasons(rejects, harmless=True),
-        options=told,
-        versions={
-            "tfrec": __version__,
-            "python": platform.python_version(),
-            **images.versions(),
-        },
-    )
-
-
-def _staging_folder(out: Path, split: str) -> Path:
-    return out / f".{split}.partial"
-
-
-def _unfinished(staging: Path) -> RunError:
-    return RunError(
-        f"{staging}: found an unfinished write, expected none: another one runs, "
-        "or one was killed, and --overwrite starts again"
+        options=journal.options,
+        versions=journal.versions,
     )
 
 
 @contextmanager
-def _staging(out: Path, split: str, *, overwrite: bool) -> Iterator[Path]:
-    """Make the folder in ``out`` where a split's files wait for the commit, and remove it after.
-
-    Raises:
-        RunError: it cannot be made, or what is written in it cannot be: disk full, no permission.
-    """
-    folder = _staging_folder(out, split)
-    missing = [path for path in (out, *out.parents) if not path.exists()]
+def _saying_where(out: Path) -> Iterator[None]:
+    """Turn what the system refuses into one line that names the place."""
     try:
-        out.mkdir(parents=True, exist_ok=True)
-        if overwrite and folder.exists():
-            shutil.rmtree(folder)
-        try:
-            folder.mkdir()
-        except FileExistsError as error:
-            raise _unfinished(folder) from error
-        try:
-            yield folder
-        finally:
-            shutil.rmtree(folder, ignore_errors=True)
-            for path in missing:
-                with suppress(OSError):  # it holds what was written
-                    path.rmdir()
+        yield
     except OSError as error:
         place = sources.printable(os.fsencode(error.filename or out))
         raise RunError(f"{place}: cannot be written: {error.strerror or error}") from error
-
-
-def _commit(
-    folder: Path,
-    out: Path,
-    made: Manifest,
-    rejects: Sequence[Reject],
-    splits: Sequence[Manifest],
-) -> None:
-    """Give the finished files their names in ``out``, the manifest last of all."""
-    described = manifest.dataset_files(splits)
-    last = made.split + manifest.SUFFIX
-    described[made.rejects_file] = manifest.dump_rejects(rejects)
-    described[last] = manifest.dump(made)
-    for name, data in described.items():
-        (folder / name).write_bytes(data)
-        shard.sync(folder / name)
-    names = sorted(path.name for path in folder.iterdir() if path.name != last)
-    shard.sync(folder)
-    (out / last).unlink(missing_ok=True)
-    for path in out.iterdir():
-        if manifest.is_generated(path.name, made.split) and path.name not in names:
-            path.unlink()
-    shard.sync(out)
-    for name in names:
-        (folder / name).replace(out / name)
-    shard.sync(out)
-    (folder / last).replace(out / last)
-    shard.sync(out)
 
 
 def _result(
@@ -531,7 +594,7 @@ def _result(
         plan=planned,
         manifest=made,
         source_bytes=planned.source_bytes,
-        rejects=tuple(rejects) if made else planned.rejects,
+        rejects=tuple(rejects),
         labels=listing.labels,
         warnings=listing.warnings,
     )

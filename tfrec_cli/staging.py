@@ -1,0 +1,294 @@
+"""The folder in OUT where an unfinished split waits: its lock, its journal, its commit.
+
+Knows: OUT/.SPLIT.partial and what lies there. Must not know: how shards are made, click.
+
+What is promised rests on the order of things here: a shard is noted as whole once it is on the
+disk, files get their names in OUT once all of them are, and the manifest gets its own last of all.
+"""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import hashlib
+import os
+import re
+import shutil
+import socket
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from tfrec_cli import manifest, shard
+from tfrec_cli.errors import DataError, RunError, Terminated, UsageError
+from tfrec_cli.manifest import Manifest
+from tfrec_cli.plan import Plan
+from tfrec_cli.sources import Reject, printable
+
+LOCK = ".tfrec.lock"
+_JOURNAL = "journal.json"
+_SOURCES = "sources"
+_NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Journal:
+    """What an unfinished write was asked for: only the same may go on with it.
+
+    Attributes:
+        command: what to type to go on.
+        options: of the command, but those that cannot change a byte, as JSON has them.
+    """
+
+    command: str
+    plan_sha256: str
+    labels: tuple[str, ...] | None
+    options: Mapping[str, Any]
+    versions: Mapping[str, str]
+
+
+def folder_of(out: Path, split: str) -> Path:
+    """Return the folder where a split waits for its commit."""
+    return out / f".{split}.partial"
+
+
+def is_ours(name: str) -> bool:
+    """Tell whether a file or folder in OUT is there for a writer alone."""
+    return name == LOCK or re.fullmatch(r"\..+\.partial", name) is not None
+
+
+@contextmanager
+def locked(out: Path) -> Iterator[None]:
+    """Make ``out`` and be the only writer in it; leave no empty folder and no lock behind.
+
+    The lock is the kernel's: it ends with the process, however that ends. Where the file system
+    has none, there is none.
+
+    Raises:
+        RunError: another process writes there.
+        OSError: the folder cannot be made or written.
+    """
+    missing = [path for path in (out, *out.parents) if not path.exists()]
+    path = out / LOCK
+    out.mkdir(parents=True, exist_ok=True)
+    try:
+        descriptor = _lock(path)
+        try:
+            yield
+        finally:
+            path.unlink(missing_ok=True)
+            os.close(descriptor)
+    finally:
+        for made in missing:
+            with suppress(OSError):  # it holds what was written
+                made.rmdir()
+
+
+def _lock(path: Path) -> int:
+    while True:
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
+        try:
+            fcntl.lockf(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except (BlockingIOError, PermissionError) as error:
+            holder = os.read(descriptor, 300).decode(errors="replace").strip()
+            os.close(descriptor)
+            raise RunError(
+                f"{path.parent}: found process {holder} writing there, "
+                "expected one writer at a time"
+            ) from error
+        except OSError as error:
+            if error.errno not in _NO_LOCKS:
+                os.close(descriptor)
+                raise
+        with suppress(FileNotFoundError):
+            if os.path.samestat(os.fstat(descriptor), path.stat()):
+                os.truncate(descriptor, 0)
+                os.write(descriptor, f"{os.getpid()} on {socket.gethostname()}\n".encode())
+                return descriptor
+        os.close(descriptor)  # its holder removed it meanwhile
+
+
+@contextmanager
+def opened(
+    out: Path, planned: Plan, journal: Journal, *, split: str, resume: bool, overwrite: bool
+) -> Iterator[Path]:
+    """Make the folder where a split's files wait for `commit`, or with ``resume`` go on in it.
+
+    It goes at the end, or when the data is wrong; whatever else ends the work leaves it for
+    ``resume`` once it holds a whole shard.
+
+    Raises:
+        RunError: there is an unfinished write already, or one of another plan.
+        OSError: it cannot be made, or removed.
+    """
+    folder = folder_of(out, split)
+    begun = _read(folder) if resume else None
+    if begun:
+        _check_same(folder, begun, planned, journal)
+        _reclaim(folder, out, split)
+    else:
+        if folder.exists() and (resume or overwrite):
+            shutil.rmtree(folder)
+        try:
+            folder.mkdir()
+        except FileExistsError as error:
+            raise unfinished(folder) from error
+        _begin(folder, planned, journal)
+    try:
+        yield folder
+    except (DataError, UsageError):
+        shutil.rmtree(folder)
+        raise
+    except BaseException as error:
+        if not any(folder.glob("*" + shard.NOTE_SUFFIX)):
+            shutil.rmtree(folder, ignore_errors=True)  # an error is on its way already
+        else:
+            _add_hint(error, f"`{journal.command}` goes on")
+        raise
+    shutil.rmtree(folder)
+
+
+def unfinished(folder: Path) -> RunError:
+    """Make the error for a folder in which somebody was interrupted."""
+    begun = _read(folder)
+    how = f"`{begun[0].command}` goes on, " if begun else ""
+    return RunError(
+        f"{folder}: found an unfinished write, expected none: {how}--overwrite starts again"
+    )
+
+
+def changes(before: Mapping[str, Any], now: Mapping[str, Any], form: str = "{}") -> Iterator[str]:
+    """Say what differs between two sets of values, such as options, one line each."""
+    for name in sorted({*before, *now}):
+        was, is_now = before.get(name), now.get(name)
+        if was != is_now:
+            yield f"{form.format(name.replace('_', '-'))} was {_word(was)}, now {_word(is_now)}"
+
+
+def _word(value: Any) -> str:
+    if isinstance(value, list):
+        return "x".join(map(str, value))
+    return "not given" if value is None else str(value)
+
+
+def commit(
+    folder: Path,
+    out: Path,
+    made: Manifest,
+    rejects: Sequence[Reject],
+    splits: Sequence[Manifest],
+) -> None:
+    """Give the finished files their names in ``out``, the manifest last of all."""
+    described = manifest.dataset_files(splits)
+    last = made.split + manifest.SUFFIX
+    described[made.rejects_file] = manifest.dump_rejects(rejects)
+    described[last] = manifest.dump(made)
+    for name, data in described.items():
+        (folder / name).write_bytes(data)
+        shard.sync(folder / name)
+    shards = {name for one in made.shards for name in (one.name, one.index) if name}
+    names = sorted((shards | described.keys()) - {last})
+    shard.sync(folder)
+    (out / last).unlink(missing_ok=True)
+    for path in out.iterdir():
+        if manifest.is_generated(path.name, made.split) and path.name not in names:
+            path.unlink()
+    shard.sync(out)
+    for name in names:
+        (folder / name).replace(out / name)
+    shard.sync(out)
+    (folder / last).replace(out / last)
+    shard.sync(out)
+
+
+def _begin(folder: Path, planned: Plan, journal: Journal) -> None:
+    """Write the sources, then the journal, which has their digest: without it nothing was begun."""
+    digest = hashlib.sha256()
+    with (folder / _SOURCES).open("wb") as file:
+        for line in _sources(planned):
+            file.write(line)
+            digest.update(line)
+    written = {**asdict(journal), "sources_sha256": digest.hexdigest()}
+    (folder / _JOURNAL).write_bytes(manifest.sealed(written))
+
+
+def _read(folder: Path) -> tuple[Journal, str] | None:
+    """Return the journal of an unfinished write and the digest of its sources, if it is whole."""
+    values = manifest.unsealed(folder / _JOURNAL)
+    if values is None:
+        return None
+    sources_sha256 = values.pop("sources_sha256")
+    values["labels"] = values["labels"] and tuple(values["labels"])
+    return Journal(**values), sources_sha256
+
+
+def _check_same(folder: Path, begun: tuple[Journal, str], planned: Plan, journal: Journal) -> None:
+    """Refuse to go on with another plan, saying what changed.
+
+    Raises:
+        RunError: it is another.
+    """
+    before, sources_sha256 = begun
+    different = [*changes(before.options, journal.options, "--{}")]
+    different += changes(before.versions, journal.versions)
+    digest = hashlib.sha256()
+    for line in _sources(planned):
+        digest.update(line)
+    if digest.hexdigest() != sources_sha256:
+        different.append(_changed_source(folder / _SOURCES, planned))
+    if before.labels != journal.labels:
+        different.append("the class names changed")
+    elif not different and before.plan_sha256 != journal.plan_sha256:
+        different.append("the images changed")
+    if different:
+        more = f" (and {len(different) - 1} more)" if len(different) > 1 else ""
+        raise RunError(
+            f"{folder}: found an unfinished write of something else: {different[0]}{more}; "
+            f"expected the same: `{before.command}` goes on, --overwrite starts again"
+        )
+
+
+def _sources(planned: Plan) -> Iterator[bytes]:
+    """Iterate what is known of every source, one entry for each, ended by a zero byte."""
+    for size_bytes, mtime_ns, path in planned.sources():
+        yield b"%d %d %s\0" % (size_bytes, mtime_ns, path)
+    for reject in planned.rejects:
+        yield b"%s - %s\0" % (reject.reason.encode(), reject.path)
+
+
+def _changed_source(path: Path, planned: Plan) -> str:
+    def by_path(entries: Iterable[bytes]) -> dict[bytes, bytes]:
+        split = (entry.rstrip(b"\0").split(b" ", 2) for entry in entries if entry)
+        return {path: size + mtime for size, mtime, path in split}
+
+    before = by_path(path.read_bytes().split(b"\0"))
+    now = by_path(_sources(planned))
+    for word, paths in (
+        ("added", now.keys() - before.keys()),
+        ("removed", before.keys() - now.keys()),
+        ("changed", {path for path in now if before.get(path, now[path]) != now[path]}),
+    ):
+        if paths:
+            more = f" (and {len(paths) - 1} more)" if len(paths) > 1 else ""
+            return f"{printable(min(paths))} was {word}{more}"
+    return "the order of the images changed"
+
+
+def _reclaim(folder: Path, out: Path, split: str) -> None:
+    """Take back what a commit had moved already, unless it came to its end."""
+    if (out / (split + manifest.SUFFIX)).exists():
+        return
+    for note in folder.glob("*" + shard.NOTE_SUFFIX):
+        name = note.name.removesuffix(shard.NOTE_SUFFIX)
+        for moved in (name, manifest.index_name(name)):
+            if (out / moved).exists() and not (folder / moved).exists():
+                (out / moved).replace(folder / moved)
+
+
+def _add_hint(error: BaseException, hint: str) -> None:
+    if isinstance(error, (RunError, KeyboardInterrupt, Terminated)):
+        error.args = ("; ".join([*map(str, error.args), hint]),)
+    elif isinstance(error, OSError) and error.strerror:
+        error.strerror += f"; {hint}"
