@@ -118,13 +118,14 @@ def _interrupted(
     send = os.killpg if whole_group else os.kill
     ended, sent = _shot(launcher, job.command, moment, lambda pid: send(pid, number))
     seconds = time.monotonic() - sent
-    wrong = _held(ended, job, (128 + number,))
+    # Python ends by the signal when it comes after the last line; for a shell that is the same
+    wrong = _held(ended, job, (128 + number, -number))
     if seconds > END_SECONDS:
         wrong.append(f"ended {seconds:.1f} s after the signal")
     wrong += lingering(ended.pid, sent)
     unfinished = any(job.out.glob(".*.partial"))
-    lines = ended.output.splitlines()
-    if ended.code and not (lines and all(line.startswith("tfrec: ") for line in lines)):
+    lines = ended.output.strip().splitlines()
+    if ended.code > 0 and not (lines and all(line.startswith("tfrec: ") for line in lines)):
         wrong.append(f"found {ended.output!r}, expected one line")
     if ended.code and unfinished and "--resume" not in ended.output:
         wrong.append(f"found {ended.output!r}, expected how to resume")

@@ -18,8 +18,18 @@ import sys
 
 sys.path.pop(0)  # this folder: its modules are nobody's but the harness's
 
-from tfrec_cli import report, write  # noqa: F401  # as the command itself does, but once
+# whatever the command would import, and the modules that others import when they need them:
+# another user may not be able to read them
+import difflib  # noqa: F401
+import multiprocessing.popen_fork
+import multiprocessing.sharedctypes  # noqa: F401
+
+from PIL import Image
+
+from tfrec_cli import report, write  # noqa: F401
 from tfrec_cli.__main__ import main
+
+Image.init()
 
 _PR_SET_PTRACER = 0x59616D61
 _LIMITS = {"FSIZE": resource.RLIMIT_FSIZE, "NOFILE": resource.RLIMIT_NOFILE}
@@ -27,7 +37,6 @@ _LIMITS = {"FSIZE": resource.RLIMIT_FSIZE, "NOFILE": resource.RLIMIT_NOFILE}
 
 def serve() -> None:
     """Answer orders until there are no more; in a started command's process, return at once."""
-    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGUSR1})
     while line := os_readline():
         order = json.loads(line)
         if "reap" in order:
@@ -76,10 +85,12 @@ def become(order: dict, told: int) -> None:
     def hold() -> None:
         nonlocal told
         if told >= 0:
+            signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGUSR1})
             os.write(told, b"h")
             os.close(told)
             told = -1
             signal.sigwait({signal.SIGUSR1})
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGUSR1})
 
     if order["hold"] == "workers":
         os.register_at_fork(after_in_parent=hold)
@@ -87,7 +98,6 @@ def become(order: dict, told: int) -> None:
         hold()
     else:
         os.close(told)
-    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGUSR1})
     for name, limit in order["limits"].items():
         resource.setrlimit(_LIMITS[name], (limit, resource.getrlimit(_LIMITS[name])[1]))
     main()

@@ -9,6 +9,7 @@ import queue
 import random
 import shlex
 import shutil
+import time
 from collections import Counter
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -205,7 +206,8 @@ def _needed(call: Call, calls: Sequence[Call], out: Path) -> bool:
     if call.name == "close":
         earlier = [other for other in beside if other.end < call.start]
         opened = max((other.end for other in earlier if other.name in tracing.OPENING), default=0)
-        locks = (_below(call.paths[0], out) or "").startswith(".") and "/" not in call.paths[0]
+        name = _below(call.paths[0], out) or ""
+        locks = name.startswith(".") and "/" not in name
         return not locks and any(other.writes and other.end >= opened for other in earlier)
     return call.name not in tracing.REMOVING
 
@@ -235,6 +237,7 @@ def shatter(launcher: Launcher, one: Prepared, point: Point, fault: str) -> list
     )
     command = _command(one.source, out, one.scenario)
     ended, finish = launcher.traced(command, strace, hold=point.hold)
+    stopped = time.monotonic()
     tree = invariants.read(out) if out.exists() else {}
     wrong = invariants.whole(tree, [one.before, one.after]) + invariants.vouched(tree)
     if ended.code == 0:
@@ -243,14 +246,9 @@ def shatter(launcher: Launcher, one: Prepared, point: Point, fault: str) -> list
     again = launcher.run([*command, RESUME])
     wrong += [f"resumed: exit code {again.code}: {again.output!r}"] if again.code else []
     wrong += [f"resumed: {fault}" for fault in invariants.same(invariants.read(out), one.after)]
+    wrong += lingering(ended.pid, stopped)
     finish()
-    traced = log.read_text()
-    if fault in SIGNALS:
-        reached = f"SIG{fault}" in traced
-        wrong += lingering(ended.pid, 0)
-    else:
-        reached = "INJECTED" in traced
-    if not reached:
+    if (f"SIG{fault}" if fault in SIGNALS else "INJECTED") not in log.read_text():
         wrong.append("was not reached")
     elif fault == "TERM":
         wrong += _interrupted(ended.code, ended.output, ended.seconds, tree)
