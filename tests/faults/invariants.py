@@ -126,7 +126,8 @@ def _faults(name: str, data: bytes, tree: Tree) -> list[str]:
         return _no_json(data.decode().splitlines())
     if name == "SHA256SUMS":
         lines = data.decode().splitlines()
-        return [] if lines and all(map(_SUM.fullmatch, lines)) else ["is cut"]
+        ends = data.endswith(b"\n")
+        return [] if ends and all(map(_SUM.fullmatch, lines)) else ["is cut"]
     if name.endswith(".labels.txt"):
         return [] if data.endswith(b"\n") else ["is cut"]
     return ["is no file of a dataset"]

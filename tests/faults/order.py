@@ -72,11 +72,10 @@ def _loose_names(done: Sequence[Call], out: Path, manifests: Sequence[Call]) -> 
 
 def _late(done: Sequence[Call], out: Path, manifests: Sequence[Call]) -> list[str]:
     """Nothing gets a final name after the manifest."""
-    first = min((manifest.start for manifest in manifests), default=0)
     return [
         f"{call.paths[1]}: renamed after the manifest"
         for call in _renames(done, out)
-        if call.start > first and call not in manifests
+        if any(call.start > manifest.start for manifest in manifests) and call not in manifests
     ]
 
 
