@@ -38,7 +38,8 @@ def _borrowed(module: str) -> Part:
         launcher.close()
         shards = [path for out in made for path in sorted(out.glob("*.tfrecord"))]
         given = shards if module == "salvaging" else made
-        found: Mapping[str, Any] = importlib.import_module(f".{module}", __package__).run(given, seed)
+        borrowed = importlib.import_module(f".{module}", __package__)
+        found: Mapping[str, Any] = borrowed.run(given, seed)
         return Tally(**found)
 
     return run
@@ -73,13 +74,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
         broken += len(tally.violations)
         tried = sum(tally.tried.values())
         found = f"{len(tally.violations)} violations" if tally.violations else "all survived"
-        print(f"{name}: {tried:,} tried, {found}, {seconds:.0f} s", flush=True)
-        for kind, number in sorted(tally.tried.items()):
-            print(f"  {number:6,}  {kind}")
-        for reason in tally.skipped:
-            print(f"  skipped: {reason}")
-        for violation in tally.violations:
-            print(f"  VIOLATION {violation}")
+        lines = [
+            f"{name}: {tried:,} tried, {found}, {seconds:.0f} s",
+            *(f"  {number:6,}  {kind}" for kind, number in sorted(tally.tried.items())),
+            *(f"  skipped: {reason}" for reason in tally.skipped),
+            *(f"  VIOLATION {violation}" for violation in tally.violations),
+        ]
+        sys.stdout.write("\n".join(lines) + "\n")
+        sys.stdout.flush()
     return 1 if broken else 0
 
 

@@ -82,7 +82,7 @@ def _full(source: Path, folder: Path, disks: Sequence[str]) -> Tally:
         return Tally(skipped=[f"full disks: {allowed.stderr.decode().strip()}"])
     mounted = folder / "disk"
     mounted.mkdir()
-    package = __spec__.parent
+    package = __package__ or ""
     root = Path(__file__).parents[package.count(".") + 1]
     paths = os.pathsep.join(filter(None, [str(root), os.environ.get("PYTHONPATH")]))
     program = [sys.executable, "-m", f"{package}.disks"]

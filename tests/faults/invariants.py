@@ -16,20 +16,26 @@ import struct
 import zlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import google_crc32c
 
 Tree = dict[str, bytes]
 _SHARD = re.compile(r"(.+)-(\d{5})-of-(\d{5})\.(tfrecord(?:\.gz)?|tfindex)")
+_SUMS = "SHA256SUMS"
 _SUM = re.compile(r"([0-9a-f]{64})  (.+)")
 
 
 def read(folder: Path) -> Tree:
     """Read every file below a folder: relative path to bytes; folders end in a slash."""
-    return {
-        f"{path.relative_to(folder)}" + "/" * path.is_dir(): b"" if path.is_dir() else path.read_bytes()
-        for path in sorted(folder.rglob("*"))
-    }
+    found = {}
+    for path in sorted(folder.rglob("*")):
+        name = str(path.relative_to(folder))
+        if path.is_dir():
+            found[f"{name}/"] = b""
+        else:
+            found[name] = path.read_bytes()
+    return found
 
 
 def whole(tree: Tree, known: Sequence[Tree] = ()) -> list[str]:
@@ -64,6 +70,9 @@ def complete(tree: Tree, split: str, records: int) -> list[str]:
         return [f"I3: {name}: is not there"]
     found = json.loads(tree[name])["records"]
     wrong = [] if found == records else [f"I3: {name}: found {found} records, expected {records}"]
+    held = {one: hashlib.sha256(data).hexdigest() for one, data in tree.items() if one != _SUMS}
+    if held != _sums(tree):
+        wrong.append(f"I3: {_SUMS}: differs from what is there")
     return wrong + [f"I3: {left}: was left behind" for left in tree if left.startswith(".")]
 
 
@@ -104,7 +113,7 @@ def records(shard: bytes, zipped: bool = False) -> list[tuple[int, int]] | str:
 
 
 def _masked(data: bytes) -> int:
-    crc = google_crc32c.value(data)
+    crc: int = google_crc32c.value(data)
     return ((crc >> 15 | crc << 17) + 0xA282EAD8) & 0xFFFFFFFF
 
 
@@ -112,11 +121,15 @@ def _faults(name: str, data: bytes, tree: Tree) -> list[str]:
     shard = _SHARD.fullmatch(name)
     if shard and shard[4] == "tfindex":
         beside = tree.get(name.removesuffix("tfindex") + "tfrecord")
-        lines = [tuple(map(int, line.split())) for line in data.decode().splitlines()]
-        starts = [sum(length for _, length in lines[:index]) for index in range(len(lines))]
-        if not data.endswith(b"\n") or [offset for offset, _ in lines] != starts:
+        found = records(beside) if beside else []
+        pairs = [
+            (int(start), int(length))
+            for start, length in map(str.split, data.decode().splitlines())
+        ]
+        starts = [sum(length for _, length in pairs[:number]) for number in range(len(pairs))]
+        if not data.endswith(b"\n") or [start for start, _ in pairs] != starts:
             return ["is cut"]
-        return ["differs from its shard"] if beside and records(beside) != lines else []
+        return ["differs from its shard"] if beside and found != pairs else []
     if shard:
         found = records(data, shard[4] == "tfrecord.gz")
         return [found] if isinstance(found, str) else []
@@ -124,7 +137,7 @@ def _faults(name: str, data: bytes, tree: Tree) -> list[str]:
         return _no_json([data.decode()])
     if name.endswith(".rejects.jsonl"):
         return _no_json(data.decode().splitlines())
-    if name == "SHA256SUMS":
+    if name == _SUMS:
         lines = data.decode().splitlines()
         ends = data.endswith(b"\n")
         return [] if ends and all(map(_SUM.fullmatch, lines)) else ["is cut"]
@@ -164,16 +177,17 @@ def _unvouched(name: str, data: bytes, tree: Tree) -> list[str]:
             wrong.append(f"{path}: is missing")
         elif hashlib.sha256(tree[path]).hexdigest() != digest:
             wrong.append(f"{path}: SHA-256 differs")
-    sums = dict(_sums(tree.get("SHA256SUMS", b"")))
-    wrong += [f"SHA256SUMS: {path}" for path in digests if sums.get(path) != digests[path]]
+    sums = _sums(tree)
+    wrong += [f"{_SUMS}: {path}" for path in digests if sums.get(path) != digests[path]]
     return wrong + _mistold(manifest, tree)
 
 
-def _sums(data: bytes) -> list[tuple[str, str]]:
-    return [(found[2], found[1]) for found in map(_SUM.fullmatch, data.decode().splitlines()) if found]
+def _sums(tree: Tree) -> dict[str, str]:
+    lines = tree.get(_SUMS, b"").decode().splitlines()
+    return {found[2]: found[1] for found in map(_SUM.fullmatch, lines) if found}
 
 
-def _mistold(manifest: Mapping, tree: Tree) -> list[str]:
+def _mistold(manifest: Mapping[str, Any], tree: Tree) -> list[str]:
     """Compare dataset_info.json with a manifest: a wrong length truncates in silence."""
     if manifest["compression"] != "none":
         return []

@@ -137,7 +137,10 @@ def _interrupted(
 
 
 def _shot(
-    launcher: Launcher, command: list[str] | tuple[str, ...], moment: float, shoot: Callable[[int], object]
+    launcher: Launcher,
+    command: list[str] | tuple[str, ...],
+    moment: float,
+    shoot: Callable[[int], object],
 ) -> tuple[Ended, float]:
     """Start a command, shoot at the moment (seconds), and wait for its end."""
     started = time.monotonic()

@@ -28,9 +28,7 @@ def lint(calls: Sequence[Call], out: Path, before: Tree) -> list[str]:
     """
     done = [call for call in calls if call.result is not None and call.result >= 0]
     done.sort(key=lambda call: call.start)
-    manifests = [
-        call for call in done if call.name in RENAMING and call.paths[1].endswith(SUFFIX)
-    ]
+    manifests = [call for call in done if call.name in RENAMING and call.paths[1].endswith(SUFFIX)]
     return [
         *_unsynced(done, out),
         *_overwritten(done, out),
@@ -45,9 +43,13 @@ def _unsynced(done: Sequence[Call], out: Path) -> list[str]:
     """A file is synced between its last write and its rename to a final name."""
     wrong = []
     for rename in _renames(done, out):
-        earlier = [call for call in done if rename.paths[0] in call.paths and call.end < rename.start]
+        earlier = [
+            call for call in done if rename.paths[0] in call.paths and call.end < rename.start
+        ]
         written = [call.end for call in earlier if call.writes]
-        if not _synced(earlier, rename.paths[0], after=max(written, default=-1), until=rename.start):
+        if not _synced(
+            earlier, rename.paths[0], after=max(written, default=-1), until=rename.start
+        ):
             wrong.append(f"{rename.paths[1]}: renamed before it was synced")
     return wrong
 
@@ -96,9 +98,7 @@ def _disowned(done: Sequence[Call], out: Path, before: Tree) -> list[str]:
         if not touched:
             continue
         gone = [
-            call.end
-            for call in done
-            if call.name in REMOVING and str(out / manifest) in call.paths
+            call.end for call in done if call.name in REMOVING and str(out / manifest) in call.paths
         ]
         if not gone or not _synced(done, str(out), after=min(gone), until=touched[0].start):
             wrong.append(f"{touched[0].paths[-1]}: replaced while {manifest} names it")
@@ -125,9 +125,7 @@ def _final(path: str, out: Path) -> bool:
     return parent == str(out) and not name.startswith(".")
 
 
-def _synced(
-    calls: Sequence[Call], path: str, *, after: int, until: int | None = None
-) -> bool:
+def _synced(calls: Sequence[Call], path: str, *, after: int, until: int | None = None) -> bool:
     """Tell whether a path was synced by a call that began and ended in between."""
     return any(
         call.name in SYNCING

@@ -113,7 +113,7 @@ class Launcher:
         """
         order = {"argv": ["tfrec", *arguments], "output": str(self._output), "hold": hold}
         answer = self._ask({**order, "limits": dict(limits or {}), "uid": uid})
-        return int(answer["pid"])
+        return answer["pid"]
 
     def end(self, pid: int, started: float) -> Ended:
         """Wait for the end of a command; kill it when it hangs."""
@@ -124,7 +124,7 @@ class Launcher:
             os.close(descriptor)
             seconds = time.monotonic() - started
         finally:
-            code = int(self._ask({"reap": pid})["code"])
+            code = self._ask({"reap": pid})["code"]
         return Ended(
             pid=pid,
             code=code,
@@ -164,12 +164,12 @@ class Launcher:
         os.kill(pid, signal.SIGUSR1)
         return self.end(pid, time.monotonic()), lambda: tracer.communicate(timeout=HANG_SECONDS)
 
-    def _ask(self, order: Mapping[str, object]) -> dict[str, object]:
+    def _ask(self, order: Mapping[str, object]) -> dict[str, int]:
         assert self._process.stdin
         assert self._process.stdout
         self._process.stdin.write(json.dumps(order).encode() + b"\n")
         self._process.stdin.flush()
-        answer: dict[str, object] = json.loads(self._process.stdout.readline())
+        answer: dict[str, int] = json.loads(self._process.stdout.readline())
         return answer
 
 

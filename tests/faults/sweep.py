@@ -133,7 +133,9 @@ def prepare(launcher: Launcher, source: Path, scenario: Scenario) -> Prepared:
     out, log = _fresh(launcher, source, scenario), launcher.scratch / "log"
     before = invariants.read(out) if out.exists() else {}
     calls = (*tracing.OUTPUT, *tracing.FORKING)
-    ended, finish = launcher.traced(_command(source, out, scenario), tracing.options(log, calls=calls))
+    ended, finish = launcher.traced(
+        _command(source, out, scenario), tracing.options(log, calls=calls)
+    )
     finish()
     after = invariants.read(out)
     wrong = invariants.whole(after) + invariants.vouched(after)
@@ -143,12 +145,13 @@ def prepare(launcher: Launcher, source: Path, scenario: Scenario) -> Prepared:
     found = tracing.parse(log)
     ours = [call for call in found if any(_below(path, out) for path in call.matches)]
     points, hidden = _points(ours, out)
+    names = {name for call in ours for path in call.paths if (name := _below(path, out))}
     return Prepared(
         scenario=scenario,
         source=source,
         before=before,
         after=after,
-        names=tuple(sorted({_below(path, out) or "." for call in ours for path in call.paths if _below(path, out)})),
+        names=tuple(sorted(names)),
         points=tuple(points),
         hidden=hidden,
         disorder=tuple(order.lint(found, out, before)),
@@ -213,7 +216,7 @@ def _needed(call: Call, calls: Sequence[Call], out: Path) -> bool:
 
 
 def _faults(one: Prepared) -> list[tuple[Point, str]]:
-    """Pair each point with every fault, or in all scenarios but the first with one error in turn."""
+    """Pair each point with every fault; in all scenarios but the first, with one error in turn."""
     everything = one.scenario is SCENARIOS[0]
     found = []
     for turn, point in enumerate(one.points):
@@ -266,7 +269,8 @@ def _interrupted(code: int, output: str, seconds: float, tree: Tree) -> list[str
         wrong.append(f"exit code {code}, expected 143: {output!r}")
     if "Traceback" in output:
         wrong.append(f"found {output!r}, expected one line")
-    if code == 143 and any(name.endswith(".partial/") for name in tree) and "--resume" not in output:
+    unfinished = any(name.endswith(".partial/") for name in tree)
+    if code == 143 and unfinished and "--resume" not in output:
         wrong.append(f"found {output!r}, expected how to resume")
     return wrong
 

@@ -83,7 +83,8 @@ def missing() -> str | None:
         capture_output=True,
         check=False,
     )
-    return None if tried.returncode == 0 else f"strace cannot trace: {tried.stderr.decode().strip()}"
+    said = tried.stderr.decode().strip()
+    return f"strace cannot trace: {said}" if tried.returncode else None
 
 
 def options(
