@@ -164,8 +164,8 @@ def test_process_that_does_not_end_is_seen(sleeper: subprocess.Popen[bytes]) -> 
 
 
 @traced
-def test_write_survives_broken_calls(tmp_path: Path) -> None:
-    assert sweep.run(tmp_path, sample=48).violations == []
+def test_write_survives_broken_calls() -> None:
+    assert sweep.run(sample=48).violations == []
 
 
 def test_write_survives_random_kills(tmp_path: Path) -> None:

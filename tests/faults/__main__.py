@@ -46,7 +46,7 @@ def _borrowed(module: str) -> Part:
 
 
 PARTS: dict[str, Part] = {
-    "every output call": lambda folder, seed: sweep.run(folder, seed=seed),
+    "every output call": lambda _, seed: sweep.run(seed=seed),
     "random kills": lambda folder, seed: kills.run(folder, seed=seed),
     "bad disks": lambda folder, _: disks.run(folder),
     **{

@@ -10,6 +10,7 @@ Knows: how to start the command. Must not know: what is done to it.
 from __future__ import annotations
 
 import ctypes
+import gc
 import json
 import os
 import resource
@@ -31,6 +32,7 @@ from tfrec_cli import report, write  # noqa: F401
 from tfrec_cli.__main__ import main
 
 Image.init()
+gc.freeze()  # a collection in the started command would copy every page of this process
 
 _PR_SET_PTRACER = 0x59616D61
 _LIMITS = {"FSIZE": resource.RLIMIT_FSIZE, "NOFILE": resource.RLIMIT_NOFILE}

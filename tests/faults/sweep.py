@@ -5,6 +5,7 @@ Knows: which calls there are, and what must hold after each. Must not know: tfre
 
 from __future__ import annotations
 
+import os
 import queue
 import random
 import shlex
@@ -13,8 +14,10 @@ import time
 from collections import Counter
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from . import invariants, order, tracing
 from .invariants import Tree
@@ -85,46 +88,45 @@ class Prepared:
     disorder: tuple[str, ...]
 
 
-def run(folder: Path, *, sample: int | None = None, seed: int = 0, jobs: int = 2) -> Tally:
+def run(*, sample: int | None = None, seed: int = 0, lanes: int = 2) -> Tally:
     """Break each scenario at every point, or at ``sample`` points in all.
 
     Args:
-        folder: an empty one, for scratch.
+        lanes: how many runs at once.
     """
     tally = Tally()
     if reason := tracing.missing():
         tally.skipped.append(reason)
         return tally
-    source = images(folder / "images", IMAGES, edge_px=20)
-    scratch = [folder / f"lane{number}" for number in range(jobs)]
-    for path in scratch:
-        path.mkdir()
-    launchers: queue.SimpleQueue[Launcher] = queue.SimpleQueue()
-    for path in scratch:
-        launchers.put(Launcher(path))
-    first = launchers.get()
-    prepared = [prepare(first, source, scenario) for scenario in SCENARIOS]
-    launchers.put(first)
-    for one in prepared:
-        tally.count("order", [f"{one.scenario.name}: {fault}" for fault in one.disorder])
-        if one.hidden:
-            tally.skipped.append(f"{one.scenario.name}: {one.hidden} calls that strace cannot tell")
-    tries = [(one, point, fault) for one in prepared for point, fault in _faults(one)]
-    if sample is not None:
-        tries = random.Random(seed).sample(tries, sample)
+    with ExitStack() as cleaning:
+        memory = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None  # where fsync costs nothing
+        folder = Path(cleaning.enter_context(TemporaryDirectory(dir=memory)))
+        source = images(folder / "images", IMAGES, edge_px=20)
+        idle: queue.SimpleQueue[Launcher] = queue.SimpleQueue()
+        for lane in range(lanes):
+            (folder / f"{lane}").mkdir()
+            launcher = Launcher(folder / f"{lane}")
+            cleaning.callback(launcher.close)
+            idle.put(launcher)
+        prepared = [prepare(launcher, source, scenario) for scenario in SCENARIOS]
+        for one in prepared:
+            tally.count("order", [f"{one.scenario.name}: {fault}" for fault in one.disorder])
+            if one.hidden:
+                tally.skipped.append(f"{one.scenario.name}: {one.hidden} calls beyond strace")
+        tries = [(one, point, fault) for one in prepared for point, fault in _faults(one)]
+        if sample is not None:
+            tries = random.Random(seed).sample(tries, sample)
 
-    def broken(task: tuple[Prepared, Point, str]) -> tuple[str, list[str]]:
-        launcher = launchers.get()
-        try:
-            return task[2], shatter(launcher, *task)
-        finally:
-            launchers.put(launcher)
+        def broken(task: tuple[Prepared, Point, str]) -> list[str]:
+            launcher = idle.get()
+            try:
+                return shatter(launcher, *task)
+            finally:
+                idle.put(launcher)
 
-    with ThreadPoolExecutor(jobs) as lanes:
-        for fault, wrong in lanes.map(broken, tries):
-            tally.count(fault, wrong)
-    for _ in scratch:
-        launchers.get().close()
+        with ThreadPoolExecutor(lanes) as threads:
+            for (_, point, fault), wrong in zip(tries, threads.map(broken, tries), strict=True):
+                tally.count(f"{fault} from there on" if point.onward else fault, wrong)
     return tally
 
 
