@@ -158,8 +158,8 @@ def test_every_way_to_start_a_process(before: str, method: str) -> None:
         f"{before}\n"
         "from tfrec_cli import engines\n"
         "with engines.local(2) as run:\n"
-        "    print('fork' if engines._can_fork() else 'forkserver', sorted(run(abs, range(-9, 0))), "
-        "flush=True)\n"
+        "    print('fork' if engines._can_fork() else 'forkserver', "
+        "sorted(run(abs, range(-9, 0))), flush=True)\n"
     )
     process = subprocess.Popen(
         [sys.executable, "-c", program], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True

@@ -7,15 +7,15 @@ from __future__ import annotations
 
 import hashlib
 from array import array
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from io import BytesIO
 from pathlib import Path
 from typing import Any, Literal
 
 from blake3 import blake3
 
-from tfrec_cli import crops, dataset, example, framing, images, records, sniff, structure
+from tfrec_cli import crops, dataset, example, framing, images, place, records, sniff, structure
 from tfrec_cli.errors import DataError, FramingError, ImageError
 from tfrec_cli.framing import Damage, Record
 from tfrec_cli.images import Pixels
@@ -122,11 +122,16 @@ class Checked:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Part:
-    """Some records of a shard whose images are to be decoded: `Checked.undecoded` cut in pieces."""
+    """Some records of a shard whose images are to be decoded: `Checked.undecoded` cut in pieces.
+
+    Attributes:
+        deadly: numbers of those, from 0, that killed a worker, with what to say of them.
+    """
 
     task: Task
     names: Names
     undecoded: array[int]
+    deadly: Mapping[int, ImageError] = field(default_factory=dict)
 
     @property
     def records(self) -> int:
@@ -243,14 +248,26 @@ def decode(part: Part) -> Decoded:
     path = part.task.path
     try:
         with path.open("rb", buffering=0) as file:
-            for start in range(0, len(part.undecoded), _UNDECODED):
+            for row in range(part.records):
+                start = row * _UNDECODED
                 index, offset, length, number = part.undecoded[start : start + _UNDECODED]
                 payload = framing.read_at(file.fileno(), offset, length, str(path))
-                _decode_record(decoded, Record(index, offset, payload), number)
+                item = Record(index, offset, payload)
+                place.at(row)
+                if row in part.deadly:
+                    error = part.deadly[row]
+                    decoded.findings.append(_of_record(part.task, item, "image", str(error)))
+                else:
+                    _decode_record(decoded, item, number)
     except (OSError, DataError) as error:  # it was whole a moment ago
         message = f"cannot be read again: {error}"
         decoded.findings.append(Finding(kind="unreadable", path=path, message=message))
     return decoded
+
+
+def decode_without(part: Part, row: int, cause: str) -> Part:
+    """Return a part in which an image that killed a worker is left out, and reported."""
+    return replace(part, deadly={**part.deadly, row: images.deadly(cause)})
 
 
 def _decode_record(decoded: Decoded, item: Record, number: int) -> None:

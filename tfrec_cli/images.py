@@ -394,6 +394,11 @@ def encode(
     return out.getvalue()
 
 
+def deadly(cause: str) -> ImageError:
+    """Make the error for an image whose decoder did not come back."""
+    return ImageError("deadly", f"found {cause}, expected an image that decodes")
+
+
 def versions() -> dict[str, str]:
     """Name the versions of the libraries whose encoders decide what transcoded images look like."""
     return {

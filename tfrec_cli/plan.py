@@ -204,11 +204,6 @@ def too_large(size_bytes: int) -> ImageError:
     return ImageError("too_large", f"{found}, expected at most {MAX_FILE_BYTES}")
 
 
-def deadly(cause: str) -> ImageError:
-    """Make the error for an image that killed its worker."""
-    return ImageError("deadly", f"found {cause}, expected an image that decodes")
-
-
 def count_reasons(rejects: Iterable[Reject], *, harmless: bool) -> dict[str, int]:
     """Count rejects by reason, the harmless or the others."""
     counts = Counter(reject.reason for reject in rejects if reject.harmless == harmless)

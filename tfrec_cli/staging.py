@@ -73,6 +73,8 @@ def locked(out: Path) -> Iterator[None]:
     missing = [path for path in (out, *out.parents) if not path.exists()]
     path = out / LOCK
     out.mkdir(parents=True, exist_ok=True)
+    for made in missing:
+        shard.sync(made.parent)
     try:
         descriptor = _lock(path)
         try:
@@ -129,8 +131,8 @@ def opened(
         _check_same(folder, begun, planned, journal)
         _reclaim(folder, out, split)
     else:
-        if folder.exists() and (resume or overwrite):
-            shutil.rmtree(folder)
+        if resume or overwrite:
+            clear(out, split)
         try:
             folder.mkdir()
         except FileExistsError as error:
@@ -148,6 +150,13 @@ def opened(
             _add_hint(error, f"`{journal.command}` goes on")
         raise
     shutil.rmtree(folder)
+
+
+def clear(out: Path, split: str) -> None:
+    """Remove what is left of a write that came to its end."""
+    folder = folder_of(out, split)
+    if folder.exists():
+        shutil.rmtree(folder)
 
 
 def unfinished(folder: Path) -> RunError:
@@ -192,10 +201,10 @@ def commit(
     names = sorted((shards | described.keys()) - {last})
     shard.sync(folder)
     (out / last).unlink(missing_ok=True)
+    shard.sync(out)
     for path in out.iterdir():
         if manifest.is_generated(path.name, made.split) and path.name not in names:
             path.unlink()
-    shard.sync(out)
     for name in names:
         (folder / name).replace(out / name)
     shard.sync(out)
@@ -236,11 +245,11 @@ def _check_same(folder: Path, begun: tuple[Journal, str], planned: Plan, journal
     digest = hashlib.sha256()
     for line in _sources(planned):
         digest.update(line)
-    if digest.hexdigest() != sources_sha256:
+    if not different and digest.hexdigest() != sources_sha256:
         different.append(_changed_source(folder / _SOURCES, planned))
     if before.labels != journal.labels:
         different.append("the class names changed")
-    elif not different and before.plan_sha256 != journal.plan_sha256:
+    if not different and before.plan_sha256 != journal.plan_sha256:
         different.append("the images changed")
     if different:
         more = f" (and {len(different) - 1} more)" if len(different) > 1 else ""

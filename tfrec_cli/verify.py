@@ -81,7 +81,7 @@ def verify(path: Path, options: Options, progress: Progress = lambda *_: None) -
     report = Report(path=path)
     splits = _splits(path, report)
     _check_folder(path, splits, report)
-    with engines.local(options.jobs or engines.available_jobs()) as run:
+    with engines.local(options.jobs or engines.available_jobs(), isolated=True) as run:
         crop = _crop(splits, options, run) if options.seed is not None else None
         checked = _check_shards(splits, options, crop, run, report, progress)
     for number, split in enumerate(splits):
@@ -281,7 +281,8 @@ def _decode(checked: Sequence[Checked], run: engines.Map, progress: Progress) ->
     decoded: dict[Path, list[Decoded]] = {}
     done = 0
     total = sum(part.records for one in checked for part in check.parts(one))
-    for result in run(check.decode, (part for one in checked for part in check.parts(one))):
+    parts = (part for one in checked for part in check.parts(one))
+    for result in run(check.decode, parts, check.decode_without):
         decoded.setdefault(result.part.task.path, []).append(result)
         done += result.part.records
         progress("decoding images", done, total)

@@ -11,7 +11,6 @@ import os
 import platform
 import re
 import shlex
-import shutil
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -387,7 +386,7 @@ def _finished(out: Path, journal: Journal, options: Options) -> Manifest | None:
     if made.labels != journal.labels:
         different.append("the class names changed")
     if not different:
-        shutil.rmtree(staging.folder_of(out, options.split), ignore_errors=True)
+        staging.clear(out, options.split)
         return made
     if options.overwrite:
         return None
@@ -450,11 +449,11 @@ def _survey(batch: _Batch) -> tuple[Packed[plan.Item], list[Reject]]:
 
 
 def _survey_without(batch: _Batch, number: int, cause: str) -> _Batch:
-    return replace(batch, deadly={**batch.deadly, number: plan.deadly(cause)})
+    return replace(batch, deadly={**batch.deadly, number: images.deadly(cause)})
 
 
 def _write_without(task: shard.Task, number: int, cause: str) -> shard.Task:
-    return replace(task, deadly={**task.deadly, number: plan.deadly(cause)})
+    return replace(task, deadly={**task.deadly, number: images.deadly(cause)})
 
 
 def _check_rejects(source: Path, rejects: Sequence[Reject], records: int, options: Options) -> None:
