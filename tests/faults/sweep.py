@@ -21,7 +21,7 @@ from tempfile import TemporaryDirectory
 
 from . import invariants, order, tracing
 from .invariants import Tree
-from .runs import END_SECONDS, Hold, Launcher, Tally, images, lingering
+from .runs import END_SECONDS, Ended, Hold, Launcher, Tally, images, lingering
 from .tracing import Call
 
 SIGNALS = ("KILL", "TERM")
@@ -256,7 +256,7 @@ def shatter(launcher: Launcher, one: Prepared, point: Point, fault: str) -> list
     if (f"SIG{fault}" if fault in SIGNALS else "INJECTED") not in log.read_text():
         wrong.append("was not reached")
     elif fault == "TERM":
-        wrong += _interrupted(ended.code, ended.output, ended.seconds, tree)
+        wrong += _interrupted(ended, tree, f"{one.scenario.split}.manifest.json")
     elif fault == "KILL":
         wrong += [] if ended.code in (-9, 0, 1, 3) else [f"exit code {ended.code}"]
     elif ended.code or point.needed:
@@ -265,14 +265,15 @@ def shatter(launcher: Launcher, one: Prepared, point: Point, fault: str) -> list
     return [f"{fault} ({where}, {point.hold})" for fault in wrong]
 
 
-def _interrupted(code: int, output: str, seconds: float, tree: Tree) -> list[str]:
+def _interrupted(ended: Ended, tree: Tree, manifest: str) -> list[str]:
+    seconds, output = ended.seconds, ended.output
     wrong = [] if seconds < END_SECONDS else [f"ended after {seconds:.1f} s"]
-    if code not in (0, 1, 3, 143):  # 1 and 3: a worker met the signal, not the command
-        wrong.append(f"exit code {code}, expected 143: {output!r}")
+    if ended.code not in (0, 1, 3, 143):  # 1 and 3: a worker met the signal, not the command
+        wrong.append(f"exit code {ended.code}, expected 143: {output!r}")
     if "Traceback" in output:
         wrong.append(f"found {output!r}, expected one line")
-    unfinished = any(name.endswith(".partial/") for name in tree)
-    if code == 143 and unfinished and "--resume" not in output:
+    unfinished = manifest not in tree and any(name.endswith(".partial/") for name in tree)
+    if ended.code == 143 and unfinished and "--resume" not in output:
         wrong.append(f"found {output!r}, expected how to resume")
     return wrong
 
