@@ -9,11 +9,11 @@ import subprocess
 import sys
 from collections import Counter
 from collections.abc import Iterator
-from typing import NoReturn
+from typing import Any, NoReturn
 
 import pytest
 
-from tfrec_cli import engines
+from tfrec_cli import engines, place
 from tfrec_cli.errors import ImageError, RunError
 
 ENGINES = pytest.mark.parametrize("jobs", [1, 2], ids=["serial", "processes"])
@@ -43,6 +43,41 @@ def fail_at_three(task: int) -> int:
 def die(_task: int) -> NoReturn:
     os.kill(os.getpid(), signal.SIGKILL)
     raise AssertionError
+
+
+def die_at_seven(numbers: tuple[int, ...]) -> int:
+    """Add numbers up; one of them kills the worker."""
+    for item, number in enumerate(numbers):
+        place.at(item)
+        if number == 7:
+            os.kill(os.getpid(), signal.SIGTRAP)  # of which pytest prints no traceback
+    return sum(numbers)
+
+
+def die_at_an_item(signal_number: int) -> NoReturn:
+    place.at(0)
+    os.kill(os.getpid(), signal_number)
+    raise AssertionError
+
+
+def die_after_items(signal_number: int) -> NoReturn:
+    place.at(0)
+    place.leave()
+    os.kill(os.getpid(), signal_number)
+    raise AssertionError
+
+
+def without(numbers: tuple[int, ...], item: int, cause: str) -> tuple[int, ...]:
+    assert cause == "a decoder that ended with SIGTRAP"
+    return (*numbers[:item], 0, *numbers[item + 1 :])
+
+
+def never(_task: object, _item: int, _cause: str) -> NoReturn:
+    raise AssertionError
+
+
+def unpicklable(_task: int) -> Iterator[int]:
+    return iter(lambda: 1, 2)
 
 
 def hang_or_fail(task: int) -> None:
@@ -116,6 +151,46 @@ def test_a_killed_worker_is_a_run_error() -> None:
         "a worker process died: killed, out of memory (fewer --jobs need less), "
         "or started by a script without `if __name__ == '__main__':`"
     )
+
+
+@pytest.mark.parametrize("jobs", [1, 2, 3])
+def test_an_item_that_kills_its_worker_is_left_out_alone(jobs: int) -> None:
+    tasks = [(1, 2, 3), (7, 20, 7), (4, 7), (7,), (5, 6)]
+    with engines.local(jobs, isolated=True) as run:
+        if multiprocessing.active_children():  # one job is isolated only where a fork is safe
+            assert sorted(run(die_at_seven, tasks, without)) == [0, 4, 6, 11, 20]
+            assert sorted(run(double, range(9))) == list(range(0, 18, 2))
+
+
+@pytest.mark.parametrize(
+    ("function", "signal_number"),
+    [(die_at_an_item, signal.SIGKILL), (die_after_items, signal.SIGTRAP), (die, 0)],
+)
+def test_what_is_no_items_fault_is_a_run_error(function: Any, signal_number: int) -> None:
+    """Memory that ran out, or a death between items."""
+    with pytest.raises(RunError), engines.local(2) as run:
+        list(run(function, [signal_number], never))
+
+
+def test_a_worker_killed_while_it_waits_is_a_run_error() -> None:
+    with engines.local(2) as run:
+        list(run(double, range(9)))
+        for child in multiprocessing.active_children():
+            child.kill()
+            child.join()
+        with pytest.raises(RunError):
+            list(run(double, range(9)))
+
+
+def test_a_result_that_cannot_be_sent_is_an_error() -> None:
+    with pytest.raises(TypeError, match="not picklable"), engines.local(2) as run:
+        list(run(unpicklable, [1]))
+
+
+def test_an_error_tells_where_in_the_worker_it_came_from() -> None:
+    with pytest.raises(ValueError, match="1") as raised, engines.local(2) as run:
+        list(run(hang_or_fail, [1]))
+    assert "in hang_or_fail" in str(raised.value.__cause__)
 
 
 def test_no_process_is_left_after_the_work() -> None:

@@ -167,10 +167,13 @@ class _Pool:
 
     def _start(self) -> None:
         """Start a worker; Ctrl-C waits until it is known."""
-        context: Any = multiprocessing.get_context("fork" if _can_fork() else "forkserver")
+        forks = _can_fork()
+        context: Any = multiprocessing.get_context("fork" if forks else "forkserver")
         ours, theirs = context.Pipe()
         cell = context.Value("q", place.NOWHERE, lock=False)
-        process = context.Process(target=_work, args=(theirs, cell), daemon=True)
+        process = context.Process(
+            target=_work, args=(theirs, cell, os.getpid() if forks else None), daemon=True
+        )
         before = signal.pthread_sigmask(signal.SIG_BLOCK, _HELD)
         try:
             process.start()
@@ -183,7 +186,7 @@ class _Pool:
     def _give(self, function: Callable[[Any], Any], task: Any) -> None:
         worker = self._idle.pop()
         worker.task = task
-        with suppress(BrokenPipeError):  # it died meanwhile, as its silence will tell
+        with suppress(ConnectionError):  # it died meanwhile, as its silence will tell
             worker.connection.send((function, task))
 
     def _task_instead(self, worker: _Worker, instead: Instead | None) -> Any:
@@ -206,9 +209,9 @@ def _can_fork() -> bool:
     return sys.platform == "linux" and len(os.listdir("/proc/self/task")) == 1
 
 
-def _work(connection: Connection, cell: place.Cell) -> None:
+def _work(connection: Connection, cell: place.Cell, forked_from: int | None) -> None:
     """Do tasks until there are none."""
-    _start_worker()
+    _start_worker(forked_from)
     place.show_in(cell)
     while True:
         try:
@@ -230,7 +233,7 @@ def _packed(result: Any) -> bytes:
         return pickle.dumps(_Failure(TypeError(f"not picklable: {error}"), traceback.format_exc()))
 
 
-def _start_worker() -> None:
+def _start_worker(forked_from: int | None) -> None:
     """Leave Ctrl-C to the parent, which ends its workers, and end when it was killed."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)  # a handler of the parent's came with the fork
@@ -238,6 +241,8 @@ def _start_worker() -> None:
     keep_memory()
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+        if forked_from and os.getppid() != forked_from:  # killed before this could be said
+            os._exit(1)
     else:
         threading.Thread(target=_end_with, args=[os.getppid()], daemon=True).start()
 

@@ -141,7 +141,7 @@ def opened(
     try:
         yield folder
     except (DataError, UsageError):
-        shutil.rmtree(folder)
+        _remove(folder)
         raise
     except BaseException as error:
         if not any(folder.glob("*" + shard.NOTE_SUFFIX)):
@@ -149,14 +149,14 @@ def opened(
         else:
             _add_hint(error, f"`{journal.command}` goes on")
         raise
-    shutil.rmtree(folder)
+    _remove(folder)
 
 
 def clear(out: Path, split: str) -> None:
     """Remove what is left of a write that came to its end."""
     folder = folder_of(out, split)
     if folder.exists():
-        shutil.rmtree(folder)
+        _remove(folder)
 
 
 def unfinished(folder: Path) -> RunError:
@@ -210,6 +210,13 @@ def commit(
     shard.sync(out)
     (folder / last).replace(out / last)
     shard.sync(out)
+
+
+def _remove(folder: Path) -> None:
+    try:
+        shutil.rmtree(folder)
+    except OSError as error:  # it names no more than the last part of the path
+        raise OSError(error.errno, error.strerror, str(folder)) from error
 
 
 def _begin(folder: Path, planned: Plan, journal: Journal) -> None:
