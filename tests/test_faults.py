@@ -10,9 +10,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from faults import __main__ as torture
 from faults import disks, invariants, kills, order, sweep, tracing, writers
 from faults.invariants import Tree
-from faults.runs import Launcher, images, lingering
+from faults.runs import Launcher, Tally, images, lingering
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="strace and /proc are of Linux")
 traced = pytest.mark.skipif(tracing.missing() is not None, reason=f"{tracing.missing()}")
@@ -161,6 +162,17 @@ def test_process_that_does_not_end_is_seen(sleeper: subprocess.Popen[bytes]) -> 
 
 
 # the faults
+
+
+def test_torture_fails_on_any_violation(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    tallies = iter([Tally(tried={"x": 2}), Tally(tried={"x": 1}, violations=["I1"])])
+    monkeypatch.setattr(torture, "PARTS", dict.fromkeys("ab", lambda *_: next(tallies)))
+    assert torture.main([]) == 1
+    assert "a: 2 tried, all survived" in capsys.readouterr().out
+    monkeypatch.setattr(torture, "PARTS", {"a": lambda *_: Tally(tried={"x": 2})})
+    assert torture.main(["a"]) == 0
 
 
 @traced

@@ -11,49 +11,66 @@ import importlib.util
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from . import disks, kills, sweep
-from .runs import Launcher, Tally, images
+from .runs import Tally
 
 Part = Callable[[Path, int], Tally]
 """One part: given an empty folder and a seed, what it tried."""
 
-_LAYOUTS = (("--shards", "2"), ("--shards", "2", "--crop", "16"))
+_DATASETS = 20_000
+_SHARDS = 1_000
+_FUZZ_SECONDS = 60.0
 
 
-def _borrowed(module: str) -> Part:
-    """Make a part of a module that breaks finished datasets instead of writes."""
+def _damage(run: Callable[[int, int], Mapping[str, Any]], seed: int) -> Tally:
+    found = run(_DATASETS, seed)
+    more = found["wrong_count"] - len(found["wrong"])
+    return Tally(
+        tried=dict(found["tried"]),
+        violations=[*found["wrong"], *([f"and {more} more"] if more else [])],
+    )
 
-    def run(folder: Path, seed: int) -> Tally:
-        source = images(folder / "images", 12, edge_px=20)
-        launcher = Launcher(folder)
-        made = [folder / f"dataset{number}" for number in range(len(_LAYOUTS))]
-        for out, layout in zip(made, _LAYOUTS, strict=True):
-            ended = launcher.run(["write", str(source), str(out), *layout])
-            if ended.code:
-                raise RuntimeError(ended.output)
-        launcher.close()
-        shards = [path for out in made for path in sorted(out.glob("*.tfrecord"))]
-        given = shards if module == "salvaging" else made
-        borrowed = importlib.import_module(f".{module}", __package__)
-        found: Mapping[str, Any] = borrowed.run(given, seed)
-        return Tally(**found)
 
-    return run
+def _salvaging(run: Callable[[int, int], Mapping[str, Any]], seed: int) -> Tally:
+    found = run(_SHARDS, seed)
+    return Tally(
+        tried={"damaged shards": found["shards"]},
+        violations=[f"shard {number} of seed {seed}" for number in found["wrong"]],
+        notes=[f"{found['recovered']:,} of {found['undamaged']:,} undamaged records recovered"],
+    )
+
+
+def _fuzz(run: Callable[[float, int], Mapping[str, Any]], seed: int) -> Tally:
+    found = run(_FUZZ_SECONDS, seed)
+    return Tally(
+        tried=dict(found["tried"]),
+        violations=[f"{target}: {what}" for target, what in found["found"].items()],
+        notes=[f"by {found['engine']}"],
+    )
+
+
+def _borrowed() -> Iterator[tuple[str, Part]]:
+    """Yield the parts that break datasets and parsers, not writes."""
+    for name, adapter in (("damage", _damage), ("salvaging", _salvaging), ("fuzz", _fuzz)):
+        if importlib.util.find_spec(f".{name}", __package__):
+            module = importlib.import_module(f".{name}", __package__)
+            yield name, partial(_with, adapter, module.run)
+
+
+def _with(adapter: Callable[[Any, int], Tally], run: Any, _: Path, seed: int) -> Tally:
+    return adapter(run, seed)
 
 
 PARTS: dict[str, Part] = {
     "every output call": lambda _, seed: sweep.run(seed=seed),
     "random kills": lambda folder, seed: kills.run(folder, seed=seed),
     "bad disks": lambda folder, _: disks.run(folder),
-    **{
-        module: _borrowed(module)
-        for module in ("damage", "salvaging")
-        if importlib.util.find_spec(f".{module}", __package__)
-    },
+    **dict(_borrowed()),
 }
 
 
@@ -77,7 +94,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         lines = [
             f"{name}: {tried:,} tried, {found}, {seconds:.0f} s",
             *(f"  {number:6,}  {kind}" for kind, number in sorted(tally.tried.items())),
-            *(f"  skipped: {reason}" for reason in tally.skipped),
+            *(f"  {note}" for note in tally.notes),
             *(f"  VIOLATION {violation}" for violation in tally.violations),
         ]
         sys.stdout.write("\n".join(lines) + "\n")

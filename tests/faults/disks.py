@@ -79,7 +79,7 @@ def _full(source: Path, folder: Path, disks: Sequence[str]) -> Tally:
         check=False,
     )
     if allowed.returncode:
-        return Tally(skipped=[f"full disks: {allowed.stderr.decode().strip()}"])
+        return Tally(notes=[f"left out: full disks: {allowed.stderr.decode().strip()}"])
     mounted = folder / "disk"
     mounted.mkdir()
     package = __package__ or ""

@@ -36,12 +36,12 @@ class Tally:
     Attributes:
         tried: how many faults, by kind.
         violations: one line for each broken promise.
-        skipped: what this machine does not allow.
+        notes: what else to know, such as what this machine does not allow.
     """
 
     tried: dict[str, int] = field(default_factory=dict)
     violations: list[str] = field(default_factory=list)
-    skipped: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
 
     def count(self, kind: str, wrong: Sequence[str] = ()) -> None:
         """Note one try and what was wrong with it."""
@@ -53,7 +53,7 @@ class Tally:
         for kind, number in other.tried.items():
             self.tried[kind] = self.tried.get(kind, 0) + number
         self.violations += other.violations
-        self.skipped += other.skipped
+        self.notes += other.notes
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -96,7 +96,7 @@ def run(*, sample: int | None = None, seed: int = 0, lanes: int = 2) -> Tally:
     """
     tally = Tally()
     if reason := tracing.missing():
-        tally.skipped.append(reason)
+        tally.notes.append(f"left out: {reason}")
         return tally
     with ExitStack() as cleaning:
         memory = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None  # where fsync costs nothing
@@ -112,7 +112,9 @@ def run(*, sample: int | None = None, seed: int = 0, lanes: int = 2) -> Tally:
         for one in prepared:
             tally.count("order", [f"{one.scenario.name}: {fault}" for fault in one.disorder])
             if one.hidden:
-                tally.skipped.append(f"{one.scenario.name}: {one.hidden} calls beyond strace")
+                tally.notes.append(
+                    f"left out: {one.hidden} calls of {one.scenario.name}, see _points"
+                )
         tries = [(one, point, fault) for one in prepared for point, fault in _faults(one)]
         if sample is not None:
             tries = random.Random(seed).sample(tries, sample)
