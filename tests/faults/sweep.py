@@ -165,11 +165,9 @@ def prepare(launcher: Launcher, source: Path, scenario: Scenario) -> Prepared:
 def _points(calls: Sequence[Call], out: Path) -> tuple[list[Point], int]:
     """Give each call its turn: as strace counts, which is by name, thread and path."""
     turns: Counter[tuple[int, str, str]] = Counter()
-    lengths: Counter[tuple[int, str]] = Counter()
     first: dict[tuple[str, str, int], Call] = {}
-    points, hidden = [], 0
+    points, hidden = _onward(calls, out), 0
     for call in sorted(calls, key=lambda call: call.start):
-        lengths[call.thread, call.name] += 1
         for path in set(call.matches):
             turns[call.thread, call.name, path] += 1
         path = next(path for path in call.matches if _below(path, out))
@@ -187,15 +185,27 @@ def _points(calls: Sequence[Call], out: Path) -> tuple[list[Point], int]:
                 needed=_needed(call, calls, out),
             )
         )
-    longest: dict[str, int] = {}
-    for (_, name), length in lengths.items():
-        longest[name] = max(length, longest.get(name, 0))
-    points += [
-        Point(call=name, path=None, turn=turn, onward=True, needed=False)
-        for name, length in longest.items()
-        for turn in range(1, length + 1)
+    return sorted(points, key=repr), hidden
+
+
+def _onward(calls: Sequence[Call], out: Path) -> list[Point]:
+    """Break a thread's n-th call of a name, on whatever path of OUT, and all that follow."""
+    threads: dict[tuple[str, int], list[bool]] = {}
+    for call in sorted(calls, key=lambda call: call.start):
+        threads.setdefault((call.name, call.thread), []).append(_needed(call, calls, out))
+    names = {name for name, _ in threads}
+    longest = {name: max(len(threads[key]) for key in threads if key[0] == name) for name in names}
+    return [
+        Point(
+            call=name,
+            path=None,
+            turn=turn,
+            onward=True,
+            needed=any(any(threads[key][turn - 1 :]) for key in threads if key[0] == name),
+        )
+        for name in names
+        for turn in range(1, longest[name] + 1)
     ]
-    return points, hidden
 
 
 def _needed(call: Call, calls: Sequence[Call], out: Path) -> bool:
