@@ -13,6 +13,8 @@ os.environ["OPENBLAS_NUM_THREADS"] = "1"
 
 import functools
 import io
+import struct
+import zlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -55,6 +57,14 @@ def jpeg(pixels: npt.NDArray[Any] | Image.Image, **options: Any) -> bytes:
 def png(pixels: npt.NDArray[Any] | Image.Image, **options: Any) -> bytes:
     """Encode as PNG; uint16[height, width] becomes a 16-bit gray one."""
     return save(pixels, "PNG", **options)
+
+
+def png_of(*chunks: tuple[bytes, bytes]) -> bytes:
+    """Make a PNG file of (kind, body) pairs, each with a good checksum."""
+    return b"\x89PNG\r\n\x1a\n" + b"".join(
+        struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
+        for kind, body in chunks
+    )
 
 
 def oriented(orientation: object) -> Image.Exif:

@@ -478,6 +478,38 @@ def test_a_feature_of_two_values() -> None:
     assert str(raised.value) == "record 9: found no feature 'label', expected one value"
 
 
+@pytest.mark.parametrize("name", ["image", "height", "width", "label", "key", "window"])
+def test_a_feature_of_another_kind(name: str) -> None:
+    features = {
+        name: feature.values[0] for name, feature in example.decode(bytes(encoded()[1])).items()
+    }
+    features[name] = 7 if name == "image" else b"7"
+    records = [encoded()[0], memoryview(example.encode(features))]
+    with pytest.raises(DataError) as raised:
+        cutter().cut(records, np.array([8, 9]), EPOCH)
+    assert str(raised.value) == f"record 9: found feature {name!r} of another kind"
+
+
+@pytest.mark.parametrize("sides", [(11, 12), (12, 13), (10, 13), (2**63 - 1, 13), (11, 2**31)])
+def test_an_image_of_another_size_than_its_record_says(sides: tuple[int, int]) -> None:
+    picture = memoryview(
+        example.encode(
+            {
+                "image": png(photo(11, 13)),
+                "height": sides[0],
+                "width": sides[1],
+                "label": 0,
+                "key": 1,
+                "window": 0,
+            }
+        )
+    )
+    with pytest.raises(DataError) as raised:
+        cut([picture], size=(4, 5))
+    found = f"found an image of (11, 13), expected {sides} by its record"
+    assert str(raised.value) == f"record 0: {found}"
+
+
 @pytest.mark.parametrize(
     ("length", "height", "width"), [(428, 11, 13), (430, 11, 13), (0, 11, 13), (0, 0, 13)]
 )

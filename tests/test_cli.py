@@ -24,7 +24,7 @@ from tfrec_cli import __version__, cli, manifest, report, shard, verify, write
 from tfrec_cli.__main__ import main
 
 SAMPLES = Path(__file__).parent.parent / "sample_data"
-COMMANDS = ["write", "inspect", "verify"]
+COMMANDS = ["write", "inspect", "verify", "salvage"]
 ESCAPE = "\x1b]0;owned\x07"
 
 
@@ -562,13 +562,15 @@ def test_an_unexpected_fingerprint_is_failure(dataset: Path) -> None:
         ("verify OUT --json", "tfrec-verify"),
         ("verify OUT --json --quick", "tfrec-verify"),
         ("verify OUT --json --seed 7", "tfrec-verify"),
+        ("salvage OUT/train-00000-of-00001.tfrecord NEW --json --source SRC", "tfrec-salvage"),
     ],
 )
 def test_json_is_one_document_and_nothing_else(
     source: Path, dataset: Path, tmp_path: Path, argv: str, name: str
 ) -> None:
     paths = {"SRC": source, "NEW": tmp_path / "new", "OUT": dataset}
-    ran = tfrec(*(paths.get(word, word) for word in argv.split()))
+    words = (word.replace("OUT/", f"{dataset}/") for word in argv.split())
+    ran = tfrec(*(paths.get(word, word) for word in words))
     document = json.loads(ran.out)
     assert (ran.code, ran.err, document["format"], document["format_version"]) == (0, "", name, 1)
 
@@ -669,6 +671,12 @@ def raw_signs(ran: Ran) -> list[str]:
         "verify OUT",
         "verify OUT --json",
         "verify NEW",
+        "salvage NEW OUT",
+        "salvage OUT NEW",
+        "salvage SHARD NEW",
+        "salvage SHARD NEW --json",
+        "salvage SHARD NEW --source SRC",
+        "salvage SHARD NEW --source OUT",
         "NEW",
         "--config NEW write SRC NEW",
         "inspect OUT --NEW",
@@ -677,7 +685,10 @@ def raw_signs(ran: Ran) -> list[str]:
 def test_hostile_names_never_reach_the_terminal(hostile: Path, tmp_path: Path, argv: str) -> None:
     out = tmp_path / f"out{ESCAPE}\n"
     write.write(hostile, out, write.Options(jobs=1))
-    paths = {"SRC": hostile, "OUT": out, "NEW": tmp_path / f"new{ESCAPE}\n"}
+    damaged = out / "train-00000-of-00001.tfrecord"
+    damaged.write_bytes(damaged.read_bytes()[:-9])
+    new = tmp_path / f"new{ESCAPE}\n"
+    paths = {"SRC": hostile, "OUT": out, "NEW": new, "SHARD": damaged}
     words = [f"--{ESCAPE}" if word == "--NEW" else paths.get(word, word) for word in argv.split()]
     assert raw_signs(tfrec(*words)) == []
 
@@ -887,6 +898,11 @@ def test_words_of_write_become_its_options(
         ("--seed 4294967295 --crop 9x8", {"seed": 2**32 - 1, "crop": (9, 8)}),
         ("--seed 1 --epochs 3 --expect x", {"seed": 1, "epochs": 3, "expect": "x"}),
         ("--quick -j 4", {"quick": True, "jobs": 4}),
+        ("--source a", {"source": ((None, Path("a")),)}),
+        (
+            "--source train=a/b=c --source ./d=e",
+            {"source": (("train", Path("a/b=c")), (None, Path("d=e")))},
+        ),
     ],
 )
 def test_words_of_verify_become_its_options(

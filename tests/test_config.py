@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 from typing import Any
 from unittest import mock
@@ -257,7 +258,7 @@ REFUSED = [
     ("[verify]\nepoch = 3", "found [verify] epoch, which is not an option: did you mean "
      "'epochs'?"),
     ("[verify]\nxyz = 3", "found [verify] xyz, which is not an option: expected one of crop, "
-     "epochs, expect, jobs, json, quick, quiet, seed"),
+     "epochs, expect, jobs, json, quick, quiet, seed, source"),
     ("[wirte]\ncrop = 3", "found [wirte], which is not a command: did you mean 'write'?"),
     ("[xyz]\ncrop = 3", "found [xyz], which is not a command: expected one of inspect, verify, "
      "write"),
@@ -373,3 +374,69 @@ def test_load_gives_values_by_parameter_name(tmp_path: Path) -> None:
 def test_load_raises_usage_errors(tmp_path: Path) -> None:
     with pytest.raises(UsageError):
         config.load(tmp_path / "none.toml", cli.main)
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        ("a = " + "[" * 30_000, "maximum recursion depth exceeded"),
+        ("a = " + "1" * 5_000, "Exceeds the limit (4300 digits)"),
+        ("a." * 8_000 + "a = 1", "found a line of more than 1000 dots"),
+        (" " * 70_000, "found more than 65536 bytes"),
+        ("[write]\ncrop = " + "1" * 4_000 + "\n[write]", "Cannot declare ('write',) twice"),
+        ("[write]\ncrop = 2020-02-31", "Invalid date or datetime"),
+        ("\0", "Invalid statement"),
+    ],
+    ids=["nesting", "digits", "dots", "spaces", "twice", "date", "NUL"],
+)
+def test_hostile_files_are_refused_at_once(tmp_path: Path, text: str, found: str) -> None:
+    path = tmp_path / "my.toml"
+    path.write_text(text)
+    with pytest.raises(UsageError) as error:
+        config.load(path, cli.main)
+    assert str(error.value).startswith(f"--config {path}: {found}")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "[write]\ncrop" + ".a" * 900 + " = 1",
+        "[write]\ncrop = " + "[" * 50 + "]" * 50,
+        "[write]\nquiet = " + "1" * 4_000,
+        "[write]\n" + "x" * 60_000 + " = 1",
+        "[" + "x" * 60_000 + "]",
+        "x" * 60_000 + " = 1",
+        '[write]\n"\\u001b[2J" = 1',
+    ],
+    ids=["deep", "lists", "digits", "key", "table", "outside", "escape"],
+)
+def test_a_refusal_is_a_short_line_that_no_terminal_acts_on(tmp_path: Path, text: str) -> None:
+    path = tmp_path / "my.toml"
+    path.write_text(text)
+    with pytest.raises(UsageError) as error:
+        config.load(path, cli.main)
+    message = str(error.value)
+    assert message.isprintable()
+    assert len(message) < 1_000
+
+
+@pytest.mark.parametrize("device", ["/dev/zero", "/dev/null"])
+def test_a_device_is_no_configuration(device: str) -> None:
+    with pytest.raises(UsageError) as error:
+        config.load(Path(device), cli.main)
+    assert str(error.value) == f"--config {device}: found a pipe or device, expected TOML"
+
+
+def test_a_pipe_is_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "my.toml")
+    with pytest.raises(UsageError):
+        config.load(tmp_path / "my.toml", cli.main)
+
+
+def test_an_option_that_may_be_given_often_is_given_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    called = mock.Mock(side_effect=KeyboardInterrupt)
+    monkeypatch.setattr(verify, "verify", called)
+    configured(tmp_path, "[verify]\nsource = 'train=a b'", "verify")
+    assert called.call_args.args[1].source == (("train", Path("a b")),)

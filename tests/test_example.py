@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -131,7 +132,7 @@ def test_encode_agrees_with_tensorflow(tf: Any) -> None:
     """Byte for byte with its deterministic serialisation.
 
     For names of one length: its Python runtime (upb) puts "00" before "0", which C++ and we do
-    not, and it writes an empty name, which we leave out; either reads as the same.
+    not; either reads as the same.
     """
 
     @fixed
@@ -183,6 +184,92 @@ def test_decode_reads_what_tensorflow_serialises(tf: Any) -> None:
     check()
 
 
+def varint(number: int, more: int = 0) -> bytes:
+    """Write a varint in ``more`` bytes than it needs."""
+    pieces = [number & 0x7F]
+    while number := number >> 7:
+        pieces.append(number & 0x7F)
+    pieces += [0] * more
+    return bytes([piece | 0x80 for piece in pieces[:-1]] + pieces[-1:])
+
+
+@st.composite
+def hostile(draw: st.DrawFn) -> bytes:
+    """Make almost an Example: what the wire format allows, and few writers write."""
+    rare = st.sampled_from([0] * 40 + [1, 2])
+
+    def tagged(number: int, content: bytes) -> bytes:
+        tag, length = varint(number << 3 | 2, draw(rare)), varint(len(content), draw(rare))
+        return tag + length + content
+
+    def some(*made: Callable[[], bytes], most: int = 2) -> bytes:
+        chosen = draw(st.lists(st.sampled_from(made), max_size=most))
+        return b"".join(make() for make in chosen)
+
+    def packed() -> bytes:
+        numbers = draw(st.lists(st.integers(0, 2**64 - 1), max_size=3))
+        return tagged(1, b"".join(varint(number, draw(rare)) for number in numbers))
+
+    def a_list() -> bytes:
+        number = draw(st.integers(1, 3))
+        piece = {
+            1: lambda: tagged(1, draw(st.binary(max_size=2))),
+            2: lambda: tagged(1, bytes(4)) if draw(st.booleans()) else b"\x0d" + bytes(4),
+            3: lambda: packed() if draw(st.booleans()) else b"\x08" + varint(draw(int64s) % 2**64),
+        }[number]
+        return tagged(number, some(piece, most=1 + draw(rare)))
+
+    def an_entry() -> bytes:
+        value = [tagged(2, a_list() + some(a_list, most=draw(rare)))]
+        key = [tagged(1, draw(st.sampled_from([b"a", b"b", b"", b"\xff"])))]
+        parts = draw(st.permutations(key * 2 + value * 2))[:2] if draw(rare) else key + value
+        return tagged(1, b"".join(parts))
+
+    count = draw(st.integers(1, 3))
+    return some(
+        lambda: tagged(1, b"".join(an_entry() for _ in range(count))),
+        *[lambda: tagged(1, an_entry())] * 5,
+        lambda: tagged(9, b""),
+    )
+
+
+def test_what_is_decoded_is_what_tensorflow_and_protobuf_read(tf: Any) -> None:
+    """Where TensorFlow's parser and protobuf differ, and where one refuses, we refuse.
+
+    But an int64 list of no numbers, which TensorFlow gives as a list of any kind.
+    """
+    decoded_some = 0
+
+    @settings(fixed, max_examples=600)
+    @given(hostile())
+    def check(payload: bytes) -> None:
+        nonlocal decoded_some
+        try:
+            ours = decoded(payload)
+        except ExampleError:
+            return
+        decoded_some += bool(ours)
+        dtypes = {"bytes": tf.string, "float": tf.float32, "int64": tf.int64}
+        spec = {
+            name: tf.io.VarLenFeature(dtypes.get(kind, tf.string))
+            for name, (kind, _) in ours.items()
+        }
+        if not spec:
+            return
+        parsed = tf.io.parse_single_example(payload, spec)
+        theirs = {name: one.values.numpy().tolist() for name, one in parsed.items()}
+        message = tf.train.Example.FromString(payload)
+        upb = {
+            name: list(getattr(one, one.WhichOneof("kind")).value) if one.WhichOneof("kind") else []
+            for name, one in message.features.feature.items()
+        }
+        expected = {name: values for name, (_, values) in ours.items()}
+        assert (theirs, upb) == (expected, expected)
+
+    check()
+    assert decoded_some > 100
+
+
 @pytest.mark.parametrize("packed", [True, False], ids=["packed", "unpacked"])
 def test_decode_reads_numbers_packed_or_not(packed: bool) -> None:
     """Old writers give each number a field of its own."""
@@ -229,6 +316,10 @@ def test_what_is_encoded_is_decoded(values: dict[str, list[Any]]) -> None:
 # Refused
 
 NO_EXAMPLE = "found bytes that are no tf.train.Example, expected one"
+OVERLONG = (
+    "found a tf.train.Example with tags or lengths in more bytes than they need, "
+    "expected the fewest: not every parser reads it"
+)
 NO_SEQUENCE = "found bytes that are no tf.train.SequenceExample, expected one"
 
 
@@ -245,10 +336,45 @@ NO_SEQUENCE = "found bytes that are no tf.train.SequenceExample, expected one"
         (entry(b"a", INT_LIST) * 2, "found feature 'a' twice, expected it once"),
         (
             entry(b"a", BYTES_LIST, INT_LIST),
-            "feature 'a': found bytes and int64 values, expected one kind",
+            "feature 'a': found bytes and int64 values, expected one list of one kind",
         ),
+        (
+            entry(b"a", INT_LIST, INT_LIST),
+            "feature 'a': found int64 and int64 values, expected one list of one kind",
+        ),
+        (
+            entry(b"a", field(3, b"\x0a\x01\x07\x0a\x01\x08")),
+            "feature 'a': found no int64 list in one piece, expected one",
+        ),
+        (
+            field(1, field(1, field(1, b"a"), field(1, b"b"), field(2, INT_LIST))),
+            "found 2 names in a feature, expected one",
+        ),
+        (field(1, field(1, field(2, INT_LIST))), "found 0 names in a feature, expected one"),
+        (field(1, field(1, field(1, b"a"))), "feature 'a': found 0 contents, expected one"),
+        (b"\x0a\x80\x00", OVERLONG),
+        (b"\x8a\x00\x00", OVERLONG),
+        (b"\x4b" * 100_000 + b"\x4c" * 100_000, NO_EXAMPLE),
     ],
-    ids=["byte", "text", "cut", "field", "sequence", "kind", "utf-8", "twice", "kinds"],
+    ids=[
+        "byte",
+        "text",
+        "cut",
+        "field",
+        "sequence",
+        "kind",
+        "utf-8",
+        "twice",
+        "kinds",
+        "lists",
+        "pieces",
+        "names",
+        "no name",
+        "no content",
+        "long length",
+        "long tag",
+        "nested groups",
+    ],
 )
 def test_decode_refuses(payload: bytes, message: str) -> None:
     with pytest.raises(ExampleError) as raised:

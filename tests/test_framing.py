@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import gzip
 import os
+import time
 import tracemalloc
 import zlib
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -580,3 +582,262 @@ def test_an_index_cut_in_its_last_number_is_refused(tmp_path: Path) -> None:
     path.write_bytes(b"0 21\n21 1")
     with pytest.raises(FramingError):
         framing.read_index(path)
+
+
+# Hostile files: bounded by the bytes that are there
+
+MIB = 2**20
+
+
+def bomb(folder: Path, compression: str, first: bytes, again: bytes, times: int) -> Path:
+    """Compress ``first`` and so many times ``again``, in the time that two of them take."""
+    deflate = zlib.compressobj(9, zlib.DEFLATED, -15)
+    blocks = [deflate.compress(one) + deflate.flush(zlib.Z_FULL_FLUSH) for one in (first, again)]
+    magic = {"GZIP": b"\x1f\x8b\x08" + bytes(7), "ZLIB": b"\x78\x9c"}[compression]
+    path = folder / "bomb"
+    path.write_bytes(magic + blocks[0] + blocks[1] * times)
+    return path
+
+
+def holding(path: Path, *, seconds: float = 4, most_bytes: int = 2**27) -> list[Record | Damage]:
+    """Scan a file, and return what is found; fail where that takes much time or memory."""
+    tracemalloc.start()
+    started = time.process_time()
+    try:
+        found = [
+            item if isinstance(item, Damage) else replace(item, payload=b"")
+            for item in framing.scan(path)
+        ]
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert time.process_time() - started < seconds
+    assert peak < most_bytes
+    return found
+
+
+@pytest.mark.parametrize("compression", ["GZIP", "ZLIB"])
+def test_a_compressed_record_is_believed_by_the_size_of_its_file(
+    tmp_path: Path, compression: str
+) -> None:
+    """2 GiB of zeros, in 2 MB."""
+    first = framing.header(2**31 - 1)
+    found = holding(bomb(tmp_path, compression, first, bytes(16 * MIB), 128))
+    assert [item.kind for item in damages(found)] == ["too_long", "compression"]
+    assert damages(found)[0].expected.startswith(f"at most {framing.LARGE_BYTES} bytes in a ")
+
+
+@pytest.mark.parametrize("compression", ["GZIP", "ZLIB"])
+def test_a_compressed_file_is_read_by_its_size(tmp_path: Path, compression: str) -> None:
+    """2,048 whole records of 1 MiB, in 2 MB: what is read of them is right, then it ends."""
+    path = bomb(tmp_path, compression, b"", frame(bytes(MIB)) * 16, 128)
+    most = max(framing.INFLATED_BYTES, framing.INFLATED_RATIO * path.stat().st_size)
+    found = holding(path)
+    assert len(found) - 1 == most // (MIB + 16)
+    assert [item.found for item in damages(found)] == [
+        f"more than {most} bytes from a file of {path.stat().st_size}"
+    ]
+
+
+@pytest.mark.parametrize("compression", ["GZIP", "ZLIB"])
+def test_compressed_zeros_without_a_record_end(tmp_path: Path, compression: str) -> None:
+    found = holding(bomb(tmp_path, compression, b"", bytes(16 * MIB), 128))
+    assert [item.kind for item in damages(found)] == ["length_crc", "compression"]
+
+
+@pytest.mark.parametrize("compression", COMPRESS)
+def test_a_large_record_that_is_there_is_read(tmp_path: Path, compression: str) -> None:
+    """More than is believed without looking, of bytes that do not compress."""
+    sent = [os.urandom(MIB) * (framing.LARGE_BYTES // MIB + 1), b"next"]
+    if compression:  # a window of 32 KiB does not see that it repeats
+        sent[0] = sent[0][: framing.LARGE_BYTES + 1]
+    data = COMPRESS[compression](b"".join(map(frame, sent)))
+    assert payloads(scan(tmp_path, data)) == sent
+
+
+@pytest.mark.parametrize("place", [0, 12, MIB, framing.LARGE_BYTES + 13])
+def test_a_damaged_large_record_is_passed(tmp_path: Path, place: int) -> None:
+    large = frame(os.urandom(MIB) * (framing.LARGE_BYTES // MIB + 1))
+    data = flipped(large, place * 8) + PLAIN
+    path = tmp_path / "file"
+    path.write_bytes(data)
+    found = holding(path, most_bytes=8 * MIB)
+    assert [(item.offset_bytes, item.lost_bytes) for item in damages(found)] == [(0, len(large))]
+    assert len(found) == 4
+
+
+def test_a_large_record_is_held_once(tmp_path: Path) -> None:
+    path = tmp_path / "file"
+    path.write_bytes(frame(os.urandom(MIB) * 60))
+    assert len(holding(path, most_bytes=64 * MIB)) == 1
+
+
+def sparse(folder: Path, pieces: dict[int, bytes], size: int) -> Path:
+    """Make a file of ``size`` bytes with pieces at some places, and holes between them."""
+    path = folder / "sparse"
+    with path.open("wb") as file:
+        for offset, piece in pieces.items():
+            file.seek(offset)
+            file.write(piece)
+        file.truncate(size)
+    if path.stat().st_blocks * 512 > 2**26:
+        pytest.skip("this file system knows no holes")
+    return path
+
+
+@pytest.mark.parametrize("offset", [0, 5, 2**39 + 4091])
+def test_holes_are_skipped(tmp_path: Path, offset: int) -> None:
+    """A terabyte of nothing, but for three records."""
+    path = sparse(tmp_path, {offset: PLAIN}, 2**40)
+    found = holding(path)
+    assert [item.offset_bytes - offset for item in found if isinstance(item, Record)] == BOUNDARIES
+    assert sum(item.lost_bytes for item in damages(found)) == 2**40 - len(PLAIN)
+
+
+def test_a_length_that_begins_in_a_hole_is_found(tmp_path: Path) -> None:
+    """Its low byte may be zero, and the last that is not a hole begin behind it."""
+    payload = bytes(8) + os.urandom(2**16 * 4 - 8)
+    data = frame(payload)
+    path = sparse(tmp_path, {2**30 - 2: data}, 2**31)
+    assert [item.offset_bytes for item in holding(path) if isinstance(item, Record)] == [2**30 - 2]
+
+
+def test_a_record_of_holes_is_too_long(tmp_path: Path) -> None:
+    """Its CRC may be right: nobody stores a gigabyte of zeros in one record."""
+    size = 2**30
+    path = sparse(tmp_path, {0: framing.header(size), size + 12: bytes(4)}, size + 16)
+    found = holding(path)
+    assert [item.kind for item in damages(found)] == ["too_long"]
+
+
+def test_many_records_of_holes_are_answered(tmp_path: Path) -> None:
+    size = 2**31 - 1
+    pieces = {number * (size + 16): framing.header(size) for number in range(500)}
+    assert len(holding(sparse(tmp_path, pieces, 2**40))) == 1
+
+
+HOSTILE = {
+    "zeros": b"\0",
+    "nearly lengths": b"\0\0\0\0\xff",
+    "more nearly lengths": b"\0\0\0\0\0\0\0\xff",
+    "long lengths": framing.header(30 * MIB) + b"\xff\xff\xff\xff",
+    "short lengths": framing.header(0) + b"\xff\xff\xff\xff",
+    "lengths beyond the limit": framing.header(2**40),
+    "every other record damaged": frame(b"") + framing.header(0) + b"\xff\xff\xff\xff",
+    "junk behind every record": frame(b"") + b"\xff" * 16,
+}
+
+
+@pytest.mark.parametrize("kind", HOSTILE)
+def test_64_mib_of_lies_are_answered(tmp_path: Path, kind: str) -> None:
+    """Each a place that a search has to look at, or a CRC over much of the file."""
+    path = tmp_path / "file"
+    path.write_bytes(b"\1" + HOSTILE[kind] * (64 * MIB // len(HOSTILE[kind])))
+    found = holding(path, seconds=8)
+    covered = sum(item.lost_bytes if isinstance(item, Damage) else 16 for item in found)
+    assert (covered, bool(damages(found))) == (path.stat().st_size, True)
+
+
+def test_a_search_given_up_says_so(tmp_path: Path) -> None:
+    data = b"\1" + HOSTILE["long lengths"] * (64 * MIB // 16) + PLAIN
+    (damage,) = damages(scan(tmp_path, data))
+    assert damage.found.endswith(", and too many false lengths to search on")
+    assert damage.lost_bytes == len(data)
+
+
+def test_a_search_is_not_given_up_for_a_thousand_lies(tmp_path: Path) -> None:
+    data = b"\1" + (framing.header(5000) + b"\xff" * 4) * 1000 + bytes(5000) + PLAIN
+    assert payloads(scan(tmp_path, data)) == PAYLOADS
+
+
+def test_every_length_below_the_limit_is_found_behind_damage() -> None:
+    """The search computes CRCs of lengths in its own way; the right one is the reader's."""
+
+    @fixed
+    @given(st.integers(0, 2**31 - 1), st.integers(0, 30), st.integers(12, 40))
+    def check(length: int, before: int, after: int) -> None:
+        window = b"\xff" * before + framing.header(length) + b"\xff" * after
+        assert framing._headers(window).tolist() == [before]
+
+    check()
+
+
+# Going on after damage inside a compressed file
+
+
+@pytest.mark.parametrize("compression", ["GZIP", "ZLIB"])
+def test_every_bit_flip_under_the_compression_loses_only_the_record_it_hit(
+    tmp_path: Path, compression: str
+) -> None:
+    compress = COMPRESS[compression]
+    found = [scan(tmp_path, compress(flipped(PLAIN, bit))) for bit in range(len(PLAIN) * 8)]
+    others = [PAYLOADS[:hit] + PAYLOADS[hit + 1 :] for hit in range(3)]
+    assert [payloads(one) for one in found] == [others[hit_by(bit)] for bit in range(len(found))]
+
+
+@pytest.mark.parametrize("compression", ["GZIP", "ZLIB"])
+def test_records_and_damage_cover_the_decompressed_stream(lasting: Path, compression: str) -> None:
+    place = st.integers(0, len(PLAIN))
+
+    @fixed
+    @given(place, place, st.binary(max_size=40) | st.just(PLAIN), place, place)
+    def check(start: int, skip: int, new: bytes, again: int, length: int) -> None:
+        data = PLAIN[:start] + new + PLAIN[skip:] + PLAIN[again : again + length]
+        covered = 0
+        for item in scan(lasting, COMPRESS[compression](data)):
+            assert item.offset_bytes == covered
+            covered += len(item.payload) + 16 if isinstance(item, Record) else item.lost_bytes
+        assert covered == len(data)
+
+    check()
+
+
+@pytest.mark.parametrize("wbits", [31, 15])
+def test_a_compressed_file_whose_records_can_be_seen_is_decompressed(
+    tmp_path: Path, wbits: int
+) -> None:
+    """What does not compress is stored as it is, in blocks whose borders cut records in two."""
+    deflate = zlib.compressobj(0, zlib.DEFLATED, wbits)
+    data = bytearray(deflate.compress(frame(b"hit") + frame(bytes(70_000)) + PLAIN * 9))
+    data += deflate.flush()
+    data[data.index(b"hit") - 10] ^= 1
+    assert payloads(scan(tmp_path, bytes(data))) == [bytes(70_000), *PAYLOADS * 9]
+
+
+def test_a_cut_behind_a_lying_length_keeps_the_records_in_between(tmp_path: Path) -> None:
+    data = gzip.compress(framing.header(5000) + PLAIN)
+    found = scan(tmp_path, data[:-4])
+    assert payloads(found) == PAYLOADS
+    assert [item.kind for item in damages(found)] == ["truncated", "compression"]
+
+
+def test_every_cut_of_a_compressed_file_keeps_the_records_before_it(tmp_path: Path) -> None:
+    data = gzip.compress(b"".join(map(frame, [os.urandom(50) for _ in range(9)])))
+    for cut in range(20, len(data)):
+        held = zlib.decompressobj(31).decompress(data[:cut])
+        assert len(payloads(scan(tmp_path, data[:cut]))) == len(held) // 66
+
+
+def test_a_file_that_grows_is_read_to_the_size_it_had(tmp_path: Path) -> None:
+    """As a log of events does, which is written to meanwhile."""
+    path = tmp_path / "file"
+    path.write_bytes(PLAIN)
+    items = framing.scan(path)
+    found = [next(items)]
+    with path.open("ab") as file:
+        file.write(PLAIN[:30])
+    assert [*found, *items] == WHOLE
+
+
+def test_an_index_of_a_terabyte_is_refused_by_its_first_lines(tmp_path: Path) -> None:
+    path = sparse(tmp_path, {0: b"0 21\n21 16\n"}, 2**40)
+    with pytest.raises(FramingError, match="line 3: found b'"):
+        framing.read_index(path)
+
+
+def test_an_index_of_many_lines_is_read_as_it_was_written(tmp_path: Path) -> None:
+    """Across the pieces in which it is read."""
+    path = tmp_path / "file.tfindex"
+    places = [(number * 1000, 1000) for number in range(200_000)]
+    path.write_bytes(b"".join(framing.index_line(*place) for place in places))
+    assert framing.read_index(path) == places

@@ -40,7 +40,10 @@ def data(tmp_path: Path) -> Path:
 def loaded(data: Path, argv: str) -> set[str]:
     """Run one command and return the modules it loaded."""
     poison = fill(data / "poison", {f"{name}/__init__.py": POISON for name in HEAVY})
-    words = [str(data / word.lower()) if word.isupper() else word for word in argv.split()]
+    words = [
+        str(data / word.lower()) if word.isupper() else word.replace("OUT/", f"{data}/out/")
+        for word in argv.split()
+    ]
     log = data / "loaded"
     environment = {**os.environ, "PYTHONPATH": str(poison), "LOADED": str(log)}
     ran = subprocess.run(
@@ -62,13 +65,16 @@ def loaded(data: Path, argv: str) -> set[str]:
         "inspect OUT --html PAGE --contact-sheet SHEET --crop 32 --seed 4",
         "verify OUT --quick -j 2",
         "verify OUT -j 2",
+        "salvage OUT/train-00000-of-00001.tfrecord NEW --source SRC",
     ],
 )
 def test_no_framework_is_loaded(data: Path, argv: str) -> None:
     assert loaded(data, argv) & HEAVY == set()
 
 
-@pytest.mark.parametrize("argv", ["--help", "write --help", "inspect --help", "verify --help"])
+@pytest.mark.parametrize(
+    "argv", ["--help", *(f"{one} --help" for one in ("write", "inspect", "verify", "salvage"))]
+)
 def test_help_loads_nothing_heavy(data: Path, argv: str) -> None:
     heavy = {"numpy", "PIL", "google.protobuf", "google_crc32c", "tqdm", "multiprocessing"}
     assert loaded(data, argv) & heavy == set()
@@ -76,7 +82,18 @@ def test_help_loads_nothing_heavy(data: Path, argv: str) -> None:
 
 @pytest.mark.parametrize(
     "module",
-    ["dataset", "summary", "verify", "write", "report", "config", "crops", "images", "read_tf"],
+    [
+        "dataset",
+        "summary",
+        "verify",
+        "salvage",
+        "write",
+        "report",
+        "config",
+        "crops",
+        "images",
+        "read_tf",
+    ],
 )
 def test_no_module_needs_tensorflow_to_be_imported(data: Path, module: str) -> None:
     program = (

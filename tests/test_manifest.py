@@ -156,15 +156,61 @@ class TestRefuses:
         assert message.endswith("expected 64 hexadecimal digits")
 
     @pytest.mark.parametrize(
-        "name", ["../x", "/etc/passwd", "a/b", "..", ".x", "", "a\\b", "a\nb", "a\0b", "x" * 256]
+        "name",
+        ["../x", "/etc/passwd", "a/b", "..", ".x", "", "a\\b", "a\nb", "a\0b", "\ud800", "\x7f"],
     )
     @pytest.mark.parametrize("field", ["name", "index"])
     def test_a_shard_that_is_no_plain_file_name(self, field: str, name: str) -> None:
         message = message_of(in_shard(**{field: name}))
-        found = repr(name)[:60]
         assert message == (
-            f"{PATH}: shards[0].{field}: found {found}, expected a file name without a folder"
+            f"{PATH}: shards[0].{field}: found {name!r}, expected a file name without a folder"
         )
+
+    @pytest.mark.parametrize("name", ["x" * 256, "é" * 128])
+    def test_a_name_that_no_file_can_have(self, name: str) -> None:
+        assert message_of(in_shard(name=name)).endswith(", expected at most 255 bytes")
+
+    @pytest.mark.parametrize(
+        ("changes", "found"),
+        [
+            ({"shards": VALUES["shards"] * 2}, "shards: found 'train-00000-of-00002.tfrecord'"),
+            ({"labels": ["a", "b", "a"]}, "labels: found 'a'"),
+        ],
+        ids=["shards", "labels"],
+    )
+    def test_a_name_that_stands_there_twice(self, changes: dict[str, Any], found: str) -> None:
+        message = message_of({**VALUES, **changes})
+        assert message == f"{PATH}: {found} twice, expected it once"
+
+    def test_a_field_that_stands_there_twice(self) -> None:
+        """Readers differ in which of them they take."""
+        data = manifest.dump(MANIFEST).replace(b'"records": 3', b'"records": 3, "records": 4')
+        with pytest.raises(ManifestError) as error:
+            manifest.parse(data, PATH)
+        assert str(error.value) == f"{PATH}: found field 'records' twice, expected JSON"
+
+    @pytest.mark.parametrize("field", ["changes", "rejects", "ignored"])
+    def test_counts_beyond_counting(self, field: str) -> None:
+        message = message_of({**VALUES, field: {"x": 10**4000}})
+        assert message.startswith(f"{PATH}: {field}: found {{'x': 1000")
+
+    @pytest.mark.parametrize("value", [{}, [[]], [{}], 10**30, [2**63]], ids=repr)
+    @pytest.mark.parametrize("field", ["options", "versions"])
+    def test_options_that_are_no_plain_values(self, field: str, value: Any) -> None:
+        message = message_of({**VALUES, field: {"x": value}})
+        assert message.endswith(", expected values by name")
+
+    @pytest.mark.parametrize("number", ["NaN", "-Infinity", "1" * 5000, "[" * 900 + "]" * 900])
+    def test_numbers_and_nesting_that_json_or_python_do_not_have(self, number: str) -> None:
+        data = manifest.dump(MANIFEST).replace(b'"shards": 2', b'"shards": ' + number.encode())
+        with pytest.raises(ManifestError):
+            manifest.parse(data, PATH)
+
+    @pytest.mark.parametrize("name", ["\x1b[2J", "\ud800", "a\nb", "x" * 10**6])
+    def test_a_field_whose_name_a_terminal_would_act_on(self, name: str) -> None:
+        message = message_of({**VALUES, name: 1})
+        assert message.isprintable()
+        assert len(message) < 200
 
     @pytest.mark.parametrize("field", ["split", "rejects_file"])
     def test_a_path_elsewhere(self, field: str) -> None:
@@ -199,6 +245,23 @@ class TestRefuses:
     def test_a_field_it_does_not_know(self) -> None:
         message = message_of({**VALUES, "more": 1})
         assert message == f"{PATH}: more: found 1, expected no field of this name"
+
+
+class TestSize:
+    """Of what is refused before it is read, or parsed."""
+
+    def test_a_sparse_terabyte(self, tmp_path: Path) -> None:
+        path = tmp_path / PATH.name
+        with path.open("wb") as file:
+            file.truncate(2**40)
+        with pytest.raises(ManifestError, match="expected at most 67108864 bytes"):
+            manifest.load(path)
+
+    @pytest.mark.parametrize("value", [b"[],", b"{},", b"1.,", b'"":0,'])
+    def test_many_small_values(self, value: bytes) -> None:
+        """Each takes up to 24 times the memory of its text."""
+        with pytest.raises(ManifestError, match="found more values, expected at most 2097152"):
+            manifest.parse(b"[" + value * 2**21, PATH)
 
 
 class TestNames:

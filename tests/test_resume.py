@@ -380,7 +380,7 @@ def test_an_image_that_kills_its_decoder_is_rejected_alone(
     words = ["write", str(tmp_path / "src"), str(out), "-j", jobs, "--shards", "3"]
     ran = run_with_killer(tmp_path, function, *words, "--on-error", "skip")
     assert (ran.returncode, ran.stderr) == (0, "")
-    found = manifest.parse_rejects((out / "train.rejects.jsonl").read_bytes())
+    found = manifest.parse_rejects((out / "train.rejects.jsonl").read_bytes(), out)
     assert [(one.path, one.reason, str(one)) for one in found] == [
         (b"a/dies.png", "deadly", DIED.format("dies")),
         (b"a/dies2.png", "deadly", DIED.format("dies2")),

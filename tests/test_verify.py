@@ -210,6 +210,16 @@ def test_a_damaged_manifest_does_not_stop_the_rest(whole: Path) -> None:
         ("key", 5),
         ("filename", b"cats/other.jpg"),
         ("image", b"short"),
+        ("height", b"32"),
+        ("width", b""),
+        ("key", b"5"),
+        ("label", b"0"),
+        ("image", 5),
+        ("filename", 5),
+        ("height", 2**63 - 1),
+        ("width", -(2**63)),
+        ("key", -1),
+        ("label", 2**63 - 1),
     ],
 )
 def test_a_record_that_breaks_its_contract_is_found(
@@ -499,3 +509,55 @@ def test_a_shifted_index_is_one_finding(whole: Path) -> None:
     found = verify(whole, QUICK).findings
     assert len(found) == 1
     assert found[0].message.endswith(" (and 3 lines more)")
+
+
+def test_a_changed_manifest_that_is_a_manifest_is_named(crops: Path) -> None:
+    path = crops / "train.manifest.json"
+    path.write_bytes(path.read_bytes().replace(b'"shuffle_seed": 0', b'"shuffle_seed": 1'))
+    found = [(one.kind, one.path.name) for one in verify(crops, QUICK).findings]
+    assert found == [("manifest", path.name), ("metadata", "SHA256SUMS")]
+
+
+def test_rejects_tell_of_a_missing_manifest(crops: Path) -> None:
+    path = crops / "train.manifest.json"
+    path.unlink()
+    (crops / "SHA256SUMS").unlink()
+    assert ("missing", path) in [(one.kind, one.path) for one in verify(crops, QUICK).findings]
+
+
+@pytest.mark.parametrize("name", ["../x", "x" * 300, "a\0b", "\xff"])
+def test_hostile_names_in_sums_are_not_followed(crops: Path, name: str) -> None:
+    path = crops / "SHA256SUMS"
+    line = f"{'0' * 64}  {name}.manifest.json\n".encode("latin-1")
+    path.write_bytes(line + path.read_bytes())
+    assert [(one.kind, one.path) for one in verify(crops, QUICK).findings] == [("metadata", path)]
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["SHA256SUMS", "dataset_info.json", "train.manifest.json", "train-00000-of-00001.tfindex"],
+)
+def test_a_side_file_of_a_sparse_terabyte_is_found_at_once(crops: Path, name: str) -> None:
+    with (crops / name).open("r+b") as file:
+        file.truncate(2**40)
+    found = verify(crops, QUICK).findings
+    assert crops / name in [one.path for one in found]
+
+
+def test_a_damaged_manifest_without_a_shard_is_found(crops: Path) -> None:
+    (crops / "train.manifest.json").write_text("{}")
+    (crops / SHARD).unlink()
+    assert "manifest" in kinds(verify(crops, QUICK))
+
+
+def test_sums_without_a_manifest_are_read(crops: Path) -> None:
+    """As far as that takes a moment: digests are the manifest's."""
+    for path in crops.glob("train.[mr]*"):
+        path.unlink()
+    lines = (crops / "SHA256SUMS").read_bytes().splitlines(keepends=True)
+    (crops / "SHA256SUMS").write_bytes(b"".join(lines[:2]))
+    assert kinds(verify(crops, QUICK)) == []
+    (crops / "SHA256SUMS").write_bytes(b"".join(lines[:2]) + lines[2][:40])
+    assert kinds(verify(crops, QUICK)) == ["metadata"]
+    (crops / "SHA256SUMS").write_bytes(b"".join(lines[:-2]) + b"0" * 64 + b"  gone\n")
+    assert kinds(verify(crops, QUICK)) == ["missing"]

@@ -116,6 +116,8 @@ class Cutter:
         for name, called in self._wanted.items():
             if called not in values:
                 raise DataError(f"record {number}: found no feature {name!r}, expected one value")
+            if isinstance(values[called], int) == (called == "image"):
+                raise DataError(f"record {number}: found feature {name!r} of another kind")
         sized = "height" in values and "width" in values
         return _Record(
             number=number,
@@ -178,6 +180,10 @@ class Cutter:
             width = one.size[1] if one.size else 0
             return self.decoder.decode_window(bytes(one.image), width, (top, left, *self.size))
         whole = self._whole(one)
+        if whole.shape[:2] != one.size:
+            raise DataError(
+                f"found an image of {whole.shape[:2]}, expected {one.size} by its record"
+            )
         return whole[top : top + self.size[0], left : left + self.size[1]]
 
     def _sized(self, one: _Record) -> _Record:

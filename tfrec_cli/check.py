@@ -23,10 +23,13 @@ from tfrec_cli.manifest import Manifest, Shard
 from tfrec_cli.records import ImageRecord, Names
 
 _PART_RECORDS = 64
+_PAGE_BYTES = 4096
+"""By how much an index may be too long and still is read."""
 _UNDECODED = 4
 """Numbers in `Checked.undecoded` for each record."""
 
 _READ = ("image", "height", "width", "label", "key", "filename", "window")
+_READ_AS_BYTES = {"image", "filename"}
 
 Kind = Literal[
     "manifest",
@@ -46,6 +49,10 @@ Kind = Literal[
     "metadata",
     "crop",
     "fingerprint",
+    "unwritten",
+    "unexpected",
+    "label",
+    "differs",
 ]
 
 
@@ -303,9 +310,11 @@ def _reader(names: Names | None) -> example.SingleValues | None:
 
 
 def _read_quickly(reader: example.SingleValues, item: Record) -> ImageRecord | None:
-    """Read a record of ours; None where something is missing, which takes a closer look."""
+    """Read a record of ours; None where something is amiss, which takes a closer look."""
     values: dict[str, Any] = dict(reader.read(memoryview(item.payload)))
     if not {"image", "height", "width", "key", "filename"} <= values.keys():
+        return None
+    if {name for name, one in values.items() if not isinstance(one, int)} != _READ_AS_BYTES:
         return None
     return ImageRecord(
         image=values["image"],
@@ -348,7 +357,7 @@ def _check_record(
         found("contract", str(error))
         return None
     if task.manifest:
-        for message in _broken_contract(one, task.manifest):
+        for message in broken_contract(one, task.manifest):
             found("contract", message)
         digest = b"" if task.quick else blake3(item.payload).digest()
         checked.contents.append((crops.seed_key(one.key, 0), digest))
@@ -414,7 +423,7 @@ def _crop_digests(
     return tuple(digests)
 
 
-def _broken_contract(one: ImageRecord, described: Manifest) -> Iterator[str]:
+def broken_contract(one: ImageRecord, described: Manifest) -> Iterator[str]:
     """Say in which ways a record of ours is not what its manifest promises."""
     for name, value in (
         ("height", one.height_px),
@@ -474,6 +483,12 @@ def _check_index(checked: Checked, path: Path, places: Sequence[tuple[int, int]]
         found("found no such file, expected the shard's index")
         return
     try:
+        size = path.stat().st_size
+        whole = sum(len(framing.index_line(*place)) for place in places)
+        most = 3 * checked.size_bytes if checked.damaged else whole  # a record has 16 bytes or more
+        if size > most + _PAGE_BYTES:
+            found(f"found {size} bytes, expected {most}")
+            return
         pairs = framing.read_index(path)
     except OSError as error:
         found(f"cannot be read: {error.strerror or error}")

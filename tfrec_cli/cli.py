@@ -6,6 +6,7 @@ that ``tfrec --help`` costs what click costs.
 
 from __future__ import annotations
 
+import os
 import re
 import sys
 from collections.abc import Callable, Iterator
@@ -50,6 +51,22 @@ class Crop(click.ParamType):  # type: ignore[type-arg]  # likewise
         if min(size) < 1:
             self.fail(f"found {value!r}, expected N or HEIGHTxWIDTH in pixels", param, ctx)
         return size
+
+
+class Origin(click.ParamType):  # type: ignore[type-arg]  # likewise
+    """A folder of sources, after ``SPLIT=`` where it is that of one split alone."""
+
+    name = "origin"
+    envvar_list_splitter = os.pathsep
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> tuple[str | None, Path]:
+        """Accept images, train=images/train, ./a=b."""
+        if isinstance(value, tuple):
+            return value
+        match = re.fullmatch(r"(?:([A-Za-z0-9_][A-Za-z0-9_-]*)=)?(.+)", value, re.DOTALL)
+        if not match:
+            self.fail(f"found {value!r}, expected a folder or SPLIT=FOLDER", param, ctx)
+        return match[1], Path(match[2])
 
 
 def _choice(words: Any) -> click.Choice[str]:
@@ -320,6 +337,14 @@ def inspect(
     help="Check the crops of epochs 0 to E-1.",
 )
 @click.option("--quick", is_flag=True, help="Stop before decoding images.")
+@click.option(
+    "--source",
+    type=Origin(),
+    multiple=True,
+    metavar="[SPLIT=]SRC",
+    help="The folder it was written from: every image must be there once, with its label, and make "
+    "the same record again (with --quick only names and labels). Once for each split's folder.",
+)
 @click.option("--expect", metavar="FINGERPRINT", help="The fingerprint that must come out.")
 @_jobs
 @_quiet
@@ -333,6 +358,31 @@ def verify(path: Path, *, json: bool, quiet: bool, **options: Any) -> None:
         result = work.verify(path, work.Options(**options), progress)
     click.echo(report.verify_json(result) if json else report.verify_text(result))
     if result.findings:
+        sys.exit(EXIT_DATA)
+
+
+@main.command()
+@click.argument("shard", metavar="SHARD", type=click.Path(path_type=Path))
+@click.argument("out", metavar="OUT", type=click.Path(path_type=Path))
+@click.option(
+    "--source",
+    type=click.Path(path_type=Path),
+    metavar="SRC",
+    help="The images that were written: names what is lost.",
+)
+@_json
+def salvage(shard: Path, out: Path, *, json: bool, **options: Any) -> None:
+    """Write every whole record of the damaged SHARD to the new record file OUT.
+
+    What is lost is listed: as ranges of bytes, by the index file beside SHARD as numbers of
+    records, by the manifest and --source as names of files.
+    """
+    from tfrec_cli import report
+    from tfrec_cli import salvage as work
+
+    result = work.salvage(shard, out, work.Options(**options))
+    click.echo(report.salvage_json(result) if json else report.salvage_text(result))
+    if result.is_less:
         sys.exit(EXIT_DATA)
 
 

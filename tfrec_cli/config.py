@@ -6,6 +6,8 @@ Knows: TOML and the names of options. Must not know: what options do.
 from __future__ import annotations
 
 import difflib
+import reprlib
+import stat
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -39,6 +41,16 @@ _EXPECTED = {
 }
 
 
+_MOST_BYTES = 1 << 16
+"""The largest file read: with every option of every command it has 3 KB."""
+
+_MOST_DOTS = 1000
+"""In one line: Python takes the square of their number over a key of so many parts."""
+
+_LONG = 60
+"""Of names, in characters."""
+
+
 def load(path: Path, group: click.Group) -> dict[str, dict[str, Any]]:
     """Read a configuration file into defaults for the commands of ``group``.
 
@@ -47,28 +59,50 @@ def load(path: Path, group: click.Group) -> dict[str, dict[str, Any]]:
     Raises:
         UsageError: no TOML, an unknown table or key; says which one may have been meant.
     """
-    if tomllib is None:
-        raise RunError("tomli: found none, expected it on Python 3.10: pip install tomli")
     try:
-        with path.open("rb") as file:
-            tables = tomllib.load(file)
+        tables = _parse(_read(path))
     except OSError as error:
         raise UsageError(f"--config {path}: {error.strerror}") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except (ValueError, RecursionError) as error:
         raise UsageError(f"--config {path}: {error}, expected TOML") from error
     defaults = {}
     for table, values in tables.items():
         if table not in group.commands and not isinstance(values, dict):
             raise UsageError(
-                f"--config {path}: found {table} outside of a table, expected it in one: "
+                f"--config {path}: found {_shown(table)} outside of a table, expected it in one: "
                 + ", ".join(f"[{name}]" for name in sorted(group.commands))
             )
         if table not in group.commands:
-            raise _unknown(path, f"[{table}]", table, list(group.commands), "a command")
+            raise _unknown(path, f"[{_shown(table)}]", table, list(group.commands), "a command")
         if not isinstance(values, dict):
             raise UsageError(f"--config {path}: {table}: found a value, expected a table")
         defaults[table] = _values(path, table, values, group.commands[table])
     return defaults
+
+
+def _read(path: Path) -> str:
+    mode = path.stat().st_mode
+    if not stat.S_ISREG(mode) and not stat.S_ISDIR(mode):  # which opening refuses
+        raise ValueError("found a pipe or device")
+    with path.open("rb") as file:
+        data = file.read(_MOST_BYTES + 1)
+    if len(data) > _MOST_BYTES:
+        raise ValueError(f"found more than {_MOST_BYTES} bytes")
+    return data.decode()
+
+
+def _parse(text: str) -> dict[str, Any]:
+    if tomllib is None:
+        raise RunError("tomli: found none, expected it on Python 3.10: pip install tomli")
+    if max(line.count(".") for line in text.split("\n")) > _MOST_DOTS:
+        raise ValueError(f"found a line of more than {_MOST_DOTS} dots")
+    tables: dict[str, Any] = tomllib.loads(text)
+    return tables
+
+
+def _shown(name: str) -> str:
+    """Show a name that may hold anything, in the file's own words where they are words."""
+    return name if name.isprintable() and len(name) < _LONG else reprlib.repr(name)
 
 
 def _values(
@@ -86,14 +120,16 @@ def _values(
     defaults = {}
     for key, value in values.items():
         if key not in known:
-            raise _unknown(path, f"[{table}] {key}", key, known, "an option")
+            raise _unknown(path, f"[{table}] {_shown(key)}", key, known, "an option")
         param, negated = names[key]
         if type(value) not in _TYPES.get(param.type.name, (str,)):
             expected = _EXPECTED.get(param.type.name, "text")
+            found = reprlib.repr(value)
             raise UsageError(
-                f"--config {path}: [{table}] {key}: found {value!r}, expected {expected}"
+                f"--config {path}: [{table}] {key}: found {found}, expected {expected}"
             )
-        defaults[param.name or ""] = not value if negated else value
+        several = getattr(param, "multiple", False)
+        defaults[param.name or ""] = [value] if several else not value if negated else value
     return defaults
 
 

@@ -9,6 +9,8 @@ import hashlib
 import json
 import os
 import re
+import reprlib
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
@@ -24,7 +26,21 @@ from tfrec_cli.sources import Reject
 FORMAT = "tfrec-manifest"
 FORMAT_VERSION = 1
 SUFFIX = ".manifest.json"
+REJECTS = ".rejects.jsonl"
 SUMS = "SHA256SUMS"
+
+_MOST_BYTES = 1 << 26
+"""The largest manifest read: with 99,999 shards one has 45 MB."""
+
+_MOST_VALUES = 1 << 21
+"""The most values in one, since each takes far more memory than its text."""
+
+_NAME_BYTES = 255
+"""The longest file name that Linux and macOS have."""
+
+_SHORT = reprlib.Repr()
+"""Shows what a manifest holds, of any length and depth."""
+_SHORT.maxstring = _SHORT.maxlong = 60
 
 Stored = Literal["whole", "raw", "png", "jpeg"]
 
@@ -125,21 +141,41 @@ def load(path: Path) -> Manifest:
             name that is a path.
         OSError: the file cannot be read.
     """
-    return parse(path.read_bytes(), path)
+    return parse(read(path), path)
+
+
+def read(path: Path) -> bytes:
+    """Read the bytes of one manifest, if there are not too many.
+
+    Raises:
+        ManifestError: more than 64 MiB.
+        OSError: the file cannot be read.
+    """
+    with path.open("rb") as file:
+        data = file.read(_MOST_BYTES + 1)
+    if len(data) > _MOST_BYTES:
+        raise ManifestError(f"{path}: found a larger file, expected at most {_MOST_BYTES} bytes")
+    return data
 
 
 def parse(data: bytes, path: Path) -> Manifest:
-    """Check the bytes of one manifest; ``path`` is for messages."""
+    """Check the bytes of one manifest; ``path`` is for messages.
+
+    Raises:
+        ManifestError: as for `load`.
+    """
+    if sum(map(data.count, (b",", b":", b"[", b"{"))) > _MOST_VALUES:
+        raise ManifestError(f"{path}: found more values, expected at most {_MOST_VALUES}")
     try:
-        values = json.loads(data)
+        values = json.loads(data, object_pairs_hook=_fields, parse_constant=_refuse)
     except (ValueError, RecursionError) as error:
         raise ManifestError(f"{path}: {error}, expected JSON") from error
     if not isinstance(values, dict) or values.get("format") != FORMAT:
         raise ManifestError(f"{path}: found no field 'format', expected {FORMAT!r}")
-    if values.get("format_version") != FORMAT_VERSION:
-        found = values.get("format_version")
+    version = values.get("format_version")
+    if type(version) is not int or version != FORMAT_VERSION:
         raise ManifestError(
-            f"{path}: format_version: found {found!r}, expected {FORMAT_VERSION}: "
+            f"{path}: format_version: found {_SHORT.repr(version)}, expected {FORMAT_VERSION}: "
             "written by another version of tfrec"
         )
     manifest = _Checker(path, values).manifest()
@@ -174,15 +210,6 @@ def dump_rejects(rejects: Iterable[Reject]) -> bytes:
     return "".join(f"{line}\n" for line in lines).encode()
 
 
-def parse_rejects(data: bytes) -> tuple[Reject, ...]:
-    """Read what `dump_rejects` wrote."""
-    values = map(json.loads, data.splitlines())
-    return tuple(
-        Reject(os.fsencode(one["path"]), one["reason"], one["message"], one["ignored"])
-        for one in values
-    )
-
-
 def sealed(values: Any) -> bytes:
     """Serialise notes of our own so that `unsealed` can tell whether they are whole."""
     data = json.dumps(values).encode()
@@ -196,6 +223,25 @@ def unsealed(path: Path) -> Any:
     except FileNotFoundError:
         return None
     return json.loads(data) if seal == hashlib.sha256(data).hexdigest().encode() else None
+
+
+def parse_rejects(data: bytes, path: Path) -> list[Reject]:
+    """Read what `dump_rejects` wrote; ``path`` is for messages.
+
+    Raises:
+        ManifestError: a line is not one reject.
+    """
+    lines = enumerate(data.splitlines(), 1)
+    return [_parse_reject(line, f"{path}: line {number}") for number, line in lines]
+
+
+def _parse_reject(line: bytes, where: str) -> Reject:
+    try:
+        one = json.loads(line)
+        path, reason, message = os.fsencode(one["path"]), str(one["reason"]), str(one["message"])
+        return Reject(path, reason, message, harmless=bool(one["ignored"]))
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
+        raise ManifestError(f"{where}: found {line[:40]!r}, expected a reject") from error
 
 
 def dataset_files(manifests: Sequence[Manifest]) -> dict[str, bytes]:
@@ -307,6 +353,19 @@ def _json(values: Any) -> bytes:
     return (json.dumps(values, indent=2, sort_keys=True) + "\n").encode()
 
 
+def _fields(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """Make a JSON object, in which readers may take either of two fields of one name."""
+    values = dict(pairs)
+    if len(values) < len(pairs):
+        again, _ = Counter(key for key, _ in pairs).most_common(1)[0]
+        raise ValueError(f"found field {_SHORT.repr(again)} twice")
+    return values
+
+
+def _refuse(constant: str) -> None:
+    raise ValueError(f"found {constant}")
+
+
 def _is_name(value: Any) -> bool:
     """Tell whether a value is text that stands for bytes of a file name."""
     try:
@@ -328,7 +387,7 @@ class _Checker:
         shards = self._take("shards", list)
         if not shards:
             raise self._wrong("shards", "at least one")
-        return Manifest(
+        made = Manifest(
             split=self._name("split"),
             stored=self._choice("stored", get_args(Stored)),
             keys=self._choice("keys", get_args(KeyStyle)),
@@ -351,9 +410,17 @@ class _Checker:
             icc_profiles=self._count("icc_profiles"),
             rejects=self._counts("rejects"),
             ignored=self._counts("ignored"),
-            options=self._take("options", dict),
-            versions=self._take("versions", dict),
+            options=self._plain("options"),
+            versions=self._plain("versions"),
         )
+        self._check_once("shards", [name for one in made.shards for name in (one.name, one.index)])
+        self._check_once("labels", made.labels or ())
+        return made
+
+    def _check_once(self, key: str, names: Iterable[str | None]) -> None:
+        for name, count in Counter(filter(None, names)).most_common(1):
+            if count > 1:
+                raise ManifestError(f"{self._path}: {key}: found {name!r} twice, expected it once")
 
     def _shard(self) -> Shard:
         self._only(Shard)
@@ -370,9 +437,10 @@ class _Checker:
         )
 
     def _wrong(self, key: str, expected: str) -> ManifestError:
-        found = repr(self._values.get(key, "nothing"))[:60]
+        found = _SHORT.repr(self._values.get(key, "nothing"))
+        name = key if re.fullmatch(r"\w{1,60}", key, re.ASCII) else _SHORT.repr(key)
         return ManifestError(
-            f"{self._path}: {self._where}{key}: found {found}, expected {expected}"
+            f"{self._path}: {self._where}{name}: found {found}, expected {expected}"
         )
 
     def _only(self, kind: type, *more: str) -> None:
@@ -395,8 +463,10 @@ class _Checker:
 
     def _name(self, key: str) -> str:
         value: str = self._take(key, str)
-        if not re.fullmatch(r"[^/\\\x00-\x1f]{1,255}", value) or value.startswith("."):
+        if not re.fullmatch(r"[^/\\\x00-\x1f\x7f\ud800-\udfff]+", value) or value.startswith("."):
             raise self._wrong(key, "a file name without a folder")
+        if len(value.encode()) > _NAME_BYTES:
+            raise self._wrong(key, f"at most {_NAME_BYTES} bytes")
         return value
 
     def _sha256(self, key: str) -> str:
@@ -432,6 +502,16 @@ class _Checker:
 
     def _counts(self, key: str) -> dict[str, int]:
         value: dict[str, int] = self._take(key, dict)
-        if not all(type(count) is int and count >= 0 for count in value.values()):
+        if not all(type(count) is int and 0 <= count < 2**63 for count in value.values()):
             raise self._wrong(key, "counts by name")
         return value
+
+    def _plain(self, key: str) -> dict[str, Any]:
+        """Take values of options: single ones, or lists of single ones."""
+        values: dict[str, Any] = self._take(key, dict)
+        for value in values.values():
+            for one in value if isinstance(value, list) else (value,):
+                is_plain = one is None or isinstance(one, (str, float, bool))
+                if not is_plain and not (type(one) is int and -(2**63) <= one < 2**63):
+                    raise self._wrong(key, "values by name")
+        return values

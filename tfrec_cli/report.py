@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from PIL import Image
 
     from tfrec_cli.framing import Record
+    from tfrec_cli.salvage import Salvaged
     from tfrec_cli.summary import FeatureSummary, Sample, Summary, Tally
     from tfrec_cli.verify import Report
     from tfrec_cli.write import Result
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
 JSON_VERSION = 1
 _LABELS_SHOWN = 20
 _SHARDS_SHOWN = 20
+_LOST_SHOWN = 20
 _VALUES_SHOWN = 8
 _THUMBNAIL_PX = 128
 _CAPTION_PX = 14
@@ -139,6 +141,54 @@ def verify_json(report: Report) -> str:
         {**finding, "path": str(finding["path"])} for finding in values["findings"]
     ]
     return _json("tfrec-verify", {**values, "path": str(report.path)})
+
+
+def salvage_text(result: Salvaged) -> str:
+    """Say what ``tfrec salvage`` saved, and what is lost."""
+    of = "" if result.promised is None else f" of {result.promised:,}"
+    lines = [
+        f"{result.out}: {plural(result.records, 'whole record')}{of}, {size(result.out_bytes)} "
+        f"from {size(result.read_bytes)}"
+    ]
+    if result.compression != "none":
+        lines.append(f"  places    in the decompressed stream of {result.compression}")
+    if result.is_original:
+        lines.append("  the same  bytes as the shard that the manifest promises")
+    if result.duplicates:
+        lines.append(f"  copies    {plural(result.duplicates, 'record')} like one before")
+    rows = [f"  lost      bytes [{one.start}, {one.stop}): {one.why}" for one in result.lost]
+    lines += _first(rows, "ranges")
+    if result.lost_records:
+        numbers = [f"{number:,}" for number in result.lost_records]
+        lines.append(f"  lost      records {', '.join(_first(numbers, 'records'))}")
+    names = [f"  lost      {os.fsdecode(name)}" for name in result.lost_names or ()]
+    lines += _first(names, "files")
+    strange = [f"  strange   {one}" for one in result.strange]
+    lines += _first(strange, "records", result.strange_records)
+    lines += [f"  unchecked {unchecked}" for unchecked in result.unchecked]
+    lines.append("something is lost" if result.is_less else "nothing is lost")
+    return "\n".join(_safe(line) for line in lines)
+
+
+def salvage_json(result: Salvaged) -> str:
+    """Say the same for a program."""
+    names = result.lost_names
+    return _json(
+        "tfrec-salvage",
+        {
+            **asdict(result),
+            "path": os.fsdecode(result.path),
+            "out": os.fsdecode(result.out),
+            "lost_names": None if names is None else [os.fsdecode(name) for name in names],
+            "is_less": result.is_less,
+        },
+    )
+
+
+def _first(words: Sequence[str], what: str, count: int | None = None) -> list[str]:
+    """Return the first words, and how many more there are."""
+    more = (count or len(words)) - len(words[:_LOST_SHOWN])
+    return [*words[:_LOST_SHOWN], *([f"… and {more:,} more {what}"] if more else [])]
 
 
 def inspect_text(summary: Summary, spec: str, *, all_labels: bool) -> str:

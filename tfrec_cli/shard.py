@@ -166,6 +166,20 @@ def finish(done: Done) -> None:
     _note(done.paths[0]).write_bytes(manifest.sealed(values))
 
 
+def remake(task: Task, item: Item) -> tuple[bytes, bool]:
+    """Make the payload of one item again, as `write` would.
+
+    Returns:
+        The payload, and whether its image was encoded here, not taken from the file as it is.
+    Raises:
+        ImageError: the image cannot be used.
+    """
+    done = Done(number=task.number, paths=[])
+    record = _record(task, item, done)
+    encoded = bool(done.changes) or (task.recipe.crop is not None and not record.is_raw)
+    return records.encode(record, task.recipe.keys), encoded
+
+
 def sync(path: Path) -> None:
     """Make what a file holds durable, or the names in a folder."""
     descriptor = os.open(path, os.O_RDONLY)
@@ -196,7 +210,7 @@ def _kept(task: Task) -> Done | None:
     if found != [values["sha256"], values["index_sha256"]][: len(found)]:
         return None
     values["contents"] = bytearray(base64.b64decode(values["contents"]))
-    values["rejects"] = list(manifest.parse_rejects(values["rejects"].encode()))
+    values["rejects"] = manifest.parse_rejects(values["rejects"].encode(), _note(task.path))
     values["smallest"] = values["smallest"] and tuple(values["smallest"])
     values["changes"] = Counter(values["changes"])
     return Done(paths=_paths(task), kept=True, **values)

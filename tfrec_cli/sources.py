@@ -27,6 +27,15 @@ _LABEL = 1
 _OURS = (errno.EMFILE, errno.ENFILE, errno.ENOMEM)
 """Why a file cannot be read for no fault of its own."""
 
+_MOST_LABELS_BYTES = 1 << 24
+"""Of a file of class names: a million of 16 letters."""
+
+_NAME_BYTES = 255
+"""The longest name of a folder that Linux and macOS have."""
+
+_SHOWN = 60
+"""How much of a name is shown, in characters."""
+
 JUNK = frozenset({b"Thumbs.db", b"desktop.ini", b"__MACOSX"})
 SIDECARS = frozenset(
     b".cfg .csv .html .ini .json .jsonl .log .md .py .rst .sh .toml .tsv .txt .xml .yaml "
@@ -144,18 +153,31 @@ def read_labels(path: Path) -> tuple[str, ...]:
     """Read class names from a text file, one a line; their order gives the numbers from 0.
 
     Raises:
-        UsageError: the file cannot be read, is empty, or names a class twice.
+        UsageError: the file cannot be read, is empty or no list of names, or names a class twice.
     """
     try:
-        lines = path.read_text(encoding="utf-8-sig").splitlines()
+        if not stat.S_ISREG(path.stat().st_mode):
+            raise UsageError(f"--labels {path}: found a folder, pipe or device, expected a file")
+        with path.open("rb") as file:
+            data = file.read(_MOST_LABELS_BYTES + 1)
+        lines = data.decode("utf-8-sig").splitlines()
     except (OSError, UnicodeDecodeError) as error:
         raise UsageError(f"--labels {path}: {_why(error)}") from error
+    if len(data) > _MOST_LABELS_BYTES:
+        raise UsageError(
+            f"--labels {path}: found more, expected {_MOST_LABELS_BYTES} bytes at most"
+        )
     names = tuple(line.strip() for line in lines if line.strip())
     if not names:
         raise UsageError(f"--labels {path}: found no class names, expected one a line")
+    seen: set[str] = set()
     for name in names:
-        if names.count(name) > 1:
+        if name in seen:
             raise UsageError(f"--labels {path}: found {name!r} twice, expected it once")
+        if {"/", "\0"} & set(name) or len(name.encode()) > _NAME_BYTES:
+            found = f"{name[:_SHOWN]!r}…" if len(name) > _SHOWN else repr(name)
+            raise UsageError(f"--labels {path}: found {found}, expected the name of a folder")
+        seen.add(name)
     return names
 
 
@@ -176,22 +198,23 @@ class _Walk:
         entered = [(b"", self._list(b""))]
         while entered:
             folder, entries = entered[-1]
-            path, source = next(entries, (None, None))
-            if path is None:
+            source = next(entries, None)
+            if source is None:
                 entered.pop()
                 if folder.isascii():
                     self._seen.pop(os.fsdecode(folder), None)
-            elif source is None:
+            elif source.path.endswith(b"/"):
+                path = source.path[:-1]
                 if not folder:
                     self.classes.add(path)
                 entered.append((path, self._list(path)))
-            elif not self._is_twin(path):
+            elif not self._is_twin(source.path):
                 self.sources.append(source)
 
-    def _list(self, folder: bytes) -> Iterator[tuple[bytes, Source | None]]:
-        """Iterate the paths in one folder; its folders, which have no source, sort as ``name/``."""
+    def _list(self, folder: bytes) -> Iterator[Source]:
+        """Iterate what is in one folder, sorted; its folders are called, and sort as, ``name/``."""
         place = os.path.join(self._top, folder)
-        found: dict[bytes, Source | None] = {}
+        found = packed()
         try:
             with os.scandir(place) as entries:
                 for entry in entries:
@@ -200,14 +223,12 @@ class _Walk:
                     if isinstance(one, Reject):
                         self.rejects.append(one)
                     elif one is not None:
-                        found[path] = one
+                        found.append(one)
                     elif self._left is None or os.path.realpath(entry.path) != self._left:
-                        found[path + b"/"] = None
+                        found.append(Source(path + b"/", 0, None))
         except OSError as error:
             raise RunError(f"{printable(place)}: {_why(error)}") from error
-        for path in sorted(found):
-            source = found.pop(path)
-            yield (path if source else path[:-1]), source
+        yield from map(found.__getitem__, sorted(range(len(found)), key=found.path))
 
     def _is_twin(self, path: bytes) -> bool:
         """Reject a path that other file systems cannot tell from an earlier one."""

@@ -137,8 +137,9 @@ def opened(
             folder.mkdir()
         except FileExistsError as error:
             raise unfinished(folder) from error
-        _begin(folder, planned, journal)
     try:
+        if not begun:
+            _begin(folder, planned, journal)
         yield folder
     except (DataError, UsageError):
         _remove(folder)

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
+import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from tfrec_cli import check, crops, dataset, engines, framing, manifest, read_tf
+from tfrec_cli import check, crops, dataset, engines, framing, manifest, origin, read_tf
 from tfrec_cli.check import Checked, Decoded, Finding, Task
 from tfrec_cli.dataset import Split
 from tfrec_cli.errors import DataError, ManifestError, UsageError
@@ -23,6 +25,9 @@ from tfrec_cli.framing import Record
 
 Progress = Callable[[str, int, int], object]
 DEFAULT_CROP_PX = 128
+_CHUNK_BYTES = 1 << 20
+_MOST_SUMS_BYTES = 1 << 26
+"""What is read of SHA256SUMS to learn which manifests there were; it is compared byte for byte."""
 _READER_RUNS: tuple[tuple[int, int, bool], ...] = ((1, 1, False), (8, 32, False), (3, 7, True))
 """(images decoded at once, batch size, inside tf.function) of each pass through the reader."""
 
@@ -38,6 +43,8 @@ class Options:
         epochs: how many epochs of crops, from 0.
         quick: stop before decoding images.
         expect: the fingerprint that must come out.
+        source: folders that the dataset was written from, each with the split it is of, or None
+            for every split that is not named.
     """
 
     seed: int | None = None
@@ -45,6 +52,7 @@ class Options:
     epochs: int = 1
     quick: bool = False
     expect: str | None = None
+    source: tuple[origin.Given, ...] = ()
     jobs: int | None = None
 
 
@@ -80,14 +88,23 @@ def verify(path: Path, options: Options, progress: Progress = lambda *_: None) -
         read_tf.find_tensorflow()
     report = Report(path=path)
     splits = _splits(path, report)
+    folders = origin.folders(splits, options.source)
     _check_folder(path, splits, report)
     with engines.local(options.jobs or engines.available_jobs(), isolated=True) as run:
         crop = _crop(splits, options, run) if options.seed is not None else None
         checked = _check_shards(splits, options, crop, run, report, progress)
+        compared = [
+            origin.compare(root, came, checked, run, progress, quick=options.quick)
+            for root, came in folders
+        ]
     for number, split in enumerate(splits):
         mine = [one for one in checked if one.task.split == number]
         _check_split(split, mine, report, quick=options.quick)
     _say_what_was_checked(splits, checked, options, report)
+    for one in compared:
+        report.findings += one.findings
+        report.checks += one.checks
+        report.unchecked += one.unchecked
     if crop is not None and options.seed is not None:
         _check_crops(splits, checked, crop, options, report, progress)
     if options.expect and report.fingerprint != options.expect:
@@ -138,8 +155,11 @@ def _splits(path: Path, report: Report) -> list[Split]:
     found = []
     for one in manifest.find(path).values():
         try:
-            data = one.read_bytes()
+            data = manifest.read(one)
             described = manifest.parse(data, one)
+        except OSError as error:
+            report.findings.append(_unreadable(one, error))
+            continue
         except ManifestError as error:
             message = str(error).removeprefix(f"{one}: ")
             report.findings.append(Finding(kind="manifest", path=one, message=message))
@@ -148,7 +168,14 @@ def _splits(path: Path, report: Report) -> list[Split]:
             message = "found other spacing or order, expected the bytes that were written"
             report.findings.append(Finding(kind="manifest", path=one, message=message))
         found.append(dataset.described(path, described))
-    return found or [dataset.undescribed(path)]
+    if found:
+        return found
+    try:
+        return [dataset.undescribed(path)]
+    except UsageError:
+        if report.findings:  # a damaged manifest, and none of its shards
+            return []
+        raise
 
 
 def _check_folder(path: Path, splits: Sequence[Split], report: Report) -> None:
@@ -157,11 +184,9 @@ def _check_folder(path: Path, splits: Sequence[Split], report: Report) -> None:
     for file in path.glob(".*.partial"):
         message = "found an unfinished write, expected none: `tfrec write … --resume` goes on"
         report.findings.append(Finding(kind="extra", path=file, message=message))
-    for name in _summed(path):
-        if name.endswith(manifest.SUFFIX) and not (path / name).is_file():
-            message = f"found no such file, expected it by {manifest.SUMS}"
-            report.findings.append(Finding(kind="missing", path=path / name, message=message))
+    report.findings += _check_manifests(path)
     if not manifests:
+        report.findings += _check_sums(path)
         report.unchecked.append(
             "which shards there should be, their counts and digests: no manifest"
         )
@@ -174,19 +199,78 @@ def _check_folder(path: Path, splits: Sequence[Split], report: Report) -> None:
         _compare_file(path / name, data, report)
     for one in manifests:
         file = path / one.rejects_file
-        digest = hashlib.sha256(file.read_bytes()).hexdigest() if file.is_file() else None
+        try:
+            digest = _sha256(file) if file.is_file() else None
+        except OSError as error:
+            report.findings.append(_unreadable(file, error))
+            continue
         if digest != one.rejects_sha256:
             message = f"found SHA-256 {digest}, expected {one.rejects_sha256}"
             report.findings.append(Finding(kind="metadata", path=file, message=message))
 
 
-def _summed(folder: Path) -> list[str]:
-    """Return the names that a folder's SHA256SUMS lists."""
+def _check_manifests(folder: Path) -> Iterator[Finding]:
+    """Check that the manifests of which other files tell are there, and are those."""
+    summed = _summed(folder)
+    splits = [
+        path.name.removesuffix(manifest.REJECTS) for path in folder.glob("*" + manifest.REJECTS)
+    ]
+    for name in sorted({split + manifest.SUFFIX for split in splits} | summed.keys()):
+        file = folder / name
+        if not re.fullmatch(r"[\w-]{1,64}" + re.escape(manifest.SUFFIX), name, re.ASCII):
+            continue
+        if not file.is_file():
+            message = f"found no such file, expected it by {manifest.SUMS} or the rejects"
+            yield Finding(kind="missing", path=file, message=message)
+            continue
+        try:
+            digest = hashlib.sha256(manifest.read(file)).hexdigest()
+        except (OSError, ManifestError):  # are found where it is parsed
+            continue
+        if digest != summed.get(name, digest):
+            message = f"found SHA-256 {digest}, expected {summed[name]} by {manifest.SUMS}"
+            yield Finding(kind="manifest", path=file, message=message)
+
+
+def _check_sums(folder: Path) -> Iterator[Finding]:
+    """Check what SHA256SUMS tells at once: that its lines are whole, that the files are there."""
+    path = folder / manifest.SUMS
+    summed = _summed(folder)
+    are_lines = [re.fullmatch(r"[0-9a-f]{64}", digest) is not None for digest in summed.values()]
+    if any(are_lines) and not all(are_lines):  # other programs have other formats
+        message = "found lines without a digest and a name, expected both in each"
+        yield Finding(kind="metadata", path=path, message=message)
+    for name in summed if all(are_lines) else ():
+        is_inside = not {"..", ""} & set(name.split("/"))
+        if is_inside and not name.endswith(manifest.SUFFIX) and not os.path.exists(folder / name):
+            message = f"found no such file, expected it by {manifest.SUMS}"
+            yield Finding(kind="missing", path=folder / name, message=message)
+
+
+def _summed(folder: Path) -> dict[str, str]:
+    """Return the names that a folder's SHA256SUMS lists, with their digests."""
+    path = folder / manifest.SUMS
+    if not path.is_file():
+        return {}
     try:
-        lines = (folder / manifest.SUMS).read_text(encoding="utf-8", errors="replace")
+        with path.open("rb") as file:
+            lines = file.read(_MOST_SUMS_BYTES).decode(errors="replace")
     except OSError:  # what is wrong with it is found where its content is compared
-        return []
-    return [line[66:] for line in lines.splitlines()]
+        return {}
+    return {line[66:]: line[:64] for line in lines.splitlines()}
+
+
+def _sha256(path: Path) -> str:
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while data := file.read(_CHUNK_BYTES):
+            digest.update(data)
+    return digest.hexdigest()
+
+
+def _unreadable(path: Path, error: OSError) -> Finding:
+    message = f"cannot be read: {error.strerror or error}"
+    return Finding(kind="unreadable", path=path, message=message)
 
 
 def _compare_file(path: Path, expected: bytes, report: Report) -> None:
@@ -195,10 +279,10 @@ def _compare_file(path: Path, expected: bytes, report: Report) -> None:
         report.findings.append(Finding(kind="missing", path=path, message=message))
         return
     try:
-        found = path.read_bytes()
+        with path.open("rb") as file:
+            found = file.read(len(expected) + _CHUNK_BYTES)
     except OSError as error:
-        message = f"cannot be read: {error.strerror or error}"
-        report.findings.append(Finding(kind="unreadable", path=path, message=message))
+        report.findings.append(_unreadable(path, error))
         return
     if found == expected:
         return

@@ -165,8 +165,9 @@ def write(
         journal = _journal(source, out, options, planned, listing, recipe)
         whole = _finished(out, journal, options)
         if whole:
-            rejects = manifest.parse_rejects((out / whole.rejects_file).read_bytes())
-            return _result(out, planned, whole, rejects, listing)
+            told = out / whole.rejects_file
+            met = manifest.parse_rejects(told.read_bytes(), told)
+            return _result(out, planned, whole, met, listing)
         # left last of all, so that no worker still writes when the folder goes
         folder = cleaning.enter_context(
             staging.opened(

@@ -1,0 +1,185 @@
+"""What is fuzzed: every parser of bytes that others made, each a function of bytes.
+
+A target returns, or raises `TfrecError`; anything else is a bug, an `AssertionError` among them.
+hypothesis (tests/test_fuzz.py) and atheris (fuzz.py) drive the same table.
+"""
+
+from __future__ import annotations
+
+import atexit
+import functools
+import json
+import shutil
+import tempfile
+import zlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from tfrec_cli import cli, config, example, framing, manifest, records, sources, summary, verify
+from tfrec_cli.errors import TfrecError
+from tfrec_cli.framing import Damage
+
+IMAGE = bytes.fromhex(  # a PNG of one pixel
+    "89504e470d0a1a0a0000000d4948445200000001000000010802000000907753de0000000c4944415408d763f8cf"
+    "c0000003010100c9fe92ef0000000049454e44ae426082"
+)
+EXAMPLE = example.encode(
+    {"image": IMAGE, "height": 1, "width": 1, "label": [3, -1], "x": [0.5], "filename": b"a/b.png"}
+)
+SEQUENCE = bytes.fromhex(
+    "0a0d0a0b0a02696412051a030a0109121d0a1b0a047374657012130a050a030a01610a0812060a040000c03f0a00"
+)
+SHARD = b"".join(map(framing.frame, (EXAMPLE, b"", SEQUENCE)))
+TOML = b'[write]\ncrop = "8x9"\nquiet = true\njobs = 2\n\n[verify]\nseed = 42\n'
+MANIFEST = (
+    b'{"changes": {"cmyk": 1}, "compression": "none", "content_sha256": "%b", "crop": [1, 1], '
+    b'"format": "tfrec-manifest", "format_version": 1, "icc_profiles": 0, "ignored": {}, '
+    b'"keys": "plain", "labels": ["cats", "\\u00e9"], "options": {"crop": [1, 1]}, '
+    b'"plan_sha256": "%b", "records": 1, "rejects": {}, "rejects_file": "x.rejects.jsonl", '
+    b'"rejects_sha256": "%b", "shards": [{"index": null, "index_sha256": null, '
+    b'"name": "x-00000-of-00001.tfrecord", "records": 1, "sha256": "%b", "size_bytes": 9}], '
+    b'"smallest": null, "split": "x", "stored": "raw", "versions": {"tfrec": "1"}}'
+) % ((b"0" * 64,) * 4)
+
+
+_LONGEST_MESSAGE = 2_000
+
+
+@dataclass(frozen=True, kw_only=True)
+class Target:
+    """One parser, and good bytes to start from."""
+
+    run: Callable[[bytes], object]
+    seeds: tuple[bytes, ...]
+
+
+@functools.cache
+def _folder() -> Path:
+    folder = tempfile.mkdtemp(prefix="tfrec-fuzz-")
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    return Path(folder)
+
+
+def _file(data: bytes) -> Path:
+    path = _folder() / "x.tfrecord"
+    path.write_bytes(data)
+    return path
+
+
+def _scan(data: bytes) -> None:
+    """What is whole is there; records and damage cover an uncompressed file without a gap."""
+    path = _file(data)
+    end = 0
+    for number, item in enumerate(framing.scan(path, limit_bytes=1 << 20)):
+        assert item.index == number
+        if framing.compression_of(data) != "none":
+            continue
+        assert item.offset_bytes == end
+        if isinstance(item, Damage):
+            assert item.lost_bytes > 0
+            end += item.lost_bytes
+        else:
+            whole = framing.frame(item.payload)
+            assert data[end : end + len(whole)] == whole
+            end += len(whole)
+    assert end in (0, len(data))
+
+
+def _verify(data: bytes) -> None:
+    verify.verify(_file(data), verify.Options(jobs=1))
+
+
+def _summarise(data: bytes) -> None:
+    summary.summarise([_file(data)])
+
+
+def _single_values(data: bytes) -> None:
+    """The fast reader agrees with `decode` where there is something to agree on."""
+    names = {"image", "height", "label", "x", "filename"}
+    try:
+        found: dict[str, Any] | None = dict(
+            example.SingleValues({name: name for name in names}).read(memoryview(data))
+        )
+    except TfrecError:
+        found = None
+    features = example.decode(data)
+    assert found == {
+        name: one.values[0]
+        for name, one in features.items()
+        if name in names and len(one.values) == 1 and one.kind in ("bytes", "int64")
+    }
+
+
+def _record(data: bytes) -> None:
+    features = example.decode(data)
+    names = records.guess_names(features)
+    if names is not None:
+        records.decoded_size(records.decode(features, names))
+
+
+def _classify(data: bytes) -> None:
+    kind, message = example.parse(data)
+    example.event_kind(data)
+    if kind == "tf.train.Example":
+        example.features(message)
+    elif kind == "tf.train.SequenceExample":
+        example.decode_sequence(data)
+
+
+def _manifest(data: bytes) -> None:
+    """What is accepted can be written again, and so can what is made of it."""
+    path = Path("x.manifest.json")
+    made = manifest.parse(data, path)
+    assert manifest.parse(manifest.dump(made), path) == made
+    assert json.loads(manifest.dataset_files([made]).get("features.json", b"0")) is not None
+
+
+def _config(data: bytes) -> None:
+    config.load(_file(data), cli.main)
+
+
+def _labels(data: bytes) -> None:
+    names = sources.read_labels(_file(data))
+    assert len(set(names)) == len(names)
+
+
+def _framed(run: Callable[[bytes], object]) -> Callable[[bytes], object]:
+    """Put right checksums around a payload, which chance would not find."""
+    return lambda data: run(framing.frame(data))
+
+
+PAYLOADS = (EXAMPLE, IMAGE, SEQUENCE)
+SHARDS = (SHARD, zlib.compress(SHARD), framing.frame(b""))
+TARGETS: dict[str, Target] = {
+    "framing.scan": Target(run=_scan, seeds=SHARDS),
+    "framing.locate": Target(run=lambda data: framing.locate(_file(data)), seeds=SHARDS),
+    "framing.read_index": Target(
+        run=lambda data: framing.read_index(_file(data)), seeds=(b"0 62\n62 16\n78 59\n",)
+    ),
+    "example.decode": Target(run=example.decode, seeds=PAYLOADS),
+    "example.decode_sequence": Target(run=example.decode_sequence, seeds=PAYLOADS[::-1]),
+    "example.parse": Target(run=_classify, seeds=PAYLOADS),
+    "example.SingleValues": Target(run=_single_values, seeds=PAYLOADS),
+    "records.decode": Target(run=_record, seeds=PAYLOADS),
+    "verify": Target(run=_verify, seeds=SHARDS),
+    "verify, framed": Target(run=_framed(_verify), seeds=PAYLOADS),
+    "inspect": Target(run=_summarise, seeds=SHARDS),
+    "inspect, framed": Target(run=_framed(_summarise), seeds=PAYLOADS),
+    "manifest.parse": Target(run=_manifest, seeds=(MANIFEST,)),
+    "config.load": Target(run=_config, seeds=(TOML,)),
+    "sources.read_labels": Target(run=_labels, seeds=("owls\n\n cats \né\n".encode(),)),
+}
+
+
+def holds(name: str, data: bytes) -> bool:
+    """Run a target; True where it took the bytes, False where it refused them."""
+    try:
+        TARGETS[name].run(data)
+    except TfrecError as error:
+        message = str(error)
+    else:
+        return True
+    assert len(message) < _LONGEST_MESSAGE
+    return False

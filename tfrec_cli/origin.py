@@ -1,0 +1,315 @@
+"""A dataset held against the folders it came from: each source once, and nothing else beside.
+
+Knows: which records and rejects there are, which files. Must not know: how a record is made,
+terminals.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from tfrec_cli import engines, images, manifest, plan, records, remake, shard, sources
+from tfrec_cli.check import Checked, Finding, Kind
+from tfrec_cli.dataset import Split
+from tfrec_cli.errors import ManifestError, UsageError
+from tfrec_cli.manifest import Manifest
+from tfrec_cli.plan import Item
+from tfrec_cli.shard import Recipe
+from tfrec_cli.sources import Listing, Reject, Source, printable
+
+Progress = Callable[[str, int, int], object]
+Numbers = npt.NDArray[np.int64]
+Given = tuple[str | None, Path]
+"""A source folder, and the split that came from it; None for every split not named elsewhere."""
+
+_BATCH = 64
+_BEYOND_KEYS = 2**63 - 1
+
+
+@dataclass(slots=True, kw_only=True)
+class Compared:
+    """What came of it: findings, and a line for each thing that could or could not be checked."""
+
+    findings: list[Finding] = field(default_factory=list)
+    checks: list[str] = field(default_factory=list)
+    unchecked: list[str] = field(default_factory=list)
+
+    def found(self, kind: Kind, path: Path, message: str) -> None:
+        """Add a finding that concerns a whole file."""
+        self.findings.append(Finding(kind=kind, path=path, message=message))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Part:
+    """One split, with what it says of its sources.
+
+    Attributes:
+        shards: in order.
+        held: for each shard the numbers in the listing of the sources that it should hold.
+        rejects: those sources that the split says it left out, by path.
+    """
+
+    described: Manifest
+    recipe: Recipe
+    shards: Sequence[Checked]
+    held: Sequence[Numbers]
+    rejects: dict[bytes, Reject]
+    rejects_path: Path
+
+
+def folders(splits: Sequence[Split], given: Sequence[Given]) -> list[tuple[Path, list[Split]]]:
+    """Decide which splits came from which folder.
+
+    Raises:
+        UsageError: no folder, no split of such a name, or two folders for one.
+    """
+    known = [split.name for split in splits if split.manifest]
+    named = [name for name, _ in given]
+    for name, root in given:
+        if not known or (name is not None and name not in known):
+            found = f"no split {name!r}" if known else "no manifest"
+            expected = ", ".join(map(str, known)) or "a dataset that tfrec wrote"
+            raise UsageError(f"--source: found {found}, expected {expected}")
+        if named.count(name) > 1:
+            which = f"split {name!r}" if name else "every split"
+            raise UsageError(f"--source: found several folders for {which}, expected one")
+        if not root.is_dir():
+            found = "a file" if root.exists() else "nothing"
+            raise UsageError(f"--source {root}: found {found}, expected a folder of images")
+    others = [name for name in known if name not in named]
+    return [
+        (root, [split for split in splits if split.name in ([name] if name else others)])
+        for name, root in given
+    ]
+
+
+def compare(
+    root: Path,
+    splits: Sequence[Split],
+    checked: Sequence[Checked],
+    run: engines.Map,
+    progress: Progress,
+    *,
+    quick: bool,
+) -> Compared:
+    """Hold the records and rejects of some splits against the folder that they came from.
+
+    Args:
+        splits: with manifests.
+        checked: the shards of the dataset, in order.
+        quick: names and labels alone.
+    Raises:
+        RunError: the folder cannot be read.
+    """
+    compared = Compared()
+    listing = sources.list_folder(root, labels=None, exclude=splits[0].folder)
+    find = _finder(listing.sources)
+    found = [_part(root, split, checked, find, compared) for split in splits]
+    parts = [part for part in found if part]
+    if not parts:
+        return compared
+    rejected = _compare_names(root, parts, listing, compared)
+    _compare_records(root, parts, listing.sources, run, progress, compared, quick=quick)
+    if not quick:
+        _try_rejects(root, parts, rejected, run, compared)
+        _compare_versions(parts, compared)
+    names = " and ".join(part.described.split for part in parts)
+    how = "names and labels" if quick else "labels, and each record made again"
+    count = len(listing.sources)
+    compared.checks.append(f"{count} sources in {root} against {names}: each once, {how}")
+    return compared
+
+
+def _finder(listed: Sequence[Source]) -> Callable[[Sequence[int]], Numbers]:
+    """Make a function that returns the numbers of those sources that have one of some keys."""
+    keys = np.fromiter((records.key_of(one.path) for one in listed), np.int64, len(listed))
+    order = np.argsort(keys)
+    ascending = np.append(keys[order], _BEYOND_KEYS)
+
+    def find(wanted: Sequence[int]) -> Numbers:
+        asked = np.unique(np.array(wanted, np.int64))
+        places = np.searchsorted(ascending, asked)
+        found: Numbers = order[places[ascending[places] == asked]]
+        return found
+
+    return find
+
+
+def _part(
+    root: Path,
+    split: Split,
+    checked: Sequence[Checked],
+    find: Callable[[Sequence[int]], Numbers],
+    compared: Compared,
+) -> _Part | None:
+    """Find the sources of a split; None, and a finding, where it cannot have come from them."""
+    described = split.manifest
+    assert described
+    path = split.folder / (described.split + manifest.SUFFIX)
+    shards = [one for one in checked if one.task.manifest and one.task.manifest.split == split.name]
+    held = [find(_keys(one, described)) for one in shards]
+    count = sum(one.records for one in shards)
+    if count and not sum(map(len, held)):
+        found = f"found none of the sources of its {count} records in {root}"
+        compared.found("unexpected", path, f"{found}, expected the folder that it came from")
+        return None
+    try:
+        recipe = remake.recipe(described)
+    except ManifestError as error:
+        compared.found("manifest", path, str(error))
+        return None
+    rejects_path = split.folder / described.rejects_file
+    try:
+        rejects = manifest.parse_rejects(rejects_path.read_bytes(), rejects_path)
+    except (OSError, ManifestError):  # a finding of those who compare its SHA-256
+        rejects = []
+        compared.unchecked.append(f"sources that {described.split} left out: {rejects_path} is bad")
+    return _Part(
+        described=described,
+        recipe=recipe,
+        shards=shards,
+        held=held,
+        rejects={reject.path: reject for reject in rejects},
+        rejects_path=rejects_path,
+    )
+
+
+def _keys(one: Checked, described: Manifest) -> list[int]:
+    """Return the keys of a shard's sources, by their names where what records say is in doubt."""
+    if any(finding.kind == "contract" for finding in one.findings):
+        named = remake.named(one.task.path, described.keys)
+        return [records.key_of(filename) for _, filename, _ in named]
+    return [key for key, _ in one.contents]
+
+
+def _compare_names(
+    root: Path, parts: Sequence[_Part], listing: Listing, compared: Compared
+) -> list[Source]:
+    """Find sources that are nowhere in the dataset, or in two splits, and rejects without source.
+
+    Returns:
+        The sources that were left out.
+    """
+    listed = listing.sources
+    times = np.zeros(len(listed), np.int64)
+    for part in parts:
+        mine = np.unique(np.concatenate([np.empty(0, np.int64), *part.held]))
+        if (twice := mine[times[mine] > 0]).size:
+            first = printable(listed[int(twice.min())].path)
+            message = f"found {len(twice)} sources of other splits too ({first}…), expected none"
+            compared.found("duplicate", part.rejects_path.parent, message)
+        times[mine] += 1
+    left_out = {path for part in parts for path in part.rejects}
+    rejected = []
+    for number in np.flatnonzero(times == 0).tolist():
+        if (source := listed[number]).path in left_out:
+            rejected.append(source)
+        else:
+            message = "found neither a record of it nor its rejection, expected one of them"
+            compared.found("unwritten", _below(root, source.path), message)
+    for reject in listing.rejects:
+        if not reject.harmless and reject.path not in left_out:
+            compared.found("unwritten", _below(root, reject.path), reject.message)
+    left_out.difference_update(one.path for one in listed)
+    left_out.difference_update(one.path for one in listing.rejects)
+    for part in parts:
+        for path in sorted(left_out & part.rejects.keys()):
+            if not part.rejects[path].harmless:
+                message = f"{printable(path)}: found no such file among the sources"
+                compared.found("unexpected", part.rejects_path, message)
+    return rejected
+
+
+def _compare_records(
+    root: Path,
+    parts: Sequence[_Part],
+    listed: Sequence[Source],
+    run: engines.Map,
+    progress: Progress,
+    compared: Compared,
+    *,
+    quick: bool,
+) -> None:
+    """Compare each record with the one that its source gives now; ``quick``, its label alone."""
+    tasks = (
+        remake.Task(
+            writing=_writing(
+                root, part, one.task.path, (listed[number] for number in held.tolist())
+            ),
+            labels=part.described.labels,
+            quick=quick,
+        )
+        for part in parts
+        for one, held in zip(part.shards, part.held, strict=True)
+    )
+    total = sum(one.records for part in parts for one in part.shards)
+    done = 0
+    found: dict[Path, list[Finding]] = {}
+    for result in run(remake.compare, tasks):
+        found[result.path] = result.findings
+        done += result.records
+        progress("comparing with sources", done, total)
+    for part in parts:
+        for one in part.shards:
+            compared.findings += found[one.task.path]
+
+
+def _try_rejects(
+    root: Path,
+    parts: Sequence[_Part],
+    rejected: Sequence[Source],
+    run: engines.Map,
+    compared: Compared,
+) -> None:
+    """Find sources that were left out, and could be written now: they have changed since."""
+    for part in parts:
+        mine = [one for one in rejected if one.path in part.rejects]
+        mine = [one for one in mine if part.rejects[one.path].reason != "key_collision"]
+        batches = (
+            _writing(root, part, part.rejects_path, mine[start : start + _BATCH])
+            for start in range(0, len(mine), _BATCH)
+        )
+        for path in sorted(path for paths in run(remake.usable, batches) for path in paths):
+            message = f"found an image, expected one that is left out: {part.rejects[path].reason}"
+            compared.found("differs", _below(root, path), message)
+
+
+def _compare_versions(parts: Sequence[_Part], compared: Compared) -> None:
+    """Say where other versions of encoders stand between a record and its source."""
+    now = images.versions()
+    for described in (part.described for part in parts):
+        then = {name: described.versions.get(name) for name in now}
+        if then != now and (described.changes or described.stored in ("png", "jpeg")):
+            compared.unchecked.append(
+                f"bytes of encoded images in {described.split}, only pixels: written with "
+                f"{_spelled(then)}, found {_spelled(now)}"
+            )
+
+
+def _spelled(versions: Mapping[str, object]) -> str:
+    return ", ".join(f"{name} {version}" for name, version in versions.items())
+
+
+def _writing(root: Path, part: _Part, path: Path, chosen: Iterable[Source]) -> shard.Task:
+    """Make the task that would write some sources, each with the label that its folder has."""
+    labels = {os.fsencode(name): number for number, name in enumerate(part.described.labels or ())}
+    labelled = (replace(one, label=labels.get(one.path.split(b"/", 1)[0])) for one in chosen)
+    return shard.Task(
+        number=0,
+        root=root,
+        path=path,
+        index=None,
+        items=plan.packed(Item(one, 0, 0) for one in labelled),
+        recipe=part.recipe,
+        compression=part.described.compression,
+    )
+
+
+def _below(root: Path, path: bytes) -> Path:
+    return root / os.fsdecode(path)
