@@ -24,7 +24,7 @@ Part = Callable[[Path, int], Tally]
 
 _DATASETS = 20_000
 _SHARDS = 1_000
-_FUZZ_SECONDS = 60.0
+_FUZZ_SECONDS = 40.0
 
 
 def _damage(run: Callable[[int, int], Mapping[str, Any]], seed: int) -> Tally:
