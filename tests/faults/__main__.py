@@ -80,6 +80,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("parts", nargs="*", metavar="PART", help=f"some of: {', '.join(PARTS)}")
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args(arguments)
+    if sys.platform != "linux":
+        parser.error(f"found {sys.platform}, expected linux: its strace, signals and /proc")
     if unknown := set(options.parts) - set(PARTS):
         parser.error(f"found {', '.join(unknown)}, expected some of: {', '.join(PARTS)}")
     broken = 0
