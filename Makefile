@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint types docs docs-check bench smoke check clean
+.PHONY: help setup demo test torture lint types docs docs-check bench smoke check clean
 
 help:  ## Say what there is to make
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -31,6 +31,9 @@ demo: $(READY)  ## Write, inspect and verify the sample images; draw two picture
 
 test: $(READY)  ## Run every test
 	$(BIN)/python -m pytest -q
+
+torture: $(READY)  ## Break writes and datasets in every way there is (10 minutes; strace)
+	$(BIN)/python -m tests.faults $(if $(SEED),--seed $(SEED))
 
 lint: $(READY)  ## Check style, and that imports go downwards only
 	$(BIN)/ruff check .
