@@ -9,6 +9,7 @@ import os
 import stat
 import unicodedata
 from array import array
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,6 +23,8 @@ NO_LABEL = -1
 
 _LABEL = 1
 """Where among a source's packed integers its label is."""
+
+_LABELS_BYTES = 1 << 24
 
 JUNK = frozenset({b"Thumbs.db", b"desktop.ini", b"__MACOSX"})
 SIDECARS = frozenset(
@@ -135,15 +138,23 @@ def read_labels(path: Path) -> tuple[str, ...]:
         UsageError: the file cannot be read, is empty, or names a class twice.
     """
     try:
-        lines = path.read_text(encoding="utf-8-sig").splitlines()
+        with path.open("rb") as file:
+            data = file.read(_LABELS_BYTES + 1)
+        lines = data.decode("utf-8-sig").splitlines()
     except (OSError, UnicodeDecodeError) as error:
         raise UsageError(f"--labels {path}: {_why(error)}") from error
+    if len(data) > _LABELS_BYTES:
+        expected = f"at most {_LABELS_BYTES} bytes of class names"
+        raise UsageError(f"--labels {path}: found more, expected {expected}")
     names = tuple(line.strip() for line in lines if line.strip())
     if not names:
         raise UsageError(f"--labels {path}: found no class names, expected one a line")
+    name, count = Counter(names).most_common(1)[0]
+    if count > 1:
+        raise UsageError(f"--labels {path}: found {name!r} twice, expected it once")
     for name in names:
-        if names.count(name) > 1:
-            raise UsageError(f"--labels {path}: found {name!r} twice, expected it once")
+        if "/" in name or "\0" in name or name in (".", ".."):
+            raise UsageError(f"--labels {path}: found {name!r}, expected the name of a folder")
     return names
 
 
@@ -253,8 +264,10 @@ def _entry(entry: os.DirEntry[bytes], path: bytes) -> int | Reject | None:
             found = "found a pipe, socket or device, expected a file"
             return Reject(path, "not_a_regular_file", found)
         if os.path.splitext(path)[1].lower() in SIDECARS:
-            with open(entry.path, "rb") as file:
-                head = file.read(sniff.HEAD_BYTES)
+            head = b""
+            if status.st_size:  # some that say 0, in /proc, never end
+                with open(entry.path, "rb") as file:
+                    head = file.read(sniff.HEAD_BYTES)
             if sniff.image_format(head) is None:
                 found = f"{sniff.describe(head)} beside images: ignored"
                 return Reject(path, "sidecar", found, harmless=True)
