@@ -615,7 +615,7 @@ def _foreign_decoder(max_pixels: int = MAX_PIXELS) -> Iterator[None]:
                 raise  # the file could not be read, which says nothing about the image
             reason = "truncated" if "truncated" in str(error).lower() else "corrupt"
             words = str(error).splitlines()[0] if str(error) else type(error).__name__
-            words = re.sub(r" <_io\..*>", "", words)
+            words = re.sub(r" <.* object at .*>", "", words)  # the file, where it lies in memory
             raise ImageError(reason, f"cannot be decoded: {words}") from error
         finally:
             Image.MAX_IMAGE_PIXELS = pillow_limit
