@@ -72,10 +72,10 @@ def locked(out: Path) -> Iterator[None]:
     """
     missing = [path for path in (out, *out.parents) if not path.exists()]
     path = out / LOCK
-    out.mkdir(parents=True, exist_ok=True)
-    for made in missing:
-        shard.sync(made.parent)
     try:
+        out.mkdir(parents=True, exist_ok=True)
+        for made in missing:
+            shard.sync(made.parent)
         descriptor = _lock(path)
         try:
             yield
@@ -130,15 +130,13 @@ def opened(
     if begun:
         _check_same(folder, begun, planned, journal)
         _reclaim(folder, out, split)
-    else:
-        if resume or overwrite:
-            clear(out, split)
-        try:
-            folder.mkdir()
-        except FileExistsError as error:
-            raise unfinished(folder) from error
+    elif resume or overwrite:
+        clear(out, split)
+    elif folder.exists():
+        raise unfinished(folder)
     try:
         if not begun:
+            folder.mkdir()
             _begin(folder, planned, journal)
         yield folder
     except (DataError, UsageError):
