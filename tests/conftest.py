@@ -13,9 +13,13 @@ os.environ["OPENBLAS_NUM_THREADS"] = "1"
 
 import functools
 import io
+import json
 import struct
+import subprocess
+import sys
 import zlib
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -89,6 +93,36 @@ def tree(root: Path) -> dict[str, bytes]:
         str(path.relative_to(root)): path.read_bytes() if path.is_file() else b""
         for path in sorted(root.rglob("*"))
     }
+
+
+@dataclass(frozen=True)
+class Measured:
+    """One run of a command: exit code, what it said, and what it took."""
+
+    code: int
+    out: str
+    err: str
+    memory_bytes: int
+    cpu_seconds: float
+
+
+_MEASURE = """
+import json, resource, subprocess, sys
+ran = subprocess.run(sys.argv[1:], capture_output=True, text=True, errors="surrogateescape")
+used = resource.getrusage(resource.RUSAGE_CHILDREN)
+cpu = used.ru_utime + used.ru_stime
+print(json.dumps([ran.returncode, ran.stdout, ran.stderr, used.ru_maxrss * 1024, cpu]))
+"""
+
+
+def measure(*argv: object) -> Measured:
+    """Run ``tfrec ARGV`` in a process of its own, and its workers.
+
+    Started from a small one: Linux counts the memory of who started it as its own.
+    """
+    words = [sys.executable, "-c", _MEASURE, sys.executable, "-m", "tfrec_cli", *map(str, argv)]
+    ran = subprocess.run(words, capture_output=True, text=True, check=True)
+    return Measured(*json.loads(ran.stdout))
 
 
 @functools.cache

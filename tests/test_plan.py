@@ -207,7 +207,7 @@ class TestSurvey:
         self, tmp_path: Path, name: str, data: bytes, reason: str
     ) -> None:
         fill(tmp_path, {name: data})
-        (found,) = plan.survey(tmp_path, [Source(name.encode(), 0, None)], Policy())
+        (found,) = plan.survey(tmp_path, [Source(name.encode(), len(data), None)], Policy())
         assert isinstance(found, Reject)
         assert (found.path, found.reason, found.harmless) == (name.encode(), reason, False)
 
@@ -217,6 +217,6 @@ class TestSurvey:
         assert plan.survey(tmp_path, [source], Policy()) == [Item(source, 20, 31)]
 
     def test_rejects_what_has_vanished(self, tmp_path: Path) -> None:
-        assert plan.survey(tmp_path, [Source(b"gone", 0, None)], Policy()) == [
+        assert plan.survey(tmp_path, [Source(b"gone", 1, None)], Policy()) == [
             Reject(b"gone", "unreadable", "cannot be read: No such file or directory")
         ]

@@ -559,5 +559,7 @@ def test_sums_without_a_manifest_are_read(crops: Path) -> None:
     assert kinds(verify(crops, QUICK)) == []
     (crops / "SHA256SUMS").write_bytes(b"".join(lines[:2]) + lines[2][:40])
     assert kinds(verify(crops, QUICK)) == ["metadata"]
+    (crops / "SHA256SUMS").write_bytes(bytes(350) + lines[2])
+    assert kinds(verify(crops, QUICK)) == ["metadata"]
     (crops / "SHA256SUMS").write_bytes(b"".join(lines[:-2]) + b"0" * 64 + b"  gone\n")
     assert kinds(verify(crops, QUICK)) == ["missing"]

@@ -247,8 +247,11 @@ def read(path: Path, *, limit_bytes: int = LIMIT_BYTES) -> Iterator[Record]:
 
 def _inflates(head: bytes, compression: sniff.Compression) -> bool:
     """Tell whether the first bytes of a file decompress; other bytes hardly ever do so for long."""
+    inflate = zlib.decompressobj(_WBITS[compression])
     try:
-        inflated = zlib.decompressobj(_WBITS[compression]).decompress(head)
+        inflated = inflate.decompress(head, HEADER_BYTES)
+        if not is_header(inflated):
+            inflated += inflate.decompress(inflate.unconsumed_tail)
     except zlib.error:
         return False
     return len(inflated) >= HEADER_BYTES

@@ -9,13 +9,14 @@ Pixels are ``uint8[height, width, 3]``, row-major RGB, everywhere. Pillow and Te
 from __future__ import annotations
 
 import io
+import logging
 import re
 import struct
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
-from typing import Any, BinaryIO, Literal
+from typing import Any, BinaryIO, Literal, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -25,6 +26,9 @@ from PIL import Image, features
 from tfrec_cli import sniff, structure
 from tfrec_cli.choices import Alpha, Encoding, Exif, Frames
 from tfrec_cli.errors import ImageError, TfrecError
+from tfrec_cli.hush import hushed
+
+logging.getLogger("PIL").addHandler(logging.NullHandler())  # what it says, its errors say too
 
 Pixels = npt.NDArray[np.uint8]
 
@@ -35,6 +39,15 @@ JPEG_QUALITY = 95
 
 _JPEG_SIDE_LIMIT = 65_500
 """What libjpeg encodes at most."""
+
+MAX_SIDE = 1 << 20
+"""Decoders keep a pointer for each row, and allocate rows at once."""
+
+_MOST_READS = 100_000
+"""Decoders read pieces of headers one by one; a small file may have millions of them."""
+
+_MOST_HEADER_BYTES = 1 << 26
+"""What may be read of a file to learn its size in pixels."""
 
 _HEAD_BYTES = 1 << 14
 """Enough for what stands before most JPEGs' scans."""
@@ -60,6 +73,9 @@ _PILLOW_FORMATS: dict[sniff.ImageFormat, tuple[str, ...]] = {
     "avif": ("AVIF",),
     "jpeg2000": ("JPEG2000",),
 }
+_MOST_DIGITS_BYTES, _MOST_COMMENTS = 1 << 22, 1000
+"""Of a PPM file of digits: Pillow reads each by itself, and copies the rest at each comment."""
+
 _DEEP_MODES = ("I;16", "I;16B", "I;16L", "I;16N")
 _ALPHA_MODES = ("RGBA", "LA", "PA", "RGBa", "La")
 
@@ -157,8 +173,9 @@ def read_header(file: BinaryIO, policy: Policy) -> Header:
         found = sniff.describe(head[: sniff.HEAD_BYTES]) if head else "an empty file"
         raise ImageError(reason, f"found {found}, expected one of {', '.join(sniff.IMAGE_FORMATS)}")
     file.seek(0)
-    with _foreign_decoder(policy.max_pixels), _open(file, name, policy) as image:
-        orientation = _orientation(image, name, file)
+    frugal = _Frugal(file, _MOST_HEADER_BYTES)
+    with _foreign_decoder(policy.max_pixels), _open(frugal, name, policy) as image:
+        orientation = _orientation(image, name, frugal)
         height_px, width_px = image.height, image.width
         if policy.exif == "apply" and orientation >= 5:
             height_px, width_px = width_px, height_px
@@ -194,11 +211,14 @@ def decode(data: bytes, policy: Policy) -> Pixels:
         raise ImageError("not_an_image", f"found {sniff.describe(data[: sniff.HEAD_BYTES])}")
     if name == "jpeg" and structure.read_jpeg(data).scans > structure.MAX_SCANS:
         raise ImageError("too_many_scans", f"found more scans than {structure.MAX_SCANS}")
-    file = io.BytesIO(data)
+    if name == "ppm" and data[1:2] in b"123":
+        _check_digits(data)
+    file = _Frugal(io.BytesIO(data))
     with _foreign_decoder(policy.max_pixels), _open(file, name, policy) as image:
         orientation = _orientation(image, name, file) if policy.exif == "apply" else 1
         image.seek(0)
-        image.load()
+        with hushed() if name == "tiff" else nullcontext():  # libtiff talks
+            image.load()
         rgb = _to_rgb(image, name, policy.alpha)
         if orientation != 1:
             rgb = rgb.transpose(_UPRIGHT[orientation])
@@ -245,7 +265,7 @@ def _stored(data: bytes, max_pixels: int) -> Iterator[tuple[sniff.ImageFormat, I
         found = sniff.describe(data[: sniff.HEAD_BYTES])
         raise ImageError("unsupported_format", f"found {found}, expected a JPEG or PNG image")
     policy = Policy(max_pixels=max_pixels)
-    with _foreign_decoder(max_pixels), _open(io.BytesIO(data), name, policy) as image:
+    with _foreign_decoder(max_pixels), _open(_Frugal(io.BytesIO(data)), name, policy) as image:
         image.load()
         yield name, image
 
@@ -320,15 +340,17 @@ def scaled_short(height_px: int, width_px: int, short_px: int) -> tuple[int, int
 
 
 def check_pixels(height_px: int, width_px: int, max_pixels: int) -> None:
-    """Refuse a picture of more than ``max_pixels``.
+    """Refuse a picture of more than ``max_pixels``, or of more than `MAX_SIDE` on a side.
 
     Raises:
         ImageError: it has more.
     """
-    if height_px * width_px > max_pixels:
-        found = f"{height_px}x{width_px} pixels"
-        expected = f"at most {max_pixels} (--max-pixels)"
-        raise ImageError("too_many_pixels", f"found {found}, expected {expected}")
+    expected = f"at most {max_pixels} (--max-pixels)"
+    if max(height_px, width_px) > MAX_SIDE:
+        expected = f"at most {MAX_SIDE} on a side"
+    elif height_px * width_px <= max_pixels:
+        return
+    raise ImageError("too_many_pixels", f"found {height_px}x{width_px} pixels, expected {expected}")
 
 
 def enlarge(
@@ -434,6 +456,14 @@ def _plain_header(frame: structure.Frame) -> Header:
     )
 
 
+def _check_digits(data: bytes) -> None:
+    comments = data.count(b"#")
+    if len(data) > _MOST_DIGITS_BYTES or comments > _MOST_COMMENTS:
+        found = f"found {len(data)} bytes of digits with {comments} comments"
+        expected = f"at most {_MOST_DIGITS_BYTES} with {_MOST_COMMENTS}"
+        raise ImageError("too_complex", f"{found}, expected {expected}")
+
+
 def _transcode(
     pixels: Pixels, header: Header, jpeg: structure.Jpeg | None, icc: bytes | None
 ) -> bytes:
@@ -472,7 +502,7 @@ def _icc_profile(data: bytes, header: Header, policy: Policy) -> bytes | None:
         return None
     with (
         _foreign_decoder(policy.max_pixels),
-        _open(io.BytesIO(data), header.format, policy) as image,
+        _open(_Frugal(io.BytesIO(data)), header.format, policy) as image,
     ):
         profile: bytes = image.info["icc_profile"]
         return profile
@@ -499,7 +529,7 @@ def _to_rgb(image: Image.Image, name: sniff.ImageFormat, alpha: Alpha) -> Image.
     return image if image.mode == "RGB" else image.convert("RGB")
 
 
-def _orientation(image: Image.Image, name: sniff.ImageFormat, file: BinaryIO) -> int:
+def _orientation(image: Image.Image, name: sniff.ImageFormat, file: _Frugal) -> int:
     """Return the EXIF orientation; what cannot be read as one counts as 1, upright.
 
     Pillow decodes a whole PNG to find its EXIF block, so that one is found by its chunk.
@@ -515,13 +545,39 @@ def _orientation(image: Image.Image, name: sniff.ImageFormat, file: BinaryIO) ->
     return value if isinstance(value, int) and 1 <= value <= 8 else 1
 
 
-def _open(file: BinaryIO, name: sniff.ImageFormat, policy: Policy) -> Image.Image:
-    image = Image.open(file, formats=_PILLOW_FORMATS[name])
+class _Frugal:
+    """A file that a decoder may read so often, and so much: a small one can ask for hours."""
+
+    def __init__(self, file: BinaryIO, most_bytes: int | None = None) -> None:
+        self.seek, self.tell = file.seek, file.tell
+        self._file = file
+        self._reads_left = _MOST_READS
+        self._most_bytes = most_bytes
+
+    def read(self, size: int = -1) -> bytes:
+        self._reads_left -= 1
+        if self._reads_left < 0:
+            found = f"found more than {_MOST_READS} pieces"
+            raise ImageError("too_complex", f"{found}, expected an image of fewer")
+        if self._most_bytes is None:
+            return self._file.read(size)
+        if size < 0 or size > self._most_bytes:
+            size = self._most_bytes + 1
+        data = self._file.read(size)
+        self._most_bytes -= len(data)
+        if self._most_bytes < 0:
+            found = f"found a header of more than {_MOST_HEADER_BYTES} bytes"
+            raise ImageError("too_complex", f"{found}, expected a smaller one")
+        return data
+
+
+def _open(file: _Frugal, name: sniff.ImageFormat, policy: Policy) -> Image.Image:
+    image = Image.open(cast("BinaryIO", file), formats=_PILLOW_FORMATS[name])
     check_pixels(image.height, image.width, policy.max_pixels)
     return image
 
 
-def _png_exif(file: BinaryIO) -> Image.Exif:
+def _png_exif(file: _Frugal) -> Image.Exif:
     """Find a PNG's EXIF block, reading no more than that and the heads of the chunks."""
     exif = Image.Exif()
     place = file.tell()
@@ -564,7 +620,7 @@ def _foreign_decoder(max_pixels: int = MAX_PIXELS) -> Iterator[None]:
                 raise  # the file could not be read, which says nothing about the image
             reason = "truncated" if "truncated" in str(error).lower() else "corrupt"
             words = str(error).splitlines()[0] if str(error) else type(error).__name__
-            words = re.sub(r" <_io\..*>", "", words)
+            words = re.sub(r" <.* object at .*>", "", words)  # the file, where it lies in memory
             raise ImageError(reason, f"cannot be decoded: {words}") from error
         finally:
             Image.MAX_IMAGE_PIXELS = pillow_limit

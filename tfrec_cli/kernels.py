@@ -13,10 +13,7 @@ from __future__ import annotations
 
 import ctypes
 import importlib.util
-import os
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
 from ctypes import POINTER, byref, c_char_p, c_int, c_int64, c_size_t, c_ubyte, c_void_p
 from functools import cache
 from pathlib import Path
@@ -25,6 +22,7 @@ from typing import Any
 import numpy as np
 
 from tfrec_cli.errors import ImageError, RunError
+from tfrec_cli.hush import hushed as hushed
 from tfrec_cli.images import Pixels
 
 MARGIN_PX = 2
@@ -120,24 +118,6 @@ def load() -> None:
         RunError: there is none.
     """
     _library()
-
-
-@contextmanager
-def hushed() -> Iterator[None]:
-    """Keep from stderr what C libraries write there by themselves; for a process of one thread."""
-    try:
-        terminal = os.dup(2)
-    except OSError:  # closed by whoever started us
-        yield
-        return
-    nowhere = os.open(os.devnull, os.O_WRONLY)
-    os.dup2(nowhere, 2)
-    os.close(nowhere)
-    try:
-        yield
-    finally:
-        os.dup2(terminal, 2)
-        os.close(terminal)
 
 
 class _Library:

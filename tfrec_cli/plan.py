@@ -35,6 +35,10 @@ MAX_SHARDS = 99_999
 MAX_FILE_BYTES = 2**30
 """No protocol buffer holds 2 GiB, and no image file worth training on is half as large."""
 
+BASE_BYTES, BYTES_A_PIXEL = 2**26, 16
+"""A file of more than so much is no picture: twice 16 bits of red, green, blue and alpha, and what
+previews, frames and films take beside it. Others are sparse, or have something behind them."""
+
 RECORD_EXTRA_BYTES = 160
 """About what a record needs beside its image: framing, feature names, path."""
 
@@ -198,10 +202,20 @@ def packed(items: Iterable[Item] = ()) -> Packed[Item]:
     return Packed(_pack, _unpack, "q", items)
 
 
-def too_large(size_bytes: int) -> ImageError:
+def too_large(size_bytes: int, most_bytes: int = MAX_FILE_BYTES) -> ImageError:
     """Make the error for a file that is not read at all."""
-    found = f"found {size_bytes} bytes"
-    return ImageError("too_large", f"{found}, expected at most {MAX_FILE_BYTES}")
+    return ImageError("too_large", f"found {size_bytes} bytes, expected at most {most_bytes}")
+
+
+def _check_size(size_bytes: int, pixels: int | None = None) -> None:
+    """Refuse a file by its size alone, or by the number of its pixels too."""
+    if not size_bytes:  # files of /proc say so, and some never end
+        raise ImageError("empty", "found an empty file, expected an image")
+    most_bytes = MAX_FILE_BYTES
+    if pixels is not None:
+        most_bytes = min(most_bytes, BASE_BYTES + BYTES_A_PIXEL * pixels)
+    if size_bytes > most_bytes:
+        raise too_large(size_bytes, most_bytes)
 
 
 def count_reasons(rejects: Iterable[Reject], *, harmless: bool) -> dict[str, int]:
@@ -213,10 +227,10 @@ def count_reasons(rejects: Iterable[Reject], *, harmless: bool) -> dict[str, int
 def _survey_one(root: Path, source: Source, policy: Policy) -> Item | Reject:
     path = os.path.join(os.fsencode(root), source.path)
     try:
-        if source.size_bytes > MAX_FILE_BYTES:
-            raise too_large(source.size_bytes)
+        _check_size(source.size_bytes)
         with open(path, "rb") as file:
             header = images.read_header(file, policy)
+        _check_size(source.size_bytes, header.height_px * header.width_px)
         size = (header.height_px, header.width_px)
         if policy.resize_short_px:
             size = images.scaled_short(*size, policy.resize_short_px)

@@ -174,7 +174,7 @@ def read_labels(path: Path) -> tuple[str, ...]:
     for name in names:
         if name in seen:
             raise UsageError(f"--labels {path}: found {name!r} twice, expected it once")
-        if {"/", "\0"} & set(name) or len(name.encode()) > _NAME_BYTES:
+        if {"/", "\0"} & set(name) or name in (".", "..") or len(name.encode()) > _NAME_BYTES:
             found = f"{name[:_SHOWN]!r}…" if len(name) > _SHOWN else repr(name)
             raise UsageError(f"--labels {path}: found {found}, expected the name of a folder")
         seen.add(name)
@@ -287,8 +287,10 @@ def _entry(entry: os.DirEntry[bytes], path: bytes) -> Source | Reject | None:
             found = "found a pipe, socket or device, expected a file"
             return Reject(path, "not_a_regular_file", found)
         if os.path.splitext(path)[1].lower() in SIDECARS:
-            with open(entry.path, "rb") as file:
-                head = file.read(sniff.HEAD_BYTES)
+            head = b""
+            if status.st_size:  # some that say 0, in /proc, never end
+                with open(entry.path, "rb") as file:
+                    head = file.read(sniff.HEAD_BYTES)
             if sniff.image_format(head) is None:
                 found = f"{sniff.describe(head)} beside images: ignored"
                 return Reject(path, "sidecar", found, harmless=True)

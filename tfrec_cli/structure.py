@@ -19,6 +19,13 @@ from tfrec_cli.errors import ImageError
 MAX_SCANS = 100
 """A camera writes about ten; a small JPEG of 2,000 scans takes a decoder a minute."""
 
+MAX_PIECES = 100_000
+"""Segments of a JPEG, chunks of a PNG; files of cameras and editors have a hundred, or thousands
+where a large picture is cut small."""
+
+_FILLING = b"\xff" * 4096
+"""One 0xff may stand before a marker, or several; decoders look for its end again and again."""
+
 _DHT, _EOI, _SOS, _DQT, _APP2 = 0xC4, 0xD9, 0xDA, 0xDB, 0xE2
 _PLAIN_SEGMENTS = {
     **dict.fromkeys((_DHT, 0xDD, 0xFE, *range(0xE3, 0xED), 0xEF), 0),
@@ -63,7 +70,7 @@ class Jpeg:
     Attributes:
         sof: number of the frame type: 0 and 1 sequential, 2 progressive, others rare.
         sampling: (horizontal, vertical) factors of each component.
-        scans: how many scans there are.
+        scans: how many scans there are; counting ends above `MAX_SCANS`.
         interleaved: the first scan holds every component.
         ended: an end marker follows the first scan.
         data_at: where the first scan's data start, in bytes.
@@ -112,12 +119,10 @@ def check(data: bytes, name: sniff.ImageFormat, frame: Frame | None = None) -> J
     if name != "jpeg":
         return None
     jpeg = read_jpeg(data, frame)
+    if jpeg.scans > MAX_SCANS:
+        raise ImageError("too_many_scans", f"found more than {MAX_SCANS} scans, expected fewer")
     if not jpeg.ended:
         raise ImageError("truncated", "found no end marker, expected a whole JPEG")
-    if jpeg.scans > MAX_SCANS:
-        raise ImageError(
-            "too_many_scans", f"found {jpeg.scans} scans, expected at most {MAX_SCANS}"
-        )
     return jpeg
 
 
@@ -133,8 +138,13 @@ def read_jpeg(data: bytes, frame: Frame | None = None) -> Jpeg:
     frame = frame or read_frame(data)
     position = frame.end
     scans = 1
+    filling = data.find(_FILLING, position)
+    if filling >= 0 and b"\xff\xd9" not in data[position:filling]:
+        raise ImageError("corrupt", f"found only 0xff from byte {filling}, expected a JPEG's data")
     ended = data.endswith(b"\xff\xd9") and not _has_scan(data, position)
-    while not ended and (found := _AFTER_SCAN.search(data, position)):
+    for _ in range(MAX_PIECES):
+        if ended or scans > MAX_SCANS or not (found := _AFTER_SCAN.search(data, position)):
+            break
         position = found.end()
         code = data[position - 1]
         ended = code == _EOI
@@ -186,7 +196,7 @@ def read_frame(data: bytes) -> Frame:
     height_px = width_px = 0
     sampling: tuple[tuple[int, int], ...] = ()
     plain, icc = True, False
-    while True:
+    for _ in range(MAX_PIECES):
         if data[position : position + 1] != b"\xff":
             what = "the end" if position >= len(data) else f"byte {data[position]:#04x}"
             reason = "truncated" if position >= len(data) else "corrupt"
@@ -216,6 +226,8 @@ def read_frame(data: bytes) -> Frame:
             plain = plain and len(segment) % 65 == 0 and max(segment[::65], default=16) < 16
         else:
             plain = plain and len(segment) >= _PLAIN_SEGMENTS.get(code, 1 << 16)
+    else:
+        raise _too_many_pieces()
     if sof is None:
         raise _no_frame()
     return Frame(
@@ -249,7 +261,7 @@ def _no_frame() -> ImageError:
 def _png_chunks(data: bytes) -> Iterator[tuple[bytes, bytes]]:
     """Iterate (kind, body) of a PNG's chunks, each with its checksum checked, to the end chunk."""
     position = 8
-    while True:
+    for _ in range(MAX_PIECES):
         head = data[position : position + 8]
         if len(head) < 8:
             raise ImageError("truncated", f"found the end at byte {len(data)}, expected IEND")
@@ -266,6 +278,12 @@ def _png_chunks(data: bytes) -> Iterator[tuple[bytes, bytes]]:
         if kind == b"IEND":
             return
         position += 12 + length
+    raise _too_many_pieces()
+
+
+def _too_many_pieces() -> ImageError:
+    found = f"found more than {MAX_PIECES} segments or chunks"
+    return ImageError("too_complex", f"{found}, expected fewer")
 
 
 def _big_endian(data: bytes, position: int) -> int:

@@ -237,7 +237,8 @@ def _check_sums(folder: Path) -> Iterator[Finding]:
     path = folder / manifest.SUMS
     summed = _summed(folder)
     are_lines = [re.fullmatch(r"[0-9a-f]{64}", digest) is not None for digest in summed.values()]
-    if any(are_lines) and not all(are_lines):  # other programs have other formats
+    is_text = "".join(name + digest for name, digest in summed.items()).isprintable()
+    if not is_text or (any(are_lines) and not all(are_lines)):  # other programs have other formats
         message = "found lines without a digest and a name, expected both in each"
         yield Finding(kind="metadata", path=path, message=message)
     for name in summed if all(are_lines) else ():

@@ -278,6 +278,7 @@ def compressed() -> list[Case]:
 
     whole = gzip(SHARD)
     two = gzip(SHARD[:END]) + gzip(SHARD[END:])
+    three = gzip(SHARD[: STARTS[3]]) + gzip(SHARD[STARTS[3] :])
     middle = 10 + 5 + AT + 30
     head = FRAMES[0] + header(2**31 - 1)
     bomb = b"\x1f\x8b\x08\0\0\0\0\0\0\xff\0" + stored(head)[1:] + zeros(4000)
@@ -290,18 +291,18 @@ def compressed() -> list[Case]:
         broken("cut-size.tfrecord.gz", whole[:-4], "half a GZIP trailer", "compression", 4),
         broken("cut-in-data.tfrecord.gz", whole[:middle], "it ends in a record", "compression", 1),
         broken(
-            "trailer-crc.tfrecord.gz", flipped(whole, -8 % len(whole)), "CRC32", "compression", 3
+            "trailer-crc.tfrecord.gz", flipped(whole, -8 % len(whole)), "CRC32", "compression", 4
         ),
         broken(
-            "trailer-size.tfrecord.gz", flipped(whole, -4 % len(whole)), "size", "compression", 3
+            "trailer-size.tfrecord.gz", flipped(whole, -4 % len(whole)), "size", "compression", 4
         ),
         broken("member-cut.tfrecord.gz", two[:-8], "the second member's end", "compression", 4),
         broken(
             "member-crc.tfrecord.gz",
-            flipped(two, len(gzip(SHARD[:END])) - 8),
+            flipped(three, len(gzip(SHARD[: STARTS[3]])) - 8),
             "CRC32 of the first member",
             "compression",
-            1,
+            3,
         ),
         broken("tail.tfrecord.gz", whole + b"tail", "text behind the stream", "compression", 4),
         broken(
@@ -317,7 +318,7 @@ def compressed() -> list[Case]:
             data=bomb,
             wrong="a length of 2^31-1 with a right checksum, then a megabyte of zeros",
             finding="framing",
-            damage="truncated",
+            damage="too_long",
             record=1,
             offset=STARTS[1],
             tensorflow=NOT_TRIED,

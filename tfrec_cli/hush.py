@@ -1,0 +1,28 @@
+"""What C libraries write to stderr by themselves, without a file's name, kept from it.
+
+Knows: file descriptors. Must not know: who writes there, or why.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+
+@contextmanager
+def hushed() -> Iterator[None]:
+    """Keep from stderr what C libraries write there by themselves; for a process of one thread."""
+    try:
+        terminal = os.dup(2)
+    except OSError:  # closed by whoever started us
+        yield
+        return
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, 2)
+    os.close(nowhere)
+    try:
+        yield
+    finally:
+        os.dup2(terminal, 2)
+        os.close(terminal)
