@@ -113,8 +113,8 @@ def check(data: bytes, name: sniff.ImageFormat, frame: Frame | None = None) -> J
         ImageError: cut, a chunk's checksum is wrong, or more scans than any camera writes.
     """
     if name == "png":
-        for _ in _png_chunks(data):
-            pass
+        if b"IDAT" not in {kind for kind, _ in _png_chunks(data)}:
+            raise ImageError("truncated", "found no IDAT chunk, expected pixels")
         return None
     if name != "jpeg":
         return None
