@@ -17,7 +17,7 @@ import pytest
 from conftest import fill, jpeg, measured, photo, png_of, save
 from PIL import Image
 
-from tfrec_cli import images
+from tfrec_cli import example, framing, images
 from tfrec_cli.errors import ImageError
 from tfrec_cli.images import Policy
 
@@ -331,6 +331,17 @@ def test_no_more_than_64_mebibytes_are_read_for_a_header() -> None:
     assert error.value.reason == "too_complex"
     half = png_of(header(8, 8), (b"abCd", bytes(2**25)), IDAT, END)
     assert images.examine(half, Policy()).header.width_px == 8
+
+
+@pytest.mark.parametrize("name", ["JPEG of 2,000 scans", "PNG with packed text behind"])
+def test_in_a_record_is_a_finding(tmp_path: Path, name: str) -> None:
+    payload = example.encode({"image": REFUSED[name][1]()})
+    (tmp_path / "x").mkdir()
+    (tmp_path / "x" / "1.tfrecord").write_bytes(framing.frame(payload))
+    ran = measured(tmp_path / "x", "verify", "1.tfrecord", "-j1")
+    assert (ran.code, ran.out.splitlines()[-1], ran.err) == (1, "1 finding", "")
+    assert ran.cpu_seconds < MOST_SECONDS
+    assert ran.mebibytes < MOST_MEBIBYTES
 
 
 def test_reasons_do_not_say_where_in_memory_a_file_lies(tmp_path: Path) -> None:
