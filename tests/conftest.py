@@ -18,7 +18,7 @@ import struct
 import subprocess
 import sys
 import zlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -31,6 +31,7 @@ from PIL import Image
 Pixels = npt.NDArray[np.uint8]
 
 ORIENTATION = 0x0112
+ROOT = Path(__file__).parents[1]
 
 
 def photo(height: int, width: int, seed: int = 0) -> Pixels:
@@ -87,42 +88,47 @@ def fill(root: Path, files: Mapping[str, bytes]) -> Path:
     return root
 
 
+@dataclass(frozen=True)
+class Measured:
+    """What one run of the program gave, and what it took over all its processes."""
+
+    code: int
+    out: str
+    err: str
+    cpu_seconds: float
+    mebibytes: float
+
+
+_MEASURE = """
+import json, resource, subprocess, sys
+done = subprocess.run(sys.argv[2:], capture_output=True, stdin=subprocess.DEVNULL)
+used = resource.getrusage(resource.RUSAGE_CHILDREN)
+texts = [one.decode("utf-8", "backslashreplace") for one in (done.stdout, done.stderr)]
+figures = [done.returncode, *texts, used.ru_utime + used.ru_stime, used.ru_maxrss / 1024]
+open(sys.argv[1], "w").write(json.dumps(figures))
+"""
+
+
+def measured(folder: Path, *argv: str | Path, before: Sequence[str] = ()) -> Measured:
+    """Run ``tfrec ARGV`` in ``folder``, after the words ``before``, and say what it took.
+
+    By a small process in between: a child's greatest size counts that of who starts it.
+    """
+    figures = folder.with_name(f"{folder.name}.figures")
+    program = [*before, sys.executable, "-m", "tfrec_cli", *map(str, argv)]
+    words = [sys.executable, "-S", "-c", _MEASURE, str(figures), *program]
+    path = os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")])
+    environment = {**os.environ, "PYTHONPATH": path}
+    subprocess.run(words, cwd=folder, env=environment, check=True, timeout=60)
+    return Measured(*json.loads(figures.read_text()))
+
+
 def tree(root: Path) -> dict[str, bytes]:
     """Return every file below ``root`` with its bytes, and every folder, empty or not, with b""."""
     return {
         str(path.relative_to(root)): path.read_bytes() if path.is_file() else b""
         for path in sorted(root.rglob("*"))
     }
-
-
-@dataclass(frozen=True)
-class Measured:
-    """One run of a command: exit code, what it said, and what it took."""
-
-    code: int
-    out: str
-    err: str
-    memory_bytes: int
-    cpu_seconds: float
-
-
-_MEASURE = """
-import json, resource, subprocess, sys
-ran = subprocess.run(sys.argv[1:], capture_output=True, text=True, errors="surrogateescape")
-used = resource.getrusage(resource.RUSAGE_CHILDREN)
-cpu = used.ru_utime + used.ru_stime
-print(json.dumps([ran.returncode, ran.stdout, ran.stderr, used.ru_maxrss * 1024, cpu]))
-"""
-
-
-def measure(*argv: object) -> Measured:
-    """Run ``tfrec ARGV`` in a process of its own, and its workers.
-
-    Started from a small one: Linux counts the memory of who started it as its own.
-    """
-    words = [sys.executable, "-c", _MEASURE, sys.executable, "-m", "tfrec_cli", *map(str, argv)]
-    ran = subprocess.run(words, capture_output=True, text=True, check=True)
-    return Measured(*json.loads(ran.stdout))
 
 
 @functools.cache

@@ -209,8 +209,8 @@ def decode(data: bytes, policy: Policy) -> Pixels:
     name = sniff.image_format(data[: sniff.HEAD_BYTES])
     if name is None:
         raise ImageError("not_an_image", f"found {sniff.describe(data[: sniff.HEAD_BYTES])}")
-    if name == "jpeg" and structure.read_jpeg(data).scans > structure.MAX_SCANS:
-        raise ImageError("too_many_scans", f"found more scans than {structure.MAX_SCANS}")
+    if name == "jpeg":
+        structure.check_scans(structure.read_jpeg(data))
     if name == "ppm" and data[1:2] in b"123":
         _check_digits(data)
     file = _Frugal(io.BytesIO(data))
@@ -264,6 +264,8 @@ def _stored(data: bytes, max_pixels: int) -> Iterator[tuple[sniff.ImageFormat, I
     if name not in ("jpeg", "png"):
         found = sniff.describe(data[: sniff.HEAD_BYTES])
         raise ImageError("unsupported_format", f"found {found}, expected a JPEG or PNG image")
+    if name == "jpeg":
+        structure.check_scans(structure.read_jpeg(data))
     policy = Policy(max_pixels=max_pixels)
     with _foreign_decoder(max_pixels), _open(_Frugal(io.BytesIO(data)), name, policy) as image:
         image.load()

@@ -190,7 +190,7 @@ class _Walk:
         self.twins: list[Reject] = []
         self.classes: set[bytes] = set()
         self._top = os.fsencode(root)
-        self._left = os.fsencode(exclude.resolve()) if exclude else None
+        self._left = exclude.stat() if exclude and exclude.exists() else None
         self._seen: dict[str, dict[str, bytes]] = {}
 
     def go(self) -> None:
@@ -224,11 +224,17 @@ class _Walk:
                         self.rejects.append(one)
                     elif one is not None:
                         found.append(one)
-                    elif self._left is None or os.path.realpath(entry.path) != self._left:
+                    elif not self._is_left(entry):
                         found.append(Source(path + b"/", 0, None))
         except OSError as error:
             raise RunError(f"{printable(place)}: {_why(error)}") from error
         yield from map(found.__getitem__, sorted(range(len(found)), key=found.path))
+
+    def _is_left(self, entry: os.DirEntry[bytes]) -> bool:
+        """Tell whether a folder is the one not to look into."""
+        if self._left is None or entry.inode() != self._left.st_ino:
+            return False
+        return os.path.samestat(entry.stat(follow_symlinks=False), self._left)
 
     def _is_twin(self, path: bytes) -> bool:
         """Reject a path that other file systems cannot tell from an earlier one."""

@@ -113,17 +113,26 @@ def check(data: bytes, name: sniff.ImageFormat, frame: Frame | None = None) -> J
         ImageError: cut, a chunk's checksum is wrong, or more scans than any camera writes.
     """
     if name == "png":
-        for _ in _png_chunks(data):
-            pass
+        if b"IDAT" not in {kind for kind, _ in _png_chunks(data)}:
+            raise ImageError("truncated", "found no IDAT chunk, expected pixels")
         return None
     if name != "jpeg":
         return None
     jpeg = read_jpeg(data, frame)
-    if jpeg.scans > MAX_SCANS:
-        raise ImageError("too_many_scans", f"found more than {MAX_SCANS} scans, expected fewer")
+    check_scans(jpeg)
     if not jpeg.ended:
         raise ImageError("truncated", "found no end marker, expected a whole JPEG")
     return jpeg
+
+
+def check_scans(jpeg: Jpeg) -> None:
+    """Refuse a JPEG that takes a decoder too long.
+
+    Raises:
+        ImageError: more scans than any camera writes.
+    """
+    if jpeg.scans > MAX_SCANS:
+        raise ImageError("too_many_scans", f"found more than {MAX_SCANS} scans, expected fewer")
 
 
 def read_jpeg(data: bytes, frame: Frame | None = None) -> Jpeg:
