@@ -483,6 +483,7 @@ def test_the_recipe_is_that_of_the_writer(
     folder: Path, out: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """But for what cannot change a record: who decodes, and when to stop."""
+    monkeypatch.setattr(engines, "_can_fork", lambda: False)  # what is used is seen here
     used: list[shard.Recipe] = []
     right: Callable[[shard.Task], shard.Done] = shard.write
     monkeypatch.setattr(shard, "write", lambda task: used.append(task.recipe) or right(task))
