@@ -19,7 +19,7 @@ from conftest import class_files, fill, photo, png, tree
 
 from tfrec_cli import cli, images, manifest, shard
 from tfrec_cli import write as write_module
-from tfrec_cli.errors import DataError, RunError
+from tfrec_cli.errors import DataError, RunError, UsageError
 from tfrec_cli.write import Options, Result, write
 
 PARTIAL = ".train.partial"
@@ -272,6 +272,27 @@ def test_the_command_that_goes_on_means_the_same(
     with seen as called, pytest.raises(RunError):
         cli.main(words[1:], standalone_mode=False)
     assert called.call_args.args[:3] == (folder, out, dataclasses.replace(options, resume=True))
+
+
+@pytest.mark.parametrize("below", [".", "a"])
+def test_what_waits_is_no_source(folder: Path, out: Path, below: str) -> None:
+    """Else --overwrite would remove what it reads."""
+    partial = interrupt(folder, out)
+    (partial / below).mkdir(exist_ok=True)
+    before = tree(out)
+    with pytest.raises(UsageError, match="found the folder of an unfinished write"):
+        run(partial / below, out, overwrite=True)
+    assert tree(out) == before
+
+
+def test_a_pipe_in_an_images_place_is_not_waited_for(folder: Path, out: Path) -> None:
+    def swap(what: str, done: int, total: int) -> None:
+        if what == "writing" and not done:
+            (folder / "cats/gray.jpg").unlink()
+            os.mkfifo(folder / "cats/gray.jpg")
+
+    with pytest.raises(DataError, match=r"cats/gray\.jpg: found it changed"):
+        write(folder, out, Options(jobs=1), swap)
 
 
 def test_wrong_data_leaves_nothing_to_go_on_with(folder: Path, out: Path) -> None:

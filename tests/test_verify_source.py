@@ -162,7 +162,11 @@ class TestNames:
         made = shard.remake
         monkeypatch.setattr(engines, "_can_fork", lambda: False)  # what is opened is seen here
         monkeypatch.setattr(
-            shard, "remake", lambda task, item: opened.append(item.source.path) or made(task, item)
+            shard,
+            "remake",
+            lambda task, number: (
+                opened.append(task.items[number].source.path) or made(task, number)
+            ),
         )
         kinds = [(one.kind, one.record is not None) for one in found(out, folder)]
         assert ("unexpected", True) in kinds

@@ -251,7 +251,7 @@ def _compare_records(
     total = sum(one.records for part in parts for one in part.shards)
     done = 0
     found: dict[Path, list[Finding]] = {}
-    for result in run(remake.compare, tasks):
+    for result in run(remake.compare, tasks, remake.compare_without):
         found[result.path] = result.findings
         done += result.records
         progress("comparing with sources", done, total)
@@ -275,7 +275,8 @@ def _try_rejects(
             _writing(root, part, part.rejects_path, mine[start : start + _BATCH])
             for start in range(0, len(mine), _BATCH)
         )
-        for path in sorted(path for paths in run(remake.usable, batches) for path in paths):
+        usable = run(remake.usable, batches, shard.without)
+        for path in sorted(path for paths in usable for path in paths):
             message = f"found an image, expected one that is left out: {part.rejects[path].reason}"
             compared.found("differs", _below(root, path), message)
 

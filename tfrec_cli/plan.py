@@ -228,7 +228,7 @@ def _survey_one(root: Path, source: Source, policy: Policy) -> Item | Reject:
     path = os.path.join(os.fsencode(root), source.path)
     try:
         _check_size(source.size_bytes)
-        with open(path, "rb") as file:
+        with sources.opened(path) as file:
             header = images.read_header(file, policy)
         _check_size(source.size_bytes, header.height_px * header.width_px)
         size = (header.height_px, header.width_px)

@@ -7,11 +7,11 @@ else is in a source folder, TensorFlow.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, get_args
 
-from tfrec_cli import choices, example, framing, images, plan, records, shard
+from tfrec_cli import choices, example, framing, images, records, shard
 from tfrec_cli.check import Finding, Kind
 from tfrec_cli.choices import KeyStyle
 from tfrec_cli.errors import DataError, ImageError, ManifestError
@@ -96,16 +96,16 @@ def compare(task: Task) -> Remade:
     """Hold every whole record of a shard against the source it names."""
     writing = task.writing
     remade = Remade(path=writing.path)
-    items = {item.source.path: item for item in writing.items}
+    numbers = {item.source.path: number for number, item in enumerate(writing.items)}
     for record, filename, label in named(writing.path, writing.recipe.keys):
         remade.records += 1
-        item = items.get(filename)
-        if item is None:
+        number = numbers.get(filename)
+        if number is None:
             wrong: tuple[Kind, str] | None = ("unexpected", "found no such image among the sources")
-        elif label != item.source.label:
-            wrong = "label", _label(label, item.source, task.labels)
+        elif label != (source := writing.items[number].source).label:
+            wrong = "label", _label(label, source, task.labels)
         else:
-            wrong = None if task.quick else _difference(writing, record.payload, item)
+            wrong = None if task.quick else _difference(writing, record.payload, number)
         if wrong:
             remade.findings.append(
                 Finding(
@@ -141,12 +141,17 @@ def named(path: Path, keys: KeyStyle) -> Iterator[tuple[Record, bytes, object]]:
         return
 
 
+def compare_without(task: Task, number: int, cause: str) -> Task:
+    """Return a task that reports a source which killed a worker."""
+    return replace(task, writing=shard.without(task.writing, number, cause))
+
+
 def usable(writing: shard.Task) -> list[bytes]:
     """Return the paths of those items of which a record can be made."""
     found = []
-    for item in writing.items:
+    for number, item in enumerate(writing.items):
         try:
-            shard.remake(writing, item)
+            shard.remake(writing, number)
         except ImageError:
             continue
         found.append(item.source.path)
@@ -162,14 +167,14 @@ def _label(found: object, source: Source, labels: Sequence[str] | None) -> str:
     return f"found label {called(found)}, expected {called(source.label)} by its folder"
 
 
-def _difference(writing: shard.Task, payload: bytes, item: plan.Item) -> tuple[Kind, str] | None:
+def _difference(writing: shard.Task, payload: bytes, number: int) -> tuple[Kind, str] | None:
     """Say in what a record differs from the one that its source gives now.
 
     Where an image is not its file's bytes but encoded, the pixels count: other versions of an
     encoder make other bytes of them.
     """
     try:
-        made, encoded = shard.remake(writing, item)
+        made, encoded = shard.remake(writing, number)
     except ImageError as error:
         return "differs", f"found a source that can no more be used: {error}"
     if made == payload:

@@ -14,7 +14,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import BinaryIO, Literal, cast
 
@@ -26,7 +26,7 @@ from tfrec_cli.errors import ImageError
 from tfrec_cli.images import Examined, Header, Pixels, Policy
 from tfrec_cli.plan import MAX_FILE_BYTES, Item, too_large
 from tfrec_cli.records import ImageRecord
-from tfrec_cli.sources import Reject, Source, blame
+from tfrec_cli.sources import Reject, Source, blame, opened
 
 NOTE_SUFFIX = ".whole"
 """Of the file beside an unfinished split's shard that says that the shard is on the disk."""
@@ -130,14 +130,12 @@ def write(task: Task) -> Done:
     index_lines: list[bytes] = []
     with _Sink(task.path) as sink, _compressed(sink, task.compression) as stream:
         offset = 0
-        for number, item in enumerate(task.items):
-            place.at(number)
+        for number in range(len(task.items)):
             try:
-                if number in task.deadly:
-                    raise task.deadly[number]
-                record = _record(task, item, done)
+                record = _record(task, number, done)
             except ImageError as error:
-                done.rejects.append(Reject(item.source.path, error.reason, str(error)))
+                path = task.items[number].source.path
+                done.rejects.append(Reject(path, error.reason, str(error)))
                 if task.recipe.stops:
                     break
                 continue
@@ -166,7 +164,7 @@ def finish(done: Done) -> None:
     _note(done.paths[0]).write_bytes(manifest.sealed(values))
 
 
-def remake(task: Task, item: Item) -> tuple[bytes, bool]:
+def remake(task: Task, number: int) -> tuple[bytes, bool]:
     """Make the payload of one item again, as `write` would.
 
     Returns:
@@ -175,9 +173,14 @@ def remake(task: Task, item: Item) -> tuple[bytes, bool]:
         ImageError: the image cannot be used.
     """
     done = Done(number=task.number, paths=[])
-    record = _record(task, item, done)
+    record = _record(task, number, done)
     encoded = bool(done.changes) or (task.recipe.crop is not None and not record.is_raw)
     return records.encode(record, task.recipe.keys), encoded
+
+
+def without(task: Task, number: int, cause: str) -> Task:
+    """Return a task that rejects an item which killed a worker."""
+    return replace(task, deadly={**task.deadly, number: images.deadly(cause)})
 
 
 def sync(path: Path) -> None:
@@ -236,16 +239,19 @@ def _sha256(path: Path) -> str | None:
     return digest.hexdigest()
 
 
-def _record(task: Task, item: Item, done: Done) -> ImageRecord:
-    """Make one record, and count what was done to the image.
+def _record(task: Task, number: int, done: Done) -> ImageRecord:
+    """Make the record of one item, and count what was done to the image.
 
     Raises:
         ImageError: the image cannot be used.
     """
-    recipe, source = task.recipe, item.source
+    place.at(number)
+    if number in task.deadly:
+        raise task.deadly[number]
+    recipe, source = task.recipe, task.items[number].source
     try:
         path = os.path.join(os.fsencode(task.root), source.path)
-        with open(path, "rb", buffering=0) as file:
+        with opened(path, buffering=0) as file:
             if os.fstat(file.fileno()).st_size > MAX_FILE_BYTES:
                 raise too_large(os.fstat(file.fileno()).st_size)
             data = file.read()

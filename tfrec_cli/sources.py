@@ -13,6 +13,7 @@ from array import array
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import BinaryIO
 
 from tfrec_cli import sniff
 from tfrec_cli.errors import DataError, RunError, UsageError
@@ -141,6 +142,11 @@ def list_folder(
             )
     rejects = [*sorted(walk.rejects, key=lambda reject: reject.path), *walk.twins]
     return Listing(sources=found, labels=names, rejects=tuple(rejects), warnings=tuple(warnings))
+
+
+def opened(path: bytes, buffering: int = -1) -> BinaryIO:
+    """Open a file to read, and wait for nobody: it may be a pipe by now."""
+    return os.fdopen(os.open(path, os.O_RDONLY | os.O_NONBLOCK), "rb", buffering)
 
 
 def blame(error: OSError) -> None:
@@ -295,7 +301,7 @@ def _entry(entry: os.DirEntry[bytes], path: bytes) -> Source | Reject | None:
         if os.path.splitext(path)[1].lower() in SIDECARS:
             head = b""
             if status.st_size:  # some that say 0, in /proc, never end
-                with open(entry.path, "rb") as file:
+                with opened(entry.path) as file:
                     head = file.read(sniff.HEAD_BYTES)
             if sniff.image_format(head) is None:
                 found = f"{sniff.describe(head)} beside images: ignored"

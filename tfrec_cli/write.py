@@ -143,7 +143,7 @@ def write(
         RunError: ``out`` holds something else or cannot be written.
     """
     _check_options(source, options)
-    _check_place(source, out)
+    _check_place(source, out, options)
     jobs = options.jobs or engines.available_jobs()
     with _saying_where(out), ExitStack() as cleaning, engines.local(jobs, isolated=True) as run:
         if not options.dry_run:
@@ -223,8 +223,11 @@ def _check_options(source: Path, options: Options) -> None:
         raise UsageError("--max-errors: found --on-error fail, expected --on-error skip")
 
 
-def _check_place(source: Path, out: Path) -> None:
+def _check_place(source: Path, out: Path, options: Options) -> None:
     """Refuse what cannot be a dataset's folder before anything is made in it."""
+    partial = staging.folder_of(out, options.split).resolve()
+    if partial in (source.resolve(), *source.resolve().parents):
+        raise UsageError(f"{source}: found the folder of an unfinished write, expected images")
     try:
         if out.exists() and not out.is_dir():
             raise RunError(f"{out}: found a file, expected a folder, or nothing")
@@ -453,10 +456,6 @@ def _survey_without(batch: _Batch, number: int, cause: str) -> _Batch:
     return replace(batch, deadly={**batch.deadly, number: images.deadly(cause)})
 
 
-def _write_without(task: shard.Task, number: int, cause: str) -> shard.Task:
-    return replace(task, deadly={**task.deadly, number: images.deadly(cause)})
-
-
 def _check_rejects(source: Path, rejects: Sequence[Reject], records: int, options: Options) -> None:
     """Refuse to go on after a reject under ``fail``, or after more than ``max_errors``."""
     bad = [
@@ -512,7 +511,7 @@ def _make_shards(
     disk = ThreadPoolExecutor()
     try:
         finished = []
-        for part in run(shard.write, map(task, range(count)), _write_without):
+        for part in run(shard.write, map(task, range(count)), shard.without):
             _check_rejects(source, part.rejects if recipe.stops else [], 0, options)
             if not part.kept:
                 finished.append(disk.submit(shard.finish, part))
