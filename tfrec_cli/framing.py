@@ -21,7 +21,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, Literal
 
-import google_crc32c
+import crc32c
 import numpy as np
 import numpy.typing as npt
 
@@ -103,9 +103,9 @@ class Damage:
         )
 
 
-def masked_crc(data: bytes) -> int:
+def masked_crc(data: bytes | memoryview) -> int:
     """Return the masked CRC32C of ``data`` as TFRecord stores it, in ``[0, 2**32)``."""
-    return _mask(google_crc32c.value(data))
+    return _mask(crc32c.crc32c(data))
 
 
 def _mask(crc: int) -> int:
@@ -118,7 +118,7 @@ def header(length_bytes: int) -> bytes:
     return length + _CRC.pack(masked_crc(length))
 
 
-def footer(payload: bytes) -> bytes:
+def footer(payload: bytes | memoryview) -> bytes:
     """Return the 4 bytes that go behind ``payload``."""
     return _CRC.pack(masked_crc(payload))
 
@@ -169,7 +169,7 @@ def read_run(
             length < OVERHEAD_BYTES
             or stop > size
             or whole[start : start + HEADER_BYTES] != header(length - OVERHEAD_BYTES)
-            or whole[stop - FOOTER_BYTES : stop] != footer(bytes(payload))
+            or whole[stop - FOOTER_BYTES : stop] != footer(payload)
         ):
             raise FramingError(
                 f"{name}: at byte {offset_bytes + start}: found no whole record of {length} bytes, "
@@ -263,16 +263,16 @@ def _scan(
     search = _Search(source, limit_bytes)
     size = source.size_bytes
     offset = index = 0
-    while True:
-        head = source.read(offset, HEADER_BYTES)
-        if not head:
-            break
+    head = source.read(0, HEADER_BYTES)
+    while head:
         left = None if size is None else size - offset
         damage, length = _check_header(head, left, index, offset, limit_bytes)
         if damage is None and length > LARGE_BYTES:
             damage = _check_large(source, length, index, offset)
         if damage is None:
-            payload, foot = _read_body(source, offset + HEADER_BYTES, length)
+            payload = source.read(offset + HEADER_BYTES, length)
+            rest = source.read(offset + HEADER_BYTES + length, FOOTER_BYTES + HEADER_BYTES)
+            foot = rest[:FOOTER_BYTES]
             damage = _check_data(source, masked_crc(payload), foot, length, index, offset)
             if damage is None:
                 if observe:
@@ -283,6 +283,7 @@ def _scan(
                 yield Record(index, offset, payload)
                 offset += length + OVERHEAD_BYTES
                 index += 1
+                head = rest[FOOTER_BYTES:]
                 continue
         observe = None
         after = _after(damage, source, search)
@@ -296,16 +297,9 @@ def _scan(
             return
         offset = after
         index += 1
+        head = source.read(offset, HEADER_BYTES)
     if source.fault:
         yield Damage("compression", index, offset, 0, *source.fault)
-
-
-def _read_body(source: _Plain | _Inflated, offset: int, length: int) -> tuple[bytes, bytes]:
-    """Read a payload and its footer; a large payload is held once only."""
-    if length > _CHUNK_BYTES:
-        return source.read(offset, length), source.read(offset + length, FOOTER_BYTES)
-    body = source.read(offset, length + FOOTER_BYTES)
-    return body[:length], body[length:]
 
 
 def _after(damage: Damage, source: _Plain | _Inflated, search: _Search) -> int:
@@ -377,7 +371,7 @@ def _streamed_crc(source: _Plain | _Inflated, offset: int, length: int) -> int:
     crc = 0
     stop = offset + length
     while offset < stop and (piece := source.read(offset, min(_CHUNK_BYTES, stop - offset))):
-        crc = google_crc32c.extend(crc, piece)
+        crc = crc32c.crc32c(piece, crc)
         offset += len(piece)
     return _mask(crc)
 
@@ -483,9 +477,9 @@ def _length_crcs() -> npt.NDArray[np.uint32]:
 
     A CRC is linear: changes of several bytes are those of each, combined by exclusive or.
     """
-    zero = google_crc32c.value(bytes(8))
+    zero = crc32c.crc32c(bytes(8))
     changes = [
-        [google_crc32c.value(_LENGTH.pack(value << 8 * byte)) ^ zero for value in range(256)]
+        [crc32c.crc32c(_LENGTH.pack(value << 8 * byte)) ^ zero for value in range(256)]
         for byte in range(4)
     ]
     first, second, third, fourth = np.array(changes, np.uint32)
