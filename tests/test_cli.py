@@ -438,7 +438,7 @@ MISUSED = [
     ("write a b --shard-size lots", "found 'lots', expected a size such as 128MiB"),
     ("write a b --small grow", "'grow' is not one of 'fail', 'skip', 'pad', 'resize'."),
     ("write a b --jpeg-quality 101", "101 is not in the range 1<=x<=100."),
-    ("write a b -j 0", "0 is not in the range x>=1."),
+    ("write a b -j 0", "0 is not in the range 1<=x<=4096."),
     ("inspect", "Missing argument 'PATH...'."),
     ("inspect a --record -1", "-1 is not in the range x>=0."),
     ("verify --seed 4294967296", "4294967296 is not in the range 0<=x<=4294967295."),
@@ -960,3 +960,24 @@ def test_every_sample_reject_is_rejected(tmp_path: Path, out: Path) -> None:
         "truncated.jpg": "truncated",
         "truncated.png": "truncated",
     }
+
+
+@pytest.mark.parametrize(("option", "kind"), [("--contact-sheet", "picture"), ("--html", "page")])
+def test_a_picture_replaces_no_other_file(
+    dataset: Path, tmp_path: Path, option: str, kind: str
+) -> None:
+    thesis = fill(tmp_path, {"thesis": b"precious"}) / "thesis"
+    ran = tfrec("inspect", dataset, option, thesis)
+    line = f"tfrec: {thesis}: found a file that is no {kind}, expected none, or one\n"
+    assert (ran.code, ran.out, ran.err, thesis.read_bytes()) == (3, "", line, b"precious")
+    assert [tfrec("inspect", dataset, option, tmp_path / "made").code for _ in range(2)] == [0, 0]
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="a device of Linux")
+def test_an_output_that_is_full_is_one_line(dataset: Path) -> None:
+    with open("/dev/full", "w", encoding="utf-8") as full:
+        ran = subprocess.run(
+            [sys.executable, "-m", "tfrec_cli", "inspect", str(dataset)],
+            stdout=full, stderr=subprocess.PIPE, text=True, check=False,
+        )  # fmt: skip
+    assert (ran.returncode, ran.stderr) == (3, "tfrec: system: No space left on device\n")

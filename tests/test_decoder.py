@@ -13,7 +13,7 @@ import pytest
 from conftest import class_files, fill, jpeg, oriented, photo, png
 from PIL import Image
 
-from tfrec_cli import images, kernels, plan, structure
+from tfrec_cli import engines, images, kernels, plan, structure
 from tfrec_cli.errors import RunError, UsageError
 from tfrec_cli.images import Policy
 from tfrec_cli.write import Options, Result, write
@@ -121,7 +121,9 @@ def test_both_name_the_same_changes(source: Path, tmp_path: Path) -> None:
 
 def test_windows_are_decoded_by_tensorflow(source: Path, tmp_path: Path) -> None:
     """Without this the tests above could compare Pillow with itself."""
-    with mock.patch.object(kernels, "decode_window", wraps=kernels.decode_window) as decode:
+    here = mock.patch.object(engines, "_can_fork", return_value=False)  # where calls are counted
+    counted = mock.patch.object(kernels, "decode_window", wraps=kernels.decode_window)
+    with here, counted as decode:
         made(source, tmp_path / "out", decoder="tensorflow")
     windows = [
         name
@@ -309,3 +311,16 @@ def test_auto_without_a_crop_is_not_refused(tmp_path: Path) -> None:
     fill(tmp_path / "images", CHOSEN)
     write(tmp_path / "images", tmp_path / "out", Options(decoder="auto", jobs=1))
     assert recorded(tmp_path / "out") is None
+
+
+def test_auto_does_without_tensorflow(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Both decoders make the same shards, so a machine without it makes them too."""
+    fill(tmp_path / "images", {f"{number}.jpg": jpeg(photo(64, 64, number)) for number in range(4)})
+    monkeypatch.setattr(plan, "TENSORFLOW_PIXELS", 1)
+    monkeypatch.setattr(kernels, "_LIBRARIES", ())
+    made = write(tmp_path / "images", tmp_path / "out", Options(crop=(32, 32), jobs=1)).manifest
+    assert made
+    assert made.options["decoder"] == "pillow"
+    options = Options(crop=(32, 32), jobs=1, decoder="tensorflow")
+    with pytest.raises(RunError, match="found no C library"):
+        write(tmp_path / "images", tmp_path / "other", options)

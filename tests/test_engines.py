@@ -193,6 +193,12 @@ def test_an_error_tells_where_in_the_worker_it_came_from() -> None:
     assert "in hang_or_fail" in str(raised.value.__cause__)
 
 
+def test_no_more_processes_start_than_there_are_tasks() -> None:
+    with engines.local(1000) as run:
+        list(run(double, range(9)))
+        assert len(multiprocessing.active_children()) <= max(9, engines.available_jobs())
+
+
 def test_no_process_is_left_after_the_work() -> None:
     with engines.local(2) as run:
         list(run(double, range(9)))

@@ -15,7 +15,7 @@ from typing import Any
 from unittest import mock
 
 import pytest
-from conftest import class_files, fill, photo, png, tree
+from conftest import class_files, fill, photo, png, save, tree
 
 from tfrec_cli import cli, images, manifest, shard
 from tfrec_cli import write as write_module
@@ -105,6 +105,60 @@ class TestGoesOn:
         run(folder, out, resume=True)
         assert tree(out) == fresh
 
+    @pytest.mark.parametrize(
+        "values",
+        [
+            {"records": 10**9},
+            {"contents": ""},
+            {"contents": "!!!"},
+            {"number": 3},
+            {"number": None},
+            {"rejects": "junk"},
+            {"rejects": 5},
+            {"changes": 5},
+            {"unknown": 1},
+        ],
+        ids=str,
+    )
+    def test_where_a_note_says_something_else(
+        self, folder: Path, out: Path, fresh: dict[str, bytes], values: dict[str, Any]
+    ) -> None:
+        partial = interrupt(folder, out)
+        for note in partial.glob("*" + shard.NOTE_SUFFIX):
+            note.write_bytes(manifest.sealed({**manifest.unsealed(note), **values}))
+        run(folder, out, resume=True)
+        assert tree(out) == fresh
+
+    @pytest.mark.parametrize(
+        "values",
+        [[], 5, {}, {"unknown": 1}, {"labels": 7}, {"options": None}, {"sources_sha256": None}],
+        ids=str,
+    )
+    def test_where_a_journal_is_none_of_ours(
+        self, folder: Path, out: Path, fresh: dict[str, bytes], values: Any
+    ) -> None:
+        """Such as one of another version of this program."""
+        journal = interrupt(folder, out) / "journal.json"
+        told = manifest.unsealed(journal)
+        journal.write_bytes(
+            manifest.sealed({**told, **values} if values and values != 5 else values)
+        )
+        with pytest.raises(RunError, match="found an unfinished write, expected none: --overwrite"):
+            run(folder, out)
+        run(folder, out, resume=True)
+        assert tree(out) == fresh
+
+    @pytest.mark.parametrize("name", ["journal.json", "sources", "train-00000-of-00004*.whole"])
+    def test_where_a_pipe_took_a_files_place(
+        self, folder: Path, out: Path, fresh: dict[str, bytes], name: str
+    ) -> None:
+        """And is not waited for."""
+        for path in interrupt(folder, out).glob(name):
+            path.unlink()
+            os.mkfifo(path)
+        run(folder, out, resume=True)
+        assert tree(out) == fresh
+
     def test_with_rejects_met_before(self, folder: Path, out: Path, tmp_path: Path) -> None:
         for number in range(8):
             fill(folder, {f"cats/cut{number}.png": png(photo(50, 50, number))[:-20]})
@@ -148,6 +202,19 @@ class TestGoesOn:
         assert after == before
         run(folder, out, overwrite=True, resume=True)
         assert tree(out) == fresh
+
+    def test_replacing_a_dataset_of_the_same_names_and_sizes(
+        self, folder: Path, out: Path, tmp_path: Path
+    ) -> None:
+        """The old one is not taken for what is to be made."""
+        plain = folder / "owls/plain.bmp"
+        plain.write_bytes(save(photo(59, 42, 12), "BMP"))
+        run(folder, out)
+        plain.write_bytes(save(photo(59, 42, 99), "BMP"))
+        interrupt(folder, out, overwrite=True)
+        run(folder, out, overwrite=True, resume=True)
+        run(folder, tmp_path / "fresh")
+        assert tree(out) == tree(tmp_path / "fresh")
 
     def test_where_nothing_was_begun(
         self, folder: Path, out: Path, fresh: dict[str, bytes]
@@ -243,6 +310,33 @@ class TestIsRefused:
         with pytest.raises(RunError, match="of something else: --crop was not given, now 32x32;"):
             run(folder, out, crop=(32, 32), resume=True)
         assert tree(out) == before
+
+    def test_where_an_image_changed_after_the_write(self, folder: Path, out: Path) -> None:
+        """Of the same size, so that nothing else tells."""
+        run(folder, out)
+        before = tree(out)
+        os.utime(folder / "cats/gray.jpg")
+        with pytest.raises(RunError, match=r"something else: cats/gray\.jpg changed since;"):
+            run(folder, out, resume=True)
+        assert tree(out) == before
+
+    @pytest.mark.parametrize(
+        "name", ["train-00001-of-00004.tfrecord", "train-00002-of-00004.tfindex"]
+    )
+    @pytest.mark.parametrize("how", ["flipped", "gone"])
+    def test_where_a_finished_dataset_was_damaged(
+        self, folder: Path, out: Path, fresh: dict[str, bytes], name: str, how: str
+    ) -> None:
+        run(folder, out)
+        data = bytearray((out / name).read_bytes())
+        data[-1] ^= 1
+        (out / name).unlink()
+        if how == "flipped":
+            (out / name).write_bytes(data)
+        with pytest.raises(RunError, match=f"something else: {name} is damaged or missing;"):
+            run(folder, out, resume=True)
+        run(folder, out, resume=True, overwrite=True)
+        assert tree(out) == fresh
 
     def test_unless_it_is_asked_for(self, folder: Path, out: Path) -> None:
         partial = interrupt(folder, out)
@@ -341,6 +435,23 @@ class TestLock:
             with pytest.raises(RunError, match=f"found process {holder.pid} on .* writing there"):
                 run(folder, out, **options)
         assert set(tree(out)) == {".tfrec.lock"}
+
+    @pytest.mark.parametrize("kind", ["link", "pipe", "folder"])
+    def test_that_is_none_is_left_alone(
+        self, folder: Path, out: Path, tmp_path: Path, kind: str
+    ) -> None:
+        fill(tmp_path, {"thesis": b"precious"})
+        out.mkdir()
+        lock = out / ".tfrec.lock"
+        {
+            "link": lambda: lock.symlink_to("../thesis"),
+            "pipe": lambda: os.mkfifo(lock),
+            "folder": lock.mkdir,
+        }[kind]()
+        with pytest.raises(RunError, match=r"\.tfrec\.lock: "):
+            run(folder, out)
+        assert (tmp_path / "thesis").read_bytes() == b"precious"
+        assert [path.name for path in out.iterdir()] == [".tfrec.lock"]
 
     def test_of_a_dead_process_does_not_block(
         self, folder: Path, out: Path, holder: subprocess.Popen[str], fresh: dict[str, bytes]

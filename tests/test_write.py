@@ -361,6 +361,13 @@ def other_split_without_labels(source: Path, out: Path) -> None:
     run(source, out, split="val", labels="none")
 
 
+def lost_manifest(source: Path, out: Path) -> None:
+    """Shards of a split whose manifest is gone, beside a whole split."""
+    run(source, out)
+    run(source, out, split="val")
+    (out / "val.manifest.json").unlink()
+
+
 def other_split_of_crops(source: Path, out: Path) -> None:
     run(source, out, split="val", crop=(32, 32))
 
@@ -409,6 +416,7 @@ REFUSALS: list[tuple[Change, dict[str, Any], type[TfrecError]]] = [
     (pinned, {"labels": "labels.txt"}, DataError),
     (existing_split, {}, RunError),
     (files_in_out, {}, RunError),
+    (lost_manifest, {"split": "val"}, RunError),
     (out_is_a_file, {}, RunError),
     (out_is_a_file, {"overwrite": True}, RunError),
     (out_is_a_dangling_link, {}, RunError),

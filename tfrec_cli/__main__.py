@@ -55,6 +55,7 @@ def main() -> NoReturn:
     except MemoryError:
         _end("out of memory: fewer --jobs need less", errors.EXIT_RUN)
     except OSError as error:
+        sys.stdout = None  # should it be what cannot be written, it would fail again
         _end(f"{error.filename or 'system'}: {error.strerror or error}", errors.EXIT_RUN)
     except Exception:
         traceback.print_exc()

@@ -81,7 +81,11 @@ class Finding:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Task:
-    """One shard to check, with what is known of it."""
+    """One shard to check, with what is known of it.
+
+    Attributes:
+        manifest: without its shards: what holds for all of them.
+    """
 
     split: int
     path: Path

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, get_args
 import click
 
 from tfrec_cli import __version__, choices
-from tfrec_cli.errors import EXIT_DATA, UsageError
+from tfrec_cli.errors import EXIT_DATA, RunError, UsageError
 
 if TYPE_CHECKING:
     from tfrec_cli.summary import Summary
@@ -78,7 +78,7 @@ _json = click.option("--json", is_flag=True, help="Print one JSON document.")
 _jobs = click.option(
     "-j",
     "--jobs",
-    type=click.IntRange(1),
+    type=click.IntRange(1, 4096),
     metavar="N",
     help="Number of processes. [default: all processors]",
 )
@@ -301,6 +301,8 @@ def inspect(
     """Show what is in record files, folders of them, or glob patterns; anyone's, not only ours."""
     from tfrec_cli import report, summary
 
+    _check_replaced(pictures["contact_sheet"], b"\x89PNG", "picture")
+    _check_replaced(pictures["html"], b"<!", "page")
     found = summary.find(paths)
     if record is not None and records is not None:
         raise UsageError("--record: found --records too, expected one of the two")
@@ -326,7 +328,10 @@ def inspect(
     help="Compute every record's crop in two independent ways, and print a fingerprint.",
 )
 @click.option(
-    "--crop", type=Crop(), metavar="N|HxW", help="Size of those crops. [default: as stored, or 128]"
+    "--crop",
+    type=Crop(),
+    metavar="N|HxW",
+    help="Size of those crops. [default: as stored; else 128 or the smallest side]",
 )
 @click.option(
     "--epochs",
@@ -409,6 +414,14 @@ def _draw(
         html.write_text(report.html_page(result, spec, samples), encoding="utf-8")
 
 
+def _check_replaced(path: Path | None, first: bytes, kind: str) -> None:
+    """Refuse to write over a file that is not of the kind that is written."""
+    if path and path.is_file() and path.stat().st_size:
+        with path.open("rb") as file:
+            if file.read(len(first)) != first:
+                raise RunError(f"{path}: found a file that is no {kind}, expected none, or one")
+
+
 @contextmanager
 def _progress(quiet: bool) -> Iterator[Callable[[str, int, int], None]]:
     """Show progress as a bar on a terminal, and nowhere else."""
@@ -418,7 +431,7 @@ def _progress(quiet: bool) -> Iterator[Callable[[str, int, int], None]]:
     from tqdm import tqdm
 
     form = "{desc}{n_fmt}/{total_fmt} |{bar}| {elapsed}<{remaining}"
-    with tqdm(total=1, leave=False, file=sys.stderr, bar_format=form) as bar:
+    with tqdm(total=1, leave=False, file=sys.stderr, bar_format=form, delay=0.01) as bar:
 
         def show(what: str, done: int, total: int) -> None:
             bar.set_description(what, refresh=False)

@@ -76,6 +76,9 @@ def undescribed(folder: Path) -> Split:
     """
     shards = tuple(sorted(_record_files(folder), key=os.fsencode))
     if not shards:
+        if any(folder.glob(".*.partial")):
+            found = "found an unfinished write alone, expected record files"
+            raise UsageError(f"{folder}: {found}: `tfrec write … --resume` goes on")
         raise UsageError(f"{folder}: found no record files, expected at least one")
     return Split(folder=folder, name=None, manifest=None, shards=shards)
 

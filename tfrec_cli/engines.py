@@ -121,7 +121,7 @@ class _Pool:
 
     def __post_init__(self) -> None:
         try:
-            for _ in range(self.jobs):
+            for _ in range(min(self.jobs, available_jobs())):  # while there is little to share
                 self._start()
         except BaseException:
             self.close()
@@ -134,10 +134,12 @@ class _Pool:
         waiting = iter(tasks)
         again: list[Any] = []
         while True:
-            while self._idle:
+            while self._idle or len(self._workers) < self.jobs:
                 task = again.pop() if again else next(waiting, _NO_TASK)
                 if task is _NO_TASK:
                     break
+                if not self._idle:
+                    self._start()
                 self._give(function, task)
             busy = [one.connection for one in self._workers.values() if one.task is not _NO_TASK]
             if not busy:
@@ -223,7 +225,10 @@ def _work(connection: Connection, cell: place.Cell, forked_from: int | None) -> 
         except BaseException as error:
             result = _Failure(error, traceback.format_exc())
         place.leave()
-        connection.send_bytes(_packed(result))
+        try:
+            connection.send_bytes(_packed(result))
+        except ConnectionError:  # the parent is dead
+            return
 
 
 def _packed(result: Any) -> bytes:

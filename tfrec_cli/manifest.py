@@ -107,11 +107,16 @@ def index_name(shard: str) -> str:
     return shard.removesuffix(".tfrecord") + ".tfindex"
 
 
+def is_of_split(name: str, split: str) -> bool:
+    """Tell whether a file has a name that a write of ``split`` gives."""
+    shard = r"-\d{5}-of-\d{5}\.(tfrecord|tfrecord\.gz|tfindex)"
+    return re.fullmatch(rf"{re.escape(split)}({shard}|\.rejects\.jsonl)", name) is not None
+
+
 def is_generated(name: str, split: str) -> bool:
     """Tell whether a file is of ``split``, or describes the dataset: what a new write replaces."""
-    shard = rf"{re.escape(split)}-\d{{5}}-of-\d{{5}}\.(tfrecord|tfrecord\.gz|tfindex)"
     described = r"dataset_info\.json|features\.json|(image-class-)?label\.labels\.txt"
-    return re.fullmatch(f"{shard}|{described}", name) is not None
+    return is_of_split(name, split) or re.fullmatch(described, name) is not None
 
 
 def content_digest(records: Iterable[tuple[int, bytes]]) -> str:
@@ -218,11 +223,15 @@ def sealed(values: Any) -> bytes:
 
 def unsealed(path: Path) -> Any:
     """Read what `sealed` serialised; None where there is no such file, or not all of it."""
-    try:
-        seal, _, data = path.read_bytes().partition(b"\n")
-    except FileNotFoundError:
+    if not path.is_file():
         return None
-    return json.loads(data) if seal == hashlib.sha256(data).hexdigest().encode() else None
+    seal, _, data = path.read_bytes().partition(b"\n")
+    if seal != hashlib.sha256(data).hexdigest().encode():
+        return None
+    try:
+        return json.loads(data)
+    except (ValueError, RecursionError):
+        return None
 
 
 def parse_rejects(data: bytes, path: Path) -> list[Reject]:

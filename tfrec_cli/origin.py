@@ -83,6 +83,8 @@ def folders(splits: Sequence[Split], given: Sequence[Given]) -> list[tuple[Path,
             found = "a file" if root.exists() else "nothing"
             raise UsageError(f"--source {root}: found {found}, expected a folder of images")
     others = [name for name in known if name not in named]
+    if None in named and not others:
+        raise UsageError("--source: found a folder for each split already, expected no other")
     return [
         (root, [split for split in splits if split.name in ([name] if name else others)])
         for name, root in given

@@ -96,13 +96,14 @@ def write_text(result: Result) -> str:
 
 def write_json(result: Result) -> str:
     """Say the same for a program."""
+    made = result.manifest
     return _json(
         "tfrec-write",
         {
             "out": str(result.out),
-            "dry_run": result.manifest is None,
-            "records": result.manifest.records if result.manifest else result.plan.records,
-            "shards": result.plan.sizes,
+            "dry_run": made is None,
+            "records": made.records if made else result.plan.records,
+            "shards": [one.records for one in made.shards] if made else result.plan.sizes,
             "estimated_bytes": result.plan.estimated_bytes,
             "source_bytes": result.source_bytes,
             "labels": result.labels,

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -357,14 +358,17 @@ def _new_file(out: Path) -> Iterator[BinaryIO]:
     Raises:
         RunError: it cannot be written.
     """
-    partial = out.with_name(f".tfrec-salvage-{os.getpid()}.partial")
+    partial = out.with_name(f".tfrec-salvage-{secrets.token_hex(8)}.tmp")
     try:
         try:
             with partial.open("xb") as file:
                 yield file
                 file.flush()
                 os.fsync(file.fileno())
-            partial.rename(out)
+            try:
+                os.link(partial, out)  # which replaces nothing, should it have appeared meanwhile
+            except PermissionError:  # the file system has no second names
+                partial.rename(out)
         finally:
             partial.unlink(missing_ok=True)
         shard.sync(out.parent)

@@ -22,7 +22,7 @@ from blake3 import blake3
 
 from tfrec_cli import crops, framing, images, kernels, manifest, place, records, structure
 from tfrec_cli.choices import Check, Compression, Encoding, KeyStyle, Small
-from tfrec_cli.errors import ImageError
+from tfrec_cli.errors import ImageError, ManifestError
 from tfrec_cli.images import Examined, Header, Pixels, Policy
 from tfrec_cli.plan import MAX_FILE_BYTES, Item, too_large
 from tfrec_cli.records import ImageRecord
@@ -149,6 +149,7 @@ def write(task: Task) -> Done:
     done.sha256 = sink.sha256.hexdigest()
     if task.index:
         data = b"".join(index_lines)
+        task.index.unlink(missing_ok=True)
         task.index.write_bytes(data)
         done.index_sha256 = hashlib.sha256(data).hexdigest()
     return done
@@ -161,7 +162,9 @@ def finish(done: Done) -> None:
     values = {name: getattr(done, name) for name in _NOTED}
     values["contents"] = base64.b64encode(done.contents).decode()
     values["rejects"] = manifest.dump_rejects(done.rejects).decode()
-    _note(done.paths[0]).write_bytes(manifest.sealed(values))
+    note = _note(done.paths[0])
+    note.unlink(missing_ok=True)  # it may be something that cannot be written
+    note.write_bytes(manifest.sealed(values))
 
 
 def remake(task: Task, number: int) -> tuple[bytes, bool]:
@@ -181,6 +184,17 @@ def remake(task: Task, number: int) -> tuple[bytes, bool]:
 def without(task: Task, number: int, cause: str) -> Task:
     """Return a task that rejects an item which killed a worker."""
     return replace(task, deadly={**task.deadly, number: images.deadly(cause)})
+
+
+def sha256(path: Path) -> str | None:
+    """Return a file's SHA-256; None where there is no file."""
+    if not path.is_file():
+        return None
+    digest = hashlib.sha256()
+    with path.open("rb", buffering=0) as file:
+        while chunk := file.read(_CHUNK_BYTES):
+            digest.update(chunk)
+    return digest.hexdigest()
 
 
 def sync(path: Path) -> None:
@@ -209,14 +223,20 @@ def _kept(task: Task) -> Done | None:
     values = manifest.unsealed(_note(task.path))
     if values is None:
         return None
-    found = [_sha256(path) for path in _paths(task)]
-    if found != [values["sha256"], values["index_sha256"]][: len(found)]:
+    try:
+        values["contents"] = bytearray(base64.b64decode(values["contents"]))
+        values["rejects"] = manifest.parse_rejects(values["rejects"].encode(), _note(task.path))
+        values["smallest"] = values["smallest"] and tuple(values["smallest"])
+        values["changes"] = Counter(values["changes"])
+        done = Done(paths=_paths(task), kept=True, **values)
+    except (ManifestError, ValueError, TypeError, LookupError, AttributeError):
+        return None  # a note by somebody else: the shard is made again
+    told = (done.number, done.records, len(done.contents))
+    count = len(task.items) - len(done.rejects)
+    if told != (task.number, count, count * (_KEY_BYTES + _DIGEST_BYTES)):
         return None
-    values["contents"] = bytearray(base64.b64decode(values["contents"]))
-    values["rejects"] = manifest.parse_rejects(values["rejects"].encode(), _note(task.path))
-    values["smallest"] = values["smallest"] and tuple(values["smallest"])
-    values["changes"] = Counter(values["changes"])
-    return Done(paths=_paths(task), kept=True, **values)
+    found = [None if path.is_symlink() else sha256(path) for path in _paths(task)]
+    return done if found == [done.sha256, done.index_sha256][: len(found)] else None
 
 
 def _paths(task: Task) -> list[Path]:
@@ -225,18 +245,6 @@ def _paths(task: Task) -> list[Path]:
 
 def _note(path: Path) -> Path:
     return path.with_name(path.name + NOTE_SUFFIX)
-
-
-def _sha256(path: Path) -> str | None:
-    """Return a file's SHA-256; None where there is no file."""
-    digest = hashlib.sha256()
-    try:
-        with path.open("rb", buffering=0) as file:
-            while chunk := file.read(_CHUNK_BYTES):
-                digest.update(chunk)
-    except FileNotFoundError:
-        return None
-    return digest.hexdigest()
 
 
 def _record(task: Task, number: int, done: Done) -> ImageRecord:
@@ -289,8 +297,8 @@ def _check_unchanged(source: Source, status: os.stat_result) -> None:
     if source.mtime_ns and found != (source.size_bytes, source.mtime_ns):
         raise ImageError(
             "changed",
-            f"found it changed since the folder was listed ({source.size_bytes} bytes then, "
-            f"{status.st_size} now), expected images that nobody writes meanwhile",
+            f"found it changed since the folder was listed (from {source.size_bytes} to "
+            f"{status.st_size} bytes, or in time), expected images that nobody writes meanwhile",
         )
 
 
@@ -310,8 +318,10 @@ def _crop(
             with kernels.hushed():
                 return header, (), kernels.decode_window(data, header.width_px, box)
     header, changes, pixels = images.decode_whole(data, recipe.policy)
-    if recipe.small in ("pad", "resize"):
+    full_height, full_width, _ = pixels.shape
+    if recipe.small in ("pad", "resize") and not _holds(full_height, full_width, crop):
         pixels = images.enlarge(pixels, *crop, recipe.small, recipe.policy.max_pixels)
+        changes = (*changes, "padded" if recipe.small == "pad" else "enlarged")
     full_height, full_width, _ = pixels.shape
     if not _holds(full_height, full_width, crop):
         found = f"found {full_height}x{full_width} pixels"

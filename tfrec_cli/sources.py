@@ -133,6 +133,11 @@ def list_folder(
         warnings = []
     else:
         names = _label(root, found, labels, labels_from)
+        if found and all(path.count(b"/") > 1 for path in found.paths()):
+            first = ", ".join(names[:3])
+            warnings.append(
+                f"every image lies two folders deep or more: classes are the first ({first}…)"
+            )
         if len({name.casefold() for name in names}) < len(names):
             warnings.append("class names differ only in case: other file systems would merge them")
         if len(names) > 1 and all(name.isdigit() for name in names) and labels == "auto":

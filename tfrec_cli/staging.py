@@ -15,6 +15,7 @@ import os
 import re
 import shutil
 import socket
+import stat
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
@@ -90,7 +91,10 @@ def locked(out: Path) -> Iterator[None]:
 
 def _lock(path: Path) -> int:
     while True:
-        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK, 0o666)
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            os.close(descriptor)
+            raise RunError(f"{path}: found a pipe or device, expected a lock file or nothing")
         try:
             fcntl.lockf(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except (BlockingIOError, PermissionError) as error:
@@ -126,6 +130,8 @@ def opened(
         OSError: it cannot be made, or removed.
     """
     folder = folder_of(out, split)
+    if folder.is_symlink():
+        raise RunError(f"{folder}: found a link, expected a folder, or nothing")
     begun = _read(folder) if resume else None
     if begun:
         _check_same(folder, begun, planned, journal)
@@ -194,6 +200,7 @@ def commit(
     described[made.rejects_file] = manifest.dump_rejects(rejects)
     described[last] = manifest.dump(made)
     for name, data in described.items():
+        (folder / name).unlink(missing_ok=True)
         (folder / name).write_bytes(data)
         shard.sync(folder / name)
     shards = {name for one in made.shards for name in (one.name, one.index) if name}
@@ -234,9 +241,15 @@ def _read(folder: Path) -> tuple[Journal, str] | None:
     values = manifest.unsealed(folder / _JOURNAL)
     if values is None:
         return None
-    sources_sha256 = values.pop("sources_sha256")
-    values["labels"] = values["labels"] and tuple(values["labels"])
-    return Journal(**values), sources_sha256
+    try:
+        sources_sha256 = values.pop("sources_sha256")
+        values["labels"] = values["labels"] and tuple(values["labels"])
+        journal = Journal(**values)
+        kinds = journal.options, journal.versions, journal.command, sources_sha256
+    except (TypeError, AttributeError, LookupError):
+        return None
+    whole = all(map(isinstance, kinds, (dict, dict, str, str)))
+    return (journal, sources_sha256) if whole else None
 
 
 def _check_same(folder: Path, begun: tuple[Journal, str], planned: Plan, journal: Journal) -> None:
@@ -278,6 +291,8 @@ def _changed_source(path: Path, planned: Plan) -> str:
         split = (entry.rstrip(b"\0").split(b" ", 2) for entry in entries if entry)
         return {path: size + mtime for size, mtime, path in split}
 
+    if not path.is_file():
+        return "the images changed"
     before = by_path(path.read_bytes().split(b"\0"))
     now = by_path(_sources(planned))
     for word, paths in (

@@ -11,7 +11,7 @@ import json
 import os
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -194,6 +194,11 @@ def _check_folder(path: Path, splits: Sequence[Split], report: Report) -> None:
     for stranger in dataset.strangers(path, splits):
         message = "found a file that no manifest names, expected only shards of the dataset"
         report.findings.append(Finding(kind="extra", path=stranger, message=message))
+    indexes = {shard.index for one in manifests for shard in one.shards}
+    for file in sorted(path.glob("*.tfindex")):
+        if file.name not in indexes:
+            message = "found an index file that no manifest names, expected only those of shards"
+            report.findings.append(Finding(kind="extra", path=file, message=message))
     expected = manifest.dataset_files(manifests)
     for name, data in expected.items():
         _compare_file(path / name, data, report)
@@ -351,6 +356,8 @@ def _check_shards(
         progress("checking shards", len(checked), len(tasks))
     order = {task.path: number for number, task in enumerate(tasks)}
     checked.sort(key=lambda one: order[one.task.path])
+    for one, task in zip(checked, tasks, strict=True):
+        one.task = task  # not a copy that came from a worker
     if not options.quick:
         _decode(checked, run, progress)
     for one in checked:
@@ -381,6 +388,7 @@ def _tasks(
     for number, split in enumerate(splits):
         first = 0
         described = split.manifest.shards if split.manifest else (None,) * len(split.shards)
+        common = replace(split.manifest, shards=()) if split.manifest else None
         for path, shard in zip(split.shards, described, strict=True):
             index = split.folder / shard.index if shard and shard.index else None
             if shard is None and not split.manifest:
@@ -390,7 +398,7 @@ def _tasks(
                 split=number,
                 path=path,
                 described=shard,
-                manifest=split.manifest,
+                manifest=common,
                 index=index,
                 first_number=first,
                 quick=options.quick,

@@ -17,6 +17,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
+from typing import Literal
 
 from tfrec_cli import (
     __version__,
@@ -157,13 +158,11 @@ def write(
         _check_rejects(source, planned.rejects, planned.records, options)
         if planned.records == 0:
             raise DataError(f"{source}: found no image that can be used, expected at least one")
-        recipe = replace(recipe, decoder=planned.decoder)
-        if options.crop and recipe.decoder == "tensorflow":
-            kernels.find_library()
+        recipe = replace(recipe, decoder=_decoder(planned, options))
         if options.dry_run:
             return _result(out, planned, None, planned.rejects, listing)
         journal = _journal(source, out, options, planned, listing, recipe)
-        whole = _finished(out, journal, options)
+        whole = _finished(out, journal, planned, options, run)
         if whole:
             told = out / whole.rejects_file
             met = manifest.parse_rejects(told.read_bytes(), told)
@@ -251,12 +250,15 @@ def _other_splits(out: Path, options: Options) -> list[Manifest]:
                 f"{out}: found split {options.split!r}, expected none of this name: "
                 "--split names another one, --overwrite replaces it"
             )
-    if not options.overwrite and not splits and not partial.exists():
+    if not options.overwrite and options.split not in splits and not partial.exists():
         names = sorted(path.name for path in out.iterdir() if not staging.is_ours(path.name))
+        if splits:
+            names = [name for name in names if manifest.is_of_split(name, options.split)]
         if names:
+            expected = "none of this split" if splits else "an empty folder or a dataset"
             raise RunError(
                 f"{out}: found other files ({sources.printable(os.fsencode(names[0]))}…), "
-                "expected an empty folder or a dataset (--overwrite)"
+                f"expected {expected} (--overwrite)"
             )
     return [manifest.load(path) for split, path in splits.items() if split != options.split]
 
@@ -328,6 +330,18 @@ def _recipe(options: Options, listing: Listing) -> Recipe:
     )
 
 
+def _decoder(planned: Plan, options: Options) -> Literal["pillow", "tensorflow"]:
+    """Return the decoder of the plan, or the other, of the same crops, where that is not here."""
+    if options.crop and planned.decoder == "tensorflow":
+        try:
+            kernels.find_library()
+        except RunError:
+            if options.decoder == "tensorflow":
+                raise
+            return "pillow"
+    return planned.decoder
+
+
 def _journal(
     source: Path,
     out: Path,
@@ -356,7 +370,8 @@ def _journal(
 
 def _command(source: Path, out: Path, options: Options) -> str:
     """Return what to type to go on with a write."""
-    words = ["tfrec", "write", os.fspath(source), os.fspath(out)]
+    paths = [os.fspath(path) for path in (source, out)]
+    words = ["tfrec", "write", *(f"./{path}" if path[0] == "-" else path for path in paths)]
     for one in fields(options):
         value = getattr(options, one.name)
         name = "--" + one.name.replace("_", "-")
@@ -371,11 +386,13 @@ def _command(source: Path, out: Path, options: Options) -> str:
     return sources.printable(os.fsencode(shlex.join([*words, "--resume"])))
 
 
-def _finished(out: Path, journal: Journal, options: Options) -> Manifest | None:
+def _finished(
+    out: Path, journal: Journal, planned: Plan, options: Options, run: engines.Map
+) -> Manifest | None:
     """Return the split's manifest where ``resume`` finds that nothing is left to do.
 
     Raises:
-        RunError: another split of this name is there, and is not to be replaced.
+        RunError: another split of this name is there, or a damaged one, not to be replaced.
     """
     path = out / (options.split + manifest.SUFFIX)
     if not options.resume or not path.exists():
@@ -389,6 +406,11 @@ def _finished(out: Path, journal: Journal, options: Options) -> Manifest | None:
         different.append("the images changed")
     if made.labels != journal.labels:
         different.append("the class names changed")
+    newest = max(planned.sources(), key=lambda source: source[1])
+    if newest[1] > path.stat().st_mtime_ns:
+        different.append(f"{sources.printable(newest[2])} changed since")
+    if not different and (damaged := _damaged(out, made, run)):
+        different.append(f"{damaged} is damaged or missing")
     if not different:
         staging.clear(out, options.split)
         return made
@@ -398,6 +420,22 @@ def _finished(out: Path, journal: Journal, options: Options) -> Manifest | None:
         f"{out}: found split {options.split!r} of something else: {different[0]}; "
         "expected the same, or none: --overwrite replaces it"
     )
+
+
+def _damaged(out: Path, made: Manifest, run: engines.Map) -> str | None:
+    """Return the name of a file that is not what a manifest says of it."""
+    told = {made.rejects_file: made.rejects_sha256}
+    for one in made.shards:
+        told[one.name] = one.sha256
+        if one.index and one.index_sha256:
+            told[one.index] = one.index_sha256
+    wrong = run(_wrong_file, ((out / name, sha256) for name, sha256 in told.items()))
+    return min((path.name for path in wrong if path), default=None)
+
+
+def _wrong_file(told: tuple[Path, str]) -> Path | None:
+    path, sha256 = told
+    return None if shard.sha256(path) == sha256 else path
 
 
 def _batches(source: Path, listing: Listing, recipe: Recipe) -> list[_Batch]:
