@@ -365,10 +365,7 @@ def _new_file(out: Path) -> Iterator[BinaryIO]:
                 yield file
                 file.flush()
                 os.fsync(file.fileno())
-            try:
-                os.link(partial, out)  # which replaces nothing, should it have appeared meanwhile
-            except PermissionError:  # the file system has no second names
-                partial.rename(out)
+            partial.rename(out)
         finally:
             partial.unlink(missing_ok=True)
         shard.sync(out.parent)
