@@ -63,7 +63,7 @@ smoke: $(READY)  ## Build the wheel, install it without TensorFlow, run it
 	build/smoke/venv/bin/python -m pip install --quiet --disable-pip-version-check --no-deps \
 		build/smoke/*.whl
 	build/smoke/venv/bin/python -m pip install --quiet --disable-pip-version-check \
-		click pillow numpy tqdm protobuf crc32c blake3 'tomli; python_version < "3.11"'
+		click pillow numpy tqdm protobuf google-crc32c blake3 'tomli; python_version < "3.11"'
 	cd build/smoke && venv/bin/tfrec write ../../sample_data/images out --crop 64 \
 		&& venv/bin/tfrec inspect out > inspect.txt && venv/bin/tfrec verify out
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 from array import array
 from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from io import BytesIO
 from pathlib import Path
@@ -23,6 +24,7 @@ from tfrec_cli.manifest import Manifest, Shard
 from tfrec_cli.records import ImageRecord, Names
 
 _PART_RECORDS = 64
+_HASHED_BYTES = 1 << 20
 _PAGE_BYTES = 4096
 """By how much an index may be too long and still is read."""
 _UNDECODED = 4
@@ -183,7 +185,7 @@ def check_shard(task: Task) -> Checked:
 def _check_present(checked: Checked) -> Checked:
     task = checked.task
     checked.size_bytes = task.path.stat().st_size
-    digest = hashlib.sha256()
+    digest = _Sha256()
     places: list[tuple[int, int]] = []
     checked.names = records.NAMES[task.manifest.keys] if task.manifest else None
     with task.path.open("rb") as file:
@@ -210,8 +212,9 @@ def _check_present(checked: Checked) -> Checked:
             _take_over(checked, _decode_one(Decoded(part=part), one, item, number))
         else:
             checked.undecoded += undecoded
+    sha256 = digest.hexdigest()
     if task.described:
-        _check_described(checked, task.described, digest.hexdigest())
+        _check_described(checked, task.described, sha256)
     elif checked.size_bytes == 0:
         message = "found an empty file, expected records"
         checked.findings.append(Finding(kind="framing", path=task.path, message=message))
@@ -303,6 +306,40 @@ def _take_over(checked: Checked, decoded: Decoded) -> None:
     checked.findings += decoded.findings
     checked.crops += decoded.crops
     checked.foreign_formats += decoded.foreign_formats
+
+
+class _Sha256:
+    """Hashes what it is given in a thread of its own, while more is read and checked."""
+
+    def __init__(self) -> None:
+        self._sha256 = hashlib.sha256()
+        self._thread = ThreadPoolExecutor(1)
+        self._pieces: list[bytes] = []
+        self._waiting_bytes = 0
+        self._running: Future[None] | None = None
+
+    def update(self, piece: bytes) -> None:
+        """Hash one piece more, soon."""
+        self._pieces.append(piece)
+        self._waiting_bytes += len(piece)
+        if self._waiting_bytes >= _HASHED_BYTES:
+            self._flush()
+
+    def hexdigest(self) -> str:
+        """Return the digest of everything."""
+        with self._thread:
+            self._flush()
+        return self._sha256.hexdigest()
+
+    def _flush(self) -> None:
+        if self._running:
+            self._running.result()
+        self._running = self._thread.submit(self._hash, self._pieces)
+        self._pieces, self._waiting_bytes = [], 0
+
+    def _hash(self, pieces: list[bytes]) -> None:
+        for piece in pieces:
+            self._sha256.update(piece)
 
 
 def _reader(names: Names | None) -> example.SingleValues | None:

@@ -21,7 +21,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, Literal
 
-import crc32c
+import google_crc32c
 import numpy as np
 import numpy.typing as npt
 
@@ -103,9 +103,9 @@ class Damage:
         )
 
 
-def masked_crc(data: bytes | memoryview) -> int:
+def masked_crc(data: bytes) -> int:
     """Return the masked CRC32C of ``data`` as TFRecord stores it, in ``[0, 2**32)``."""
-    return _mask(crc32c.crc32c(data))
+    return _mask(google_crc32c.value(data))
 
 
 def _mask(crc: int) -> int:
@@ -118,7 +118,7 @@ def header(length_bytes: int) -> bytes:
     return length + _CRC.pack(masked_crc(length))
 
 
-def footer(payload: bytes | memoryview) -> bytes:
+def footer(payload: bytes) -> bytes:
     """Return the 4 bytes that go behind ``payload``."""
     return _CRC.pack(masked_crc(payload))
 
@@ -169,7 +169,7 @@ def read_run(
             length < OVERHEAD_BYTES
             or stop > size
             or whole[start : start + HEADER_BYTES] != header(length - OVERHEAD_BYTES)
-            or whole[stop - FOOTER_BYTES : stop] != footer(payload)
+            or whole[stop - FOOTER_BYTES : stop] != footer(bytes(payload))
         ):
             raise FramingError(
                 f"{name}: at byte {offset_bytes + start}: found no whole record of {length} bytes, "
@@ -371,7 +371,7 @@ def _streamed_crc(source: _Plain | _Inflated, offset: int, length: int) -> int:
     crc = 0
     stop = offset + length
     while offset < stop and (piece := source.read(offset, min(_CHUNK_BYTES, stop - offset))):
-        crc = crc32c.crc32c(piece, crc)
+        crc = google_crc32c.extend(crc, piece)
         offset += len(piece)
     return _mask(crc)
 
@@ -477,9 +477,9 @@ def _length_crcs() -> npt.NDArray[np.uint32]:
 
     A CRC is linear: changes of several bytes are those of each, combined by exclusive or.
     """
-    zero = crc32c.crc32c(bytes(8))
+    zero = google_crc32c.value(bytes(8))
     changes = [
-        [crc32c.crc32c(_LENGTH.pack(value << 8 * byte)) ^ zero for value in range(256)]
+        [google_crc32c.value(_LENGTH.pack(value << 8 * byte)) ^ zero for value in range(256)]
         for byte in range(4)
     ]
     first, second, third, fourth = np.array(changes, np.uint32)

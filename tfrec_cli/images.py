@@ -210,7 +210,7 @@ def decode(data: bytes, policy: Policy) -> Pixels:
     if name is None:
         raise ImageError("not_an_image", f"found {sniff.describe(data[: sniff.HEAD_BYTES])}")
     if name == "jpeg":
-        structure.check_scans(structure.read_jpeg(data))
+        structure.check_scans(data)
     if name == "ppm" and data[1:2] in b"123":
         _check_digits(data)
     file = _Frugal(io.BytesIO(data))
@@ -265,7 +265,7 @@ def _stored(data: bytes, max_pixels: int) -> Iterator[tuple[sniff.ImageFormat, I
         found = sniff.describe(data[: sniff.HEAD_BYTES])
         raise ImageError("unsupported_format", f"found {found}, expected a JPEG or PNG image")
     if name == "jpeg":
-        structure.check_scans(structure.read_jpeg(data))
+        structure.check_scans(data)
     policy = Policy(max_pixels=max_pixels)
     with _foreign_decoder(max_pixels), _open(_Frugal(io.BytesIO(data)), name, policy) as image:
         image.load()

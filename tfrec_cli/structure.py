@@ -119,18 +119,23 @@ def check(data: bytes, name: sniff.ImageFormat, frame: Frame | None = None) -> J
     if name != "jpeg":
         return None
     jpeg = read_jpeg(data, frame)
-    check_scans(jpeg)
+    _check_scans(jpeg)
     if not jpeg.ended:
         raise ImageError("truncated", "found no end marker, expected a whole JPEG")
     return jpeg
 
 
-def check_scans(jpeg: Jpeg) -> None:
+def check_scans(data: bytes) -> None:
     """Refuse a JPEG that takes a decoder too long.
 
     Raises:
-        ImageError: more scans than any camera writes.
+        ImageError: more scans than any camera writes, or markers that are damaged.
     """
+    if _has_scan(data, data.find(b"\xff\xda") + 2):
+        _check_scans(read_jpeg(data))
+
+
+def _check_scans(jpeg: Jpeg) -> None:
     if jpeg.scans > MAX_SCANS:
         raise ImageError("too_many_scans", f"found more than {MAX_SCANS} scans, expected fewer")
 

@@ -13,15 +13,18 @@ import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from tfrec_cli import check, crops, dataset, engines, framing, manifest, origin, read_tf
+from tfrec_cli import check, crops, dataset, engines, framing, manifest, read_tf
 from tfrec_cli.check import Checked, Decoded, Finding, Task
 from tfrec_cli.dataset import Split
 from tfrec_cli.errors import DataError, ManifestError, UsageError
 from tfrec_cli.framing import Record
+
+if TYPE_CHECKING:
+    from tfrec_cli.origin import Given
 
 Progress = Callable[[str, int, int], object]
 DEFAULT_CROP_PX = 128
@@ -52,7 +55,7 @@ class Options:
     epochs: int = 1
     quick: bool = False
     expect: str | None = None
-    source: tuple[origin.Given, ...] = ()
+    source: tuple[Given, ...] = ()
     jobs: int | None = None
 
 
@@ -88,15 +91,20 @@ def verify(path: Path, options: Options, progress: Progress = lambda *_: None) -
         read_tf.find_tensorflow()
     report = Report(path=path)
     splits = _splits(path, report)
-    folders = origin.folders(splits, options.source)
+    if options.source:  # imported where used: it loads what a writer does
+        from tfrec_cli import origin
+
+        folders = origin.folders(splits, options.source)
     _check_folder(path, splits, report)
     with engines.local(options.jobs or engines.available_jobs(), isolated=True) as run:
         crop = _crop(splits, options, run) if options.seed is not None else None
         checked = _check_shards(splits, options, crop, run, report, progress)
-        compared = [
-            origin.compare(root, came, checked, run, progress, quick=options.quick)
-            for root, came in folders
-        ]
+        compared = []
+        if options.source:
+            compared = [
+                origin.compare(root, came, checked, run, progress, quick=options.quick)
+                for root, came in folders
+            ]
     for number, split in enumerate(splits):
         mine = [one for one in checked if one.task.split == number]
         _check_split(split, mine, report, quick=options.quick)
