@@ -396,6 +396,25 @@ def test_wrong_data_leaves_nothing_to_go_on_with(folder: Path, out: Path) -> Non
     assert not out.exists()
 
 
+def test_an_image_that_cannot_be_read_for_a_while_costs_no_work(folder: Path, out: Path) -> None:
+    """As on a network file system that stumbles."""
+    away = folder / "owls/web.webp"
+
+    def stumble(what: str, done: int, total: int) -> None:
+        if what == "writing" and done and away.exists():
+            wait_for(lambda: list((out / PARTIAL).glob("*" + shard.NOTE_SUFFIX)))
+            away.rename(folder.parent / "away")
+
+    options = Options(jobs=1, shards=4, shuffle_seed=None)
+    with pytest.raises(DataError, match=r"web\.webp: cannot be read: .* --resume` goes on"):
+        write(folder, out, options, stumble)
+    (folder.parent / "away").rename(away)
+    write(folder, out, dataclasses.replace(options, resume=True))
+    again = folder.parent / "again"
+    write(folder, again, options)
+    assert tree(out) == tree(again)
+
+
 def test_a_file_that_changes_meanwhile_is_refused(folder: Path, out: Path) -> None:
     def change(what: str, done: int, total: int) -> None:
         if what == "writing" and not done:

@@ -48,6 +48,10 @@ class ImageError(DataError):
         return type(self), (self.reason, str(self))
 
 
+class UnreadableError(DataError):
+    """An image cannot be read now; that may pass."""
+
+
 class ManifestError(DataError):
     """A manifest does not say what a manifest says."""
 

@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import Any
 
 from tfrec_cli import manifest, shard
-from tfrec_cli.errors import DataError, RunError, Terminated, UsageError
+from tfrec_cli.errors import DataError, RunError, Terminated, UnreadableError, UsageError
 from tfrec_cli.manifest import Manifest
 from tfrec_cli.plan import Plan
 from tfrec_cli.sources import Reject, printable
@@ -122,8 +122,8 @@ def opened(
 ) -> Iterator[Path]:
     """Make the folder where a split's files wait for `commit`, or with ``resume`` go on in it.
 
-    It goes at the end, or when the data is wrong; whatever else ends the work leaves it for
-    ``resume`` once it holds a whole shard.
+    It goes at the end, or when the data is wrong; whatever else ends the work, an image that cannot
+    be read among it, leaves it for ``resume`` once it holds a whole shard.
 
     Raises:
         RunError: there is an unfinished write already, or one of another plan.
@@ -145,11 +145,10 @@ def opened(
             folder.mkdir()
             _begin(folder, planned, journal)
         yield folder
-    except (DataError, UsageError):
-        _remove(folder)
-        raise
     except BaseException as error:
-        if not any(folder.glob("*" + shard.NOTE_SUFFIX)):
+        if isinstance(error, (DataError, UsageError)) and not isinstance(error, UnreadableError):
+            _remove(folder)
+        elif not any(folder.glob("*" + shard.NOTE_SUFFIX)):
             shutil.rmtree(folder, ignore_errors=True)  # an error is on its way already
         else:
             _add_hint(error, f"`{journal.command}` goes on")
@@ -318,7 +317,7 @@ def _reclaim(folder: Path, out: Path, split: str) -> None:
 
 
 def _add_hint(error: BaseException, hint: str) -> None:
-    if isinstance(error, (RunError, KeyboardInterrupt, Terminated)):
+    if isinstance(error, (RunError, UnreadableError, KeyboardInterrupt, Terminated)):
         error.args = ("; ".join([*map(str, error.args), hint]),)
     elif isinstance(error, OSError) and error.strerror:
         error.strerror += f"; {hint}"

@@ -42,7 +42,7 @@ from tfrec_cli.choices import (
     OnError,
     Small,
 )
-from tfrec_cli.errors import DataError, ImageError, RunError, UsageError
+from tfrec_cli.errors import DataError, ImageError, RunError, UnreadableError, UsageError
 from tfrec_cli.manifest import Manifest
 from tfrec_cli.packed import Packed
 from tfrec_cli.plan import Plan
@@ -505,7 +505,8 @@ def _check_rejects(source: Path, rejects: Sequence[Reject], records: int, option
         return
     if options.on_error == "fail":
         more = f" (and {len(bad) - 1} more)" if len(bad) > 1 else ""
-        raise DataError(f"{source}/{bad[0]}{more}; --on-error skip goes on without them")
+        kind = UnreadableError if bad[0].reason == "unreadable" else DataError
+        raise kind(f"{source}/{bad[0]}{more}; --on-error skip goes on without them")
     if options.max_errors is None:
         return
     limit = options.max_errors
