@@ -438,7 +438,7 @@ MISUSED = [
     ("write a b --shard-size lots", "found 'lots', expected a size such as 128MiB"),
     ("write a b --small grow", "'grow' is not one of 'fail', 'skip', 'pad', 'resize'."),
     ("write a b --jpeg-quality 101", "101 is not in the range 1<=x<=100."),
-    ("write a b -j 0", "0 is not in the range 1<=x<=4096."),
+    ("write a b -j 0", "0 is not in the range x>=1."),
     ("inspect", "Missing argument 'PATH...'."),
     ("inspect a --record -1", "-1 is not in the range x>=0."),
     ("verify --seed 4294967296", "4294967296 is not in the range 0<=x<=4294967295."),

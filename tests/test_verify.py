@@ -418,7 +418,7 @@ def test_the_window_flag_is_checked(folder: Path, tmp_path: Path) -> None:
         return [example.encode({**features, "window": 1 - features["window"]}), *payloads[1:]]
 
     rewrite(tmp_path / "out" / SHARD, change)
-    assert "contract" in kinds(verify(tmp_path / "out", WHOLE))
+    assert "contract" in kinds(verify(tmp_path / "out", QUICK))
 
 
 def test_names_of_the_manifest_are_those_of_its_style(folder: Path, tmp_path: Path) -> None:

@@ -419,8 +419,6 @@ def _decode_one(decoded: Decoded, one: ImageRecord, item: Record, number: int) -
     def found(kind: Kind, message: str) -> None:
         decoded.findings.append(_of_record(task, item, kind, message))
 
-    if task.manifest and task.manifest.stored == "whole" and (wrong := _wrong_window(one)):
-        found("contract", wrong)
     if not task.manifest and not one.is_raw and _is_foreign(one.image):
         decoded.foreign_formats += 1
         return decoded
@@ -443,16 +441,6 @@ def _decode_one(decoded: Decoded, one: ImageRecord, item: Record, number: int) -
         else:
             decoded.crops.append((key, cut))
     return decoded
-
-
-def _wrong_window(one: ImageRecord) -> str | None:
-    """Say what is wrong with the word of a whole image on its windows."""
-    data = bytes(one.image)
-    try:
-        exact = data[:2] == b"\xff\xd8" and structure.read_jpeg(data).has_exact_window
-    except ImageError:
-        return None  # which decoding it tells
-    return None if one.window == int(exact) else f"found window {one.window}, expected {int(exact)}"
 
 
 def _is_foreign(image: bytes) -> bool:
@@ -504,6 +492,14 @@ def broken_contract(one: ImageRecord, described: Manifest) -> Iterator[str]:
             yield f"found label {one.label}, expected none"
     elif one.label is None or not 0 <= one.label < len(described.labels):
         yield f"found label {one.label}, expected 0 to {len(described.labels) - 1}"
+    if described.stored == "whole":
+        try:
+            data = bytes(one.image)
+            exact = data[:2] == b"\xff\xd8" and structure.read_jpeg(data).has_exact_window
+        except ImageError:
+            return
+        if one.window != int(exact):
+            yield f"found window {one.window}, expected {int(exact)}"
 
 
 def _check_described(checked: Checked, shard: Shard, sha256: str) -> None:

@@ -78,7 +78,7 @@ _json = click.option("--json", is_flag=True, help="Print one JSON document.")
 _jobs = click.option(
     "-j",
     "--jobs",
-    type=click.IntRange(1, 4096),
+    type=click.IntRange(1),
     metavar="N",
     help="Number of processes. [default: all processors]",
 )

@@ -203,7 +203,7 @@ def _check_options(source: Path, options: Options) -> None:
         ("shards", 1, 99999, [options.shards]),
         ("shard-size", 1, 2**63, [options.shard_size]),
         ("max-pixels", 1, 2**63, [options.max_pixels]),
-        ("jobs", 1, 4096, [options.jobs]),
+        ("jobs", 1, engines.MOST_JOBS, [options.jobs]),
     ):
         for value in values or ():
             if value is not None and not least <= value <= most:
