@@ -140,7 +140,12 @@ def main(ctx: click.Context, config: Path | None) -> None:
     "--resize-short", type=click.IntRange(1), metavar="N", help="First scale the shorter side to N."
 )
 @click.option(
-    "--split", metavar="NAME", default="train", show_default=True, help="Name of the split."
+    "--split",
+    metavar="NAME|NAME=SHARE,…",
+    default="train",
+    show_default=True,
+    help="Name of the split; or several with their shares, such as train=0.9,val=0.1: divided by "
+    "content, class by class, copies together.",
 )
 @click.option(
     "--labels",
@@ -253,7 +258,7 @@ def write(
     verbose: bool,
     **options: Any,
 ) -> None:
-    """Write the images below SRC as one split of the dataset in OUT.
+    """Write the images below SRC as one split of the dataset in OUT, or as several.
 
     Sub-folders of SRC are classes. OUT holds a finished dataset, or nothing new.
     """
@@ -263,8 +268,8 @@ def write(
     seed = None if no_shuffle else shuffle_seed
     with _progress(quiet) as progress:
         result = work.write(source, out, work.Options(shuffle_seed=seed, **options), progress)
-    notes = list(result.warnings)
-    notes += [f"left out: {reject}" for reject in result.rejects if verbose]
+    rejects = [reject for one in [result, *result.more] for reject in one.rejects]
+    notes = [*result.warnings, *(f"left out: {reject}" for reject in rejects if verbose)]
     for line in [] if quiet else notes:
         click.echo(f"tfrec: {line}", err=True)
     click.echo(report.write_json(result) if json else report.write_text(result))

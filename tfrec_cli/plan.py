@@ -13,15 +13,17 @@ import os
 from array import array
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from fractions import Fraction
 from itertools import pairwise
 from pathlib import Path
 from types import MappingProxyType
-from typing import Literal
+from typing import BinaryIO, Literal
 
 import numpy as np
+from blake3 import blake3
 
-from tfrec_cli import images, place, sources
+from tfrec_cli import images, place, sources, splits
 from tfrec_cli.choices import Decoder, Encoding, Small
 from tfrec_cli.errors import ImageError, UsageError
 from tfrec_cli.images import Policy
@@ -45,17 +47,24 @@ RECORD_EXTRA_BYTES = 160
 TENSORFLOW_PIXELS = 2**29
 """From so many pixels in all images on TensorFlow's decoder saves more than loading it costs."""
 
-_SIZE, _MTIME, _HEIGHT, _WIDTH = 0, 2, 3, 4
+_CHUNK_BYTES = 1 << 20
+
+_SIZE, _LABEL, _MTIME, _HEIGHT, _WIDTH = 0, 1, 2, 3, 4
 """Where an item's numbers are among its packed integers."""
 
 
 @dataclass(frozen=True, slots=True)
 class Item:
-    """One image to be written, its size upright and after scaling, in pixels."""
+    """One image to be written, its size upright and after scaling, in pixels.
+
+    Attributes:
+        content: BLAKE3 digest of the file, where `survey` was asked for it; not packed.
+    """
 
     source: Source
     height_px: int
     width_px: int
+    content: bytes = field(default=b"", compare=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -134,20 +143,84 @@ def survey(
     batch: Sequence[Source],
     policy: Policy,
     deadly: Mapping[int, ImageError] = MappingProxyType({}),
+    *,
+    digested: bool = False,
 ) -> list[Item | Reject]:
     """Read the headers of some sources.
 
     Args:
         deadly: numbers of those that killed a worker, with what to say of them.
+        digested: read all of every file, for the digest of its content.
     Returns:
         For each source an Item, with its size in pixels, or the reason why it cannot be one.
     """
-    found = []
+    found: list[Item | Reject] = []
     for number, source in enumerate(batch):
         place.at(number)
         error = deadly.get(number)
-        found.append(_rejected(source, error) if error else _survey_one(root, source, policy))
+        if error:
+            found.append(_rejected(source, error))
+        else:
+            found.append(_survey_one(root, source, policy, digested=digested))
     return found
+
+
+def divide(
+    listing: Listing, surveyed: Iterable[Item | Reject], shares: Mapping[str, Fraction]
+) -> dict[str, tuple[Listing, Packed[Item]]]:
+    """Divide surveyed images among splits by their contents; what `make` takes for each of them.
+
+    Rejects are told of in the first split. What a person should know is added to its warnings.
+
+    Args:
+        surveyed: what `survey` found with ``digested``, in any order.
+        shares: of the splits, which make up 1.
+    Raises:
+        UsageError: a split that no image is left for.
+    """
+    items = packed()
+    contents = bytearray()
+    rejects = list(listing.rejects)
+    for found in surveyed:
+        if isinstance(found, Reject):
+            rejects.append(found)
+        else:
+            items.append(found)
+            contents += found.content
+    labels = items.column(_LABEL)
+    division = splits.divide(labels, bytes(contents), shares)
+    parts = {}
+    for name, numbers in division.parts.items():
+        if items and not len(numbers):
+            raise UsageError(
+                f"--split {name}={float(shares[name]):g}: found no image for it among "
+                f"{len(items)}, expected at least one"
+            )
+        parts[name] = replace(listing, rejects=(), warnings=()), items.take(numbers.tolist())
+    warnings = [*listing.warnings, *_copies(items, division.copies)]
+    for number, label in enumerate(listing.labels or ()):
+        whole = number in labels
+        without = [name for name, (_, mine) in parts.items() if number not in mine.column(_LABEL)]
+        if whole and without:
+            warnings.append(f"class {label}: found too few images for split {', '.join(without)}")
+    first = next(iter(parts))
+    told = replace(listing, rejects=tuple(rejects), warnings=tuple(warnings))
+    return {**parts, first: (told, parts[first][1])}
+
+
+def _copies(items: Packed[Item], copies: Sequence[tuple[int, int]]) -> Iterator[str]:
+    """Say how many images are copies of others, and which of them contradict each other."""
+    labels = items.column(_LABEL)
+    strange = [pair for pair in copies if labels[pair[0]] != labels[pair[1]]]
+    for pairs, what in (
+        (copies, "each is in the split of its original"),
+        (strange, "their labels differ"),
+    ):
+        if pairs:
+            first = min(sorted((items.path(one), items.path(other))) for one, other in pairs)
+            one, other = map(sources.printable, first)
+            count = f"{len(pairs)} {'copy' if len(pairs) == 1 else 'copies'}"
+            yield f"found {count} of other images ({other} is {one}…): {what}"
 
 
 def make(listing: Listing, surveyed: Iterable[Item | Reject], layout: Layout) -> Plan:
@@ -224,13 +297,16 @@ def count_reasons(rejects: Iterable[Reject], *, harmless: bool) -> dict[str, int
     return dict(sorted(counts.items()))
 
 
-def _survey_one(root: Path, source: Source, policy: Policy) -> Item | Reject:
+def _survey_one(root: Path, source: Source, policy: Policy, *, digested: bool) -> Item | Reject:
     path = os.path.join(os.fsencode(root), source.path)
+    content = b""
     try:
         _check_size(source.size_bytes)
         with sources.opened(path) as file:
             header = images.read_header(file, policy)
-        _check_size(source.size_bytes, header.height_px * header.width_px)
+            _check_size(source.size_bytes, header.height_px * header.width_px)
+            if digested:
+                content = _digest_of(file)
         size = (header.height_px, header.width_px)
         if policy.resize_short_px:
             size = images.scaled_short(*size, policy.resize_short_px)
@@ -240,7 +316,18 @@ def _survey_one(root: Path, source: Source, policy: Policy) -> Item | Reject:
         return Reject(source.path, "unreadable", f"cannot be read: {error.strerror or error}")
     except ImageError as error:
         return _rejected(source, error)
-    return Item(source, *size)
+    return Item(source, *size, content)
+
+
+def _digest_of(file: BinaryIO) -> bytes:
+    """Digest a file's content, or as much of it as could be an image."""
+    digest = blake3()
+    file.seek(0)
+    read = 0
+    while read <= MAX_FILE_BYTES and (chunk := file.read(_CHUNK_BYTES)):
+        digest.update(chunk)
+        read += len(chunk)
+    return digest.digest(splits.DIGEST_BYTES)
 
 
 def _rejected(source: Source, error: ImageError) -> Reject:

@@ -53,9 +53,14 @@ def plural(count: int, noun: str) -> str:
 
 def write_text(result: Result) -> str:
     """Say what ``tfrec write`` did, or would do."""
+    several = bool(result.more)
+    return "\n".join(_write_text(one, named=several) for one in [result, *result.more])
+
+
+def _write_text(result: Result, *, named: bool) -> str:
     made = result.manifest
     plan = result.plan
-    shards = plural(len(plan.sizes), "shard")
+    shards = plural(len(plan.sizes), "shard") + f" of split {result.split}" * named
     if made is None:
         lines = [
             f"would write {plural(plan.records, 'record')} in {shards} to {result.out}, "
@@ -96,30 +101,33 @@ def write_text(result: Result) -> str:
 
 def write_json(result: Result) -> str:
     """Say the same for a program."""
+    more = [_write_values(one) for one in result.more]
+    return _json("tfrec-write", {**_write_values(result), "more": more})
+
+
+def _write_values(result: Result) -> dict[str, Any]:
     made = result.manifest
-    return _json(
-        "tfrec-write",
-        {
-            "out": str(result.out),
-            "dry_run": made is None,
-            "records": made.records if made else result.plan.records,
-            "shards": [one.records for one in made.shards] if made else result.plan.sizes,
-            "estimated_bytes": result.plan.estimated_bytes,
-            "source_bytes": result.source_bytes,
-            "labels": result.labels,
-            "warnings": result.warnings,
-            "rejects": [
-                {
-                    "path": os.fsdecode(reject.path),
-                    "reason": reject.reason,
-                    "message": reject.message,
-                    "ignored": reject.harmless,
-                }
-                for reject in result.rejects
-            ],
-            "manifest": asdict(result.manifest) if result.manifest else None,
-        },
-    )
+    return {
+        "out": str(result.out),
+        "split": result.split,
+        "dry_run": made is None,
+        "records": made.records if made else result.plan.records,
+        "shards": [one.records for one in made.shards] if made else result.plan.sizes,
+        "estimated_bytes": result.plan.estimated_bytes,
+        "source_bytes": result.source_bytes,
+        "labels": result.labels,
+        "warnings": result.warnings,
+        "rejects": [
+            {
+                "path": os.fsdecode(reject.path),
+                "reason": reject.reason,
+                "message": reject.message,
+                "ignored": reject.harmless,
+            }
+            for reject in result.rejects
+        ],
+        "manifest": asdict(made) if made else None,
+    }
 
 
 def verify_text(report: Report) -> str:

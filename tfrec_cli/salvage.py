@@ -29,6 +29,7 @@ from tfrec_cli import (
     shard,
     sniff,
     sources,
+    splits,
 )
 from tfrec_cli.errors import DataError, FramingError, ManifestError, RunError, UsageError
 from tfrec_cli.framing import Damage, Record
@@ -47,6 +48,7 @@ _OPTIONS: dict[str, tuple[type, ...]] = {
     "resize_short": (int, type(None)),
     "small": (str,),
     "shuffle_seed": (int, type(None)),
+    "split": (str,),
 }
 """The options of a write that decide which images come in which order."""
 
@@ -340,7 +342,15 @@ def _plan(source: Path, folder: Path, described: Manifest) -> Plan:
         shard_bytes=1,
         shuffle_seed=told["shuffle_seed"],
     )
-    return plan.make(listing, plan.survey(source, listing.sources, policy), layout)
+    shares = splits.parse(told["split"])
+    several = len(shares) > 1
+    surveyed = plan.survey(source, listing.sources, policy, digested=several)
+    if not several:
+        return plan.make(listing, surveyed, layout)
+    divided = plan.divide(listing, surveyed, shares)
+    if described.split not in divided:
+        raise DataError(f"found splits {', '.join(divided)}, expected {described.split!r} too")
+    return plan.make(*divided[described.split], layout)
 
 
 def _scan(path: Path) -> Iterator[Record | Damage]:

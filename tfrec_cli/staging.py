@@ -186,35 +186,58 @@ def _word(value: Any) -> str:
     return "not given" if value is None else str(value)
 
 
-def commit(
-    folder: Path,
-    out: Path,
-    made: Manifest,
-    rejects: Sequence[Reject],
-    splits: Sequence[Manifest],
-) -> None:
-    """Give the finished files their names in ``out``, the manifest last of all."""
-    described = manifest.dataset_files(splits)
-    last = made.split + manifest.SUFFIX
-    described[made.rejects_file] = manifest.dump_rejects(rejects)
-    described[last] = manifest.dump(made)
-    for name, data in described.items():
-        (folder / name).unlink(missing_ok=True)
-        (folder / name).write_bytes(data)
-        shard.sync(folder / name)
-    shards = {name for one in made.shards for name in (one.name, one.index) if name}
-    names = sorted((shards | described.keys()) - {last})
-    shard.sync(folder)
-    (out / last).unlink(missing_ok=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ready:
+    """A split whose every file waits in ``folder``, but what `commit` itself makes."""
+
+    folder: Path
+    made: Manifest
+    rejects: Sequence[Reject]
+
+
+def commit(out: Path, ready: Sequence[Ready], others: Sequence[Manifest]) -> None:
+    """Give finished files their names in ``out``, the manifests of all splits last.
+
+    Those that are replaced lose theirs before: no old split stands beside a new one.
+
+    Args:
+        others: the splits that stay as they are.
+    """
+    first = ready[0].folder
+    splits = sorted([*others, *(one.made for one in ready)], key=lambda made: made.split)
+    moved: dict[str, Path] = {}
+    for name, data in manifest.dataset_files(splits).items():
+        moved[name] = _written(first / name, data)
+    manifests: dict[str, Path] = {}
+    for one in ready:
+        last = one.made.split + manifest.SUFFIX
+        manifests[last] = _written(one.folder / last, manifest.dump(one.made))
+        told = one.made.rejects_file
+        moved[told] = _written(one.folder / told, manifest.dump_rejects(one.rejects))
+        for part in one.made.shards:
+            moved |= {name: one.folder / name for name in (part.name, part.index) if name}
+        shard.sync(one.folder)
+    for name in manifests:
+        (out / name).unlink(missing_ok=True)
     shard.sync(out)
     for path in out.iterdir():
-        if manifest.is_generated(path.name, made.split) and path.name not in names:
+        replaced = any(manifest.is_generated(path.name, one.made.split) for one in ready)
+        if replaced and path.name not in moved:
             path.unlink()
-    for name in names:
-        (folder / name).replace(out / name)
+    for name in sorted(moved):
+        moved[name].replace(out / name)
     shard.sync(out)
-    (folder / last).replace(out / last)
-    shard.sync(out)
+    for name, path in manifests.items():
+        path.replace(out / name)
+        shard.sync(out)
+
+
+def _written(path: Path, data: bytes) -> Path:
+    """Write a file of this content, and make it durable."""
+    path.unlink(missing_ok=True)
+    path.write_bytes(data)
+    shard.sync(path)
+    return path
 
 
 def _remove(folder: Path) -> None:
@@ -317,6 +340,8 @@ def _reclaim(folder: Path, out: Path, split: str) -> None:
 
 
 def _add_hint(error: BaseException, hint: str) -> None:
+    if hint in str(error):  # that of another split
+        return
     if isinstance(error, (RunError, UnreadableError, KeyboardInterrupt, Terminated)):
         error.args = ("; ".join([*map(str, error.args), hint]),)
     elif isinstance(error, OSError) and error.strerror:

@@ -12,10 +12,11 @@ import platform
 import re
 import shlex
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass, field, fields, replace
+from fractions import Fraction
 from pathlib import Path
 from typing import Literal
 
@@ -28,6 +29,7 @@ from tfrec_cli import (
     plan,
     shard,
     sources,
+    splits,
     staging,
 )
 from tfrec_cli.choices import (
@@ -44,7 +46,6 @@ from tfrec_cli.choices import (
 )
 from tfrec_cli.errors import DataError, ImageError, RunError, UnreadableError, UsageError
 from tfrec_cli.manifest import Manifest
-from tfrec_cli.packed import Packed
 from tfrec_cli.plan import Plan
 from tfrec_cli.shard import Done, Recipe
 from tfrec_cli.sources import Listing, Reject
@@ -103,12 +104,33 @@ class Options:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Batch:
-    """Some sources whose headers one worker reads."""
+    """Some sources whose headers one worker reads, or all of them for digests of contents."""
 
     root: Path
     sources: Sequence[sources.Source]
     policy: images.Policy
+    digested: bool
     deadly: Mapping[int, ImageError] = field(default_factory=dict)
+
+
+@dataclass(slots=True, kw_only=True)
+class _Part:
+    """One split on its way.
+
+    Attributes:
+        listing: its class names, and what a person should know; without sources.
+        journal, folder: where it waits for its commit; None once it was committed.
+        made: its manifest.
+    """
+
+    split: str
+    listing: Listing
+    planned: Plan
+    recipe: Recipe
+    rejects: Sequence[Reject]
+    journal: Journal | None = None
+    folder: Path | None = None
+    made: Manifest | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -118,6 +140,7 @@ class Result:
     Attributes:
         manifest: of the split; None for a dry run.
         source_bytes: of all images that went in.
+        more: the same of the other splits, where there are several.
     """
 
     out: Path
@@ -127,75 +150,75 @@ class Result:
     rejects: tuple[Reject, ...]
     labels: tuple[str, ...] | None
     warnings: tuple[str, ...]
+    split: str = "train"
+    more: tuple[Result, ...] = ()
 
 
 def write(
     source: Path, out: Path, options: Options, progress: Progress = lambda *_: None
 ) -> Result:
-    """Write the images below ``source`` as one split of the dataset in ``out``.
+    """Write the images below ``source`` as one split of the dataset in ``out``, or as several.
 
-    Either the split's manifest appears, and then every file it names is whole; or ``out`` is left
-    as it was; or what was interrupted waits there for ``resume``.
+    Either the manifests of all splits appear, and then every file they name is whole; or ``out`` is
+    left as it was; or what was interrupted waits there for ``resume``.
 
+    Returns:
+        The result of the first split, with those of the others in ``more``.
     Raises:
-        UsageError: options that contradict each other, or the images.
+        UsageError: options that contradict each other, or the images; a split without images.
         DataError: no image, an image that cannot be used under ``on_error="fail"``, too many of
             them under ``max_errors``, labels that differ from those of another split.
         RunError: ``out`` holds something else or cannot be written.
     """
     _check_options(source, options)
-    _check_place(source, out, options)
+    shares = splits.parse(options.split)
+    _check_place(source, out, shares)
     jobs = options.jobs or engines.available_jobs()
     with _saying_where(out), ExitStack() as cleaning, engines.local(jobs, isolated=True) as run:
         if not options.dry_run:
             cleaning.enter_context(staging.locked(out))
-        others = _other_splits(out, options)
+        others = _other_splits(out, options, shares)
         listing = _list(source, out, options, others)
         recipe = _recipe(options, listing)
-        batches = _batches(source, listing, recipe)
+        batches = _batches(source, listing, recipe, digested=len(shares) > 1)
         listing = replace(listing, sources=())  # a million of them take 60 MB, and so do batches
-        planned = _plan(batches, listing, options, recipe, run, progress)
-        _check_rejects(source, planned.rejects, planned.records, options)
-        if planned.records == 0:
-            raise DataError(f"{source}: found no image that can be used, expected at least one")
-        recipe = replace(recipe, decoder=_decoder(planned, options))
-        if options.dry_run:
-            return _result(out, planned, None, planned.rejects, listing)
-        journal = _journal(source, out, options, planned, listing, recipe)
-        whole = _finished(out, journal, planned, options, run)
-        if whole:
-            told = out / whole.rejects_file
-            met = manifest.parse_rejects(told.read_bytes(), told)
-            return _result(out, planned, whole, met, listing)
-        # left last of all, so that no worker still writes when the folder goes
-        folder = cleaning.enter_context(
-            staging.opened(
-                out,
-                planned,
-                journal,
-                split=options.split,
-                resume=options.resume,
-                overwrite=options.overwrite,
+        plans = _plans(batches, listing, options, shares, recipe, run, progress)
+        _check_rejects(source, [(one.rejects, one.records) for _, one in plans.values()], options)
+        parts = [
+            _Part(
+                split=split,
+                listing=told,
+                planned=planned,
+                recipe=replace(recipe, decoder=_decoder(planned, options)),
+                rejects=planned.rejects,
             )
-        )
-        done = _make_shards(source, folder, planned, recipe, options, run, progress)
-        found = [*planned.rejects, *(reject for part in done for reject in part.rejects)]
-        rejects = tuple(sorted(found, key=lambda reject: reject.path))
-        made = _manifest(planned, done, rejects, journal, recipe, options)
-        _check_rejects(source, rejects, made.records, options)
-        if made.records == 0:
-            raise DataError(f"{source}: found no image that can be used, expected at least one")
-        splits = sorted([*others, made], key=lambda one: one.split)
-        staging.commit(folder, out, made, rejects, splits)
-    return _result(out, planned, made, rejects, listing)
+            for split, (told, planned) in plans.items()
+        ]
+        if options.dry_run:
+            return _result(out, parts)
+        for part in parts:
+            # its folder is left last of all, so that no worker still writes when it goes
+            cleaning.enter_context(_staged(source, out, part, options, run))
+        for part in parts:
+            if part.folder:
+                _make(source, part, options, run, progress)
+        met = [(part.rejects, part.made.records) for part in parts if part.made]
+        _check_rejects(source, met, options)
+        ready = [
+            staging.Ready(folder=part.folder, made=part.made, rejects=part.rejects)
+            for part in parts
+            if part.folder and part.made
+        ]
+        if ready:
+            kept = [part.made for part in parts if part.made and not part.folder]
+            staging.commit(out, ready, [*others, *kept])
+    return _result(out, parts)
 
 
 def _check_options(source: Path, options: Options) -> None:
     if not source.is_dir():
         found = "a file" if source.exists() else "nothing"
         raise UsageError(f"{source}: found {found}, expected a folder of images")
-    if not re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9_-]{0,63}", options.split):
-        raise UsageError(f"--split: found {options.split!r}, expected letters, digits, _ and -")
     for name, least, most, values in (
         ("crop", 1, 65535, options.crop),
         ("jpeg-quality", 1, 100, [options.jpeg_quality]),
@@ -222,10 +245,10 @@ def _check_options(source: Path, options: Options) -> None:
         raise UsageError("--max-errors: found --on-error fail, expected --on-error skip")
 
 
-def _check_place(source: Path, out: Path, options: Options) -> None:
+def _check_place(source: Path, out: Path, names: Iterable[str]) -> None:
     """Refuse what cannot be a dataset's folder before anything is made in it."""
-    partial = staging.folder_of(out, options.split).resolve()
-    if partial in (source.resolve(), *source.resolve().parents):
+    above = source.resolve(), *source.resolve().parents
+    if any(staging.folder_of(out, name).resolve() in above for name in names):
         raise UsageError(f"{source}: found the folder of an unfinished write, expected images")
     try:
         if out.exists() and not out.is_dir():
@@ -236,31 +259,37 @@ def _check_place(source: Path, out: Path, options: Options) -> None:
         raise RunError(f"{out}: cannot be read: {error.strerror}") from error
 
 
-def _other_splits(out: Path, options: Options) -> list[Manifest]:
-    """Return the manifests of the other splits in ``out``, or refuse it."""
+def _other_splits(out: Path, options: Options, names: Collection[str]) -> list[Manifest]:
+    """Return the manifests of the splits in ``out`` that are not written now, or refuse it."""
     if not out.exists():
         return []
-    splits = manifest.find(out)
-    partial = staging.folder_of(out, options.split)
+    found = manifest.find(out)
+    for name in names:
+        _check_free(out, name, found, options)
+    return [manifest.load(path) for split, path in found.items() if split not in names]
+
+
+def _check_free(out: Path, split: str, found: Collection[str], options: Options) -> None:
+    """Refuse a place that holds this split already, something of it, or something else."""
+    partial = staging.folder_of(out, split)
     if not options.overwrite and not options.resume:
         if partial.exists():
             raise staging.unfinished(partial)
-        if options.split in splits:
+        if split in found:
             raise RunError(
-                f"{out}: found split {options.split!r}, expected none of this name: "
+                f"{out}: found split {split!r}, expected none of this name: "
                 "--split names another one, --overwrite replaces it"
             )
-    if not options.overwrite and options.split not in splits and not partial.exists():
+    if not options.overwrite and split not in found and not partial.exists():
         names = sorted(path.name for path in out.iterdir() if not staging.is_ours(path.name))
-        if splits:
-            names = [name for name in names if manifest.is_of_split(name, options.split)]
+        if found:
+            names = [name for name in names if manifest.is_of_split(name, split)]
         if names:
-            expected = "none of this split" if splits else "an empty folder or a dataset"
+            expected = "none of this split" if found else "an empty folder or a dataset"
             raise RunError(
                 f"{out}: found other files ({sources.printable(os.fsencode(names[0]))}…), "
                 f"expected {expected} (--overwrite)"
             )
-    return [manifest.load(path) for split, path in splits.items() if split != options.split]
 
 
 def _list(source: Path, out: Path, options: Options, others: Sequence[Manifest]) -> Listing:
@@ -342,23 +371,40 @@ def _decoder(planned: Plan, options: Options) -> Literal["pillow", "tensorflow"]
     return planned.decoder
 
 
-def _journal(
-    source: Path,
-    out: Path,
-    options: Options,
-    planned: Plan,
-    listing: Listing,
-    recipe: Recipe,
-) -> Journal:
+@contextmanager
+def _staged(
+    source: Path, out: Path, part: _Part, options: Options, run: engines.Map
+) -> Iterator[None]:
+    """Give a split the folder where it waits, unless ``resume`` finds nothing left to do."""
+    journal = _journal(source, out, options, part)
+    part.made = _finished(out, part, journal, options, run)
+    if part.made:
+        told = out / part.made.rejects_file
+        part.rejects = manifest.parse_rejects(told.read_bytes(), told)
+        yield
+        return
+    part.journal = journal
+    with staging.opened(
+        out,
+        part.planned,
+        journal,
+        split=part.split,
+        resume=options.resume,
+        overwrite=options.overwrite,
+    ) as part.folder:
+        yield
+
+
+def _journal(source: Path, out: Path, options: Options, part: _Part) -> Journal:
     told = asdict(options)
     for unheard in ("jobs", "overwrite", "dry_run", "resume"):
         del told[unheard]
     told["crop"] = list(options.crop) if options.crop else None  # as JSON has it
-    told["decoder"] = recipe.decoder if options.crop else None
+    told["decoder"] = part.recipe.decoder if options.crop else None
     return Journal(
         command=_command(source, out, options),
-        plan_sha256=planned.sha256,
-        labels=listing.labels,
+        plan_sha256=part.planned.sha256,
+        labels=part.listing.labels,
         options=told,
         versions={
             "tfrec": __version__,
@@ -387,14 +433,14 @@ def _command(source: Path, out: Path, options: Options) -> str:
 
 
 def _finished(
-    out: Path, journal: Journal, planned: Plan, options: Options, run: engines.Map
+    out: Path, part: _Part, journal: Journal, options: Options, run: engines.Map
 ) -> Manifest | None:
     """Return the split's manifest where ``resume`` finds that nothing is left to do.
 
     Raises:
         RunError: another split of this name is there, or a damaged one, not to be replaced.
     """
-    path = out / (options.split + manifest.SUFFIX)
+    path = out / (part.split + manifest.SUFFIX)
     if not options.resume or not path.exists():
         return None
     made = manifest.load(path)
@@ -406,18 +452,18 @@ def _finished(
         different.append("the images changed")
     if made.labels != journal.labels:
         different.append("the class names changed")
-    newest = max(planned.sources(), key=lambda source: source[1])
+    newest = max(part.planned.sources(), key=lambda source: source[1])
     if newest[1] > path.stat().st_mtime_ns:
         different.append(f"{sources.printable(newest[2])} changed since")
     if not different and (damaged := _damaged(out, made, run)):
         different.append(f"{damaged} is damaged or missing")
     if not different:
-        staging.clear(out, options.split)
+        staging.clear(out, part.split)
         return made
     if options.overwrite:
         return None
     raise RunError(
-        f"{out}: found split {options.split!r} of something else: {different[0]}; "
+        f"{out}: found split {part.split!r} of something else: {different[0]}; "
         "expected the same, or none: --overwrite replaces it"
     )
 
@@ -438,26 +484,28 @@ def _wrong_file(told: tuple[Path, str]) -> Path | None:
     return None if shard.sha256(path) == sha256 else path
 
 
-def _batches(source: Path, listing: Listing, recipe: Recipe) -> list[_Batch]:
+def _batches(source: Path, listing: Listing, recipe: Recipe, *, digested: bool) -> list[_Batch]:
     return [
         _Batch(
             root=source,
             sources=listing.sources[start : start + _SURVEY_BATCH],
             policy=recipe.policy,
+            digested=digested,
         )
         for start in range(0, len(listing.sources), _SURVEY_BATCH)
     ]
 
 
-def _plan(
+def _plans(
     batches: list[_Batch],
     listing: Listing,
     options: Options,
+    shares: Mapping[str, Fraction],
     recipe: Recipe,
     run: engines.Map,
     progress: Progress,
-) -> Plan:
-    """Read all headers, and make the plan; takes the batches out of their list."""
+) -> dict[str, tuple[Listing, Plan]]:
+    """Read all headers, and make the plan of each split; takes the batches out of their list."""
     total = sum(len(batch.sources) for batch in batches)
 
     def surveyed() -> Iterator[plan.Item | Reject]:
@@ -469,71 +517,92 @@ def _plan(
             done += len(items) + len(rejects)
             progress("reading headers", done, total)
 
-    return plan.make(
-        listing,
-        surveyed(),
-        plan.Layout(
-            crop=recipe.crop,
-            encoding=recipe.encoding,
-            small=recipe.small,
-            shards=options.shards,
-            shard_bytes=options.shard_size,
-            shuffle_seed=options.shuffle_seed,
-            decoder=options.decoder,
-        ),
+    layout = plan.Layout(
+        crop=recipe.crop,
+        encoding=recipe.encoding,
+        small=recipe.small,
+        shards=options.shards,
+        shard_bytes=options.shard_size,
+        shuffle_seed=options.shuffle_seed,
+        decoder=options.decoder,
     )
+    if len(shares) == 1:
+        return {split: (listing, plan.make(listing, surveyed(), layout)) for split in shares}
+    divided = plan.divide(listing, surveyed(), shares)
+    return {
+        split: (told, plan.make(told, items, layout)) for split, (told, items) in divided.items()
+    }
 
 
-def _survey(batch: _Batch) -> tuple[Packed[plan.Item], list[Reject]]:
-    found = plan.survey(batch.root, batch.sources, batch.policy, batch.deadly)
+def _survey(batch: _Batch) -> tuple[Sequence[plan.Item], list[Reject]]:
+    found = plan.survey(
+        batch.root, batch.sources, batch.policy, batch.deadly, digested=batch.digested
+    )
     rejects = [one for one in found if isinstance(one, Reject)]
-    return plan.packed(one for one in found if not isinstance(one, Reject)), rejects
+    items = [one for one in found if not isinstance(one, Reject)]
+    return items if batch.digested else plan.packed(items), rejects
 
 
 def _survey_without(batch: _Batch, number: int, cause: str) -> _Batch:
     return replace(batch, deadly={**batch.deadly, number: images.deadly(cause)})
 
 
-def _check_rejects(source: Path, rejects: Sequence[Reject], records: int, options: Options) -> None:
-    """Refuse to go on after a reject under ``fail``, or after more than ``max_errors``."""
-    bad = [
-        reject
-        for reject in rejects
-        if not reject.harmless and not (reject.reason == "too_small" and options.small == "skip")
-    ]
-    if not bad:
-        return
-    if options.on_error == "fail":
+def _check_rejects(
+    source: Path, parts: Sequence[tuple[Sequence[Reject], int]], options: Options
+) -> None:
+    """Refuse to go on after a reject under ``fail``, after more than ``max_errors``, or with none.
+
+    Args:
+        parts: the rejects of each split, and how many records it has.
+    """
+    bad = sorted(
+        (
+            reject
+            for rejects, _ in parts
+            for reject in rejects
+            if not reject.harmless
+            and not (reject.reason == "too_small" and options.small == "skip")
+        ),
+        key=lambda reject: reject.path,
+    )
+    if bad and options.on_error == "fail":
         more = f" (and {len(bad) - 1} more)" if len(bad) > 1 else ""
         kind = UnreadableError if bad[0].reason == "unreadable" else DataError
         raise kind(f"{source}/{bad[0]}{more}; --on-error skip goes on without them")
-    if options.max_errors is None:
-        return
-    limit = options.max_errors
-    total = records + len(bad)
-    share = limit.endswith("%")
-    allowed = total * float(limit[:-1]) / 100 if share else float(limit)
-    if len(bad) > allowed:
-        raise DataError(
-            f"{source}: found {len(bad)} of {total} images rejected, expected at most {limit} "
-            f"(--max-errors); the first: {bad[0]}"
-        )
+    if bad and options.max_errors is not None:
+        limit = options.max_errors
+        total = sum(records for _, records in parts) + len(bad)
+        share = limit.endswith("%")
+        allowed = total * float(limit[:-1]) / 100 if share else float(limit)
+        if len(bad) > allowed:
+            raise DataError(
+                f"{source}: found {len(bad)} of {total} images rejected, expected at most {limit} "
+                f"(--max-errors); the first: {bad[0]}"
+            )
+    if not all(records for _, records in parts):
+        raise DataError(f"{source}: found no image that can be used, expected at least one")
+
+
+def _make(
+    source: Path, part: _Part, options: Options, run: engines.Map, progress: Progress
+) -> None:
+    """Write the shards of a split into its folder, and describe it."""
+    done = _make_shards(source, part, options, run, progress)
+    found = [*part.planned.rejects, *(reject for one in done for reject in one.rejects)]
+    part.rejects = tuple(sorted(found, key=lambda reject: reject.path))
+    part.made = _manifest(part, done, options)
 
 
 def _make_shards(
-    source: Path,
-    folder: Path,
-    planned: Plan,
-    recipe: Recipe,
-    options: Options,
-    run: engines.Map,
-    progress: Progress,
+    source: Path, part: _Part, options: Options, run: engines.Map, progress: Progress
 ) -> list[Done]:
+    planned, recipe, folder = part.planned, part.recipe, part.folder
+    assert folder
     count = len(planned.sizes)
     indexed = options.index if options.index is not None else options.compression == "none"
 
     def task(number: int) -> shard.Task:
-        name = manifest.shard_name(options.split, number, count, options.compression)
+        name = manifest.shard_name(part.split, number, count, options.compression)
         return shard.Task(
             number=number,
             root=source,
@@ -546,65 +615,59 @@ def _make_shards(
 
     done: list[Done] = []
     written = 0
-    progress("writing", 0, planned.records)
+    what = "writing" if part.split == options.split else f"writing {part.split}"
+    progress(what, 0, planned.records)
     disk = ThreadPoolExecutor()
     try:
         finished = []
-        for part in run(shard.write, map(task, range(count)), shard.without):
-            _check_rejects(source, part.rejects if recipe.stops else [], 0, options)
-            if not part.kept:
-                finished.append(disk.submit(shard.finish, part))
-            done.append(part)
-            written += planned.sizes[part.number]
-            progress("writing", written, planned.records)
+        for one in run(shard.write, map(task, range(count)), shard.without):
+            if recipe.stops and one.rejects:
+                _check_rejects(source, [(one.rejects, 1)], options)
+            if not one.kept:
+                finished.append(disk.submit(shard.finish, one))
+            done.append(one)
+            written += planned.sizes[one.number]
+            progress(what, written, planned.records)
         for future in finished:
             future.result()
     finally:
         disk.shutdown(cancel_futures=True)
-    return sorted(done, key=lambda part: part.number)
+    return sorted(done, key=lambda one: one.number)
 
 
-def _manifest(
-    planned: Plan,
-    done: Sequence[Done],
-    rejects: Sequence[Reject],
-    journal: Journal,
-    recipe: Recipe,
-    options: Options,
-) -> Manifest:
-    split, count = options.split, len(done)
-    names = [manifest.shard_name(split, part.number, count, options.compression) for part in done]
-    sizes = [part.smallest for part in done if part.smallest]
+def _manifest(part: _Part, done: Sequence[Done], options: Options) -> Manifest:
+    split, count, journal = part.split, len(done), part.journal
+    assert journal
+    names = [manifest.shard_name(split, one.number, count, options.compression) for one in done]
+    sizes = [one.smallest for one in done if one.smallest]
     return Manifest(
         split=split,
         stored=_stored(options),
         keys=options.keys,
-        crop=recipe.crop,
+        crop=part.recipe.crop,
         labels=journal.labels,
-        records=sum(part.records for part in done),
+        records=sum(one.records for one in done),
         smallest=(min(h for h, _ in sizes), min(w for _, w in sizes)) if sizes else None,
         compression=options.compression,
         shards=tuple(
             manifest.Shard(
                 name=name,
-                records=part.records,
-                size_bytes=part.size_bytes,
-                sha256=part.sha256,
-                index=manifest.index_name(name) if part.index_sha256 else None,
-                index_sha256=part.index_sha256,
+                records=one.records,
+                size_bytes=one.size_bytes,
+                sha256=one.sha256,
+                index=manifest.index_name(name) if one.index_sha256 else None,
+                index_sha256=one.index_sha256,
             )
-            for name, part in zip(names, done, strict=True)
+            for name, one in zip(names, done, strict=True)
         ),
-        content_sha256=manifest.content_digest(
-            digest for part in done for digest in part.digests()
-        ),
-        plan_sha256=planned.sha256,
+        content_sha256=manifest.content_digest(digest for one in done for digest in one.digests()),
+        plan_sha256=journal.plan_sha256,
         rejects_file=f"{split}.rejects.jsonl",
-        rejects_sha256=hashlib.sha256(manifest.dump_rejects(rejects)).hexdigest(),
-        changes=dict(sorted(sum((part.changes for part in done), Counter()).items())),
-        icc_profiles=sum(part.icc_profiles for part in done),
-        rejects=plan.count_reasons(rejects, harmless=False),
-        ignored=plan.count_reasons(rejects, harmless=True),
+        rejects_sha256=hashlib.sha256(manifest.dump_rejects(part.rejects)).hexdigest(),
+        changes=dict(sorted(sum((one.changes for one in done), Counter()).items())),
+        icc_profiles=sum(one.icc_profiles for one in done),
+        rejects=plan.count_reasons(part.rejects, harmless=False),
+        ignored=plan.count_reasons(part.rejects, harmless=True),
         options=journal.options,
         versions=journal.versions,
     )
@@ -620,19 +683,18 @@ def _saying_where(out: Path) -> Iterator[None]:
         raise RunError(f"{place}: cannot be written: {error.strerror or error}") from error
 
 
-def _result(
-    out: Path,
-    planned: Plan,
-    made: Manifest | None,
-    rejects: Sequence[Reject],
-    listing: Listing,
-) -> Result:
-    return Result(
-        out=out,
-        plan=planned,
-        manifest=made,
-        source_bytes=planned.source_bytes,
-        rejects=tuple(rejects),
-        labels=listing.labels,
-        warnings=listing.warnings,
+def _result(out: Path, parts: Sequence[_Part]) -> Result:
+    first, *more = (
+        Result(
+            out=out,
+            plan=part.planned,
+            manifest=part.made,
+            source_bytes=part.planned.source_bytes,
+            rejects=tuple(part.rejects),
+            labels=part.listing.labels,
+            warnings=part.listing.warnings,
+            split=part.split,
+        )
+        for part in parts
     )
+    return replace(first, more=tuple(more))

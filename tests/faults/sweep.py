@@ -32,12 +32,17 @@ RESUME = "--resume"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Scenario:
-    """A write to be broken; ``before`` are the options of another that OUT holds already."""
+    """A write to be broken, to a split of ``records``, its last.
+
+    Attributes:
+        before: the options of another that OUT holds already.
+    """
 
     name: str
     options: tuple[str, ...]
     before: tuple[str, ...] | None = None
     split: str = "train"
+    records: int = IMAGES
 
 
 SCENARIOS = (
@@ -46,6 +51,7 @@ SCENARIOS = (
     Scenario(name="gzip", options=("--shards", "2", "--crop", "16", "--compression", "gzip")),
     Scenario(name="second split", options=("--split", "val"), before=(), split="val"),
     Scenario(name="overwrite", options=("--shards", "2", "--overwrite"), before=("--shards", "1")),
+    Scenario(name="divided", options=("--split", "train=0.5,val=0.5"), split="val", records=3),
 )
 
 
@@ -143,7 +149,7 @@ def prepare(launcher: Launcher, source: Path, scenario: Scenario) -> Prepared:
     finish()
     after = invariants.read(out)
     wrong = invariants.whole(after) + invariants.vouched(after)
-    wrong += invariants.complete(after, scenario.split, IMAGES)
+    wrong += invariants.complete(after, scenario.split, scenario.records)
     if ended.code or wrong:
         raise RuntimeError(f"{scenario.name}: exit code {ended.code}: {ended.output} {wrong}")
     found = tracing.parse(log)
@@ -258,7 +264,7 @@ def shatter(launcher: Launcher, one: Prepared, point: Point, fault: str) -> list
     tree = invariants.read(out) if out.exists() else {}
     wrong = invariants.whole(tree, [one.before, one.after]) + invariants.vouched(tree)
     if ended.code == 0:
-        wrong += invariants.complete(tree, one.scenario.split, IMAGES)
+        wrong += invariants.complete(tree, one.scenario.split, one.scenario.records)
         wrong += invariants.same(tree, one.after)
     again = launcher.run([*command, RESUME])
     wrong += [f"resumed: exit code {again.code}: {again.output!r}"] if again.code else []

@@ -1,0 +1,108 @@
+"""Which image goes to which split: by its content, class by class, copies together.
+
+Knows: labels, digests, shares. Must not know: files, shards.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+
+import numpy as np
+import numpy.typing as npt
+
+from tfrec_cli.errors import UsageError
+
+Numbers = npt.NDArray[np.int64]
+
+DIGEST_BYTES = 32
+"""Of the content of an image."""
+
+_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_-]{0,63}")
+_SHARE = re.compile(r"[0-9]{1,9}(\.[0-9]{1,9})?")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Division:
+    """The images of each split.
+
+    Attributes:
+        parts: split name to int64 numbers of its images, ascending.
+        copies: (number, number of the first of the same content), for each that is not the first.
+    """
+
+    parts: Mapping[str, Numbers]
+    copies: tuple[tuple[int, int], ...]
+
+
+def parse(text: str) -> dict[str, Fraction]:
+    """Read ``train``, or ``train=0.9,val=0.1``: names with their shares, which make up 1.
+
+    Raises:
+        UsageError: no name, no share, or shares of another sum.
+    """
+    shares: dict[str, Fraction] = {}
+    several = "=" in text or "," in text
+    for part in text.split(","):
+        name, _, share = part.partition("=")
+        if not _NAME.fullmatch(name):
+            raise UsageError(f"--split: found {name!r}, expected letters, digits, _ and -")
+        if several and (not _SHARE.fullmatch(share) or not Fraction(share)):
+            raise UsageError(f"--split: found {part!r}, expected a share such as {name}=0.9")
+        if name in shares:
+            raise UsageError(f"--split: found {name!r} twice, expected it once")
+        shares[name] = Fraction(share) if several else Fraction(1)
+    if (total := sum(shares.values())) != 1:
+        raise UsageError(f"--split: found shares of {float(total):g} in all, expected 1")
+    return shares
+
+
+def divide(labels: Sequence[int], contents: bytes, shares: Mapping[str, Fraction]) -> Division:
+    """Divide images among splits; the same images give the same splits, whatever their order.
+
+    The contents of each class, sorted by their digests, are cut into one piece for each split; what
+    rounding gives a split too much in one class it gets less in the next. Copies of one content
+    count once, in their lowest class, and stay together.
+
+    Args:
+        labels: of the images; those without any have the same.
+        contents: digests of the images, one after the other, `DIGEST_BYTES` each.
+        shares: of the splits, which make up 1.
+    """
+    digests = np.frombuffer(contents, f"S{DIGEST_BYTES}")
+    unique, firsts, groups = np.unique(digests, return_index=True, return_inverse=True)
+    classes = np.full(len(unique), np.iinfo(np.int64).max)
+    np.minimum.at(classes, groups, np.asarray(labels, np.int64))
+    split_of = np.empty(len(unique), np.int64)
+    owed = [Fraction(0)] * len(shares)
+    for label in np.unique(classes):
+        mine = np.flatnonzero(classes == label)  # sorted by digest, as `unique` is
+        counts = _counts(len(mine), list(shares.values()), owed)
+        split_of[mine] = np.repeat(np.arange(len(shares)), counts)
+        owed = [
+            one + share * len(mine) - count
+            for one, share, count in zip(owed, shares.values(), counts, strict=True)
+        ]
+    chosen = split_of[groups]
+    copies = np.flatnonzero(firsts[groups] != np.arange(len(groups))).tolist()
+    return Division(
+        parts={name: np.flatnonzero(chosen == number) for number, name in enumerate(shares)},
+        copies=tuple((copy, int(firsts[groups[copy]])) for copy in copies),
+    )
+
+
+def _counts(total: int, shares: Sequence[Fraction], owed: Sequence[Fraction]) -> list[int]:
+    """Share out ``total`` whole things, each to the split that lacks most of its due."""
+    due = [one + share * total for one, share in zip(owed, shares, strict=True)]
+    counts = [max(0, math.floor(one)) for one in due]
+    while sum(counts) != total:
+        step = 1 if sum(counts) < total else -1
+        lacking = [
+            step * (one - count) if count + step >= 0 else -math.inf
+            for one, count in zip(due, counts, strict=True)
+        ]
+        counts[max(range(len(due)), key=lacking.__getitem__)] += step
+    return counts
