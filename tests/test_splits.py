@@ -115,6 +115,7 @@ class TestParse:
         [
             ("", "found '', expected letters"),
             ("a b=1", "found 'a b', expected letters"),
+            ("all", "found 'all', expected another name"),
             ("train,val", "found 'train', expected a share such as train=0.9"),
             ("train=,val=1", "found 'train=', expected a share"),
             ("train=0,val=1", "found 'train=0', expected a share"),

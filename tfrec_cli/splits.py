@@ -50,6 +50,10 @@ def parse(text: str) -> dict[str, Fraction]:
         name, _, share = part.partition("=")
         if not _NAME.fullmatch(name):
             raise UsageError(f"--split: found {name!r}, expected letters, digits, _ and -")
+        if name == "all":
+            raise UsageError(
+                "--split: found 'all', expected another name: TFDS reads it as every split"
+            )
         if several and (not _SHARE.fullmatch(share) or not Fraction(share)):
             raise UsageError(f"--split: found {part!r}, expected a share such as {name}=0.9")
         if name in shares:
