@@ -16,8 +16,8 @@ import numpy as np
 import numpy.typing as npt
 
 from tfrec_cli import example, framing, manifest, records, sniff
-from tfrec_cli.errors import DataError, ExampleError, RunError, UsageError
-from tfrec_cli.framing import Damage
+from tfrec_cli.errors import DataError, ExampleError, FramingError, RunError, UsageError
+from tfrec_cli.framing import Damage, Record
 from tfrec_cli.manifest import Manifest
 from tfrec_cli.records import ImageRecord, Names
 
@@ -141,6 +141,25 @@ def compression(one: Split) -> sniff.Compression:
         if head:
             return framing.compression_of(head)
     return "none"
+
+
+def whole_records(path: Path) -> Iterator[Record]:
+    """Iterate the records of one file in which nothing may be damaged.
+
+    Raises:
+        DataError: it is not there, or is no record file, or something in it is damaged.
+        RunError: it cannot be read.
+    """
+    try:
+        for item in framing.scan(path):
+            if isinstance(item, Damage):
+                hint = "`tfrec salvage` saves the whole records"
+                raise FramingError(f"{path}: {problem(path, item)}; {hint}")
+            yield item
+    except FileNotFoundError as error:
+        raise DataError(f"{path}: found no such file, expected a shard") from error
+    except OSError as error:
+        raise RunError(f"{path}: cannot be read: {error.strerror or error}") from error
 
 
 def payloads(one: Split) -> Iterator[bytes]:

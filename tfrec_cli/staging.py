@@ -194,16 +194,10 @@ def commit(
     splits: Sequence[Manifest],
 ) -> None:
     """Give the finished files their names in ``out``, the manifest last of all."""
-    described = manifest.dataset_files(splits)
     last = made.split + manifest.SUFFIX
-    described[made.rejects_file] = manifest.dump_rejects(rejects)
-    described[last] = manifest.dump(made)
-    for name, data in described.items():
-        (folder / name).unlink(missing_ok=True)
-        (folder / name).write_bytes(data)
-        shard.sync(folder / name)
+    described = describe(folder, made, rejects, splits)
     shards = {name for one in made.shards for name in (one.name, one.index) if name}
-    names = sorted((shards | described.keys()) - {last})
+    names = sorted((shards | described) - {last})
     shard.sync(folder)
     (out / last).unlink(missing_ok=True)
     shard.sync(out)
@@ -215,6 +209,73 @@ def commit(
     shard.sync(out)
     (folder / last).replace(out / last)
     shard.sync(out)
+
+
+def describe(
+    folder: Path, made: Manifest, rejects: Sequence[Reject], splits: Sequence[Manifest]
+) -> set[str]:
+    """Write what lies beside the shards of a split to the disk, and return the files' names."""
+    described = manifest.dataset_files(splits)
+    described[made.rejects_file] = manifest.dump_rejects(rejects)
+    described[made.split + manifest.SUFFIX] = manifest.dump(made)
+    for name, data in described.items():
+        (folder / name).unlink(missing_ok=True)
+        (folder / name).write_bytes(data)
+        shard.sync(folder / name)
+    return set(described)
+
+
+@contextmanager
+def new_folder(out: Path) -> Iterator[Path]:
+    """Make a folder that gets the name ``out`` when the block ends well, or never.
+
+    Meanwhile it is hidden beside ``out``, where nobody else makes it; what is left there of a
+    process that was killed goes first. The files in it are for the caller to make durable.
+
+    Raises:
+        RunError: ``out`` holds something, cannot be replaced or written, or another process
+            makes it.
+    """
+    place = Path(os.path.realpath(out))
+    hidden = place.with_name(f".{place.name}.new") if place.name else place
+    try:
+        _check_new(out)
+        if hidden.is_symlink():
+            raise RunError(f"{hidden}: found a link, expected a folder, or nothing")
+        with locked(hidden):
+            folder = hidden / place.name
+            if folder.exists():
+                _remove(folder)
+            folder.mkdir()
+            try:
+                yield folder
+                shard.sync(folder)
+                folder.rename(place)
+            except BaseException:
+                shutil.rmtree(folder, ignore_errors=True)  # an error is on its way already
+                raise
+            shard.sync(place.parent)
+        with suppress(OSError):  # who was killed left it, else it is gone
+            hidden.rmdir()
+    except OSError as error:
+        raise RunError(f"{out}: cannot be written: {error.strerror or error}") from error
+
+
+def _check_new(out: Path) -> None:
+    """Refuse what cannot become a new folder."""
+    expected = "expected an empty folder, or nothing"
+    if not out.exists():
+        return
+    if not out.is_dir():
+        raise RunError(f"{out}: found a file, {expected}")
+    with os.scandir(out) as entries:
+        first = next(entries, None)
+    if first:
+        name = printable(os.fsencode(first.name))
+        raise RunError(f"{out}: found other files ({name}…), {expected}")
+    if os.path.ismount(out) or out.samefile(os.curdir):
+        what = "a mounted disk" if os.path.ismount(out) else "the current folder"
+        raise RunError(f"{out}: found {what}, expected a folder that can be replaced, or nothing")
 
 
 def _remove(folder: Path) -> None:

@@ -53,7 +53,6 @@ from tfrec_cli.staging import Journal
 Progress = Callable[[str, int, int], object]
 """Called with what is done now, how many images are done, and how many there are."""
 
-SHARD_BYTES = 128 * 2**20
 _SURVEY_BATCH = 256
 
 
@@ -83,7 +82,7 @@ class Options:
     labels: str = "auto"
     keys: KeyStyle = "plain"
     shards: int | None = None
-    shard_size: int = SHARD_BYTES
+    shard_size: int = plan.SHARD_BYTES
     shuffle_seed: int | None = 0
     on_error: OnError = "fail"
     max_errors: str | None = None
@@ -572,8 +571,7 @@ def _manifest(
     recipe: Recipe,
     options: Options,
 ) -> Manifest:
-    split, count = options.split, len(done)
-    names = [manifest.shard_name(split, part.number, count, options.compression) for part in done]
+    split = options.split
     sizes = [part.smallest for part in done if part.smallest]
     return Manifest(
         split=split,
@@ -584,17 +582,7 @@ def _manifest(
         records=sum(part.records for part in done),
         smallest=(min(h for h, _ in sizes), min(w for _, w in sizes)) if sizes else None,
         compression=options.compression,
-        shards=tuple(
-            manifest.Shard(
-                name=name,
-                records=part.records,
-                size_bytes=part.size_bytes,
-                sha256=part.sha256,
-                index=manifest.index_name(name) if part.index_sha256 else None,
-                index_sha256=part.index_sha256,
-            )
-            for name, part in zip(names, done, strict=True)
-        ),
+        shards=tuple(map(shard.entry, done)),
         content_sha256=manifest.content_digest(
             digest for part in done for digest in part.digests()
         ),
