@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -150,14 +151,28 @@ def whole_records(path: Path) -> Iterator[Record]:
         DataError: it is not there, or is no record file, or something in it is damaged.
         RunError: it cannot be read.
     """
-    try:
+    with reading(path):
         for item in framing.scan(path):
             if isinstance(item, Damage):
-                hint = "`tfrec salvage` saves the whole records"
-                raise FramingError(f"{path}: {problem(path, item)}; {hint}")
+                found = problem(path, item)
+                if not found.startswith("not "):
+                    found += "; `tfrec salvage` saves the whole records"
+                raise FramingError(f"{path}: {found}")
             yield item
+
+
+@contextmanager
+def reading(path: Path) -> Iterator[None]:
+    """Say which file of a dataset cannot be read.
+
+    Raises:
+        DataError: it is not there.
+        RunError: anything else.
+    """
+    try:
+        yield
     except FileNotFoundError as error:
-        raise DataError(f"{path}: found no such file, expected a shard") from error
+        raise DataError(f"{path}: found no such file, expected one of a dataset") from error
     except OSError as error:
         raise RunError(f"{path}: cannot be read: {error.strerror or error}") from error
 

@@ -11,16 +11,16 @@ import os
 from array import array
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
 from itertools import accumulate
 from pathlib import Path
 
 import numpy as np
 
-from tfrec_cli import dataset, engines, example, images, records, sniff, sources, staging
+from tfrec_cli import dataset, engines, example, framing, images, records, sniff, sources, staging
 from tfrec_cli.dataset import Split
-from tfrec_cli.errors import DataError, UsageError
+from tfrec_cli.errors import DataError, FramingError, UsageError
 from tfrec_cli.manifest import Manifest
 from tfrec_cli.records import ImageRecord
 
@@ -32,7 +32,7 @@ EXTENSIONS: dict[sniff.ImageFormat, tuple[str, ...]] = {
     "png": (".png",),
     "gif": (".gif",),
     "webp": (".webp",),
-    "bmp": (".bmp", ".dib"),
+    "bmp": (".bmp",),
     "tiff": (".tif", ".tiff"),
     "ppm": (".ppm", ".pgm", ".pbm", ".pnm"),
     "avif": (".avif", ".avifs"),
@@ -138,6 +138,7 @@ def extract(
         # entered last, so that no worker still writes when the folder goes
         run = cleaning.enter_context(engines.local(options.jobs or engines.available_jobs()))
         done: list[_Done] = []
+        seen = 0
         total = sum(one.manifest.records for one in splits if one.manifest)
         for one in splits:
             place = folder / str(one.name) if len(splits) > 1 else folder
@@ -146,10 +147,12 @@ def extract(
             parts = []
             for part in run(_extract, tasks):
                 parts.append(part)
-                seen = sum(part.records for part in [*done, *parts])
+                seen += part.records
                 progress("extracting", seen, max(seen, total))
             _check_places(parts)
             done += sorted(parts, key=lambda part: part.task.first)
+        if not any(part.records for part in done):
+            raise DataError(f"{path}: found no records, expected images")
         os.sync()  # once, where an fsync of each of a million files takes hours
     return Extracted(
         out=out,
@@ -183,6 +186,8 @@ def _tasks(one: Split, folder: Path, run: engines.Map) -> list[_Task]:
 
 
 def _count(path: Path) -> tuple[Path, int]:
+    with suppress(FramingError, OSError):  # it is compressed or damaged, as reading it tells
+        return path, len(framing.locate(path))
     return path, sum(1 for _ in dataset.whole_records(path))
 
 
@@ -251,7 +256,7 @@ def _name(one: ImageRecord, kind: sniff.ImageFormat, done: _Done) -> bytes:
     keeps = promised == kind or (ours and promised is None)
     name = told if keeps else told + ending
     folder = b"" if ours else _class_folder(one)
-    if _is_safe(name) and told:
+    if _is_safe(told) and _is_safe(name):
         done.renamed += not keeps
         return name if b"/" in name else folder + name
     if ours:

@@ -194,7 +194,7 @@ def extract_text(result: Extracted) -> str:
     rows = [("splits", ", ".join(result.splits))] if result.splits else []
     rows += [("formats", _counts(result.formats))]
     if result.renamed:
-        rows += [("renamed", f"{result.renamed:,} got the extension of their format behind theirs")]
+        rows += [("renamed", f"{result.renamed:,} got their format's extension behind their name")]
     if result.numbered:
         rows += [("numbered", f"{result.numbered:,} without a usable name")]
     if result.empty:

@@ -6,6 +6,7 @@ holds besides its key, click, terminals.
 
 from __future__ import annotations
 
+import hashlib
 import itertools
 import shutil
 from collections.abc import Callable, Iterator, Sequence
@@ -22,7 +23,7 @@ from tfrec_cli import crops, dataset, engines, example, framing, manifest, plan,
 from tfrec_cli import records as contract
 from tfrec_cli.choices import Compression
 from tfrec_cli.dataset import Split
-from tfrec_cli.errors import DataError, ManifestError, UsageError
+from tfrec_cli.errors import DataError, UsageError
 from tfrec_cli.manifest import Manifest
 from tfrec_cli.shard import Done
 from tfrec_cli.sources import Reject
@@ -158,10 +159,11 @@ def _described(path: Path, one: Split) -> Manifest:
 def _rejects(folder: Path, described: Manifest) -> list[Reject]:
     """Read the list of what was left out when a split was written."""
     path = folder / described.rejects_file
-    if shard.sha256(path) != described.rejects_sha256:
-        found = "another SHA-256" if path.exists() else "no such file"
-        raise ManifestError(f"{path}: found {found}, expected that of the manifest")
-    return manifest.parse_rejects(path.read_bytes(), path)
+    with dataset.reading(path):
+        data = path.read_bytes()
+    if hashlib.sha256(data).hexdigest() != described.rejects_sha256:
+        raise DataError(f"{path}: found another SHA-256, expected that of the manifest")
+    return manifest.parse_rejects(data, path)
 
 
 def _copied(
@@ -246,7 +248,9 @@ def _located(one: Split, described: Manifest, folder: Path, run: engines.Map) ->
 
 def _locate(source: _Source) -> tuple[int, _Run]:
     """Find the records of a shard that is byte for byte what the manifest promises."""
-    if shard.sha256(source.path) != source.described.sha256:
+    with dataset.reading(source.path):
+        found = shard.sha256(source.path)
+    if found != source.described.sha256:
         for _ in dataset.whole_records(source.path):
             pass  # what is damaged, or missing, is named there
         raise DataError(

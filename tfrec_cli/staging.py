@@ -268,11 +268,9 @@ def _check_new(out: Path) -> None:
         return
     if not out.is_dir():
         raise RunError(f"{out}: found a file, {expected}")
-    with os.scandir(out) as entries:
-        first = next(entries, None)
-    if first:
-        name = printable(os.fsencode(first.name))
-        raise RunError(f"{out}: found other files ({name}…), {expected}")
+    if names := os.listdir(out):
+        first = printable(os.fsencode(min(names)))
+        raise RunError(f"{out}: found other files ({first}…), {expected}")
     if os.path.ismount(out) or out.samefile(os.curdir):
         what = "a mounted disk" if os.path.ismount(out) else "the current folder"
         raise RunError(f"{out}: found {what}, expected a folder that can be replaced, or nothing")
