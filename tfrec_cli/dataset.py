@@ -98,6 +98,11 @@ def split(path: Path, name: str) -> Split:
     raise UsageError(f"{path}: found splits {names}, expected {name!r}")
 
 
+def chosen(path: Path, name: str | None) -> list[Split]:
+    """Find one split at ``path``, or with None all of them; as `splits` and `split` do."""
+    return splits(path) if name is None else [split(path, name)]
+
+
 def strangers(folder: Path, known: Sequence[Split]) -> list[Path]:
     """Find record files in a dataset's folder that no manifest names."""
     named = {shard for one in known for shard in one.shards}

@@ -132,7 +132,7 @@ def extract(
     """
     if options.jobs is not None and not 1 <= options.jobs <= engines.MOST_JOBS:
         raise UsageError(f"--jobs: found {options.jobs}, expected 1 to {engines.MOST_JOBS}")
-    splits = [dataset.split(path, options.split)] if options.split else dataset.splits(path)
+    splits = dataset.chosen(path, options.split)
     with ExitStack() as cleaning:
         folder = cleaning.enter_context(staging.new_folder(out))
         # entered last, so that no worker still writes when the folder goes

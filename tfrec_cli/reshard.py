@@ -119,7 +119,7 @@ def reshard(
         RunError: ``out`` is not new or cannot be written.
     """
     _check_options(options)
-    splits = [dataset.split(path, options.split)] if options.split else dataset.splits(path)
+    splits = dataset.chosen(path, options.split)
     before = tuple(_described(path, one) for one in splits)
     after: list[Manifest] = []
     with ExitStack() as cleaning:
