@@ -24,7 +24,7 @@ from tfrec_cli import __version__, cli, manifest, report, shard, verify, write
 from tfrec_cli.__main__ import main
 
 SAMPLES = Path(__file__).parent.parent / "sample_data"
-COMMANDS = ["write", "inspect", "verify", "salvage"]
+COMMANDS = ["write", "inspect", "verify", "salvage", "extract", "reshard"]
 ESCAPE = "\x1b]0;owned\x07"
 
 
@@ -42,7 +42,8 @@ def tfrec(*argv: object, **environment: str) -> Ran:
     out, err = (
         io.TextIOWrapper(io.BytesIO(), "utf-8", newline="", write_through=True) for _ in range(2)
     )
-    environment = {"TFREC_WRITE_JOBS": "1", "TFREC_VERIFY_JOBS": "1", **environment}
+    jobs = {f"TFREC_{one}_JOBS": "1" for one in ("WRITE", "VERIFY", "EXTRACT", "RESHARD")}
+    environment = {**jobs, **environment}
     before = signal.getsignal(signal.SIGTERM)
     try:
         with (
@@ -563,6 +564,8 @@ def test_an_unexpected_fingerprint_is_failure(dataset: Path) -> None:
         ("verify OUT --json --quick", "tfrec-verify"),
         ("verify OUT --json --seed 7", "tfrec-verify"),
         ("salvage OUT/train-00000-of-00001.tfrecord NEW --json --source SRC", "tfrec-salvage"),
+        ("extract OUT NEW --json", "tfrec-extract"),
+        ("reshard OUT NEW --json --shards 2", "tfrec-reshard"),
     ],
 )
 def test_json_is_one_document_and_nothing_else(
@@ -677,6 +680,19 @@ def raw_signs(ran: Ran) -> list[str]:
         "salvage SHARD NEW --json",
         "salvage SHARD NEW --source SRC",
         "salvage SHARD NEW --source OUT",
+        "extract OUT NEW",
+        "extract OUT NEW --json",
+        "extract SHARD NEW",
+        "extract OUT SRC",
+        "extract NEW OUT",
+        "extract WHOLE NEW",
+        "extract WHOLE NEW --json",
+        "reshard OUT NEW --shards 2",
+        "reshard OUT SRC --shards 2",
+        "reshard SHARD NEW --shards 2",
+        "reshard NEW OUT --shards 2",
+        "reshard WHOLE NEW --shards 2",
+        "reshard WHOLE NEW --shards 2 --json",
         "NEW",
         "--config NEW write SRC NEW",
         "inspect OUT --NEW",
@@ -685,10 +701,12 @@ def raw_signs(ran: Ran) -> list[str]:
 def test_hostile_names_never_reach_the_terminal(hostile: Path, tmp_path: Path, argv: str) -> None:
     out = tmp_path / f"out{ESCAPE}\n"
     write.write(hostile, out, write.Options(jobs=1))
+    whole = tmp_path / f"whole{ESCAPE}"
+    shutil.copytree(out, whole)
     damaged = out / "train-00000-of-00001.tfrecord"
     damaged.write_bytes(damaged.read_bytes()[:-9])
     new = tmp_path / f"new{ESCAPE}\n"
-    paths = {"SRC": hostile, "OUT": out, "NEW": new, "SHARD": damaged}
+    paths = {"SRC": hostile, "OUT": out, "NEW": new, "SHARD": damaged, "WHOLE": whole}
     words = [f"--{ESCAPE}" if word == "--NEW" else paths.get(word, word) for word in argv.split()]
     assert raw_signs(tfrec(*words)) == []
 

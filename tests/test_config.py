@@ -132,6 +132,20 @@ def test_each_command_reads_its_own_table(tmp_path: Path, monkeypatch: pytest.Mo
     assert called.call_args.args[1] == verify.Options(seed=4, crop=(6, 6), jobs=1)
 
 
+def test_commands_on_datasets_read_theirs(tmp_path: Path, source: Path) -> None:
+    text = "[reshard]\nshards = 2\nno-index = true\n[extract]\nsplit = 'train'"
+    write.write(source, tmp_path / "out", write.Options(jobs=1))
+    ran = [
+        configured(tmp_path, text, command, tmp_path / "out", tmp_path / command)
+        for command in ("reshard", "extract")
+    ]
+    found = [[path.name for path in (tmp_path / one).iterdir()] for one in ("reshard", "extract")]
+    shards = [name for name in found[0] if name.startswith("train-")]
+    assert [one.code for one in ran] == [0, 0]
+    assert sorted(shards) == [f"train-0000{number}-of-00002.tfrecord" for number in range(2)]
+    assert sorted(found[1]) == ["a", "b"]
+
+
 def test_a_flag_of_every_command_can_be_set(tmp_path: Path, source: Path) -> None:
     ran = configured(tmp_path, "[write]\njson = true", "write", source, tmp_path / "out")
     assert json.loads(ran.out)["format"] == "tfrec-write"
@@ -260,8 +274,8 @@ REFUSED = [
     ("[verify]\nxyz = 3", "found [verify] xyz, which is not an option: expected one of crop, "
      "epochs, expect, jobs, json, quick, quiet, seed, source"),
     ("[wirte]\ncrop = 3", "found [wirte], which is not a command: did you mean 'write'?"),
-    ("[xyz]\ncrop = 3", "found [xyz], which is not a command: expected one of inspect, salvage, "
-     "verify, write"),
+    ("[xyz]\ncrop = 3", "found [xyz], which is not a command: expected one of extract, inspect, "
+     "reshard, salvage, verify, write"),
     ("write = 3", "write: found a value, expected a table"),
     ("[write]\n\"\\u001b[31m\" = 3", None),
 ]  # fmt: skip

@@ -29,7 +29,7 @@ def test_every_example_prints_what_is_shown(tmp_path: Path) -> None:
     """An ellipsis stands for anything on a line, spaces for any number of them."""
     (tmp_path / "sample_data").symlink_to(ROOT / "sample_data")
     path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
-    assert len(examples()) == 4
+    assert len(examples()) == 5
     for command, shown in examples():
         done = subprocess.run(
             command, shell=True, cwd=tmp_path, env={**os.environ, "PATH": path},

@@ -26,6 +26,7 @@ except SystemExit as end:
     raise
 """
 POISON = b"import os\nos._exit(99)\n"
+COMMANDS = ("write", "inspect", "verify", "salvage", "extract", "reshard")
 HEAVY = {"tensorflow", "torch", "jax", "pandas", "matplotlib"}
 
 
@@ -66,15 +67,15 @@ def loaded(data: Path, argv: str) -> set[str]:
         "verify OUT --quick -j 2",
         "verify OUT -j 2",
         "salvage OUT/train-00000-of-00001.tfrecord NEW --source SRC",
+        "extract OUT NEW -j 2",
+        "reshard OUT NEW --shards 2 -j 2",
     ],
 )
 def test_no_framework_is_loaded(data: Path, argv: str) -> None:
     assert loaded(data, argv) & HEAVY == set()
 
 
-@pytest.mark.parametrize(
-    "argv", ["--help", *(f"{one} --help" for one in ("write", "inspect", "verify", "salvage"))]
-)
+@pytest.mark.parametrize("argv", ["--help", *(f"{one} --help" for one in COMMANDS)])
 def test_help_loads_nothing_heavy(data: Path, argv: str) -> None:
     heavy = {"numpy", "PIL", "google.protobuf", "google_crc32c", "tqdm", "multiprocessing"}
     assert loaded(data, argv) & heavy == set()
@@ -87,6 +88,8 @@ def test_help_loads_nothing_heavy(data: Path, argv: str) -> None:
         "summary",
         "verify",
         "salvage",
+        "extract",
+        "reshard",
         "write",
         "report",
         "config",

@@ -396,6 +396,56 @@ def salvage(shard: Path, out: Path, *, json: bool, **options: Any) -> None:
         sys.exit(EXIT_DATA)
 
 
+@main.command()
+@click.argument("dataset", metavar="DATASET", type=click.Path(path_type=Path))
+@click.argument("out", metavar="OUT", type=click.Path(path_type=Path))
+@click.option("--split", metavar="NAME", help="Only this one. [default: a folder for each]")
+@_jobs
+@_quiet
+@_json
+def extract(dataset: Path, out: Path, *, json: bool, quiet: bool, **options: Any) -> None:
+    """Write the images of DATASET as files below the new folder OUT, under their old names.
+
+    What write left as it was comes back byte for byte; other images as they are stored, raw crops
+    as PNG. DATASET may be anyone's record files.
+    """
+    from tfrec_cli import extract as work
+    from tfrec_cli import report
+
+    with _progress(quiet) as progress:
+        result = work.extract(dataset, out, work.Options(**options), progress)
+    click.echo(report.extract_json(result) if json else report.extract_text(result))
+
+
+@main.command(short_help="Copy a dataset into another number of shards.")
+@click.argument("dataset", metavar="DATASET", type=click.Path(path_type=Path))
+@click.argument("out", metavar="OUT", type=click.Path(path_type=Path))
+@click.option("--split", metavar="NAME", help="Only this one. [default: all]")
+@click.option(
+    "--shards", type=click.IntRange(1, 99999), metavar="N", help="Number of shards of each split."
+)
+@click.option("--shard-size", type=Size(), help="Or their size, about, such as 128MiB.")
+@click.option(
+    "--index/--no-index",
+    default=None,
+    help="Index files for DALI and PyTorch. [default: as DATASET has them]",
+)
+@_jobs
+@_quiet
+@_json
+def reshard(dataset: Path, out: Path, *, json: bool, quiet: bool, **options: Any) -> None:
+    """Copy DATASET into the new folder OUT, in another number of shards.
+
+    The same records in the same order, byte for byte, and the files that `write --shards N` makes.
+    """
+    from tfrec_cli import report
+    from tfrec_cli import reshard as work
+
+    with _progress(quiet) as progress:
+        result = work.reshard(dataset, out, work.Options(**options), progress)
+    click.echo(report.reshard_json(result) if json else report.reshard_text(result))
+
+
 def _draw(
     paths: list[Path],
     result: Summary,

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,8 +17,8 @@ import numpy as np
 import numpy.typing as npt
 
 from tfrec_cli import example, framing, manifest, records, sniff
-from tfrec_cli.errors import DataError, ExampleError, RunError, UsageError
-from tfrec_cli.framing import Damage
+from tfrec_cli.errors import DataError, ExampleError, FramingError, RunError, UsageError
+from tfrec_cli.framing import Damage, Record
 from tfrec_cli.manifest import Manifest
 from tfrec_cli.records import ImageRecord, Names
 
@@ -97,6 +98,11 @@ def split(path: Path, name: str) -> Split:
     raise UsageError(f"{path}: found splits {names}, expected {name!r}")
 
 
+def chosen(path: Path, name: str | None) -> list[Split]:
+    """Find one split at ``path``, or with None all of them; as `splits` and `split` do."""
+    return splits(path) if name is None else [split(path, name)]
+
+
 def strangers(folder: Path, known: Sequence[Split]) -> list[Path]:
     """Find record files in a dataset's folder that no manifest names."""
     named = {shard for one in known for shard in one.shards}
@@ -141,6 +147,39 @@ def compression(one: Split) -> sniff.Compression:
         if head:
             return framing.compression_of(head)
     return "none"
+
+
+def whole_records(path: Path) -> Iterator[Record]:
+    """Iterate the records of one file in which nothing may be damaged.
+
+    Raises:
+        DataError: it is not there, or is no record file, or something in it is damaged.
+        RunError: it cannot be read.
+    """
+    with reading(path):
+        for item in framing.scan(path):
+            if isinstance(item, Damage):
+                found = problem(path, item)
+                if not found.startswith("not "):
+                    found += "; `tfrec salvage` saves the whole records"
+                raise FramingError(f"{path}: {found}")
+            yield item
+
+
+@contextmanager
+def reading(path: Path) -> Iterator[None]:
+    """Say which file of a dataset cannot be read.
+
+    Raises:
+        DataError: it is not there.
+        RunError: anything else.
+    """
+    try:
+        yield
+    except FileNotFoundError as error:
+        raise DataError(f"{path}: found no such file, expected one of a dataset") from error
+    except OSError as error:
+        raise RunError(f"{path}: cannot be read: {error.strerror or error}") from error
 
 
 def payloads(one: Split) -> Iterator[bytes]:

@@ -31,6 +31,9 @@ from tfrec_cli.packed import Packed
 from tfrec_cli.records import key_of
 from tfrec_cli.sources import NO_LABEL, Listing, Reject, Source
 
+SHARD_BYTES = 128 * 2**20
+"""Of a shard, unless told."""
+
 MAX_SHARDS = 99_999
 """What five digits in a shard's name can number."""
 
@@ -100,7 +103,7 @@ class Plan:
         estimated_bytes: of all shards together.
         source_bytes: of all items' files.
         decoder: of crops.
-        sha256: digest of the items in their order and their shards.
+        sha256: digest of the items in their order, wherever shards begin.
     """
 
     items: Packed[Item] = field(compare=False)
@@ -251,23 +254,34 @@ def make(listing: Listing, surveyed: Iterable[Item | Reject], layout: Layout) ->
     rejects += clashes
     source_bytes = sum(items.column(_SIZE))
     estimated_bytes = _shards_bytes(source_bytes, len(order), layout)
-    wanted = math.ceil(estimated_bytes / layout.shard_bytes)
-    count = layout.shards or max(1, min(wanted, len(order), MAX_SHARDS))
-    if layout.shards and layout.shards > max(len(order), 1):
-        raise UsageError(
-            f"--shards {layout.shards}: found {len(order)} images, expected one for each shard"
-        )
-    bounds = tuple(len(order) * index // count for index in range(count + 1))
     return Plan(
         items=items,
         order=order,
-        bounds=bounds,
+        bounds=cut(len(order), estimated_bytes, layout.shards, layout.shard_bytes),
         rejects=tuple(sorted(rejects, key=lambda reject: reject.path)),
         estimated_bytes=estimated_bytes,
         source_bytes=source_bytes,
         decoder=_decoder(items, layout),
-        sha256=_digest(items, order, bounds),
+        sha256=_digest(items, order),
     )
+
+
+def cut(count: int, size_bytes: int, shards: int | None, shard_bytes: int) -> tuple[int, ...]:
+    """Decide where shards begin.
+
+    Args:
+        count: of all images.
+        size_bytes: of all shards together, about.
+        shards: how many; None for as many as ``shard_bytes`` asks for.
+    Returns:
+        Where in the order of the images each shard starts, and the end of the last.
+    Raises:
+        UsageError: more shards than images.
+    """
+    if shards and shards > max(count, 1):
+        raise UsageError(f"--shards {shards}: found {count} images, expected one for each shard")
+    number = shards or max(1, min(math.ceil(size_bytes / shard_bytes), count, MAX_SHARDS))
+    return tuple(count * index // number for index in range(number + 1))
 
 
 def packed(items: Iterable[Item] = ()) -> Packed[Item]:
@@ -408,12 +422,10 @@ def _decoder(items: Packed[Item], layout: Layout) -> Literal["pillow", "tensorfl
     return "tensorflow" if pixels >= TENSORFLOW_PIXELS else "pillow"
 
 
-def _digest(items: Packed[Item], order: Sequence[int], bounds: Sequence[int]) -> str:
+def _digest(items: Packed[Item], order: Sequence[int]) -> str:
     digest = hashlib.sha256()
-    for index, (start, stop) in enumerate(pairwise(bounds)):
-        digest.update(b"shard %d %d\0" % (index, stop - start))
-        for number in order[start:stop]:
-            source = items[number].source
-            label = NO_LABEL if source.label is None else source.label
-            digest.update(b"%d %d %s\0" % (label, source.size_bytes, source.path))
+    for number in order:
+        source = items[number].source
+        label = NO_LABEL if source.label is None else source.label
+        digest.update(b"%d %d %s\0" % (label, source.size_bytes, source.path))
     return digest.hexdigest()

@@ -21,7 +21,9 @@ from tfrec_cli import sources
 if TYPE_CHECKING:
     from PIL import Image
 
+    from tfrec_cli.extract import Extracted
     from tfrec_cli.framing import Record
+    from tfrec_cli.reshard import Resharded
     from tfrec_cli.salvage import Salvaged
     from tfrec_cli.summary import FeatureSummary, Sample, Summary, Tally
     from tfrec_cli.verify import Report
@@ -190,6 +192,59 @@ def salvage_json(result: Salvaged) -> str:
             "out": os.fsdecode(result.out),
             "lost_names": None if names is None else [os.fsdecode(name) for name in names],
             "is_less": result.is_less,
+        },
+    )
+
+
+def extract_text(result: Extracted) -> str:
+    """Say what ``tfrec extract`` wrote."""
+    lines = [f"wrote {plural(result.files, 'file')} to {result.out}, {size(result.size_bytes)}"]
+    rows = [("splits", ", ".join(result.splits))] if result.splits else []
+    rows += [("formats", _counts(result.formats))]
+    if result.renamed:
+        rows += [("renamed", f"{result.renamed:,} got their format's extension behind their name")]
+    if result.numbered:
+        rows += [("numbered", f"{result.numbered:,} without a usable name")]
+    if result.empty:
+        names = ", ".join(result.empty[:8]) + ("…" if len(result.empty) > 8 else "")
+        rows += [("no folder", f"for {plural(len(result.empty), 'label')} without images: {names}")]
+    return "\n".join(_safe(line) for line in lines + [f"  {t:<9} {value}" for t, value in rows])
+
+
+def extract_json(result: Extracted) -> str:
+    """Say the same for a program."""
+    return _json("tfrec-extract", {**asdict(result), "out": os.fsdecode(result.out)})
+
+
+def reshard_text(result: Resharded) -> str:
+    """Say what ``tfrec reshard`` made."""
+    records = sum(made.records for made in result.after)
+    written = sum(shard.size_bytes for made in result.after for shard in made.shards)
+    lines = [f"copied {plural(records, 'record')} to {result.out}, {size(written)}"]
+    for was, made in zip(result.before, result.after, strict=True):
+        shards = f"{len(was.shards):,} to {plural(len(made.shards), 'shard')}"
+        lines += [f"  {made.split:<9} {plural(made.records, 'record')}, from {shards}"]
+        lines += [f"  digest    {made.content_sha256}"]
+    return "\n".join(_safe(line) for line in lines)
+
+
+def reshard_json(result: Resharded) -> str:
+    """Say the same for a program."""
+    return _json(
+        "tfrec-reshard",
+        {
+            "path": os.fsdecode(result.path),
+            "out": os.fsdecode(result.out),
+            "splits": [
+                {
+                    "split": made.split,
+                    "records": made.records,
+                    "shards_before": len(was.shards),
+                    "shards": len(made.shards),
+                    "manifest": asdict(made),
+                }
+                for was, made in zip(result.before, result.after, strict=True)
+            ],
         },
     )
 

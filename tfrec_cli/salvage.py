@@ -321,7 +321,30 @@ def _planned(source: Path, path: Path, described: Manifest) -> dict[bytes, int]:
             f"manifest of split {described.split!r}: some came, went or changed"
         )
     number = [one.name for one in described.shards].index(path.name)
-    return {name: place for place, name in enumerate(made.shard(number).paths())}
+    names = _written(made, path.with_name(described.rejects_file), described.records)
+    if names is None:
+        names = list(made.shard(number).paths())
+    else:
+        start = sum(one.records for one in described.shards[:number])
+        names = names[start : start + described.shards[number].records]
+    return {name: place for place, name in enumerate(names)}
+
+
+def _written(made: Plan, rejects: Path, count: int) -> list[bytes] | None:
+    """Return the paths of all images that became records, in order; None where nothing tells.
+
+    That is the plan without what was rejected while it was written, which the list of rejects
+    names. Where shards begin, only the manifest tells then: `tfrec reshard` divides the records.
+    """
+    left_out: set[bytes] = set()
+    if made.records > count:
+        try:
+            told = manifest.parse_rejects(rejects.read_bytes(), rejects)
+        except (ManifestError, OSError):
+            return None
+        left_out = {reject.path for reject in told}
+    names = [path for _, _, path in made.sources() if path not in left_out]
+    return names if len(names) == count else None
 
 
 def _plan(source: Path, folder: Path, described: Manifest) -> Plan:

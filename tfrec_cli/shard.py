@@ -11,7 +11,7 @@ import gzip
 import hashlib
 import os
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -103,7 +103,7 @@ class Done:
     rejects: list[Reject] = field(default_factory=list)
     kept: bool = False
 
-    def add_digest(self, key: int, payload: bytes) -> None:
+    def add_digest(self, key: int, payload: bytes | memoryview) -> None:
         """Note a record's key and the BLAKE3 digest of its payload."""
         self.contents += key.to_bytes(_KEY_BYTES, "big") + blake3(payload).digest()
 
@@ -127,9 +127,7 @@ def write(task: Task) -> Done:
     if done:
         return done
     done = Done(number=task.number, paths=_paths(task))
-    index_lines: list[bytes] = []
-    with _Sink(task.path) as sink, _compressed(sink, task.compression) as stream:
-        offset = 0
+    with filled(done, task.path, task.index, task.compression) as put:
         for number in range(len(task.items)):
             try:
                 record = _record(task, number, done)
@@ -140,19 +138,53 @@ def write(task: Task) -> Done:
                     break
                 continue
             payload = records.encode(record, task.recipe.keys)
-            stream.write(framing.frame(payload))
-            length = len(payload) + framing.OVERHEAD_BYTES
-            index_lines.append(framing.index_line(offset, length))
-            offset += length
+            put(framing.frame(payload), [len(payload) + framing.OVERHEAD_BYTES])
             _count(done, record, payload)
+    return done
+
+
+@contextmanager
+def filled(
+    done: Done, path: Path, index: Path | None, compression: Compression
+) -> Iterator[Callable[[bytes, Sequence[int]], None]]:
+    """Open the file of a shard, and note in ``done`` its size and digests when it is complete.
+
+    Yields:
+        A function that takes whole records one after the other: their bytes, framing included,
+        and the length of each.
+    """
+    lines: list[bytes] = []
+    offset = 0
+
+    def put(frames: bytes, lengths: Sequence[int]) -> None:
+        nonlocal offset
+        stream.write(frames)
+        for length in lengths:
+            lines.append(framing.index_line(offset, length))
+            offset += length
+
+    with _Sink(path) as sink, _compressed(sink, compression) as stream:
+        yield put
     done.size_bytes = sink.size_bytes
     done.sha256 = sink.sha256.hexdigest()
-    if task.index:
-        data = b"".join(index_lines)
-        task.index.unlink(missing_ok=True)
-        task.index.write_bytes(data)
+    if index:
+        data = b"".join(lines)
+        index.unlink(missing_ok=True)
+        index.write_bytes(data)
         done.index_sha256 = hashlib.sha256(data).hexdigest()
-    return done
+
+
+def entry(done: Done) -> manifest.Shard:
+    """Return what the manifest says of a shard."""
+    path = done.paths[0]
+    return manifest.Shard(
+        name=path.name,
+        records=done.records,
+        size_bytes=done.size_bytes,
+        sha256=done.sha256,
+        index=manifest.index_name(path.name) if done.index_sha256 else None,
+        index_sha256=done.index_sha256,
+    )
 
 
 def finish(done: Done) -> None:

@@ -249,20 +249,15 @@ class _Walk:
 
     def _is_twin(self, path: bytes) -> bool:
         """Reject a path that other file systems cannot tell from an earlier one."""
-        text = os.fsdecode(path)
-        folder, name = os.path.split(text if text.isascii() else unicodedata.normalize("NFC", text))
+        folder, name = place_of(path)
         if folder not in self._seen:
             self._seen[folder] = {}
             if folder.isascii() and not os.path.dirname(path).isascii():  # such as the Kelvin sign
                 self._remember(folder)
-        first = self._seen[folder].setdefault(name.casefold(), path)
+        first = self._seen[folder].setdefault(name, path)
         if first == path:
             return False
-        message = (
-            f"found a path that differs from {printable(first)} only in case or Unicode form, "
-            "expected paths that every file system tells apart"
-        )
-        self.twins.append(Reject(path, "path_collision", message))
+        self.twins.append(Reject(path, "path_collision", twin(first)))
         return True
 
     def _remember(self, folder: str) -> None:
@@ -271,6 +266,24 @@ class _Walk:
             parent, name = os.path.split(os.fsdecode(path))
             if parent == folder:
                 self._seen[folder][unicodedata.normalize("NFC", name).casefold()] = path
+
+
+def place_of(path: bytes) -> tuple[str, str]:
+    """Return folder and name of a path, the same for paths that not every file system tells apart.
+
+    Some do not know small from capital letters, or one form of Unicode from another.
+    """
+    text = os.fsdecode(path)
+    folder, name = os.path.split(text if text.isascii() else unicodedata.normalize("NFC", text))
+    return folder, name.casefold()
+
+
+def twin(first: bytes) -> str:
+    """Say of a path that it has the place (see `place_of`) of another one."""
+    return (
+        f"found a path that differs from {printable(first)} only in case or Unicode form, "
+        "expected paths that every file system tells apart"
+    )
 
 
 def packed(sources: Iterable[Source] = ()) -> Packed[Source]:

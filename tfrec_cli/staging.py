@@ -188,7 +188,7 @@ def _word(value: Any) -> str:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ready:
-    """A split whose every file waits in ``folder``, but what `commit` itself makes."""
+    """A split whose shards wait in ``folder``."""
 
     folder: Path
     made: Manifest
@@ -203,17 +203,8 @@ def commit(out: Path, ready: Sequence[Ready], others: Sequence[Manifest]) -> Non
     Args:
         others: the splits that stay as they are.
     """
-    first = ready[0].folder
-    splits = sorted([*others, *(one.made for one in ready)], key=lambda made: made.split)
-    moved: dict[str, Path] = {}
-    for name, data in manifest.dataset_files(splits).items():
-        moved[name] = _written(first / name, data)
-    manifests: dict[str, Path] = {}
+    moved, manifests = describe(ready, others)
     for one in ready:
-        last = one.made.split + manifest.SUFFIX
-        manifests[last] = _written(one.folder / last, manifest.dump(one.made))
-        told = one.made.rejects_file
-        moved[told] = _written(one.folder / told, manifest.dump_rejects(one.rejects))
         for part in one.made.shards:
             moved |= {name: one.folder / name for name in (part.name, part.index) if name}
         shard.sync(one.folder)
@@ -232,12 +223,84 @@ def commit(out: Path, ready: Sequence[Ready], others: Sequence[Manifest]) -> Non
         shard.sync(out)
 
 
+def describe(
+    ready: Sequence[Ready], others: Sequence[Manifest] = ()
+) -> tuple[dict[str, Path], dict[str, Path]]:
+    """Write what lies beside the shards of splits to the disk, in their folders.
+
+    Returns:
+        The files by their names: those that describe anything else, and the manifests.
+    """
+    splits = sorted([*others, *(one.made for one in ready)], key=lambda made: made.split)
+    files = {
+        name: _written(ready[0].folder / name, data)
+        for name, data in manifest.dataset_files(splits).items()
+    }
+    manifests = {}
+    for one in ready:
+        told, last = one.made.rejects_file, one.made.split + manifest.SUFFIX
+        files[told] = _written(one.folder / told, manifest.dump_rejects(one.rejects))
+        manifests[last] = _written(one.folder / last, manifest.dump(one.made))
+    return files, manifests
+
+
 def _written(path: Path, data: bytes) -> Path:
     """Write a file of this content, and make it durable."""
     path.unlink(missing_ok=True)
     path.write_bytes(data)
     shard.sync(path)
     return path
+
+
+@contextmanager
+def new_folder(out: Path) -> Iterator[Path]:
+    """Make a folder that gets the name ``out`` when the block ends well, or never.
+
+    Meanwhile it is hidden beside ``out``, where nobody else makes it; what is left there of a
+    process that was killed goes first. The files in it are for the caller to make durable.
+
+    Raises:
+        RunError: ``out`` holds something, cannot be replaced or written, or another process
+            makes it.
+    """
+    place = Path(os.path.realpath(out))
+    hidden = place.with_name(f".{place.name}.new") if place.name else place
+    try:
+        _check_new(out)
+        if hidden.is_symlink():
+            raise RunError(f"{hidden}: found a link, expected a folder, or nothing")
+        with locked(hidden):
+            folder = hidden / place.name
+            if folder.exists():
+                _remove(folder)
+            folder.mkdir()
+            try:
+                yield folder
+                shard.sync(folder)
+                folder.rename(place)
+            except BaseException:
+                shutil.rmtree(folder, ignore_errors=True)  # an error is on its way already
+                raise
+            shard.sync(place.parent)
+        with suppress(OSError):  # who was killed left it, else it is gone
+            hidden.rmdir()
+    except OSError as error:
+        raise RunError(f"{out}: cannot be written: {error.strerror or error}") from error
+
+
+def _check_new(out: Path) -> None:
+    """Refuse what cannot become a new folder."""
+    expected = "expected an empty folder, or nothing"
+    if not out.exists():
+        return
+    if not out.is_dir():
+        raise RunError(f"{out}: found a file, {expected}")
+    if names := os.listdir(out):
+        first = printable(os.fsencode(min(names)))
+        raise RunError(f"{out}: found other files ({first}…), {expected}")
+    if os.path.ismount(out) or out.samefile(os.curdir):
+        what = "a mounted disk" if os.path.ismount(out) else "the current folder"
+        raise RunError(f"{out}: found {what}, expected a folder that can be replaced, or nothing")
 
 
 def _remove(folder: Path) -> None:

@@ -54,7 +54,6 @@ from tfrec_cli.staging import Journal
 Progress = Callable[[str, int, int], object]
 """Called with what is done now, how many images are done, and how many there are."""
 
-SHARD_BYTES = 128 * 2**20
 _SURVEY_BATCH = 256
 
 
@@ -84,7 +83,7 @@ class Options:
     labels: str = "auto"
     keys: KeyStyle = "plain"
     shards: int | None = None
-    shard_size: int = SHARD_BYTES
+    shard_size: int = plan.SHARD_BYTES
     shuffle_seed: int | None = 0
     on_error: OnError = "fail"
     max_errors: str | None = None
@@ -636,9 +635,8 @@ def _make_shards(
 
 
 def _manifest(part: _Part, done: Sequence[Done], options: Options) -> Manifest:
-    split, count, journal = part.split, len(done), part.journal
+    split, journal = part.split, part.journal
     assert journal
-    names = [manifest.shard_name(split, one.number, count, options.compression) for one in done]
     sizes = [one.smallest for one in done if one.smallest]
     return Manifest(
         split=split,
@@ -649,17 +647,7 @@ def _manifest(part: _Part, done: Sequence[Done], options: Options) -> Manifest:
         records=sum(one.records for one in done),
         smallest=(min(h for h, _ in sizes), min(w for _, w in sizes)) if sizes else None,
         compression=options.compression,
-        shards=tuple(
-            manifest.Shard(
-                name=name,
-                records=one.records,
-                size_bytes=one.size_bytes,
-                sha256=one.sha256,
-                index=manifest.index_name(name) if one.index_sha256 else None,
-                index_sha256=one.index_sha256,
-            )
-            for name, one in zip(names, done, strict=True)
-        ),
+        shards=tuple(map(shard.entry, done)),
         content_sha256=manifest.content_digest(digest for one in done for digest in one.digests()),
         plan_sha256=journal.plan_sha256,
         rejects_file=f"{split}.rejects.jsonl",

@@ -1,0 +1,344 @@
+"""``tfrec extract``: the images of a dataset become files again, the inverse of write.
+
+Knows: records, and which paths are safe to make of what they say. Must not know: click, terminals,
+how anything is read.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+from array import array
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, suppress
+from dataclasses import dataclass, field
+from itertools import accumulate
+from pathlib import Path
+
+import numpy as np
+
+from tfrec_cli import dataset, engines, example, framing, images, records, sniff, sources, staging
+from tfrec_cli.dataset import Split
+from tfrec_cli.errors import DataError, FramingError, UsageError
+from tfrec_cli.manifest import Manifest
+from tfrec_cli.records import ImageRecord
+
+Progress = Callable[[str, int, int], object]
+"""Called with what is done now, how many records are done, and how many there are."""
+
+EXTENSIONS: dict[sniff.ImageFormat, tuple[str, ...]] = {
+    "jpeg": (".jpg", ".jpeg", ".jpe", ".jfif"),
+    "png": (".png",),
+    "gif": (".gif",),
+    "webp": (".webp",),
+    "bmp": (".bmp",),
+    "tiff": (".tif", ".tiff"),
+    "ppm": (".ppm", ".pgm", ".pbm", ".pnm"),
+    "avif": (".avif", ".avifs"),
+    "jpeg2000": (".jp2", ".j2k", ".jpx", ".jpf", ".j2c", ".jpc"),
+}
+"""Endings of names by what they promise; the first of each is what is appended."""
+
+_PROMISED = {ending.encode(): kind for kind, endings in EXTENSIONS.items() for ending in endings}
+_NAME_BYTES = 255
+"""The longest name of a file that Linux and macOS have."""
+
+_TAKEN = (errno.EEXIST, errno.ENOTDIR, errno.EISDIR)
+_NO_NAME = (errno.ENAMETOOLONG, errno.EILSEQ, errno.EINVAL)
+_SHOWN_BYTES = 60
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Options:
+    """What ``tfrec extract`` can be told; the names are those of the command line.
+
+    Attributes:
+        split: None takes all, each into a folder of its own where there are several.
+    """
+
+    split: str | None = None
+    jobs: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Extracted:
+    """What ``tfrec extract`` wrote.
+
+    Attributes:
+        splits: names of the splits, each of which is a folder in ``out``; none where the images
+            of one lie in ``out`` itself.
+        files: how many, all together, and ``size_bytes`` their bytes.
+        formats: how many files of each image format.
+        renamed: how many got another extension behind their name.
+        numbered: how many are called by their number, for want of a usable name.
+        empty: classes without images, which have no folder now.
+    """
+
+    out: Path
+    splits: tuple[str, ...]
+    files: int
+    size_bytes: int
+    formats: dict[str, int]
+    renamed: int
+    numbered: int
+    empty: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Task:
+    """One record file, and where its images go.
+
+    Attributes:
+        described: what holds for its records; None for other people's.
+        expected: how many records it has by the manifest.
+        first: number of its first record among all.
+    """
+
+    path: Path
+    folder: Path
+    described: Manifest | None
+    expected: int | None
+    first: int
+
+
+@dataclass(slots=True, kw_only=True)
+class _Done:
+    """What became of one record file; ``names`` are joined by zero bytes, which no name holds."""
+
+    task: _Task
+    names: bytes = b""
+    size_bytes: int = 0
+    records: int = 0
+    formats: Counter[str] = field(default_factory=Counter)
+    labels: set[int] = field(default_factory=set)
+    renamed: int = 0
+    numbered: int = 0
+
+
+def extract(
+    path: Path, out: Path, options: Options, progress: Progress = lambda *_: None
+) -> Extracted:
+    """Write each record's image to the file below the new folder ``out`` that the record names.
+
+    Images are the bytes that are stored; raw crops become PNG files. ``out`` appears when all
+    files are there and on the disk; after any error there is nothing.
+
+    Raises:
+        UsageError: there is no dataset, or no such split.
+        DataError: a shard is missing or damaged, a record has no image, or a name that is not
+            safe, or that of another record.
+        RunError: ``out`` is not new or cannot be written.
+    """
+    if options.jobs is not None and not 1 <= options.jobs <= engines.MOST_JOBS:
+        raise UsageError(f"--jobs: found {options.jobs}, expected 1 to {engines.MOST_JOBS}")
+    splits = dataset.chosen(path, options.split)
+    with ExitStack() as cleaning:
+        folder = cleaning.enter_context(staging.new_folder(out))
+        # entered last, so that no worker still writes when the folder goes
+        run = cleaning.enter_context(engines.local(options.jobs or engines.available_jobs()))
+        done: list[_Done] = []
+        seen = 0
+        total = sum(one.manifest.records for one in splits if one.manifest)
+        for one in splits:
+            place = folder / str(one.name) if len(splits) > 1 else folder
+            place.mkdir(exist_ok=True)
+            tasks = _tasks(one, place, run)
+            parts = []
+            for part in run(_extract, tasks):
+                parts.append(part)
+                seen += part.records
+                progress("extracting", seen, max(seen, total))
+            _check_places(parts)
+            done += sorted(parts, key=lambda part: part.task.first)
+        if not any(part.records for part in done):
+            raise DataError(f"{path}: found no records, expected images")
+        os.sync()  # once, where an fsync of each of a million files takes hours
+    return Extracted(
+        out=out,
+        splits=tuple(str(one.name) for one in splits) if len(splits) > 1 else (),
+        files=sum(part.records for part in done),
+        size_bytes=sum(part.size_bytes for part in done),
+        formats=dict(sum((part.formats for part in done), Counter()).most_common()),
+        renamed=sum(part.renamed for part in done),
+        numbered=sum(part.numbered for part in done),
+        empty=_empty(splits, done),
+    )
+
+
+def _tasks(one: Split, folder: Path, run: engines.Map) -> list[_Task]:
+    if one.manifest:
+        counts = [shard.records for shard in one.manifest.shards]
+    else:  # whose images may have to be called by their numbers
+        counted = dict(run(_count, one.shards))
+        counts = [counted[path] for path in one.shards]
+    firsts = accumulate([0, *counts[:-1]])
+    return [
+        _Task(
+            path=path,
+            folder=folder,
+            described=one.manifest,
+            expected=count if one.manifest else None,
+            first=first,
+        )
+        for path, count, first in zip(one.shards, counts, firsts, strict=True)
+    ]
+
+
+def _count(path: Path) -> tuple[Path, int]:
+    with suppress(FramingError, OSError):  # it is compressed or damaged, as reading it tells
+        return path, len(framing.locate(path))
+    return path, sum(1 for _ in dataset.whole_records(path))
+
+
+def _extract(task: _Task) -> _Done:
+    """Write the images of one record file."""
+    done = _Done(task=task)
+    made: set[bytes] = set()
+    names = []
+    for record in dataset.whole_records(task.path):
+        try:
+            one = _decoded(record.payload, task.described)
+            data, kind = _file(one)
+            name = _name(one, kind, done)
+            _write(os.path.join(os.fsencode(task.folder), name), data, made, name)
+        except DataError as error:
+            where = f"{task.path}: record {record.index} at byte {record.offset_bytes}"
+            raise DataError(f"{where}: {error}") from error
+        names.append(name)
+        done.records += 1
+        done.size_bytes += len(data)
+        done.formats[kind] += 1
+        if one.label is not None:
+            done.labels.add(one.label)
+    if task.expected not in (None, done.records):
+        raise DataError(
+            f"{task.path}: found {done.records} records, expected {task.expected} by the "
+            "manifest: run `tfrec verify`"
+        )
+    done.names = b"\0".join(names)
+    return done
+
+
+def _decoded(payload: bytes, described: Manifest | None) -> ImageRecord:
+    features = example.decode(payload)
+    names = records.NAMES[described.keys] if described else records.guess_names(features)
+    if names is None:
+        raise DataError(f"found features {', '.join(features)}, expected one that holds an image")
+    return records.decode(features, names)
+
+
+def _file(one: ImageRecord) -> tuple[bytes, sniff.ImageFormat]:
+    """Return the bytes of the file that an image becomes, and their format."""
+    if one.is_raw:
+        return images.encode(records.pixels(one), "png"), "png"
+    head = one.image[: sniff.HEAD_BYTES]
+    kind = sniff.image_format(head)
+    if kind is None:
+        raise DataError(f"found {sniff.describe(head)}, expected an image")
+    return one.image, kind
+
+
+def _name(one: ImageRecord, kind: sniff.ImageFormat, done: _Done) -> bytes:
+    """Return the path of a record's file below the folder.
+
+    That is the one it was written from, with an extension more where its own promises another
+    format. Of other people's records it is in a folder of the label where it is in none, gets its
+    extension where it has none, and is their number where the path is not safe.
+
+    Raises:
+        DataError: a path that is not safe, or none.
+    """
+    ours = done.task.described is not None
+    ending = EXTENSIONS[kind][0].encode()
+    told = one.filename or b""
+    promised = _PROMISED.get(os.path.splitext(told)[1].lower())
+    keeps = promised == kind or (ours and promised is None)
+    name = told if keeps else told + ending
+    folder = b"" if ours else _class_folder(one)
+    if _is_safe(told) and _is_safe(name):
+        done.renamed += not keeps
+        return name if b"/" in name else folder + name
+    if ours:
+        raise DataError(
+            f"found filename {_shown(told)}, expected a path in a folder: relative, "
+            f"without '..' and zero bytes, each name of up to {_NAME_BYTES} bytes"
+        )
+    done.numbered += 1
+    return folder + b"%08d" % (done.task.first + done.records) + ending
+
+
+def _class_folder(one: ImageRecord) -> bytes:
+    """Return the folder of a label, by its name where that can be one; nothing without a label."""
+    name = os.fsencode(one.class_name or "")
+    if _is_safe(name) and b"/" not in name:
+        return name + b"/"
+    return b"" if one.label is None else b"%d/" % one.label
+
+
+def _is_safe(path: bytes) -> bool:
+    """Tell whether a path stays in its folder, and has no part that cannot be a name."""
+    names = path.split(b"/")
+    lasting = all(0 < len(name) <= _NAME_BYTES and name not in (b".", b"..") for name in names)
+    return lasting and b"\0" not in path
+
+
+def _shown(name: bytes) -> str:
+    cut = sources.printable(name[:_SHOWN_BYTES])
+    return f"'{cut}'" + ("…" if len(name) > _SHOWN_BYTES else "")
+
+
+def _write(path: bytes, data: bytes, made: set[bytes], name: bytes) -> None:
+    """Write one new file; ``made`` are the folders that are known to be there.
+
+    Raises:
+        DataError: there is a file or folder of this name, or it cannot be one.
+    """
+    folder = os.path.dirname(path)
+    try:
+        if folder not in made:
+            os.makedirs(folder, exist_ok=True)
+            made.add(folder)
+        with open(path, "xb") as file:
+            file.write(data)
+    except OSError as error:
+        if error.errno in _TAKEN:
+            raise DataError(
+                f"found {_shown(name)}, where another record's file is, expected a path of its own"
+            ) from error
+        if error.errno in _NO_NAME:
+            found = f"found {_shown(name)}: {error.strerror}"
+            raise DataError(f"{found}, expected what can be the path of a file here") from error
+        raise
+
+
+def _check_places(parts: Sequence[_Done]) -> None:
+    """Refuse files of which some file systems would make one.
+
+    Raises:
+        DataError: two paths differ only in case or Unicode form.
+    """
+    hashes = np.array(
+        array("q", (hash(sources.place_of(name)) for _, _, name in _files(parts))), np.int64
+    )
+    if len(np.unique(hashes)) == len(hashes):
+        return
+    seen: dict[tuple[str, str], bytes] = {}
+    for part, number, name in _files(parts):
+        first = seen.setdefault(sources.place_of(name), name)
+        if first != name:
+            where = f"{part.task.path}: record {number}: {sources.printable(name)}"
+            raise DataError(f"{where}: {sources.twin(first)}")
+
+
+def _files(parts: Sequence[_Done]) -> Iterator[tuple[_Done, int, bytes]]:
+    for part in sorted(parts, key=lambda part: part.task.first):
+        for number, name in enumerate(part.names.split(b"\0") if part.records else ()):
+            yield part, number, name
+
+
+def _empty(splits: Sequence[Split], done: Sequence[_Done]) -> tuple[str, ...]:
+    """Return the classes of which there is no image."""
+    labels = next((one.manifest.labels for one in splits if one.manifest), None) or ()
+    used: set[int] = set().union(*(part.labels for part in done))
+    return tuple(name for number, name in enumerate(labels) if number not in used)
