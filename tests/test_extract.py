@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import os
 import signal
@@ -20,7 +21,7 @@ from test_cli import tfrec
 from test_resume import HOLDER
 from test_write import KEPT, stored
 
-from tfrec_cli import example, extract, framing, records, write
+from tfrec_cli import example, extract, framing, manifest, records, write
 from tfrec_cli.errors import DataError, RunError, UsageError
 from tfrec_cli.extract import Extracted, Options
 from tfrec_cli.records import ImageRecord
@@ -67,6 +68,10 @@ def forged(tmp_path: Path, *names: bytes, image: bytes = JPEG) -> Path:
     ]
     frames = [framing.frame(records.encode(one, "plain")) for one in made]
     (out / SHARD).write_bytes(b"".join(frames))
+    path = out / "train.manifest.json"
+    converted = {"format_gif": 1, "format_webp": 1}
+    told = dataclasses.replace(manifest.load(path), changes=converted)
+    path.write_bytes(manifest.dump(told))
     return out
 
 
@@ -178,7 +183,7 @@ class TestSplits:
         assert files(out) == {
             "train/c/1.jpg": JPEG,
             "train/d/2.png": PNG,
-            "val/c/1.jpg.png": PNG,
+            "val/c/1.jpg": PNG,
             "val/d/3.png": PNG,
         }
 
@@ -201,8 +206,9 @@ class TestExtensions:
             ("a.jpe", JPEG, "a.jpe"),
             ("a", JPEG, "a"),
             ("a.b c", JPEG, "a.b c"),
-            ("a.jpg", PNG, "a.jpg.png"),
-            ("a.png", JPEG, "a.png.jpg"),
+            ("lies.jpg", PNG, "lies.jpg"),
+            ("lies.png", JPEG, "lies.png"),
+            ("not-converted.bmp", PNG, "not-converted.bmp"),
             ("a.tar.gif", PNG, "a.tar.gif.png"),
             ("d.png/a.webp", JPEG, "d.png/a.webp.jpg"),
             (".jpg", PNG, ".jpg"),

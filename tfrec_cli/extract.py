@@ -242,18 +242,19 @@ def _file(one: ImageRecord) -> tuple[bytes, sniff.ImageFormat]:
 def _name(one: ImageRecord, kind: sniff.ImageFormat, done: _Done) -> bytes:
     """Return the path of a record's file below the folder.
 
-    That is the one it was written from, with an extension more where its own promises another
-    format. Of other people's records it is in a folder of the label where it is in none, gets its
-    extension where it has none, and is their number where the path is not safe.
+    That is the one it was written from, with an extension more where its own promises a format that
+    the image has no more. Of other people's records it is in a folder of the label where it is in
+    none, gets its extension where it has none, and is their number where the path is not safe.
 
     Raises:
         DataError: a path that is not safe, or none.
     """
-    ours = done.task.described is not None
+    described = done.task.described
+    ours = described is not None
     ending = EXTENSIONS[kind][0].encode()
     told = one.filename or b""
     promised = _PROMISED.get(os.path.splitext(told)[1].lower())
-    keeps = promised == kind or (ours and promised is None)
+    keeps = promised == kind or (described is not None and not _may_change(described, promised))
     name = told if keeps else told + ending
     folder = b"" if ours else _class_folder(one)
     if _is_safe(told) and _is_safe(name):
@@ -266,6 +267,16 @@ def _name(one: ImageRecord, kind: sniff.ImageFormat, done: _Done) -> bytes:
         )
     done.numbered += 1
     return folder + b"%08d" % (done.task.first + done.records) + ending
+
+
+def _may_change(described: Manifest, promised: sniff.ImageFormat | None) -> bool:
+    """Tell whether a write may have made another format of images whose names promise this one.
+
+    Whole images in JPEG and PNG keep their format, so that a name which lies did so before.
+    """
+    if described.stored != "whole":
+        return promised is not None
+    return f"format_{promised}" in described.changes
 
 
 def _class_folder(one: ImageRecord) -> bytes:
