@@ -504,8 +504,10 @@ def test_json_says_the_same(data: Path, tmp_path: Path) -> None:
     damage(data / SHARD, 1)
     ran = tfrec("salvage", data / SHARD, tmp_path / "out", "--json")
     told = json.loads(ran.out)
-    assert (ran.code, told["format"], told["is_less"]) == (1, "tfrec-salvage", True)
-    assert [(one["start"], one["stop"]) for one in told["lost"]] == [(start, start + length)]
+    assert (ran.code, told["format"], told["ok"]) == (1, "tfrec-salvage", False)
+    assert [(one["start_bytes"], one["stop_bytes"]) for one in told["lost"]] == [
+        (start, start + length)
+    ]
     assert (told["records"], told["promised"], told["lost_records"]) == (3, 4, [1])
 
 

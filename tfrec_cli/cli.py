@@ -17,6 +17,8 @@ from typing import TYPE_CHECKING, Any, get_args
 import click
 
 from tfrec_cli import __version__, choices
+from tfrec_cli.command import Group
+from tfrec_cli.completion import paths, splits
 from tfrec_cli.errors import EXIT_DATA, RunError, UsageError
 
 if TYPE_CHECKING:
@@ -74,7 +76,12 @@ def _choice(words: Any) -> click.Choice[str]:
 
 
 _quiet = click.option("-q", "--quiet", is_flag=True, help="No progress and no warnings.")
-_json = click.option("--json", is_flag=True, help="Print one JSON document.")
+_json = click.option(
+    "--json",
+    is_flag=True,
+    is_eager=True,  # known before another option can be wrong
+    help="Print one JSON document.",
+)
 _jobs = click.option(
     "-j",
     "--jobs",
@@ -85,16 +92,22 @@ _jobs = click.option(
 
 
 @click.group(
+    cls=Group,
     context_settings={
         "help_option_names": ["-h", "--help"],
         "auto_envvar_prefix": "TFREC",
         "max_content_width": 100,
-    }
+    },
 )
-@click.version_option(__version__, prog_name="tfrec")
+@click.version_option(
+    __version__,
+    prog_name="tfrec",
+    allow_from_autoenv=False,  # TFREC_VERSION may say which one is installed
+)
 @click.option(
     "--config",
     type=click.Path(path_type=Path),
+    shell_complete=paths("toml"),
     is_eager=True,
     help="TOML file with a table per command, whose keys are option names.",
 )
@@ -110,9 +123,17 @@ def main(ctx: click.Context, config: Path | None) -> None:
         ctx.default_map = load(config, main)
 
 
-@main.command()
-@click.argument("source", metavar="SRC", type=click.Path(path_type=Path))
-@click.argument("out", metavar="OUT", type=click.Path(path_type=Path))
+@main.command(
+    needs={"jpeg_quality": ["encoding=jpeg"], "small": ["crop"]},
+    excludes={"shard_size": ["shards"], "shuffle_seed": ["no_shuffle"], "verbose": ["quiet"]},
+)
+@click.argument(
+    "source",
+    metavar="SRC",
+    type=click.Path(path_type=Path),
+    shell_complete=paths("csv", "tsv", "jsonl"),
+)
+@click.argument("out", metavar="OUT", type=click.Path(path_type=Path), shell_complete=paths())
 @click.option(
     "--crop", type=Crop(), metavar="N|HxW", help="Store fixed centre crops; else whole images."
 )
@@ -140,13 +161,19 @@ def main(ctx: click.Context, config: Path | None) -> None:
     "--resize-short", type=click.IntRange(1), metavar="N", help="First scale the shorter side to N."
 )
 @click.option(
-    "--split", metavar="NAME", default="train", show_default=True, help="Name of the split."
+    "--split",
+    metavar="NAME",
+    default="train",
+    show_default=True,
+    shell_complete=splits("out", "train", "val", "test"),
+    help="Name of the split.",
 )
 @click.option(
     "--labels",
     default="auto",
     show_default=True,
     metavar="auto|none|FILE",
+    shell_complete=paths("*", words=("auto", "none")),
     help="Sub-folders are classes; no labels; or one class a line, in this order.",
 )
 @click.option(
@@ -270,17 +297,29 @@ def write(
     click.echo(report.write_json(result) if json else report.write_text(result))
 
 
-@main.command(short_help="Show what is in any TFRecord files.")
-@click.argument("paths", metavar="PATH...", nargs=-1, required=True)
+@main.command(
+    short_help="Show what is in any TFRecord files.",
+    needs={"crop": ["contact_sheet", "html"], "seed": ["crop"]},
+    excludes={name: ["record", "records"] for name in ("contact_sheet", "html", "labels")},
+)
+@click.argument("paths", metavar="PATH...", nargs=-1, required=True, shell_complete=paths("*"))
 @click.option("--records", type=click.IntRange(0), metavar="N", help="Show the first N records.")
 @click.option(
     "--record", type=click.IntRange(0), metavar="K", help="Show record K, counted from 0."
 )
 @click.option("--labels", is_flag=True, help="List every label.")
 @click.option(
-    "--contact-sheet", type=click.Path(path_type=Path), help="Draw pictures into this PNG file."
+    "--contact-sheet",
+    type=click.Path(path_type=Path),
+    shell_complete=paths("png"),
+    help="Draw pictures into this PNG file.",
 )
-@click.option("--html", type=click.Path(path_type=Path), help="Write one page to this file.")
+@click.option(
+    "--html",
+    type=click.Path(path_type=Path),
+    shell_complete=paths("html"),
+    help="Write one page to this file.",
+)
 @click.option("--crop", type=Crop(), metavar="N|HxW", help="Cut the pictures of sheet and page.")
 @click.option(
     "--seed",
@@ -313,13 +352,16 @@ def inspect(
     result = summary.summarise(found)
     spec = summary.parse_spec(result)
     text = report.inspect_text(result, spec, all_labels=labels)
-    click.echo(report.inspect_json(result, spec) if json else text)
+    if not json:
+        click.echo(text)
     _draw(found, result, spec, **pictures)
+    if json:
+        click.echo(report.inspect_json(result, spec))
     if result.problems:
         sys.exit(EXIT_DATA)
 
 
-@main.command()
+@main.command(needs={"epochs": ["seed"]})
 @click.argument("path", metavar="[PATH]", type=click.Path(path_type=Path), default=".")
 @click.option(
     "--seed",
@@ -347,6 +389,7 @@ def inspect(
     type=Origin(),
     multiple=True,
     metavar="[SPLIT=]SRC",
+    shell_complete=paths("csv", "tsv", "jsonl", after="="),
     help="The folder it was written from: every image must be there once, with its label, and make "
     "the same record again (with --quick only names and labels). Once for each split's folder.",
 )
@@ -373,6 +416,7 @@ def verify(path: Path, *, json: bool, quiet: bool, **options: Any) -> None:
     "--source",
     type=click.Path(path_type=Path),
     metavar="SRC",
+    shell_complete=paths("csv", "tsv", "jsonl"),
     help="The images that were written: names what is lost.",
 )
 @_json

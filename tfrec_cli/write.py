@@ -506,7 +506,9 @@ def _check_rejects(source: Path, rejects: Sequence[Reject], records: int, option
     if options.on_error == "fail":
         more = f" (and {len(bad) - 1} more)" if len(bad) > 1 else ""
         kind = UnreadableError if bad[0].reason == "unreadable" else DataError
-        raise kind(f"{source}/{bad[0]}{more}; --on-error skip goes on without them")
+        failure = kind(f"{source}/{bad[0]}{more}; --on-error skip goes on without them")
+        failure.details = tuple(map(str, bad))
+        raise failure
     if options.max_errors is None:
         return
     limit = options.max_errors
@@ -514,10 +516,12 @@ def _check_rejects(source: Path, rejects: Sequence[Reject], records: int, option
     share = limit.endswith("%")
     allowed = total * float(limit[:-1]) / 100 if share else float(limit)
     if len(bad) > allowed:
-        raise DataError(
+        failure = DataError(
             f"{source}: found {len(bad)} of {total} images rejected, expected at most {limit} "
             f"(--max-errors); the first: {bad[0]}"
         )
+        failure.details = tuple(map(str, bad))
+        raise failure
 
 
 def _make_shards(
