@@ -134,15 +134,15 @@ def _option(ctx: click.Context, name: str) -> str:
 def _is_given(ctx: click.Context, name: str) -> bool:
     name, _, value = name.partition("=")
     given = ctx.params[name]
-    return given == value if value else given not in (None, False, ())
+    return given == value if value else given is not None and given is not False and given != ()
 
 
 def _refuse_unknown_variables(ctx: click.Context) -> None:
-    known = [variable(ctx, param.name or "") for param in ctx.command.params]
+    start = variable(ctx, "")
+    known = [(param.name or "").upper() for param in ctx.command.params]
     for name in sorted(os.environ):
-        if name.startswith(f"{ctx.auto_envvar_prefix}_") and os.environ[name] and name not in known:
-            close = difflib.get_close_matches(name, known, n=1)
-            hint = (
-                f"did you mean {close[0]}?" if close else f"expected an option of {ctx.info_name}"
-            )
-            raise UsageError(f"{name}: found no such option, {hint}")
+        word = name.removeprefix(start)
+        if name.startswith(start) and os.environ[name] and word not in known:
+            close = difflib.get_close_matches(word, known, n=1)
+            hint = f"did you mean {start}{close[0]}?" if close else "expected one of its options"
+            raise UsageError(f"{name}: found no such option of {ctx.info_name}, {hint}")
