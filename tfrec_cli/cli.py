@@ -116,7 +116,8 @@ def main(ctx: click.Context, config: Path | None) -> None:
     """Image folders to TFRecord shards and back: inspected, verified, with reproducible crops.
 
     Every option can also be set in the environment: --crop of write as TFREC_WRITE_CROP.
-    For completion: eval "$(_TFREC_COMPLETE=bash_source tfrec)" in bash; zsh and fish likewise.
+
+    In bash, eval "$(_TFREC_COMPLETE=bash_source tfrec)" completes words; zsh and fish likewise.
     """
     if config:
         from tfrec_cli.config import load
