@@ -76,12 +76,8 @@ def _choice(words: Any) -> click.Choice[str]:
 
 
 _quiet = click.option("-q", "--quiet", is_flag=True, help="No progress and no warnings.")
-_json = click.option(
-    "--json",
-    is_flag=True,
-    is_eager=True,  # known before another option can be wrong
-    help="Print one JSON document.",
-)
+# eager: known before another option can be wrong
+_json = click.option("--json", is_flag=True, is_eager=True, help="Print one JSON document.")
 _jobs = click.option(
     "-j",
     "--jobs",
@@ -172,10 +168,10 @@ def main(ctx: click.Context, config: Path | None) -> None:
 )
 @click.option(
     "--labels",
+    shell_complete=paths("*", words=("auto", "none")),
     default="auto",
     show_default=True,
     metavar="auto|none|FILE",
-    shell_complete=paths("*", words=("auto", "none")),
     help="Sub-folders are classes; no labels; or one class a line, in this order.",
 )
 @click.option(
@@ -388,10 +384,10 @@ def inspect(
 @click.option("--quick", is_flag=True, help="Stop before decoding images.")
 @click.option(
     "--source",
+    shell_complete=paths("csv", "tsv", "jsonl", after="="),
     type=Origin(),
     multiple=True,
     metavar="[SPLIT=]SRC",
-    shell_complete=paths("csv", "tsv", "jsonl", after="="),
     help="The folder it was written from: every image must be there once, with its label, and make "
     "the same record again (with --quick only names and labels). Once for each split's folder.",
 )
@@ -416,9 +412,9 @@ def verify(path: Path, *, json: bool, quiet: bool, **options: Any) -> None:
 @click.argument("out", metavar="OUT", type=click.Path(path_type=Path))
 @click.option(
     "--source",
+    shell_complete=paths("csv", "tsv", "jsonl"),
     type=click.Path(path_type=Path),
     metavar="SRC",
-    shell_complete=paths("csv", "tsv", "jsonl"),
     help="The images that were written: names what is lost.",
 )
 @_json
