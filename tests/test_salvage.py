@@ -115,9 +115,9 @@ def test_any_damage_leaves_every_undamaged_record_and_nothing_else(lasting: Path
     check()
 
 
-@pytest.mark.parametrize("shards", [int(os.environ.get("TFREC_SALVAGE_SHARDS", "100"))])
+@pytest.mark.parametrize("shards", [int(os.environ.get("SALVAGE_SHARDS", "100"))])
 def test_damaged_shards(shards: int) -> None:
-    """TFREC_SALVAGE_SHARDS makes it more of them."""
+    """SALVAGE_SHARDS makes it more of them."""
     tried = salvaging.run(shards, seed=0)
     assert (tried["missed"], tried["foreign"], tried["wrong"]) == (0, 0, [])
     assert tried["recovered"] == tried["undamaged"] > shards
