@@ -4,6 +4,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
+COGGED := README.md docs/cli.md docs/json.md
 
 .DEFAULT_GOAL := help
 .PHONY: help setup demo test torture lint types docs docs-check bench smoke check clean
@@ -43,11 +44,11 @@ lint: $(READY)  ## Check style, and that imports go downwards only
 types: $(READY)  ## Check types
 	$(BIN)/mypy
 
-docs: $(READY)  ## Write --help into the README
-	$(BIN)/cog -r README.md
+docs: $(READY)  ## Write --help into the README, and docs/cli.md and docs/json.md
+	$(BIN)/cog -I docs -r $(COGGED)
 
-docs-check: $(READY)  ## Check that the README has today's --help
-	$(BIN)/cog --check README.md
+docs-check: $(READY)  ## Check that they say what is true today
+	$(BIN)/cog -I docs --check $(COGGED)
 
 bench: $(if $(IMAGES),$(READY))  ## Time everything against the usual way (IMAGES=DIR)
 	@test -n "$(IMAGES)" || { echo "found no IMAGES, expected a folder: make bench IMAGES=DIR" >&2; exit 2; }

@@ -61,3 +61,31 @@ def test_every_option_has_its_help() -> None:
             for option in [*param.opts, *param.secondary_opts]:
                 if param.param_type_name == "option":
                     assert option in README, f"{command.name} {option}"
+
+
+def test_every_command_and_option_is_in_its_place_in_the_reference() -> None:
+    sections = re.split(r"^## ", (ROOT / "docs/cli.md").read_text(encoding="utf-8"), flags=re.M)
+    by_title = {section.split("\n")[0]: section for section in sections}
+    for name, command in [("", cli.main), *cli.main.commands.items()]:
+        section = by_title[f"tfrec {name}".rstrip()]
+        for param in command.params:
+            assert param.name
+            variable = f"`{'_'.join(filter(None, ('TFREC', name, param.name))).upper()}`"
+            row = [line for line in section.splitlines() if variable in line]
+            if param.param_type_name == "argument":
+                assert str(param.metavar).strip("[].") in section
+            elif param.name != "version":
+                assert all(option in row[0] for option in param.opts + param.secondary_opts)
+                assert len(row) == 1
+
+
+@pytest.mark.parametrize("code", [0, 1, 2, 3, 70, 130, 143, 141])
+def test_every_exit_code_is_in_the_reference(code: int) -> None:
+    table = (ROOT / "docs/cli.md").read_text(encoding="utf-8").split("## Exit codes")[1]
+    assert re.search(rf"^\| .*\b{code}\b.* \|", table.split("## ")[0], re.MULTILINE)
+
+
+def test_every_schema_is_described() -> None:
+    text = (ROOT / "docs/json.md").read_text(encoding="utf-8")
+    for path in (ROOT / "docs/schema").iterdir():
+        assert f"(schema/{path.name})" in text

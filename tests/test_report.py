@@ -89,13 +89,15 @@ def test_write_json_says_it_all(hostile_result: write.Result) -> None:
         "out": document["out"],
         "dry_run": document["dry_run"],
         "records": document["records"],
-        "shards": document["shards"],
+        "ok": document["ok"],
+        "shards": document["shard_records"],
         "rejects": [one["reason"] for one in document["rejects"]],
         "digest": document["manifest"]["content_sha256"],
     } == {
         "out": str(hostile_result.out),
         "dry_run": False,
         "records": 2,
+        "ok": True,
         "shards": [2],
         "rejects": ["not_an_image"],
         "digest": hostile_result.manifest.content_sha256 if hostile_result.manifest else "",
@@ -153,6 +155,7 @@ def test_verify_json_says_it_all() -> None:
     assert document == {
         "format": "tfrec-verify",
         "format_version": 1,
+        "ok": False,
         "path": "out",
         "shards": 0,
         "records": 3,
@@ -264,15 +267,16 @@ def test_inspect_json(three: Path) -> None:
     lengths = sorted(len(png(photo(6, 5, n))) for n in range(3))
 
     def feature(kind: str, **more: Any) -> dict[str, Any]:
-        nothing = {"bytes": None, "numbers": None, "contents": {}, "steps": None}
+        nothing = {"value_bytes": None, "numbers": None, "holds": {}, "steps": None}
         return {"records": 3, "types": {kind: 3}, "values": [1, 1, 1], **nothing, **more}
 
     assert json.loads(report.inspect_json(found, "SPEC")) == {
         "format": "tfrec-inspect",
         "format_version": 1,
+        "ok": True,
         "records": 3,
         "size_bytes": three.stat().st_size,
-        "shards": [
+        "files": [
             {
                 "path": str(three),
                 "records": 3,
@@ -284,18 +288,18 @@ def test_inspect_json(three: Path) -> None:
         "payloads": {"tf.train.Example": 3},
         "features": {
             "height": feature("int64", numbers=[6, 6, 6]),
-            "image": feature("bytes", bytes=lengths, contents={"PNG": 3}),
+            "image": feature("bytes", value_bytes=lengths, holds={"PNG": 3}),
             "label": feature("int64", numbers=[0, 0, 1]),
             "width": feature("int64", numbers=[5, 5, 5]),
         },
-        "height": [6, 6, 6],
-        "width": [5, 5, 5],
+        "height_px": [6, 6, 6],
+        "width_px": [5, 5, 5],
         "labels": [
             {"label": 0, "name": None, "records": 2},
             {"label": 1, "name": None, "records": 1},
         ],
         "events": {},
-        "first_bytes": None,
+        "first_bytes_hex": None,
         "parse_spec": "SPEC",
     }
 
@@ -355,15 +359,19 @@ def test_record_json(tmp_path: Path) -> None:
     assert document == {
         "format": "tfrec-records",
         "format_version": 1,
-        "records": [
+        "ok": True,
+        "shown": [
             {
-                "record": 1,
+                "number": 1,
                 "path": str(path),
-                "record_in_file": 1,
+                "record": 1,
                 "offset_bytes": 16,
                 "payload_bytes": len(payload),
                 "features": {
-                    "a": {"type": "bytes", "values": ["text", {"bytes": 2, "holds": "binary"}]},
+                    "a": {
+                        "type": "bytes",
+                        "values": ["text", {"size_bytes": 2, "holds": "binary"}],
+                    },
                     "b": {"type": "int64", "values": [1, 2]},
                     "c": {"type": "float", "values": [0.5]},
                 },

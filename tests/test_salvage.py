@@ -115,9 +115,9 @@ def test_any_damage_leaves_every_undamaged_record_and_nothing_else(lasting: Path
     check()
 
 
-@pytest.mark.parametrize("shards", [int(os.environ.get("TFREC_SALVAGE_SHARDS", "100"))])
+@pytest.mark.parametrize("shards", [int(os.environ.get("SALVAGE_SHARDS", "100"))])
 def test_damaged_shards(shards: int) -> None:
-    """TFREC_SALVAGE_SHARDS makes it more of them."""
+    """SALVAGE_SHARDS makes it more of them."""
     tried = salvaging.run(shards, seed=0)
     assert (tried["missed"], tried["foreign"], tried["wrong"]) == (0, 0, [])
     assert tried["recovered"] == tried["undamaged"] > shards
@@ -504,8 +504,10 @@ def test_json_says_the_same(data: Path, tmp_path: Path) -> None:
     damage(data / SHARD, 1)
     ran = tfrec("salvage", data / SHARD, tmp_path / "out", "--json")
     told = json.loads(ran.out)
-    assert (ran.code, told["format"], told["is_less"]) == (1, "tfrec-salvage", True)
-    assert [(one["start"], one["stop"]) for one in told["lost"]] == [(start, start + length)]
+    assert (ran.code, told["format"], told["ok"]) == (1, "tfrec-salvage", False)
+    assert [(one["start_bytes"], one["stop_bytes"]) for one in told["lost"]] == [
+        (start, start + length)
+    ]
     assert (told["records"], told["promised"], told["lost_records"]) == (3, 4, [1])
 
 

@@ -586,7 +586,7 @@ def test_no_record_file_is_named_as_what_it_is_whatever_its_name(tmp_path: Path,
     path = tmp_path / name
     path.write_bytes(b"hello, this is just some text\n")
     ran = tfrec("inspect", path, "--json")
-    problems = [shard["problem"] for shard in json.loads(ran.out)["shards"]]
+    problems = [shard["problem"] for shard in json.loads(ran.out)["files"]]
     assert (ran.code, problems) == (1, ["not a TFRecord file: text"])
 
 
@@ -632,7 +632,7 @@ def test_one_odd_record_does_not_hide_the_others(
     record_file(place, an_example(x=[1]), payload, an_example(x=[1]))
     ran = tfrec("inspect", place, "--json", *options)
     document = json.loads(ran.out)
-    found = len(document["records"]) if options else document["records"]
+    found = len(document["shown"]) if options else document["records"]
     assert (ran.err, found) == ("", 3)
 
 
@@ -664,8 +664,8 @@ def four(place: Path, tmp_path: Path) -> list[Path]:
 def test_records_are_counted_over_all_files(
     four: list[Path], options: list[str], numbers: list[int]
 ) -> None:
-    found = json.loads(tfrec("inspect", *four, "--json", *options).out)["records"]
-    assert [(one["record"], one["features"]["x"]["values"]) for one in found] == [
+    found = json.loads(tfrec("inspect", *four, "--json", *options).out)["shown"]
+    assert [(one["number"], one["features"]["x"]["values"]) for one in found] == [
         (number, [number]) for number in numbers
     ]
 

@@ -17,6 +17,8 @@ from typing import TYPE_CHECKING, Any, get_args
 import click
 
 from tfrec_cli import __version__, choices
+from tfrec_cli.command import Group
+from tfrec_cli.completion import paths, splits
 from tfrec_cli.errors import EXIT_DATA, RunError, UsageError
 
 if TYPE_CHECKING:
@@ -74,7 +76,8 @@ def _choice(words: Any) -> click.Choice[str]:
 
 
 _quiet = click.option("-q", "--quiet", is_flag=True, help="No progress and no warnings.")
-_json = click.option("--json", is_flag=True, help="Print one JSON document.")
+# eager: known before another option can be wrong
+_json = click.option("--json", is_flag=True, is_eager=True, help="Print one JSON document.")
 _jobs = click.option(
     "-j",
     "--jobs",
@@ -85,16 +88,22 @@ _jobs = click.option(
 
 
 @click.group(
+    cls=Group,
     context_settings={
         "help_option_names": ["-h", "--help"],
         "auto_envvar_prefix": "TFREC",
         "max_content_width": 100,
-    }
+    },
 )
-@click.version_option(__version__, prog_name="tfrec")
+@click.version_option(
+    __version__,
+    prog_name="tfrec",
+    allow_from_autoenv=False,  # TFREC_VERSION may say which one is installed
+)
 @click.option(
     "--config",
     type=click.Path(path_type=Path),
+    shell_complete=paths("toml"),
     is_eager=True,
     help="TOML file with a table per command, whose keys are option names.",
 )
@@ -103,6 +112,8 @@ def main(ctx: click.Context, config: Path | None) -> None:
     """Image folders to TFRecord shards and back: inspected, verified, with reproducible crops.
 
     Every option can also be set in the environment: --crop of write as TFREC_WRITE_CROP.
+
+    In bash, eval "$(_TFREC_COMPLETE=bash_source tfrec)" completes words; zsh and fish likewise.
     """
     if config:
         from tfrec_cli.config import load
@@ -110,9 +121,16 @@ def main(ctx: click.Context, config: Path | None) -> None:
         ctx.default_map = load(config, main)
 
 
-@main.command()
-@click.argument("source", metavar="SRC", type=click.Path(path_type=Path))
-@click.argument("out", metavar="OUT", type=click.Path(path_type=Path))
+@main.command(
+    excludes={"shard_size": ["shards"], "shuffle_seed": ["no_shuffle"], "verbose": ["quiet"]},
+)
+@click.argument(
+    "source",
+    metavar="SRC",
+    type=click.Path(path_type=Path),
+    shell_complete=paths("csv", "tsv", "jsonl"),
+)
+@click.argument("out", metavar="OUT", type=click.Path(path_type=Path), shell_complete=paths())
 @click.option(
     "--crop", type=Crop(), metavar="N|HxW", help="Store fixed centre crops; else whole images."
 )
@@ -144,11 +162,13 @@ def main(ctx: click.Context, config: Path | None) -> None:
     metavar="NAME|NAME=SHARE,…",
     default="train",
     show_default=True,
+    shell_complete=splits("out", "train", "val", "test"),
     help="Name of the split; or several with their shares, such as train=0.9,val=0.1: divided by "
     "content, class by class, copies together.",
 )
 @click.option(
     "--labels",
+    shell_complete=paths("*", words=("auto", "none")),
     default="auto",
     show_default=True,
     metavar="auto|none|FILE",
@@ -275,17 +295,29 @@ def write(
     click.echo(report.write_json(result) if json else report.write_text(result))
 
 
-@main.command(short_help="Show what is in any TFRecord files.")
-@click.argument("paths", metavar="PATH...", nargs=-1, required=True)
+@main.command(
+    short_help="Show what is in any TFRecord files.",
+    needs={"crop": ["contact_sheet", "html"], "seed": ["crop"]},
+    excludes={name: ["record", "records"] for name in ("contact_sheet", "html", "labels")},
+)
+@click.argument("paths", metavar="PATH...", nargs=-1, required=True, shell_complete=paths("*"))
 @click.option("--records", type=click.IntRange(0), metavar="N", help="Show the first N records.")
 @click.option(
     "--record", type=click.IntRange(0), metavar="K", help="Show record K, counted from 0."
 )
 @click.option("--labels", is_flag=True, help="List every label.")
 @click.option(
-    "--contact-sheet", type=click.Path(path_type=Path), help="Draw pictures into this PNG file."
+    "--contact-sheet",
+    type=click.Path(path_type=Path),
+    shell_complete=paths("png"),
+    help="Draw pictures into this PNG file.",
 )
-@click.option("--html", type=click.Path(path_type=Path), help="Write one page to this file.")
+@click.option(
+    "--html",
+    type=click.Path(path_type=Path),
+    shell_complete=paths("html"),
+    help="Write one page to this file.",
+)
 @click.option("--crop", type=Crop(), metavar="N|HxW", help="Cut the pictures of sheet and page.")
 @click.option(
     "--seed",
@@ -318,13 +350,16 @@ def inspect(
     result = summary.summarise(found)
     spec = summary.parse_spec(result)
     text = report.inspect_text(result, spec, all_labels=labels)
-    click.echo(report.inspect_json(result, spec) if json else text)
+    if not json:
+        click.echo(text)
     _draw(found, result, spec, **pictures)
+    if json:
+        click.echo(report.inspect_json(result, spec))
     if result.problems:
         sys.exit(EXIT_DATA)
 
 
-@main.command()
+@main.command(needs={"epochs": ["seed"]})
 @click.argument("path", metavar="[PATH]", type=click.Path(path_type=Path), default=".")
 @click.option(
     "--seed",
@@ -349,6 +384,7 @@ def inspect(
 @click.option("--quick", is_flag=True, help="Stop before decoding images.")
 @click.option(
     "--source",
+    shell_complete=paths("csv", "tsv", "jsonl", after="="),
     type=Origin(),
     multiple=True,
     metavar="[SPLIT=]SRC",
@@ -376,6 +412,7 @@ def verify(path: Path, *, json: bool, quiet: bool, **options: Any) -> None:
 @click.argument("out", metavar="OUT", type=click.Path(path_type=Path))
 @click.option(
     "--source",
+    shell_complete=paths("csv", "tsv", "jsonl"),
     type=click.Path(path_type=Path),
     metavar="SRC",
     help="The images that were written: names what is lost.",
@@ -397,9 +434,16 @@ def salvage(shard: Path, out: Path, *, json: bool, **options: Any) -> None:
 
 
 @main.command()
-@click.argument("dataset", metavar="DATASET", type=click.Path(path_type=Path))
-@click.argument("out", metavar="OUT", type=click.Path(path_type=Path))
-@click.option("--split", metavar="NAME", help="Only this one. [default: a folder for each]")
+@click.argument(
+    "dataset", metavar="DATASET", type=click.Path(path_type=Path), shell_complete=paths("*")
+)
+@click.argument("out", metavar="OUT", type=click.Path(path_type=Path), shell_complete=paths())
+@click.option(
+    "--split",
+    shell_complete=splits("dataset"),
+    metavar="NAME",
+    help="Only this one. [default: a folder for each]",
+)
 @_jobs
 @_quiet
 @_json
@@ -418,9 +462,16 @@ def extract(dataset: Path, out: Path, *, json: bool, quiet: bool, **options: Any
 
 
 @main.command(short_help="Copy a dataset into another number of shards.")
-@click.argument("dataset", metavar="DATASET", type=click.Path(path_type=Path))
-@click.argument("out", metavar="OUT", type=click.Path(path_type=Path))
-@click.option("--split", metavar="NAME", help="Only this one. [default: all]")
+@click.argument(
+    "dataset", metavar="DATASET", type=click.Path(path_type=Path), shell_complete=paths()
+)
+@click.argument("out", metavar="OUT", type=click.Path(path_type=Path), shell_complete=paths())
+@click.option(
+    "--split",
+    shell_complete=splits("dataset"),
+    metavar="NAME",
+    help="Only this one. [default: all]",
+)
 @click.option(
     "--shards", type=click.IntRange(1, 99999), metavar="N", help="Number of shards of each split."
 )

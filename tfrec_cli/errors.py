@@ -14,9 +14,14 @@ EXIT_TERMINATED = 143
 
 
 class TfrecError(Exception):
-    """A failure we expect and can explain in one line: where, what was found, what was expected."""
+    """A failure we expect and can explain in one line: where, what was found, what was expected.
+
+    Attributes:
+        details: a line for each thing that is wrong, where the one line names only the first.
+    """
 
     exit_code = EXIT_RUN
+    details: tuple[str, ...] = ()
 
 
 class DataError(TfrecError):

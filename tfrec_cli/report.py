@@ -103,22 +103,29 @@ def _write_text(result: Result, *, named: bool) -> str:
 
 def write_json(result: Result) -> str:
     """Say the same for a program."""
-    more = [_write_values(one) for one in result.more]
-    return _json("tfrec-write", {**_write_values(result), "more": more})
+    return _json(
+        "tfrec-write",
+        {
+            "out": str(result.out),
+            "dry_run": result.manifest is None,
+            "labels": result.labels,
+            "warnings": result.warnings,
+            **_split_values(result),
+            "more": [_split_values(one) for one in result.more],
+        },
+    )
 
 
-def _write_values(result: Result) -> dict[str, Any]:
+def _split_values(result: Result) -> dict[str, Any]:
     made = result.manifest
     return {
-        "out": str(result.out),
         "split": result.split,
-        "dry_run": made is None,
         "records": made.records if made else result.plan.records,
-        "shards": [one.records for one in made.shards] if made else result.plan.sizes,
+        "shards": len(result.plan.sizes),
+        "shard_records": [one.records for one in made.shards] if made else result.plan.sizes,
+        "size_bytes": sum(one.size_bytes for one in made.shards) if made else None,
         "estimated_bytes": result.plan.estimated_bytes,
         "source_bytes": result.source_bytes,
-        "labels": result.labels,
-        "warnings": result.warnings,
         "rejects": [
             {
                 "path": os.fsdecode(reject.path),
@@ -151,7 +158,7 @@ def verify_json(report: Report) -> str:
     values["findings"] = [
         {**finding, "path": str(finding["path"])} for finding in values["findings"]
     ]
-    return _json("tfrec-verify", {**values, "path": str(report.path)})
+    return _json("tfrec-verify", {**values, "path": str(report.path)}, ok=not report.findings)
 
 
 def salvage_text(result: Salvaged) -> str:
@@ -183,16 +190,21 @@ def salvage_text(result: Salvaged) -> str:
 
 def salvage_json(result: Salvaged) -> str:
     """Say the same for a program."""
-    names = result.lost_names
+    values = asdict(result)
+    names = values.pop("lost_names")
     return _json(
         "tfrec-salvage",
         {
-            **asdict(result),
+            **values,
             "path": os.fsdecode(result.path),
             "out": os.fsdecode(result.out),
-            "lost_names": None if names is None else [os.fsdecode(name) for name in names],
-            "is_less": result.is_less,
+            "lost": [
+                {"start_bytes": one.start, "stop_bytes": one.stop, "message": one.why}
+                for one in result.lost
+            ],
+            "lost_paths": None if names is None else [os.fsdecode(name) for name in names],
         },
+        ok=not result.is_less,
     )
 
 
@@ -307,7 +319,7 @@ def inspect_json(summary: Summary, spec: str) -> str:
         {
             "records": summary.records,
             "size_bytes": sum(shard.size_bytes for shard in summary.shards),
-            "shards": [
+            "files": [
                 {**asdict(shard), "path": os.fsdecode(shard.path)} for shard in summary.shards
             ],
             "payloads": dict(summary.payloads),
@@ -316,23 +328,24 @@ def inspect_json(summary: Summary, spec: str) -> str:
                     "records": one.records,
                     "types": dict(one.kinds),
                     "values": one.counts.spread(),
-                    "bytes": one.lengths.spread(),
+                    "value_bytes": one.lengths.spread(),
                     "numbers": one.numbers.spread(),
-                    "contents": dict(one.contents),
+                    "holds": dict(one.contents),
                     "steps": one.steps.spread() if one.steps else None,
                 }
                 for name, one in sorted(summary.features.items())
             },
-            "height": summary.heights.spread(),
-            "width": summary.widths.spread(),
+            "height_px": summary.heights.spread(),
+            "width_px": summary.widths.spread(),
             "labels": [
                 {"label": label, "name": summary.label_names.get(label), "records": count}
                 for label, count in sorted(summary.labels.items())
             ],
             "events": dict(summary.events),
-            "first_bytes": summary.first_bytes.hex() if summary.first_bytes else None,
+            "first_bytes_hex": summary.first_bytes.hex() if summary.first_bytes else None,
             "parse_spec": spec,
         },
+        ok=not summary.problems,
     )
 
 
@@ -356,11 +369,11 @@ def records_json(found: Iterable[tuple[Path, int, Record, dict[str, Any]]]) -> s
     return _json(
         "tfrec-records",
         {
-            "records": [
+            "shown": [
                 {
-                    "record": number,
+                    "number": number,
                     "path": os.fsdecode(path),
-                    "record_in_file": record.index,
+                    "record": record.index,
                     "offset_bytes": record.offset_bytes,
                     "payload_bytes": len(record.payload),
                     "features": {
@@ -375,6 +388,12 @@ def records_json(found: Iterable[tuple[Path, int, Record, dict[str, Any]]]) -> s
             ]
         },
     )
+
+
+def error_json(command: str | None, exit_code: int, message: str, details: Sequence[str]) -> str:
+    """Say for a program what ended another one before it had a result."""
+    values = {"command": command, "exit_code": exit_code, "message": message, "details": details}
+    return _json("tfrec-error", values, ok=False)
 
 
 def contact_sheet(samples: Sequence[Sample]) -> Image.Image:
@@ -532,7 +551,7 @@ def _json_value(value: Any) -> Any:
     from tfrec_cli.summary import content
 
     kind = content(value)
-    return value.decode() if kind == "text" else {"bytes": len(value), "holds": kind}
+    return value.decode() if kind == "text" else {"size_bytes": len(value), "holds": kind}
 
 
 def _counts(counts: Any) -> str:
@@ -587,7 +606,7 @@ def _safe(line: str, *, newlines: bool = False) -> str:
     return _printable(line, newlines=newlines)
 
 
-def _json(name: str, values: dict[str, Any]) -> str:
-    return json.dumps(
-        {"format": name, "format_version": JSON_VERSION, **values}, indent=2, allow_nan=False
-    )
+def _json(name: str, values: dict[str, Any], *, ok: bool = True) -> str:
+    """Put a document into the envelope that all have; see docs/json.md."""
+    envelope = {"format": name, "format_version": JSON_VERSION, "ok": ok}
+    return json.dumps({**envelope, **values}, indent=2, allow_nan=False)

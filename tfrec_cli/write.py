@@ -567,17 +567,21 @@ def _check_rejects(
     if bad and options.on_error == "fail":
         more = f" (and {len(bad) - 1} more)" if len(bad) > 1 else ""
         kind = UnreadableError if bad[0].reason == "unreadable" else DataError
-        raise kind(f"{source}/{bad[0]}{more}; --on-error skip goes on without them")
+        failure = kind(f"{source}/{bad[0]}{more}; --on-error skip goes on without them")
+        failure.details = tuple(map(str, bad))
+        raise failure
     if bad and options.max_errors is not None:
         limit = options.max_errors
         total = sum(records for _, records in parts) + len(bad)
         share = limit.endswith("%")
         allowed = total * float(limit[:-1]) / 100 if share else float(limit)
         if len(bad) > allowed:
-            raise DataError(
+            failure = DataError(
                 f"{source}: found {len(bad)} of {total} images rejected, expected at most {limit} "
                 f"(--max-errors); the first: {bad[0]}"
             )
+            failure.details = tuple(map(str, bad))
+            raise failure
     if not all(records for _, records in parts):
         raise DataError(f"{source}: found no image that can be used, expected at least one")
 

@@ -1,0 +1,145 @@
+"""A click command that knows where each value came from, and refuses what would do nothing.
+
+Knows: command lines, variables ``TFREC_…`` and configuration files as sources of values. Must not
+know: what options do.
+"""
+
+from __future__ import annotations
+
+import difflib
+import os
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import click
+from click.core import ParameterSource
+
+from tfrec_cli.errors import UsageError
+
+
+class Command(click.Command):
+    """A command whose context is appended to ``obj``, a list, for whoever explains its errors.
+
+    Args:
+        needs: options that do nothing without another: its name, or several of which one is
+            enough.
+        excludes: options that do nothing beside others. Both are refused only where they are
+            typed: a configuration file or the environment speaks for many calls.
+    """
+
+    def __init__(
+        self,
+        *args: Any,
+        needs: Mapping[str, Sequence[str]] | None = None,
+        excludes: Mapping[str, Sequence[str]] | None = None,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(*args, **kwargs)
+        self._needs = needs or {}
+        self._excludes = excludes or {}
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Parse, and refuse what was typed in vain, and variables of options that are not there."""
+        ctx.ensure_object(list).append(ctx)
+        rest = super().parse_args(ctx, args)
+        if not ctx.resilient_parsing:
+            _refuse_unknown_variables(ctx)
+            self._refuse_idle(ctx)
+        return rest
+
+    def _refuse_idle(self, ctx: click.Context) -> None:
+        typed = {
+            name
+            for name in ctx.params
+            if ctx.get_parameter_source(name) is ParameterSource.COMMANDLINE
+        }
+        for name in sorted(typed & self._needs.keys()):
+            wanted = self._needs[name]
+            if not any(_is_given(ctx, one) for one in wanted):
+                words = " or ".join(_option(ctx, one) for one in wanted)
+                idle = _option(ctx, name)
+                raise UsageError(f"{idle}: found no {words}, without which it does nothing")
+        for name in sorted(typed & self._excludes.keys()):
+            for other in self._excludes[name]:
+                if _is_given(ctx, other):
+                    raise UsageError(
+                        f"{_option(ctx, name)}: found {where(ctx, other)} too, "
+                        "expected one of the two"
+                    )
+
+
+class Group(click.Group):
+    """A group of such commands, whose context is appended too."""
+
+    command_class = Command
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Parse as click does."""
+        ctx.ensure_object(list).append(ctx)
+        return super().parse_args(ctx, args)
+
+
+def where(ctx: click.Context, name: str) -> str:
+    """Say where the value of an option came from, as its user would find it.
+
+    Returns:
+        ``--crop``, ``TFREC_WRITE_CROP`` or ``--config my.toml: [write] crop``.
+    """
+    source = ctx.get_parameter_source(name)
+    if source is ParameterSource.ENVIRONMENT:
+        return variable(ctx, name)
+    if source is ParameterSource.DEFAULT_MAP:
+        root = ctx.find_root()
+        key = _option(ctx, name).removeprefix("--")
+        return f"{where(root, 'config')} {root.params['config']}: [{ctx.info_name}] {key}"
+    return _option(ctx, name)
+
+
+def variable(ctx: click.Context, name: str) -> str:
+    """Return the variable of an option: ``TFREC_WRITE_CROP``."""
+    return f"{ctx.auto_envvar_prefix}_{name}".upper()
+
+
+def explained(error: Exception, ctx: click.Context | None) -> str:
+    """Return an error's message, which blames what it is about on where that came from.
+
+    Args:
+        error: of click's about a value, or one whose message may begin with ``--option``.
+        ctx: of the command that was called.
+    """
+    if isinstance(error, click.BadParameter) and error.param and error.ctx:
+        source = error.ctx.get_parameter_source(error.param.name or "")
+        if source in (ParameterSource.ENVIRONMENT, ParameterSource.DEFAULT_MAP):
+            return f"{where(error.ctx, error.param.name or '')}: {error.message}"
+    if isinstance(error, click.ClickException):
+        return error.format_message()
+    message = str(error)
+    option = re.match(r"--[a-z-]+(?=[ :])", message)
+    while option and ctx:
+        for param in ctx.command.params:
+            if option[0] in param.opts + param.secondary_opts:
+                return where(ctx, param.name or "") + message[option.end() :]
+        ctx = ctx.parent
+    return message
+
+
+def _option(ctx: click.Context, name: str) -> str:
+    """Return ``--crop`` for ``crop``."""
+    return next(max(one.opts, key=len) for one in ctx.command.params if one.name == name)
+
+
+def _is_given(ctx: click.Context, name: str) -> bool:
+    given = ctx.params[name]
+    return given is not None and given is not False and given != ()  # 0 is given
+
+
+def _refuse_unknown_variables(ctx: click.Context) -> None:
+    start = variable(ctx, "")
+    known = [(param.name or "").upper() for param in ctx.command.params]
+    for name in sorted(os.environ):
+        word = name.removeprefix(start)
+        if name.startswith(start) and os.environ[name] and word not in known:
+            close = difflib.get_close_matches(word, known, n=1)
+            hint = f"did you mean {start}{close[0]}?" if close else "expected one of its options"
+            raise UsageError(f"{name}: found no such option of {ctx.info_name}, {hint}")
