@@ -48,6 +48,18 @@ class ImageError(DataError):
         return type(self), (self.reason, str(self))
 
 
+class TableError(DataError):
+    """A manifest of images is wrong.
+
+    Attributes:
+        lines: what is wrong with each bad line, one line of text each.
+    """
+
+    def __init__(self, message: str, lines: tuple[str, ...] = ()) -> None:
+        super().__init__(message)
+        self.lines = lines
+
+
 class UnreadableError(DataError):
     """An image cannot be read now; that may pass."""
 

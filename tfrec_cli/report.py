@@ -76,6 +76,9 @@ def write_text(result: Result) -> str:
     if result.labels is not None:
         names = ", ".join(result.labels[:8]) + ("…" if len(result.labels) > 8 else "")
         rows += [("labels", f"{len(result.labels)}: {names}")]
+    if result.columns:
+        told = ", ".join(map(str, result.columns[:8])) + ("…" if len(result.columns) > 8 else "")
+        rows += [("features", f"{len(result.columns)}: {told}")]
     if made:
         rows += [("changed", _counts(made.changes))] if made.changes else []
         rows += [("ICC", f"{made.icc_profiles} colour profiles, not applied")] * bool(
@@ -107,6 +110,7 @@ def write_json(result: Result) -> str:
             "estimated_bytes": result.plan.estimated_bytes,
             "source_bytes": result.source_bytes,
             "labels": result.labels,
+            "columns": [asdict(column) for column in result.columns],
             "warnings": result.warnings,
             "rejects": [
                 {

@@ -1,4 +1,4 @@
-"""``tfrec write``: a folder of images becomes the shards of one split.
+"""``tfrec write``: a folder of images, or a manifest, becomes the shards of one split.
 
 Knows: the order of things: list, survey, plan, make every shard in a staging folder, commit.
 Must not know: click, terminals.
@@ -29,6 +29,7 @@ from tfrec_cli import (
     shard,
     sources,
     staging,
+    tables,
 )
 from tfrec_cli.choices import (
     Alpha,
@@ -46,6 +47,7 @@ from tfrec_cli.errors import DataError, ImageError, RunError, UnreadableError, U
 from tfrec_cli.manifest import Manifest
 from tfrec_cli.packed import Packed
 from tfrec_cli.plan import Plan
+from tfrec_cli.records import Column
 from tfrec_cli.shard import Done, Recipe
 from tfrec_cli.sources import Listing, Reject
 from tfrec_cli.staging import Journal
@@ -67,6 +69,7 @@ class Options:
         jpeg_quality: of JPEG crops, 1 to 100.
         resize_short: first scale the shorter side to this, in pixels.
         labels: ``auto``, ``none``, or a file of class names.
+        root: what the paths of a manifest are relative to, if not to its own folder.
         decoder: of crops; ``auto`` lets the plan decide by the size of the job.
         shards: how many; None for as many as ``shard_size`` (bytes) asks for.
         shuffle_seed: None keeps the order of the paths.
@@ -81,6 +84,7 @@ class Options:
     resize_short: int | None = None
     split: str = "train"
     labels: str = "auto"
+    root: Path | None = None
     keys: KeyStyle = "plain"
     shards: int | None = None
     shard_size: int = SHARD_BYTES
@@ -127,12 +131,13 @@ class Result:
     rejects: tuple[Reject, ...]
     labels: tuple[str, ...] | None
     warnings: tuple[str, ...]
+    columns: tuple[Column, ...]
 
 
 def write(
     source: Path, out: Path, options: Options, progress: Progress = lambda *_: None
 ) -> Result:
-    """Write the images below ``source`` as one split of the dataset in ``out``.
+    """Write the images of a folder or manifest as one split of the dataset in ``out``.
 
     Either the split's manifest appears, and then every file it names is whole; or ``out`` is left
     as it was; or what was interrupted waits there for ``resume``.
@@ -140,11 +145,13 @@ def write(
     Raises:
         UsageError: options that contradict each other, or the images.
         DataError: no image, an image that cannot be used under ``on_error="fail"``, too many of
-            them under ``max_errors``, labels that differ from those of another split.
+            them under ``max_errors``, labels that differ from those of another split, a bad
+            manifest.
         RunError: ``out`` holds something else or cannot be written.
     """
-    _check_options(source, options)
-    _check_place(source, out, options)
+    root = tables.root_of(source, options.root)
+    _check_options(options)
+    _check_place(root, out, options)
     jobs = options.jobs or engines.available_jobs()
     with _saying_where(out), ExitStack() as cleaning, engines.local(jobs, isolated=True) as run:
         if not options.dry_run:
@@ -152,10 +159,10 @@ def write(
         others = _other_splits(out, options)
         listing = _list(source, out, options, others)
         recipe = _recipe(options, listing)
-        batches = _batches(source, listing, recipe)
+        batches = _batches(root, listing, recipe)
         listing = replace(listing, sources=())  # a million of them take 60 MB, and so do batches
         planned = _plan(batches, listing, options, recipe, run, progress)
-        _check_rejects(source, planned.rejects, planned.records, options)
+        _check_rejects(root, planned.rejects, planned.records, options)
         if planned.records == 0:
             raise DataError(f"{source}: found no image that can be used, expected at least one")
         recipe = replace(recipe, decoder=_decoder(planned, options))
@@ -178,11 +185,11 @@ def write(
                 overwrite=options.overwrite,
             )
         )
-        done = _make_shards(source, folder, planned, recipe, options, run, progress)
+        done = _make_shards(root, folder, planned, recipe, options, run, progress)
         found = [*planned.rejects, *(reject for part in done for reject in part.rejects)]
         rejects = tuple(sorted(found, key=lambda reject: reject.path))
         made = _manifest(planned, done, rejects, journal, recipe, options)
-        _check_rejects(source, rejects, made.records, options)
+        _check_rejects(root, rejects, made.records, options)
         if made.records == 0:
             raise DataError(f"{source}: found no image that can be used, expected at least one")
         splits = sorted([*others, made], key=lambda one: one.split)
@@ -190,10 +197,7 @@ def write(
     return _result(out, planned, made, rejects, listing)
 
 
-def _check_options(source: Path, options: Options) -> None:
-    if not source.is_dir():
-        found = "a file" if source.exists() else "nothing"
-        raise UsageError(f"{source}: found {found}, expected a folder of images")
+def _check_options(options: Options) -> None:
     if not re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9_-]{0,63}", options.split):
         raise UsageError(f"--split: found {options.split!r}, expected letters, digits, _ and -")
     for name, least, most, values in (
@@ -272,7 +276,15 @@ def _list(source: Path, out: Path, options: Options, others: Sequence[Manifest])
         labels = sources.read_labels(Path(options.labels))
     elif others and others[0].labels is not None:
         labels, labels_from = others[0].labels, f"split {others[0].split!r}"
-    listing = sources.list_folder(source, labels=labels, labels_from=labels_from, exclude=out)
+    listing = tables.list_source(
+        source,
+        root=options.root,
+        labels=labels,
+        labels_from=labels_from,
+        exclude=out,
+        keys=options.keys,
+        columns=others[0].columns if others else (),
+    )
     if not listing.sources and not listing.rejects:
         raise DataError(f"{source}: found no files, expected images")
     for other in others:
@@ -290,11 +302,22 @@ def _list(source: Path, out: Path, options: Options, others: Sequence[Manifest])
             if mine != theirs:
                 expected = f"{theirs} as in split {other.split!r} of {out}"
                 raise UsageError(f"--{name}: found {mine}, expected {expected}")
+        if _columns(listing.columns) != _columns(other.columns):
+            raise UsageError(
+                f"{source}: found further columns {_columns(listing.columns)}, expected those of "
+                f"split {other.split!r} in {out}: {_columns(other.columns)}"
+            )
+    if options.crop and tables.has_boxes(listing.columns):
+        raise UsageError("--crop: found boxes, expected whole images: a crop would make them wrong")
     return listing
 
 
 def _size(crop: tuple[int, int] | None) -> str:
     return f"{crop[0]}x{crop[1]}" if crop else "none"
+
+
+def _columns(columns: Sequence[Column]) -> str:
+    return ", ".join(map(str, columns)) or "none"
 
 
 def _classes(labels: tuple[str, ...] | None) -> str:
@@ -327,6 +350,7 @@ def _recipe(options: Options, listing: Listing) -> Recipe:
         keys=options.keys,
         stops=options.on_error == "fail",
         classes=listing.labels if options.keys == "tf-models" else None,
+        columns=listing.columns,
     )
 
 
@@ -351,7 +375,7 @@ def _journal(
     recipe: Recipe,
 ) -> Journal:
     told = asdict(options)
-    for unheard in ("jobs", "overwrite", "dry_run", "resume"):
+    for unheard in ("jobs", "overwrite", "dry_run", "resume", "root"):
         del told[unheard]
     told["crop"] = list(options.crop) if options.crop else None  # as JSON has it
     told["decoder"] = recipe.decoder if options.crop else None
@@ -607,6 +631,7 @@ def _manifest(
         ignored=plan.count_reasons(rejects, harmless=True),
         options=journal.options,
         versions=journal.versions,
+        columns=recipe.columns,
     )
 
 
@@ -635,4 +660,5 @@ def _result(
         rejects=tuple(rejects),
         labels=listing.labels,
         warnings=listing.warnings,
+        columns=listing.columns,
     )
