@@ -492,13 +492,15 @@ class _Checker:
     def _columns(self) -> tuple[Column, ...]:
         if "columns" not in self._values:
             return ()
+        found: list[Any] = self._take("columns", list)
+        if not found or not all(isinstance(one, dict) for one in found):
+            raise self._wrong("columns", "some, or no such field")
         columns = tuple(
-            _Checker(self._path, one if isinstance(one, dict) else {}, f"columns[{i}].")._column()
-            for i, one in enumerate(self._take("columns", list))
+            _Checker(self._path, one, f"columns[{i}].")._column() for i, one in enumerate(found)
         )
         names = [column.name for column in columns]
-        if not names or names != sorted(set(names), key=str.encode):
-            raise self._wrong("columns", "some, each once, sorted by name")
+        if names != sorted(set(names), key=str.encode):
+            raise self._wrong("columns", "each name once, and sorted")
         return columns
 
     def _column(self) -> Column:

@@ -88,10 +88,7 @@ def folders(
         if named.count(name) > 1:
             which = f"split {name!r}" if name else "every split"
             raise UsageError(f"--source: found several folders for {which}, expected one")
-        try:
-            tables.root_of(source, root)
-        except UsageError as error:
-            raise UsageError(f"--source {error}") from error
+        tables.root_of(source, root, told_by="--source ")
     others = [name for name in known if name not in named]
     if None in named and not others:
         raise UsageError("--source: found a folder for each split already, expected no other")

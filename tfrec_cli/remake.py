@@ -52,7 +52,7 @@ class Remade:
     findings: list[Finding] = field(default_factory=list)
 
 
-def recipe(described: Manifest, columns: tuple[Column, ...]) -> Recipe:
+def recipe(described: Manifest, columns: tuple[Column, ...] = ()) -> Recipe:
     """Tell from a manifest how its records were made.
 
     Args:

@@ -315,7 +315,7 @@ def _planned(options: Options, path: Path, described: Manifest) -> dict[bytes, i
                 f"{described.split}{manifest.SUFFIX}: options: {name}: "
                 f"found {told.get(name)!r}, expected {words}"
             )
-    root = tables.root_of(source, options.root)
+    root = tables.root_of(source, options.root, told_by="--source ")
     try:
         made = _plan(source, root, path.parent, described)
     except (DataError, UsageError) as error:

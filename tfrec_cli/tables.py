@@ -82,11 +82,12 @@ _SHORT_NAMES = {
 """What columns of manifests are called, and the feature that each becomes."""
 
 
-def root_of(source: Path, root: Path | None = None) -> Path:
+def root_of(source: Path, root: Path | None = None, *, told_by: str = "") -> Path:
     """Return the folder that the images of a folder or manifest are below.
 
     Args:
         root: what the paths of a manifest are relative to, if not to its own folder.
+        told_by: where ``source`` comes from, for messages.
     Raises:
         UsageError: no folder and no manifest is there, or ``root`` is no folder.
     """
@@ -97,7 +98,7 @@ def root_of(source: Path, root: Path | None = None) -> Path:
     if not source.is_file() or source.suffix.lower() not in SUFFIXES:
         found = "a file" if source.exists() else "nothing"
         expected = "a folder of images or a .csv, .tsv or .jsonl file"
-        raise UsageError(f"{source}: found {found}, expected {expected}")
+        raise UsageError(f"{told_by}{source}: found {found}, expected {expected}")
     if root and not root.is_dir():
         found = "a file" if root.exists() else "nothing"
         raise UsageError(f"--root {root}: found {found}, expected the folder of the images")

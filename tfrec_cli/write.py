@@ -427,7 +427,7 @@ def _finished(
         *staging.changes(made.versions, journal.versions),
     ]
     if made.plan_sha256 != journal.plan_sha256:
-        different.append("the images changed")
+        different.append("the images changed, or what a manifest says of them")
     if made.labels != journal.labels:
         different.append("the class names changed")
     newest = max(planned.sources(), key=lambda source: source[1])
