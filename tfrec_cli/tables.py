@@ -51,6 +51,9 @@ _INTEGER = re.compile(r"[+-]?(?:0|[1-9][0-9]{0,99})")
 _DECIMAL = re.compile(r"[+-]?(?:[0-9]+\.[0-9]*|\.[0-9]+|[0-9]+(?=[eE]))(?:[eE][+-]?[0-9]+)?")
 _NOT_FINITE = re.compile(r"[+-]?(?:nan|inf|infinity)", re.IGNORECASE)
 
+_dumped = json.JSONEncoder(separators=(",", ":")).encode
+"""Like `json.dumps`, which makes an encoder for each call."""
+
 _SHORT = reprlib.Repr()
 _SHORT.maxstring = _SHORT.maxlong = _SHORT.maxother = 60
 
@@ -394,7 +397,7 @@ class _Table:
                 self._meet(column, cell, line)
                 values += [None] * (column.number + 1 - len(values))
                 values[column.number] = cell
-        return _Row(path, line, label, json.dumps(values, separators=(",", ":")).encode())
+        return _Row(path, line, label, _dumped(values).encode())
 
     def _class(self, label: object) -> int:
         """Return the number of a row's class, in the order in which classes are met."""
@@ -468,7 +471,7 @@ class _Table:
         is_texts = form in (("bytes", True), ("nothing", True)) and column.is_list is not False
         if column.kind == "bytes" and not is_texts:
             return cell, ("bytes", False)
-        if _NOT_FINITE.fullmatch(cell):
+        if value is cell and _NOT_FINITE.fullmatch(cell):
             return cell, ("not finite", False)
         return value, form
 
@@ -558,7 +561,7 @@ class _Table:
             _check_boxes(
                 {column.name: one for (_, column), one in zip(columns, values, strict=True)}
             )
-        return json.dumps(values, separators=(",", ":"), ensure_ascii=False).encode()
+        return _dumped(values).encode()
 
 
 def _source(root: Path, path: bytes, label: int | None, features: bytes) -> Source | Reject:
