@@ -104,7 +104,7 @@ class TestPaths:
     def test_the_same_twice_is_refused(self, images: Path) -> None:
         message = refused(images, "path\na.jpg\nb.jpg\n./a.jpg\na.jpg\n")
         assert message == (
-            "line 4: found a.jpg again, expected it in line 2 alone (and 1 more, in lines 5)"
+            "line 4: found a.jpg again, expected it in line 2 alone (and 1 more, in line 5)"
         )
 
     def test_files_that_are_none_are_rejected(self, images: Path) -> None:
@@ -168,12 +168,16 @@ class TestLabels:
             "line 3: label: found 'y', expected one of the 2 classes of --labels l.txt"
         )
 
+    def test_none_are_refused_where_they_are_pinned(self, images: Path) -> None:
+        message = refused(images, "path\na.jpg\n", labels=("x",), labels_from="--labels l.txt")
+        assert message == "found no column 'label', expected one with classes of --labels l.txt"
+
     @pytest.mark.parametrize("labels", ["auto", ("x", "y")])
     def test_rows_without_one_beside_others_are_refused(self, images: Path, labels: Any) -> None:
         text = "path,label\na.jpg,\nb.jpg,x\nc.jpg,\n"
         assert refused(images, text, labels=labels) == (
             "line 2: label: found none, expected one in every row or in none "
-            "(and 1 more, in lines 4)"
+            "(and 1 more, in line 4)"
         )
 
     @pytest.mark.parametrize("label", [" x", "x\t", "a\nb", "a\0b", 1.5, True, ["x"], {}])
@@ -837,6 +841,16 @@ class TestVerified:
         assert verify(tmp_path / "out", options).findings == []
 
 
+@pytest.mark.parametrize("command", ["verify", "salvage"])
+def test_a_root_needs_a_source(written: Path, tmp_path: Path, command: str) -> None:
+    out = tmp_path / "out"
+    with pytest.raises(UsageError, match="--root: found no --source"):
+        if command == "verify":
+            verify(out, VerifyOptions(root=written.parent))
+        else:
+            salvage.salvage(*out.glob("*.tfrecord"), out / "x", salvage.Options(root=out))
+
+
 class TestSalvaged:
     def damaged(self, out: Path) -> Path:
         (shard,) = out.glob("*.tfrecord")
@@ -915,7 +929,7 @@ class TestCommandLine:
         (images / "t.csv").write_text("path,x\na.jpg\nb.jpg\n")
         quiet = measured(images, "write", "t.csv", "out")
         assert (quiet.code, quiet.out) == (1, "")
-        last = "tfrec: t.csv: line 2: found 1 cells, expected 2 (and 1 more, in lines 3)\n"
+        last = "tfrec: t.csv: line 2: found 1 cells, expected 2 (and 1 more, in line 3)\n"
         assert quiet.err == last
         first = [f"tfrec: t.csv: line {line}: found 1 cells, expected 2\n" for line in (2, 3)]
         assert measured(images, "write", "t.csv", "out", "-v").err == "".join([*first, last])

@@ -126,6 +126,8 @@ def salvage(path: Path, out: Path, options: Options) -> Salvaged:
         RunError: ``out`` exists or cannot be written, ``path`` cannot be read, the source is not
             the one that was written.
     """
+    if options.root and not options.source:
+        raise UsageError("--root: found no --source, expected a manifest of images")
     if os.path.lexists(out):
         raise RunError(f"{out}: found a file, expected nothing: salvage replaces no file")
     if not path.is_file():

@@ -309,7 +309,7 @@ class _Table:
         numbers = ", ".join(str(line) for line, _ in bad[1 : 1 + _NUMBERS_TOLD])
         more = self._bad_count - 1
         dots = "…" * (more > _NUMBERS_TOLD)
-        rest = f" (and {more} more, in lines {numbers}{dots})" if more else ""
+        rest = f" (and {more} more, in line{'s' * (more > 1)} {numbers}{dots})" if more else ""
         return TableError(told[0] + rest, tuple(told))
 
     def _lines(self, file: BinaryIO) -> Iterator[str]:
@@ -520,7 +520,10 @@ class _Table:
         """Return the class names by number, and the number of each class that was met."""
         lines, met = self._rows.column(0), self._rows.column(1)
         is_pinned = labels is not None and not isinstance(labels, str)
-        if not self._classes and not is_pinned:
+        if not self._classes and is_pinned:
+            expected = f"one with classes of {labels_from}"
+            raise TableError(f"{self._path}: found no column {_LABEL!r}, expected {expected}")
+        if not self._classes:
             return None, {}
         for line, label in zip(lines, met, strict=True):
             if label == sources.NO_LABEL:

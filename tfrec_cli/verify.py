@@ -149,6 +149,8 @@ def fingerprint(
 def _check_options(options: Options) -> None:
     if options.jobs is not None and not 1 <= options.jobs <= engines.MOST_JOBS:
         raise UsageError(f"--jobs: found {options.jobs}, expected 1 to {engines.MOST_JOBS}")
+    if options.root and not options.source:
+        raise UsageError("--root: found no --source, expected a manifest of images")
     if options.quick and options.seed is not None:
         raise UsageError("--quick: found --seed, expected one of the two: crops need decoding")
     if options.seed is None and options.expect:
