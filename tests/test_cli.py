@@ -148,14 +148,14 @@ WRONG: list[tuple[str, Callable[[Path], None], str, int, str]] = [
         nothing,
         "write TMP/none TMP/out",
         2,
-        "TMP/none: found nothing, expected a folder of images",
+        "TMP/none: found nothing, expected a folder of images or a .csv, .tsv or .jsonl file",
     ),
     (
         "SRC is a file",
         out_is_a_file,
         "write TMP/out TMP/new",
         2,
-        "TMP/out: found a file, expected a folder of images",
+        "TMP/out: found a file, expected a folder of images or a .csv, .tsv or .jsonl file",
     ),
     ("SRC is empty", empty, "write TMP/src TMP/out", 1, "TMP/src: found no files, expected images"),
     (

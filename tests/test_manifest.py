@@ -100,7 +100,7 @@ class TestRefuses:
         message = message_of({**VALUES, "split": "val"})
         assert message == f"{PATH}: split: found 'val', expected that of its name"
 
-    @pytest.mark.parametrize("name", FIELDS)
+    @pytest.mark.parametrize("name", [name for name in FIELDS if name != "columns"])
     def test_a_missing_field(self, name: str) -> None:
         message = message_of({key: value for key, value in VALUES.items() if key != name})
         assert message.startswith(f"{PATH}: {name}: found 'nothing', expected ")

@@ -185,3 +185,32 @@ def test_equal_rows_hash_alike() -> None:
 
 def test_rows_are_shown_as_a_list() -> None:
     assert repr(packed()) == repr(ROWS)
+
+
+# Notes
+
+
+def pack_noted(row: tuple[bytes, int, bytes]) -> tuple[bytes, Sequence[int], bytes]:
+    return row[0], row[1:2], row[2]
+
+
+def unpack_noted(path: bytes, number: int, note: bytes) -> tuple[bytes, int, bytes]:
+    return path, number, note
+
+
+noted_lists = st.lists(st.tuples(st.binary(max_size=9), int64s, st.binary(max_size=9)), max_size=9)
+
+
+@fixed
+@given(noted_lists, st.slices(9))
+def test_notes_stay_with_their_rows(rows: list[tuple[bytes, int, bytes]], part: slice) -> None:
+    whole = Packed(pack_noted, unpack_noted, "q", rows)
+    assert list(whole) == rows
+    assert list(whole[part]) == rows[part]
+    assert list(pickle.loads(pickle.dumps(whole))) == rows
+    assert list(whole.paths()) == [path for path, _, _ in rows]
+    assert whole.note_bytes == sum(len(note) for _, _, note in rows)
+
+
+def test_rows_without_notes_have_none() -> None:
+    assert packed().note_bytes == 0

@@ -75,6 +75,8 @@ def folder(tmp_path: Path) -> Path:
     }
     fill(tmp_path / "src", images)
     fill(tmp_path / "bad", {**images, "dogs/4.jpg": b"GARBAGE", "dogs/notes.txt": b"x"})
+    (tmp_path / "table.csv").write_text("path,label,quality\nsrc/cats/1.png,cats,0.5\n")
+    (tmp_path / "bad.csv").write_text("path\n../1.png\n")
     fill(tmp_path / "flat", {"1.png": png(photo(9, 9)), "2.png": png(photo(9, 9, 2))})
     for argv in ("src whole", "src crops --crop 7", "src many --compression gzip --shards 2"):
         source, out, *words = argv.split()
@@ -101,6 +103,10 @@ SHARD = "train-00000-of-00001.tfrecord"
         ("write src new --crop 7 --dry-run", 0),
         ("write src new --compression gzip --keys tf-models --labels none", 0),
         ("write flat new", 0),
+        ("write table.csv new", 0),
+        ("write bad.csv new", 1),
+        ("write src new --split train=0.7,val=0.3", 0),
+        ("write src new --split train=0.7,val=0.3 --dry-run", 0),
         ("write bad new --on-error skip -v", 0),
         ("write bad new --on-error skip --dry-run", 0),
         ("write bad new", 1),

@@ -435,8 +435,14 @@ class TestMisuse:
             ([("test", "SRC")], "--source: found no split 'test', expected train"),
             ([(None, "SRC"), (None, "SRC")], "found several folders for every split, expected one"),
             ([("train", "SRC")] * 2, "found several folders for split 'train', expected one"),
-            ([(None, "NONE")], "NONE: found nothing, expected a folder of images"),
-            ([(None, "FILE")], "FILE: found a file, expected a folder of images"),
+            (
+                [(None, "NONE")],
+                "NONE: found nothing, expected a folder of images or a .csv, .tsv or .jsonl file",
+            ),
+            (
+                [(None, "FILE")],
+                "FILE: found a file, expected a folder of images or a .csv, .tsv or .jsonl file",
+            ),
         ],
     )
     def test_is_refused(

@@ -56,7 +56,7 @@ class Crop(click.ParamType):  # type: ignore[type-arg]  # likewise
 
 
 class Origin(click.ParamType):  # type: ignore[type-arg]  # likewise
-    """A folder of sources, after ``SPLIT=`` where it is that of one split alone."""
+    """A folder or manifest of sources, after ``SPLIT=`` where it is that of one split alone."""
 
     name = "origin"
     envvar_list_splitter = os.pathsep
@@ -78,6 +78,12 @@ def _choice(words: Any) -> click.Choice[str]:
 _quiet = click.option("-q", "--quiet", is_flag=True, help="No progress and no warnings.")
 # eager: known before another option can be wrong
 _json = click.option("--json", is_flag=True, is_eager=True, help="Print one JSON document.")
+_root = click.option(
+    "--root",
+    type=click.Path(path_type=Path),
+    metavar="DIR",
+    help="Folder that the paths of a manifest are relative to. [default: the manifest's folder]",
+)
 _jobs = click.option(
     "-j",
     "--jobs",
@@ -172,8 +178,10 @@ def main(ctx: click.Context, config: Path | None) -> None:
     default="auto",
     show_default=True,
     metavar="auto|none|FILE",
-    help="Sub-folders are classes; no labels; or one class a line, in this order.",
+    help="Sub-folders, or the column label, are classes; no labels; or one class a line, in this "
+    "order.",
 )
+@_root
 @click.option(
     "--keys",
     type=_choice(choices.KeyStyle),
@@ -264,7 +272,9 @@ def main(ctx: click.Context, config: Path | None) -> None:
 @click.option("--resume", is_flag=True, help="Go on with the same write, if it was interrupted.")
 @click.option("--overwrite", is_flag=True, help="Replace the split once the new one is whole.")
 @click.option("--dry-run", is_flag=True, help="Only say what would be written.")
-@click.option("-v", "--verbose", is_flag=True, help="Name every file that is left out.")
+@click.option(
+    "-v", "--verbose", is_flag=True, help="Name every file that is left out, and all bad lines."
+)
 @_quiet
 @_json
 def write(
@@ -280,7 +290,9 @@ def write(
 ) -> None:
     """Write the images below SRC as one split of the dataset in OUT, or as several.
 
-    Sub-folders of SRC are classes. OUT holds a finished dataset, or nothing new.
+    Sub-folders of SRC are classes. Or SRC is a manifest, a .csv, .tsv or .jsonl file with a column
+    path, perhaps a column label, and others, which become features. OUT holds a finished dataset,
+    or nothing new.
     """
     from tfrec_cli import report
     from tfrec_cli import write as work
@@ -388,9 +400,11 @@ def inspect(
     type=Origin(),
     multiple=True,
     metavar="[SPLIT=]SRC",
-    help="The folder it was written from: every image must be there once, with its label, and make "
-    "the same record again (with --quick only names and labels). Once for each split's folder.",
+    help="The folder or manifest it was written from: every image must be there once, with its "
+    "label, and make the same record again (with --quick only names and labels). Once for each "
+    "split's folder.",
 )
+@_root
 @click.option("--expect", metavar="FINGERPRINT", help="The fingerprint that must come out.")
 @_jobs
 @_quiet
@@ -415,8 +429,9 @@ def verify(path: Path, *, json: bool, quiet: bool, **options: Any) -> None:
     shell_complete=paths("csv", "tsv", "jsonl"),
     type=click.Path(path_type=Path),
     metavar="SRC",
-    help="The images that were written: names what is lost.",
+    help="The images that were written, or their manifest: names what is lost.",
 )
+@_root
 @_json
 def salvage(shard: Path, out: Path, *, json: bool, **options: Any) -> None:
     """Write every whole record of the damaged SHARD to the new record file OUT.

@@ -5,6 +5,8 @@ Knows: exit codes. Must not know: anything else.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 EXIT_DATA = 1
 EXIT_USAGE = 2
 EXIT_RUN = 3
@@ -21,7 +23,10 @@ class TfrecError(Exception):
     """
 
     exit_code = EXIT_RUN
-    details: tuple[str, ...] = ()
+
+    def __init__(self, message: str, details: Sequence[str] = ()) -> None:
+        super().__init__(message)
+        self.details = tuple(details)
 
 
 class DataError(TfrecError):
@@ -51,6 +56,10 @@ class ImageError(DataError):
 
     def __reduce__(self) -> tuple[type[ImageError], tuple[str, str]]:
         return type(self), (self.reason, str(self))
+
+
+class TableError(DataError):
+    """A manifest of images is wrong: the details name each bad line."""
 
 
 class UnreadableError(DataError):

@@ -38,7 +38,7 @@ class Feature:
     values: Sequence[Any]
 
 
-Value = bytes | int | Sequence[bytes] | Sequence[int] | Sequence[float]
+Value = bytes | int | Sequence[bytes] | Sequence[int] | Sequence[float] | Feature
 
 _SCHEMA: dict[str, list[tuple[str, int, str, str]]] = {
     # message: (field, number, type, message type), every one repeated
@@ -141,7 +141,8 @@ def encode(features: Mapping[str, Value]) -> bytes:
     By hand, since a protobuf message copies every image into itself and out again.
 
     Args:
-        features: name to value; bytes, int, or a sequence of bytes, of ints or of floats.
+        features: name to value; bytes, int, a sequence of bytes, of ints or of floats, or a
+            Feature, which tells the kind of an empty list too.
     Returns:
         The bytes of a ``tf.train.Example`` whose features are sorted by the bytes of their names.
     Raises:
@@ -173,13 +174,25 @@ def _list(value: Value) -> tuple[bytes, list[bytes]]:
         return b"\x0a", [b"\x0a" + _varint(len(value)), value]
     if isinstance(value, int):
         return b"\x1a", [_tagged(b"\x0a", _varint(_unsigned(value)))]
+    if isinstance(value, Feature):
+        return _list_of_kind(value)
     values: Sequence[Any] = [value] if isinstance(value, Integral) else value
     if all(isinstance(item, bytes) for item in values):
-        return b"\x0a", [_tagged(b"\x0a", item) for item in values]
+        return _list_of_kind(Feature("bytes", values))
     if all(isinstance(item, Integral) for item in values):
+        return _list_of_kind(Feature("int64", values))
+    return _list_of_kind(Feature("float", values))
+
+
+def _list_of_kind(feature: Feature) -> tuple[bytes, list[bytes]]:
+    values = feature.values
+    if feature.kind == "bytes":
+        return b"\x0a", [_tagged(b"\x0a", item) for item in values]
+    if feature.kind == "int64":
         packed = b"".join(_varint(_unsigned(int(item))) for item in values)
-        return b"\x1a", [_tagged(b"\x0a", packed)]
-    return b"\x12", [_tagged(b"\x0a", struct.pack(f"<{len(values)}f", *values))]
+        return b"\x1a", [_tagged(b"\x0a", packed)] if values else []
+    floats = struct.pack(f"<{len(values)}f", *values)
+    return b"\x12", [_tagged(b"\x0a", floats)] if values else []
 
 
 def _tagged(tag: bytes, data: bytes) -> bytes:

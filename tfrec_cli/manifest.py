@@ -20,7 +20,7 @@ import numpy as np
 
 from tfrec_cli.choices import Compression, KeyStyle
 from tfrec_cli.errors import ManifestError
-from tfrec_cli.records import NAMES
+from tfrec_cli.records import NAMES, OURS, Column, ColumnKind
 from tfrec_cli.sources import Reject
 
 FORMAT = "tfrec-manifest"
@@ -73,6 +73,7 @@ class Manifest:
         rejects: how many sources were not written though they should have been, by reason.
         ignored: how many files nobody would call an image, by reason.
         options: of the command, but those that cannot change a byte.
+        columns: further features, sorted by name; on disk only where there are any.
     """
 
     split: str
@@ -94,6 +95,7 @@ class Manifest:
     ignored: Mapping[str, int]
     options: Mapping[str, Any]
     versions: Mapping[str, str]
+    columns: tuple[Column, ...] = ()
 
 
 def shard_name(split: str, index: int, count: int, compression: Compression = "none") -> str:
@@ -135,7 +137,10 @@ def content_digest(records: Iterable[tuple[int, bytes]]) -> str:
 
 def dump(manifest: Manifest) -> bytes:
     """Serialise a manifest; the same manifest gives the same bytes."""
-    return _json({"format": FORMAT, "format_version": FORMAT_VERSION, **asdict(manifest)})
+    values = asdict(manifest)
+    if not manifest.columns:  # as it was before there were any
+        del values["columns"]
+    return _json({"format": FORMAT, "format_version": FORMAT_VERSION, **values})
 
 
 def load(path: Path) -> Manifest:
@@ -299,7 +304,7 @@ def _tfds_files(manifests: Sequence[Manifest]) -> dict[str, bytes]:
     leaves: dict[str, Any] = {
         names.image: _tfds_image(first),
         str(names.key): _tfds_scalar("int64"),
-        str(names.filename): {"pythonClassName": f"{_TFDS}.text_feature.Text", "text": {}},
+        str(names.filename): _tfds_value("bytes"),
     }
     if first.labels is not None:
         label = {"numClasses": str(len(first.labels))}
@@ -310,6 +315,7 @@ def _tfds_files(manifests: Sequence[Manifest]) -> dict[str, bytes]:
         if first.keys == "plain":
             items = [{"featureKey": names.image}, {"featureKey": names.label}]
             info["supervisedKeys"] = {"tuple": {"items": items}}
+    leaves |= _tfds_columns(manifests, leaves)
     files = {"dataset_info.json": _json(info), "features.json": _json(_tfds_nested(leaves))}
     if first.labels is not None:
         file_name = f"{str(names.label).replace('/', '-')}.labels.txt"
@@ -338,6 +344,43 @@ def _tfds_scalar(dtype: str) -> dict[str, Any]:
     return {
         "pythonClassName": f"{_TFDS}.scalar.Scalar",
         "tensor": {"shape": {}, "dtype": dtype, "encoding": "none"},
+    }
+
+
+def _tfds_columns(manifests: Sequence[Manifest], leaves: Iterable[str]) -> dict[str, Any]:
+    """Describe further features: lists, and single values that every record of every split has.
+
+    TFDS takes a single value that is missing for an error, and a list for an empty one. It cannot
+    have both ``a`` and ``a/b``.
+    """
+    missing = {
+        one.name for manifest in manifests for one in manifest.columns if not one.is_everywhere
+    }
+    columns = [one for one in manifests[0].columns if one.is_list or one.name not in missing]
+    names = {*leaves, *(one.name for one in columns)}
+    groups = {group for name in names for group in _groups(name)}
+    return {
+        one.name: _tfds_list(one.kind) if one.is_list else _tfds_value(one.kind)
+        for one in columns
+        if one.name not in groups and names.isdisjoint(_groups(one.name))
+    }
+
+
+def _groups(name: str) -> list[str]:
+    """Return what a name with slashes lies in: of ``a/b/c`` it is ``a`` and ``a/b``."""
+    return [name[:place] for place, sign in enumerate(name) if sign == "/"]
+
+
+def _tfds_value(kind: str) -> dict[str, Any]:
+    if kind == "bytes":
+        return {"pythonClassName": f"{_TFDS}.text_feature.Text", "text": {}}
+    return _tfds_scalar("float32" if kind == "float" else kind)
+
+
+def _tfds_list(kind: str) -> dict[str, Any]:
+    return {
+        "pythonClassName": f"{_TFDS}.sequence_feature.Sequence",
+        "sequence": {"feature": _tfds_value(kind), "length": "-1"},
     }
 
 
@@ -421,6 +464,7 @@ class _Checker:
             ignored=self._counts("ignored"),
             options=self._plain("options"),
             versions=self._plain("versions"),
+            columns=self._columns(),
         )
         self._check_once("shards", [name for one in made.shards for name in (one.name, one.index)])
         self._check_once("labels", made.labels or ())
@@ -443,6 +487,32 @@ class _Checker:
             sha256=self._sha256("sha256"),
             index=self._name("index") if indexed else None,
             index_sha256=self._sha256("index_sha256") if indexed else None,
+        )
+
+    def _columns(self) -> tuple[Column, ...]:
+        if "columns" not in self._values:
+            return ()
+        found: list[Any] = self._take("columns", list)
+        if not found or not all(isinstance(one, dict) for one in found):
+            raise self._wrong("columns", "some, or no such field")
+        columns = tuple(
+            _Checker(self._path, one, f"columns[{i}].")._column() for i, one in enumerate(found)
+        )
+        names = [column.name for column in columns]
+        if names != sorted(set(names), key=str.encode):
+            raise self._wrong("columns", "each name once, and sorted")
+        return columns
+
+    def _column(self) -> Column:
+        self._only(Column)
+        name: str = self._take("name", str)
+        if not name.isprintable() or len(name.encode()) > _NAME_BYTES or name in OURS:
+            raise self._wrong("name", f"the name of a further feature, of {_NAME_BYTES} bytes")
+        return Column(
+            name=name,
+            kind=self._choice("kind", get_args(ColumnKind)),
+            is_list=self._flag("is_list"),
+            is_everywhere=self._flag("is_everywhere"),
         )
 
     def _wrong(self, key: str, expected: str) -> ManifestError:
@@ -482,6 +552,12 @@ class _Checker:
         value: str = self._take(key, str)
         if not re.fullmatch(r"[0-9a-f]{64}", value):
             raise self._wrong(key, "64 hexadecimal digits")
+        return value
+
+    def _flag(self, key: str) -> bool:
+        value = self._values.get(key)
+        if not isinstance(value, bool):
+            raise self._wrong(key, "true or false")
         return value
 
     def _choice(self, key: str, choices: tuple[str, ...]) -> Any:

@@ -1,4 +1,4 @@
-"""A dataset held against the folders it came from: each source once, and nothing else beside.
+"""A dataset held against what it came from: each source once, and nothing else beside.
 
 Knows: which records and rejects there are, which files. Must not know: how a record is made,
 terminals.
@@ -9,12 +9,13 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 
-from tfrec_cli import engines, images, manifest, plan, records, remake, shard, sources
+from tfrec_cli import engines, images, manifest, plan, records, remake, shard, tables
 from tfrec_cli.check import Checked, Finding, Kind
 from tfrec_cli.dataset import Split
 from tfrec_cli.errors import ManifestError, UsageError
@@ -26,7 +27,7 @@ from tfrec_cli.sources import Listing, Reject, Source, printable
 Progress = Callable[[str, int, int], object]
 Numbers = npt.NDArray[np.int64]
 Given = tuple[str | None, Path]
-"""A source folder, and the split that came from it; None for every split not named elsewhere."""
+"""A source folder or manifest, and the split that came from it; None for all not named."""
 
 _BATCH = 64
 _BEYOND_KEYS = 2**63 - 1
@@ -53,6 +54,8 @@ class _Part:
         shards: in order.
         held: for each shard the numbers in the listing of the sources that it should hold.
         rejects: those sources that the split says it left out, by path.
+        class_of: gives the name of a source's class, as bytes, or None.
+        told_by: where that name comes from.
     """
 
     described: Manifest
@@ -61,17 +64,23 @@ class _Part:
     held: Sequence[Numbers]
     rejects: dict[bytes, Reject]
     rejects_path: Path
+    class_of: Callable[[Source], bytes | None]
+    told_by: str
 
 
-def folders(splits: Sequence[Split], given: Sequence[Given]) -> list[tuple[Path, list[Split]]]:
-    """Decide which splits came from which folder.
+def folders(
+    splits: Sequence[Split], given: Sequence[Given], root: Path | None
+) -> list[tuple[Path, list[Split]]]:
+    """Decide which splits came from which folder, or manifest.
 
+    Args:
+        root: what the paths of manifests are relative to, if not to their own folders.
     Raises:
         UsageError: no folder, no split of such a name, or two folders for one.
     """
     known = [split.name for split in splits if split.manifest]
     named = [name for name, _ in given]
-    for name, root in given:
+    for name, source in given:
         if not known or (name is not None and name not in known):
             found = f"no split {name!r}" if known else "no manifest"
             expected = ", ".join(map(str, known)) or "a dataset that tfrec wrote"
@@ -79,20 +88,19 @@ def folders(splits: Sequence[Split], given: Sequence[Given]) -> list[tuple[Path,
         if named.count(name) > 1:
             which = f"split {name!r}" if name else "every split"
             raise UsageError(f"--source: found several folders for {which}, expected one")
-        if not root.is_dir():
-            found = "a file" if root.exists() else "nothing"
-            raise UsageError(f"--source {root}: found {found}, expected a folder of images")
+        tables.root_of(source, root, told_by="--source ")
     others = [name for name in known if name not in named]
     if None in named and not others:
         raise UsageError("--source: found a folder for each split already, expected no other")
     return [
-        (root, [split for split in splits if split.name in ([name] if name else others)])
-        for name, root in given
+        (source, [split for split in splits if split.name in ([name] if name else others)])
+        for name, source in given
     ]
 
 
 def compare(
-    root: Path,
+    source: Path,
+    root: Path | None,
     splits: Sequence[Split],
     checked: Sequence[Checked],
     run: engines.Map,
@@ -103,16 +111,24 @@ def compare(
     """Hold the records and rejects of some splits against the folder that they came from.
 
     Args:
+        source: the folder, or a manifest.
+        root: what the paths of a manifest are relative to, if not to its own folder.
         splits: with manifests.
         checked: the shards of the dataset, in order.
         quick: names and labels alone.
     Raises:
         RunError: the folder cannot be read.
+        DataError: the manifest is wrong.
     """
     compared = Compared()
-    listing = sources.list_folder(root, labels=None, exclude=splits[0].folder)
+    listing = _list(source, root, splits)
+    is_folder = source.is_dir()
+    root = tables.root_of(source, root)
     find = _finder(listing.sources)
-    found = [_part(root, split, checked, find, compared) for split in splits]
+    found = [
+        _part(root, split, checked, find, listing, compared, is_folder=is_folder)
+        for split in splits
+    ]
     parts = [part for part in found if part]
     if not parts:
         return compared
@@ -124,8 +140,23 @@ def compare(
     names = " and ".join(part.described.split for part in parts)
     how = "names and labels" if quick else "labels, and each record made again"
     count = len(listing.sources)
-    compared.checks.append(f"{count} sources in {root} against {names}: each once, {how}")
+    compared.checks.append(f"{count} sources in {source} against {names}: each once, {how}")
     return compared
+
+
+def _list(source: Path, root: Path | None, splits: Sequence[Split]) -> Listing:
+    """List the sources of some splits, with the classes of a manifest as they are."""
+    described = splits[0].manifest
+    assert described
+    is_labelled = described.labels is not None and not source.is_dir()
+    return tables.list_source(
+        source,
+        root=root,
+        labels="auto" if is_labelled else None,
+        exclude=splits[0].folder,
+        keys=described.keys,
+        columns=described.columns,
+    )
 
 
 def _finder(listed: Sequence[Source]) -> Callable[[Sequence[int]], Numbers]:
@@ -148,7 +179,10 @@ def _part(
     split: Split,
     checked: Sequence[Checked],
     find: Callable[[Sequence[int]], Numbers],
+    listing: Listing,
     compared: Compared,
+    *,
+    is_folder: bool,
 ) -> _Part | None:
     """Find the sources of a split; None, and a finding, where it cannot have come from them."""
     described = split.manifest
@@ -162,7 +196,7 @@ def _part(
         compared.found("unexpected", path, f"{found}, expected the folder that it came from")
         return None
     try:
-        recipe = remake.recipe(described)
+        recipe = remake.recipe(described, listing.columns)
     except ManifestError as error:
         compared.found("manifest", path, str(error))
         return None
@@ -179,7 +213,17 @@ def _part(
         held=held,
         rejects={reject.path: reject for reject in rejects},
         rejects_path=rejects_path,
+        class_of=_first_folder if is_folder else partial(_class_of, listing.labels),
+        told_by="folder" if is_folder else "row",
     )
+
+
+def _first_folder(source: Source) -> bytes:
+    return source.path.split(b"/", 1)[0]
+
+
+def _class_of(labels: Sequence[str] | None, source: Source) -> bytes | None:
+    return None if labels is None or source.label is None else os.fsencode(labels[source.label])
 
 
 def _keys(one: Checked, described: Manifest) -> list[int]:
@@ -246,6 +290,7 @@ def _compare_records(
             ),
             labels=part.described.labels,
             quick=quick,
+            told_by=part.told_by,
         )
         for part in parts
         for one, held in zip(part.shards, part.held, strict=True)
@@ -300,9 +345,11 @@ def _spelled(versions: Mapping[str, object]) -> str:
 
 
 def _writing(root: Path, part: _Part, path: Path, chosen: Iterable[Source]) -> shard.Task:
-    """Make the task that would write some sources, each with the label that its folder has."""
-    labels = {os.fsencode(name): number for number, name in enumerate(part.described.labels or ())}
-    labelled = (replace(one, label=labels.get(one.path.split(b"/", 1)[0])) for one in chosen)
+    """Make the task that would write some sources, each with the label that its class has."""
+    labels: dict[bytes | None, int] = {
+        os.fsencode(name): number for number, name in enumerate(part.described.labels or ())
+    }
+    labelled = (replace(one, label=labels.get(part.class_of(one))) for one in chosen)
     return shard.Task(
         number=0,
         root=root,

@@ -1,4 +1,4 @@
-"""A sequence of many small rows in little memory: a path and a few integers each.
+"""A sequence of many small rows in little memory: a path, a few integers, perhaps a note each.
 
 Knows: bytes. Must not know: what a row means. A million images take 55 MB so, and as Python objects
 half a gigabyte.
@@ -11,22 +11,34 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, Generic, TypeVar, overload
 
 Row = TypeVar("Row")
+Pieces = tuple[bytes, Sequence[int]] | tuple[bytes, Sequence[int], bytes]
+"""A row's path, integers, and note if it has one."""
 
 
 class Packed(Sequence[Row], Generic[Row]):
     """Rows of one kind, packed.
 
     Args:
-        pack: makes of a row its path and its integers, the same number of them for every row.
-        unpack: makes of a path and integers the row again.
+        pack: makes of a row its path and its integers, the same number of them for every row; and
+            its note, for every row or for none.
+        unpack: makes of a path, integers and note, if any, the row again.
         typecode: what holds the integers, as in the module `array`.
     """
 
-    __slots__ = ("_ends", "_numbers", "_pack", "_paths", "_unpack", "_width")
+    __slots__ = (
+        "_ends",
+        "_note_ends",
+        "_notes",
+        "_numbers",
+        "_pack",
+        "_paths",
+        "_unpack",
+        "_width",
+    )
 
     def __init__(
         self,
-        pack: Callable[[Row], tuple[bytes, Sequence[int]]],
+        pack: Callable[[Row], Pieces],
         unpack: Callable[..., Row],
         typecode: str,
         rows: Iterable[Row] = (),
@@ -35,6 +47,8 @@ class Packed(Sequence[Row], Generic[Row]):
         self._unpack = unpack
         self._paths = bytearray()
         self._ends = array("q", [0])
+        self._notes = bytearray()
+        self._note_ends = array("q", [0])
         self._numbers = array(typecode)
         self._width = 1
         for row in rows:
@@ -42,11 +56,14 @@ class Packed(Sequence[Row], Generic[Row]):
 
     def append(self, row: Row) -> None:
         """Add one row at the end."""
-        path, numbers = self._pack(row)
+        path, numbers, *notes = self._pack(row)
         self._paths += path
         self._ends.append(len(self._paths))
         self._numbers.extend(numbers)
         self._width = len(numbers)
+        for note in notes:
+            self._notes += note
+            self._note_ends.append(len(self._notes))
 
     def path(self, index: int) -> bytes:
         """Return one row's path."""
@@ -55,6 +72,11 @@ class Packed(Sequence[Row], Generic[Row]):
     def paths(self) -> Iterator[bytes]:
         """Iterate the paths of all rows."""
         return map(self.path, range(len(self)))
+
+    @property
+    def note_bytes(self) -> int:
+        """How many bytes all notes have together."""
+        return len(self._notes)
 
     def column(self, number: int) -> array[int]:
         """Return one of the integers of all rows."""
@@ -72,7 +94,16 @@ class Packed(Sequence[Row], Generic[Row]):
             taken._paths += self._paths[self._ends[index] : self._ends[index + 1]]
             taken._ends.append(len(taken._paths))
             taken._numbers.extend(self._numbers[index * width : (index + 1) * width])
+            for note in self._note(index):
+                taken._notes += note
+                taken._note_ends.append(len(taken._notes))
         return taken
+
+    def _note(self, index: int) -> list[bytes]:
+        """Return one row's note, if there are notes."""
+        if len(self._note_ends) == 1:
+            return []
+        return [bytes(self._notes[self._note_ends[index] : self._note_ends[index + 1]])]
 
     def __len__(self) -> int:
         return len(self._ends) - 1
@@ -89,7 +120,8 @@ class Packed(Sequence[Row], Generic[Row]):
         if not 0 <= index < len(self):
             raise IndexError(index)
         width = self._width
-        return self._unpack(self.path(index), *self._numbers[index * width : (index + 1) * width])
+        numbers = self._numbers[index * width : (index + 1) * width]
+        return self._unpack(self.path(index), *numbers, *self._note(index))
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Sequence) and list(self) == list(other)
@@ -101,11 +133,18 @@ class Packed(Sequence[Row], Generic[Row]):
         return repr(list(self))
 
     def __reduce__(self) -> tuple[Any, ...]:
-        state = (self._paths, self._ends, self._numbers, self._width)
+        state = (
+            self._paths,
+            self._ends,
+            self._notes,
+            self._note_ends,
+            self._numbers,
+            self._width,
+        )
         return _restore, (self._pack, self._unpack, state)
 
 
 def _restore(pack: Any, unpack: Any, state: Any) -> Packed[Any]:
     rows: Packed[Any] = Packed(pack, unpack, "q")
-    rows._paths, rows._ends, rows._numbers, rows._width = state
+    rows._paths, rows._ends, rows._notes, rows._note_ends, rows._numbers, rows._width = state
     return rows

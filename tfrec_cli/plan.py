@@ -27,8 +27,8 @@ from tfrec_cli import images, place, sources, splits
 from tfrec_cli.choices import Decoder, Encoding, Small
 from tfrec_cli.errors import ImageError, UsageError
 from tfrec_cli.images import Policy
-from tfrec_cli.packed import Packed
-from tfrec_cli.records import key_of
+from tfrec_cli.packed import Packed, Pieces
+from tfrec_cli.records import Column, key_of
 from tfrec_cli.sources import NO_LABEL, Listing, Reject, Source
 
 SHARD_BYTES = 128 * 2**20
@@ -253,7 +253,7 @@ def make(listing: Listing, surveyed: Iterable[Item | Reject], layout: Layout) ->
     order, clashes = _without_key_clashes(items, _order(items, layout.shuffle_seed))
     rejects += clashes
     source_bytes = sum(items.column(_SIZE))
-    estimated_bytes = _shards_bytes(source_bytes, len(order), layout)
+    estimated_bytes = _shards_bytes(source_bytes, len(order), layout) + items.note_bytes
     return Plan(
         items=items,
         order=order,
@@ -262,7 +262,7 @@ def make(listing: Listing, surveyed: Iterable[Item | Reject], layout: Layout) ->
         estimated_bytes=estimated_bytes,
         source_bytes=source_bytes,
         decoder=_decoder(items, layout),
-        sha256=_digest(items, order),
+        sha256=_digest(items, order, listing.columns),
     )
 
 
@@ -348,14 +348,23 @@ def _rejected(source: Source, error: ImageError) -> Reject:
     return Reject(source.path, error.reason, str(error))
 
 
-def _pack(item: Item) -> tuple[bytes, tuple[int, ...]]:
-    path, numbers = sources.pack(item.source)
-    return path, (*numbers, item.height_px, item.width_px)
+def _pack(item: Item) -> Pieces:
+    path, numbers, *notes = sources.pack(item.source)
+    numbers = (*numbers, item.height_px, item.width_px)
+    return (path, numbers, notes[0]) if notes else (path, numbers)
 
 
-def _unpack(path: bytes, *numbers: int) -> Item:
-    *of_source, height_px, width_px = numbers
-    return Item(sources.unpack(path, *of_source), height_px, width_px)
+def _unpack(
+    path: bytes,
+    size_bytes: int,
+    label: int,
+    mtime_ns: int,
+    height_px: int,
+    width_px: int,
+    *features: bytes,
+) -> Item:
+    source = sources.unpack(path, size_bytes, label, mtime_ns, *features)
+    return Item(source, height_px, width_px)
 
 
 def _fits(item: Item, layout: Layout) -> bool:
@@ -422,10 +431,14 @@ def _decoder(items: Packed[Item], layout: Layout) -> Literal["pillow", "tensorfl
     return "tensorflow" if pixels >= TENSORFLOW_PIXELS else "pillow"
 
 
-def _digest(items: Packed[Item], order: Sequence[int]) -> str:
+def _digest(items: Packed[Item], order: Sequence[int], columns: Sequence[Column]) -> str:
     digest = hashlib.sha256()
+    for column in columns:
+        digest.update(b"%s %s %d\0" % (column.name.encode(), column.kind.encode(), column.is_list))
     for number in order:
         source = items[number].source
         label = NO_LABEL if source.label is None else source.label
         digest.update(b"%d %d %s\0" % (label, source.size_bytes, source.path))
+        if columns:
+            digest.update(b"%s\0" % source.features)
     return digest.hexdigest()

@@ -6,10 +6,11 @@ Knows: layouts, and as the only place the names of features. Must not know: fram
 from __future__ import annotations
 
 import hashlib
+import json
 import os
-from collections.abc import Mapping
-from dataclasses import dataclass, fields
-from typing import Any
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, fields
+from typing import Any, Literal
 
 import numpy as np
 
@@ -66,6 +67,19 @@ NAMES: dict[KeyStyle, Names] = {
     ),
 }
 
+SOURCE_ID = "image/source_id"
+"""What the Object Detection API calls an image's number in its collection, in decimal digits."""
+
+OURS = frozenset(
+    name
+    for names in NAMES.values()
+    for name in asdict(names).values()
+    if name and name != SOURCE_ID
+)
+"""What no further column may be called, in either layout; but the number is anyone's to give."""
+
+ColumnKind = Literal["bytes", "float", "int64"]
+
 _FOREIGN = {
     "image": r"image/encoded|image|image_raw|img_raw|image/raw|img|jpg|jpeg|png|encoded",
     "height": r"image/height|height|image_height|rows|h",
@@ -81,6 +95,25 @@ _KINDS = {"image": "bytes", "filename": "bytes", "class_name": "bytes"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Column:
+    """A further feature, which a manifest of images gives.
+
+    Attributes:
+        is_list: any number of values in a record; else one.
+        is_everywhere: every row of the manifest has it; else records may lack it.
+    """
+
+    name: str
+    kind: ColumnKind
+    is_list: bool
+    is_everywhere: bool
+
+    def __str__(self) -> str:
+        """Say it in two words: ``scores float[]``."""
+        return f"{self.name} {self.kind}{'[]' * self.is_list}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ImageRecord:
     """One image with what belongs to it.
 
@@ -92,6 +125,7 @@ class ImageRecord:
         filename: the source's POSIX path below the folder it came from.
         window: 1 where a window of a JPEG decodes exactly, else 0; None for crops.
         class_name: of the label, for layouts that store it.
+        further: other features by name, to be written.
     """
 
     image: bytes
@@ -102,6 +136,7 @@ class ImageRecord:
     filename: bytes | None = None
     window: int | None = None
     class_name: str | None = None
+    further: Mapping[str, Feature] | None = None
 
     @property
     def is_raw(self) -> bool:
@@ -148,9 +183,26 @@ def encode(record: ImageRecord, style: KeyStyle) -> bytes:
         names.format: found.encode() if found else b"raw",
         names.class_name: None if record.class_name is None else os.fsencode(record.class_name),
     }
-    return example.encode(
-        {name: value for name, value in values.items() if name is not None and value is not None}
-    )
+    present = {name: value for name, value in values.items() if name and value is not None}
+    return example.encode({**present, **(record.further or {})})
+
+
+def further(columns: Sequence[Column], values: bytes) -> dict[str, Feature]:
+    """Read the further features of one source.
+
+    Args:
+        values: a JSON list with an entry for each column: its value, a list of them, or null.
+    Returns:
+        Those that are not null, by name.
+    """
+    found = {}
+    for column, value in zip(columns, json.loads(values), strict=True):
+        if value is not None:
+            many = value if column.is_list else [value]
+            if column.kind == "bytes":
+                many = [text.encode() for text in many]
+            found[column.name] = Feature(column.kind, many)
+    return found
 
 
 def decode(features: Mapping[str, Feature], names: Names) -> ImageRecord:

@@ -6,7 +6,7 @@ else is in a source folder, TensorFlow.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, get_args
@@ -19,6 +19,7 @@ from tfrec_cli.example import Feature
 from tfrec_cli.framing import Damage, Record
 from tfrec_cli.images import Policy
 from tfrec_cli.manifest import Manifest
+from tfrec_cli.records import Column
 from tfrec_cli.shard import Recipe
 from tfrec_cli.sources import Source, printable
 
@@ -33,11 +34,13 @@ class Task:
         writing: what would write this shard again; its items are the sources that belong in it.
         labels: class names by number.
         quick: compare names and labels alone.
+        told_by: what says which label a source has.
     """
 
     writing: shard.Task
     labels: tuple[str, ...] | None
     quick: bool
+    told_by: str
 
 
 @dataclass(slots=True, kw_only=True)
@@ -49,8 +52,11 @@ class Remade:
     findings: list[Finding] = field(default_factory=list)
 
 
-def recipe(described: Manifest) -> Recipe:
+def recipe(described: Manifest, columns: tuple[Column, ...] = ()) -> Recipe:
     """Tell from a manifest how its records were made.
+
+    Args:
+        columns: what the features of each source are.
 
     Crops are decoded by Pillow, whoever decoded them when they were written: so two decoders, where
     there were two, check each other, and TensorFlow is not needed.
@@ -89,6 +95,7 @@ def recipe(described: Manifest) -> Recipe:
         keys=described.keys,
         stops=False,
         classes=described.labels if described.keys == "tf-models" else None,
+        columns=columns,
     )
 
 
@@ -103,7 +110,7 @@ def compare(task: Task) -> Remade:
         if number is None:
             wrong: tuple[Kind, str] | None = ("unexpected", "found no such image among the sources")
         elif label != (source := writing.items[number].source).label:
-            wrong = "label", _label(label, source, task.labels)
+            wrong = "label", _label(label, source, task)
         else:
             wrong = None if task.quick else _difference(writing, record.payload, number)
         if wrong:
@@ -158,13 +165,15 @@ def usable(writing: shard.Task) -> list[bytes]:
     return found
 
 
-def _label(found: object, source: Source, labels: Sequence[str] | None) -> str:
+def _label(found: object, source: Source, task: Task) -> str:
+    labels = task.labels
+
     def called(label: object) -> str:
         if isinstance(label, int) and labels and 0 <= label < len(labels):
             return f"{label} ({labels[label]})"
         return "none" if label is None else str(label)[:_SHOWN]
 
-    return f"found label {called(found)}, expected {called(source.label)} by its folder"
+    return f"found label {called(found)}, expected {called(source.label)} by its {task.told_by}"
 
 
 def _difference(writing: shard.Task, payload: bytes, number: int) -> tuple[Kind, str] | None:

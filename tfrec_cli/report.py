@@ -83,6 +83,9 @@ def _write_text(result: Result, *, named: bool) -> str:
     if result.labels is not None:
         names = ", ".join(result.labels[:8]) + ("…" if len(result.labels) > 8 else "")
         rows += [("labels", f"{len(result.labels)}: {names}")]
+    if result.columns:
+        told = ", ".join(map(str, result.columns[:8])) + ("…" if len(result.columns) > 8 else "")
+        rows += [("features", f"{len(result.columns)}: {told}")]
     if made:
         rows += [("changed", _counts(made.changes))] if made.changes else []
         rows += [("ICC", f"{made.icc_profiles} colour profiles, not applied")] * bool(
@@ -109,6 +112,7 @@ def write_json(result: Result) -> str:
             "out": str(result.out),
             "dry_run": result.manifest is None,
             "labels": result.labels,
+            "columns": [asdict(column) for column in result.columns],
             "warnings": result.warnings,
             **_split_values(result),
             "more": [_split_values(one) for one in result.more],

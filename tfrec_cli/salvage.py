@@ -30,6 +30,7 @@ from tfrec_cli import (
     sniff,
     sources,
     splits,
+    tables,
 )
 from tfrec_cli.errors import DataError, FramingError, ManifestError, RunError, UsageError
 from tfrec_cli.framing import Damage, Record
@@ -58,10 +59,12 @@ class Options:
     """What ``tfrec salvage`` can be told; the names are those of the command line.
 
     Attributes:
-        source: the folder of images that was written: names what is lost.
+        source: the folder of images, or manifest, that was written: names what is lost.
+        root: what the paths of a manifest are relative to, if not to its own folder.
     """
 
     source: Path | None = None
+    root: Path | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -125,6 +128,8 @@ def salvage(path: Path, out: Path, options: Options) -> Salvaged:
         RunError: ``out`` exists or cannot be written, ``path`` cannot be read, the source is not
             the one that was written.
     """
+    if options.root and not options.source:
+        raise UsageError("--root: found no --source, expected a manifest of images")
     if os.path.lexists(out):
         raise RunError(f"{out}: found a file, expected nothing: salvage replaces no file")
     if not path.is_file():
@@ -136,7 +141,7 @@ def salvage(path: Path, out: Path, options: Options) -> Salvaged:
     described = _described(result)
     if options.source and not described:
         raise UsageError(f"--source: found no manifest that names {path}, expected one beside it")
-    work = _Work(result, described, options.source)
+    work = _Work(result, described, options)
     with _new_file(out) as file:
         for item in _scan(path):
             if isinstance(item, Damage):
@@ -150,14 +155,14 @@ def salvage(path: Path, out: Path, options: Options) -> Salvaged:
 class _Work:
     """Takes a damaged file's items in order, and notes what they are compared with."""
 
-    def __init__(self, result: Salvaged, described: Manifest | None, source: Path | None) -> None:
+    def __init__(self, result: Salvaged, described: Manifest | None, options: Options) -> None:
         self._result = result
         self._described = described
         self._entry = _entry(described, result.path.name) if described else None
         self._digests = bytearray()
         self._sha256 = hashlib.sha256()
         self._names: set[bytes] = set()
-        self._planned = _planned(source, result.path, described) if source and described else None
+        self._planned = _planned(options, result.path, described) if described else None
         self._unseen = _index(result, self._entry)
         self._displaced = 0
         if self._entry:
@@ -294,13 +299,18 @@ def _index(result: Salvaged, entry: manifest.Shard | None) -> dict[tuple[int, in
     return {pair: number for number, pair in enumerate(pairs)}
 
 
-def _planned(source: Path, path: Path, described: Manifest) -> dict[bytes, int]:
+def _planned(options: Options, path: Path, described: Manifest) -> dict[bytes, int] | None:
     """Make the plan of the write again, and return the paths in one shard, with their numbers.
+
+    None where there is no source.
 
     Raises:
         RunError: it is another plan: images came, went or changed; or the manifest's options are
             not those of a write.
     """
+    source = options.source
+    if source is None:
+        return None
     told = described.options
     for name, kinds in _OPTIONS.items():
         if not isinstance(told.get(name), kinds):
@@ -309,10 +319,9 @@ def _planned(source: Path, path: Path, described: Manifest) -> dict[bytes, int]:
                 f"{described.split}{manifest.SUFFIX}: options: {name}: "
                 f"found {told.get(name)!r}, expected {words}"
             )
-    if not source.is_dir():
-        raise UsageError(f"--source {source}: found no folder, expected the images")
+    root = tables.root_of(source, options.root, told_by="--source ")
     try:
-        made = _plan(source, path.parent, described)
+        made = _plan(source, root, path.parent, described)
     except (DataError, UsageError) as error:
         raise RunError(f"--source {source}: {error}") from error
     if made.sha256 != described.plan_sha256:
@@ -347,9 +356,17 @@ def _written(made: Plan, rejects: Path, count: int) -> list[bytes] | None:
     return names if len(names) == count else None
 
 
-def _plan(source: Path, folder: Path, described: Manifest) -> Plan:
+def _plan(source: Path, root: Path, folder: Path, described: Manifest) -> Plan:
     told = described.options
-    listing = sources.list_folder(source, labels=described.labels, exclude=folder)
+    listing = tables.list_source(
+        source,
+        root=None if source.is_dir() else root,
+        labels=described.labels,
+        labels_from=f"split {described.split!r}",
+        exclude=folder,
+        keys=described.keys,
+        columns=described.columns,
+    )
     policy = images.Policy(
         exif=told["exif"],
         alpha=told["alpha"],
@@ -367,7 +384,7 @@ def _plan(source: Path, folder: Path, described: Manifest) -> Plan:
     )
     shares = splits.parse(told["split"])
     several = len(shares) > 1
-    surveyed = plan.survey(source, listing.sources, policy, digested=several)
+    surveyed = plan.survey(root, listing.sources, policy, digested=several)
     if not several:
         return plan.make(listing, surveyed, layout)
     divided = plan.divide(listing, surveyed, shares)

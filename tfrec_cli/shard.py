@@ -25,7 +25,7 @@ from tfrec_cli.choices import Check, Compression, Encoding, KeyStyle, Small
 from tfrec_cli.errors import ImageError, ManifestError
 from tfrec_cli.images import Examined, Header, Pixels, Policy
 from tfrec_cli.plan import MAX_FILE_BYTES, Item, too_large
-from tfrec_cli.records import ImageRecord
+from tfrec_cli.records import Column, ImageRecord
 from tfrec_cli.sources import Reject, Source, blame, opened
 
 NOTE_SUFFIX = ".whole"
@@ -47,6 +47,7 @@ class Recipe:
             exact; the rest is Pillow's.
         stops: end at the first image that cannot be used.
         classes: class names by number, for layouts that store them.
+        columns: what the features of each source are.
     """
 
     policy: Policy
@@ -59,6 +60,7 @@ class Recipe:
     keys: KeyStyle
     stops: bool
     classes: tuple[str, ...] | None
+    columns: tuple[Column, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -320,6 +322,7 @@ def _record(task: Task, number: int, done: Done) -> ImageRecord:
         filename=source.path,
         window=window,
         class_name=classes[source.label or 0] if classes else None,
+        further=records.further(recipe.columns, source.features) if recipe.columns else None,
     )
 
 

@@ -17,7 +17,8 @@ from typing import BinaryIO
 
 from tfrec_cli import sniff
 from tfrec_cli.errors import DataError, RunError, UsageError
-from tfrec_cli.packed import Packed
+from tfrec_cli.packed import Packed, Pieces
+from tfrec_cli.records import Column
 
 NO_LABEL = -1
 """Stands for None among packed integers."""
@@ -53,12 +54,14 @@ class Source:
         path: POSIX path below the source folder, as bytes.
         label: 0-based class number, or None.
         mtime_ns: when it was last changed, in nanoseconds; of no importance to what is written.
+        features: what further columns of a manifest say of it, as `records.further` reads it.
     """
 
     path: bytes
     size_bytes: int
     label: int | None
     mtime_ns: int = field(default=0, compare=False)
+    features: bytes = b""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,17 +86,19 @@ class Reject:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Listing:
-    """What a source folder holds, sorted by the bytes of the paths.
+    """What a source folder or manifest holds, sorted by the bytes of the paths.
 
     Attributes:
         labels: class names by number; None where nothing is labelled.
         warnings: one line each, for a person.
+        columns: further ones of a manifest, sorted by their names.
     """
 
     sources: Sequence[Source]
     labels: tuple[str, ...] | None
     rejects: tuple[Reject, ...]
     warnings: tuple[str, ...]
+    columns: tuple[Column, ...] = ()
 
 
 def printable(path: bytes) -> str:
@@ -138,15 +143,22 @@ def list_folder(
             warnings.append(
                 f"every image lies two folders deep or more: classes are the first ({first}…)"
             )
-        if len({name.casefold() for name in names}) < len(names):
-            warnings.append("class names differ only in case: other file systems would merge them")
-        if len(names) > 1 and all(name.isdigit() for name in names) and labels == "auto":
-            warnings.append(
-                "class names are numbers and sort as text "
-                f"({', '.join(names[:3])}…): pin their order with --labels FILE"
-            )
+        warnings += doubts(names, pinned=labels != "auto")
     rejects = [*sorted(walk.rejects, key=lambda reject: reject.path), *walk.twins]
     return Listing(sources=found, labels=names, rejects=tuple(rejects), warnings=tuple(warnings))
+
+
+def doubts(names: Sequence[str], *, pinned: bool) -> list[str]:
+    """Say what may be wrong with class names, one line each."""
+    found = []
+    if len({name.casefold() for name in names}) < len(names):
+        found.append("class names differ only in case: other file systems would merge them")
+    if len(names) > 1 and all(name.isdigit() for name in names) and not pinned:
+        found.append(
+            "class names are numbers and sort as text "
+            f"({', '.join(names[:3])}…): pin their order with --labels FILE"
+        )
+    return found
 
 
 def opened(path: bytes, buffering: int = -1) -> BinaryIO:
@@ -291,15 +303,18 @@ def packed(sources: Iterable[Source] = ()) -> Packed[Source]:
     return Packed(pack, unpack, "q", sources)
 
 
-def pack(source: Source) -> tuple[bytes, tuple[int, int, int]]:
-    """Return a source's path and integers."""
+def pack(source: Source) -> Pieces:
+    """Return a source's path, its integers, and its features if it has any."""
     label = NO_LABEL if source.label is None else source.label
-    return source.path, (source.size_bytes, label, source.mtime_ns)
+    numbers = (source.size_bytes, label, source.mtime_ns)
+    return (source.path, numbers, source.features) if source.features else (source.path, numbers)
 
 
-def unpack(path: bytes, size_bytes: int, label: int, mtime_ns: int) -> Source:
-    """Make the source of a path and integers."""
-    return Source(path, size_bytes, None if label == NO_LABEL else label, mtime_ns)
+def unpack(
+    path: bytes, size_bytes: int, label: int, mtime_ns: int, features: bytes = b""
+) -> Source:
+    """Make the source of a path, integers and features."""
+    return Source(path, size_bytes, None if label == NO_LABEL else label, mtime_ns, features)
 
 
 def _entry(entry: os.DirEntry[bytes], path: bytes) -> Source | Reject | None:

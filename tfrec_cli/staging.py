@@ -354,7 +354,7 @@ def _check_same(folder: Path, begun: tuple[Journal, str], planned: Plan, journal
     if before.labels != journal.labels:
         different.append("the class names changed")
     if not different and before.plan_sha256 != journal.plan_sha256:
-        different.append("the images changed")
+        different.append("the images changed, or what a manifest says of them")
     if different:
         more = f" (and {len(different) - 1} more)" if len(different) > 1 else ""
         raise RunError(

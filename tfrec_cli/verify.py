@@ -47,7 +47,8 @@ class Options:
         quick: stop before decoding images.
         expect: the fingerprint that must come out.
         source: folders that the dataset was written from, each with the split it is of, or None
-            for every split that is not named.
+            for every split that is not named; or manifests.
+        root: what the paths of those manifests are relative to, if not to their own folders.
     """
 
     seed: int | None = None
@@ -56,6 +57,7 @@ class Options:
     quick: bool = False
     expect: str | None = None
     source: tuple[Given, ...] = ()
+    root: Path | None = None
     jobs: int | None = None
 
 
@@ -94,7 +96,7 @@ def verify(path: Path, options: Options, progress: Progress = lambda *_: None) -
     if options.source:  # imported where used: it loads what a writer does
         from tfrec_cli import origin
 
-        folders = origin.folders(splits, options.source)
+        folders = origin.folders(splits, options.source, options.root)
     _check_folder(path, splits, report)
     with engines.local(options.jobs or engines.available_jobs(), isolated=True) as run:
         crop = _crop(splits, options, run) if options.seed is not None else None
@@ -102,8 +104,10 @@ def verify(path: Path, options: Options, progress: Progress = lambda *_: None) -
         compared = []
         if options.source:
             compared = [
-                origin.compare(root, came, checked, run, progress, quick=options.quick)
-                for root, came in folders
+                origin.compare(
+                    source, options.root, came, checked, run, progress, quick=options.quick
+                )
+                for source, came in folders
             ]
     for number, split in enumerate(splits):
         mine = [one for one in checked if one.task.split == number]
@@ -145,6 +149,8 @@ def fingerprint(
 def _check_options(options: Options) -> None:
     if options.jobs is not None and not 1 <= options.jobs <= engines.MOST_JOBS:
         raise UsageError(f"--jobs: found {options.jobs}, expected 1 to {engines.MOST_JOBS}")
+    if options.root and not options.source:
+        raise UsageError("--root: found no --source, expected a manifest of images")
     if options.quick and options.seed is not None:
         raise UsageError("--quick: found --seed, expected one of the two: crops need decoding")
     if options.seed is None and options.expect:

@@ -1,4 +1,4 @@
-"""``tfrec write``: a folder of images becomes the shards of one split.
+"""``tfrec write``: a folder of images, or a manifest, becomes the shards of one split.
 
 Knows: the order of things: list, survey, plan, make every shard in a staging folder, commit.
 Must not know: click, terminals.
@@ -31,6 +31,7 @@ from tfrec_cli import (
     sources,
     splits,
     staging,
+    tables,
 )
 from tfrec_cli.choices import (
     Alpha,
@@ -47,6 +48,7 @@ from tfrec_cli.choices import (
 from tfrec_cli.errors import DataError, ImageError, RunError, UnreadableError, UsageError
 from tfrec_cli.manifest import Manifest
 from tfrec_cli.plan import Plan
+from tfrec_cli.records import Column
 from tfrec_cli.shard import Done, Recipe
 from tfrec_cli.sources import Listing, Reject
 from tfrec_cli.staging import Journal
@@ -67,6 +69,7 @@ class Options:
         jpeg_quality: of JPEG crops, 1 to 100.
         resize_short: first scale the shorter side to this, in pixels.
         labels: ``auto``, ``none``, or a file of class names.
+        root: what the paths of a manifest are relative to, if not to its own folder.
         decoder: of crops; ``auto`` lets the plan decide by the size of the job.
         shards: how many; None for as many as ``shard_size`` (bytes) asks for.
         shuffle_seed: None keeps the order of the paths.
@@ -81,6 +84,7 @@ class Options:
     resize_short: int | None = None
     split: str = "train"
     labels: str = "auto"
+    root: Path | None = None
     keys: KeyStyle = "plain"
     shards: int | None = None
     shard_size: int = plan.SHARD_BYTES
@@ -149,6 +153,7 @@ class Result:
     rejects: tuple[Reject, ...]
     labels: tuple[str, ...] | None
     warnings: tuple[str, ...]
+    columns: tuple[Column, ...] = ()
     split: str = "train"
     more: tuple[Result, ...] = ()
 
@@ -156,7 +161,7 @@ class Result:
 def write(
     source: Path, out: Path, options: Options, progress: Progress = lambda *_: None
 ) -> Result:
-    """Write the images below ``source`` as one split of the dataset in ``out``, or as several.
+    """Write the images of a folder or manifest as one split of the dataset in ``out``, or several.
 
     Either the manifests of all splits appear, and then every file they name is whole; or ``out`` is
     left as it was; or what was interrupted waits there for ``resume``.
@@ -166,12 +171,14 @@ def write(
     Raises:
         UsageError: options that contradict each other, or the images; a split without images.
         DataError: no image, an image that cannot be used under ``on_error="fail"``, too many of
-            them under ``max_errors``, labels that differ from those of another split.
+            them under ``max_errors``, labels that differ from those of another split, a bad
+            manifest.
         RunError: ``out`` holds something else or cannot be written.
     """
-    _check_options(source, options)
+    root = tables.root_of(source, options.root)
+    _check_options(options)
     shares = splits.parse(options.split)
-    _check_place(source, out, shares)
+    _check_place(root, out, shares)
     jobs = options.jobs or engines.available_jobs()
     with _saying_where(out), ExitStack() as cleaning, engines.local(jobs, isolated=True) as run:
         if not options.dry_run:
@@ -179,10 +186,10 @@ def write(
         others = _other_splits(out, options, shares)
         listing = _list(source, out, options, others)
         recipe = _recipe(options, listing)
-        batches = _batches(source, listing, recipe, digested=len(shares) > 1)
+        batches = _batches(root, listing, recipe, digested=len(shares) > 1)
         listing = replace(listing, sources=())  # a million of them take 60 MB, and so do batches
         plans = _plans(batches, listing, options, shares, recipe, run, progress)
-        _check_rejects(source, [(one.rejects, one.records) for _, one in plans.values()], options)
+        _check_rejects(root, [(one.rejects, one.records) for _, one in plans.values()], options)
         parts = [
             _Part(
                 split=split,
@@ -200,9 +207,9 @@ def write(
             cleaning.enter_context(_staged(source, out, part, options, run))
         for part in parts:
             if part.folder:
-                _make(source, part, options, run, progress)
+                _make(root, part, options, run, progress)
         met = [(part.rejects, part.made.records) for part in parts if part.made]
-        _check_rejects(source, met, options)
+        _check_rejects(root, met, options)
         ready = [
             staging.Ready(folder=part.folder, made=part.made, rejects=part.rejects)
             for part in parts
@@ -214,10 +221,7 @@ def write(
     return _result(out, parts)
 
 
-def _check_options(source: Path, options: Options) -> None:
-    if not source.is_dir():
-        found = "a file" if source.exists() else "nothing"
-        raise UsageError(f"{source}: found {found}, expected a folder of images")
+def _check_options(options: Options) -> None:
     for name, least, most, values in (
         ("crop", 1, 65535, options.crop),
         ("jpeg-quality", 1, 100, [options.jpeg_quality]),
@@ -300,7 +304,15 @@ def _list(source: Path, out: Path, options: Options, others: Sequence[Manifest])
         labels = sources.read_labels(Path(options.labels))
     elif others and others[0].labels is not None:
         labels, labels_from = others[0].labels, f"split {others[0].split!r}"
-    listing = sources.list_folder(source, labels=labels, labels_from=labels_from, exclude=out)
+    listing = tables.list_source(
+        source,
+        root=options.root,
+        labels=labels,
+        labels_from=labels_from,
+        exclude=out,
+        keys=options.keys,
+        columns=others[0].columns if others else (),
+    )
     if not listing.sources and not listing.rejects:
         raise DataError(f"{source}: found no files, expected images")
     for other in others:
@@ -318,11 +330,22 @@ def _list(source: Path, out: Path, options: Options, others: Sequence[Manifest])
             if mine != theirs:
                 expected = f"{theirs} as in split {other.split!r} of {out}"
                 raise UsageError(f"--{name}: found {mine}, expected {expected}")
+        if _columns(listing.columns) != _columns(other.columns):
+            raise UsageError(
+                f"{source}: found further columns {_columns(listing.columns)}, expected those of "
+                f"split {other.split!r} in {out}: {_columns(other.columns)}"
+            )
+    if options.crop and tables.has_boxes(listing.columns):
+        raise UsageError("--crop: found boxes, expected whole images: a crop would make them wrong")
     return listing
 
 
 def _size(crop: tuple[int, int] | None) -> str:
     return f"{crop[0]}x{crop[1]}" if crop else "none"
+
+
+def _columns(columns: Sequence[Column]) -> str:
+    return ", ".join(map(str, columns)) or "none"
 
 
 def _classes(labels: tuple[str, ...] | None) -> str:
@@ -355,6 +378,7 @@ def _recipe(options: Options, listing: Listing) -> Recipe:
         keys=options.keys,
         stops=options.on_error == "fail",
         classes=listing.labels if options.keys == "tf-models" else None,
+        columns=listing.columns,
     )
 
 
@@ -396,7 +420,7 @@ def _staged(
 
 def _journal(source: Path, out: Path, options: Options, part: _Part) -> Journal:
     told = asdict(options)
-    for unheard in ("jobs", "overwrite", "dry_run", "resume"):
+    for unheard in ("jobs", "overwrite", "dry_run", "resume", "root"):
         del told[unheard]
     told["crop"] = list(options.crop) if options.crop else None  # as JSON has it
     told["decoder"] = part.recipe.decoder if options.crop else None
@@ -448,7 +472,7 @@ def _finished(
         *staging.changes(made.versions, journal.versions),
     ]
     if made.plan_sha256 != journal.plan_sha256:
-        different.append("the images changed")
+        different.append("the images changed, or what a manifest says of them")
     if made.labels != journal.labels:
         different.append("the class names changed")
     newest = max(part.planned.sources(), key=lambda source: source[1])
@@ -567,21 +591,19 @@ def _check_rejects(
     if bad and options.on_error == "fail":
         more = f" (and {len(bad) - 1} more)" if len(bad) > 1 else ""
         kind = UnreadableError if bad[0].reason == "unreadable" else DataError
-        failure = kind(f"{source}/{bad[0]}{more}; --on-error skip goes on without them")
-        failure.details = tuple(map(str, bad))
-        raise failure
+        message = f"{source}/{bad[0]}{more}; --on-error skip goes on without them"
+        raise kind(message, list(map(str, bad)))
     if bad and options.max_errors is not None:
         limit = options.max_errors
         total = sum(records for _, records in parts) + len(bad)
         share = limit.endswith("%")
         allowed = total * float(limit[:-1]) / 100 if share else float(limit)
         if len(bad) > allowed:
-            failure = DataError(
+            raise DataError(
                 f"{source}: found {len(bad)} of {total} images rejected, expected at most {limit} "
-                f"(--max-errors); the first: {bad[0]}"
+                f"(--max-errors); the first: {bad[0]}",
+                list(map(str, bad)),
             )
-            failure.details = tuple(map(str, bad))
-            raise failure
     if not all(records for _, records in parts):
         raise DataError(f"{source}: found no image that can be used, expected at least one")
 
@@ -662,6 +684,7 @@ def _manifest(part: _Part, done: Sequence[Done], options: Options) -> Manifest:
         ignored=plan.count_reasons(part.rejects, harmless=True),
         options=journal.options,
         versions=journal.versions,
+        columns=part.recipe.columns,
     )
 
 
@@ -685,6 +708,7 @@ def _result(out: Path, parts: Sequence[_Part]) -> Result:
             rejects=tuple(part.rejects),
             labels=part.listing.labels,
             warnings=part.listing.warnings,
+            columns=part.listing.columns,
             split=part.split,
         )
         for part in parts
