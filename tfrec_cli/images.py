@@ -612,14 +612,15 @@ def _foreign_decoder(max_pixels: int = MAX_PIXELS) -> Iterator[None]:
         warnings.simplefilter("ignore")
         try:
             with foreign_errors():
-                yield
-        except Image.DecompressionBombError as error:
-            found = re.search(r"\d+ pixels", str(error))
-            raise ImageError(
-                "too_many_pixels",
-                f"found {found[0] if found else error}, "
-                f"expected at most {max_pixels} (--max-pixels)",
-            ) from error
+                try:
+                    yield
+                except Image.DecompressionBombError as error:
+                    found = re.search(r"\d+ pixels", str(error))
+                    raise ImageError(
+                        "too_many_pixels",
+                        f"found {found[0] if found else error}, "
+                        f"expected at most {max_pixels} (--max-pixels)",
+                    ) from error
         finally:
             Image.MAX_IMAGE_PIXELS = pillow_limit
 
@@ -633,7 +634,7 @@ def foreign_errors() -> Iterator[None]:
     """
     try:
         yield
-    except (TfrecError, MemoryError, Image.DecompressionBombError):
+    except (TfrecError, MemoryError):
         raise
     except Exception as error:
         if isinstance(error, OSError) and error.errno is not None:
