@@ -6,6 +6,7 @@ Knows: JSON on disk, as the only place with JSON keys. Must not know: how shards
 from __future__ import annotations
 
 import hashlib
+import io
 import json
 import os
 import re
@@ -115,7 +116,7 @@ def is_of_split(name: str, split: str) -> bool:
 
 def is_generated(name: str, split: str) -> bool:
     """Tell whether a file is of ``split``, or describes the dataset: what a new write replaces."""
-    described = r"dataset_info\.json|features\.json|(image-class-)?label\.labels\.txt"
+    described = r"dataset_info\.json|features\.json|(image[-.]class[-.])?label\.labels\.txt"
     return is_of_split(name, split) or re.fullmatch(described, name) is not None
 
 
@@ -278,6 +279,9 @@ def dataset_files(manifests: Sequence[Manifest]) -> dict[str, bytes]:
 def _tfds_files(manifests: Sequence[Manifest]) -> dict[str, bytes]:
     """Make dataset_info.json, features.json and the class names.
 
+    Features keep the names that they have in the records, slashes too: nested ones could not be
+    ``supervisedKeys``.
+
     Source: TFDS 4.9, core/dataset_info.py and core/features; docs/external_tfrecord.md.
     """
     first = manifests[0]
@@ -302,19 +306,36 @@ def _tfds_files(manifests: Sequence[Manifest]) -> dict[str, bytes]:
         str(names.filename): {"pythonClassName": f"{_TFDS}.text_feature.Text", "text": {}},
     }
     if first.labels is not None:
-        label = {"numClasses": str(len(first.labels))}
         leaves[str(names.label)] = {
             "pythonClassName": f"{_TFDS}.class_label_feature.ClassLabel",
-            "classLabel": label,
+            "classLabel": {"numClasses": str(len(first.labels))},
         }
-        if first.keys == "plain":
-            items = [{"featureKey": names.image}, {"featureKey": names.label}]
-            info["supervisedKeys"] = {"tuple": {"items": items}}
-    files = {"dataset_info.json": _json(info), "features.json": _json(_tfds_nested(leaves))}
+        items = [{"featureKey": names.image}, {"featureKey": names.label}]
+        info["supervisedKeys"] = {"tuple": {"items": items}}
+    features = {
+        "pythonClassName": f"{_TFDS}.features_dict.FeaturesDict",
+        "featuresDict": {"features": leaves},
+    }
+    files = {"dataset_info.json": _json(info), "features.json": _json(features)}
     if first.labels is not None:
-        file_name = f"{str(names.label).replace('/', '-')}.labels.txt"
-        files[file_name] = b"".join(os.fsencode(name) + b"\n" for name in first.labels)
+        lines = b"".join(os.fsencode(name) + b"\n" for name in first.labels)
+        if not _tfds_misreads(lines, first.labels):
+            files[f"{str(names.label).replace('/', '.')}.labels.txt"] = lines
     return files
+
+
+def _tfds_misreads(lines: bytes, labels: Sequence[str]) -> bool:
+    """Tell whether TFDS would take these lines for other class names, and say nothing.
+
+    It strips each name, drops empty ones, and ends lines at any end of line there is. Where it can
+    read none (no UTF-8), or there is no file, it calls the classes by their numbers.
+    """
+    try:
+        found = io.TextIOWrapper(io.BytesIO(lines), encoding="utf-8").read().split("\n")
+    except UnicodeDecodeError:
+        return False
+    names = [name.strip() for name in found if name.strip()]
+    return names not in ([], list(labels))
 
 
 _TFDS = "tensorflow_datasets.core.features"
@@ -338,23 +359,6 @@ def _tfds_scalar(dtype: str) -> dict[str, Any]:
     return {
         "pythonClassName": f"{_TFDS}.scalar.Scalar",
         "tensor": {"shape": {}, "dtype": dtype, "encoding": "none"},
-    }
-
-
-def _tfds_nested(leaves: Mapping[str, Any]) -> dict[str, Any]:
-    """Turn names with slashes into the nested dictionaries that TFDS joins with slashes."""
-    groups: dict[str, dict[str, Any]] = {}
-    features: dict[str, Any] = {}
-    for name, leaf in sorted(leaves.items()):
-        first, slash, rest = name.partition("/")
-        if slash:
-            groups.setdefault(first, {})[rest] = leaf
-        else:
-            features[name] = leaf
-    features |= {name: _tfds_nested(group) for name, group in groups.items()}
-    return {
-        "pythonClassName": f"{_TFDS}.features_dict.FeaturesDict",
-        "featuresDict": {"features": features},
     }
 
 
