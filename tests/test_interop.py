@@ -8,11 +8,12 @@ import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import pytest
 import tensorflow as tf
+import tensorflow_datasets as tfds
 from conftest import ROOT, fill, jpeg, photo, png
 
 from tests.interop import proof
@@ -167,3 +168,149 @@ class TestTheProof:
         )  # fmt: skip
         assert (done.returncode, done.stderr) == (1, "")
         assert "NO: exit code 1: ImportError: no TensorFlow" in done.stdout
+
+
+@pytest.fixture
+def images(tmp_path: Path) -> Path:
+    """Make a folder of six images in three classes, of names that need care."""
+    names = ["a b", "Ärger", "日本 語"]
+    files = {f"{name}/{n}.png": png(photo(20 + n, 30)) for name in names for n in (1, 2)}
+    return fill(tmp_path / "images", files)
+
+
+class TestTfds:
+    """What TFDS knows of a dataset beside its images."""
+
+    @pytest.mark.parametrize(
+        "options",
+        [
+            {"crop": (16, 18)},
+            {"crop": (16, 18), "encoding": "png"},
+            {"crop": (16, 18), "encoding": "jpeg"},
+            {},
+            {"keys": "tf-models"},
+            {"keys": "tf-models", "crop": (16, 18)},
+        ],
+        ids=["raw", "png", "jpeg", "whole", "tf-models", "tf-models crops"],
+    )
+    def test_classes_splits_and_pairs(
+        self, images: Path, tmp_path: Path, options: Mapping[str, Any]
+    ) -> None:
+        for split, shards in (("train", 2), ("val-2", 1)):
+            write.write(images, tmp_path / "out", Options(split=split, shards=shards, **options))
+        builder = tfds.builder_from_directory(tmp_path / "out")
+        label = builder.info.features["image/class/label" if "keys" in options else "label"]
+        assert (label.num_classes, label.names) == (3, ["a b", "Ärger", "日本 語"])
+        assert (label.int2str(1), label.str2int("日本 語")) == ("Ärger", 2)
+        sizes = {name: split.num_examples for name, split in builder.info.splits.items()}
+        assert sizes == {"train": 6, "val-2": 6}
+        height, width = options.get("crop", (None, None))
+        for split, dataset in builder.as_dataset(as_supervised=True).items():
+            assert len(dataset) == sizes[split]
+            image, number = dataset.element_spec
+            assert (image.shape, image.dtype) == ((height, width, 3), tf.uint8)
+            assert (number.shape, number.dtype) == ((), tf.int64)
+
+    def test_parts_of_splits(self, images: Path, tmp_path: Path) -> None:
+        write.write(images, tmp_path / "out", Options(shards=4))
+        builder = tfds.builder_from_directory(tmp_path / "out")
+
+        def names(split: Any) -> list[bytes]:
+            config = tfds.ReadConfig(interleave_cycle_length=1)
+            dataset = builder.as_dataset(split=split, read_config=config)
+            return [one["filename"] for one in tfds.as_numpy(dataset)]
+
+        every = names("train")
+        assert [names(part) for part in ("train[:50%]", "train[-1:]", "train[:2]+train[5:]")] == [
+            every[:3], every[-1:], [*every[:2], *every[5:]]
+        ]  # fmt: skip
+        assert sorted(n for part in tfds.even_splits("train", 3) for n in names(part)) == sorted(
+            every
+        )
+
+    def test_a_dataset_without_labels(self, images: Path, tmp_path: Path) -> None:
+        write.write(images, tmp_path / "out", Options(labels="none"))
+        builder = tfds.builder_from_directory(tmp_path / "out")
+        assert sorted(builder.info.features) == ["filename", "image", "key"]
+        assert len(list(builder.as_dataset(split="train"))) == 6
+
+    @pytest.mark.parametrize("odd", [" a", " ", "caf\udce9"])
+    def test_class_names_that_it_cannot_read_are_numbers(self, tmp_path: Path, odd: str) -> None:
+        """It would strip the first and drop the second; the third is no UTF-8."""
+        files = {f"{name}/1.png": png(photo(20, 30)) for name in (odd, "b")}
+        write.write(fill(tmp_path / "src", files), tmp_path / "out", Options())
+        builder = tfds.builder_from_directory(tmp_path / "out")
+        assert builder.info.features["label"].names == ["0", "1"]
+
+    @pytest.mark.parametrize("name", ["photos", "photos:1.0.0"])
+    def test_load_finds_a_dataset_by_the_folder_of_its_version(
+        self, images: Path, tmp_path: Path, name: str
+    ) -> None:
+        write.write(images, tmp_path / "photos/1.0.0", Options())
+        assert len(tfds.load(name, data_dir=tmp_path, split="train")) == 6
+
+
+class TestTfModels:
+    """Records with ``--keys tf-models``, parsed by what the decoders of TF Models ask for."""
+
+    CLASSIFICATION: ClassVar = {  # official/vision/dataloaders/classification_input.py
+        "image/encoded": tf.io.FixedLenFeature((), tf.string, ""),
+        "image/class/label": tf.io.FixedLenFeature((), tf.int64, -1),
+    }
+    BOXES: ClassVar = {
+        **{f"image/object/bbox/{side}": tf.float32 for side in ("xmin", "xmax", "ymin", "ymax")},
+        "image/object/class/label": tf.int64,
+        "image/object/area": tf.float32,
+        "image/object/is_crowd": tf.int64,
+    }
+    DETECTION: ClassVar = {  # official/vision/dataloaders/tf_example_decoder.py
+        "image/encoded": tf.io.FixedLenFeature((), tf.string),
+        "image/source_id": tf.io.FixedLenFeature((), tf.string),
+        "image/height": tf.io.FixedLenFeature((), tf.int64, -1),
+        "image/width": tf.io.FixedLenFeature((), tf.int64, -1),
+        **{name: tf.io.VarLenFeature(kind) for name, kind in BOXES.items()},
+    }
+    OBJECT_DETECTION: ClassVar = {  # research/object_detection/data_decoders/tf_example_decoder.py
+        **{name: tf.io.VarLenFeature(kind) for name, kind in BOXES.items()},
+        "image/encoded": tf.io.FixedLenFeature((), tf.string, ""),
+        "image/format": tf.io.FixedLenFeature((), tf.string, "jpeg"),
+        "image/filename": tf.io.FixedLenFeature((), tf.string, ""),
+        "image/key/sha256": tf.io.FixedLenFeature((), tf.string, ""),
+        "image/source_id": tf.io.FixedLenFeature((), tf.string, ""),
+        "image/height": tf.io.FixedLenFeature((), tf.int64, 1),
+        "image/width": tf.io.FixedLenFeature((), tf.int64, 1),
+        "image/class/text": tf.io.VarLenFeature(tf.string),
+        "image/class/label": tf.io.VarLenFeature(tf.int64),
+    }
+
+    @pytest.fixture
+    def payloads(self, images: Path, tmp_path: Path) -> list[bytes]:
+        write.write(images, tmp_path / "out", Options(keys="tf-models", shuffle_seed=None))
+        (shard,) = (tmp_path / "out").glob("*.tfrecord")
+        return list(tf.data.TFRecordDataset(str(shard)).as_numpy_iterator())
+
+    def test_image_classification(self, images: Path, payloads: list[bytes]) -> None:
+        found = tf.io.parse_example(payloads, self.CLASSIFICATION)
+        assert found["image/class/label"].numpy().tolist() == [0, 0, 1, 1, 2, 2]
+        files = sorted(images.rglob("*.png"), key=lambda path: str(path).encode())
+        assert found["image/encoded"].numpy().tolist() == [path.read_bytes() for path in files]
+
+    def test_detection(self, payloads: list[bytes]) -> None:
+        """Its sources are numbers of 64 bits; records without boxes have empty lists of them."""
+        found = tf.io.parse_example(payloads, self.DETECTION)
+        numbers = tf.strings.to_number(found["image/source_id"], tf.int64).numpy().tolist()
+        keys = tf.io.parse_example(payloads, {"image/key": tf.io.FixedLenFeature((), tf.int64)})
+        assert numbers == keys["image/key"].numpy().tolist()
+        assert found["image/height"].numpy().tolist() == [21, 22] * 3
+        assert found["image/width"].numpy().tolist() == [30] * 6
+        assert [found[name].values.numpy().tolist() for name in self.BOXES] == [[]] * 7
+
+    def test_object_detection(self, payloads: list[bytes]) -> None:
+        found = tf.io.parse_example(payloads, self.OBJECT_DETECTION)
+        assert found["image/format"].numpy().tolist() == [b"png"] * 6
+        names = found["image/filename"].numpy().tolist()
+        assert names[::2] == [f"{name}/1.png".encode() for name in ("a b", "Ärger", "日本 語")]
+        texts = tf.sparse.to_dense(found["image/class/text"]).numpy()[:, 0].tolist()
+        assert [f"{text.decode()}/1.png".encode() for text in texts[::2]] == names[::2]
+        labels = tf.sparse.to_dense(found["image/class/label"]).numpy()[:, 0].tolist()
+        assert labels == [0, 0, 1, 1, 2, 2]

@@ -6,7 +6,6 @@ Knows: JSON on disk, as the only place with JSON keys. Must not know: how shards
 from __future__ import annotations
 
 import hashlib
-import io
 import json
 import os
 import re
@@ -327,14 +326,13 @@ def _tfds_files(manifests: Sequence[Manifest]) -> dict[str, bytes]:
 def _tfds_misreads(lines: bytes, labels: Sequence[str]) -> bool:
     """Tell whether TFDS would take these lines for other class names, and say nothing.
 
-    It strips each name, drops empty ones, and ends lines at any end of line there is. Where it can
-    read none (no UTF-8), or there is no file, it calls the classes by their numbers.
+    It strips each name and drops empty ones. Where it can read none (no UTF-8), or there is no
+    file, it calls the classes by their numbers.
     """
     try:
-        found = io.TextIOWrapper(io.BytesIO(lines), encoding="utf-8").read().split("\n")
+        names = [name.strip() for name in lines.decode().splitlines() if name.strip()]
     except UnicodeDecodeError:
         return False
-    names = [name.strip() for name in found if name.strip()]
     return names not in ([], list(labels))
 
 
