@@ -252,6 +252,36 @@ def read_tf(split: Split) -> Iterator[Read]:
         yield Read(pixels=pixels, label=int(label))
 
 
+def read_torch(split: Split) -> Iterator[Read]:
+    """tfrec's reader for PyTorch, in a DataLoader with two workers."""
+    from torch.utils.data import DataLoader
+
+    from tfrec_cli import read_torch
+
+    dataset = read_torch.dataset(split.folder, split=split.name, dtype="uint8")
+    for image, label in DataLoader(dataset, batch_size=None, num_workers=2):
+        yield Read(pixels=image.numpy().transpose(1, 2, 0), label=int(label))
+
+
+def read_numpy(split: Split) -> Iterator[Read]:
+    """tfrec's reader without a framework."""
+    from tfrec_cli import read_numpy
+
+    for pixels, label in read_numpy.dataset(split.folder, split=split.name, dtype="uint8"):
+        yield Read(pixels=pixels, label=int(label))
+
+
+def grain(split: Split) -> Iterator[Read]:
+    """Grain, by tfrec's source."""
+    import grain
+
+    from tfrec_cli import read_numpy
+
+    source = read_numpy.source(split.folder, split=split.name, dtype="uint8")
+    for pixels, label in grain.MapDataset.source(source).to_iter_dataset():
+        yield Read(pixels=pixels, label=int(label))
+
+
 READERS: Mapping[str, Mapping[str, Callable[[Split], Iterator[Read]]]] = {
     "tensorflow": {"tf.data": tf_data, "read_tf": read_tf},
     "tfds": {"TFDS": tfds, "TFDS, exact decoder": tfds_halves},
@@ -260,10 +290,13 @@ READERS: Mapping[str, Mapping[str, Callable[[Split], Iterator[Read]]]] = {
         "vahidk/tfrecord, all shards": vahidk_multi,
         "vahidk/tfrecord, 2 workers": vahidk_workers,
     },
+    "torch": {"read_torch, 2 workers": read_torch},
+    "grain": {"read_numpy": read_numpy, "Grain": grain},
     "dali": {"DALI": dali},
 }
 """What runs in one process, and the rows that it fills: vahidk/tfrecord and TensorFlow register
-the same protobuf messages, and cannot live in one."""
+the same protobuf messages, and cannot live together."""
+
 
 INDEXERS: Mapping[str, Mapping[str, Callable[[str, str], None]]] = {
     "vahidk": {"index of vahidk/tfrecord": vahidk_index},
