@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import subprocess
 import sys
 import tempfile
 from pathlib import Path
@@ -21,15 +22,20 @@ def main() -> int:
     parser.add_argument("source", type=Path, help="folder of class folders of images")
     parser.add_argument("result", type=Path, nargs="?", help=argparse.SUPPRESS)
     parser.add_argument("--process", choices=READERS, help=argparse.SUPPRESS)
-    parser.add_argument("--without", choices=READERS, action="append", default=[])
+    parser.add_argument("--without", choices=READERS, action="append", default=[], help="leave out")
     args = parser.parse_args()
     if args.process:
         proof.run_process(args.process, args.source, args.result)
         return 0
+    if not args.source.is_dir():
+        parser.error(f"found no folder {args.source}, expected one of images")
     os.environ |= {"TF_CPP_MIN_LOG_LEVEL": "3", "CUDA_VISIBLE_DEVICES": ""}
     processes = [name for name in READERS if name not in args.without]
     with tempfile.TemporaryDirectory() as folder:
-        rows = proof.prove(args.source, Path(folder), processes)
+        try:
+            rows = proof.prove(args.source, Path(folder), processes)
+        except subprocess.CalledProcessError as failed:  # a write, which said why
+            return int(failed.returncode)
     sys.stdout.writelines(f"{line}\n" for line in proof.table(rows))
     return int(any(row.wrong for row in rows))
 

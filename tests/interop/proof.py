@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 import io
 import json
+import os
 import subprocess
 import sys
 import tempfile
@@ -199,16 +200,21 @@ def write(source: Path, out: Path) -> list[Split]:
 
 def _link_some(source: Path, fewer: Path) -> Path:
     """Make a folder of links to every other image of each class, beginning with the first."""
-    for folder in filter(Path.is_dir, source.iterdir()):
+    for folder in _class_folders(source):
         (fewer / folder.name).mkdir(parents=True)
         for path in sorted(folder.iterdir())[::2]:
             (fewer / folder.name / path.name).symlink_to(path.resolve())
     return fewer
 
 
+def _class_folders(source: Path) -> list[Path]:
+    folders = [path for path in source.glob("[!.]*") if path.is_dir()]
+    return [folder for folder in folders if any(folder.iterdir())]
+
+
 def expect(source: Path, split: Split) -> list[Expected]:
     """Read a split by tfrec and Pillow; labels come from the names of folders alone."""
-    classes = sorted((path.name for path in source.iterdir() if path.is_dir()), key=str.encode)
+    classes = sorted((path.name for path in _class_folders(source)), key=os.fsencode)
     expected = []
     for path in split.files(".tfrecord"):
         for item in framing.scan(Path(path)):
