@@ -7,7 +7,7 @@ READY := $(VENV)/.ready
 COGGED := README.md docs/cli.md docs/json.md
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test torture lint types docs docs-check bench smoke check clean
+.PHONY: help setup demo test torture interop lint types docs docs-check bench smoke check clean
 
 help:  ## Say what there is to make
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -35,6 +35,10 @@ test: $(READY)  ## Run every test
 
 torture: $(READY)  ## Break writes and datasets in every way there is (10 minutes; strace)
 	$(BIN)/python -m tests.faults $(if $(SEED),--seed $(SEED))
+
+interop: $(READY)  ## Open one dataset with every reader, DALI too: 500 MB (IMAGES=DIR)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev,interop]'
+	$(BIN)/python -m tests.interop "$(or $(IMAGES),sample_data/images)"
 
 lint: $(READY)  ## Check style, and that imports go downwards only
 	$(BIN)/ruff check .

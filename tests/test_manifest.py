@@ -291,6 +291,7 @@ class TestNames:
             ("features.json", True),
             ("label.labels.txt", True),
             ("image-class-label.labels.txt", True),
+            ("image.class.label.labels.txt", True),
             ("val-00000-of-00004.tfrecord", False),
             ("xtrain-00000-of-00004.tfrecord", False),
             ("train-00000-of-00004.tfrecord.bak", False),
@@ -347,6 +348,23 @@ class TestDatasetFiles:
     def test_class_names_are_a_line_each(self) -> None:
         files = manifest.dataset_files([MANIFEST])
         assert files["label.labels.txt"] == b"cats\ncaf\xe9\n\xc3\x84\n"
+
+    @pytest.mark.parametrize(
+        ("labels", "expected"),
+        [
+            (("a b", "日本 語"), "a b\n日本 語\n"),
+            ((" a", "b"), None),
+            (("a", "\u3000"), None),
+            ((" a", "\udcff"), b" a\n\xff\n"),
+        ],
+    )
+    def test_class_names_that_tfds_would_change_are_kept_from_it(
+        self, labels: tuple[str, ...], expected: str | bytes | None
+    ) -> None:
+        """Without the file, or where it is no UTF-8, TFDS calls classes by their numbers."""
+        named = dataclasses.replace(MANIFEST, labels=labels)
+        found = manifest.dataset_files([named]).get("label.labels.txt")
+        assert found == (expected.encode() if isinstance(expected, str) else expected)
 
     def test_tfds_splits_have_a_length_for_each_shard(self) -> None:
         info = json.loads(manifest.dataset_files([MANIFEST, WHOLE])["dataset_info.json"])

@@ -64,6 +64,12 @@ def test_tf_models_features() -> None:
     }
 
 
+def test_tf_models_know_a_source_by_its_key_in_digits() -> None:
+    """Their detection decoder makes a number of it (process_source_id in dataloaders/utils.py)."""
+    found = example.decode(records.encode(WHOLE, "tf-models"))
+    assert found["image/source_id"].values == [b"72057594037927935"]
+
+
 def test_a_class_name_that_is_no_text_keeps_its_bytes() -> None:
     record = ImageRecord(image=PNG, height_px=4, width_px=5, class_name="caf\udce9")
     found = example.decode(records.encode(record, "tf-models"))

@@ -255,9 +255,12 @@ def test_labels_are_named_by_the_manifest(tmp_path: Path) -> None:
     assert (found.labels, found.label_names) == ({0: 1, 1: 2}, {0: "ants", 1: "bees"})
 
 
-@pytest.mark.parametrize("name", ["label.labels.txt", "image-class-label.labels.txt"])
+@pytest.mark.parametrize(
+    "name",
+    ["label.labels.txt", "image-class-label.labels.txt", "image.class.label.labels.txt"],
+)
 def test_labels_are_named_by_a_file_of_tfds(place: Path, name: str) -> None:
-    label = name.removesuffix(".labels.txt").replace("-", "/")
+    label = name.removesuffix(".labels.txt").replace("-", "/").replace(".", "/")
     payload = an_example(**{"image": png(PICTURE), label: [1]})
     record_file(place, payload)
     (place.parent / name).write_text("ants\nbees\n")

@@ -715,7 +715,7 @@ class TestWritten:
         write(path, tmp_path / "out", Options(jobs=1, keys="tf-models"))
         builder = tfds.builder_from_directory(tmp_path / "out")
         rows = list(tfds.as_numpy(builder.as_dataset(split="train")))
-        boxes = [row["image"]["object"]["bbox"]["xmax"].tolist() for row in rows]
+        boxes = [row["image/object/bbox/xmax"].tolist() for row in rows]
         assert sorted(boxes) == [[], [1, 0.5]]
 
     def test_the_manifest_says_what_there_is(self, written: Path, tmp_path: Path) -> None:

@@ -117,7 +117,7 @@ def is_of_split(name: str, split: str) -> bool:
 
 def is_generated(name: str, split: str) -> bool:
     """Tell whether a file is of ``split``, or describes the dataset: what a new write replaces."""
-    described = r"dataset_info\.json|features\.json|(image-class-)?label\.labels\.txt"
+    described = r"dataset_info\.json|features\.json|(image[-.]class[-.])?label\.labels\.txt"
     return is_of_split(name, split) or re.fullmatch(described, name) is not None
 
 
@@ -283,6 +283,9 @@ def dataset_files(manifests: Sequence[Manifest]) -> dict[str, bytes]:
 def _tfds_files(manifests: Sequence[Manifest]) -> dict[str, bytes]:
     """Make dataset_info.json, features.json and the class names.
 
+    Features keep the names that they have in the records, slashes too: nested ones could not be
+    ``supervisedKeys``.
+
     Source: TFDS 4.9, core/dataset_info.py and core/features; docs/external_tfrecord.md.
     """
     first = manifests[0]
@@ -307,20 +310,36 @@ def _tfds_files(manifests: Sequence[Manifest]) -> dict[str, bytes]:
         str(names.filename): _tfds_value("bytes"),
     }
     if first.labels is not None:
-        label = {"numClasses": str(len(first.labels))}
         leaves[str(names.label)] = {
             "pythonClassName": f"{_TFDS}.class_label_feature.ClassLabel",
-            "classLabel": label,
+            "classLabel": {"numClasses": str(len(first.labels))},
         }
-        if first.keys == "plain":
-            items = [{"featureKey": names.image}, {"featureKey": names.label}]
-            info["supervisedKeys"] = {"tuple": {"items": items}}
-    leaves |= _tfds_columns(manifests, leaves)
-    files = {"dataset_info.json": _json(info), "features.json": _json(_tfds_nested(leaves))}
+        items = [{"featureKey": names.image}, {"featureKey": names.label}]
+        info["supervisedKeys"] = {"tuple": {"items": items}}
+    leaves |= _tfds_columns(manifests)
+    features = {
+        "pythonClassName": f"{_TFDS}.features_dict.FeaturesDict",
+        "featuresDict": {"features": leaves},
+    }
+    files = {"dataset_info.json": _json(info), "features.json": _json(features)}
     if first.labels is not None:
-        file_name = f"{str(names.label).replace('/', '-')}.labels.txt"
-        files[file_name] = b"".join(os.fsencode(name) + b"\n" for name in first.labels)
+        lines = b"".join(os.fsencode(name) + b"\n" for name in first.labels)
+        if not _tfds_misreads(lines, first.labels):
+            files[f"{str(names.label).replace('/', '.')}.labels.txt"] = lines
     return files
+
+
+def _tfds_misreads(lines: bytes, labels: Sequence[str]) -> bool:
+    """Tell whether TFDS would take these lines for other class names, and say nothing.
+
+    It strips each name and drops empty ones. Where it can read none (no UTF-8), or there is no
+    file, it calls the classes by their numbers.
+    """
+    try:
+        names = [name.strip() for name in lines.decode().splitlines() if name.strip()]
+    except UnicodeDecodeError:
+        return False
+    return names not in ([], list(labels))
 
 
 _TFDS = "tensorflow_datasets.core.features"
@@ -347,28 +366,18 @@ def _tfds_scalar(dtype: str) -> dict[str, Any]:
     }
 
 
-def _tfds_columns(manifests: Sequence[Manifest], leaves: Iterable[str]) -> dict[str, Any]:
+def _tfds_columns(manifests: Sequence[Manifest]) -> dict[str, Any]:
     """Describe further features: lists, and single values that every record of every split has.
 
-    TFDS takes a single value that is missing for an error, and a list for an empty one. It cannot
-    have both ``a`` and ``a/b``.
+    TFDS takes a single value that is missing for an error, and a list for an empty one.
     """
     missing = {
         one.name for manifest in manifests for one in manifest.columns if not one.is_everywhere
     }
     columns = [one for one in manifests[0].columns if one.is_list or one.name not in missing]
-    names = {*leaves, *(one.name for one in columns)}
-    groups = {group for name in names for group in _groups(name)}
     return {
-        one.name: _tfds_list(one.kind) if one.is_list else _tfds_value(one.kind)
-        for one in columns
-        if one.name not in groups and names.isdisjoint(_groups(one.name))
+        one.name: _tfds_list(one.kind) if one.is_list else _tfds_value(one.kind) for one in columns
     }
-
-
-def _groups(name: str) -> list[str]:
-    """Return what a name with slashes lies in: of ``a/b/c`` it is ``a`` and ``a/b``."""
-    return [name[:place] for place, sign in enumerate(name) if sign == "/"]
 
 
 def _tfds_value(kind: str) -> dict[str, Any]:
@@ -381,23 +390,6 @@ def _tfds_list(kind: str) -> dict[str, Any]:
     return {
         "pythonClassName": f"{_TFDS}.sequence_feature.Sequence",
         "sequence": {"feature": _tfds_value(kind), "length": "-1"},
-    }
-
-
-def _tfds_nested(leaves: Mapping[str, Any]) -> dict[str, Any]:
-    """Turn names with slashes into the nested dictionaries that TFDS joins with slashes."""
-    groups: dict[str, dict[str, Any]] = {}
-    features: dict[str, Any] = {}
-    for name, leaf in sorted(leaves.items()):
-        first, slash, rest = name.partition("/")
-        if slash:
-            groups.setdefault(first, {})[rest] = leaf
-        else:
-            features[name] = leaf
-    features |= {name: _tfds_nested(group) for name, group in groups.items()}
-    return {
-        "pythonClassName": f"{_TFDS}.features_dict.FeaturesDict",
-        "featuresDict": {"features": features},
     }
 
 

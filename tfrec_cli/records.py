@@ -33,6 +33,7 @@ class Names:
     window: str | None = None
     format: str | None = None
     class_name: str | None = None
+    source_id: str | None = None
 
     def present(self, features: Mapping[str, Feature]) -> Names:
         """Leave out the names that one record's features do not have."""
@@ -64,6 +65,7 @@ NAMES: dict[KeyStyle, Names] = {
         window="image/window",
         format="image/format",
         class_name="image/class/text",
+        source_id="image/source_id",
     ),
 }
 
@@ -169,7 +171,11 @@ def is_raw(image: bytes, height_px: int | None, width_px: int | None) -> bool:
 
 
 def encode(record: ImageRecord, style: KeyStyle) -> bytes:
-    """Serialise one record; the same record gives the same bytes everywhere."""
+    """Serialise one record; the same record gives the same bytes everywhere.
+
+    The source's number in digits is what TF Models' detection decoder cannot do without.
+    Source: tensorflow/models, official/vision/dataloaders/tf_example_decoder.py and utils.py.
+    """
     names = NAMES[style]
     found = sniff.image_format(record.image[: sniff.HEAD_BYTES])
     values: dict[str | None, Any] = {
@@ -182,6 +188,7 @@ def encode(record: ImageRecord, style: KeyStyle) -> bytes:
         names.window: record.window,
         names.format: found.encode() if found else b"raw",
         names.class_name: None if record.class_name is None else os.fsencode(record.class_name),
+        names.source_id: None if record.key is None else str(record.key).encode(),
     }
     present = {name: value for name, value in values.items() if name and value is not None}
     return example.encode({**present, **(record.further or {})})

@@ -483,11 +483,12 @@ def _name_labels(summary: Summary, paths: Sequence[Path]) -> None:
             with suppress(ManifestError):
                 summary.label_names |= dict(enumerate(manifest.load(described).labels or ()))
         label = summary.names.label if summary.names else None
-        file = folder / f"{(label or '').replace('/', '-')}.labels.txt"
-        if file.is_file():
-            names = os.fsdecode(file.read_bytes()).splitlines()
-            for number, name in enumerate(names):
-                summary.label_names.setdefault(number, name)
+        for joint in "-.":  # of nested features, and of one whose name has slashes
+            file = folder / f"{(label or '').replace('/', joint)}.labels.txt"
+            if file.is_file():
+                names = os.fsdecode(file.read_bytes()).splitlines()
+                for number, name in enumerate(names):
+                    summary.label_names.setdefault(number, name)
 
 
 def _sample(

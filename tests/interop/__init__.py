@@ -1,0 +1,1 @@
+"""One dataset opens everywhere: written once, opened by every reader, compared record by record."""
