@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from conftest import class_files, fill
+from conftest import ROOT, class_files, fill
 
 from tfrec_cli import write
 
@@ -93,6 +93,8 @@ def test_help_loads_nothing_heavy(data: Path, argv: str) -> None:
         "crops",
         "images",
         "read_tf",
+        "reading",
+        "read_numpy",
     ],
 )
 def test_no_module_needs_tensorflow_to_be_imported(data: Path, module: str) -> None:
@@ -102,6 +104,24 @@ def test_no_module_needs_tensorflow_to_be_imported(data: Path, module: str) -> N
     )
     ran = subprocess.run([sys.executable, "-c", program], capture_output=True, check=True)
     assert json.loads(ran.stdout) is False
+
+
+@pytest.mark.parametrize("reader", ["read_numpy", "read_torch"])
+def test_no_other_reader_needs_tensorflow(data: Path, reader: str) -> None:
+    """Neither its Python nor its C library, whole images decoded and all."""
+    program = (
+        f"import sys; from tfrec_cli import {reader}; "
+        f"read = {reader}.dataset({str(data / 'out')!r}, crop=20); "
+        "assert len([one for one in read]) == 13; "
+        "maps = open('/proc/self/maps').read(); "
+        "print(int('tensorflow' in sys.modules or 'libtensorflow' in maps))"
+    )
+    poison = fill(data / "poison", {"tensorflow/__init__.py": POISON})
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT), str(poison)])}
+    ran = subprocess.run(
+        [sys.executable, "-c", program], env=environment, capture_output=True, check=True
+    )
+    assert int(ran.stdout) == 0
 
 
 def test_the_poison_works(data: Path) -> None:

@@ -241,10 +241,15 @@ def decode_as_tensorflow(data: bytes, max_pixels: int = MAX_PIXELS) -> Pixels:
         ImageError: neither JPEG nor PNG, or it cannot be decoded.
     """
     with _stored(data, max_pixels) as (name, image):
-        if image.mode in _DEEP_MODES:
-            high = (np.asarray(image) >> 8).astype(np.uint8)
-            return np.repeat(high[..., None], 3, axis=2)
-        return np.asarray(_to_rgb(image, name, "drop"))
+        return stored_rgb(image, name)
+
+
+def stored_rgb(image: Image.Image, name: sniff.ImageFormat) -> Pixels:
+    """Return a decoded picture's pixels as `decode_as_tensorflow` does, uint8[height, width, 3]."""
+    if image.mode in _DEEP_MODES:
+        high = (np.asarray(image) >> 8).astype(np.uint8)
+        return np.repeat(high[..., None], 3, axis=2)
+    return np.asarray(_to_rgb(image, name, "drop"))
 
 
 def decoded_size(data: bytes, max_pixels: int = MAX_PIXELS) -> tuple[int, int]:
@@ -596,20 +601,18 @@ def _png_exif(file: _Frugal) -> Image.Exif:
 
 @contextmanager
 def _foreign_decoder(max_pixels: int = MAX_PIXELS) -> Iterator[None]:
-    """Turn whatever an image decoder raises into `ImageError`.
+    """Turn whatever an image decoder raises into `ImageError`, and keep its warnings to itself.
 
-    Decoders raise anything on broken files (OSError, ValueError, TypeError, SyntaxError,
-    struct.error…), and warn besides; what matters is in the error. Pillow's limit on pixels and
-    Python's warning filters belong to the process, so this is not for several threads at once.
+    Pillow's limit on pixels and Python's warning filters belong to the process, so this is not for
+    several threads at once.
     """
     pillow_limit = Image.MAX_IMAGE_PIXELS
     Image.MAX_IMAGE_PIXELS = max_pixels
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         try:
-            yield
-        except (TfrecError, MemoryError):
-            raise
+            with foreign_errors():
+                yield
         except Image.DecompressionBombError as error:
             found = re.search(r"\d+ pixels", str(error))
             raise ImageError(
@@ -617,12 +620,25 @@ def _foreign_decoder(max_pixels: int = MAX_PIXELS) -> Iterator[None]:
                 f"found {found[0] if found else error}, "
                 f"expected at most {max_pixels} (--max-pixels)",
             ) from error
-        except Exception as error:
-            if isinstance(error, OSError) and error.errno is not None:
-                raise  # the file could not be read, which says nothing about the image
-            reason = "truncated" if "truncated" in str(error).lower() else "corrupt"
-            words = str(error).splitlines()[0] if str(error) else type(error).__name__
-            words = re.sub(r" <.* object at .*>", "", words)  # the file, where it lies in memory
-            raise ImageError(reason, f"cannot be decoded: {words}") from error
         finally:
             Image.MAX_IMAGE_PIXELS = pillow_limit
+
+
+@contextmanager
+def foreign_errors() -> Iterator[None]:
+    """Turn whatever an image decoder raises into `ImageError`.
+
+    Decoders raise anything on broken files: OSError, ValueError, TypeError, SyntaxError,
+    struct.error…; they warn besides, but what matters is in the error.
+    """
+    try:
+        yield
+    except (TfrecError, MemoryError, Image.DecompressionBombError):
+        raise
+    except Exception as error:
+        if isinstance(error, OSError) and error.errno is not None:
+            raise  # the file could not be read, which says nothing about the image
+        reason = "truncated" if "truncated" in str(error).lower() else "corrupt"
+        words = str(error).splitlines()[0] if str(error) else type(error).__name__
+        words = re.sub(r" <.* object at .*>", "", words)  # the file, where it lies in memory
+        raise ImageError(reason, f"cannot be decoded: {words}") from error

@@ -39,11 +39,17 @@ def keep_memory() -> None:
 
 
 class Memory:
-    """Blocks of memory, each given out again when no array and no view of it is left."""
+    """Blocks of memory, each given out again when no array and no view of it is left.
+
+    What is pickled is an empty one: another process has blocks of its own.
+    """
 
     def __init__(self) -> None:
         self._blocks: list[Block] = []
         self._choosing = threading.Lock()
+
+    def __reduce__(self) -> tuple[type[Memory], tuple[()]]:
+        return type(self), ()
 
     def view(self, size_bytes: int) -> memoryview:
         """Return so many bytes of any content."""

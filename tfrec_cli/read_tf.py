@@ -14,24 +14,20 @@ import os
 import re
 from collections.abc import Sequence
 from contextlib import suppress
-from numbers import Integral
-from pathlib import Path
-from typing import Any, get_args
+from functools import partial
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from tfrec_cli import crops, engines, kernels
-from tfrec_cli import dataset as datasets
+from tfrec_cli import engines, kernels, reading
 from tfrec_cli.batches import Cutter, Decoder, Dtype, Small
 from tfrec_cli.crops import CropMode, Int64s
 from tfrec_cli.dataset import Split
-from tfrec_cli.errors import DataError, ImageError, RunError, UsageError
+from tfrec_cli.errors import DataError, ImageError, RunError
 from tfrec_cli.images import Pixels
+from tfrec_cli.reading import Look
 from tfrec_cli.rows import Rows
-
-_CHUNK = 64
-"""Records read at once where no batch says how many."""
 
 _PREFETCHED = 2
 """Batches made ahead of the one that is asked for, beside those being made."""
@@ -98,63 +94,46 @@ def dataset(
         RunError: TensorFlow is not installed.
     """
     tf = load_tensorflow()
-    size = _check(crop, seed, epoch, epochs, batch_size, shard, start, brightness)
-    _check_words(crop_mode, dtype, small)
-    opened = path if isinstance(path, Split) else datasets.split(Path(path), split)
-    names, first = datasets.first_record(opened)
-    stored = opened.manifest.crop if opened.manifest else None
-    size = size or stored
-    if size is None and batch_size is not None:
-        raise UsageError("crop: found None for images of many sizes, expected a size to batch them")
-    must_look = _check_small(opened, size, small)
-    many_sizes = size is None
-    rows = Rows(
-        opened,
-        seed=seed,
+    read = reading.batches(
+        path,
+        split,
+        Look(
+            crop=crop,
+            crop_mode=crop_mode,
+            seed=seed,
+            flip=flip,
+            brightness=brightness,
+            dtype=dtype,
+            small=small,
+        ),
         epoch=epoch,
         epochs=epochs,
-        chunk=1 if many_sizes else batch_size or _CHUNK,
+        batch_size=batch_size,
         shuffle=shuffle,
         shard=shard,
         start=start,
-        whole_chunks=drop_remainder
-        and batch_size is not None
-        and not (small == "skip" and must_look),
+        drop_remainder=drop_remainder,
+        decoder=partial(_decoder, tf),
     )
-    cutter = Cutter(
-        names=names,
-        raw=first.is_raw,
-        size=size,
-        mode=crop_mode,
-        seed=seed,
-        small=small if must_look else None,
-        flip=flip,
-        brightness=brightness,
-        dtype=dtype,
-        decoder=_decoder(tf),
-    )
+    rows = read.rows
     first_chunks, later_chunks = rows.chunk_counts()
-    labelled = names.label is not None
 
     def one_epoch(number: Any) -> Any:
         """Make the dataset of one epoch, ``number`` counted from the first that is read."""
         chunks = tf.where(tf.equal(number, 0), np.int64(first_chunks), np.int64(later_chunks))
-        cut = _cut(tf, tf.data.Dataset.range(chunks), rows, cutter, number, parallel)
-        if batch_size is None or (small == "skip" and must_look):
+        cut = _cut(tf, tf.data.Dataset.range(chunks), rows, read.cutter, number, parallel)
+        if batch_size is None or read.regroups:
             cut = cut.unbatch()
-        if batch_size is not None and small == "skip" and must_look:
+        if batch_size is not None and read.regroups:
             cut = cut.batch(batch_size, drop_remainder=drop_remainder)
-        return cut if labelled else cut.map(lambda images, _: images)
+        return cut if read.labelled else cut.map(lambda images, _: images)
 
     if rows.epochs == 1:
         result = one_epoch(tf.constant(0, tf.int64))
     else:
         result = tf.data.Dataset.range(rows.epochs).flat_map(one_epoch)
-    if not (small == "skip" and must_look):
-        count = rows.record_count()
-        if batch_size:
-            count = first_chunks + later_chunks * (rows.epochs - 1)
-        result = result.apply(tf.data.experimental.assert_cardinality(count))
+    if read.length is not None:
+        result = result.apply(tf.data.experimental.assert_cardinality(read.length))
     untuned = tf.data.Options()
     untuned.autotune.enabled = False  # nothing here to tune, and the tuner delays an epoch's end
     return result.prefetch(_PREFETCHED).with_options(untuned)
@@ -263,70 +242,6 @@ def _load_quietly() -> Any:
     """Import TensorFlow without what its C++ writes to a person's terminal then."""
     with kernels.hushed():
         return load_tensorflow()
-
-
-def _check(
-    crop: int | tuple[int, int] | None,
-    seed: int,
-    epoch: int,
-    epochs: int,
-    batch_size: int | None,
-    shard: tuple[int, int],
-    start: int,
-    brightness: float,
-) -> tuple[int, int] | None:
-    try:
-        crops.check_seed(seed, epoch)
-        crops.check_seed(seed, epoch + max(epochs, 1) - 1)
-    except ValueError as error:
-        raise UsageError(str(error)) from error
-    size = (crop, crop) if isinstance(crop, Integral) else crop
-    if size is not None and (not isinstance(size, tuple) or len(size) != 2):
-        raise UsageError(f"crop: found {crop!r}, expected a number or (height, width)")
-    if len(shard) != 2:
-        raise UsageError(f"shard: found {shard!r}, expected (i, n)")
-    for name, value, least in (
-        ("crop", min(size) if size else 1, 1),
-        ("epochs", epochs, 1),
-        ("batch_size", 1 if batch_size is None else batch_size, 1),
-        ("start", start, 0),
-        ("shard", shard[0], 0),
-    ):
-        if not isinstance(value, Integral) or int(value) < least:
-            raise UsageError(f"{name}: found {value}, expected {least} or more")
-    if shard[0] >= shard[1]:
-        raise UsageError(f"shard: found {shard}, expected (i, n) with i below n")
-    if not 0 <= brightness <= 1:
-        raise UsageError(f"brightness: found {brightness}, expected 0 to 1")
-    return None if size is None else (int(size[0]), int(size[1]))
-
-
-def _check_words(crop_mode: str, dtype: str, small: str) -> None:
-    for name, word, words in (
-        ("crop_mode", crop_mode, get_args(CropMode)),
-        ("dtype", dtype, get_args(Dtype)),
-        ("small", small, get_args(Small)),
-    ):
-        if word not in words:
-            raise UsageError(f"{name}: found {word!r}, expected one of {', '.join(words)}")
-
-
-def _check_small(opened: Split, size: tuple[int, int] | None, small: Small) -> bool:
-    """Refuse a crop that not every image holds; tell whether single images must be looked at."""
-    if size is None:
-        return False
-    smallest = opened.manifest.smallest if opened.manifest else None
-    if smallest is None:
-        return True
-    if size[0] <= smallest[0] and size[1] <= smallest[1]:
-        return False
-    if small == "fail":
-        raise UsageError(
-            f"crop: found {size[0]}x{size[1]}, but {opened.folder} holds images down to "
-            f"{smallest[0]} rows and {smallest[1]} columns, "
-            "expected a crop that fits them all, or small='skip' or 'pad'"
-        )
-    return True
 
 
 def _cut(

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
-from tfrec_cli import crops, dataset, framing
+from tfrec_cli import crops, dataset, framing, sniff
 from tfrec_cli.crops import Int64s
 from tfrec_cli.dataset import Split
 from tfrec_cli.errors import FramingError, RunError, UsageError
@@ -55,7 +55,11 @@ class Rows:
         start: int,
         whole_chunks: bool,
     ) -> None:
-        self._records = _open(opened, shuffle=shuffle)
+        self._records: RandomAccess | _Sequential
+        if shuffle or _compression(opened) == "none":
+            self._records = random_access(opened, "shuffle")
+        else:
+            self._records = _Sequential(opened)
         self.is_sequential = isinstance(self._records, _Sequential)
         self._seed = seed
         self._chunk = chunk
@@ -70,7 +74,14 @@ class Rows:
         self._offset = start - passed * self._own
         self.first_epoch = epoch + passed
         self.epochs = epochs - passed
-        self._order = lru_cache(maxsize=2)(self._draw_order)
+        self._numbers = lru_cache(maxsize=2)(self._draw_numbers)
+
+    def __getstate__(self) -> dict[str, object]:
+        return {name: value for name, value in self.__dict__.items() if name != "_numbers"}
+
+    def __setstate__(self, state: dict[str, object]) -> None:
+        self.__dict__.update(state)
+        self._numbers = lru_cache(maxsize=2)(self._draw_numbers)
 
     def chunk_counts(self) -> tuple[int, int]:
         """Return how many chunks the first epoch has, and each later one."""
@@ -92,31 +103,56 @@ class Rows:
             FramingError: a record is damaged.
         """
         begin = (self._offset if number == 0 else 0) + chunk * self._chunk
-        positions = np.arange(begin, min(begin + self._chunk, self._own), dtype=np.int64)
-        numbers = self._shard[0] + positions * self._shard[1]
-        if self._shuffle:
-            numbers = self._order(self.first_epoch + number)[numbers]
+        numbers = self._numbers(self.first_epoch + number)[begin : begin + self._chunk]
         return self._records.fetch(numbers, memory), numbers
 
-    def _draw_order(self, epoch: int) -> Int64s:
-        return crops.order(self._records.count, seed=self._seed, epoch=epoch)
+    def _draw_numbers(self, epoch: int) -> Int64s:
+        count = self._records.count
+        return numbers_of(
+            count, seed=self._seed, epoch=epoch, shuffle=self._shuffle, shard=self._shard
+        )
 
 
-def _open(opened: Split, *, shuffle: bool) -> _RandomAccess | _Sequential:
+def numbers_of(
+    count: int, *, seed: int, epoch: int, shuffle: bool, shard: tuple[int, int]
+) -> Int64s:
+    """Return the numbers of the records that a host has in an epoch, int64[n], in their order.
+
+    Args:
+        count: of all records.
+        shard: (i, n) for host i of n.
+    """
+    positions = np.arange(shard[0], count, shard[1], dtype=np.int64)
+    return crops.order(count, seed=seed, epoch=epoch)[positions] if shuffle else positions
+
+
+def random_access(opened: Split, purpose: str) -> RandomAccess:
+    """Open a split to read its records by their numbers.
+
+    Args:
+        purpose: what needs that, for the message.
+    Raises:
+        UsageError: its shards are compressed.
+    """
+    if _compression(opened) != "none":
+        found = f"found compressed shards in {opened.folder}"
+        raise UsageError(f"{purpose}: {found}, expected plain ones")
+    return RandomAccess(opened)
+
+
+def _compression(opened: Split) -> sniff.Compression:
     try:
-        if dataset.compression(opened) == "none":
-            return _RandomAccess(opened)
+        return dataset.compression(opened)
     except OSError as error:
         raise RunError(f"{error.filename}: {error.strerror}") from error
-    if shuffle:
-        raise UsageError(
-            f"shuffle: found compressed shards in {opened.folder}, expected plain ones"
-        )
-    return _Sequential(opened)
 
 
-class _RandomAccess:
-    """Records of plain shards, by number."""
+class RandomAccess:
+    """Records of plain shards, by number. No file stays open, so that processes share none.
+
+    Attributes:
+        count: of the records.
+    """
 
     def __init__(self, opened: Split) -> None:
         self._paths = opened.shards

@@ -34,6 +34,9 @@ _PLAIN_SEGMENTS = {
 }
 """Segments that no decoder stumbles over once they are so long, in bytes; EXIF is none of them."""
 
+_BESIDE_PIXELS = frozenset({*range(0xE1, 0xEE), 0xEF, 0xFE})
+"""Segments that no pixel depends on; JFIF's and Adobe's tell the colour space."""
+
 _SIZE = struct.Struct(">HH")
 _AFTER_SCAN = re.compile(rb"\xff[^\x00\xd0-\xd7\xff]")
 """A marker behind entropy-coded data, in which 0xff is only followed by 0 or a restart number."""
@@ -254,6 +257,37 @@ def read_frame(data: bytes) -> Frame:
         plain=plain and position <= len(data),
         end=position,
     )
+
+
+def bare_jpeg(data: bytes, most_rows: int = 1 << 16) -> bytes:
+    """Leave out of a JPEG what its pixels do not depend on: EXIF, profiles, comments, lower rows.
+
+    Args:
+        most_rows: rows to keep, from the top; a decoder stops behind them. Of the last two of
+            fewer than all, those of pictures with subsampled chroma may differ.
+    Raises:
+        ImageError: a marker is damaged, or the data end before the first scan.
+    """
+    pieces = [data[:2]]
+    position = 2
+    for _ in range(MAX_PIECES):
+        code = data[position + 1] if position + 1 < len(data) else 0
+        if code == 0xFF:
+            position += 1
+            continue
+        if code == _SOS:
+            break
+        stop = position + 2 + _big_endian(data, position + 2)
+        if 0xC0 <= code <= 0xCF and code not in (_DHT, 0xC8, 0xCC):
+            rows = min(int.from_bytes(data[position + 5 : position + 7], "big"), most_rows)
+            pieces += data[position : position + 5], rows.to_bytes(2, "big")
+            pieces.append(data[position + 7 : stop])
+        elif code not in _BESIDE_PIXELS:
+            pieces.append(data[position:stop])
+        position = stop
+    else:
+        raise _too_many_pieces()
+    return b"".join([*pieces, data[position:]])
 
 
 def _is_plain_frame(code: int, segment: bytes) -> bool:

@@ -1,0 +1,206 @@
+"""The reader for PyTorch: a dataset by index with the crops of `read_tf`, and their order.
+
+Knows: PyTorch, as the only module that imports it. Must not know: click, writing, TensorFlow.
+
+A sample depends on (seed, epoch, record) alone: not on workers, how they are started, or order.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, SupportsIndex
+
+from tfrec_cli import pillow, reading, rows
+from tfrec_cli.batches import Dtype, Small
+from tfrec_cli.crops import CropMode
+from tfrec_cli.dataset import Split
+from tfrec_cli.errors import RunError, UsageError
+from tfrec_cli.reading import Look
+
+try:
+    import torch
+    from torch.utils import data
+except ModuleNotFoundError as error:
+    raise RunError("PyTorch: found none, expected it: pip install 'tfrec-cli[torch]'") from error
+
+Transform = Callable[[Any], Any]
+
+
+def dataset(
+    path: str | os.PathLike[str] | Split,
+    *,
+    split: str = "train",
+    crop: int | tuple[int, int] | None = None,
+    crop_mode: CropMode = "random",
+    seed: int = 0,
+    epoch: int = 0,
+    flip: bool = False,
+    brightness: float = 0.0,
+    dtype: Dtype = "float32",
+    small: Small = "fail",
+    transform: Transform | None = None,
+) -> Records:
+    """Open a dataset for a ``DataLoader``.
+
+    Images are JPEG, PNG or raw, as `tfrec write` stores them; shards are not compressed.
+
+    Args:
+        path: a folder that ``tfrec write`` made, a record file, a folder of record files, or a
+            split that was found already.
+        crop: (height, width) in pixels, or one number for both; None keeps the stored size.
+        crop_mode: ``random`` places crops statelessly, ``center`` in the middle.
+        seed: in [0, 2**32); decides crops, flips, brightness, and the order of `Order`.
+        epoch: in [0, 2**31), until `Records.set_epoch` tells another.
+        flip: mirror each record left to right or not, each with one half.
+        brightness: largest change to values in [0, 1], drawn for each record; 0 changes nothing.
+        dtype: ``float32`` in [0, 1], or ``uint8``.
+        small: what to do with an image smaller than the crop: ``fail`` when the dataset is opened
+            (while reading, where no manifest tells the smallest), or ``pad`` it with black.
+        transform: what to do with each image at last, in the worker.
+
+    Raises:
+        UsageError: no such split, a value out of range, a crop that no image or not every image
+            can hold, compressed shards, ``small="skip"``.
+        DataError: the files are not what their manifest says.
+    """
+    look = Look(
+        crop=crop,
+        crop_mode=crop_mode,
+        seed=seed,
+        flip=flip,
+        brightness=brightness,
+        dtype=dtype,
+        small=small,
+    )
+    samples = reading.samples(path, split, look, epoch=epoch, decoder=pillow.Decoder)
+    return Records(samples, epoch, transform)
+
+
+class Records(data.Dataset):  # type: ignore[misc]  # PyTorch's types are not looked at
+    """The records of a split by their numbers, in the order they are stored.
+
+    The epoch lies in memory that the workers of a ``DataLoader`` share, so that `set_epoch` reaches
+    them, persistent ones too. Copies made by pickle have an epoch of their own.
+    """
+
+    def __init__(self, samples: reading.Samples, epoch: int, transform: Transform | None) -> None:
+        self._samples = samples
+        self._transform = transform
+        self._epoch = torch.tensor([epoch], dtype=torch.int64).share_memory_()
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+        self._epoch.share_memory_()
+
+    def __repr__(self) -> str:
+        return f"<tfrec dataset of {len(self)} records, epoch {self.epoch}>"
+
+    @property
+    def seed(self) -> int:
+        """What crops, flips, brightness and order are drawn from."""
+        return self._samples.cutter.seed
+
+    @property
+    def epoch(self) -> int:
+        """The number of the epoch whose crops are read."""
+        return int(self._epoch)
+
+    def set_epoch(self, epoch: int) -> None:
+        """Read another epoch's crops from now on: to be called before each loop over a loader.
+
+        Args:
+            epoch: in [0, 2**31).
+        Raises:
+            UsageError: out of range.
+        """
+        reading.check(seed=self.seed, epoch=epoch)
+        self._epoch[0] = epoch
+
+    def __len__(self) -> int:
+        return self._samples.records.count
+
+    def __getitem__(self, index: SupportsIndex) -> Any:
+        """Read one record.
+
+        Returns:
+            ``(image, label)``, or ``image`` where there are no labels. image: uint8 or float32
+            [3, height, width] unless ``transform`` made something else of it; label: an integer.
+        Raises:
+            IndexError: there are not so many; negative ones count from the end.
+            DataError: the record is damaged, or smaller than the crop.
+        """
+        return self.__getitems__([index])[0]
+
+    def __getitems__(self, indices: Sequence[SupportsIndex]) -> list[Any]:
+        """Read several records at once, which takes less time than one by one."""
+        every = range(len(self))
+        numbers = [every[index] for index in indices]
+        read = []
+        for images, labels in self._samples.read(numbers, self.epoch):
+            planes = torch.from_numpy(images).permute(0, 3, 1, 2).contiguous()
+            for image, label in zip(planes, labels.tolist(), strict=True):
+                changed = self._transform(image) if self._transform else image
+                read.append((changed, label) if self._samples.labelled else changed)
+        return read
+
+
+class Order(data.Sampler):  # type: ignore[misc]  # PyTorch's types are not looked at
+    """The order in which `read_tf.dataset` reads the same epoch, for ``DataLoader(sampler=…)``.
+
+    Its epoch is the dataset's. `set_epoch`, which trainers call on samplers, sets the dataset's.
+
+    Args:
+        dataset: what `dataset` returned.
+        shuffle: over everything, by (seed, epoch).
+        shard: (i, n): of each epoch's positions, those congruent to i modulo n, for process i of n.
+        start: how many of this process's records to leave out in the first epoch that is iterated,
+            to go on where one stopped; later epochs are whole.
+
+    Raises:
+        UsageError: another dataset, or a value out of range.
+    """
+
+    def __init__(
+        self,
+        dataset: Records,
+        *,
+        shuffle: bool = True,
+        shard: tuple[int, int] = (0, 1),
+        start: int = 0,
+    ) -> None:
+        if not isinstance(dataset, Records):
+            found = type(dataset).__name__
+            raise UsageError(f"dataset: found {found}, expected what read_torch.dataset returns")
+        reading.check(shard=shard, start=start)
+        self._dataset = dataset
+        self._shuffle = shuffle
+        self._shard = shard
+        self._start = start
+        self._own = len(range(shard[0], len(dataset), shard[1]))
+        self._first_epoch: int | None = None
+        if start > self._own:
+            raise UsageError(f"start: found {start}, expected at most {self._own} records")
+
+    def set_epoch(self, epoch: int) -> None:
+        """Set the dataset's epoch: see `Records.set_epoch`."""
+        self._dataset.set_epoch(epoch)
+
+    def __len__(self) -> int:
+        return self._own - self._passed()
+
+    def __iter__(self) -> Iterator[int]:
+        epoch = self._dataset.epoch
+        if self._first_epoch is None:
+            self._first_epoch = epoch
+        numbers = rows.numbers_of(
+            len(self._dataset),
+            seed=self._dataset.seed,
+            epoch=epoch,
+            shuffle=self._shuffle,
+            shard=self._shard,
+        )
+        return iter(numbers[self._passed() :].tolist())
+
+    def _passed(self) -> int:
+        return self._start if self._first_epoch in (None, self._dataset.epoch) else 0
