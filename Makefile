@@ -43,11 +43,11 @@ lint: $(READY)  ## Check style, and that imports go downwards only
 types: $(READY)  ## Check types
 	$(BIN)/mypy
 
-docs: $(READY)  ## Write --help into the README
-	$(BIN)/cog -r README.md
+docs: $(READY)  ## Write --help into the README, and what its scripts print into docs/determinism.md
+	$(BIN)/cog -r README.md docs/determinism.md
 
-docs-check: $(READY)  ## Check that the README has today's --help
-	$(BIN)/cog --check README.md
+docs-check: $(READY)  ## Check that the README has today's --help, and the page what its scripts print
+	$(BIN)/cog --check README.md docs/determinism.md
 
 bench: $(if $(IMAGES),$(READY))  ## Time everything against the usual way (IMAGES=DIR)
 	@test -n "$(IMAGES)" || { echo "found no IMAGES, expected a folder: make bench IMAGES=DIR" >&2; exit 2; }

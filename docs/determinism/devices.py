@@ -7,20 +7,23 @@ rows = tf.reshape(tf.random.stateless_uniform([1_000_000], seed=(1, 2)), (100, 1
 
 
 def numbers(alg):
-    return lambda: tf.random.stateless_uniform(
-        [1000], (1, 2), 0, tf.int32.max, tf.int32, alg=alg
-    )
+    return lambda: tf.random.stateless_uniform([1000], (1, 2), alg=alg)
 
 
-def crop():
-    return tf.image.stateless_random_crop(image, (32, 32, 3), seed=(42, 3))
+def crops():
+    return [tf.image.stateless_random_crop(image, (32, 32, 3), (42, key)) for key in range(20)]
+
+
+def flips():
+    return [tf.image.stateless_random_flip_left_right(image, (42, key)) for key in range(20)]
 
 
 works = {
     "stateless_uniform(alg='philox')": numbers("philox"),
-    "stateless_uniform(), auto_select": numbers("auto_select"),
-    "stateless_random_crop()": crop,
-    "100 sums of 10,000 numbers each": lambda: tf.reduce_sum(rows, axis=1),
+    "stateless_uniform(), which is alg='auto_select'": numbers("auto_select"),
+    "20 x stateless_random_crop()": crops,
+    "20 x stateless_random_flip_left_right()": flips,
+    "100 sums of 10,000 numbers": lambda: tf.reduce_sum(rows, axis=1),
 }
 ways = {
     "CPU, tf.function": (tf.function, "CPU:0"),

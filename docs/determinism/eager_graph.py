@@ -38,9 +38,11 @@ print("  uniform(seed=7):        ", same(draw(with_seed), draw(tf.function(with_
 print("  stateless_uniform(seed):", same(draw(stateless), draw(tf.function(stateless))))
 
 print("in a tf.function")
-print("  one random op more before it:", same(draw(tf.function(plain)), draw(tf.function(after_another))))
+alone, after = draw(tf.function(plain)), draw(tf.function(after_another))
+print("  one random op more before it:", same(alone, after))
 old, new = tf.function(with_seed), tf.function(with_seed)
 tf.random.set_seed(1)
-print("  made anew, it starts again:  ", same([float(old()), float(old())], [float(new()), float(new())]))
+first, second = [float(old()), float(old())], [float(new()), float(new())]
+print("  made anew, it starts again:  ", same(first, second))
 python = tf.function(lambda: tf.constant(random.random()))
 print("  Python's random, 100 calls:  ", len({float(python()) for _ in range(100)}), "number")
