@@ -10,11 +10,14 @@ from __future__ import annotations
 
 import argparse
 import hashlib
-import os
 import subprocess
 import sys
 from collections.abc import Iterator
 from typing import Any
+
+import numpy as np
+
+from tfrec_cli import read_numpy
 
 SEED = 42
 
@@ -60,43 +63,42 @@ def last_line(text: str) -> str:
 
 def batches(
     name: str, dataset: str, epochs: int, batch_size: int, options: dict[str, Any]
-) -> Iterator[tuple[Any, Any]]:
+) -> Iterator[list[Any]]:
     """Read a dataset as one configuration does.
 
     Yields:
-        images, float32[n, height, width, 3], and labels, int64[n].
+        images, float32[n, height, width, 3], and where there are some, labels, int64[n].
     """
     kind, *how = name.split("-")
     if kind == "torch":
         yield from _by_torch(how, dataset, epochs, batch_size, options)
         return
-    more = {**options, "epochs": epochs, "shuffle": True}
+    options = {**options, "epochs": epochs, "shuffle": True}
+    read: Any
     if kind == "tensorflow":
-        os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
         from tfrec_cli import read_tf
 
-        read = read_tf.dataset(dataset, batch_size=batch_size, parallel=int(how[0]), **more)
-        for images, labels in read:
-            yield images.numpy(), labels.numpy()
-        return
-    from tfrec_cli import read_numpy
+        read = read_tf.dataset(dataset, batch_size=batch_size, parallel=int(how[0]), **options)
+    elif kind == "numpy":
+        read = read_numpy.dataset(dataset, batch_size=batch_size, parallel=int(how[0]), **options)
+    else:
+        read = _joined(read_numpy.source(dataset, **options), epochs, batch_size)
+    yield from map(_parts, read)
 
-    if kind == "numpy":
-        yield from read_numpy.dataset(dataset, batch_size=batch_size, parallel=int(how[0]), **more)
-        return
-    import numpy as np
 
-    source = read_numpy.source(dataset, **more)
+def _joined(source: read_numpy.Source, epochs: int, batch_size: int) -> Iterator[list[Any]]:
+    """Make batches of a source's samples; none spans two epochs."""
     own = len(source) // epochs
     for first in range(0, len(source), own):
         for begin in range(first, first + own, batch_size):
-            some = [source[i] for i in range(begin, min(begin + batch_size, first + own))]
-            yield np.stack([image for image, _ in some]), np.array([label for _, label in some])
+            some = range(begin, min(begin + batch_size, first + own))
+            columns = zip(*(_parts(source[index]) for index in some), strict=True)
+            yield [np.stack(column) for column in columns]
 
 
 def _by_torch(
     how: list[str], dataset: str, epochs: int, batch_size: int, options: dict[str, Any]
-) -> Iterator[tuple[Any, Any]]:
+) -> Iterator[list[Any]]:
     from torch.utils.data import DataLoader
 
     from tfrec_cli import read_torch
@@ -113,15 +115,21 @@ def _by_torch(
     )
     for epoch in range(epochs):
         records.set_epoch(epoch)
-        for images, labels in loader:
-            yield images.permute(0, 2, 3, 1).numpy(), labels.numpy()
+        for batch in loader:
+            planes, *labels = _parts(batch)
+            yield [np.moveaxis(planes, 1, -1), *labels]
 
 
-def digest(read: Iterator[tuple[Any, Any]]) -> str:
+def _parts(sample: Any) -> list[Any]:
+    """Return the arrays of ``(image, label)``, or of ``image``."""
+    return [np.asarray(part) for part in (sample if isinstance(sample, tuple | list) else [sample])]
+
+
+def digest(read: Iterator[list[Any]]) -> str:
     """Return the SHA-256 of all batches' shapes, types and values, in hexadecimal."""
     found = hashlib.sha256()
-    for images, labels in read:
-        for array in (images, labels):
+    for batch in read:
+        for array in batch:
             found.update(f"{array.dtype}{array.shape}".encode())
             found.update(array.tobytes())
     return found.hexdigest()

@@ -611,3 +611,16 @@ def test_no_framework_is_needed() -> None:
     program = "import sys, tfrec_cli.batches; print('tensorflow' in sys.modules)"
     ran = subprocess.run([sys.executable, "-c", program], capture_output=True, check=True)
     assert ran.stdout == b"False\n"
+
+
+def test_padding_decodes_no_more_than_windows_of_images_that_fit() -> None:
+    """Two of five hold the crop; the three others are decoded whole, and get black around them."""
+    decoder = PillowDecoder()
+    crop = (20, 20)
+    found, _ = cutter(size=crop, small="pad", decoder=decoder).cut(encoded(), NUMBERS, EPOCH)
+    padded = [images.enlarge(one, *crop, "pad") for one in decoded()]
+    sizes = [one.shape[:2] for one in padded]
+    boxes = crops.random_boxes(sizes, crop, seed=SEED, epoch=EPOCH, keys=KEYS)
+    assert np.array_equal(found, sliced(padded, boxes.tolist()))
+    windows = [(SIZES[row][1], tuple(boxes[row].tolist())) for row in (0, 4)]
+    assert decoder.asked == [windows[0], "whole", "whole", "whole", windows[1]]

@@ -13,6 +13,7 @@ import pytest
 
 from tfrec_cli import cli
 from tfrec_cli.manifest import Manifest, Shard
+from tfrec_cli.write import Options, write
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -38,6 +39,31 @@ def test_every_example_prints_what_is_shown(tmp_path: Path) -> None:
         assert (done.returncode, done.stderr) == (0, "")
         pattern = re.sub(r"(\\ )+", " +", re.escape(shown)).replace("…", ".*")
         assert re.fullmatch(pattern, done.stdout), done.stdout
+
+
+@pytest.mark.parametrize("reader", ["read_tf", "read_torch", "read_numpy", "grain"])
+def test_the_examples_of_readers_run(tmp_path: Path, reader: str) -> None:
+    """As the first program of somebody who has stored crops of 128 pixels in out/."""
+    blocks = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
+    programs = [
+        block
+        for block in blocks
+        if re.search(rf"^(import|from .* import) {reader}$", block, re.MULTILINE)
+    ]
+    write(
+        ROOT / "sample_data/images",
+        tmp_path / "out",
+        Options(crop=(128, 128), small="skip", jobs=1),
+    )
+    assert programs
+    for program in programs:
+        words = [sys.executable, "-c", program]
+        assert (
+            subprocess.run(
+                words, cwd=tmp_path, env={**os.environ, "PYTHONPATH": str(ROOT)}, check=False
+            ).returncode
+            == 0
+        )
 
 
 @pytest.mark.parametrize(

@@ -126,8 +126,8 @@ def test_set_epoch_gives_that_epochs_crops(whole: Path) -> None:
         same(one, right)
 
 
-@pytest.mark.parametrize("epoch", [-1, 2**31])
-def test_epochs_out_of_range_are_refused(whole: Path, epoch: int) -> None:
+@pytest.mark.parametrize("epoch", [-1, 2**31, 1.5])
+def test_epochs_out_of_range_are_refused(whole: Path, epoch: Any) -> None:
     with pytest.raises(UsageError, match="epoch: found"):
         read_torch.dataset(whole, crop=CROP).set_epoch(epoch)
 
@@ -392,6 +392,14 @@ def test_a_digest_covers_values_sizes_types_and_order() -> None:
         [(one, labels), (two.reshape(2, 5, 4, 3), labels)],
     ]
     assert len({same_everywhere.digest(iter(batches)) for batches in different}) == 5
+
+
+def test_the_proof_reads_images_without_labels(tmp_path: Path) -> None:
+    pictures = {f"{seed}.png": png(photo(30, 31, seed)) for seed in range(5)}
+    write(fill(tmp_path / "src", pictures), tmp_path / "out", Options(jobs=1))
+    options = ["--crop", "20", "--only", "numpy-1", "source", "torch-0"]
+    code, lines = everywhere(str(tmp_path / "out"), *options)
+    assert (code, len(lines), len({digest for _, digest in lines})) == (0, 3, 1)
 
 
 def test_the_proof_fails_where_a_reader_does(tmp_path: Path) -> None:

@@ -170,11 +170,11 @@ class Cutter:
 
     def _crop(self, one: _Record, offset: tuple[int, int]) -> Pixels:
         assert self.size is not None
-        if self.raw or self.small == "pad":
+        one = one if self.raw else self._sized(one)
+        if self.raw or (self.small == "pad" and not self._fits(one.size or (0, 0))):
             whole = self._padded(self._whole(one))
             top, left = self._place(whole.shape[:2], offset)
             return whole[top : top + self.size[0], left : left + self.size[1]]
-        one = self._sized(one)
         top, left = self._place(one.size or (0, 0), offset)
         if one.window:
             width = one.size[1] if one.size else 0

@@ -143,7 +143,8 @@ def source(
         chunk=1,
     )
     if read.rows.is_sequential:
-        raise UsageError(f"{path}: found compressed shards, expected plain ones for random access")
+        where = path.folder if isinstance(path, Split) else path
+        raise UsageError(f"random access: found compressed shards in {where}, expected plain ones")
     return Source(read)
 
 

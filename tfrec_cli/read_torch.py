@@ -81,13 +81,15 @@ class Records(data.Dataset):  # type: ignore[misc]  # PyTorch's types are not lo
     """The records of a split by their numbers, in the order they are stored.
 
     The epoch lies in memory that the workers of a ``DataLoader`` share, so that `set_epoch` reaches
-    them, persistent ones too. Copies made by pickle have an epoch of their own.
+    them, persistent ones too. Copies made by pickle have an epoch of their own; those that
+    ``torch.multiprocessing`` hands over share it, so open the dataset in each training process.
     """
 
     def __init__(self, samples: reading.Samples, epoch: int, transform: Transform | None) -> None:
         self._samples = samples
         self._transform = transform
-        self._epoch = torch.tensor([epoch], dtype=torch.int64).share_memory_()
+        self._epoch = torch.zeros(1, dtype=torch.int64).share_memory_()
+        self.set_epoch(epoch)
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state)
@@ -114,6 +116,7 @@ class Records(data.Dataset):  # type: ignore[misc]  # PyTorch's types are not lo
         Raises:
             UsageError: out of range.
         """
+        reading.check_least("epoch", epoch, 0)
         reading.check(seed=self.seed, epoch=epoch)
         self._epoch[0] = epoch
 
@@ -153,7 +156,8 @@ class Order(data.Sampler):  # type: ignore[misc]  # PyTorch's types are not look
     Args:
         dataset: what `dataset` returned.
         shuffle: over everything, by (seed, epoch).
-        shard: (i, n): of each epoch's positions, those congruent to i modulo n, for process i of n.
+        shard: (i, n): of each epoch's positions, those congruent to i modulo n, for process i of n;
+            the first processes may have one record more than the others.
         start: how many of this process's records to leave out in the first epoch that is iterated,
             to go on where one stopped; later epochs are whole.
 
