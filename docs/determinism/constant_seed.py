@@ -34,6 +34,6 @@ def changes(flip_key, brightness_key):
 
 for name, other in (("the same seed", 0), ("a seed for each", 2**56)):
     pairs = [changes(image, image + other) for image in images]
-    flipped = sum(flip for flip, _ in pairs)
-    darker = sum(flip and dark for flip, dark in pairs)
-    print(f"flip and brightness by {name}: {flipped} flipped, {darker} of them darker")
+    flipped, darker = (sum(column) for column in zip(*pairs, strict=True))
+    both = sum(flip and dark for flip, dark in pairs)
+    print(f"flip and brightness by {name}: {flipped} flipped, {darker} darker, {both} both")

@@ -50,6 +50,14 @@ def dropped():
     return dropout(tf.ones([100]), training=True).numpy().tolist()
 
 
+def tried(function, *arguments):
+    try:
+        function(*arguments)
+    except RuntimeError:
+        return "an error"
+    return "done"
+
+
 def hashed(before="pass", **variables):
     """Return the hashes that two new processes give one text."""
     program = f"import os; {before}; print(hash('leaves'))"
@@ -72,6 +80,10 @@ print("after seeding once more")
 print("  Python, NumPy, Keras, TensorFlow, PyTorch:", same(first, draw()))
 print("  a generator of your own:                  ", same(first_own, own.random()))
 print("  a layer that was built before:            ", same(first_dropped, dropped()))
+print("operations without a deterministic form")
+print("  tf.random.Generator.from_non_deterministic_state:", end=" ")
+print(tried(tf.random.Generator.from_non_deterministic_state))
+print("  torch.Tensor.put_:", tried(torch.zeros(2).put_, torch.tensor([0]), torch.ones(1)))
 print("hash of a text in two processes")
 print("  as they come:                      ", same(*hashed()))
 print("  os.environ['PYTHONHASHSEED'] = '0':", same(*hashed("os.environ['PYTHONHASHSEED'] = '0'")))
