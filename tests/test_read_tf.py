@@ -454,7 +454,7 @@ def test_more_shards_than_files_can_be_open(whole: Path, tmp_path: Path) -> None
 
 
 def test_an_iterator_can_be_saved_and_restored(whole: Path, tmp_path: Path) -> None:
-    """TensorFlow allows that where nothing is stateful; then it reads in parallel, seeded or not."""
+    """TensorFlow allows that where nothing is stateful, as it allows parallel maps then."""
     batches = read(whole, crop=CROP, seed=SEED, shuffle=True, batch_size=4, epochs=2)
     left = iter(batches)
     next(left)
