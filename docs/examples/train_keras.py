@@ -46,6 +46,8 @@ def train(path, crop_mode="center"):
 
 
 if __name__ == "__main__":
+    if len(sys.argv) not in (2, 3):
+        sys.exit(__doc__)
     print(determinism.seed_everything(SEED), file=sys.stderr)
     digest, losses = train(*sys.argv[1:])
     print("losses ", *(f"{loss:.4f}" for loss in losses))
