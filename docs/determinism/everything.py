@@ -58,6 +58,13 @@ def tried(function, *arguments):
     return "done"
 
 
+def sums(threads):
+    """Return 20 sums of a million numbers each."""
+    torch.set_num_threads(threads)
+    rows = torch.rand((20, 1_000_000), generator=torch.Generator().manual_seed(1))
+    return [float(row.sum()) for row in rows]
+
+
 def hashed(before="pass", **variables):
     """Return the hashes that two new processes give one text."""
     program = f"import os; {before}; print(hash('leaves'))"
@@ -84,6 +91,7 @@ print("operations without a deterministic form")
 print("  tf.random.Generator.from_non_deterministic_state:", end=" ")
 print(tried(tf.random.Generator.from_non_deterministic_state))
 print("  torch.Tensor.put_:", tried(torch.zeros(2).put_, torch.tensor([0]), torch.ones(1)))
+print("sums by PyTorch with 1 and 2 threads:        ", same(sums(1), sums(2)))
 print("hash of a text in two processes")
 print("  as they come:                      ", same(*hashed()))
 print("  os.environ['PYTHONHASHSEED'] = '0':", same(*hashed("os.environ['PYTHONHASHSEED'] = '0'")))
