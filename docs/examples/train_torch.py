@@ -2,8 +2,8 @@
 
     python train_torch.py DATASET [center|random]
 
-The same arguments end with the same weights. DATASET may hold crops of 64x64 or whole images: with
-centre crops, the same weights again.
+On one machine the same arguments end with the same weights. DATASET may hold crops of 64x64 or
+whole images: with centre crops, the same weights again.
 """
 
 import hashlib
