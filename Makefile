@@ -4,7 +4,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
-COGGED := README.md docs/cli.md docs/json.md
+COGGED := README.md docs/cli.md docs/json.md docs/determinism.md
 
 .DEFAULT_GOAL := help
 .PHONY: help setup demo test torture interop lint types docs docs-check bench smoke check clean
@@ -48,7 +48,7 @@ lint: $(READY)  ## Check style, and that imports go downwards only
 types: $(READY)  ## Check types
 	$(BIN)/mypy
 
-docs: $(READY)  ## Write --help into the README, and docs/cli.md and docs/json.md
+docs: $(READY)  ## Write --help into the README, and what scripts print into docs/
 	$(BIN)/cog -I docs -r $(COGGED)
 
 docs-check: $(READY)  ## Check that they say what is true today

@@ -451,3 +451,16 @@ def test_more_shards_than_files_can_be_open(whole: Path, tmp_path: Path) -> None
     finally:
         resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
     assert count == 13
+
+
+def test_an_iterator_can_be_saved_and_restored(whole: Path, tmp_path: Path) -> None:
+    """TensorFlow allows that where nothing is stateful, as it allows parallel maps then."""
+    batches = read(whole, crop=CROP, seed=SEED, shuffle=True, batch_size=4, epochs=2)
+    left = iter(batches)
+    next(left)
+    saved = tf.train.Checkpoint(iterator=left).write(str(tmp_path / "saved"))
+    restored = iter(batches)
+    tf.train.Checkpoint(iterator=restored).read(saved)
+    rest = [[image.numpy() for image, _ in one] for one in (left, restored)]
+    assert len(rest[0]) == 7
+    assert all(np.array_equal(*pair) for pair in zip(*rest, strict=True))

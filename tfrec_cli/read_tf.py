@@ -281,18 +281,18 @@ def _cut(
         labels.set_shape([rows.chunk_size])
         return images, labels
 
+    def call(function: Any, inputs: list[Any], outputs: list[Any]) -> Any:
+        """Call Python; said to be stateless, or enable_op_determinism would make maps serial."""
+        return tf.numpy_function(function, inputs, outputs, stateful=False)
+
     if not rows.is_sequential:
         return chunks.map(
-            lambda chunk: shaped(*tf.numpy_function(fetch_and_cut, [number, chunk], kinds)),
+            lambda chunk: shaped(*call(fetch_and_cut, [number, chunk], kinds)),
             **several,
         )
-    fetched = chunks.map(
-        lambda chunk: tf.numpy_function(fetch, [number, chunk], [tf.string, tf.int64])
-    )
+    fetched = chunks.map(lambda chunk: call(fetch, [number, chunk], [tf.string, tf.int64]))
     return fetched.map(
-        lambda payloads, numbers: shaped(
-            *tf.numpy_function(cut_apart, [payloads, numbers, number], kinds)
-        ),
+        lambda payloads, numbers: shaped(*call(cut_apart, [payloads, numbers, number], kinds)),
         **several,
     )
 

@@ -1,0 +1,39 @@
+"""A stateless crop is a function of its seed: one seed for all images is one crop for all."""
+
+import tensorflow as tf
+
+image = tf.reshape(tf.range(64 * 64 * 3), (64, 64, 3))
+
+
+def crop(seed):
+    return int(tf.image.stateless_random_crop(image, (32, 32, 3), seed=seed)[0, 0, 0])
+
+
+def crops(seeds):
+    return [crop(seed) for seed in seeds]
+
+
+images = range(500)
+print("different crops of 500 images, of 1,089 that there are")
+print("  seed=(42, 0):    ", len(set(crops((42, 0) for _ in images))))
+print("  seed=(42, image):", len(set(crops((42, image) for image in images))))
+
+first = crops((0, 42 + image) for image in images)
+second = crops((0, 43 + image) for image in images)
+print("seed + image: crops of seed 42 that seed 43 gives to the image before:", end=" ")
+print(sum(a == b for a, b in zip(first[1:], second, strict=False)))
+
+gray = tf.constant([[[0.4], [0.6]]])
+
+
+def changes(flip_key, brightness_key):
+    flipped = tf.image.stateless_random_flip_left_right(gray, seed=(42, flip_key))
+    changed = tf.image.stateless_random_brightness(gray, 0.2, seed=(42, brightness_key))
+    return bool(flipped[0, 0, 0] > 0.5), bool(changed[0, 0, 0] < 0.4)
+
+
+for name, other in (("the same seed", 0), ("a seed for each", 2**56)):
+    pairs = [changes(image, image + other) for image in images]
+    flipped, darker = (sum(column) for column in zip(*pairs, strict=True))
+    both = sum(flip and dark for flip, dark in pairs)
+    print(f"flip and brightness by {name}: {flipped} flipped, {darker} darker, {both} both")

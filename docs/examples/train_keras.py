@@ -1,0 +1,54 @@
+"""Train a small Keras network with flips, brightness and dropout; print a digest of its weights.
+
+    python train_keras.py DATASET [center|random]
+
+On one machine the same arguments end with the same weights. DATASET may hold crops of 64x64 or
+whole images: with centre crops, the same weights again.
+"""
+
+import hashlib
+import sys
+
+import keras
+
+from tfrec_cli import determinism, read_tf
+
+CROP, EPOCHS, SEED = 64, 3, 42
+
+
+def train(path, crop_mode="center"):
+    """Return the digest of the weights, and the loss of each epoch."""
+    images = read_tf.dataset(
+        path,
+        crop=CROP,
+        crop_mode=crop_mode,
+        seed=SEED,
+        epochs=EPOCHS,
+        shuffle=True,
+        batch_size=8,
+        flip=True,
+        brightness=0.2,
+    )
+    model = keras.Sequential(
+        [
+            keras.Input((CROP, CROP, 3)),
+            keras.layers.Conv2D(8, 3, strides=4, activation="relu"),
+            keras.layers.GlobalAveragePooling2D(),
+            keras.layers.Dropout(0.3, seed=SEED),
+            keras.layers.Dense(3),
+        ]
+    )
+    model.compile("adam", keras.losses.SparseCategoricalCrossentropy(from_logits=True))
+    steps = len(images) // EPOCHS
+    trained = model.fit(images, epochs=EPOCHS, steps_per_epoch=steps, shuffle=False, verbose=0)
+    weights = b"".join(weight.tobytes() for weight in model.get_weights())
+    return hashlib.sha256(weights).hexdigest(), trained.history["loss"]
+
+
+if __name__ == "__main__":
+    if len(sys.argv) not in (2, 3):
+        sys.exit(__doc__)
+    print(determinism.seed_everything(SEED), file=sys.stderr)
+    digest, losses = train(*sys.argv[1:])
+    print("losses ", *(f"{loss:.4f}" for loss in losses))
+    print("weights", digest)
