@@ -588,6 +588,7 @@ def test_json(lasting: Path, out: Path) -> None:
     assert json.loads(ran.out) == {
         "format": "tfrec-extract",
         "format_version": 1,
+        "ok": True,
         "out": str(out),
         "splits": [],
         "files": 13,

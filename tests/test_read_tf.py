@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -464,3 +466,24 @@ def test_an_iterator_can_be_saved_and_restored(whole: Path, tmp_path: Path) -> N
     rest = [[image.numpy() for image, _ in one] for one in (left, restored)]
     assert len(rest[0]) == 7
     assert all(np.array_equal(*pair) for pair in zip(*rest, strict=True))
+
+
+HALF_READ = """
+import sys, time
+from tfrec_cli import read_tf
+from tfrec_cli.batches import Cutter
+
+def cut(*arguments, right=Cutter.cut):
+    time.sleep(0.2)
+    return right(*arguments)
+
+Cutter.cut = cut
+iterator = iter(read_tf.dataset(sys.argv[1], crop=24, batch_size=2, epochs=9))
+next(iterator)
+"""
+
+
+def test_a_script_that_leaves_an_iterator_half_read_ends(whole: Path) -> None:
+    """Batches that are being made then must not wait for a Python that has ended."""
+    done = subprocess.run([sys.executable, "-c", HALF_READ, whole], timeout=120, check=False)
+    assert done.returncode == 0

@@ -8,13 +8,16 @@ Nothing here has state: no shuffle buffer, no global seed, no generator.
 
 from __future__ import annotations
 
+import atexit
 import hashlib
 import importlib.util
 import os
 import re
-from collections.abc import Sequence
+import threading
+import time
+from collections.abc import Callable, Sequence
 from contextlib import suppress
-from functools import partial
+from functools import cache, partial
 from typing import Any
 
 import numpy as np
@@ -31,6 +34,9 @@ from tfrec_cli.rows import Rows
 
 _PREFETCHED = 2
 """Batches made ahead of the one that is asked for, beside those being made."""
+
+_IDLE_SECONDS, _LAST_SECONDS = 0.05, 30.0
+"""After so long without a call none is to come; and after so long Python ends in any case."""
 
 Box = tuple[int, int, int, int]
 
@@ -281,9 +287,11 @@ def _cut(
         labels.set_shape([rows.chunk_size])
         return images, labels
 
+    calls = _calls()
+
     def call(function: Any, inputs: list[Any], outputs: list[Any]) -> Any:
         """Call Python; said to be stateless, or enable_op_determinism would make maps serial."""
-        return tf.numpy_function(function, inputs, outputs, stateful=False)
+        return tf.numpy_function(calls.counted(function), inputs, outputs, stateful=False)
 
     if not rows.is_sequential:
         return chunks.map(
@@ -295,6 +303,53 @@ def _cut(
         lambda payloads, numbers: shaped(*call(cut_apart, [payloads, numbers, number], kinds)),
         **several,
     )
+
+
+class _Calls:
+    """Calls of Python from TensorFlow's threads, which Python waits for when it ends.
+
+    An iterator that is left half read makes some batches more than it was asked for. A thread that
+    wants back into a Python that has ended waits for ever, and TensorFlow for it.
+    """
+
+    def __init__(self) -> None:
+        self._changed = threading.Condition()
+        self._running = 0
+        self._begun = 0
+
+    def counted(self, function: Callable[..., Any]) -> Callable[..., Any]:
+        """Return a function that does the same, and is waited for."""
+
+        def call(*arguments: Any) -> Any:
+            with self._changed:
+                self._running += 1
+                self._begun += 1
+            try:
+                return function(*arguments)
+            finally:
+                with self._changed:
+                    self._running -= 1
+                    self._changed.notify_all()
+
+        return call
+
+    def wait(self) -> None:
+        """Wait until nothing runs and nothing begins any more, but not for ever."""
+        end = time.monotonic() + _LAST_SECONDS
+        begun = -1
+        while begun != self._begun and time.monotonic() < end:
+            with self._changed:
+                self._changed.wait_for(lambda: not self._running, end - time.monotonic())
+                begun = self._begun
+            time.sleep(_IDLE_SECONDS)
+
+
+@cache
+def _calls() -> _Calls:
+    """Return what counts all calls; made once TensorFlow is imported, so that it ends before."""
+    calls = _Calls()
+    atexit.register(calls.wait)
+    return calls
 
 
 def _decoder(tf: Any) -> Decoder:
