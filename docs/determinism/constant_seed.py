@@ -1,6 +1,9 @@
 """A stateless crop is a function of its seed: one seed for all images is one crop for all."""
 
+import numpy as np
 import tensorflow as tf
+
+from tfrec_cli.crops import random_boxes
 
 image = tf.reshape(tf.range(64 * 64 * 3), (64, 64, 3))
 
@@ -37,3 +40,11 @@ for name, other in (("the same seed", 0), ("a seed for each", 2**56)):
     flipped, darker = (sum(column) for column in zip(*pairs, strict=True))
     both = sum(flip and dark for flip, dark in pairs)
     print(f"flip and brightness by {name}: {flipped} flipped, {darker} darker, {both} both")
+
+SEED, EPOCH = 42, 3
+boxes = random_boxes([(64, 64)] * 500, (32, 32), seed=SEED, epoch=EPOCH, keys=np.arange(500))
+by_hand = crops((SEED + EPOCH * 2**32, key) for key in images)
+same = sum(
+    int(image[top, left, 0]) == one for (top, left, *_), one in zip(boxes, by_hand, strict=True)
+)
+print("tfrec's crops that stateless_random_crop cuts by (seed + epoch * 2**32, key):", same)
