@@ -181,16 +181,32 @@ def seeded_by(folder: Path, before: str, after: str = "", **variables: str) -> l
 @pytest.mark.parametrize(
     ("before", "calls"),
     [
-        ("", KERAS + TENSORFLOW + TORCH),
+        ("", TORCH + KERAS + TENSORFLOW),
         ("import torch", TORCH),
         ("import tensorflow", TENSORFLOW),
-        ("import keras, torch", KERAS + TORCH),
+        ("import keras, torch", TORCH + KERAS),
     ],
 )
 def test_what_is_imported_is_seeded_or_else_what_is_installed(
     tmp_path: Path, before: str, calls: list[str]
 ) -> None:
     assert seeded_by(tmp_path, before) == calls
+
+
+@pytest.mark.parametrize(
+    ("before", "call"),
+    [
+        ("", "use_deterministic_algorithms True"),
+        ("import torch", "use_deterministic_algorithms True"),
+        ("import torch, triton, tensorflow", "use_deterministic_algorithms True"),
+        ("import torch, tensorflow", "set_deterministic_debug_mode error"),
+    ],
+)
+def test_triton_is_not_loaded_behind_tensorflow(tmp_path: Path, before: str, call: str) -> None:
+    """That ends the process by a signal; PyTorch's builds for GPUs load it in this call."""
+    fill(tmp_path, {"triton.py": b""})
+    called = seeded_by(tmp_path, before)
+    assert [one for one in called if "deterministic_" in one] == [f"torch.{call}"]
 
 
 def test_what_was_left_alone_is_said(tmp_path: Path) -> None:
@@ -203,10 +219,10 @@ def test_what_was_left_alone_is_said(tmp_path: Path) -> None:
         "  did     PyTorch: torch.manual_seed(7)",
         "  did     PyTorch: torch.use_deterministic_algorithms(True), cudnn.benchmark = False",
         "  did     PyTorch: CUBLAS_WORKSPACE_CONFIG=:4096:8",
-        f"  cannot  Keras: {left}",
-        f"  cannot  TensorFlow: {left}",
         "  cannot  PyTorch: operations without a deterministic form raise an error",
         "  cannot  PyTorch: workers of a DataLoader; give it generator and worker_init_fn",
+        f"  cannot  Keras: {left}",
+        f"  cannot  TensorFlow: {left}",
         "  cannot  generators of your own: numpy.random.default_rng(), random.Random(), "
         "torch.Generator()",
         "  cannot  other devices, numbers of threads or versions: they may round differently",
@@ -234,9 +250,9 @@ def test_what_is_not_installed_is_said(monkeypatch: pytest.MonkeyPatch, untouche
     assert done.did == (
         "Python: random.seed(7)",
         "NumPy: numpy.random.seed(7)",
+        "PyTorch: not installed",
         "Keras: not installed",
         "TensorFlow: not installed",
-        "PyTorch: not installed",
     )
     assert (random.random(), np.random.random()) == (
         random.Random(7).random(),

@@ -48,7 +48,7 @@ class Crop(click.ParamType):  # type: ignore[type-arg]  # likewise
 
     def convert(self, value: Any, param: Any, ctx: Any) -> tuple[int, int]:
         """Accept 128, "128", "128x96"."""
-        match = re.fullmatch(r"(\d{1,5})(?:x(\d{1,5}))?", str(value))
+        match = re.fullmatch(r"(\d{1,9})(?:x(\d{1,9}))?", str(value))
         size = (int(match[1]), int(match[2] or match[1])) if match else (0, 0)
         if min(size) < 1:
             self.fail(f"found {value!r}, expected N or HEIGHTxWIDTH in pixels", param, ctx)
@@ -143,7 +143,7 @@ def main(ctx: click.Context, config: Path | None) -> None:
 @click.option(
     "--encoding",
     type=_choice(choices.Encoding),
-    help="How crops are stored. [default: raw, uint8 RGB rows]",
+    help="How crops are stored. [default: raw, uint8 RGB rows; png with --keys tf-models]",
 )
 @click.option(
     "--jpeg-quality",

@@ -75,9 +75,9 @@ def seed_everything(seed: int) -> Seeded:
     did = [f"Python: random.seed({seed})", f"NumPy: numpy.random.seed({seed})"]
     cannot: list[str] = []
     frameworks = (
+        ("PyTorch", "torch", _seed_torch),  # first: see there
         ("Keras", "keras", _seed_keras),
         ("TensorFlow", "tensorflow", _seed_tensorflow),
-        ("PyTorch", "torch", _seed_torch),
     )
     imported = {module for _, module, _ in frameworks} & set(sys.modules)
     for name, module, seed_one in frameworks:
@@ -176,10 +176,17 @@ def _seed_torch(seed: int, did: list[str], cannot: list[str]) -> None:
     started = torch.cuda.is_initialized()
     workspace = os.environ.setdefault(_CUBLAS, _CUBLAS_FIXED[0])
     torch.manual_seed(seed)
-    torch.use_deterministic_algorithms(True)
+    deterministic = "use_deterministic_algorithms(True)"
+    if _loads_triton() and "tensorflow" in sys.modules:
+        # Triton crashes the process where it is loaded after TensorFlow, and this does not load it
+        torch.set_deterministic_debug_mode("error")
+        deterministic = 'set_deterministic_debug_mode("error")'
+        cannot.append("PyTorch: torch.compile; import TensorFlow after this call")
+    else:
+        torch.use_deterministic_algorithms(True)
     torch.backends.cudnn.benchmark = False
     did.append(f"PyTorch: torch.manual_seed({seed})")
-    did.append("PyTorch: torch.use_deterministic_algorithms(True), cudnn.benchmark = False")
+    did.append(f"PyTorch: torch.{deterministic}, cudnn.benchmark = False")
     did.append(f"PyTorch: {_CUBLAS}={workspace}")
     cannot.append("PyTorch: operations without a deterministic form raise an error")
     cannot.append("PyTorch: workers of a DataLoader; give it generator and worker_init_fn")
@@ -187,6 +194,11 @@ def _seed_torch(seed: int, did: list[str], cannot: list[str]) -> None:
         cannot.append(f"PyTorch: {_CUBLAS} was set; expected {' or '.join(_CUBLAS_FIXED)}")
     if started:
         cannot.append(f"PyTorch: CUDA has started, and may not look at {_CUBLAS} again")
+
+
+def _loads_triton() -> bool:
+    """Tell whether PyTorch's switch would load Triton, as its builds for GPUs do."""
+    return importlib.util.find_spec("triton") is not None and "triton" not in sys.modules
 
 
 def _torch() -> Any:

@@ -85,6 +85,12 @@ def folders(
             found = f"no split {name!r}" if known else "no manifest"
             expected = ", ".join(map(str, known)) or "a dataset that tfrec wrote"
             raise UsageError(f"--source: found {found}, expected {expected}")
+        divided = [one for one in splits if one.name == name and "=" in _told(one)]
+        if divided:
+            raise UsageError(
+                f"--source {name}={root}: found one of several splits of one source "
+                f"({_told(divided[0])}), expected --source {root}"
+            )
         if named.count(name) > 1:
             which = f"split {name!r}" if name else "every split"
             raise UsageError(f"--source: found several folders for {which}, expected one")
@@ -96,6 +102,11 @@ def folders(
         (source, [split for split in splits if split.name in ([name] if name else others)])
         for name, source in given
     ]
+
+
+def _told(split: Split) -> str:
+    """Return what --split was when a split was written."""
+    return str(split.manifest.options.get("split")) if split.manifest else ""
 
 
 def compare(

@@ -187,6 +187,9 @@ def check(
     Raises:
         UsageError: one is out of range, or of another type.
     """
+    for name, value in (("seed", seed), ("epoch", epoch)):
+        if not isinstance(value, Integral):
+            raise UsageError(f"{name}: found {value!r}, expected a whole number")
     try:
         crops.check_seed(seed, epoch)
         crops.check_seed(seed, epoch + max(epochs, 1) - 1)
@@ -195,7 +198,7 @@ def check(
     size = (crop, crop) if isinstance(crop, Integral) else crop
     if size is not None and (not isinstance(size, tuple) or len(size) != 2):
         raise UsageError(f"crop: found {crop!r}, expected a number or (height, width)")
-    if len(shard) != 2:
+    if not isinstance(shard, Sequence) or len(shard) != 2:
         raise UsageError(f"shard: found {shard!r}, expected (i, n)")
     for name, value, least in (
         ("crop", min(size) if size else 1, 1),

@@ -370,6 +370,8 @@ def records_text(found: Iterable[tuple[Path, int, Record, dict[str, Any]]]) -> s
 
 def records_json(found: Iterable[tuple[Path, int, Record, dict[str, Any]]]) -> str:
     """Show the same for a program; bytes as text where they are, else their length alone."""
+    from tfrec_cli.summary import size_of
+
     return _json(
         "tfrec-records",
         {
@@ -383,12 +385,13 @@ def records_json(found: Iterable[tuple[Path, int, Record, dict[str, Any]]]) -> s
                     "features": {
                         name: {
                             "type": feature.kind,
-                            "values": [_json_value(value) for value in feature.values],
+                            "values": [_json_value(value, size) for value in feature.values],
                         }
                         for name, feature in sorted(features.items())
                     },
                 }
                 for path, number, record, features in found
+                for size in [size_of(features)]
             ]
         },
     )
@@ -547,15 +550,20 @@ def _bytes(value: bytes, size: tuple[int | None, int | None]) -> str:
     return f"{kind} of {len(value):,} bytes{start}"
 
 
-def _json_value(value: Any) -> Any:
+def _json_value(value: Any, size: tuple[int | None, int | None]) -> Any:
     if isinstance(value, float) and not math.isfinite(value):
         return str(value)
     if not isinstance(value, bytes):
         return value
     from tfrec_cli.summary import content
 
-    kind = content(value)
-    return value.decode() if kind == "text" else {"size_bytes": len(value), "holds": kind}
+    kind = content(value, size)
+    if kind == "text":
+        try:
+            return value.decode()
+        except UnicodeDecodeError:  # behind its first bytes
+            kind = "binary"
+    return {"size_bytes": len(value), "holds": kind}
 
 
 def _counts(counts: Any) -> str:

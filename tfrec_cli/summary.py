@@ -344,7 +344,18 @@ def content(value: bytes, size: tuple[int | None, int | None] = (None, None)) ->
         return found.upper()
     if not value:
         return "empty"
-    return "text" if sniff.is_text(value[:_TEXT_BYTES]) else "binary"
+    return "text" if _is_text(value) else "binary"
+
+
+def _is_text(value: bytes) -> bool:
+    """Tell whether bytes are text, of long ones by the first."""
+    if not sniff.is_text(value[:_TEXT_BYTES]):
+        return False
+    try:
+        value[:_TEXT_BYTES].decode()
+    except UnicodeDecodeError:  # a letter that is cut in two: there has to be more of it
+        return len(value) > _TEXT_BYTES
+    return True
 
 
 def parse_spec(summary: Summary) -> str:

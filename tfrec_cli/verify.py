@@ -330,13 +330,13 @@ def _shard_lengths(data: bytes) -> Any:
 def _crop(splits: Sequence[Split], options: Options, run: engines.Map) -> tuple[int, int] | None:
     """Decide on the size of crops; None where there are no images to crop."""
     if options.crop:
-        for split in splits:
-            least = (split.manifest and split.manifest.smallest) or options.crop
-            if options.crop[0] > least[0] or options.crop[1] > least[1]:
-                raise UsageError(
-                    f"--crop: found {options.crop[0]}x{options.crop[1]}, expected at most "
-                    f"{least[0]}x{least[1]}, the least height and width in {split.folder}"
-                )
+        known = [one.manifest.smallest for one in splits if one.manifest and one.manifest.smallest]
+        least = tuple(map(min, zip(*known, strict=True))) or options.crop
+        if options.crop[0] > least[0] or options.crop[1] > least[1]:
+            raise UsageError(
+                f"--crop: found {options.crop[0]}x{options.crop[1]}, expected at most "
+                f"{least[0]}x{least[1]}, the least height and width in {splits[0].folder}"
+            )
         return options.crop
     sides: list[int] = []
     sizes: set[tuple[int, int]] = set()

@@ -322,9 +322,9 @@ def _list(source: Path, out: Path, options: Options, others: Sequence[Manifest])
                 f"{other.split!r} in {out}: {_classes(other.labels)}"
             )
         for name, mine, theirs in (
+            ("keys", options.keys, other.keys),
             ("crop", _size(options.crop), _size(other.crop)),
             ("encoding", _stored(options), other.stored),
-            ("keys", options.keys, other.keys),
             ("compression", options.compression, other.compression),
         ):
             if mine != theirs:
