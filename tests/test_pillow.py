@@ -44,6 +44,17 @@ def test_windows_of_other_baseline_jpegs_are_exact(options: dict[str, Any]) -> N
     assert np.array_equal(window, kernels.decode_whole(data)[5:25, 9:39])
 
 
+@pytest.mark.parametrize("marked", [True, False])
+def test_cmyk_jpegs_of_others_are_exact(marked: bool) -> None:
+    """Inks are inverted where there is an Adobe marker, and not where there is none."""
+    inks = np.random.default_rng(4).integers(0, 256, (30, 40, 4), dtype=np.uint8)
+    data = jpeg(Image.fromarray(inks, "CMYK"))
+    start = data.index(b"\xff\xee")
+    if not marked:
+        data = data[:start] + data[start + 2 + int.from_bytes(data[start + 2 : start + 4], "big") :]
+    assert np.array_equal(DECODER.decode_whole(data), kernels.decode_whole(data))
+
+
 def test_windows_of_gray_jpegs_are_exact() -> None:
     data = jpeg(Image.fromarray(photo(44, 33)).convert("L"))
     window = DECODER.decode_window(data, 33, (10, 1, 9, 20))

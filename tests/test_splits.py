@@ -68,6 +68,13 @@ class TestDivide:
         assert of(images) == of(random.sample(images, len(images)))
 
     @given(st.lists(st.integers(0, 5), min_size=1, max_size=80), some_shares)
+    def test_does_not_depend_on_the_numbers_of_classes(self, labels: list[int], text: str) -> None:
+        """Nor on their names, which give them their numbers."""
+        turned = [(label * 5 + 2) % 6 for label in labels]
+        contents = [number // 2 for number in range(len(labels))]  # with copies
+        assert divided(labels, contents, text) == divided(turned, contents, text)
+
+    @given(st.lists(st.integers(0, 5), min_size=1, max_size=80), some_shares)
     def test_keeps_the_shares_in_all_and_in_each_class(self, labels: list[int], text: str) -> None:
         """Within one image in all, and within two in each class, however small."""
         parts = divided(labels, list(range(len(labels))), text)
@@ -216,6 +223,20 @@ class TestWrite:
             [],
         ]
 
+    def test_images_too_small_for_the_crop_take_no_share(self, tmp_path: Path) -> None:
+        files = {f"{number}.png": png(photo(40, 40, number)) for number in range(8)}
+        small = {f"small{number}.png": png(photo(9, 9, number)) for number in range(8)}
+        source = fill(tmp_path / "source", {**files, **small})
+        options: dict[str, Any] = {"crop": (32, 32), "small": "skip", "split": "a=0.5,b=0.5"}
+        result = run(source, tmp_path / "out", **options)
+        assert [len(names_in(tmp_path / "out", split)) for split in "ab"] == [4, 4]
+        assert [len(one.rejects) for one in (result, *result.more)] == [8, 0]
+
+    def test_a_name_may_begin_as_another(self, source: Path, tmp_path: Path) -> None:
+        """Files come in the order of split names, whatever follows them in file names."""
+        run(source, tmp_path / "out", split="val=0.5,val-hard=0.5")
+        assert verify(tmp_path / "out", VerifyOptions(jobs=1)).findings == []
+
     def test_a_split_without_images_is_refused(self, tmp_path: Path) -> None:
         source = fill(tmp_path / "source", {"a.png": png(photo(9, 9)), "b.png": png(photo(9, 8))})
         message = r"^--split val=0.01: found no image for it among 2, expected at least one$"
@@ -345,6 +366,30 @@ class TestCommit:
         assert list(manifest.find(out)) == ["train"]
         run(source, out, shards=2, overwrite=True, resume=True)
         assert tree(out) == fresh
+
+    @pytest.mark.parametrize("split", ["train", "train=0.5,test=0.5", "a=0.5,b=0.5"])
+    @pytest.mark.parametrize("killed", [False, True])
+    def test_splits_that_the_same_images_were_divided_among_are_not_left_beside(
+        self,
+        source: Path,
+        tmp_path: Path,
+        monkeypatch: pytest.MonkeyPatch,
+        split: str,
+        killed: bool,
+    ) -> None:
+        out = tmp_path / "out"
+        if killed:
+            self.stop_at(monkeypatch, "train.manifest.json")
+            with pytest.raises(KeyboardInterrupt):
+                run(source, out)
+        else:
+            run(source, out)
+        before = tree(out)
+        other = "train" if split == "a=0.5,b=0.5" else "val"
+        message = rf"found split '{other}' of --split {SHARES}, expected none: its images may be"
+        with pytest.raises(RunError, match=message):
+            run(source, out, split=split, overwrite=True)
+        assert tree(out) == before
 
     @pytest.mark.parametrize("split", ["train", "val"])
     def test_a_split_that_is_there_is_not_replaced(

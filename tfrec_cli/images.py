@@ -245,7 +245,15 @@ def decode_as_tensorflow(data: bytes, max_pixels: int = MAX_PIXELS) -> Pixels:
 
 
 def stored_rgb(image: Image.Image, name: sniff.ImageFormat) -> Pixels:
-    """Return a decoded picture's pixels as `decode_as_tensorflow` does, uint8[height, width, 3]."""
+    """Return a decoded picture's pixels as `decode_as_tensorflow` does, uint8[height, width, 3].
+
+    Source, for CMYK: tensorflow/core/lib/jpeg/jpeg_mem.cc. Pillow inverts every CMYK JPEG, and
+    TensorFlow those with an Adobe marker.
+    """
+    if name == "jpeg" and image.mode == "CMYK":
+        inks = np.asarray(image).astype(np.uint16)
+        light = 255 - inks if "adobe" in image.info else inks
+        return (light[..., :3] * light[..., 3:] // 255).astype(np.uint8)
     if image.mode in _DEEP_MODES:
         high = (np.asarray(image) >> 8).astype(np.uint8)
         return np.repeat(high[..., None], 3, axis=2)

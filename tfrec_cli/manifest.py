@@ -196,12 +196,12 @@ def parse(data: bytes, path: Path) -> Manifest:
 
 def find(folder: Path) -> dict[str, Path]:
     """Find the manifests in a folder: split name to path, sorted."""
-    paths = sorted(folder.glob(f"*{SUFFIX}"))
-    return {
+    found = {
         path.name.removesuffix(SUFFIX): path
-        for path in paths
+        for path in folder.glob(f"*{SUFFIX}")
         if path.name[0] != "." and path.is_file()
     }
+    return dict(sorted(found.items()))
 
 
 def dump_rejects(rejects: Iterable[Reject]) -> bytes:

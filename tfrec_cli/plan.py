@@ -169,11 +169,15 @@ def survey(
 
 
 def divide(
-    listing: Listing, surveyed: Iterable[Item | Reject], shares: Mapping[str, Fraction]
+    listing: Listing,
+    surveyed: Iterable[Item | Reject],
+    shares: Mapping[str, Fraction],
+    layout: Layout,
 ) -> dict[str, tuple[Listing, Packed[Item]]]:
     """Divide surveyed images among splits by their contents; what `make` takes for each of them.
 
-    Rejects are told of in the first split. What a person should know is added to its warnings.
+    Rejects, images too small for the crop among them, are told of in the first split. What a person
+    should know is added to its warnings.
 
     Args:
         surveyed: what `survey` found with ``digested``, in any order.
@@ -187,9 +191,11 @@ def divide(
     for found in surveyed:
         if isinstance(found, Reject):
             rejects.append(found)
-        else:
+        elif _fits(found, layout):
             items.append(found)
             contents += found.content
+        else:
+            rejects.append(_too_small(found, layout.crop or (0, 0)))
     labels = items.column(_LABEL)
     division = splits.divide(labels, bytes(contents), shares)
     parts = {}

@@ -35,7 +35,7 @@ from tfrec_cli.rows import Rows
 _PREFETCHED = 2
 """Batches made ahead of the one that is asked for, beside those being made."""
 
-_IDLE_SECONDS, _LAST_SECONDS = 0.05, 30.0
+_IDLE_SECONDS, _LAST_SECONDS = 0.05, 5.0
 """After so long without a call none is to come; and after so long Python ends in any case."""
 
 Box = tuple[int, int, int, int]

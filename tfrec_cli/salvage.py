@@ -387,7 +387,7 @@ def _plan(source: Path, root: Path, folder: Path, described: Manifest) -> Plan:
     surveyed = plan.survey(root, listing.sources, policy, digested=several)
     if not several:
         return plan.make(listing, surveyed, layout)
-    divided = plan.divide(listing, surveyed, shares)
+    divided = plan.divide(listing, surveyed, shares, layout)
     if described.split not in divided:
         raise DataError(f"found splits {', '.join(divided)}, expected {described.split!r} too")
     return plan.make(*divided[described.split], layout)

@@ -65,11 +65,12 @@ def parse(text: str) -> dict[str, Fraction]:
 
 
 def divide(labels: Sequence[int], contents: bytes, shares: Mapping[str, Fraction]) -> Division:
-    """Divide images among splits; the same images give the same splits, whatever their order.
+    """Divide images among splits; the same classes of images give the same, whatever their order.
 
     The contents of each class, sorted by their digests, are cut into one piece for each split; what
     rounding gives a split too much in one class it gets less in the next. Copies of one content
-    count once, in their lowest class, and stay together.
+    count once, in the first of their classes, and stay together. What classes are called and how
+    they are numbered is of no importance: they come in the order of their lowest digests.
 
     Args:
         labels: of the images; those without any have the same.
@@ -78,12 +79,12 @@ def divide(labels: Sequence[int], contents: bytes, shares: Mapping[str, Fraction
     """
     digests = np.frombuffer(contents, f"S{DIGEST_BYTES}")
     unique, firsts, groups = np.unique(digests, return_index=True, return_inverse=True)
-    classes = np.full(len(unique), np.iinfo(np.int64).max)
-    np.minimum.at(classes, groups, np.asarray(labels, np.int64))
+    classes = np.full(len(unique), len(digests))
+    np.minimum.at(classes, groups, _ranks(np.asarray(labels, np.int64), groups))
     split_of = np.empty(len(unique), np.int64)
     owed = [Fraction(0)] * len(shares)
-    for label in np.unique(classes):
-        mine = np.flatnonzero(classes == label)  # sorted by digest, as `unique` is
+    for rank in np.unique(classes):
+        mine = np.flatnonzero(classes == rank)  # sorted by digest, as `unique` is
         counts = _counts(len(mine), list(shares.values()), owed)
         split_of[mine] = np.repeat(np.arange(len(shares)), counts)
         owed = [
@@ -96,6 +97,19 @@ def divide(labels: Sequence[int], contents: bytes, shares: Mapping[str, Fraction
         parts={name: np.flatnonzero(chosen == number) for number, name in enumerate(shares)},
         copies=tuple((copy, int(firsts[groups[copy]])) for copy in copies),
     )
+
+
+def _ranks(labels: Numbers, groups: Numbers) -> Numbers:
+    """Return for each image where its class comes among the classes, sorted by their contents."""
+    names, mine = np.unique(labels, return_inverse=True)
+    held = [
+        np.unique(groups[mine == number]).astype(">i8").tobytes() for number in range(len(names))
+    ]
+    order = sorted(range(len(names)), key=held.__getitem__)
+    ranks = np.empty(len(names), np.int64)
+    ranks[order] = np.arange(len(names))
+    found: Numbers = ranks[mine]
+    return found
 
 
 def _counts(total: int, shares: Sequence[Fraction], owed: Sequence[Fraction]) -> list[int]:

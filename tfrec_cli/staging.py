@@ -16,7 +16,7 @@ import re
 import shutil
 import socket
 import stat
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -170,6 +170,16 @@ def unfinished(folder: Path) -> RunError:
     return RunError(
         f"{folder}: found an unfinished write, expected none: {how}--overwrite starts again"
     )
+
+
+def unfinished_splits(out: Path, but: Collection[str]) -> dict[str, str]:
+    """Return the splits that wait in ``out``, other than some, and what --split was for each."""
+    found = {}
+    for folder in sorted(out.glob(".*.partial")):
+        split, begun = folder.name[1:].removesuffix(".partial"), _read(folder)
+        if split not in but and begun:
+            found[split] = str(begun[0].options.get("split"))
+    return found
 
 
 def changes(before: Mapping[str, Any], now: Mapping[str, Any], form: str = "{}") -> Iterator[str]:

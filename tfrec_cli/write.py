@@ -269,7 +269,26 @@ def _other_splits(out: Path, options: Options, names: Collection[str]) -> list[M
     found = manifest.find(out)
     for name in names:
         _check_free(out, name, found, options)
-    return [manifest.load(path) for split, path in found.items() if split not in names]
+    others = [manifest.load(path) for split, path in found.items() if split not in names]
+    told = {other.split: str(other.options.get("split")) for other in others}
+    _check_leaks(out, names, {**staging.unfinished_splits(out, names), **told})
+    return others
+
+
+def _check_leaks(out: Path, names: Collection[str], told: Mapping[str, str]) -> None:
+    """Refuse to write beside splits that the same images may have been divided among.
+
+    Args:
+        told: of other splits, finished or not, what --split was.
+    """
+    for other, how in told.items():
+        parts = [part.partition("=")[0] for part in how.split(",")]
+        if len(parts) > 1 and (len(names) > 1 or set(parts) & set(names)):
+            raise RunError(
+                f"{out}: found split {other!r} of --split {how}, expected none: its images may be "
+                "among those that are written now; name all of its splits, or write into a new "
+                "folder"
+            )
 
 
 def _check_free(out: Path, split: str, found: Collection[str], options: Options) -> None:
@@ -551,7 +570,7 @@ def _plans(
     )
     if len(shares) == 1:
         return {split: (listing, plan.make(listing, surveyed(), layout)) for split in shares}
-    divided = plan.divide(listing, surveyed(), shares)
+    divided = plan.divide(listing, surveyed(), shares, layout)
     return {
         split: (told, plan.make(told, items, layout)) for split, (told, items) in divided.items()
     }
