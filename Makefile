@@ -3,6 +3,7 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+USABLE := $(VENV)/.usable
 READY := $(VENV)/.ready
 COGGED := README.md docs/cli.md docs/json.md
 
@@ -14,12 +15,18 @@ help:  ## Say what there is to make
 
 setup: $(READY)  ## Make the environment in .venv
 
-$(READY): pyproject.toml
+$(USABLE): pyproject.toml
 	$(PYTHON) -m venv $(VENV)
+	@echo "installing tfrec with TensorFlow into $(VENV)"
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable .
+	@touch $@
+
+$(READY): $(USABLE)
+	@echo "installing what the tests need into $(VENV), PyTorch and TFDS among it"
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
 	@touch $@
 
-demo: $(READY)  ## Write, inspect and verify the sample images; draw two pictures
+demo: $(USABLE)  ## Write, inspect and verify the sample images; draw two pictures
 	rm -rf demo-out
 	$(BIN)/tfrec write sample_data/images demo-out/crops --crop 128 --small skip
 	$(BIN)/tfrec write sample_data/images demo-out/whole
