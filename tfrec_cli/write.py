@@ -283,6 +283,11 @@ def _check_free(out: Path, split: str, found: Collection[str], options: Options)
                 f"{out}: found split {split!r}, expected none of this name: "
                 "--split names another one, --overwrite replaces it"
             )
+    if split not in found and (twin := splits.twin(split, found)):
+        raise RunError(
+            f"{out}: found split {twin!r}, expected none that differs from {split!r} only in case: "
+            "--split names another one"
+        )
     if not options.overwrite and split not in found and not partial.exists():
         names = sorted(path.name for path in out.iterdir() if not staging.is_ours(path.name))
         if found:
