@@ -624,6 +624,22 @@ def test_what_is_interrupted_leaves_nothing(
     assert tree(tmp_path) == before
 
 
+def test_what_was_left_is_removed_and_nothing_that_it_links_to(
+    lasting: Path, tmp_path: Path, out: Path
+) -> None:
+    there = fill(tmp_path / "there", {"a": b"a"})
+    left = fill(tmp_path / ".out.new" / "out", {"0/1/2/x": b"", "1/1/x": b"", "3": b""})
+    (left / "1" / "1" / "link").symlink_to(there)
+    (left / "link").symlink_to(there)
+    run(lasting / "one", out)
+    assert (len(files(out)), files(there)) == (13, {"a": b"a"})
+    (tmp_path / ".two.new").mkdir()
+    (tmp_path / ".two.new" / "two").symlink_to(there)
+    with pytest.raises(RunError, match="two: cannot be written: Not a directory"):
+        run(lasting / "one", tmp_path / "two")
+    assert files(there) == {"a": b"a"}
+
+
 KILLED = """
 import os, signal, sys
 from pathlib import Path
