@@ -857,6 +857,28 @@ class TestVerified:
         assert verify(tmp_path / "out", options).findings == []
 
 
+ROOT_HINT = " (--root names the folder that its paths are below)"
+
+
+def test_a_root_that_is_not_told_is_thought_of(written: Path, tmp_path: Path) -> None:
+    (tmp_path / "moved").mkdir()
+    moved = written.rename(tmp_path / "moved" / written.name)
+    with pytest.raises(DataError) as error:
+        write(moved, tmp_path / "new", Options(jobs=1))
+    assert f"a.jpg: found No such file or directory, expected a file{ROOT_HINT} (and " in str(
+        error.value
+    )
+    with pytest.raises(DataError, match=r"directory, expected a file \(and"):
+        write(moved, tmp_path / "new", Options(jobs=1, root=tmp_path / "moved"))
+    for root, hint in ((None, ROOT_HINT), (tmp_path / "moved", "")):
+        options = VerifyOptions(source=((None, moved),), root=root, jobs=1)
+        findings = verify(tmp_path / "out", options).findings
+        assert [one.message for one in findings if one.kind == "unexpected"] == [
+            f"found none of the sources of its 3 records in {tmp_path / 'moved'}, "
+            f"expected the folder that it came from{hint}"
+        ]
+
+
 def test_a_root_needs_a_source(written: Path, tmp_path: Path) -> None:
     (shard,) = (tmp_path / "out").glob("*.tfrecord")
     with pytest.raises(UsageError, match="--root: found no --source"):

@@ -113,6 +113,11 @@ def root_of(source: Path, root: Path | None = None, *, told_by: str = "") -> Pat
     return root or source.parent
 
 
+def root_hint(source: Path, root: Path | None) -> str:
+    """Say what may help where the images of a manifest are not found; nothing of a folder."""
+    return "" if root or source.is_dir() else " (--root names the folder that its paths are below)"
+
+
 def list_source(
     source: Path,
     *,
