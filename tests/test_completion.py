@@ -16,6 +16,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from click import Command, Option
+from click.shell_completion import CompletionItem, get_completion_class
 from conftest import fill
 
 from tfrec_cli import cli
@@ -70,6 +72,7 @@ class Shell:
         script = folder.parent / "setup"
         script.write_text(SETUP[name])
         self.folder = folder
+        self.name = name
         self._seen = b""
         pid, self._terminal = pty.fork()
         if pid == 0:
@@ -118,6 +121,11 @@ def shell(
             "holiday photos/1.png": b"",
             "out/val.manifest.json": b"",
             "out/extra.manifest.json": b"",
+            "images/cats/good-1.manifest.json": b"",
+            "images/cats/$(touch PWNED).manifest.json": b"",
+            "images/cats/a\nplain,forged.manifest.json": b"",
+            "images/cats/a b.manifest.json": b"",
+            "images/tfrec": b"#!/bin/sh\n",
             "my.toml": b"",
             "names.txt": b"",
             "list.csv": b"",
@@ -170,6 +178,8 @@ def shell(
         ("tfrec write images out --split e", "tfrec write images out --split extra "),
         ("tfrec write images new --split e", "tfrec write images new --split e"),
         ("tfrec write images new --split tr", "tfrec write images new --split train "),
+        # no split, whatever a file is called
+        ("tfrec extract images/cats x --split ", "tfrec extract images/cats x --split good-1 "),
         # nothing to offer, nothing said
         ("tfrec write images out --shards 1", "tfrec write images out --shards 1"),
         ("tfrec nonsense --cr", "tfrec nonsense --cr"),
@@ -200,6 +210,27 @@ def test_every_path_is_offered_that_may_be_meant(shell: Shell) -> None:
         "out",
         "my.toml",
     }
+
+
+def test_an_answer_is_a_word_and_no_program(shell: Shell) -> None:
+    """Even one that we would never give."""
+    program = shell.folder / "images" / "tfrec"
+    answers = {"bash": "plain,{}", "zsh": "plain\n{}\n_", "fish": "plain,{}"}
+    answer = answers[shell.name].format("$(touch PWNED)")
+    program.write_text(f"#!/bin/sh\ncat << 'END'\n{answer}\nEND\n")
+    program.chmod(0o755)
+    typed = shell.typed("images/tfrec ").rstrip()
+    assert typed in (r"images/tfrec \$\(touch\ PWNED\)", "images/tfrec '$(touch PWNED)'")
+
+
+@pytest.mark.parametrize("name", ["bash", "zsh", "fish"])
+def test_an_answer_of_several_lines_is_none(name: str) -> None:
+    kind = get_completion_class(name)
+    assert kind
+    words = ["plain", "one\nplain,forged", "one\nplain\nforged\n_"]
+    offered = Option(["--x"], shell_complete=lambda *_: [CompletionItem(word) for word in words])
+    asked = kind(Command("tfrec", params=[offered]), {}, "tfrec", "_TFREC_COMPLETE")
+    assert [one.value for one in asked.get_completions(["--x"], "")] == ["plain"]
 
 
 def test_a_program_at_another_place_completes_itself(shell: Shell) -> None:

@@ -21,7 +21,7 @@ from test_cli import tfrec
 from test_resume import HOLDER
 from test_write import KEPT, stored
 
-from tfrec_cli import example, extract, framing, manifest, records, write
+from tfrec_cli import example, extract, framing, manifest, records, shard, staging, write
 from tfrec_cli.errors import DataError, RunError, UsageError
 from tfrec_cli.extract import Extracted, Options
 from tfrec_cli.records import ImageRecord
@@ -72,6 +72,15 @@ def forged(tmp_path: Path, *names: bytes, image: bytes = JPEG) -> Path:
     converted = {"format_gif": 1, "format_webp": 1}
     told = dataclasses.replace(manifest.load(path), changes=converted)
     path.write_bytes(manifest.dump(told))
+    return sealed(out)
+
+
+def sealed(out: Path) -> Path:
+    """Let the manifest promise the shard that is there."""
+    path = out / "train.manifest.json"
+    told = manifest.load(path)
+    entry = dataclasses.replace(told.shards[0], sha256=shard.sha256(out / SHARD))
+    path.write_bytes(manifest.dump(dataclasses.replace(told, shards=(entry,))))
     return out
 
 
@@ -276,6 +285,47 @@ class TestOthers:
         run(bare(tmp_path / "x", {"image": JPEG, "filename": name}), out)
         assert files(out) == {"00000000.jpg": JPEG}
 
+    @pytest.mark.parametrize("jobs", [1, 2])
+    def test_names_that_are_made_give_way(self, tmp_path: Path, out: Path, jobs: int) -> None:
+        """To those that records have, in whatever file, and to earlier ones that are made."""
+        (tmp_path / "x").mkdir()
+        bare(
+            tmp_path / "x" / "1",
+            {"image": JPEG},
+            {"image": PNG, "filename": b"a"},
+            {"image": PNG, "filename": b"b"},
+            {"image": PNG, "filename": b"b"},
+            {"image": PNG, "filename": b"00000005"},
+            {"image": PNG},
+            {"image": PNG, "filename": b"d"},
+            {"image": JPEG, "filename": b"n" * 251},
+            {"image": JPEG, "filename": b"n" * 251},
+        )
+        bare(
+            tmp_path / "x" / "2",
+            {"image": JPEG, "filename": b"00000000.JPG"},
+            {"image": JPEG, "filename": b"00000000-1.jpg"},
+            {"image": PNG, "filename": b"a.png"},
+            {"image": PNG, "filename": b"d.PNG/e.png"},
+        )
+        result = run(tmp_path / "x", out, jobs=jobs)
+        assert files(out) == {
+            "00000000-2.jpg": JPEG,
+            "00000001.png": PNG,
+            "b.png": PNG,
+            "00000003.png": PNG,
+            "00000005.png": PNG,
+            "00000005-1.png": PNG,
+            "00000006.png": PNG,
+            "n" * 251 + ".jpg": JPEG,
+            "00000008.jpg": JPEG,
+            "00000000.JPG": JPEG,
+            "00000000-1.jpg": JPEG,
+            "a.png": PNG,
+            "d.PNG/e.png": PNG,
+        }
+        assert (result.renamed, result.numbered) == (3, 6)
+
     @pytest.mark.parametrize(
         ("payload", "message"),
         [
@@ -348,8 +398,65 @@ class TestNames:
             run(data, out)
 
     def test_folders_may_differ_in_case_as_in_write(self, tmp_path: Path, out: Path) -> None:
-        run(forged(tmp_path, b"a/x.jpg", b"A/x.jpg"), out)
+        result = run(forged(tmp_path, b"a/x.jpg", b"A/x.jpg"), out)
         assert sorted(files(out)) == ["A/x.jpg", "a/x.jpg"]
+        warning = (
+            "folders differ only in case or Unicode form (A and a…): other file systems would "
+            "merge them"
+        )
+        assert result.warnings == (warning,)
+
+    @pytest.mark.parametrize("quiet", [[], ["-q"]])
+    def test_folders_above_are_looked_at_too(
+        self, tmp_path: Path, out: Path, quiet: list[str]
+    ) -> None:
+        ran = tfrec(
+            "extract", forged(tmp_path, b"a/x/1.jpg", b"b/A/2.jpg", b"A/y/3.jpg"), out, *quiet
+        )
+        told = (
+            ""
+            if quiet
+            else (
+                "tfrec: folders differ only in case or Unicode form (A and a…): other file systems "
+                "would merge them\n"
+            )
+        )
+        assert (ran.code, ran.err) == (0, told)
+
+    @pytest.mark.parametrize("ours", [True, False])
+    def test_folders_may_be_deeper_than_calls(
+        self, tmp_path: Path, out: Path, ours: bool, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        name = b"a/" * 1500 + b"x.jpg"
+        foreign = {"image": JPEG, "filename": name}
+        run(forged(tmp_path, name) if ours else bare(tmp_path / "x", foreign), out)
+        monkeypatch.chdir(out)
+        try:
+            assert Path(os.fsdecode(name)).read_bytes() == JPEG
+        finally:  # pytest's own clearing away is not deep enough
+            staging._remove(out / "a")
+
+    @pytest.mark.skipif(sys.platform != "linux", reason="other systems have shorter paths")
+    def test_a_path_as_long_as_the_system_has_fits_below_any_folder(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        out = tmp_path / ("o" * 200)
+        name = b"a/" * 2000 + b"x" * 90 + b".jpg"
+        run(bare(tmp_path / "x", {"image": JPEG, "filename": name}), out)
+        monkeypatch.chdir(out)
+        try:
+            assert Path(os.fsdecode(name)).read_bytes() == JPEG
+        finally:
+            staging._remove(out / "a")
+
+    def test_deep_folders_leave_nothing_behind_after_an_error(
+        self, tmp_path: Path, out: Path
+    ) -> None:
+        data = forged(tmp_path, b"a/" * 1500 + b"x.jpg", b"../x")
+        before = tree(tmp_path)
+        with pytest.raises(DataError, match="expected a path in a folder"):
+            run(data, out)
+        assert tree(tmp_path) == before
 
     def test_too_long_a_path_is_refused(self, tmp_path: Path, out: Path) -> None:
         data = forged(tmp_path, b"/".join([b"d" * 250] * 20))
@@ -366,6 +473,7 @@ class TestNames:
     def test_a_record_without_a_name_is_refused(self, tmp_path: Path, out: Path) -> None:
         data = forged(tmp_path, b"a.jpg")
         bare(data / SHARD, {"image": JPEG, "key": 1})
+        sealed(data)
         with pytest.raises(DataError, match=r"record 0 at byte 0: found filename '', expected"):
             run(data, out)
 
@@ -407,6 +515,19 @@ class TestDamage:
         path.write_bytes(path.read_bytes()[: framing.locate(path)[-1][0]])
         found = f"{path}: found {count - 1} records, expected {count} by the manifest"
         assert self.refused(data, out) == f"{found}: run `tfrec verify`"
+
+    @pytest.mark.parametrize("jobs", [1, 2])
+    def test_a_shard_of_another_dataset_is_one(
+        self, data: Path, out: Path, tmp_path: Path, jobs: int
+    ) -> None:
+        path = next(data.glob("*-00003-*.tfrecord"))
+        count = len(framing.locate(path))
+        bare(path, *({"image": JPEG, "filename": b"%d.jpg" % n, "key": n} for n in range(count)))
+        with pytest.raises(DataError) as error:
+            run(data, out, jobs=jobs)
+        expected = "expected that of the manifest: run `tfrec verify`"
+        assert str(error.value) == f"{path}: found another SHA-256, {expected}"
+        assert sorted(one.name for one in tmp_path.iterdir()) == ["data"]
 
     def test_a_missing_shard_is_one(self, data: Path, out: Path) -> None:
         path = next(data.glob("*-00003-*.tfrecord"))
@@ -503,6 +624,22 @@ def test_what_is_interrupted_leaves_nothing(
     assert tree(tmp_path) == before
 
 
+def test_what_was_left_is_removed_and_nothing_that_it_links_to(
+    lasting: Path, tmp_path: Path, out: Path
+) -> None:
+    there = fill(tmp_path / "there", {"a": b"a"})
+    left = fill(tmp_path / ".out.new" / "out", {"0/1/2/x": b"", "1/1/x": b"", "3": b""})
+    (left / "1" / "1" / "link").symlink_to(there)
+    (left / "link").symlink_to(there)
+    run(lasting / "one", out)
+    assert (len(files(out)), files(there)) == (13, {"a": b"a"})
+    (tmp_path / ".two.new").mkdir()
+    (tmp_path / ".two.new" / "two").symlink_to(there)
+    with pytest.raises(RunError, match="two: cannot be written: Not a directory"):
+        run(lasting / "one", tmp_path / "two")
+    assert files(there) == {"a": b"a"}
+
+
 KILLED = """
 import os, signal, sys
 from pathlib import Path
@@ -597,6 +734,7 @@ def test_json(lasting: Path, out: Path) -> None:
         "renamed": 2,
         "numbered": 0,
         "empty": [],
+        "warnings": [],
     }
 
 

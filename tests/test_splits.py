@@ -132,6 +132,7 @@ class TestParse:
             ("train=0.9,val=0.2", "found shares of 1.1 in all, expected 1"),
             ("train=0.9", "found shares of 0.9 in all, expected 1"),
             ("a=0.5,a=0.5", "found 'a' twice, expected it once"),
+            ("A=0.5,a=0.5", "found 'a' beside 'A', expected names that differ in more than case"),
             ("a=0.5,b=0.5,", "found '', expected letters"),
         ],
     )
@@ -400,6 +401,18 @@ class TestCommit:
         with pytest.raises(RunError, match=f"found split '{split}', expected none"):
             run(source, tmp_path / "out")
         assert tree(tmp_path / "out") == before
+
+    @pytest.mark.parametrize("overwrite", [False, True])
+    def test_a_split_differs_from_others_in_more_than_case(
+        self, source: Path, tmp_path: Path, overwrite: bool
+    ) -> None:
+        out = tmp_path / "out"
+        run(source, out, split="train")
+        before = tree(out)
+        message = "found split 'train', expected none that differs from 'Train' only in case"
+        with pytest.raises(RunError, match=message):
+            run(source, out, split="Train", overwrite=overwrite)
+        assert tree(out) == before
 
 
 class TestCommand:

@@ -44,6 +44,10 @@ def lines(*rows: Mapping[str, Any]) -> str:
     return "".join(json.dumps(row) + "\n" for row in rows)
 
 
+LONG = "7" * 28 + "1" * 5000 + "8" * 29
+SHOWN = "7" * 28 + "..." + "8" * 29
+
+
 def refused(folder: Path, text: str | bytes, kind: str = "csv", **options: Any) -> str:
     with pytest.raises(TableError) as error:
         listed(folder, text, kind, **options)
@@ -201,7 +205,7 @@ class TestCells:
             (["true", "False"], "bytes", [b"true", b"False"]),
             (["nan", "inf"], "bytes", [b"nan", b"inf"]),
             (["1 ", "2"], "bytes", [b"1 ", b"2"]),
-            (["9" * 101], "bytes", [b"9" * 101]),
+            (["9" * 5000, "x"], "bytes", [b"9" * 5000, b"x"]),
             (["[1, 2]", "[]"], "int64[]", [[1, 2], []]),
             (["[1, 0.5]", "[2]"], "float[]", [[1, 0.5], [2]]),
             (['["a", "ü"]', "[]"], "bytes[]", [[b"a", "ü".encode()], []]),
@@ -253,6 +257,9 @@ class TestCells:
         [
             (["1", str(2**63)], f"found {2**63}, expected a whole number of 64 bits"),
             (["1", str(2**70)], f"found {2**70}, expected a whole number of 64 bits"),
+            (["1", LONG], f"found {SHOWN}, expected a whole number of 64 bits"),
+            (["1.5", LONG], f"found {SHOWN}, expected a finite number of 32 bits"),
+            (["[1]", f"[{LONG}]"], f"found {SHOWN}, expected a whole number of 64 bits"),
             (["0.5", "nan"], "found 'nan', expected a finite number of 32 bits"),
             (["1", "-Inf"], "found '-Inf', expected a finite number of 32 bits"),
             (["1", "3.5e38"], "found 3.5e+38, expected a finite number of 32 bits"),
@@ -336,6 +343,10 @@ class TestJson:
             ("[1]", "found [1], expected a JSON object"),
             ('{"path": "a.jpg", "path": "b.jpg"}', "found 'path' twice, expected it once"),
             ('{"path": "a.jpg", "x": NaN}', "found NaN, expected finite numbers"),
+            (
+                f'{{"path": "a.jpg", "x": {LONG}}}',
+                f"found {SHOWN}, expected a whole number of 64 bits",
+            ),
             ("[" * 100_000, "found lists in lists without end, expected a JSON object"),
         ],
     )
@@ -423,6 +434,11 @@ class TestBadLines:
         message = refused(images, f"path,x\na.jpg,1\nb.jpg,{cell}\n")
         assert message.startswith("line 3: ")
         assert message.endswith("expected quotes in pairs, cells of 128 KiB at most")
+
+    @pytest.mark.parametrize("rows", [1, 200_000])
+    def test_line_ends_of_old_macs_are_named(self, images: Path, rows: int) -> None:
+        message = "line 1: found a carriage return alone (line ends of old Macs), "
+        assert refused(images, "path,x\r" + "a.jpg,1\r" * rows) == message + r"expected \n or \r\n"
 
     def test_a_pipe_is_not_waited_for(self, images: Path) -> None:
         os.mkfifo(images / "table.csv")
@@ -839,6 +855,28 @@ class TestVerified:
         written.rename(moved)
         options = VerifyOptions(source=((None, moved),), root=written.parent, jobs=1)
         assert verify(tmp_path / "out", options).findings == []
+
+
+ROOT_HINT = " (--root names the folder that its paths are below)"
+
+
+def test_a_root_that_is_not_told_is_thought_of(written: Path, tmp_path: Path) -> None:
+    (tmp_path / "moved").mkdir()
+    moved = written.rename(tmp_path / "moved" / written.name)
+    with pytest.raises(DataError) as error:
+        write(moved, tmp_path / "new", Options(jobs=1))
+    assert f"a.jpg: found No such file or directory, expected a file{ROOT_HINT} (and " in str(
+        error.value
+    )
+    with pytest.raises(DataError, match=r"directory, expected a file \(and"):
+        write(moved, tmp_path / "new", Options(jobs=1, root=tmp_path / "moved"))
+    for root, hint in ((None, ROOT_HINT), (tmp_path / "moved", "")):
+        options = VerifyOptions(source=((None, moved),), root=root, jobs=1)
+        findings = verify(tmp_path / "out", options).findings
+        assert [one.message for one in findings if one.kind == "unexpected"] == [
+            f"found none of the sources of its 3 records in {tmp_path / 'moved'}, "
+            f"expected the folder that it came from{hint}"
+        ]
 
 
 def test_a_root_needs_a_source(written: Path, tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ Knows: words. Must not know: anything else, so that ``tfrec --help`` loads nothi
 
 from __future__ import annotations
 
+import re
 from typing import Literal
 
 Alpha = Literal["drop", "white", "black", "fail"]
@@ -17,3 +18,5 @@ Frames = Literal["first", "fail"]
 KeyStyle = Literal["plain", "tf-models"]
 OnError = Literal["fail", "skip"]
 Small = Literal["fail", "skip", "pad", "resize"]
+
+SPLIT_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_-]{0,63}")

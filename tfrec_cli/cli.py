@@ -473,6 +473,8 @@ def extract(dataset: Path, out: Path, *, json: bool, quiet: bool, **options: Any
 
     with _progress(quiet) as progress:
         result = work.extract(dataset, out, work.Options(**options), progress)
+    for line in [] if quiet else result.warnings:
+        click.echo(f"tfrec: {line}", err=True)
     click.echo(report.extract_json(result) if json else report.extract_text(result))
 
 

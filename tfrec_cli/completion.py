@@ -25,6 +25,8 @@ from click.shell_completion import (
     add_completion_class,
 )
 
+from tfrec_cli.choices import SPLIT_NAME
+
 if TYPE_CHECKING:
     Item = CompletionItem[str]  # generic only since click 8.4
 
@@ -36,7 +38,7 @@ _BASH = """\
     local kind value ending
     while IFS=, read -r kind value; do
         case $kind in
-        plain) COMPREPLY+=("$value") ;;
+        plain) COMPREPLY+=("$(printf %%q "$value")") ;;
         *) compopt -o filenames ;;&
         dir | file:*)
             mapfile -t -O ${#COMPREPLY[@]} COMPREPLY < <(compgen -d -- "$value") ;;&
@@ -139,6 +141,11 @@ def _joined(words: list[str]) -> list[str]:
     return whole
 
 
+def _lines(items: list[Item]) -> list[Item]:
+    """Leave out answers of several lines, of which a shell would make several answers."""
+    return [item for item in items if "\n" not in item.value]
+
+
 def _placed(items: list[Item], word: str) -> list[Item]:
     """Return answers to the whole word: ``--keys=plain``; for a path, where in the word it begins.
 
@@ -157,6 +164,9 @@ def _placed(items: list[Item], word: str) -> list[Item]:
 class _Bash(BashComplete):
     source_template = _BASH
 
+    def get_completions(self, args: list[str], incomplete: str) -> list[Item]:
+        return _lines(super().get_completions(args, incomplete))
+
     def get_completion_args(self) -> tuple[list[str], str]:
         args, incomplete = super().get_completion_args()
         *args, incomplete = _joined([*args, incomplete])
@@ -167,14 +177,14 @@ class _Zsh(ZshComplete):
     source_template = _ZSH
 
     def get_completions(self, args: list[str], incomplete: str) -> list[Item]:
-        return _placed(super().get_completions(args, incomplete), incomplete)
+        return _placed(_lines(super().get_completions(args, incomplete)), incomplete)
 
 
 class _Fish(FishComplete):
     source_template = _FISH
 
     def get_completions(self, args: list[str], incomplete: str) -> list[Item]:
-        return _placed(super().get_completions(args, incomplete), incomplete)
+        return _placed(_lines(super().get_completions(args, incomplete)), incomplete)
 
 
 for _shell in (_Bash, _Zsh, _Fish):
@@ -204,6 +214,8 @@ def paths(
 def splits(folder: str, *names: str) -> Callable[[Context, Parameter, str], list[Item]]:
     """Make the ``shell_complete`` of a parameter that takes the name of a split.
 
+    Names of files that ``--split`` would not take are not offered.
+
     Args:
         folder: the parameter that holds the dataset, whose splits are offered.
         names: further ones.
@@ -216,7 +228,7 @@ def splits(folder: str, *names: str) -> Callable[[Context, Parameter, str], list
         )  # where --split still lacks its NAME
         where = Path(context.params.get(folder) or left.get(folder) or ".")
         found = [path.name.removesuffix(_MANIFEST) for path in where.glob("*" + _MANIFEST)]
-        every = sorted({*names, *found})
+        every = sorted({*names, *filter(SPLIT_NAME.fullmatch, found)})
         return [CompletionItem(name) for name in every if name.startswith(incomplete)]
 
     return complete

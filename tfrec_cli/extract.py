@@ -10,15 +10,29 @@ import errno
 import os
 from array import array
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, suppress
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
-from itertools import accumulate
+from functools import partial
+from itertools import accumulate, count
 from pathlib import Path
+from tempfile import mkdtemp
 
 import numpy as np
 
-from tfrec_cli import dataset, engines, example, framing, images, records, sniff, sources, staging
+from tfrec_cli import (
+    dataset,
+    engines,
+    example,
+    framing,
+    images,
+    manifest,
+    records,
+    shard,
+    sniff,
+    sources,
+    staging,
+)
 from tfrec_cli.dataset import Split
 from tfrec_cli.errors import DataError, FramingError, UsageError
 from tfrec_cli.manifest import Manifest
@@ -73,6 +87,7 @@ class Extracted:
         renamed: how many got another extension behind their name.
         numbered: how many are called by their number, for want of a usable name.
         empty: classes without images, which have no folder now.
+        warnings: one line each, for a person.
     """
 
     out: Path
@@ -83,6 +98,7 @@ class Extracted:
     renamed: int
     numbered: int
     empty: tuple[str, ...]
+    warnings: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -90,24 +106,32 @@ class _Task:
     """One record file, and where its images go.
 
     Attributes:
+        waiting: where files lie, called by the numbers of their records, whose names are made.
         described: what holds for its records; None for other people's.
-        expected: how many records it has by the manifest.
+        entry: what the manifest says of the file.
         first: number of its first record among all.
     """
 
     path: Path
     folder: Path
+    waiting: Path
     described: Manifest | None
-    expected: int | None
+    entry: manifest.Shard | None
     first: int
 
 
 @dataclass(slots=True, kw_only=True)
 class _Done:
-    """What became of one record file; ``names`` are joined by zero bytes, which no name holds."""
+    """What became of one record file.
+
+    Attributes:
+        names: joined by zero bytes, which no name holds; an empty one has to be made.
+        wanted: names to make, if they are free; ``folder/.jpg`` is a number's place.
+    """
 
     task: _Task
     names: bytes = b""
+    wanted: list[bytes] = field(default_factory=list)
     size_bytes: int = 0
     records: int = 0
     formats: Counter[str] = field(default_factory=Counter)
@@ -143,14 +167,18 @@ def extract(
         for one in splits:
             place = folder / str(one.name) if len(splits) > 1 else folder
             place.mkdir(exist_ok=True)
-            tasks = _tasks(one, place, run)
+            waiting = Path(mkdtemp(dir=folder))
+            tasks = _tasks(one, place, waiting, run)
             parts = []
             for part in run(_extract, tasks):
                 parts.append(part)
                 seen += part.records
                 progress("extracting", seen, max(seen, total))
+            parts.sort(key=lambda part: part.task.first)
+            _settle(parts)
+            waiting.rmdir()
             _check_places(parts)
-            done += sorted(parts, key=lambda part: part.task.first)
+            done += parts
         if not any(part.records for part in done):
             raise DataError(f"{path}: found no records, expected images")
         os.sync()  # once, where an fsync of each of a million files takes hours
@@ -163,12 +191,15 @@ def extract(
         renamed=sum(part.renamed for part in done),
         numbered=sum(part.numbered for part in done),
         empty=_empty(splits, done),
+        warnings=_doubts(done),
     )
 
 
-def _tasks(one: Split, folder: Path, run: engines.Map) -> list[_Task]:
+def _tasks(one: Split, folder: Path, waiting: Path, run: engines.Map) -> list[_Task]:
+    entries: Sequence[manifest.Shard | None] = [None] * len(one.shards)
     if one.manifest:
-        counts = [shard.records for shard in one.manifest.shards]
+        entries = one.manifest.shards
+        counts = [entry.records for entry in one.manifest.shards]
     else:  # whose images may have to be called by their numbers
         counted = dict(run(_count, one.shards))
         counts = [counted[path] for path in one.shards]
@@ -177,11 +208,12 @@ def _tasks(one: Split, folder: Path, run: engines.Map) -> list[_Task]:
         _Task(
             path=path,
             folder=folder,
+            waiting=waiting,
             described=one.manifest,
-            expected=count if one.manifest else None,
+            entry=entry,
             first=first,
         )
-        for path, count, first in zip(one.shards, counts, firsts, strict=True)
+        for path, entry, first in zip(one.shards, entries, firsts, strict=True)
     ]
 
 
@@ -193,29 +225,31 @@ def _count(path: Path) -> tuple[Path, int]:
 
 def _extract(task: _Task) -> _Done:
     """Write the images of one record file."""
+    if task.entry:  # before a stranger's names meet those of others
+        shard.check_digest(task.path, task.entry, by_count=True)
     done = _Done(task=task)
-    made: set[bytes] = set()
     names = []
-    for record in dataset.whole_records(task.path):
-        try:
-            one = _decoded(record.payload, task.described)
-            data, kind = _file(one)
-            name = _name(one, kind, done)
-            _write(os.path.join(os.fsencode(task.folder), name), data, made, name)
-        except DataError as error:
-            where = f"{task.path}: record {record.index} at byte {record.offset_bytes}"
-            raise DataError(f"{where}: {error}") from error
-        names.append(name)
-        done.records += 1
-        done.size_bytes += len(data)
-        done.formats[kind] += 1
-        if one.label is not None:
-            done.labels.add(one.label)
-    if task.expected not in (None, done.records):
-        raise DataError(
-            f"{task.path}: found {done.records} records, expected {task.expected} by the "
-            "manifest: run `tfrec verify`"
-        )
+    with _Place(task.folder) as place:
+        for record in dataset.whole_records(task.path):
+            try:
+                one = _decoded(record.payload, task.described)
+                data, kind = _file(one)
+                name = _name(one, kind, done)
+                if name:
+                    place.write(name, data)
+                else:
+                    (task.waiting / str(task.first + done.records)).write_bytes(data)
+            except DataError as error:
+                where = f"{task.path}: record {record.index} at byte {record.offset_bytes}"
+                raise DataError(f"{where}: {error}") from error
+            names.append(name)
+            done.records += 1
+            done.size_bytes += len(data)
+            done.formats[kind] += 1
+            if one.label is not None:
+                done.labels.add(one.label)
+    if task.entry:
+        shard.check_count(task.path, task.entry, done.records)
     done.names = b"\0".join(names)
     return done
 
@@ -240,11 +274,12 @@ def _file(one: ImageRecord) -> tuple[bytes, sniff.ImageFormat]:
 
 
 def _name(one: ImageRecord, kind: sniff.ImageFormat, done: _Done) -> bytes:
-    """Return the path of a record's file below the folder.
+    """Return the path of a record's file below the folder; an empty one has to be made.
 
     That is the one it was written from, with an extension more where its own promises a format that
     the image has no more. Of other people's records it is in a folder of the label where it is in
-    none, gets its extension where it has none, and is their number where the path is not safe.
+    none. What is to be made of theirs is noted: an extension where they have none, their number
+    where the path is not safe.
 
     Raises:
         DataError: a path that is not safe, or none.
@@ -258,15 +293,19 @@ def _name(one: ImageRecord, kind: sniff.ImageFormat, done: _Done) -> bytes:
     name = told if keeps else told + ending
     folder = b"" if ours else _class_folder(one)
     if _is_safe(told) and _is_safe(name):
-        done.renamed += not keeps
-        return name if b"/" in name else folder + name
+        name = name if b"/" in name else folder + name
+        if ours or keeps:
+            done.renamed += not keeps
+            return name
+        done.wanted.append(name)
+        return b""
     if ours:
         raise DataError(
             f"found filename {_shown(told)}, expected a path in a folder: relative, "
             f"without '..' and zero bytes, each name of up to {_NAME_BYTES} bytes"
         )
-    done.numbered += 1
-    return folder + b"%08d" % (done.task.first + done.records) + ending
+    done.wanted.append(folder + ending)
+    return b""
 
 
 def _may_change(described: Manifest, promised: sniff.ImageFormat | None) -> bool:
@@ -299,28 +338,134 @@ def _shown(name: bytes) -> str:
     return f"'{cut}'" + ("…" if len(name) > _SHOWN_BYTES else "")
 
 
-def _write(path: bytes, data: bytes, made: set[bytes], name: bytes) -> None:
-    """Write one new file; ``made`` are the folders that are known to be there.
+class _Place:
+    """A folder to write files below, however deep; opened, so that its own path does not count."""
+
+    def __init__(self, folder: Path) -> None:
+        self._descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+        self._open = partial(os.open, mode=0o666, dir_fd=self._descriptor)
+        self._made = {b""}
+
+    def __enter__(self) -> _Place:
+        """Begin."""
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Close the folder."""
+        os.close(self._descriptor)
+
+    def write(self, name: bytes, data: bytes) -> None:
+        """Write one new file.
+
+        Raises:
+            DataError: there is a file or folder of this name, or it cannot be one.
+        """
+        with self._naming(name), open(name, "xb", opener=self._open) as file:
+            file.write(data)
+
+    def move(self, path: Path, name: bytes) -> None:
+        """Move a file here, where nothing is of its name.
+
+        Raises:
+            DataError: it cannot be the name of a file.
+        """
+        with self._naming(name):
+            os.rename(path, name, dst_dir_fd=self._descriptor)
+
+    @contextmanager
+    def _naming(self, name: bytes) -> Iterator[None]:
+        """Make the folders of a file, and say what is wrong with its name."""
+        folder = os.path.dirname(name)
+        try:
+            if folder not in self._made:
+                self._make(folder)
+                self._made.add(folder)
+            yield
+        except OSError as error:
+            if error.errno in _TAKEN:
+                raise DataError(
+                    f"found {_shown(name)}, where another record's file is, "
+                    "expected a path of its own"
+                ) from error
+            if error.errno in _NO_NAME:
+                found = f"found {_shown(name)}: {error.strerror}"
+                raise DataError(f"{found}, expected what can be the path of a file here") from error
+            raise
+
+    def _make(self, folder: bytes) -> None:
+        """Make a folder and those above it, in a loop: they may be more than calls may be deep."""
+        missing = [folder]
+        while missing:
+            if self._is_there(missing[-1]):
+                missing.pop()
+            else:
+                missing.append(os.path.dirname(missing[-1]))
+
+    def _is_there(self, folder: bytes) -> bool:
+        """Make a folder, unless the one above it is not there."""
+        try:
+            os.mkdir(folder, dir_fd=self._descriptor)
+        except FileExistsError:
+            return True
+        except FileNotFoundError:
+            if b"/" in folder:
+                return False
+            raise
+        return True
+
+
+def _settle(parts: Sequence[_Done]) -> None:
+    """Give files that wait their names: those they want, or others where these are taken.
+
+    Names that records have go before those that are made, and these go by the order of records.
 
     Raises:
-        DataError: there is a file or folder of this name, or it cannot be one.
+        DataError: a name that is made cannot be that of a file.
     """
-    folder = os.path.dirname(path)
-    try:
-        if folder not in made:
-            os.makedirs(folder, exist_ok=True)
-            made.add(folder)
-        with open(path, "xb") as file:
-            file.write(data)
-    except OSError as error:
-        if error.errno in _TAKEN:
-            raise DataError(
-                f"found {_shown(name)}, where another record's file is, expected a path of its own"
-            ) from error
-        if error.errno in _NO_NAME:
-            found = f"found {_shown(name)}: {error.strerror}"
-            raise DataError(f"{found}, expected what can be the path of a file here") from error
-        raise
+    if not any(part.wanted for part in parts):
+        return
+    names = [name for _, _, name in _files(parts) if name]
+    taken = {hash(sources.place_of(path)) for path in (*names, *_folders(names))}
+    with _Place(parts[0].task.folder) as place:
+        for part in parts:
+            names, wanted = part.names.split(b"\0"), iter(part.wanted)
+            for index in (index for index, name in enumerate(names) if not name):
+                number = part.task.first + index
+                is_number, name = next(
+                    (is_number, name)
+                    for is_number, name in _names(next(wanted), number)
+                    if hash(sources.place_of(name)) not in taken
+                )
+                try:
+                    place.move(part.task.waiting / str(number), name)
+                except DataError as error:
+                    raise DataError(f"{part.task.path}: record {index}: {error}") from error
+                taken.update(hash(sources.place_of(path)) for path in (name, *_folders([name])))
+                names[index] = name
+                part.numbered += is_number
+                part.renamed += not is_number
+            part.names = b"\0".join(names)
+
+
+def _names(wanted: bytes, number: int) -> Iterator[tuple[bool, bytes]]:
+    """Iterate names to choose the first free one of, and whether each is a number."""
+    folder, name = os.path.split(wanted)
+    ending = name[name.rindex(b".") :]
+    if name != ending:
+        yield False, wanted
+    start = os.path.join(folder, b"%08d" % number)
+    yield True, start + ending
+    for more in count(1):
+        yield True, start + b"-%d" % more + ending
+
+
+def _folders(names: Iterable[bytes]) -> set[bytes]:
+    """Return every folder on the way to some files."""
+    found = {b""}
+    for name in names:
+        while (name := os.path.dirname(name)) not in found:
+            found.add(name)
+    return found - {b""}
 
 
 def _check_places(parts: Sequence[_Done]) -> None:
@@ -342,8 +487,26 @@ def _check_places(parts: Sequence[_Done]) -> None:
             raise DataError(f"{where}: {sources.twin(first)}")
 
 
+def _doubts(done: Sequence[_Done]) -> tuple[str, ...]:
+    """Say if some file systems would merge folders."""
+    found = {
+        (os.fsencode(part.task.folder), folder)
+        for part in done
+        for folder in _folders(part.names.split(b"\0"))
+    }
+    seen: dict[str, bytes] = {}
+    for place, folder in sorted(found):
+        key = os.path.join(*sources.place_of(os.path.join(place, folder))).casefold()
+        if first := seen.get(key):
+            names = f"{sources.printable(first)} and {sources.printable(folder)}"
+            which = f"folders differ only in case or Unicode form ({names}…)"
+            return (f"{which}: other file systems would merge them",)
+        seen[key] = folder
+    return ()
+
+
 def _files(parts: Sequence[_Done]) -> Iterator[tuple[_Done, int, bytes]]:
-    for part in sorted(parts, key=lambda part: part.task.first):
+    for part in parts:
         for number, name in enumerate(part.names.split(b"\0") if part.records else ()):
             yield part, number, name
 

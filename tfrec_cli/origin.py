@@ -134,10 +134,11 @@ def compare(
     compared = Compared()
     listing = _list(source, root, splits)
     is_folder = source.is_dir()
+    hint = tables.root_hint(source, root)
     root = tables.root_of(source, root)
     find = _finder(listing.sources)
     found = [
-        _part(root, split, checked, find, listing, compared, is_folder=is_folder)
+        _part(root, split, checked, find, listing, compared, hint, is_folder=is_folder)
         for split in splits
     ]
     parts = [part for part in found if part]
@@ -192,10 +193,15 @@ def _part(
     find: Callable[[Sequence[int]], Numbers],
     listing: Listing,
     compared: Compared,
+    hint: str,
     *,
     is_folder: bool,
 ) -> _Part | None:
-    """Find the sources of a split; None, and a finding, where it cannot have come from them."""
+    """Find the sources of a split; None, and a finding, where it cannot have come from them.
+
+    Args:
+        hint: what to say where none is found.
+    """
     described = split.manifest
     assert described
     path = split.folder / (described.split + manifest.SUFFIX)
@@ -204,7 +210,8 @@ def _part(
     count = sum(one.records for one in shards)
     if count and not sum(map(len, held)):
         found = f"found none of the sources of its {count} records in {root}"
-        compared.found("unexpected", path, f"{found}, expected the folder that it came from")
+        expected = f"expected the folder that it came from{hint}"
+        compared.found("unexpected", path, f"{found}, {expected}")
         return None
     try:
         recipe = remake.recipe(described, listing.columns)

@@ -248,26 +248,14 @@ def _located(one: Split, described: Manifest, folder: Path, run: engines.Map) ->
 
 def _locate(source: _Source) -> tuple[int, _Run]:
     """Find the records of a shard that is byte for byte what the manifest promises."""
-    with dataset.reading(source.path):
-        found = shard.sha256(source.path)
-    if found != source.described.sha256:
-        for _ in dataset.whole_records(source.path):
-            pass  # what is damaged, or missing, is named there
-        raise DataError(
-            f"{source.path}: found another SHA-256, expected that of the manifest: "
-            "run `tfrec verify`"
-        )
+    shard.check_digest(source.path, source.described)
     path = source.plain or source.path
     if source.plain:
         with source.plain.open("xb") as file:
             for record in dataset.whole_records(source.path):
                 file.write(framing.frame(record.payload))
     lengths = np.array([length for _, length in framing.locate(path)], np.int64)
-    if len(lengths) != source.described.records:
-        raise DataError(
-            f"{source.path}: found {len(lengths)} records, expected {source.described.records} by "
-            "the manifest: run `tfrec verify`"
-        )
+    shard.check_count(source.path, source.described, len(lengths))
     return source.number, _Run(path=path, first=0, offset_bytes=0, lengths=lengths)
 
 

@@ -20,9 +20,9 @@ from typing import BinaryIO, Literal, cast
 
 from blake3 import blake3
 
-from tfrec_cli import crops, framing, images, kernels, manifest, place, records, structure
+from tfrec_cli import crops, dataset, framing, images, kernels, manifest, place, records, structure
 from tfrec_cli.choices import Check, Compression, Encoding, KeyStyle, Small
-from tfrec_cli.errors import ImageError, ManifestError
+from tfrec_cli.errors import DataError, ImageError, ManifestError
 from tfrec_cli.images import Examined, Header, Pixels, Policy
 from tfrec_cli.plan import MAX_FILE_BYTES, Item, too_large
 from tfrec_cli.records import Column, ImageRecord
@@ -229,6 +229,40 @@ def sha256(path: Path) -> str | None:
         while chunk := file.read(_CHUNK_BYTES):
             digest.update(chunk)
     return digest.hexdigest()
+
+
+def check_digest(path: Path, described: manifest.Shard, *, by_count: bool = False) -> None:
+    """Refuse a shard that is not byte for byte what its manifest promises.
+
+    Args:
+        by_count: tell of another number of records rather than of another digest.
+    Raises:
+        DataError: it is missing, damaged, or another.
+        RunError: it cannot be read.
+    """
+    with dataset.reading(path):
+        found = sha256(path)
+    if found == described.sha256:
+        return
+    count = sum(1 for _ in dataset.whole_records(path))  # names what is missing, or damaged
+    if by_count:
+        check_count(path, described, count)
+    raise DataError(
+        f"{path}: found another SHA-256, expected that of the manifest: run `tfrec verify`"
+    )
+
+
+def check_count(path: Path, described: manifest.Shard, found: int) -> None:
+    """Refuse a shard that has not as many records as its manifest says.
+
+    Raises:
+        DataError: it has not.
+    """
+    if found != described.records:
+        raise DataError(
+            f"{path}: found {found} records, expected {described.records} by the manifest: "
+            "run `tfrec verify`"
+        )
 
 
 def sync(path: Path) -> None:

@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 
 import numpy as np
 import numpy.typing as npt
 
+from tfrec_cli.choices import SPLIT_NAME
 from tfrec_cli.errors import UsageError
 
 Numbers = npt.NDArray[np.int64]
@@ -21,7 +22,6 @@ Numbers = npt.NDArray[np.int64]
 DIGEST_BYTES = 32
 """Of the content of an image."""
 
-_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_-]{0,63}")
 _SHARE = re.compile(r"[0-9]{1,9}(\.[0-9]{1,9})?")
 
 
@@ -42,13 +42,13 @@ def parse(text: str) -> dict[str, Fraction]:
     """Read ``train``, or ``train=0.9,val=0.1``: names with their shares, which make up 1.
 
     Raises:
-        UsageError: no name, no share, or shares of another sum.
+        UsageError: no name, names that differ only in case, no share, or shares of another sum.
     """
     shares: dict[str, Fraction] = {}
     several = "=" in text or "," in text
     for part in text.split(","):
         name, _, share = part.partition("=")
-        if not _NAME.fullmatch(name):
+        if not SPLIT_NAME.fullmatch(name):
             raise UsageError(f"--split: found {name!r}, expected letters, digits, _ and -")
         if name == "all":
             raise UsageError(
@@ -58,10 +58,20 @@ def parse(text: str) -> dict[str, Fraction]:
             raise UsageError(f"--split: found {part!r}, expected a share such as {name}=0.9")
         if name in shares:
             raise UsageError(f"--split: found {name!r} twice, expected it once")
+        if other := twin(name, shares):
+            raise UsageError(
+                f"--split: found {name!r} beside {other!r}, expected names that differ in more "
+                "than case"
+            )
         shares[name] = Fraction(share) if several else Fraction(1)
     if (total := sum(shares.values())) != 1:
         raise UsageError(f"--split: found shares of {float(total):g} in all, expected 1")
     return shares
+
+
+def twin(name: str, others: Iterable[str]) -> str | None:
+    """Return the first of other names that differs from this one only in case."""
+    return next((one for one in others if one != name and one.lower() == name.lower()), None)
 
 
 def divide(labels: Sequence[int], contents: bytes, shares: Mapping[str, Fraction]) -> Division:

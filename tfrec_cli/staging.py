@@ -11,6 +11,7 @@ from __future__ import annotations
 import errno
 import fcntl
 import hashlib
+import itertools
 import os
 import re
 import shutil
@@ -289,7 +290,8 @@ def new_folder(out: Path) -> Iterator[Path]:
                 shard.sync(folder)
                 folder.rename(place)
             except BaseException:
-                shutil.rmtree(folder, ignore_errors=True)  # an error is on its way already
+                with suppress(OSError):  # an error is on its way already
+                    _remove(folder)
                 raise
             shard.sync(place.parent)
         with suppress(OSError):  # who was killed left it, else it is gone
@@ -314,10 +316,29 @@ def _check_new(out: Path) -> None:
 
 
 def _remove(folder: Path) -> None:
+    """Remove a folder, in a loop: others may lie in it deeper than calls and open files may be."""
     try:
-        shutil.rmtree(folder)
+        if folder.is_symlink():
+            raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR))
+        names = (folder / str(number) for number in itertools.count())
+        while inner := _folders_left(folder):
+            for path in inner:
+                for below in _folders_left(path):
+                    os.rename(below, next(name for name in names if not os.path.lexists(name)))
+                os.rmdir(path)
+        folder.rmdir()
     except OSError as error:  # it names no more than the last part of the path
         raise OSError(error.errno, error.strerror, str(folder)) from error
+
+
+def _folders_left(folder: Path | str) -> list[str]:
+    """Remove the files in a folder, and return its folders."""
+    with os.scandir(folder) as entries:
+        found = [(entry.path, entry.is_dir(follow_symlinks=False)) for entry in entries]
+    for path, is_folder in found:
+        if not is_folder:
+            os.unlink(path)
+    return [path for path, is_folder in found if is_folder]
 
 
 def _begin(folder: Path, planned: Plan, journal: Journal) -> None:

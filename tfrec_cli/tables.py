@@ -45,14 +45,19 @@ _NAME_BYTES = 255
 _FLOAT_LIMIT = float.fromhex("0x1.ffffffp+127")
 """From here on a number is infinite as a float32."""
 
-_INTEGER = re.compile(r"[+-]?(?:0|[1-9][0-9]{0,99})")
+_INTEGER = re.compile(r"[+-]?(?:0|[1-9][0-9]*)")
 """Without leading zeros, which a number would lose."""
+
+_MOST_DIGITS = 100
+"""More are not read: 20 are too many for 64 bits."""
 
 _DECIMAL = re.compile(r"[+-]?(?:[0-9]+\.[0-9]*|\.[0-9]+|[0-9]+(?=[eE]))(?:[eE][+-]?[0-9]+)?")
 _NOT_FINITE = re.compile(r"[+-]?(?:nan|inf|infinity)", re.IGNORECASE)
 
 _dumped = json.JSONEncoder(separators=(",", ":")).encode
 """Like `json.dumps`, which makes an encoder for each call."""
+
+_OLD_MAC = "found a carriage return alone (line ends of old Macs), expected \\n or \\r\\n"
 
 _SHORT = reprlib.Repr()
 _SHORT.maxstring = _SHORT.maxlong = _SHORT.maxother = 60
@@ -106,6 +111,11 @@ def root_of(source: Path, root: Path | None = None, *, told_by: str = "") -> Pat
         found = "a file" if root.exists() else "nothing"
         raise UsageError(f"--root {root}: found {found}, expected the folder of the images")
     return root or source.parent
+
+
+def root_hint(source: Path, root: Path | None) -> str:
+    """Say what may help where the images of a manifest are not found; nothing of a folder."""
+    return "" if root or source.is_dir() else " (--root names the folder that its paths are below)"
 
 
 def list_source(
@@ -317,6 +327,8 @@ class _Table:
         number = 0
         while data := file.readline(_LINE_BYTES + 1):
             number += 1
+            if len(data) > _LINE_BYTES and b"\r" in data:
+                self._stop(number, _OLD_MAC)
             if len(data) > _LINE_BYTES:
                 self._stop(number, f"found more, expected {_LINE_BYTES} bytes at most")
             if number == 1:
@@ -343,6 +355,8 @@ class _Table:
             except StopIteration:
                 break
             except csv.Error as error:
+                if "new-line" in str(error):
+                    self._stop(line, _OLD_MAC)
                 self._stop(line, f"{error}: expected quotes in pairs, cells of 128 KiB at most")
             if cells and self._names:
                 yield line, cells
@@ -583,7 +597,9 @@ def _source(root: Path, path: bytes, label: int | None, features: bytes) -> Sour
 def _object(text: str) -> dict[str, Any]:
     """Read a line of JSON."""
     try:
-        values = json.loads(text, object_pairs_hook=_once, parse_constant=_refuse)
+        values = json.loads(
+            text, object_pairs_hook=_once, parse_constant=_refuse, parse_int=_integer
+        )
     except RecursionError as error:
         raise ValueError("found lists in lists without end, expected a JSON object") from error
     except json.JSONDecodeError as error:
@@ -608,6 +624,23 @@ def _refuse(constant: str) -> None:
     raise ValueError(f"found {constant}, expected finite numbers")
 
 
+def _integer(digits: str) -> int:
+    """Read an integer of JSON.
+
+    Raises:
+        ValueError: it has so many digits that Python would tell of settings of its own.
+    """
+    if len(digits) > _MOST_DIGITS:
+        raise ValueError(f"found {_shown(_abridged(digits))}, expected a whole number of 64 bits")
+    return int(digits)
+
+
+def _abridged(digits: str) -> int:
+    """Return an integer, or a lesser one that is too large as well and is shown alike."""
+    half = _MOST_DIGITS // 2
+    return int(digits if len(digits) <= _MOST_DIGITS else digits[:half] + digits[-half:])
+
+
 def _path(cell: object) -> bytes:
     """Return a path as sources have it."""
     if not isinstance(cell, str) or not cell:
@@ -626,12 +659,12 @@ def _path(cell: object) -> bytes:
 def _parsed(cell: str) -> Any:
     """Return what the text of a cell stands for: a number, a list of JSON, or itself."""
     if _INTEGER.fullmatch(cell):
-        return int(cell)
+        return _abridged(cell)
     if _DECIMAL.fullmatch(cell):
         return float(cell)
     if cell[0] == "[":
         try:
-            values = json.loads(cell)
+            values = json.loads(cell, parse_int=_abridged)
         except (ValueError, RecursionError):
             return cell
         if _form(values):

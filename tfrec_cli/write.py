@@ -189,7 +189,8 @@ def write(
         batches = _batches(root, listing, recipe, digested=len(shares) > 1)
         listing = replace(listing, sources=())  # a million of them take 60 MB, and so do batches
         plans = _plans(batches, listing, options, shares, recipe, run, progress)
-        _check_rejects(root, [(one.rejects, one.records) for _, one in plans.values()], options)
+        listed = [(one.rejects, one.records) for _, one in plans.values()]
+        _check_rejects(root, listed, options, tables.root_hint(source, options.root))
         parts = [
             _Part(
                 split=split,
@@ -302,6 +303,11 @@ def _check_free(out: Path, split: str, found: Collection[str], options: Options)
                 f"{out}: found split {split!r}, expected none of this name: "
                 "--split names another one, --overwrite replaces it"
             )
+    if split not in found and (twin := splits.twin(split, found)):
+        raise RunError(
+            f"{out}: found split {twin!r}, expected none that differs from {split!r} only in case: "
+            "--split names another one"
+        )
     if not options.overwrite and split not in found and not partial.exists():
         names = sorted(path.name for path in out.iterdir() if not staging.is_ours(path.name))
         if found:
@@ -590,12 +596,13 @@ def _survey_without(batch: _Batch, number: int, cause: str) -> _Batch:
 
 
 def _check_rejects(
-    source: Path, parts: Sequence[tuple[Sequence[Reject], int]], options: Options
+    source: Path, parts: Sequence[tuple[Sequence[Reject], int]], options: Options, hint: str = ""
 ) -> None:
     """Refuse to go on after a reject under ``fail``, after more than ``max_errors``, or with none.
 
     Args:
         parts: the rejects of each split, and how many records it has.
+        hint: what to say of a file that cannot be read.
     """
     bad = sorted(
         (
@@ -610,7 +617,8 @@ def _check_rejects(
     if bad and options.on_error == "fail":
         more = f" (and {len(bad) - 1} more)" if len(bad) > 1 else ""
         kind = UnreadableError if bad[0].reason == "unreadable" else DataError
-        message = f"{source}/{bad[0]}{more}; --on-error skip goes on without them"
+        hint = hint if bad[0].reason == "unreadable" else ""
+        message = f"{source}/{bad[0]}{hint}{more}; --on-error skip goes on without them"
         raise kind(message, list(map(str, bad)))
     if bad and options.max_errors is not None:
         limit = options.max_errors
