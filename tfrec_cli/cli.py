@@ -322,7 +322,7 @@ def write(
     "--contact-sheet",
     type=click.Path(path_type=Path),
     shell_complete=paths("png"),
-    help="Draw pictures into this PNG file.",
+    help=f"Draw up to {_SAMPLES} pictures, from all over, into this PNG file.",
 )
 @click.option(
     "--html",
