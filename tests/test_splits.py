@@ -267,6 +267,20 @@ class TestWrite:
         (finding,) = verify(tmp_path / "out", options).findings
         assert finding.kind == "unwritten"
 
+    def test_verify_wants_the_one_source_of_all(self, source: Path, tmp_path: Path) -> None:
+        run(source, tmp_path / "out")
+        expected = f"--source train={source}: found one of several splits of one source ({SHARES})"
+        with pytest.raises(UsageError) as error:
+            verify(tmp_path / "out", VerifyOptions(jobs=1, source=(("train", source),)))
+        assert str(error.value) == f"{expected}, expected --source {source}"
+
+    def test_verify_takes_the_source_of_a_split_that_has_it_all(
+        self, source: Path, tmp_path: Path
+    ) -> None:
+        run(source, tmp_path / "out", split="train=1")
+        options = VerifyOptions(jobs=1, source=(("train", source),))
+        assert verify(tmp_path / "out", options).findings == []
+
     @pytest.mark.parametrize("split", ["train", "val"])
     def test_salvage_names_what_is_lost(self, source: Path, tmp_path: Path, split: str) -> None:
         run(source, tmp_path / "out")

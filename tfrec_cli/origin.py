@@ -85,11 +85,11 @@ def folders(
             found = f"no split {name!r}" if known else "no manifest"
             expected = ", ".join(map(str, known)) or "a dataset that tfrec wrote"
             raise UsageError(f"--source: found {found}, expected {expected}")
-        divided = [one for one in splits if one.name == name and "=" in _told(one)]
+        divided = [one for one in splits if one.name == name and "," in _told(one)]
         if divided:
             raise UsageError(
-                f"--source {name}={root}: found one of several splits of one source "
-                f"({_told(divided[0])}), expected --source {root}"
+                f"--source {name}={source}: found one of several splits of one source "
+                f"({_told(divided[0])}), expected --source {source}"
             )
         if named.count(name) > 1:
             which = f"split {name!r}" if name else "every split"
