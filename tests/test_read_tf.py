@@ -276,6 +276,7 @@ def test_small_images_are_padded_with_black(whole: Path) -> None:
         {"start": -1},
         {"start": 14},
         {"shard": (3, 3)},
+        {"shard": 3},
         {"brightness": 1.5},
         {"split": "test"},
     ],

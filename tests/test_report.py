@@ -380,6 +380,25 @@ def test_record_json(tmp_path: Path) -> None:
     }
 
 
+@pytest.mark.parametrize(
+    ("image", "shown"),
+    [
+        (b"a" * 90, {"size_bytes": 90, "holds": "raw 6x5x3"}),
+        (b"a" * 300 + b"\xff", {"size_bytes": 301, "holds": "binary"}),
+        (b"a\xc3", {"size_bytes": 2, "holds": "binary"}),
+        (b"a" * 300, "a" * 300),
+    ],
+)
+def test_bytes_are_text_for_a_program_where_all_of_them_are(
+    tmp_path: Path, image: bytes, shown: object
+) -> None:
+    """Raw pixels may look like text, or begin like it."""
+    path = record_file(tmp_path / "x", example.encode({"image": image, "height": 6, "width": 5}))
+    document = json.loads(report.records_json(summary.pick([path], number=0)))
+    assert document["shown"][0]["features"]["image"]["values"] == [shown]
+    assert report.records_text(summary.pick([path], number=0))
+
+
 # Pictures
 
 

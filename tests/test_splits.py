@@ -267,6 +267,23 @@ class TestWrite:
         (finding,) = verify(tmp_path / "out", options).findings
         assert finding.kind == "unwritten"
 
+    def test_verify_says_how_large_a_crop_fits_every_split(
+        self, source: Path, tmp_path: Path
+    ) -> None:
+        run(source, tmp_path / "out")
+        message = "--crop: found 99x99, expected at most 20x30, the least height and width in"
+        with pytest.raises(UsageError, match=message):
+            verify(tmp_path / "out", VerifyOptions(jobs=1, seed=1, crop=(99, 99)))
+        report = verify(tmp_path / "out", VerifyOptions(jobs=1, seed=1, crop=(20, 30)))
+        assert report.findings == []
+
+    def test_another_style_of_names_is_told_before_what_follows_from_it(
+        self, source: Path, tmp_path: Path
+    ) -> None:
+        run(source, tmp_path / "out", split="train", crop=(16, 16))
+        with pytest.raises(UsageError, match=r"^--keys: found tf-models, expected plain"):
+            run(source, tmp_path / "out", split="val", crop=(16, 16), keys="tf-models")
+
     def test_verify_wants_the_one_source_of_all(self, source: Path, tmp_path: Path) -> None:
         run(source, tmp_path / "out")
         expected = f"--source train={source}: found one of several splits of one source ({SHARES})"
