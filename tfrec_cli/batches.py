@@ -12,7 +12,7 @@ from typing import Any, Literal, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from tfrec_cli import crops, example, structure
+from tfrec_cli import crops, example, native, structure
 from tfrec_cli.crops import CropMode, Int64s
 from tfrec_cli.errors import DataError, ImageError
 from tfrec_cli.images import Pixels
@@ -137,15 +137,10 @@ class Cutter:
         """Decode crops into one array; float32 where brightness or ``dtype`` want it."""
         kind = np.float32 if self.dtype == "float32" or self.brightness else np.uint8
         if self.raw and not any(flips) and found and all(map(self._is_cut, found)):
-            joined = self.memory.array((len(found), *(self.size or ()), 3), np.uint8)
-            rows, place = joined.reshape(-1).data, 0
-            for one in found:  # without leaving Python for every image: that costs more
-                rows[place : place + len(one.image)] = one.image
-                place += len(one.image)
-            if kind is np.uint8:
-                return joined
-            stacked = self.memory.array(joined.shape, kind)
-            _convert(joined, stacked)
+            stacked = self.memory.array((len(found), *(self.size or ()), 3), kind)
+            images = [one.image for one in found]
+            if not native.stack(images, stacked, kind is np.float32):
+                _convert(np.frombuffer(b"".join(images), np.uint8).reshape(stacked.shape), stacked)
             return stacked
         stacked = np.empty((0, *(self.size or (1, 1)), 3), kind)
         for place, (one, offset, flip) in enumerate(zip(found, offsets, flips, strict=True)):
@@ -247,7 +242,10 @@ class Cutter:
 
 def _convert(pixels: Pixels, out: npt.NDArray[Any]) -> None:
     """Write uint8 values into ``out``, as they are or in [0, 1] where it holds float32."""
-    if out.dtype == np.float32:
+    unit = out.dtype == np.float32
+    if native.stack([np.ascontiguousarray(pixels)], out, unit):
+        return
+    if unit:
         np.multiply(pixels, _UNIT, out=out)
     else:
         out[...] = pixels

@@ -494,8 +494,8 @@ def broken_contract(one: ImageRecord, described: Manifest) -> Iterator[str]:
         yield f"found label {one.label}, expected 0 to {len(described.labels) - 1}"
     if described.stored == "whole":
         try:
-            data = bytes(one.image)
-            exact = data[:2] == b"\xff\xd8" and structure.read_jpeg(data).has_exact_window
+            exact = one.image[:2] == b"\xff\xd8"
+            exact = exact and structure.read_jpeg(one.image).has_exact_window
         except ImageError:
             return
         if one.window != int(exact):

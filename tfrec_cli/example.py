@@ -24,6 +24,7 @@ from functools import cache
 from numbers import Integral
 from typing import Any, Literal
 
+from tfrec_cli import native
 from tfrec_cli.errors import ExampleError
 
 Kind = Literal["bytes", "float", "int64", "unset"]
@@ -151,6 +152,8 @@ def encode(features: Mapping[str, Value]) -> bytes:
     """
     if not features:
         return b""
+    if encoded := native.encode(features):
+        return encoded
     pieces: list[bytes] = []
     total = 0
     for name in sorted(features, key=str.encode):
@@ -249,6 +252,9 @@ class SingleValues:
         Raises:
             ExampleError: as for `decode`, but for what is wrong with features not wanted.
         """
+        found = native.single_values(payload, self._wanted)
+        if found is not None:
+            return found
         known = self._known.get(len(payload))
         try:
             if known and all(payload[start:stop] == same for start, stop, same in known[0]):

@@ -14,18 +14,19 @@ import os
 import re
 import struct
 import zlib
+from array import array
 from bisect import bisect_left
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import BinaryIO, Literal
 
-import google_crc32c
 import numpy as np
 import numpy.typing as npt
 
-from tfrec_cli import sniff
+from tfrec_cli import native, sniff
 from tfrec_cli.errors import FramingError
 
 HEADER_BYTES = 12
@@ -103,9 +104,9 @@ class Damage:
         )
 
 
-def masked_crc(data: bytes) -> int:
+def masked_crc(data: native.Bytes) -> int:
     """Return the masked CRC32C of ``data`` as TFRecord stores it, in ``[0, 2**32)``."""
-    return _mask(google_crc32c.value(data))
+    return _mask(native.crc32c(data))
 
 
 def _mask(crc: int) -> int:
@@ -118,7 +119,7 @@ def header(length_bytes: int) -> bytes:
     return length + _CRC.pack(masked_crc(length))
 
 
-def footer(payload: bytes) -> bytes:
+def footer(payload: native.Bytes) -> bytes:
     """Return the 4 bytes that go behind ``payload``."""
     return _CRC.pack(masked_crc(payload))
 
@@ -137,47 +138,54 @@ def is_header(data: bytes) -> bool:
 
 
 def read_at(file_descriptor: int, offset_bytes: int, length_bytes: int, name: str) -> bytes:
-    """Read and check the one record at ``offset_bytes`` of an uncompressed file: see `read_run`."""
+    """Read and check one record of an uncompressed file: see `read_places`."""
     most = min(LIMIT_BYTES + OVERHEAD_BYTES, os.fstat(file_descriptor).st_size)
     memory = memoryview(bytearray(min(max(length_bytes, 0), most)))
-    return bytes(read_run(file_descriptor, offset_bytes, [length_bytes], name, memory)[0])
+    return bytes(read_places(file_descriptor, [(offset_bytes, length_bytes)], name, memory)[0])
 
 
-def read_run(
-    file_descriptor: int, offset_bytes: int, lengths: Sequence[int], name: str, memory: memoryview
+def read_places(
+    file_descriptor: int, places: Sequence[tuple[int, int]], name: str, memory: memoryview
 ) -> list[memoryview]:
-    """Read and check records that follow each other in an uncompressed file.
+    """Read and check some records of an uncompressed file.
 
     Args:
-        offset_bytes: of the first.
-        lengths: each whole record's length in bytes, framing included, as an index file has it.
+        places: each record's offset, and its whole length with framing, as an index file has them,
+            in bytes.
         name: the file's name, for the message.
-        memory: what to read them into.
+        memory: what to read them into, one behind the other.
     Returns:
         The payloads, in ``memory``.
     Raises:
-        FramingError: the bytes there are not whole records of those lengths.
+        FramingError: the bytes at a place are no whole record of that length.
     """
-    whole = memory[: max(sum(lengths), 0)]
-    size = os.preadv(file_descriptor, [whole], offset_bytes)
+    good = native.read_records(file_descriptor, array("q", chain(*places)), memory)
     payloads = []
     start = 0
-    for length in lengths:
-        stop = start + length
-        payload = whole[start + HEADER_BYTES : max(stop - FOOTER_BYTES, 0)]
-        if (
-            length < OVERHEAD_BYTES
-            or stop > size
-            or whole[start : start + HEADER_BYTES] != header(length - OVERHEAD_BYTES)
-            or whole[stop - FOOTER_BYTES : stop] != footer(bytes(payload))
-        ):
-            raise FramingError(
-                f"{name}: at byte {offset_bytes + start}: found no whole record of {length} bytes, "
-                "expected one: run `tfrec verify`"
-            )
-        payloads.append(payload)
-        start = stop
+    for number, (offset, length) in enumerate(places):
+        whole = memory[start : start + max(length, 0)]
+        if number >= good:
+            _read_record(file_descriptor, offset, length, whole, name)
+        payloads.append(whole[HEADER_BYTES:-FOOTER_BYTES])
+        start += length
     return payloads
+
+
+def _read_record(
+    file_descriptor: int, offset: int, length: int, whole: memoryview, name: str
+) -> None:
+    """Read and check one record that is to fill ``whole``."""
+    if (
+        length != len(whole)
+        or length < OVERHEAD_BYTES
+        or os.preadv(file_descriptor, [whole], offset) != length
+        or whole[:HEADER_BYTES] != header(length - OVERHEAD_BYTES)
+        or whole[-FOOTER_BYTES:] != footer(whole[HEADER_BYTES:-FOOTER_BYTES])
+    ):
+        raise FramingError(
+            f"{name}: at byte {offset}: found no whole record of {length} bytes, "
+            "expected one: run `tfrec verify`"
+        )
 
 
 def compression_of(head: bytes) -> sniff.Compression:
@@ -371,7 +379,7 @@ def _streamed_crc(source: _Plain | _Inflated, offset: int, length: int) -> int:
     crc = 0
     stop = offset + length
     while offset < stop and (piece := source.read(offset, min(_CHUNK_BYTES, stop - offset))):
-        crc = google_crc32c.extend(crc, piece)
+        crc = native.crc32c(piece, crc)
         offset += len(piece)
     return _mask(crc)
 
@@ -477,9 +485,9 @@ def _length_crcs() -> npt.NDArray[np.uint32]:
 
     A CRC is linear: changes of several bytes are those of each, combined by exclusive or.
     """
-    zero = google_crc32c.value(bytes(8))
+    zero = native.crc32c(bytes(8))
     changes = [
-        [google_crc32c.value(_LENGTH.pack(value << 8 * byte)) ^ zero for value in range(256)]
+        [native.crc32c(_LENGTH.pack(value << 8 * byte)) ^ zero for value in range(256)]
         for byte in range(4)
     ]
     first, second, third, fourth = np.array(changes, np.uint32)

@@ -302,9 +302,9 @@ def _copy(task: _Task) -> Done:
             if size_bytes > len(memory):
                 memory = memoryview(bytearray(size_bytes))
             with one.path.open("rb", buffering=0) as file:
-                payloads = framing.read_run(
-                    file.fileno(), one.offset_bytes, lengths, str(one.path), memory
-                )
+                offsets = itertools.accumulate(lengths, initial=one.offset_bytes)
+                places = list(zip(offsets, lengths, strict=False))
+                payloads = framing.read_places(file.fileno(), places, str(one.path), memory)
             put(bytes(memory[:size_bytes]), lengths)
             for number, payload in enumerate(payloads, one.first):
                 done.add_digest(_key(reader, payload, one.path, number), payload)

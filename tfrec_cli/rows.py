@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Iterator
 from functools import lru_cache
 from itertools import groupby, islice
 from pathlib import Path
@@ -19,9 +18,6 @@ from tfrec_cli.crops import Int64s
 from tfrec_cli.dataset import Split
 from tfrec_cli.errors import FramingError, RunError, UsageError
 from tfrec_cli.memory import Memory
-
-_RUN_BYTES = 2**28
-"""About how much is read at once; Linux reads no more than 2 GiB."""
 
 
 class Rows:
@@ -169,14 +165,11 @@ class RandomAccess:
             path = self._paths[shard]
             with path.open("rb", buffering=0) as file:
                 _check_places(path, os.fstat(file.fileno()).st_size, [places[row] for row in rows])
-                rest = memory.view(sum(places[row][2] for row in rows))
-                for run in _runs(rows, places):
-                    lengths = [places[row][2] for row in run]
-                    offset = places[run[0]][1]
-                    read = framing.read_run(file.fileno(), offset, lengths, str(path), rest)
-                    rest = rest[sum(lengths) :]
-                    for row, payload in zip(run, read, strict=True):
-                        payloads[row] = payload
+                mine = [tuple(places[row][1:]) for row in rows]
+                view = memory.view(sum(length for _, length in mine))
+                read = framing.read_places(file.fileno(), mine, str(path), view)
+            for row, payload in zip(rows, read, strict=True):
+                payloads[row] = payload
         return payloads
 
 
@@ -188,20 +181,6 @@ def _check_places(path: Path, size_bytes: int, places: list[list[int]]) -> None:
                 f"{path}: at byte {offset}: found {size_bytes} bytes in all, expected a record of "
                 f"{length} bytes there: run `tfrec verify`"
             )
-
-
-def _runs(rows: list[int], places: list[list[int]]) -> Iterator[list[int]]:
-    """Put rows together whose records follow each other in a file, up to some size."""
-    run = rows[:1]
-    total = places[run[0]][2]
-    for row in rows[1:]:
-        _, offset, length = places[run[-1]]
-        total += places[row][2]
-        if places[row][1] != offset + length or total > _RUN_BYTES:
-            yield run
-            run, total = [], places[row][2]
-        run.append(row)
-    yield run
 
 
 class _Sequential:

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from tfrec_cli import sniff
+from tfrec_cli import native, sniff
 from tfrec_cli.errors import ImageError
 
 MAX_SCANS = 100
@@ -143,7 +143,7 @@ def _check_scans(jpeg: Jpeg) -> None:
         raise ImageError("too_many_scans", f"found more than {MAX_SCANS} scans, expected fewer")
 
 
-def read_jpeg(data: bytes, frame: Frame | None = None) -> Jpeg:
+def read_jpeg(data: native.Bytes, frame: Frame | None = None) -> Jpeg:
     """Read the markers of a JPEG file.
 
     Args:
@@ -155,6 +155,9 @@ def read_jpeg(data: bytes, frame: Frame | None = None) -> Jpeg:
     frame = frame or read_frame(data)
     position = frame.end
     scans = 1
+    if native.scan_end(data, position) >= 0:
+        return _jpeg(frame, scans, ended=True)
+    data = bytes(data)
     filling = data.find(_FILLING, position)
     if filling >= 0 and b"\xff\xd9" not in data[position:filling]:
         raise ImageError("corrupt", f"found only 0xff from byte {filling}, expected a JPEG's data")
@@ -168,6 +171,10 @@ def read_jpeg(data: bytes, frame: Frame | None = None) -> Jpeg:
         scans += code == _SOS
         if not ended:
             position += _big_endian(data, position)
+    return _jpeg(frame, scans, ended=ended)
+
+
+def _jpeg(frame: Frame, scans: int, *, ended: bool) -> Jpeg:
     return Jpeg(
         sof=frame.sof,
         sampling=frame.sampling,
@@ -195,11 +202,13 @@ def is_undisturbed(data: bytes, jpeg: Jpeg) -> bool:
 
     Source: measured on 2,464 damaged JPEGs, see the README.
     """
+    if native.scan_end(data, jpeg.data_at) >= 0:
+        return True
     found = _AFTER_SCAN.search(data, jpeg.data_at)
     return found is not None and data[found.end() - 1] == _EOI
 
 
-def read_frame(data: bytes) -> Frame:
+def read_frame(data: native.Bytes) -> Frame:
     """Read the markers of a JPEG file up to its first scan.
 
     Args:
@@ -208,6 +217,11 @@ def read_frame(data: bytes) -> Frame:
         ImageError: a marker is damaged, or the data end before the first scan.
     Source: ITU-T T.81, annex B.
     """
+    found = native.jpeg_frame(data)
+    return Frame(*found) if found else _read_frame(bytes(data))
+
+
+def _read_frame(data: bytes) -> Frame:
     position = 2
     sof = None
     height_px = width_px = 0

@@ -1,0 +1,666 @@
+/* Loops over bytes, in C: checksums, markers, features, pixels.
+ *
+ * Knows: bytes. Must not know: what is done with an answer.
+ *
+ * Each function answers for what is usual, as the Python beside its caller would, and leaves the
+ * rest to that Python, errors and their words included: see native.py, which says what each takes
+ * and gives. So nothing here has to be complete; it has to be right, and to stay inside its input.
+ */
+
+#define PY_SSIZE_T_CLEAN
+#include <Python.h>
+
+#include <errno.h>
+#include <stdint.h>
+#include <string.h>
+#include <unistd.h>
+
+typedef unsigned char byte;
+
+/* --- CRC-32C: the Castagnoli polynomial, reflected ------------------------------------------- */
+
+#if defined(__x86_64__)
+#include <nmmintrin.h>
+#define HARDWARE __attribute__((target("sse4.2")))
+#define CRC_8(crc, word) _mm_crc32_u64(crc, word)
+#define CRC_1(crc, one) _mm_crc32_u8((uint32_t)(crc), one)
+#define HAS_HARDWARE __builtin_cpu_supports("sse4.2")
+#elif defined(__aarch64__) && defined(__ARM_FEATURE_CRC32)
+#include <arm_acle.h>
+#define HARDWARE
+#define CRC_8(crc, word) __crc32cd((uint32_t)(crc), word)
+#define CRC_1(crc, one) __crc32cb((uint32_t)(crc), one)
+#define HAS_HARDWARE 1
+#else
+#error "no CRC-32C instructions: Python and google-crc32c do all of it"
+#endif
+
+#define LONG_BYTES (1 << 20) /* less is done before another thread would have been let in */
+#define LANE_BYTES 1024 /* three lanes at once hide that the instruction takes three cycles */
+
+static uint32_t behind_lane[4][256]; /* what LANE_BYTES zeros make of each byte of a checksum */
+
+static inline uint64_t word_at(const byte *data) {
+    uint64_t word;
+    memcpy(&word, data, 8);
+    return word;
+}
+
+HARDWARE static void prepare_crc(void) {
+    for (int place = 0; place < 32; place++) {
+        uint64_t crc = 1u << place;
+        for (int i = 0; i < LANE_BYTES; i += 8) {
+            crc = CRC_8(crc, 0);
+        }
+        uint32_t *table = behind_lane[place / 8];
+        int bit = 1 << place % 8;
+        for (int value = 0; value < 256; value++) {
+            table[value] ^= value & bit ? (uint32_t)crc : 0;
+        }
+    }
+}
+
+static inline uint32_t shifted(uint32_t crc) {
+    return behind_lane[0][crc & 255] ^ behind_lane[1][crc >> 8 & 255] ^
+           behind_lane[2][crc >> 16 & 255] ^ behind_lane[3][crc >> 24];
+}
+
+HARDWARE static uint32_t crc32c(uint32_t before, const byte *data, size_t size) {
+    uint64_t crc = ~before;
+    for (; size >= 3 * LANE_BYTES; data += 3 * LANE_BYTES, size -= 3 * LANE_BYTES) {
+        uint64_t second = 0, third = 0;
+        for (int i = 0; i < LANE_BYTES; i += 8) {
+            crc = CRC_8(crc, word_at(data + i));
+            second = CRC_8(second, word_at(data + LANE_BYTES + i));
+            third = CRC_8(third, word_at(data + 2 * LANE_BYTES + i));
+        }
+        crc = shifted(shifted((uint32_t)crc) ^ (uint32_t)second) ^ (uint32_t)third;
+    }
+    for (; size >= 8; data += 8, size -= 8) {
+        crc = CRC_8(crc, word_at(data));
+    }
+    for (; size; data++, size--) {
+        crc = CRC_1(crc, *data);
+    }
+    return ~(uint32_t)crc;
+}
+
+static PyObject *native_crc32c(PyObject *module, PyObject *args) {
+    Py_buffer data;
+    unsigned int before = 0;
+    if (!PyArg_ParseTuple(args, "y*|I:crc32c", &data, &before)) {
+        return NULL;
+    }
+    uint32_t crc;
+    if (data.len < LONG_BYTES) {
+        crc = crc32c(before, data.buf, (size_t)data.len);
+    } else {
+        Py_BEGIN_ALLOW_THREADS
+        crc = crc32c(before, data.buf, (size_t)data.len);
+        Py_END_ALLOW_THREADS
+    }
+    PyBuffer_Release(&data);
+    return PyLong_FromUnsignedLong(crc);
+}
+
+/* --- TFRecord framing ------------------------------------------------------------------------ */
+
+#define HEADER_BYTES 12
+#define FOOTER_BYTES 4
+
+static inline uint64_t little_endian(const byte *data, int count) {
+    uint64_t number = 0;
+    for (int i = 0; i < count; i++) {
+        number |= (uint64_t)data[i] << 8 * i;
+    }
+    return number;
+}
+
+static inline int has_masked_crc(const byte *stored, const byte *data, size_t size) {
+    uint32_t crc = crc32c(0, data, size);
+    return (uint32_t)little_endian(stored, 4) == (crc >> 15 | crc << 17) + 0xa282ead8u;
+}
+
+static int is_whole_record(const byte *data, int64_t length) {
+    if (length < HEADER_BYTES + FOOTER_BYTES || !has_masked_crc(data + 8, data, 8)) {
+        return 0;
+    }
+    uint64_t payload = (uint64_t)length - HEADER_BYTES - FOOTER_BYTES;
+    const byte *start = data + HEADER_BYTES;
+    return little_endian(data, 8) == payload && has_masked_crc(start + payload, start, payload);
+}
+
+static ssize_t read_all(int descriptor, byte *memory, int64_t size, int64_t offset) {
+    int64_t done = 0;
+    while (done < size) {
+        ssize_t count = pread(descriptor, memory + done, (size_t)(size - done), offset + done);
+        if (count < 0 && errno == EINTR) {
+            continue;
+        }
+        if (count < 0) {
+            return -1;
+        }
+        if (count == 0) {
+            break;
+        }
+        done += count;
+    }
+    return done;
+}
+
+static PyObject *native_read_records(PyObject *module, PyObject *args) {
+    int descriptor;
+    Py_buffer places, memory;
+    if (!PyArg_ParseTuple(args, "iy*w*:read_records", &descriptor, &places, &memory)) {
+        return NULL;
+    }
+    const int64_t *place = places.buf;
+    Py_ssize_t count = places.len / (2 * (Py_ssize_t)sizeof(int64_t)), good = 0;
+    int64_t left = memory.len;
+    byte *start = memory.buf;
+    int failed = 0;
+    Py_BEGIN_ALLOW_THREADS
+    for (; good < count; good++) {
+        int64_t offset = place[2 * good], length = place[2 * good + 1];
+        if (length < 0 || length > left || offset < 0) {
+            break;
+        }
+        ssize_t size = read_all(descriptor, start, length, offset);
+        failed = size < 0 ? errno : 0;
+        if (size != length || !is_whole_record(start, length)) {
+            break;
+        }
+        start += length;
+        left -= length;
+    }
+    Py_END_ALLOW_THREADS
+    PyBuffer_Release(&places);
+    PyBuffer_Release(&memory);
+    if (failed) {
+        errno = failed;
+        return PyErr_SetFromErrno(PyExc_OSError);
+    }
+    return PyLong_FromSsize_t(good);
+}
+
+/* --- tf.train.Example ------------------------------------------------------------------------ */
+
+typedef struct {
+    const byte *data;
+    Py_ssize_t at, end;
+} Reader;
+
+static int read_varint(Reader *in, uint64_t *number) {
+    *number = 0;
+    for (int shift = 0; shift < 70 && in->at < in->end; shift += 7) {
+        byte one = in->data[in->at++];
+        if (shift == 63 && one > 1) {
+            return 0;
+        }
+        *number |= (uint64_t)(one & 0x7f) << shift;
+        if (one < 0x80) {
+            return one || !shift; /* a number in more bytes than it needs */
+        }
+    }
+    return 0;
+}
+
+/* Enter a field: `inner` is its content, and `in` goes on behind it. */
+static int enter(Reader *in, byte tag, Reader *inner) {
+    uint64_t length;
+    if (in->at >= in->end || in->data[in->at++] != tag || !read_varint(in, &length)) {
+        return 0;
+    }
+    if (length > (uint64_t)(in->end - in->at)) {
+        return 0;
+    }
+    *inner = (Reader){in->data, in->at, in->at + (Py_ssize_t)length};
+    in->at = inner->end;
+    return 1;
+}
+
+/* Enter a field that is the last one there. */
+static int enter_last(Reader *in, byte tag, Reader *inner) {
+    return enter(in, tag, inner) && in->at == in->end;
+}
+
+#define BYTES_LIST 0x0a
+#define INT64_LIST 0x1a
+
+/* Return the one value of a feature, NULL with an error, or NULL without where it is unusual. */
+static PyObject *single_value(PyObject *payload, Reader value) {
+    Reader feature, list, one;
+    uint64_t number;
+    if (!enter_last(&value, 0x12, &feature) || feature.at >= feature.end) {
+        return NULL;
+    }
+    byte kind = feature.data[feature.at];
+    if ((kind != BYTES_LIST && kind != INT64_LIST) || !enter_last(&feature, kind, &list)) {
+        return NULL;
+    }
+    if (kind == BYTES_LIST) {
+        if (!enter_last(&list, 0x0a, &one)) {
+            return NULL;
+        }
+        PyObject *start = PyLong_FromSsize_t(one.at), *stop = PyLong_FromSsize_t(one.end);
+        PyObject *range = start && stop ? PySlice_New(start, stop, NULL) : NULL;
+        PyObject *found = range ? PyObject_GetItem(payload, range) : NULL;
+        Py_XDECREF(start);
+        Py_XDECREF(stop);
+        Py_XDECREF(range);
+        return found;
+    }
+    if (list.at < list.end && list.data[list.at] == 0x08) {
+        list.at++; /* not packed */
+        one = list;
+    } else if (!enter_last(&list, 0x0a, &one)) {
+        return NULL;
+    }
+    if (!read_varint(&one, &number) || one.at != one.end) {
+        return NULL;
+    }
+    return PyLong_FromLongLong((long long)number);
+}
+
+static PyObject *read_features(PyObject *payload, Reader in, PyObject *wanted) {
+    Reader features, entry, key;
+    PyObject *found = PyDict_New();
+    if (!found) {
+        return NULL;
+    }
+    if (!enter_last(&in, 0x0a, &features)) {
+        goto unusual;
+    }
+    while (features.at < features.end) {
+        if (!enter(&features, 0x0a, &entry) || !enter(&entry, 0x0a, &key)) {
+            goto unusual;
+        }
+        PyObject *name = PyBytes_FromStringAndSize((const char *)key.data + key.at,
+                                                   key.end - key.at);
+        PyObject *called = name ? PyDict_GetItemWithError(wanted, name) : NULL;
+        Py_XDECREF(name);
+        if (PyErr_Occurred()) {
+            goto unusual;
+        }
+        if (!called) {
+            continue;
+        }
+        PyObject *value = single_value(payload, entry);
+        int known = value ? PyDict_Contains(found, called) : 1; /* TensorFlow takes the last */
+        int failed = known ? known : PyDict_SetItem(found, called, value);
+        Py_XDECREF(value);
+        if (failed) {
+            goto unusual;
+        }
+    }
+    return found;
+unusual:
+    Py_DECREF(found);
+    if (PyErr_Occurred()) {
+        return NULL;
+    }
+    Py_RETURN_NONE;
+}
+
+static PyObject *native_single_values(PyObject *module, PyObject *args) {
+    PyObject *payload, *wanted;
+    if (!PyArg_ParseTuple(args, "O!O!:single_values", &PyMemoryView_Type, &payload, &PyDict_Type,
+                          &wanted)) {
+        return NULL;
+    }
+    Py_buffer data;
+    if (PyObject_GetBuffer(payload, &data, PyBUF_SIMPLE)) {
+        return NULL;
+    }
+    PyObject *found = read_features(payload, (Reader){data.buf, 0, data.len}, wanted);
+    PyBuffer_Release(&data);
+    return found;
+}
+
+static int varint_bytes(uint64_t number) {
+    int count = 1;
+    while (number >>= 7) {
+        count++;
+    }
+    return count;
+}
+
+static byte *put_varint(byte *out, uint64_t number) {
+    for (; number >= 0x80; number >>= 7) {
+        *out++ = (byte)(number | 0x80);
+    }
+    *out++ = (byte)number;
+    return out;
+}
+
+static byte *put_head(byte *out, byte tag, uint64_t length) {
+    *out++ = tag;
+    return put_varint(out, length);
+}
+
+/* One feature, and how long everything in it is. */
+typedef struct {
+    const char *key;
+    const byte *value; /* NULL is a number */
+    uint64_t number, key_bytes, value_bytes, list_bytes, feature_bytes, entry_bytes;
+} Entry;
+
+#define MOST_ENTRIES 32
+
+static uint64_t field_bytes(uint64_t length) {
+    return 1 + (uint64_t)varint_bytes(length) + length;
+}
+
+/* Return 1, 0 where it is unusual, or -1 with an error. */
+static int measure(PyObject *key, PyObject *value, Entry *entry) {
+    Py_ssize_t length;
+    if (!PyUnicode_CheckExact(key) || !(entry->key = PyUnicode_AsUTF8AndSize(key, &length))) {
+        PyErr_Clear();
+        return 0;
+    }
+    entry->key_bytes = (uint64_t)length;
+    entry->value = NULL;
+    if (PyBytes_CheckExact(value)) {
+        entry->value = (const byte *)PyBytes_AS_STRING(value);
+        entry->value_bytes = (uint64_t)PyBytes_GET_SIZE(value);
+    } else if (PyLong_CheckExact(value)) {
+        int overflow;
+        entry->number = (uint64_t)PyLong_AsLongLongAndOverflow(value, &overflow);
+        entry->value_bytes = (uint64_t)varint_bytes(entry->number);
+        if (overflow) {
+            return 0;
+        }
+    } else {
+        return 0;
+    }
+    entry->list_bytes = field_bytes(entry->value_bytes);
+    entry->feature_bytes = field_bytes(entry->list_bytes);
+    entry->entry_bytes = field_bytes(entry->key_bytes) + field_bytes(entry->feature_bytes);
+    return 1;
+}
+
+static byte *put_entry(byte *out, const Entry *entry) {
+    out = put_head(out, 0x0a, entry->entry_bytes);
+    out = put_head(out, 0x0a, entry->key_bytes);
+    memcpy(out, entry->key, entry->key_bytes);
+    out = put_head(out + entry->key_bytes, 0x12, entry->feature_bytes);
+    out = put_head(out, entry->value ? BYTES_LIST : INT64_LIST, entry->list_bytes);
+    out = put_head(out, 0x0a, entry->value_bytes);
+    if (!entry->value) {
+        return put_varint(out, entry->number);
+    }
+    memcpy(out, entry->value, entry->value_bytes);
+    return out + entry->value_bytes;
+}
+
+static PyObject *native_encode(PyObject *module, PyObject *features) {
+    if (!PyDict_CheckExact(features) || !PyDict_GET_SIZE(features) ||
+        PyDict_GET_SIZE(features) > MOST_ENTRIES) {
+        Py_RETURN_NONE;
+    }
+    PyObject *keys = PyDict_Keys(features), *found = NULL;
+    if (!keys || PyList_Sort(keys)) { /* by code points, which is the order of UTF-8 too */
+        Py_XDECREF(keys);
+        return NULL;
+    }
+    Entry entries[MOST_ENTRIES];
+    Py_ssize_t count = PyList_GET_SIZE(keys);
+    uint64_t total = 0;
+    for (Py_ssize_t i = 0; i < count; i++) {
+        PyObject *key = PyList_GET_ITEM(keys, i);
+        PyObject *value = PyDict_GetItemWithError(features, key);
+        if (!value || !measure(key, value, &entries[i])) {
+            Py_DECREF(keys);
+            if (PyErr_Occurred()) {
+                return NULL;
+            }
+            Py_RETURN_NONE;
+        }
+        total += field_bytes(entries[i].entry_bytes);
+    }
+    found = PyBytes_FromStringAndSize(NULL, (Py_ssize_t)field_bytes(total));
+    if (found) {
+        byte *out = put_head((byte *)PyBytes_AS_STRING(found), 0x0a, total);
+        for (Py_ssize_t i = 0; i < count; i++) {
+            out = put_entry(out, &entries[i]);
+        }
+    }
+    Py_DECREF(keys);
+    return found;
+}
+
+/* --- JPEG markers: ITU-T T.81, annex B ------------------------------------------------------- */
+
+enum { SOF0 = 0xc0, DHT = 0xc4, JPG = 0xc8, DAC = 0xcc, EOI = 0xd9, SOS = 0xda, DQT = 0xdb };
+enum { DRI = 0xdd, APP0 = 0xe0, APP2 = 0xe2, APP13 = 0xed, APP14 = 0xee, APP15 = 0xef, COM = 0xfe };
+
+#define MOST_SEGMENTS 100000
+#define MOST_COMPONENTS 4
+#define MOST_FILLING 4096
+
+static inline int big_endian(const byte *data) { return data[0] << 8 | data[1]; }
+
+/* How long a segment of no further interest must be that no decoder stumbles over it. */
+static Py_ssize_t plain_bytes(byte code) {
+    if (code == APP0) {
+        return 14; /* JFIF */
+    }
+    if (code == APP14) {
+        return 12; /* Adobe */
+    }
+    if (code == DHT || code == DRI || code == COM || code == APP15 ||
+        (code > APP2 && code < APP13)) {
+        return 0;
+    }
+    return 1 << 16;
+}
+
+static int is_icc(const byte *segment, Py_ssize_t size) {
+    return size > 14 && !memcmp(segment, "ICC_PROFILE", 12) && segment[13] == 1;
+}
+
+static int is_plain_table(const byte *segment, Py_ssize_t size) {
+    if (size == 0 || size % 65) {
+        return 0;
+    }
+    for (Py_ssize_t i = 0; i < size; i += 65) {
+        if (segment[i] >= 16) {
+            return 0;
+        }
+    }
+    return 1;
+}
+
+static PyObject *frame_of(const byte *data, Py_ssize_t size) {
+    Py_ssize_t at = 2, length = 0;
+    const byte *frame = NULL, *segment = NULL;
+    int plain = 1, icc = 0;
+    byte type = 0;
+    for (int segments = 0; segments < MOST_SEGMENTS; segments++) {
+        if (at + 1 >= size || data[at] != 0xff || data[at + 1] == EOI) {
+            Py_RETURN_NONE;
+        }
+        byte code = data[at + 1];
+        if (code == 0xff) {
+            plain = 0;
+            at++;
+            continue;
+        }
+        if (at + 4 > size || big_endian(data + at + 2) < 2) {
+            Py_RETURN_NONE;
+        }
+        segment = data + at + 4;
+        at += 2 + big_endian(data + at + 2);
+        length = (at < size ? at : size) - (segment - data);
+        if (code == SOS) {
+            break;
+        }
+        if (code >= SOF0 && code < SOF0 + 16 && code != DHT && code != JPG && code != DAC &&
+            length >= 6) {
+            int sides = big_endian(segment + 1) && big_endian(segment + 3);
+            int components = segment[5] == 1 || segment[5] == 3;
+            plain = plain && !frame && code < SOF0 + 3 && segment[0] == 8 && components && sides;
+            plain = plain && length == 6 + 3 * segment[5];
+            if (segment[5] > MOST_COMPONENTS || length < 6 + 3 * segment[5]) {
+                Py_RETURN_NONE;
+            }
+            frame = segment;
+            type = code - SOF0;
+        } else if (code == APP2) {
+            plain = plain && !icc && !frame && is_icc(segment, length);
+            icc = 1;
+        } else if (code == DQT) {
+            plain = plain && is_plain_table(segment, length);
+        } else {
+            plain = plain && length >= plain_bytes(code);
+        }
+        segment = NULL;
+    }
+    if (!frame || !segment) {
+        Py_RETURN_NONE;
+    }
+    int components = frame[5];
+    PyObject *sampling = PyTuple_New(components);
+    for (int i = 0; sampling && i < components; i++) {
+        byte factors = frame[7 + 3 * i];
+        PyObject *pair = Py_BuildValue("(ii)", factors >> 4, factors & 15);
+        if (!pair) {
+            Py_CLEAR(sampling);
+            break;
+        }
+        PyTuple_SET_ITEM(sampling, i, pair);
+    }
+    if (!sampling) {
+        return NULL;
+    }
+    return Py_BuildValue("(iiiNNNNn)", (int)type, big_endian(frame + 1), big_endian(frame + 3),
+                         sampling, PyBool_FromLong(length > 0 && segment[0] == components),
+                         PyBool_FromLong(icc), PyBool_FromLong(plain && at <= size), at);
+}
+
+static PyObject *native_jpeg_frame(PyObject *module, PyObject *object) {
+    Py_buffer data;
+    if (PyObject_GetBuffer(object, &data, PyBUF_SIMPLE)) {
+        return NULL;
+    }
+    PyObject *found = frame_of(data.buf, data.len);
+    PyBuffer_Release(&data);
+    return found;
+}
+
+/* Return where the end marker is if it is the first behind `at`, else -1. */
+static Py_ssize_t scan_end(const byte *data, Py_ssize_t size, Py_ssize_t at) {
+    Py_ssize_t filling = 0;
+    while (at + 1 < size) {
+        const byte *found = memchr(data + at, 0xff, (size_t)(size - 1 - at));
+        if (!found) {
+            return -1;
+        }
+        filling = found == data + at ? filling + 1 : 1;
+        at = found - data + 1;
+        byte code = data[at];
+        if (code == EOI) {
+            return at - 1;
+        }
+        if (filling >= MOST_FILLING - 1 || (code != 0xff && code && (code & 0xf8) != 0xd0)) {
+            return -1;
+        }
+    }
+    return -1;
+}
+
+static PyObject *native_scan_end(PyObject *module, PyObject *args) {
+    Py_buffer data;
+    Py_ssize_t start;
+    if (!PyArg_ParseTuple(args, "y*n:scan_end", &data, &start)) {
+        return NULL;
+    }
+    Py_ssize_t end = start < 0 ? -1 : scan_end(data.buf, data.len, start);
+    PyBuffer_Release(&data);
+    return PyLong_FromSsize_t(end);
+}
+
+/* --- pixels ---------------------------------------------------------------------------------- */
+
+static const float UNIT = 1.0f / 255.0f;
+
+static void to_unit(const byte *pixels, float *out, Py_ssize_t count) {
+    for (Py_ssize_t i = 0; i < count; i++) {
+        out[i] = (float)pixels[i] * UNIT;
+    }
+}
+
+static PyObject *native_stack(PyObject *module, PyObject *args) {
+    PyObject *list;
+    Py_buffer out;
+    int unit;
+    if (!PyArg_ParseTuple(args, "O!w*p:stack", &PyList_Type, &list, &out, &unit)) {
+        return NULL;
+    }
+    PyObject *answer = NULL;
+    Py_ssize_t count = PyList_GET_SIZE(list), opened = 0, total = 0, width = unit ? 4 : 1;
+    Py_buffer *pixels = PyMem_New(Py_buffer, (size_t)count);
+    if (!pixels) {
+        PyErr_NoMemory();
+        goto done;
+    }
+    for (; opened < count; opened++) {
+        if (PyObject_GetBuffer(PyList_GET_ITEM(list, opened), &pixels[opened], PyBUF_SIMPLE)) {
+            goto done;
+        }
+        total += pixels[opened].len;
+    }
+    if (total * width != out.len) {
+        PyErr_Format(PyExc_ValueError, "found %zd values, expected %zd", total, out.len / width);
+        goto done;
+    }
+    Py_BEGIN_ALLOW_THREADS
+    byte *place = out.buf;
+    for (Py_ssize_t i = 0; i < count; i++) {
+        if (unit) {
+            to_unit(pixels[i].buf, (float *)(void *)place, pixels[i].len);
+        } else {
+            memcpy(place, pixels[i].buf, (size_t)pixels[i].len);
+        }
+        place += pixels[i].len * width;
+    }
+    Py_END_ALLOW_THREADS
+    answer = Py_NewRef(Py_True);
+done:
+    while (opened) {
+        PyBuffer_Release(&pixels[--opened]);
+    }
+    PyMem_Free(pixels);
+    PyBuffer_Release(&out);
+    return answer;
+}
+
+/* --- the module ------------------------------------------------------------------------------ */
+
+static PyMethodDef methods[] = {
+    {"crc32c", native_crc32c, METH_VARARGS, NULL},
+    {"read_records", native_read_records, METH_VARARGS, NULL},
+    {"single_values", native_single_values, METH_VARARGS, NULL},
+    {"encode", native_encode, METH_O, NULL},
+    {"jpeg_frame", native_jpeg_frame, METH_O, NULL},
+    {"scan_end", native_scan_end, METH_VARARGS, NULL},
+    {"stack", native_stack, METH_VARARGS, NULL},
+    {NULL, NULL, 0, NULL},
+};
+
+static int prepare(PyObject *module) {
+    if (!HAS_HARDWARE) {
+        PyErr_SetString(PyExc_ImportError, "the processor has no CRC-32C instruction");
+        return -1;
+    }
+    prepare_crc();
+    return 0;
+}
+
+static PyModuleDef_Slot slots[] = {{Py_mod_exec, prepare}, {0, NULL}};
+
+static struct PyModuleDef definition = {
+    PyModuleDef_HEAD_INIT, "_native", NULL, 0, methods, slots, NULL, NULL, NULL,
+};
+
+PyMODINIT_FUNC PyInit__native(void) { return PyModuleDef_Init(&definition); }
