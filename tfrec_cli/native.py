@@ -104,7 +104,7 @@ def stack(
 is_compiled = False
 if not os.environ.get("TFREC_NO_EXTENSIONS"):
     with suppress(ImportError):  # no compiler was there, or a processor without the instructions
-        from tfrec_cli._native import (  # type: ignore[import-not-found, no-redef] # noqa: F401, F811
+        from tfrec_cli._native import (  # type: ignore[import-not-found, no-redef] # noqa: F401
             crc32c,
             encode,
             jpeg_frame,
