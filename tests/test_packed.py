@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tfrec_cli.packed import Packed
+from tfrec_cli.packed import Packed, ordered
 
 Row = tuple[bytes, int, int]
 
@@ -214,3 +214,9 @@ def test_notes_stay_with_their_rows(rows: list[tuple[bytes, int, bytes]], part: 
 
 def test_rows_without_notes_have_none() -> None:
     assert packed().note_bytes == 0
+
+
+@fixed
+@given(st.lists(st.binary(min_size=3, max_size=3)))
+def test_ordered_rows_are_sorted_rows(rows: list[bytes]) -> None:
+    assert list(ordered(iter(rows), 3)) == sorted(rows)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -15,9 +15,11 @@ import numpy.typing as npt
 from tfrec_cli import crops, example, native, structure
 from tfrec_cli.crops import CropMode, Int64s
 from tfrec_cli.errors import DataError, ImageError
-from tfrec_cli.images import Pixels
 from tfrec_cli.memory import Memory
 from tfrec_cli.records import Names
+
+if TYPE_CHECKING:
+    from tfrec_cli.images import Pixels
 
 Dtype = Literal["float32", "uint8"]
 Small = Literal["fail", "skip", "pad"]

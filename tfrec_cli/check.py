@@ -12,16 +12,20 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from io import BytesIO
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from blake3 import blake3
 
-from tfrec_cli import crops, dataset, example, framing, images, place, records, sniff, structure
+from tfrec_cli import dataset, example, framing, place, records, sniff, structure
+from tfrec_cli.choices import MAX_PIXELS
 from tfrec_cli.errors import DataError, FramingError, ImageError
 from tfrec_cli.framing import Damage, Record
-from tfrec_cli.images import Pixels
 from tfrec_cli.manifest import Manifest, Shard
 from tfrec_cli.records import ImageRecord, Names
+from tfrec_cli.seeds import seed_key
+
+if TYPE_CHECKING:
+    from tfrec_cli.images import Pixels
 
 _PART_RECORDS = 64
 _HASHED_BYTES = 1 << 20
@@ -225,6 +229,8 @@ def _check_present(checked: Checked) -> Checked:
 
 def smallest_side(path: Path) -> int | None:
     """Return the smallest side of all images in one record file, in pixels; None without images."""
+    from tfrec_cli import images
+
     least: int | None = None
     names: Names | None = None
     for item in framing.scan(path):
@@ -281,6 +287,8 @@ def decode(part: Part) -> Decoded:
 
 def decode_without(part: Part, row: int, cause: str) -> Part:
     """Return a part in which an image that killed a worker is left out, and reported."""
+    from tfrec_cli import images
+
     return replace(part, deadly={**part.deadly, row: images.deadly(cause)})
 
 
@@ -401,7 +409,7 @@ def _check_record(
         for message in broken_contract(one, task.manifest):
             found("contract", message)
         digest = b"" if task.quick else blake3(item.payload).digest()
-        checked.contents.append((crops.seed_key(one.key, 0), digest))
+        checked.contents.append((seed_key(one.key, 0), digest))
         size = (one.height_px or 0, one.width_px or 0)
         least = checked.smallest or size
         checked.smallest = (min(least[0], size[0]), min(least[1], size[1]))
@@ -424,7 +432,7 @@ def _decode_one(decoded: Decoded, one: ImageRecord, item: Record, number: int) -
         return decoded
     try:
         limit = task.manifest.options.get("max_pixels") if task.manifest else None
-        most = limit if isinstance(limit, int) else images.MAX_PIXELS
+        most = limit if isinstance(limit, int) else MAX_PIXELS
         pixels = records.pixels(one, most) if task.crop else None
         size = pixels.shape[:2] if pixels is not None else records.decoded_size(one, most)
     except ImageError as error:
@@ -434,7 +442,7 @@ def _decode_one(decoded: Decoded, one: ImageRecord, item: Record, number: int) -
     if None not in told and size != told:
         found("image", f"found an image of {size[0]}x{size[1]}, expected {told[0]}x{told[1]}")
     if pixels is not None and task.crop and task.seed is not None:
-        key = crops.seed_key(one.key, task.first_number + number)
+        key = seed_key(one.key, task.first_number + number)
         cut = _crop_digests(pixels, key, task.crop, task.seed, task.epochs)
         if cut is None:
             found("crop", f"found {size[0]}x{size[1]}, expected at least the crop {task.crop}")
@@ -452,6 +460,8 @@ def _crop_digests(
     pixels: Pixels, key: int, crop: tuple[int, int], seed: int, epochs: int
 ) -> tuple[bytes, ...] | None:
     """Return the SHA-256 of one image's crop in each epoch; None where it is too small."""
+    from tfrec_cli import crops
+
     height, width, _ = pixels.shape
     if height < crop[0] or width < crop[1]:
         return None

@@ -19,14 +19,13 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 
+from tfrec_cli.seeds import KEY_BITS
+from tfrec_cli.seeds import check_seed as check_seed
+from tfrec_cli.seeds import seed_key as seed_key
+
 Int64s = npt.NDArray[np.int64]
 Words = npt.NDArray[np.uint32]
 CropMode = Literal["random", "center"]
-
-SEED_LIMIT = 2**32
-EPOCH_LIMIT = 2**31
-KEY_BITS = 56
-"""A record key fits 56 bits; the eight above name the draw: crop, flip, brightness, order."""
 
 CROP, FLIP, BRIGHTNESS, ORDER = 0, 1, 2, 3
 
@@ -120,24 +119,6 @@ def order(count: int, *, seed: int, epoch: int) -> Int64s:
 def seed_pair(seed: int, epoch: int, key: int, op: int) -> tuple[int, int]:
     """Return the pair of integers that TensorFlow's stateless functions take as ``seed``."""
     return seed + epoch * 2**32, key + op * 2**KEY_BITS
-
-
-def seed_key(key: int | None, number: int) -> int:
-    """Return what a record's random numbers are drawn from: its key, or without one its number.
-
-    Args:
-        key: of the record; other people's keys may be any integers, and are no keys of ours.
-        number: of the record among all that are read, from 0.
-    """
-    return number if key is None or not 0 <= key < 2**KEY_BITS else key
-
-
-def check_seed(seed: int, epoch: int) -> None:
-    """Raise ValueError where ``seed`` or ``epoch`` is out of range."""
-    if not 0 <= seed < SEED_LIMIT:
-        raise ValueError(f"seed: found {seed}, expected 0 to {SEED_LIMIT - 1}")
-    if not 0 <= epoch < EPOCH_LIMIT:
-        raise ValueError(f"epoch: found {epoch}, expected 0 to {EPOCH_LIMIT - 1}")
 
 
 def draw_words(seed: int, epoch: int, keys: npt.ArrayLike, op: int) -> Words:

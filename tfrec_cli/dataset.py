@@ -12,15 +12,17 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-
-import numpy as np
-import numpy.typing as npt
+from typing import TYPE_CHECKING
 
 from tfrec_cli import example, framing, manifest, records, sniff
 from tfrec_cli.errors import DataError, ExampleError, FramingError, RunError, UsageError
 from tfrec_cli.framing import Damage, Record
 from tfrec_cli.manifest import Manifest
 from tfrec_cli.records import ImageRecord, Names
+
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
 
 _BESIDE = re.compile(
     r".*\.(csv|html|idx|index|ini|json|jsonl|log|md|pbtxt|png|py|tfindex|tmp|toml|tsv|txt|ya?ml)"
@@ -119,6 +121,8 @@ def places(one: Split) -> npt.NDArray[np.int64]:
         DataError: there are not as many records as the manifest says.
         RunError: a shard is missing.
     """
+    import numpy as np
+
     found = [np.empty((0, 3), np.int64)]
     entries = one.manifest.shards if one.manifest else (None,) * len(one.shards)
     for number, (path, shard) in enumerate(zip(one.shards, entries, strict=True)):

@@ -7,7 +7,6 @@ engine gives the same ones.
 from __future__ import annotations
 
 import ctypes
-import multiprocessing
 import os
 import pickle
 import signal
@@ -18,13 +17,15 @@ import traceback
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
-from multiprocessing.connection import Connection, wait
-from multiprocessing.process import BaseProcess
-from typing import Any, Protocol, cast
+from typing import TYPE_CHECKING, Any, Protocol, cast
 
 from tfrec_cli import place
 from tfrec_cli.errors import RunError
 from tfrec_cli.memory import keep_memory
+
+if TYPE_CHECKING:
+    from multiprocessing.connection import Connection
+    from multiprocessing.process import BaseProcess
 
 Instead = Callable[[Any, int, str], Any]
 """Given a task, the number of the item that killed its worker, and how: the task to do instead."""
@@ -134,6 +135,8 @@ class _Pool:
         self, function: Callable[[Any], Any], tasks: Iterable[Any], instead: Instead | None = None
     ) -> Iterator[Any]:
         """Map; a worker gets its next task when it has done the last, so that few are in memory."""
+        from multiprocessing.connection import wait
+
         waiting = iter(tasks)
         again: list[Any] = []
         while True:
@@ -172,6 +175,8 @@ class _Pool:
 
     def _start(self) -> None:
         """Start a worker; Ctrl-C waits until it is known."""
+        import multiprocessing
+
         forks = _can_fork()
         context: Any = multiprocessing.get_context("fork" if forks else "forkserver")
         ours, theirs = context.Pipe()

@@ -21,13 +21,14 @@ from contextlib import suppress
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
-from typing import BinaryIO, Literal
-
-import numpy as np
-import numpy.typing as npt
+from typing import TYPE_CHECKING, BinaryIO, Literal
 
 from tfrec_cli import native, sniff
 from tfrec_cli.errors import FramingError
+
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
 
 HEADER_BYTES = 12
 FOOTER_BYTES = 4
@@ -468,6 +469,8 @@ def _headers(window: bytes) -> npt.NDArray[np.int64]:
     their CRC computed. Where four more follow, a run of zeros is more likely than the one length,
     233,286,277, whose masked CRC is zero.
     """
+    import numpy as np
+
     words = np.ndarray(len(window) - 3, "<u4", window, strides=(1,))
     count = len(window) - HEADER_BYTES + 1
     places = np.flatnonzero((words[4 : 4 + count] == 0) & (words[8 : 8 + count] != 0))
@@ -485,6 +488,8 @@ def _length_crcs() -> npt.NDArray[np.uint32]:
 
     A CRC is linear: changes of several bytes are those of each, combined by exclusive or.
     """
+    import numpy as np
+
     zero = native.crc32c(bytes(8))
     changes = [
         [native.crc32c(_LENGTH.pack(value << 8 * byte)) ^ zero for value in range(256)]

@@ -16,24 +16,24 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
-from typing import Any, BinaryIO, Literal, cast
+from typing import TYPE_CHECKING, Any, BinaryIO, Literal, cast
 
-import numpy as np
-import numpy.typing as npt
 import PIL
 from PIL import Image, features
 
 from tfrec_cli import sniff, structure
+from tfrec_cli.choices import MAX_PIXELS as MAX_PIXELS
 from tfrec_cli.choices import Alpha, Encoding, Exif, Frames
 from tfrec_cli.errors import ImageError, TfrecError
 from tfrec_cli.hush import hushed
 
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+
+    Pixels = npt.NDArray[np.uint8]
+
 logging.getLogger("PIL").addHandler(logging.NullHandler())  # what it says, its errors say too
-
-Pixels = npt.NDArray[np.uint8]
-
-MAX_PIXELS = 178_956_970
-"""Pillow's own limit: more is refused unless asked for."""
 
 JPEG_QUALITY = 95
 
@@ -155,6 +155,17 @@ class Stored:
     changes: tuple[str, ...]
 
 
+def load(*, arrays: bool) -> None:
+    """Load the decoders, which otherwise every worker does by itself that comes to need them.
+
+    Args:
+        arrays: NumPy too, for those who look at pixels.
+    """
+    Image.preinit()
+    if arrays:
+        import numpy  # noqa: F401  # to be there
+
+
 def read_header(file: BinaryIO, policy: Policy) -> Header:
     """Read what an image file says of itself, and refuse what ``policy`` refuses unseen.
 
@@ -206,6 +217,8 @@ def decode(data: bytes, policy: Policy) -> Pixels:
     Raises:
         ImageError: it cannot be decoded whole, or the policy refuses it.
     """
+    import numpy as np
+
     name = sniff.image_format(data[: sniff.HEAD_BYTES])
     if name is None:
         raise ImageError("not_an_image", f"found {sniff.describe(data[: sniff.HEAD_BYTES])}")
@@ -250,6 +263,8 @@ def stored_rgb(image: Image.Image, name: sniff.ImageFormat) -> Pixels:
     Source, for CMYK: tensorflow/core/lib/jpeg/jpeg_mem.cc. Pillow inverts every CMYK JPEG, and
     TensorFlow those with an Adobe marker.
     """
+    import numpy as np
+
     if name == "jpeg" and image.mode == "CMYK":
         inks = np.asarray(image).astype(np.uint16)
         light = 255 - inks if "adobe" in image.info else inks
@@ -384,6 +399,8 @@ def enlarge(
     Raises:
         ImageError: it would have more than ``max_pixels``.
     """
+    import numpy as np
+
     height, width = pixels.shape[:2]
     if height >= height_px and width >= width_px:
         return pixels
@@ -525,6 +542,8 @@ def _icc_profile(data: bytes, header: Header, policy: Policy) -> bytes | None:
 
 def _to_rgb(image: Image.Image, name: sniff.ImageFormat, alpha: Alpha) -> Image.Image:
     if image.mode in _DEEP_MODES or (image.mode == "I" and name in ("ppm", "png")):
+        import numpy as np
+
         values = np.asarray(image).astype(np.uint32)
         gray = Image.fromarray(((values + 128) // 257).astype(np.uint8))
         if alpha == "drop" or "transparency" not in image.info:

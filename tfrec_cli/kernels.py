@@ -17,13 +17,13 @@ import threading
 from ctypes import POINTER, byref, c_char_p, c_int, c_int64, c_size_t, c_ubyte, c_void_p
 from functools import cache
 from pathlib import Path
-from typing import Any
-
-import numpy as np
+from typing import TYPE_CHECKING, Any
 
 from tfrec_cli.errors import ImageError, RunError
 from tfrec_cli.hush import hushed as hushed
-from tfrec_cli.images import Pixels
+
+if TYPE_CHECKING:
+    from tfrec_cli.images import Pixels
 
 MARGIN_PX = 2
 """Columns decoded on each side of a window, for the chroma samples shared with it to be exact."""
@@ -176,6 +176,8 @@ def _operation() -> _Operation:
 
 def _run(name: bytes, data: bytes, window: tuple[int, int, int, int] | None) -> Pixels:
     """Run a decoder on the bytes of an image."""
+    import numpy as np
+
     one = _operation()
     tf, op, status = one.tf, one.op, one.status
     tf.TFE_OpReset(op, name, None, status)

@@ -16,10 +16,9 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any, Literal, get_args
 
-import numpy as np
-
 from tfrec_cli.choices import Compression, KeyStyle
 from tfrec_cli.errors import ManifestError
+from tfrec_cli.packed import ordered
 from tfrec_cli.records import NAMES, OURS, Column, ColumnKind
 from tfrec_cli.sources import Reject
 
@@ -128,11 +127,11 @@ def content_digest(records: Iterable[tuple[int, bytes]]) -> str:
         records: each record's 56-bit key and the BLAKE3 digest of its payload: as hard to forge as
             SHA-256, in a third of the time.
     """
-    rows = bytearray()
-    for key, payload_digest in records:
-        rows += key.to_bytes(8, "big") + payload_digest
-    np.frombuffer(rows, "S40").sort()  # in place
-    return hashlib.sha256(rows).hexdigest()
+    rows = (key.to_bytes(7, "big") + payload_digest for key, payload_digest in records)
+    digest = hashlib.sha256()
+    for row in ordered(rows, 39):
+        digest.update(b"\0" + row)
+    return digest.hexdigest()
 
 
 def dump(manifest: Manifest) -> bytes:

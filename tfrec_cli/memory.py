@@ -9,11 +9,15 @@ import ctypes
 import math
 import sys
 import threading
+from collections.abc import Sequence
 from contextlib import suppress
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import numpy as np
-import numpy.typing as npt
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+
+    Block = npt.NDArray[np.uint8]
 
 ALIGNED_BYTES = 64
 """Where TensorFlow takes an array as it lies, instead of copying it."""
@@ -23,8 +27,6 @@ _BLOCKS = 32
 
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3
 _KEPT_BYTES = 1 << 25
-
-Block = npt.NDArray[np.uint8]
 
 
 def keep_memory() -> None:
@@ -58,6 +60,8 @@ class Memory:
 
     def array(self, shape: tuple[int, ...], dtype: npt.DTypeLike) -> npt.NDArray[Any]:
         """Return an array of any content, where TensorFlow wants it."""
+        import numpy as np
+
         size_bytes = math.prod(shape) * np.dtype(dtype).itemsize
         with self._choosing:
             block = self._block(size_bytes + ALIGNED_BYTES)
@@ -65,6 +69,8 @@ class Memory:
             return block[start : start + size_bytes].view(dtype).reshape(shape)
 
     def _block(self, size_bytes: int) -> Block:
+        import numpy as np
+
         wanted = 1 << max(size_bytes - 1, 0).bit_length()
         for place in range(len(self._blocks)):
             if _references(self._blocks, place) == _UNUSED and len(self._blocks[place]) == wanted:
@@ -74,9 +80,9 @@ class Memory:
         return block
 
 
-def _references(blocks: list[Block], place: int) -> int:
+def _references(blocks: Sequence[object], place: int) -> int:
     return sys.getrefcount(blocks[place])
 
 
-_UNUSED = _references([np.empty(1, np.uint8)], 0)
+_UNUSED = _references([object()], 0)
 """References to a block that only its list knows, counted as they will be."""

@@ -14,9 +14,10 @@ import os
 from array import array
 from collections.abc import Mapping
 from contextlib import suppress
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import numpy.typing as npt
+if TYPE_CHECKING:
+    import numpy.typing as npt
 
 Bytes = bytes | bytearray | memoryview
 

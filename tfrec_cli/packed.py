@@ -148,3 +148,18 @@ def _restore(pack: Any, unpack: Any, state: Any) -> Packed[Any]:
     rows: Packed[Any] = Packed(pack, unpack, "q")
     rows._paths, rows._ends, rows._notes, rows._note_ends, rows._numbers, rows._width = state
     return rows
+
+
+def ordered(rows: Iterable[bytes], size_bytes: int) -> Iterator[bytes]:
+    """Sort rows of one size, best ones that begin with digests.
+
+    A heap for each first byte, sorted one after the other: a million rows are never a million
+    Python objects, and what has few of them need not wait for NumPy.
+    """
+    heaps = [bytearray() for _ in range(256)]
+    for row in rows:
+        heaps[row[0]] += row
+    for heap in heaps:
+        starts = range(0, len(heap), size_bytes)
+        yield from sorted([bytes(heap[start : start + size_bytes]) for start in starts])
+        heap.clear()

@@ -9,12 +9,15 @@ to the whole process, so that threads and forked processes may decode at the sam
 from __future__ import annotations
 
 import io
+from typing import TYPE_CHECKING
 
 from PIL import Image, JpegImagePlugin, PngImagePlugin
 
 from tfrec_cli import images, sniff, structure
 from tfrec_cli.errors import ImageError
-from tfrec_cli.images import Pixels
+
+if TYPE_CHECKING:
+    from tfrec_cli.images import Pixels
 
 _MARGIN_ROWS = 2
 """Rows decoded below a window, for the chroma samples shared with it to be exact."""

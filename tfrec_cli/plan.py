@@ -20,14 +20,13 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import BinaryIO, Literal
 
-import numpy as np
 from blake3 import blake3
 
 from tfrec_cli import images, place, sources, splits
 from tfrec_cli.choices import Decoder, Encoding, Small
 from tfrec_cli.errors import ImageError, UsageError
 from tfrec_cli.images import Policy
-from tfrec_cli.packed import Packed, Pieces
+from tfrec_cli.packed import Packed, Pieces, ordered
 from tfrec_cli.records import Column, key_of
 from tfrec_cli.sources import NO_LABEL, Listing, Reject, Source
 
@@ -395,22 +394,22 @@ def _order(items: Packed[Item], seed: int | None) -> array[int]:
     if seed is None:
         return array("q", sorted(range(len(items)), key=items.path))
     prefix = b"%d\0" % seed
-    digests = bytearray()
-    for path in items.paths():
-        digests += hashlib.sha256(prefix + path).digest()
-    return array("q", np.argsort(np.frombuffer(digests, "S32"), kind="stable").tobytes())
+    rows = (
+        hashlib.sha256(prefix + path).digest() + number.to_bytes(8, "big")
+        for number, path in enumerate(items.paths())
+    )
+    return array("q", (int.from_bytes(row[32:], "big") for row in ordered(rows, 40)))
 
 
 def _without_key_clashes(items: Packed[Item], order: array[int]) -> tuple[array[int], list[Reject]]:
     """Keep one item for each key: two paths of one key would always be cropped alike."""
-    keys = np.fromiter(map(key_of, items.paths()), np.int64, len(items))
-    ascending = np.sort(keys)
-    if (ascending[1:] != ascending[:-1]).all():
+    keys = (key_of(path).to_bytes(7, "big") for path in items.paths())
+    if all(one != other for one, other in pairwise(ordered(keys, 7))):
         return order, []
     owners: dict[int, int] = {}
     clashes = []
     for index in order:
-        first = owners.setdefault(int(keys[index]), index)
+        first = owners.setdefault(key_of(items.path(index)), index)
         if first != index:
             other = sources.printable(items.path(first))
             message = f"found the key of {other}, expected one of its own: rename one of the two"

@@ -18,19 +18,20 @@ import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from functools import cache, partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import numpy as np
-import numpy.typing as npt
-
-from tfrec_cli import engines, kernels, reading
-from tfrec_cli.batches import Cutter, Decoder, Dtype, Small
-from tfrec_cli.crops import CropMode, Int64s
-from tfrec_cli.dataset import Split
+from tfrec_cli import engines, kernels
 from tfrec_cli.errors import DataError, ImageError, RunError
-from tfrec_cli.images import Pixels
-from tfrec_cli.reading import Look
-from tfrec_cli.rows import Rows
+
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+
+    from tfrec_cli.batches import Cutter, Decoder, Dtype, Small
+    from tfrec_cli.crops import CropMode, Int64s
+    from tfrec_cli.dataset import Split
+    from tfrec_cli.images import Pixels
+    from tfrec_cli.rows import Rows
 
 _PREFETCHED = 2
 """Batches made ahead of the one that is asked for, beside those being made."""
@@ -99,11 +100,15 @@ def dataset(
         DataError: the files are not what their manifest says.
         RunError: TensorFlow is not installed.
     """
+    import numpy as np
+
+    from tfrec_cli import reading
+
     tf = load_tensorflow()
     read = reading.batches(
         path,
         split,
-        Look(
+        reading.Look(
             crop=crop,
             crop_mode=crop_mode,
             seed=seed,
@@ -204,6 +209,8 @@ def random_offsets(keys: Int64s, *, seed: int, epoch: int) -> npt.NDArray[np.int
     Returns:
         int32[n, 2] in [0, 2**31 - 1).
     """
+    import numpy as np
+
     tf = _load_quietly()
 
     def draw(key: Any) -> Any:
@@ -257,6 +264,8 @@ def _cut(
 
     Several chunks at once, in threads that leave Python while they read and decode.
     """
+    import numpy as np
+
     kinds = [tf.as_dtype(cutter.dtype), tf.int64]
     sides = [None, None] if cutter.size is None else [*cutter.size]
     several = {

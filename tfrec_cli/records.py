@@ -10,14 +10,15 @@ import json
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
-import numpy as np
-
-from tfrec_cli import example, images, sniff, structure
-from tfrec_cli.choices import KeyStyle
+from tfrec_cli import example, sniff, structure
+from tfrec_cli.choices import MAX_PIXELS, KeyStyle
 from tfrec_cli.errors import DataError, ImageError
 from tfrec_cli.example import Feature
+
+if TYPE_CHECKING:
+    from tfrec_cli.images import Pixels
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -266,7 +267,7 @@ def guess_names(features: Mapping[str, Feature]) -> Names | None:
     return Names(**found)
 
 
-def pixels(record: ImageRecord, max_pixels: int = images.MAX_PIXELS) -> images.Pixels:
+def pixels(record: ImageRecord, max_pixels: int = MAX_PIXELS) -> Pixels:
     """Return a record's image as TensorFlow would decode it, computed by NumPy and Pillow.
 
     Returns:
@@ -275,12 +276,16 @@ def pixels(record: ImageRecord, max_pixels: int = images.MAX_PIXELS) -> images.P
         ImageError: it cannot be decoded.
     """
     if record.is_raw:
+        import numpy as np
+
         shape = (record.height_px or 0, record.width_px or 0, 3)
         return np.frombuffer(record.image, np.uint8).reshape(shape)
+    from tfrec_cli import images
+
     return images.decode_as_tensorflow(record.image, max_pixels)
 
 
-def decoded_size(record: ImageRecord, max_pixels: int = images.MAX_PIXELS) -> tuple[int, int]:
+def decoded_size(record: ImageRecord, max_pixels: int = MAX_PIXELS) -> tuple[int, int]:
     """Decode a record's image as `pixels` does, and return its (height, width).
 
     Raises:
@@ -288,4 +293,6 @@ def decoded_size(record: ImageRecord, max_pixels: int = images.MAX_PIXELS) -> tu
     """
     if record.is_raw:
         return record.height_px or 0, record.width_px or 0
+    from tfrec_cli import images
+
     return images.decoded_size(record.image, max_pixels)

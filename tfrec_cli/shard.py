@@ -16,17 +16,20 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import BinaryIO, Literal, cast
+from typing import TYPE_CHECKING, BinaryIO, Literal, cast
 
 from blake3 import blake3
 
-from tfrec_cli import crops, dataset, framing, images, kernels, manifest, place, records, structure
+from tfrec_cli import dataset, framing, images, kernels, manifest, place, records, structure
 from tfrec_cli.choices import Check, Compression, Encoding, KeyStyle, Small
 from tfrec_cli.errors import DataError, ImageError, ManifestError
-from tfrec_cli.images import Examined, Header, Pixels, Policy
+from tfrec_cli.images import Examined, Header, Policy
 from tfrec_cli.plan import MAX_FILE_BYTES, Item, too_large
 from tfrec_cli.records import Column, ImageRecord
 from tfrec_cli.sources import Reject, Source, blame, opened
+
+if TYPE_CHECKING:
+    from tfrec_cli.images import Pixels
 
 NOTE_SUFFIX = ".whole"
 """Of the file beside an unfinished split's shard that says that the shard is on the disk."""
@@ -379,6 +382,8 @@ def _crop(
     Returns:
         The header, what would be changed of the whole image, and uint8[height, width, 3].
     """
+    from tfrec_cli import crops
+
     if recipe.decoder == "tensorflow":
         examined = images.examine(data, recipe.policy)
         header = examined.header

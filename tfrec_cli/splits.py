@@ -10,14 +10,16 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
-
-import numpy as np
-import numpy.typing as npt
+from typing import TYPE_CHECKING
 
 from tfrec_cli.choices import SPLIT_NAME
 from tfrec_cli.errors import UsageError
 
-Numbers = npt.NDArray[np.int64]
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+
+    Numbers = npt.NDArray[np.int64]
 
 DIGEST_BYTES = 32
 """Of the content of an image."""
@@ -87,6 +89,8 @@ def divide(labels: Sequence[int], contents: bytes, shares: Mapping[str, Fraction
         contents: digests of the images, one after the other, `DIGEST_BYTES` each.
         shares: of the splits, which make up 1.
     """
+    import numpy as np
+
     digests = np.frombuffer(contents, f"S{DIGEST_BYTES}")
     unique, firsts, groups = np.unique(digests, return_index=True, return_inverse=True)
     classes = np.full(len(unique), len(digests))
@@ -111,6 +115,8 @@ def divide(labels: Sequence[int], contents: bytes, shares: Mapping[str, Fraction
 
 def _ranks(labels: Numbers, groups: Numbers) -> Numbers:
     """Return for each image where its class comes among the classes, sorted by their contents."""
+    import numpy as np
+
     names, mine = np.unique(labels, return_inverse=True)
     held = [
         np.unique(groups[mine == number]).astype(">i8").tobytes() for number in range(len(names))

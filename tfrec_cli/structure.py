@@ -11,8 +11,6 @@ import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-import numpy as np
-
 from tfrec_cli import native, sniff
 from tfrec_cli.errors import ImageError
 
@@ -38,6 +36,9 @@ _BESIDE_PIXELS = frozenset({*range(0xE1, 0xEE), 0xEF, 0xFE})
 """Segments that no pixel depends on; JFIF's and Adobe's tell the colour space."""
 
 _SIZE = struct.Struct(">HH")
+_SCAN = re.compile(rb"\xff\xda")
+"""Two bytes, sought at the speed of one: ``bytes.find`` takes three times as long among 0xff."""
+
 _AFTER_SCAN = re.compile(rb"\xff[^\x00\xd0-\xd7\xff]")
 """A marker behind entropy-coded data, in which 0xff is only followed by 0 or a restart number."""
 
@@ -187,11 +188,7 @@ def _jpeg(frame: Frame, scans: int, *, ended: bool) -> Jpeg:
 
 def _has_scan(data: bytes, start: int) -> bool:
     """Tell whether the two bytes of a scan's marker stand anywhere from ``start`` on."""
-    for first in range(start, min(start + 2, len(data))):
-        pairs = np.frombuffer(data, "<u2", (len(data) - first) // 2, first)
-        if (pairs == _SOS << 8 | 0xFF).any():
-            return True
-    return False
+    return _SCAN.search(data, start) is not None
 
 
 def is_undisturbed(data: bytes, jpeg: Jpeg) -> bool:

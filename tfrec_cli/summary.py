@@ -13,13 +13,16 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from tfrec_cli import crops, dataset, engines, example, framing, images, manifest, records, sniff
+from tfrec_cli import dataset, engines, example, framing, manifest, records, sniff
 from tfrec_cli.errors import DataError, ExampleError, ImageError, ManifestError, UsageError
 from tfrec_cli.example import Feature
 from tfrec_cli.framing import Damage, Record
 from tfrec_cli.records import Names
+
+if TYPE_CHECKING:
+    from tfrec_cli.images import Pixels
 
 _TEXT_BYTES = 200
 _WORTH_PROCESSES_BYTES = 2**25
@@ -129,7 +132,7 @@ class Summary:
 class Sample:
     """One picture to show: uint8[height, width, 3] and a line below it."""
 
-    pixels: images.Pixels
+    pixels: Pixels
     caption: str
 
 
@@ -517,6 +520,8 @@ def _sample(
     except ImageError as error:
         raise DataError(f"{path}: record {number}: {error}") from error
     if crop:
+        from tfrec_cli import crops
+
         height, width, _ = pixels.shape
         if height < crop[0] or width < crop[1]:
             raise DataError(f"{path}: record {number}: found {height}x{width}, expected {crop}")

@@ -15,13 +15,12 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
-from tfrec_cli import check, crops, dataset, engines, framing, manifest, read_tf
+from tfrec_cli import check, dataset, engines, framing, manifest, read_tf
 from tfrec_cli.check import Checked, Decoded, Finding, Task
 from tfrec_cli.dataset import Split
 from tfrec_cli.errors import DataError, ManifestError, UsageError
 from tfrec_cli.framing import Record
+from tfrec_cli.seeds import check_seed
 
 if TYPE_CHECKING:
     from tfrec_cli.origin import Given
@@ -98,6 +97,10 @@ def verify(path: Path, options: Options, progress: Progress = lambda *_: None) -
 
         folders = origin.folders(splits, options.source, options.root)
     _check_folder(path, splits, report)
+    if not options.quick:
+        from tfrec_cli import images
+
+        images.load(arrays=options.seed is not None)
     with engines.local(options.jobs or engines.available_jobs(), isolated=True) as run:
         crop = _crop(splits, options, run) if options.seed is not None else None
         checked = _check_shards(splits, options, crop, run, report, progress)
@@ -159,7 +162,7 @@ def _check_options(options: Options) -> None:
         raise UsageError("--crop: found no --seed, expected one to place crops")
     if options.seed is not None:
         try:
-            crops.check_seed(options.seed, options.epochs - 1)
+            check_seed(options.seed, options.epochs - 1)
         except ValueError as error:
             raise UsageError(f"--{error}") from error
 
@@ -537,6 +540,10 @@ def _compare_draws(
     checked: Sequence[Checked], path: Path, seed: int, epoch: int
 ) -> Iterator[Finding]:
     """Compare the random numbers of every record's crop with TensorFlow's own."""
+    import numpy as np
+
+    from tfrec_cli import crops
+
     keys = np.array([key for one in checked for key, _ in one.crops], np.int64)
     if not len(keys):
         return

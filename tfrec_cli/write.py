@@ -180,6 +180,8 @@ def write(
     shares = splits.parse(options.split)
     _check_place(root, out, shares)
     jobs = options.jobs or engines.available_jobs()
+    if options.crop or options.resize_short or options.check == "decode":
+        images.load(arrays=True)
     with _saying_where(out), ExitStack() as cleaning, engines.local(jobs, isolated=True) as run:
         if not options.dry_run:
             cleaning.enter_context(staging.locked(out))
