@@ -124,9 +124,14 @@ def footer(payload: native.Bytes) -> bytes:
     return _CRC.pack(masked_crc(payload))
 
 
+def pieces(payload: bytes) -> tuple[bytes, bytes, bytes]:
+    """Return one whole record in pieces: ``payload`` between its header and its footer."""
+    return header(len(payload)), payload, footer(payload)
+
+
 def frame(payload: bytes) -> bytes:
     """Return one whole record: ``payload`` between its header and its footer."""
-    return b"".join((header(len(payload)), payload, footer(payload)))
+    return b"".join(pieces(payload))
 
 
 def is_header(data: bytes) -> bool:
