@@ -150,7 +150,7 @@ def read_at(file_descriptor: int, offset_bytes: int, length_bytes: int, name: st
 
 
 def read_places(
-    file_descriptor: int, places: Sequence[tuple[int, int]], name: str, memory: memoryview
+    file_descriptor: int, places: Sequence[Sequence[int]], name: str, memory: memoryview
 ) -> list[memoryview]:
     """Read and check some records of an uncompressed file.
 
@@ -168,10 +168,10 @@ def read_places(
     payloads = []
     start = 0
     for number, (offset, length) in enumerate(places):
-        whole = memory[start : start + max(length, 0)]
         if number >= good:
+            whole = memory[start : start + max(length, 0)]
             _read_record(file_descriptor, offset, length, whole, name)
-        payloads.append(whole[HEADER_BYTES:-FOOTER_BYTES])
+        payloads.append(memory[start + HEADER_BYTES : start + length - FOOTER_BYTES])
         start += length
     return payloads
 
