@@ -136,6 +136,9 @@ def check_scans(data: bytes) -> None:
     Raises:
         ImageError: more scans than any camera writes, or markers that are damaged.
     """
+    frame = native.jpeg_frame(data)
+    if frame and native.scan_end(data, Frame(*frame).end) >= 0:
+        return
     if _has_scan(data, data.find(b"\xff\xda") + 2):
         _check_scans(read_jpeg(data))
 
