@@ -262,6 +262,19 @@ static PyObject *single_value(PyObject *payload, Reader value) {
     return PyLong_FromLongLong((long long)number);
 }
 
+/* Return what a feature is called, NULL where it is not wanted, or NULL with an error. */
+static PyObject *called_by(const Reader *key, PyObject *wanted) {
+    const char *start = (const char *)key->data + key->at;
+    if (wanted == Py_None) {
+        return PyUnicode_DecodeUTF8(start, key->end - key->at, NULL);
+    }
+    PyObject *name = PyBytes_FromStringAndSize(start, key->end - key->at);
+    PyObject *called = name ? PyDict_GetItemWithError(wanted, name) : NULL;
+    Py_XDECREF(name);
+    Py_XINCREF(called);
+    return called;
+}
+
 static PyObject *read_features(PyObject *payload, Reader in, PyObject *wanted) {
     Reader features, entry, key;
     PyObject *found = PyDict_New();
@@ -275,10 +288,7 @@ static PyObject *read_features(PyObject *payload, Reader in, PyObject *wanted) {
         if (!enter(&features, 0x0a, &entry) || !enter(&entry, 0x0a, &key)) {
             goto unusual;
         }
-        PyObject *name = PyBytes_FromStringAndSize((const char *)key.data + key.at,
-                                                   key.end - key.at);
-        PyObject *called = name ? PyDict_GetItemWithError(wanted, name) : NULL;
-        Py_XDECREF(name);
+        PyObject *called = called_by(&key, wanted);
         if (PyErr_Occurred()) {
             goto unusual;
         }
@@ -289,6 +299,7 @@ static PyObject *read_features(PyObject *payload, Reader in, PyObject *wanted) {
         int known = value ? PyDict_Contains(found, called) : 1; /* TensorFlow takes the last */
         int failed = known ? known : PyDict_SetItem(found, called, value);
         Py_XDECREF(value);
+        Py_DECREF(called);
         if (failed) {
             goto unusual;
         }
@@ -296,17 +307,23 @@ static PyObject *read_features(PyObject *payload, Reader in, PyObject *wanted) {
     return found;
 unusual:
     Py_DECREF(found);
-    if (PyErr_Occurred()) {
+    if (PyErr_Occurred() && !PyErr_ExceptionMatches(PyExc_UnicodeDecodeError)) {
         return NULL;
     }
+    PyErr_Clear();
     Py_RETURN_NONE;
 }
 
 static PyObject *native_single_values(PyObject *module, PyObject *args) {
     PyObject *payload, *wanted;
-    if (!PyArg_ParseTuple(args, "O!O!:single_values", &PyMemoryView_Type, &payload, &PyDict_Type,
-                          &wanted)) {
+    if (!PyArg_ParseTuple(args, "OO:single_values", &payload, &wanted)) {
         return NULL;
+    }
+    if (!PyMemoryView_Check(payload) && !PyBytes_CheckExact(payload)) {
+        Py_RETURN_NONE;
+    }
+    if (wanted != Py_None && !PyDict_CheckExact(wanted)) {
+        Py_RETURN_NONE;
     }
     Py_buffer data;
     if (PyObject_GetBuffer(payload, &data, PyBUF_SIMPLE)) {
