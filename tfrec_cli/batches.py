@@ -243,7 +243,8 @@ class Cutter:
 def _convert(pixels: Pixels, out: npt.NDArray[Any]) -> None:
     """Write uint8 values into ``out``, as they are or in [0, 1] where it holds float32."""
     unit = out.dtype == np.float32
-    if native.stack([np.ascontiguousarray(pixels)], out, unit):
+    same = pixels.shape == out.shape  # else NumPy says what does not fit
+    if same and native.stack([np.ascontiguousarray(pixels)], out, unit):
         return
     if unit:
         np.multiply(pixels, _UNIT, out=out)
