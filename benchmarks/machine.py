@@ -12,12 +12,13 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.clock import cores
+from tfrec_cli import native
 
 OURS = ("tfrec-cli", "tensorflow", "pillow", "numpy", "protobuf", "google-crc32c", "click")
 
 
 def describe(peers: Iterable[str]) -> dict[str, Any]:
-    """Return cores, CPU, memory, system, and the versions of Python and of what matters."""
+    """Return cores, CPU, memory, system, versions of what matters, and whether we have C."""
     versions = {}
     for name in (*OURS, *sorted(set(peers))):
         with suppress(metadata.PackageNotFoundError):
@@ -29,6 +30,7 @@ def describe(peers: Iterable[str]) -> dict[str, Any]:
         "system": f"{platform.system()} {platform.machine()}",
         "python": platform.python_version(),
         "packages": versions,
+        "extension": native.is_compiled,
     }
 
 

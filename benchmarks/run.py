@@ -50,6 +50,7 @@ def run(command: str, places: Mapping[str, Path], *, memory: bool = False) -> Ra
     """
     words = [PROGRAMS.get(word, word).format_map(places) for word in shlex.split(command)]
     environment = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3"}
+    environment.pop("PYTHONDONTWRITEBYTECODE", None)  # what is installed has its bytecode
     with tempfile.TemporaryFile("w+") as output:
         begun = time.perf_counter()
         try:

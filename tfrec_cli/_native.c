@@ -12,10 +12,20 @@
 
 #include <errno.h>
 #include <stdint.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 typedef unsigned char byte;
+
+/* Whether bytes lie one behind the other; Python copies those that do not, or says what is wrong. */
+static int get_bytes(PyObject *object, Py_buffer *data, int flags) {
+    if (!PyObject_GetBuffer(object, data, flags)) {
+        return 1;
+    }
+    PyErr_Clear();
+    return 0;
+}
 
 /* --- CRC-32C: the Castagnoli polynomial, reflected ------------------------------------------- */
 
@@ -25,7 +35,7 @@ typedef unsigned char byte;
 #define CRC_8(crc, word) _mm_crc32_u64(crc, word)
 #define CRC_1(crc, one) _mm_crc32_u8((uint32_t)(crc), one)
 #define HAS_HARDWARE __builtin_cpu_supports("sse4.2")
-#elif defined(__aarch64__) && defined(__ARM_FEATURE_CRC32)
+#elif defined(__aarch64__) && defined(__ARM_FEATURE_CRC32) && !defined(__AARCH64EB__)
 #include <arm_acle.h>
 #define HARDWARE
 #define CRC_8(crc, word) __crc32cd((uint32_t)(crc), word)
@@ -54,8 +64,8 @@ HARDWARE static void prepare_crc(void) {
         }
         uint32_t *table = behind_lane[place / 8];
         int bit = 1 << place % 8;
-        for (int value = 0; value < 256; value++) {
-            table[value] ^= value & bit ? (uint32_t)crc : 0;
+        for (int value = 0; value < bit; value++) { /* the same however often it is imported */
+            table[bit | value] = table[value] ^ (uint32_t)crc;
         }
     }
 }
@@ -121,13 +131,12 @@ static inline int has_masked_crc(const byte *stored, const byte *data, size_t si
     return (uint32_t)little_endian(stored, 4) == (crc >> 15 | crc << 17) + 0xa282ead8u;
 }
 
+/* Whether `length` bytes, which hold header and footer, are one record. */
 static int is_whole_record(const byte *data, int64_t length) {
-    if (length < HEADER_BYTES + FOOTER_BYTES || !has_masked_crc(data + 8, data, 8)) {
-        return 0;
-    }
     uint64_t payload = (uint64_t)length - HEADER_BYTES - FOOTER_BYTES;
     const byte *start = data + HEADER_BYTES;
-    return little_endian(data, 8) == payload && has_masked_crc(start + payload, start, payload);
+    return has_masked_crc(data + 8, data, 8) && little_endian(data, 8) == payload &&
+           has_masked_crc(start + payload, start, payload);
 }
 
 static ssize_t read_all(int descriptor, byte *memory, int64_t size, int64_t offset) {
@@ -154,15 +163,16 @@ static PyObject *native_read_records(PyObject *module, PyObject *args) {
     if (!PyArg_ParseTuple(args, "iy*w*:read_records", &descriptor, &places, &memory)) {
         return NULL;
     }
-    const int64_t *place = places.buf;
-    Py_ssize_t count = places.len / (2 * (Py_ssize_t)sizeof(int64_t)), good = 0;
+    int64_t place[2];
+    Py_ssize_t count = places.len / (Py_ssize_t)sizeof place, good = 0;
     int64_t left = memory.len;
     byte *start = memory.buf;
     int failed = 0;
     Py_BEGIN_ALLOW_THREADS
     for (; good < count; good++) {
-        int64_t offset = place[2 * good], length = place[2 * good + 1];
-        if (length < 0 || length > left || offset < 0) {
+        memcpy(place, (byte *)places.buf + (size_t)good * sizeof place, sizeof place);
+        int64_t offset = place[0], length = place[1];
+        if (length < HEADER_BYTES + FOOTER_BYTES || length > left || offset < 0) {
             break;
         }
         ssize_t size = read_all(descriptor, start, length, offset);
@@ -262,6 +272,19 @@ static PyObject *single_value(PyObject *payload, Reader value) {
     return PyLong_FromLongLong((long long)number);
 }
 
+/* Return what a feature is called, NULL where it is not wanted, or NULL with an error. */
+static PyObject *called_by(const Reader *key, PyObject *wanted) {
+    const char *start = (const char *)key->data + key->at;
+    if (wanted == Py_None) {
+        return PyUnicode_DecodeUTF8(start, key->end - key->at, NULL);
+    }
+    PyObject *name = PyBytes_FromStringAndSize(start, key->end - key->at);
+    PyObject *called = name ? PyDict_GetItemWithError(wanted, name) : NULL;
+    Py_XDECREF(name);
+    Py_XINCREF(called);
+    return called;
+}
+
 static PyObject *read_features(PyObject *payload, Reader in, PyObject *wanted) {
     Reader features, entry, key;
     PyObject *found = PyDict_New();
@@ -275,10 +298,7 @@ static PyObject *read_features(PyObject *payload, Reader in, PyObject *wanted) {
         if (!enter(&features, 0x0a, &entry) || !enter(&entry, 0x0a, &key)) {
             goto unusual;
         }
-        PyObject *name = PyBytes_FromStringAndSize((const char *)key.data + key.at,
-                                                   key.end - key.at);
-        PyObject *called = name ? PyDict_GetItemWithError(wanted, name) : NULL;
-        Py_XDECREF(name);
+        PyObject *called = called_by(&key, wanted);
         if (PyErr_Occurred()) {
             goto unusual;
         }
@@ -289,6 +309,7 @@ static PyObject *read_features(PyObject *payload, Reader in, PyObject *wanted) {
         int known = value ? PyDict_Contains(found, called) : 1; /* TensorFlow takes the last */
         int failed = known ? known : PyDict_SetItem(found, called, value);
         Py_XDECREF(value);
+        Py_DECREF(called);
         if (failed) {
             goto unusual;
         }
@@ -296,21 +317,36 @@ static PyObject *read_features(PyObject *payload, Reader in, PyObject *wanted) {
     return found;
 unusual:
     Py_DECREF(found);
-    if (PyErr_Occurred()) {
+    if (PyErr_Occurred() && !PyErr_ExceptionMatches(PyExc_UnicodeDecodeError)) {
         return NULL;
     }
+    PyErr_Clear();
     Py_RETURN_NONE;
+}
+
+/* Whether it is a memoryview that is sliced by the byte, as it is read. */
+static int is_of_bytes(PyObject *payload) {
+    if (!PyMemoryView_Check(payload)) {
+        return 0;
+    }
+    const Py_buffer *view = PyMemoryView_GET_BUFFER(payload);
+    return view->ndim == 1 && view->itemsize == 1;
 }
 
 static PyObject *native_single_values(PyObject *module, PyObject *args) {
     PyObject *payload, *wanted;
-    if (!PyArg_ParseTuple(args, "O!O!:single_values", &PyMemoryView_Type, &payload, &PyDict_Type,
-                          &wanted)) {
+    if (!PyArg_ParseTuple(args, "OO:single_values", &payload, &wanted)) {
         return NULL;
     }
+    if (wanted != Py_None && !PyDict_CheckExact(wanted)) {
+        Py_RETURN_NONE;
+    }
+    if (!PyBytes_CheckExact(payload) && !is_of_bytes(payload)) {
+        Py_RETURN_NONE;
+    }
     Py_buffer data;
-    if (PyObject_GetBuffer(payload, &data, PyBUF_SIMPLE)) {
-        return NULL;
+    if (!get_bytes(payload, &data, PyBUF_SIMPLE)) {
+        Py_RETURN_NONE;
     }
     PyObject *found = read_features(payload, (Reader){data.buf, 0, data.len}, wanted);
     PyBuffer_Release(&data);
@@ -351,7 +387,7 @@ static uint64_t field_bytes(uint64_t length) {
     return 1 + (uint64_t)varint_bytes(length) + length;
 }
 
-/* Return 1, 0 where it is unusual, or -1 with an error. */
+/* Return whether it is usual. */
 static int measure(PyObject *key, PyObject *value, Entry *entry) {
     Py_ssize_t length;
     if (!PyUnicode_CheckExact(key) || !(entry->key = PyUnicode_AsUTF8AndSize(key, &length))) {
@@ -379,6 +415,13 @@ static int measure(PyObject *key, PyObject *value, Entry *entry) {
     return 1;
 }
 
+static int by_key(const void *one, const void *other) {
+    const Entry *first = one, *second = other;
+    uint64_t shorter = first->key_bytes < second->key_bytes ? first->key_bytes : second->key_bytes;
+    int order = memcmp(first->key, second->key, shorter);
+    return order ? order : (first->key_bytes > shorter) - (second->key_bytes > shorter);
+}
+
 static byte *put_entry(byte *out, const Entry *entry) {
     out = put_head(out, 0x0a, entry->entry_bytes);
     out = put_head(out, 0x0a, entry->key_bytes);
@@ -398,34 +441,25 @@ static PyObject *native_encode(PyObject *module, PyObject *features) {
         PyDict_GET_SIZE(features) > MOST_ENTRIES) {
         Py_RETURN_NONE;
     }
-    PyObject *keys = PyDict_Keys(features), *found = NULL;
-    if (!keys || PyList_Sort(keys)) { /* by code points, which is the order of UTF-8 too */
-        Py_XDECREF(keys);
-        return NULL;
-    }
     Entry entries[MOST_ENTRIES];
-    Py_ssize_t count = PyList_GET_SIZE(keys);
+    PyObject *key, *value;
+    Py_ssize_t at = 0;
+    size_t count = 0;
     uint64_t total = 0;
-    for (Py_ssize_t i = 0; i < count; i++) {
-        PyObject *key = PyList_GET_ITEM(keys, i);
-        PyObject *value = PyDict_GetItemWithError(features, key);
-        if (!value || !measure(key, value, &entries[i])) {
-            Py_DECREF(keys);
-            if (PyErr_Occurred()) {
-                return NULL;
-            }
+    while (PyDict_Next(features, &at, &key, &value)) { /* which runs no Python: nothing changes */
+        if (!measure(key, value, &entries[count])) {
             Py_RETURN_NONE;
         }
-        total += field_bytes(entries[i].entry_bytes);
+        total += field_bytes(entries[count++].entry_bytes);
     }
-    found = PyBytes_FromStringAndSize(NULL, (Py_ssize_t)field_bytes(total));
+    qsort(entries, count, sizeof(Entry), by_key);
+    PyObject *found = PyBytes_FromStringAndSize(NULL, (Py_ssize_t)field_bytes(total));
     if (found) {
         byte *out = put_head((byte *)PyBytes_AS_STRING(found), 0x0a, total);
-        for (Py_ssize_t i = 0; i < count; i++) {
+        for (size_t i = 0; i < count; i++) {
             out = put_entry(out, &entries[i]);
         }
     }
-    Py_DECREF(keys);
     return found;
 }
 
@@ -540,8 +574,8 @@ static PyObject *frame_of(const byte *data, Py_ssize_t size) {
 
 static PyObject *native_jpeg_frame(PyObject *module, PyObject *object) {
     Py_buffer data;
-    if (PyObject_GetBuffer(object, &data, PyBUF_SIMPLE)) {
-        return NULL;
+    if (!get_bytes(object, &data, PyBUF_SIMPLE)) {
+        Py_RETURN_NONE;
     }
     PyObject *found = frame_of(data.buf, data.len);
     PyBuffer_Release(&data);
@@ -570,13 +604,16 @@ static Py_ssize_t scan_end(const byte *data, Py_ssize_t size, Py_ssize_t at) {
 }
 
 static PyObject *native_scan_end(PyObject *module, PyObject *args) {
+    PyObject *object;
     Py_buffer data;
-    Py_ssize_t start;
-    if (!PyArg_ParseTuple(args, "y*n:scan_end", &data, &start)) {
+    Py_ssize_t start, end = -1;
+    if (!PyArg_ParseTuple(args, "On:scan_end", &object, &start)) {
         return NULL;
     }
-    Py_ssize_t end = start < 0 ? -1 : scan_end(data.buf, data.len, start);
-    PyBuffer_Release(&data);
+    if (get_bytes(object, &data, PyBUF_SIMPLE)) {
+        end = start >= 0 && start < data.len ? scan_end(data.buf, data.len, start) : -1;
+        PyBuffer_Release(&data);
+    }
     return PyLong_FromSsize_t(end);
 }
 
@@ -591,24 +628,32 @@ static void to_unit(const byte *pixels, float *out, Py_ssize_t count) {
 }
 
 static PyObject *native_stack(PyObject *module, PyObject *args) {
-    PyObject *list;
+    PyObject *list, *array, *answer = NULL;
     Py_buffer out;
     int unit;
-    if (!PyArg_ParseTuple(args, "O!w*p:stack", &PyList_Type, &list, &out, &unit)) {
+    if (!PyArg_ParseTuple(args, "O!Op:stack", &PyList_Type, &list, &array, &unit)) {
         return NULL;
     }
-    PyObject *answer = NULL;
+    if (!get_bytes(array, &out, PyBUF_WRITABLE)) {
+        Py_RETURN_FALSE;
+    }
     Py_ssize_t count = PyList_GET_SIZE(list), opened = 0, total = 0, width = unit ? 4 : 1;
     Py_buffer *pixels = PyMem_New(Py_buffer, (size_t)count);
     if (!pixels) {
         PyErr_NoMemory();
         goto done;
     }
-    for (; opened < count; opened++) {
-        if (PyObject_GetBuffer(PyList_GET_ITEM(list, opened), &pixels[opened], PyBUF_SIMPLE)) {
-            goto done;
+    int usual = out.itemsize == width && (uintptr_t)out.buf % (uintptr_t)width == 0;
+    while (usual && opened < count) {
+        usual = get_bytes(PyList_GET_ITEM(list, opened), &pixels[opened], PyBUF_SIMPLE);
+        if (usual) {
+            usual = pixels[opened].itemsize == 1;
+            total += pixels[opened++].len;
         }
-        total += pixels[opened].len;
+    }
+    if (!usual) {
+        answer = Py_NewRef(Py_False);
+        goto done;
     }
     if (total * width != out.len) {
         PyErr_Format(PyExc_ValueError, "found %zd values, expected %zd", total, out.len / width);

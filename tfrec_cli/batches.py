@@ -37,7 +37,7 @@ class Decoder(Protocol):
         """Decode a picture to uint8[height, width, 3]."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class _Record:
     """What of one record is needed to crop it; the size is None until the image is looked at."""
 
@@ -73,13 +73,13 @@ class Cutter:
     brightness: float
     dtype: Dtype
     decoder: Decoder
-    _wanted: dict[str, str] = field(init=False)
+    _named: dict[str, str] = field(init=False)
     _values: example.SingleValues = field(init=False)
     memory: Memory = field(default_factory=Memory)
 
     def __post_init__(self) -> None:
-        self._wanted = {name: called for called in _FIELDS if (name := getattr(self.names, called))}
-        self._values = example.SingleValues(self._wanted)
+        self._named = {called: name for called in _FIELDS if (name := getattr(self.names, called))}
+        self._values = example.SingleValues({name: called for called, name in self._named.items()})
 
     def cut(
         self, payloads: Sequence[memoryview], numbers: Int64s, epoch: int
@@ -115,19 +115,19 @@ class Cutter:
         return images, np.array([one.label for one in found], np.int64)
 
     def _record(self, values: Mapping[str, Any], number: int) -> _Record:
-        for name, called in self._wanted.items():
+        for called, name in self._named.items():
             if called not in values:
                 raise DataError(f"record {number}: found no feature {name!r}, expected one value")
             if isinstance(values[called], int) == (called == "image"):
                 raise DataError(f"record {number}: found feature {name!r} of another kind")
-        sized = "height" in values and "width" in values
+        height, width, window = map(values.get, ("height", "width", "window"))
         return _Record(
-            number=number,
-            image=values["image"],
-            size=(values["height"], values["width"]) if sized else None,
-            label=values.get("label", 0),
-            key=crops.seed_key(values.get("key"), number),
-            window=bool(values["window"]) if "window" in values else None,
+            number,
+            values["image"],
+            None if height is None or width is None else (height, width),
+            values.get("label", 0),
+            crops.seed_key(values.get("key"), number),
+            None if window is None else bool(window),
         )
 
     def _stack(
@@ -245,7 +245,8 @@ class Cutter:
 def _convert(pixels: Pixels, out: npt.NDArray[Any]) -> None:
     """Write uint8 values into ``out``, as they are or in [0, 1] where it holds float32."""
     unit = out.dtype == np.float32
-    if native.stack([np.ascontiguousarray(pixels)], out, unit):
+    same = pixels.shape == out.shape  # else NumPy says what does not fit
+    if same and native.stack([np.ascontiguousarray(pixels)], out, unit):
         return
     if unit:
         np.multiply(pixels, _UNIT, out=out)

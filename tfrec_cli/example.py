@@ -224,7 +224,7 @@ def decode(payload: bytes) -> dict[str, Feature]:
             TensorFlow and protobuf would read as different values: two names or lists in one
             feature, a list in pieces, a tag or length in more bytes than it needs.
     """
-    message = _known("Example", payload)
+    message = native.single_values(payload, None) or _known("Example", payload)
     if message is None:
         raise _refused("Example", payload)
     return features(message)
@@ -386,6 +386,8 @@ def classify(payload: bytes) -> Payload:
 
 def parse(payload: bytes) -> tuple[Payload, Any]:
     """Tell which of the usual messages ``payload`` is, and give it parsed; None is unknown."""
+    if single := native.single_values(payload, None):
+        return "tf.train.Example", single
     for name, kind in (
         ("Example", "tf.train.Example"),
         ("SequenceExample", "tf.train.SequenceExample"),
@@ -403,7 +405,13 @@ def features(message: Any) -> dict[str, Feature]:
     Raises:
         ExampleError: as for `decode`.
     """
+    if isinstance(message, dict):  # single values
+        return {name: _single(value) for name, value in sorted(message.items())}
     return _features(message.features)
+
+
+def _single(value: bytes | int) -> Feature:
+    return Feature("int64", (value,)) if isinstance(value, int) else Feature("bytes", [value])
 
 
 def _names(message: Any) -> list[bytes]:

@@ -125,9 +125,14 @@ def footer(payload: native.Bytes) -> bytes:
     return _CRC.pack(masked_crc(payload))
 
 
+def pieces(payload: bytes) -> tuple[bytes, bytes, bytes]:
+    """Return one whole record in pieces: ``payload`` between its header and its footer."""
+    return header(len(payload)), payload, footer(payload)
+
+
 def frame(payload: bytes) -> bytes:
     """Return one whole record: ``payload`` between its header and its footer."""
-    return b"".join((header(len(payload)), payload, footer(payload)))
+    return b"".join(pieces(payload))
 
 
 def is_header(data: bytes) -> bool:
@@ -141,12 +146,13 @@ def is_header(data: bytes) -> bool:
 def read_at(file_descriptor: int, offset_bytes: int, length_bytes: int, name: str) -> bytes:
     """Read and check one record of an uncompressed file: see `read_places`."""
     most = min(LIMIT_BYTES + OVERHEAD_BYTES, os.fstat(file_descriptor).st_size)
-    memory = memoryview(bytearray(min(max(length_bytes, 0), most)))
-    return bytes(read_places(file_descriptor, [(offset_bytes, length_bytes)], name, memory)[0])
+    whole = os.pread(file_descriptor, min(max(length_bytes, 0), most), offset_bytes)
+    _check_whole(whole, offset_bytes, length_bytes, name)
+    return whole[HEADER_BYTES:-FOOTER_BYTES]
 
 
 def read_places(
-    file_descriptor: int, places: Sequence[tuple[int, int]], name: str, memory: memoryview
+    file_descriptor: int, places: Sequence[Sequence[int]], name: str, memory: memoryview
 ) -> list[memoryview]:
     """Read and check some records of an uncompressed file.
 
@@ -164,24 +170,22 @@ def read_places(
     payloads = []
     start = 0
     for number, (offset, length) in enumerate(places):
-        whole = memory[start : start + max(length, 0)]
         if number >= good:
-            _read_record(file_descriptor, offset, length, whole, name)
-        payloads.append(whole[HEADER_BYTES:-FOOTER_BYTES])
+            whole = memory[start : start + max(length, 0)]
+            size = os.preadv(file_descriptor, [whole], offset)
+            _check_whole(whole[:size], offset, length, name)
+        payloads.append(memory[start + HEADER_BYTES : start + length - FOOTER_BYTES])
         start += length
     return payloads
 
 
-def _read_record(
-    file_descriptor: int, offset: int, length: int, whole: memoryview, name: str
-) -> None:
-    """Read and check one record that is to fill ``whole``."""
+def _check_whole(whole: native.Bytes, offset: int, length: int, name: str) -> None:
+    """Check that what was read at a place is a record of that length."""
     if (
         length != len(whole)
         or length < OVERHEAD_BYTES
-        or os.preadv(file_descriptor, [whole], offset) != length
         or whole[:HEADER_BYTES] != header(length - OVERHEAD_BYTES)
-        or whole[-FOOTER_BYTES:] != footer(whole[HEADER_BYTES:-FOOTER_BYTES])
+        or whole[-FOOTER_BYTES:] != footer(memoryview(whole)[HEADER_BYTES:-FOOTER_BYTES])
     ):
         raise FramingError(
             f"{name}: at byte {offset}: found no whole record of {length} bytes, "

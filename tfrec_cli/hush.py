@@ -8,6 +8,12 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cache
+
+
+@cache
+def _nowhere() -> int:
+    return os.open(os.devnull, os.O_WRONLY)
 
 
 @contextmanager
@@ -18,9 +24,7 @@ def hushed() -> Iterator[None]:
     except OSError:  # closed by whoever started us
         yield
         return
-    nowhere = os.open(os.devnull, os.O_WRONLY)
-    os.dup2(nowhere, 2)
-    os.close(nowhere)
+    os.dup2(_nowhere(), 2)
     try:
         yield
     finally:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import io
 import logging
+import os
 import re
 import struct
 import warnings
@@ -176,9 +177,9 @@ def read_header(file: BinaryIO, policy: Policy) -> Header:
             an animation under ``frames="fail"``.
     """
     head = file.read(_HEAD_BYTES)
-    name = sniff.image_format(head[: sniff.HEAD_BYTES])
     if frame := _plain_frame(head, policy):
         return _plain_header(frame)
+    name = sniff.image_format(head[: sniff.HEAD_BYTES])
     if name is None:
         reason = "empty" if not head else "not_an_image"
         found = sniff.describe(head[: sniff.HEAD_BYTES]) if head else "an empty file"
@@ -204,6 +205,12 @@ def read_header(file: BinaryIO, policy: Policy) -> Header:
     if header.animated and policy.frames == "fail":
         raise ImageError("animated", "found several frames, expected one (--frames first)")
     return header
+
+
+def read_plain_header(file_descriptor: int, policy: Policy) -> Header | None:
+    """Read what a usual JPEG says of itself, as `read_header` does; None for all other files."""
+    frame = _plain_frame(os.read(file_descriptor, _HEAD_BYTES), policy)
+    return _plain_header(frame) if frame else None
 
 
 def decode(data: bytes, policy: Policy) -> Pixels:

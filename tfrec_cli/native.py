@@ -44,16 +44,16 @@ def read_records(file_descriptor: int, places: array[int], memory: memoryview) -
 
 
 def single_values(
-    payload: memoryview,  # noqa: ARG001
-    wanted: dict[bytes, str],  # noqa: ARG001
-) -> dict[str, memoryview | int] | None:
+    payload: bytes | memoryview,  # noqa: ARG001
+    wanted: dict[bytes, str] | None,  # noqa: ARG001
+) -> dict[str, Any] | None:
     """Find single values in a ``tf.train.Example`` that is laid out as every writer does.
 
     Args:
-        wanted: names of features, in UTF-8, and what to call them in the answer.
+        wanted: names of features, in UTF-8, and what to call them in the answer; None wants all.
     Returns:
-        The bytes and int64 values of those that are there; None for another layout, or where one
-        of them is a float or a list.
+        The bytes (as slices of ``payload``) and int64 values of those that are there; None for
+        another layout, or where one of them is a float or a list.
     """
     return None
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from array import array
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import islice, pairwise
 from typing import Any, Generic, TypeVar, overload
 
 Row = TypeVar("Row")
@@ -71,7 +72,7 @@ class Packed(Sequence[Row], Generic[Row]):
 
     def paths(self) -> Iterator[bytes]:
         """Iterate the paths of all rows."""
-        return map(self.path, range(len(self)))
+        return (bytes(self._paths[start:stop]) for start, stop in pairwise(self._ends))
 
     @property
     def note_bytes(self) -> int:
@@ -122,6 +123,12 @@ class Packed(Sequence[Row], Generic[Row]):
         width = self._width
         numbers = self._numbers[index * width : (index + 1) * width]
         return self._unpack(self.path(index), *numbers, *self._note(index))
+
+    def __iter__(self) -> Iterator[Row]:
+        """Iterate the rows, in less time than one by one takes."""
+        numbers = iter(self._numbers)
+        for index, path in enumerate(self.paths()):
+            yield self._unpack(path, *islice(numbers, self._width), *self._note(index))
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Sequence) and list(self) == list(other)

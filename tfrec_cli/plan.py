@@ -28,7 +28,7 @@ from tfrec_cli.errors import ImageError, UsageError
 from tfrec_cli.images import Policy
 from tfrec_cli.packed import Packed, Pieces, ordered
 from tfrec_cli.records import Column, key_of
-from tfrec_cli.sources import NO_LABEL, Listing, Reject, Source
+from tfrec_cli.sources import Listing, Reject, Source
 
 SHARD_BYTES = 128 * 2**20
 """Of a shard, unless told."""
@@ -321,11 +321,14 @@ def _survey_one(root: Path, source: Source, policy: Policy, *, digested: bool) -
     content = b""
     try:
         _check_size(source.size_bytes)
-        with sources.opened(path) as file:
-            header = images.read_header(file, policy)
+        with sources.descriptor_of(path) as descriptor:
+            header = images.read_plain_header(descriptor, policy)
+            if header is None or digested:
+                with open(descriptor, "rb", closefd=False) as file:
+                    file.seek(0)
+                    header = images.read_header(file, policy)
+                    content = _digest_of(file) if digested else b""
             _check_size(source.size_bytes, header.height_px * header.width_px)
-            if digested:
-                content = _digest_of(file)
         size = (header.height_px, header.width_px)
         if policy.resize_short_px:
             size = images.scaled_short(*size, policy.resize_short_px)
@@ -440,10 +443,9 @@ def _digest(items: Packed[Item], order: Sequence[int], columns: Sequence[Column]
     digest = hashlib.sha256()
     for column in columns:
         digest.update(b"%s %s %d\0" % (column.name.encode(), column.kind.encode(), column.is_list))
+    labels, sizes = items.column(_LABEL), items.column(_SIZE)
     for number in order:
-        source = items[number].source
-        label = NO_LABEL if source.label is None else source.label
-        digest.update(b"%d %d %s\0" % (label, source.size_bytes, source.path))
+        digest.update(b"%d %d %s\0" % (labels[number], sizes[number], items.path(number)))
         if columns:
-            digest.update(b"%s\0" % source.features)
+            digest.update(b"%s\0" % items[number].source.features)
     return digest.hexdigest()

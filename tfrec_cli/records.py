@@ -178,7 +178,6 @@ def encode(record: ImageRecord, style: KeyStyle) -> bytes:
     Source: tensorflow/models, official/vision/dataloaders/tf_example_decoder.py and utils.py.
     """
     names = NAMES[style]
-    found = sniff.image_format(record.image[: sniff.HEAD_BYTES])
     values: dict[str | None, Any] = {
         names.image: record.image,
         names.height: record.height_px,
@@ -187,12 +186,17 @@ def encode(record: ImageRecord, style: KeyStyle) -> bytes:
         names.key: record.key,
         names.filename: record.filename,
         names.window: record.window,
-        names.format: found.encode() if found else b"raw",
+        names.format: _format(record.image) if names.format else None,
         names.class_name: None if record.class_name is None else os.fsencode(record.class_name),
         names.source_id: None if record.key is None else str(record.key).encode(),
     }
     present = {name: value for name, value in values.items() if name and value is not None}
     return example.encode({**present, **(record.further or {})})
+
+
+def _format(image: bytes) -> bytes:
+    found = sniff.image_format(image[: sniff.HEAD_BYTES])
+    return found.encode() if found else b"raw"
 
 
 def further(columns: Sequence[Column], values: bytes) -> dict[str, Feature]:

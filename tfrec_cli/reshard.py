@@ -305,7 +305,7 @@ def _copy(task: _Task) -> Done:
                 offsets = itertools.accumulate(lengths, initial=one.offset_bytes)
                 places = list(zip(offsets, lengths, strict=False))
                 payloads = framing.read_places(file.fileno(), places, str(one.path), memory)
-            put(bytes(memory[:size_bytes]), lengths)
+            put([bytes(memory[:size_bytes])], lengths)
             for number, payload in enumerate(payloads, one.first):
                 done.add_digest(_key(reader, payload, one.path, number), payload)
             done.records += len(lengths)

@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import threading
 from functools import lru_cache
-from itertools import groupby, islice
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -157,30 +157,28 @@ class RandomAccess:
 
     def fetch(self, numbers: Int64s, memory: Memory) -> list[memoryview]:
         """Read the records of these numbers."""
-        places = self._places[numbers].tolist()
+        places = self._places[numbers]
         payloads = [memoryview(b"")] * len(places)
-        order = sorted(range(len(places)), key=lambda row: (places[row][0], row))
-        for shard, group in groupby(order, key=lambda row: places[row][0]):
-            rows = list(group)
+        for shard in np.unique(places[:, 0]).tolist():
+            rows = np.flatnonzero(places[:, 0] == shard)
+            mine = places[rows, 1:]
             path = self._paths[shard]
             with path.open("rb", buffering=0) as file:
-                _check_places(path, os.fstat(file.fileno()).st_size, [places[row] for row in rows])
-                mine = [tuple(places[row][1:]) for row in rows]
-                view = memory.view(sum(length for _, length in mine))
-                read = framing.read_places(file.fileno(), mine, str(path), view)
-            for row, payload in zip(rows, read, strict=True):
+                _check_places(path, os.fstat(file.fileno()).st_size, mine)
+                view = memory.view(int(mine[:, 1].sum()))
+                read = framing.read_places(file.fileno(), mine.tolist(), str(path), view)
+            for row, payload in zip(rows.tolist(), read, strict=True):
                 payloads[row] = payload
         return payloads
 
 
-def _check_places(path: Path, size_bytes: int, places: list[list[int]]) -> None:
+def _check_places(path: Path, size_bytes: int, places: Int64s) -> None:
     """Refuse records that a file is too short for, before memory is asked for them."""
-    for _, offset, length in places:
-        if offset + length > size_bytes:
-            raise FramingError(
-                f"{path}: at byte {offset}: found {size_bytes} bytes in all, expected a record of "
-                f"{length} bytes there: run `tfrec verify`"
-            )
+    for offset, length in places[places.sum(axis=1) > size_bytes].tolist():
+        raise FramingError(
+            f"{path}: at byte {offset}: found {size_bytes} bytes in all, expected a record of "
+            f"{length} bytes there: run `tfrec verify`"
+        )
 
 
 class _Sequential:

@@ -26,7 +26,7 @@ from tfrec_cli.errors import DataError, ImageError, ManifestError
 from tfrec_cli.images import Examined, Header, Policy
 from tfrec_cli.plan import MAX_FILE_BYTES, Item, too_large
 from tfrec_cli.records import Column, ImageRecord
-from tfrec_cli.sources import Reject, Source, blame, opened
+from tfrec_cli.sources import Reject, Source, blame, descriptor_of
 
 if TYPE_CHECKING:
     from tfrec_cli.images import Pixels
@@ -36,6 +36,9 @@ NOTE_SUFFIX = ".whole"
 
 _GZIP_LEVEL = 6
 _CHUNK_BYTES = 1 << 20
+_MOST_PIECES = 1000
+"""What one call of the system takes at least 1,024 of."""
+
 _KEY_BYTES, _DIGEST_BYTES = 8, 32
 
 
@@ -143,7 +146,7 @@ def write(task: Task) -> Done:
                     break
                 continue
             payload = records.encode(record, task.recipe.keys)
-            put(framing.frame(payload), [len(payload) + framing.OVERHEAD_BYTES])
+            put(framing.pieces(payload), [len(payload) + framing.OVERHEAD_BYTES])
             _count(done, record, payload)
     return done
 
@@ -151,19 +154,22 @@ def write(task: Task) -> Done:
 @contextmanager
 def filled(
     done: Done, path: Path, index: Path | None, compression: Compression
-) -> Iterator[Callable[[bytes, Sequence[int]], None]]:
+) -> Iterator[Callable[[Sequence[bytes], Sequence[int]], None]]:
     """Open the file of a shard, and note in ``done`` its size and digests when it is complete.
 
     Yields:
-        A function that takes whole records one after the other: their bytes, framing included,
-        and the length of each.
+        A function that takes whole records one after the other: their bytes in pieces, framing
+        included, and the length of each.
     """
     lines: list[bytes] = []
     offset = 0
 
-    def put(frames: bytes, lengths: Sequence[int]) -> None:
+    def put(pieces: Sequence[bytes], lengths: Sequence[int]) -> None:
         nonlocal offset
-        stream.write(frames)
+        if compression == "none":
+            sink.writelines(pieces)
+        else:
+            stream.write(b"".join(pieces))
         for length in lengths:
             lines.append(framing.index_line(offset, length))
             offset += length
@@ -330,11 +336,14 @@ def _record(task: Task, number: int, done: Done) -> ImageRecord:
     recipe, source = task.recipe, task.items[number].source
     try:
         path = os.path.join(os.fsencode(task.root), source.path)
-        with opened(path, buffering=0) as file:
-            if os.fstat(file.fileno()).st_size > MAX_FILE_BYTES:
-                raise too_large(os.fstat(file.fileno()).st_size)
-            data = file.read()
-            _check_unchanged(source, os.fstat(file.fileno()))
+        with descriptor_of(path) as descriptor:
+            size_bytes = os.fstat(descriptor).st_size
+            if size_bytes > MAX_FILE_BYTES:
+                raise too_large(size_bytes)
+            data = os.read(descriptor, size_bytes + 1)
+            while len(data) != size_bytes and (more := os.read(descriptor, _CHUNK_BYTES)):
+                data += more
+            _check_unchanged(source, os.fstat(descriptor))
     except OSError as error:
         blame(error)
         raise ImageError("unreadable", f"cannot be read: {error.strerror or error}") from error
@@ -426,10 +435,10 @@ def _count(done: Done, record: ImageRecord, payload: bytes) -> None:
 
 @contextmanager
 def _compressed(sink: _Sink, compression: Compression) -> Iterator[BinaryIO]:
-    if compression == "none":
-        yield cast("BinaryIO", sink)
-        return
     raw = cast("BinaryIO", sink)
+    if compression == "none":
+        yield raw
+        return
     with gzip.GzipFile("", "wb", _GZIP_LEVEL, raw, mtime=0) as stream:
         yield cast("BinaryIO", stream)
 
@@ -451,26 +460,31 @@ class _Sink:
         self._landing: Future[None] | None = None
 
     def write(self, data: bytes) -> int:
-        self._waiting.append(data)
-        self._waiting_bytes += len(data)
-        if self._waiting_bytes >= _CHUNK_BYTES:
-            self.flush()
+        self.writelines([data])
         return len(data)
 
+    def writelines(self, pieces: Sequence[bytes]) -> None:
+        self._waiting += pieces
+        self._waiting_bytes += sum(map(len, pieces))
+        if self._waiting_bytes >= _CHUNK_BYTES or len(self._waiting) >= _MOST_PIECES:
+            self.flush()
+
     def flush(self) -> None:
-        chunk = b"".join(self._waiting)
-        self._waiting = []
-        self._waiting_bytes = 0
+        pieces, self._waiting, self._waiting_bytes = self._waiting, [], 0
         if self._landing:
             self._landing.result()
-        self._landing = self._thread.submit(self._land, chunk)
+        self._landing = self._thread.submit(self._land, pieces)
 
-    def _land(self, chunk: bytes) -> None:
-        self.size_bytes += len(chunk)
-        self.sha256.update(chunk)
-        rest = memoryview(chunk)
-        while rest:
-            rest = rest[self._file.write(rest) :]
+    def _land(self, pieces: list[bytes]) -> None:
+        for piece in pieces:
+            self.size_bytes += len(piece)
+            self.sha256.update(piece)
+        written = os.writev(self._file.fileno(), pieces) if pieces else 0
+        for piece in pieces:  # of which a full disk, or a signal, may have left some
+            rest = memoryview(piece)[written:]
+            written = max(written - len(piece), 0)
+            while rest:
+                rest = rest[self._file.write(rest) :]
 
     def __enter__(self) -> _Sink:
         return self

@@ -11,6 +11,7 @@ import stat
 import unicodedata
 from array import array
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import BinaryIO
@@ -34,6 +35,8 @@ _MOST_LABELS_BYTES = 1 << 24
 
 _NAME_BYTES = 255
 """The longest name of a folder that Linux and macOS have."""
+
+_TO_READ = os.O_RDONLY | os.O_NONBLOCK
 
 _SHOWN = 60
 """How much of a name is shown, in characters."""
@@ -161,9 +164,19 @@ def doubts(names: Sequence[str], *, pinned: bool) -> list[str]:
     return found
 
 
-def opened(path: bytes, buffering: int = -1) -> BinaryIO:
+def opened(path: bytes) -> BinaryIO:
     """Open a file to read, and wait for nobody: it may be a pipe by now."""
-    return os.fdopen(os.open(path, os.O_RDONLY | os.O_NONBLOCK), "rb", buffering)
+    return os.fdopen(os.open(path, _TO_READ), "rb")
+
+
+@contextmanager
+def descriptor_of(path: bytes) -> Iterator[int]:
+    """Open a file as `opened` does, but no more of it than what the system calls it by."""
+    descriptor = os.open(path, _TO_READ)
+    try:
+        yield descriptor
+    finally:
+        os.close(descriptor)
 
 
 def blame(error: OSError) -> None:

@@ -78,6 +78,7 @@ class Jpeg:
         interleaved: the first scan holds every component.
         ended: an end marker follows the first scan.
         data_at: where the first scan's data start, in bytes.
+        undisturbed: nothing but the end marker follows them, as was seen; see `is_undisturbed`.
     """
 
     sof: int
@@ -86,6 +87,7 @@ class Jpeg:
     interleaved: bool
     ended: bool
     data_at: int = field(default=0, compare=False)
+    undisturbed: bool = field(default=False, compare=False)
 
     @property
     def has_exact_window(self) -> bool:
@@ -135,6 +137,9 @@ def check_scans(data: bytes) -> None:
     Raises:
         ImageError: more scans than any camera writes, or markers that are damaged.
     """
+    frame = native.jpeg_frame(data)
+    if frame and native.scan_end(data, Frame(*frame).end) >= 0:
+        return
     if _has_scan(data, data.find(b"\xff\xda") + 2):
         _check_scans(read_jpeg(data))
 
@@ -157,7 +162,7 @@ def read_jpeg(data: native.Bytes, frame: Frame | None = None) -> Jpeg:
     position = frame.end
     scans = 1
     if native.scan_end(data, position) >= 0:
-        return _jpeg(frame, scans, ended=True)
+        return _jpeg(frame, scans, ended=True, undisturbed=True)
     data = bytes(data)
     filling = data.find(_FILLING, position)
     if filling >= 0 and b"\xff\xd9" not in data[position:filling]:
@@ -175,7 +180,7 @@ def read_jpeg(data: native.Bytes, frame: Frame | None = None) -> Jpeg:
     return _jpeg(frame, scans, ended=ended)
 
 
-def _jpeg(frame: Frame, scans: int, *, ended: bool) -> Jpeg:
+def _jpeg(frame: Frame, scans: int, *, ended: bool, undisturbed: bool = False) -> Jpeg:
     return Jpeg(
         sof=frame.sof,
         sampling=frame.sampling,
@@ -183,6 +188,7 @@ def _jpeg(frame: Frame, scans: int, *, ended: bool) -> Jpeg:
         interleaved=frame.interleaved,
         ended=ended,
         data_at=frame.end,
+        undisturbed=undisturbed,
     )
 
 
@@ -199,7 +205,7 @@ def is_undisturbed(data: bytes, jpeg: Jpeg) -> bool:
 
     Source: measured on 2,464 damaged JPEGs, see the README.
     """
-    if native.scan_end(data, jpeg.data_at) >= 0:
+    if jpeg.undisturbed:
         return True
     found = _AFTER_SCAN.search(data, jpeg.data_at)
     return found is not None and data[found.end() - 1] == _EOI
