@@ -48,6 +48,24 @@ def bits(data: bytes, precision: int) -> bytes:
     return data[: at + 4] + bytes([precision]) + data[at + 5 :]
 
 
+def exif(*, kind: int = 3, resolution_at: int = 50) -> bytes:
+    """Make a little-endian EXIF block of three tags, of which one lies behind them."""
+    tags = [(0x010F, 2, 4, 0x626F42), (0x0112, kind, 1, 6), (0x011A, 5, 1, resolution_at)]
+    entries = b"".join(struct.pack("<HHLL", *tag) for tag in tags)
+    header = b"Exif\0\0II*\0" + struct.pack("<LH", 8, len(tags))
+    return header + entries + bytes(4) + struct.pack("<LL", 72, 1)
+
+
+def many_tags(orientation: int | None) -> Image.Exif:
+    found = Image.Exif() if orientation is None else oriented(orientation)
+    found.update({0x010F: "maker", 0x0110: "model", 0x011A: 72.0, 0x0128: 2, 0x0132: "2026"})
+    found.get_ifd(0x8769).update({0x829A: 0.01, 0x9286: b"by hand"})
+    return found
+
+
+PHOTOSHOP = b"Photoshop 3.0\0"
+RESOURCE = b"8BIM\4\4\3abc" + struct.pack(">L", 6) + b"by it "
+
 PLAIN: dict[str, Callable[[], bytes]] = {
     "4:4:4": lambda: jpeg(RGB, subsampling="4:4:4"),
     "4:2:2": lambda: jpeg(RGB, subsampling="4:2:2"),
@@ -66,20 +84,34 @@ PLAIN: dict[str, Callable[[], bytes]] = {
     "wide": lambda: jpeg(photo(1, 3000)),
     "resolution": lambda: jpeg(RGB, dpi=(300, 300)),
     "bad quality": lambda: jpeg(RGB, quality=1),
+    "upright by EXIF": lambda: jpeg(RGB, exif=oriented(1)),
+    "turned": lambda: jpeg(RGB, exif=oriented(6)),
+    "EXIF of many tags": lambda: jpeg(RGB, exif=many_tags(8)),
+    "EXIF without an orientation": lambda: jpeg(RGB, exif=many_tags(None)),
+    "an orientation that is none": lambda: jpeg(RGB, exif=oriented(9)),
+    "little-endian EXIF": lambda: with_segment(0xE1, exif()),
+    "XMP": lambda: jpeg(RGB, xmp=b"<x:xmpmeta/>"),
+    "Photoshop": lambda: with_segment(0xED, PHOTOSHOP + bytes(20)),
+    "Photoshop's resources": lambda: with_segment(0xED, PHOTOSHOP + 3 * RESOURCE),
     "an unknown segment": lambda: with_segment(0xE5, b"what it is"),
     "an Adobe segment": lambda: with_segment(0xEE, b"Adobe\0d\0\0\0\0\1"),
 }
 OTHERS: dict[str, Callable[[], bytes]] = {
-    "upright by EXIF": lambda: jpeg(RGB, exif=oriented(1)),
-    "turned": lambda: jpeg(RGB, exif=oriented(6)),
     "CMYK": lambda: of_kind("CMYK"),
     "12 bits": lambda: bits(jpeg(RGB), 12),
-    "XMP": lambda: jpeg(RGB, xmp=b"<x:xmpmeta/>"),
     "several pictures": lambda: save(
         RGB, "MPO", save_all=True, append_images=[Image.fromarray(RGB)]
     ),
     "an ICC profile in parts": lambda: jpeg(RGB, icc_profile=bytes(70_000)),
-    "Photoshop": lambda: with_segment(0xED, b"Photoshop 3.0\0" + bytes(20)),
+    "a cut resource of Photoshop": lambda: with_segment(0xED, PHOTOSHOP + RESOURCE[:-1]),
+    "Photoshop's resource without a name": lambda: with_segment(0xED, PHOTOSHOP + RESOURCE[:6]),
+    "another APP13": lambda: with_segment(0xED, b"Adobe_CM" + bytes(20)),
+    "XMP with an orientation": lambda: jpeg(RGB, xmp=b'<x tiff:Orientation="6"/>'),
+    "two EXIF blocks": lambda: jpeg(RGB, exif=oriented(6), extra=segment(0xE1, exif())),
+    "EXIF of another kind": lambda: with_segment(0xE1, b"Exif\0\0" + bytes(20)),
+    "an orientation of four bytes": lambda: with_segment(0xE1, exif(kind=4)),
+    "an EXIF tag that lies elsewhere": lambda: with_segment(0xE1, exif(resolution_at=51)),
+    "a cut EXIF block": lambda: with_segment(0xE1, exif()[:-30]),
     "an APP2 of another kind": lambda: with_segment(0xE2, b"FPXR\0" + bytes(20)),
     "no profile": lambda: with_segment(0xE2, PROFILE),
     "the second half of a profile": lambda: with_segment(0xE2, b"ICC_PROFILE\0\2\2" + ICC),
@@ -109,7 +141,7 @@ def check(data: bytes, policy: Policy | None = None) -> None:
     policy = policy or Policy()
     for known in (data, data[: images._HEAD_BYTES]):
         if frame := images._plain_frame(known, policy):
-            assert images._plain_header(frame) == by_pillow(data, policy)
+            assert images._plain_header(frame, policy) == by_pillow(data, policy)
 
 
 @pytest.mark.parametrize("make", PLAIN.values(), ids=PLAIN.keys())

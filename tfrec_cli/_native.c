@@ -466,7 +466,7 @@ static PyObject *native_encode(PyObject *module, PyObject *features) {
 /* --- JPEG markers: ITU-T T.81, annex B ------------------------------------------------------- */
 
 enum { SOF0 = 0xc0, DHT = 0xc4, JPG = 0xc8, DAC = 0xcc, EOI = 0xd9, SOS = 0xda, DQT = 0xdb };
-enum { DRI = 0xdd, APP0 = 0xe0, APP2 = 0xe2, APP13 = 0xed, APP14 = 0xee, APP15 = 0xef, COM = 0xfe };
+enum { DRI = 0xdd, APP0 = 0xe0, APP1 = 0xe1, APP2 = 0xe2, APP13 = 0xed, APP14 = 0xee, APP15 = 0xef, COM = 0xfe };
 
 #define MOST_SEGMENTS 100000
 #define MOST_COMPONENTS 4
@@ -505,10 +505,88 @@ static int is_plain_table(const byte *segment, Py_ssize_t size) {
     return 1;
 }
 
+/* --- EXIF, of which one tag is of interest: CIPA DC-008, TIFF 6.0 --- */
+
+enum { TIFF_AT = 6, TAGS_AT = 10, TAG_BYTES = 12, SHORT = 3, ORIENTATION = 0x0112 };
+
+static const byte kind_bytes[] = {0, 1, 1, 2, 4, 8, 1, 1, 2, 4, 8, 4, 8};
+
+static uint64_t number_at(const byte *data, int count, int is_little) {
+    uint64_t number = 0;
+    for (int i = 0; i < count; i++) {
+        number = number << 8 | data[is_little ? count - 1 - i : i];
+    }
+    return number;
+}
+
+/* Return the orientation in an EXIF block that every decoder reads alike, else 0. */
+static int orientation_of(const byte *segment, Py_ssize_t length) {
+    const byte *block = segment + TIFF_AT;
+    if (length < TIFF_AT + TAGS_AT || memcmp(segment, "Exif\0", TIFF_AT)) {
+        return 0;
+    }
+    int is_little = !memcmp(block, "II*\0\x08\0\0", 8);
+    if (!is_little && memcmp(block, "MM\0*\0\0\0\x08", 8)) {
+        return 0;
+    }
+    uint64_t size = (uint64_t)(length - TIFF_AT), outside = 0;
+    uint64_t stop = TAGS_AT + TAG_BYTES * number_at(block + 8, 2, is_little);
+    int found = 0;
+    if (stop + 4 > size) {
+        return 0;
+    }
+    for (const byte *tag = block + TAGS_AT; tag < block + stop; tag += TAG_BYTES) {
+        uint64_t kind = number_at(tag + 2, 2, is_little), count = number_at(tag + 4, 4, is_little);
+        uint64_t bytes = kind < sizeof kind_bytes ? count * kind_bytes[kind] : 0;
+        int is_outside = bytes > 4;
+        outside += is_outside ? bytes : 0;
+        if (bytes == 0 || outside > size ||
+            (is_outside && number_at(tag + 8, 4, is_little) + bytes > size)) {
+            return 0;
+        }
+        if (number_at(tag, 2, is_little) == ORIENTATION) {
+            int value = (int)number_at(tag + 8, 2, is_little);
+            if (found || kind != SHORT || count != 1) {
+                return 0;
+            }
+            found = value >= 1 && value <= 8 ? value : 1;
+        }
+    }
+    return found ? found : 1;
+}
+
+#define XMP "http://ns.adobe.com/xap/1.0/"
+#define XMP_BYTES ((Py_ssize_t)sizeof XMP)
+
+#define PHOTOSHOP "Photoshop 3.0"
+#define PHOTOSHOP_BYTES ((Py_ssize_t)sizeof PHOTOSHOP)
+#define RESOURCE_BYTES 6
+
+/* Whether a Photoshop segment holds whole image resources, one behind the other. */
+static int is_photoshop(const byte *segment, Py_ssize_t length) {
+    if (length < PHOTOSHOP_BYTES || memcmp(segment, PHOTOSHOP, PHOTOSHOP_BYTES)) {
+        return 0;
+    }
+    Py_ssize_t at = PHOTOSHOP_BYTES;
+    while (length - at >= 4 && !memcmp(segment + at, "8BIM", 4)) {
+        at += RESOURCE_BYTES + 1 + (at + RESOURCE_BYTES < length ? segment[at + RESOURCE_BYTES] : 0);
+        at += at & 1;
+        if (length - at < 4) {
+            return 0;
+        }
+        at += 4 + (Py_ssize_t)number_at(segment + at, 4, 0);
+        if (at > length) {
+            return 0;
+        }
+        at += at & 1;
+    }
+    return 1;
+}
+
 static PyObject *frame_of(const byte *data, Py_ssize_t size) {
     Py_ssize_t at = 2, length = 0;
     const byte *frame = NULL, *segment = NULL;
-    int plain = 1, icc = 0;
+    int plain = 1, icc = 0, orientation = 0;
     byte type = 0;
     for (int segments = 0; segments < MOST_SEGMENTS; segments++) {
         if (at + 1 >= size || data[at] != 0xff || data[at + 1] == EOI) {
@@ -543,6 +621,14 @@ static PyObject *frame_of(const byte *data, Py_ssize_t size) {
         } else if (code == APP2) {
             plain = plain && !icc && !frame && is_icc(segment, length);
             icc = 1;
+        } else if (code == APP1 && length >= XMP_BYTES && !memcmp(segment, XMP, XMP_BYTES)) {
+            plain = plain && !memmem(segment, (size_t)length, "tiff:Orientation", 16);
+        } else if (code == APP13) {
+            plain = plain && is_photoshop(segment, length);
+        } else if (code == APP1) {
+            plain = plain && !orientation;
+            orientation = orientation_of(segment, length);
+            plain = plain && orientation;
         } else if (code == DQT) {
             plain = plain && is_plain_table(segment, length);
         } else {
@@ -567,9 +653,10 @@ static PyObject *frame_of(const byte *data, Py_ssize_t size) {
     if (!sampling) {
         return NULL;
     }
-    return Py_BuildValue("(iiiNNNNn)", (int)type, big_endian(frame + 1), big_endian(frame + 3),
+    return Py_BuildValue("(iiiNNNiNn)", (int)type, big_endian(frame + 1), big_endian(frame + 3),
                          sampling, PyBool_FromLong(length > 0 && segment[0] == components),
-                         PyBool_FromLong(icc), PyBool_FromLong(plain && at <= size), at);
+                         PyBool_FromLong(icc), orientation ? orientation : 1,
+                         PyBool_FromLong(plain && at <= size), at);
 }
 
 static PyObject *native_jpeg_frame(PyObject *module, PyObject *object) {

@@ -54,6 +54,9 @@ _HEAD_BYTES = 1 << 14
 """Enough for what stands before most JPEGs' scans."""
 
 _ORIENTATION_TAG = 0x0112
+_SIDEWAYS = 5
+"""The first orientation of pictures that lie on their side."""
+
 _UPRIGHT = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,
@@ -178,7 +181,7 @@ def read_header(file: BinaryIO, policy: Policy) -> Header:
     """
     head = file.read(_HEAD_BYTES)
     if frame := _plain_frame(head, policy):
-        return _plain_header(frame)
+        return _plain_header(frame, policy)
     name = sniff.image_format(head[: sniff.HEAD_BYTES])
     if name is None:
         reason = "empty" if not head else "not_an_image"
@@ -189,7 +192,7 @@ def read_header(file: BinaryIO, policy: Policy) -> Header:
     with _foreign_decoder(policy.max_pixels), _open(frugal, name, policy) as image:
         orientation = _orientation(image, name, frugal)
         height_px, width_px = image.height, image.width
-        if policy.exif == "apply" and orientation >= 5:
+        if policy.exif == "apply" and orientation >= _SIDEWAYS:
             height_px, width_px = width_px, height_px
         header = Header(
             format=name,
@@ -210,7 +213,7 @@ def read_header(file: BinaryIO, policy: Policy) -> Header:
 def read_plain_header(file_descriptor: int, policy: Policy) -> Header | None:
     """Read what a usual JPEG says of itself, as `read_header` does; None for all other files."""
     frame = _plain_frame(os.read(file_descriptor, _HEAD_BYTES), policy)
-    return _plain_header(frame) if frame else None
+    return _plain_header(frame, policy) if frame else None
 
 
 def decode(data: bytes, policy: Policy) -> Pixels:
@@ -314,7 +317,7 @@ def examine(data: bytes, policy: Policy) -> Examined:
         ImageError: not whole, or the policy refuses it.
     """
     if frame := _plain_frame(data, policy):
-        header = _plain_header(frame)
+        header = _plain_header(frame, policy)
     else:
         header = read_header(io.BytesIO(data), policy)
     jpeg = structure.check(data, header.format, frame)
@@ -481,13 +484,14 @@ def _plain_frame(data: bytes, policy: Policy) -> structure.Frame | None:
     return frame if frame.plain and fits else None
 
 
-def _plain_header(frame: structure.Frame) -> Header:
+def _plain_header(frame: structure.Frame, policy: Policy) -> Header:
+    turned = policy.exif == "apply" and frame.orientation >= _SIDEWAYS
     return Header(
         format="jpeg",
-        height_px=frame.height_px,
-        width_px=frame.width_px,
+        height_px=frame.width_px if turned else frame.height_px,
+        width_px=frame.height_px if turned else frame.width_px,
         mode="L" if len(frame.sampling) == 1 else "RGB",
-        orientation=1,
+        orientation=frame.orientation,
         animated=False,
         deep=False,
         alpha=False,

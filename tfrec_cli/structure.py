@@ -24,18 +24,24 @@ where a large picture is cut small."""
 _FILLING = b"\xff" * 4096
 """One 0xff may stand before a marker, or several; decoders look for its end again and again."""
 
-_DHT, _EOI, _SOS, _DQT, _APP2 = 0xC4, 0xD9, 0xDA, 0xDB, 0xE2
+_DHT, _EOI, _SOS, _DQT, _APP1, _APP2, _APP13 = 0xC4, 0xD9, 0xDA, 0xDB, 0xE1, 0xE2, 0xED
 _PLAIN_SEGMENTS = {
     **dict.fromkeys((_DHT, 0xDD, 0xFE, *range(0xE3, 0xED), 0xEF), 0),
     0xE0: 14,  # JFIF
     0xEE: 12,  # Adobe
 }
-"""Segments that no decoder stumbles over once they are so long, in bytes; EXIF is none of them."""
+"""Segments that no decoder stumbles over once they are so long, in bytes."""
 
 _BESIDE_PIXELS = frozenset({*range(0xE1, 0xEE), 0xEF, 0xFE})
 """Segments that no pixel depends on; JFIF's and Adobe's tell the colour space."""
 
 _SIZE = struct.Struct(">HH")
+_TIFF = {b"Exif\0\0II*\0\x08\0\0\0": "<", b"Exif\0\0MM\0*\0\0\0\x08": ">"}
+_TIFF_AT, _TIFF_BYTES, _ENTRY_BYTES = 6, 8, 12
+_TIFF_KINDS = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8}
+_SHORT, _ORIENTATION = 3, 0x0112
+_XMP, _XMP_ORIENTATION = b"http://ns.adobe.com/xap/1.0/\0", b"tiff:Orientation"
+_PHOTOSHOP, _RESOURCE, _RESOURCE_BYTES = b"Photoshop 3.0\0", b"8BIM", 6
 _SCAN = re.compile(rb"\xff\xda")
 """Two bytes, sought at the speed of one: ``bytes.find`` takes three times as long among 0xff."""
 
@@ -52,8 +58,10 @@ class Frame:
         sampling: (horizontal, vertical) factors of each component.
         interleaved: the first scan holds every component.
         icc: there is a colour profile.
-        plain: nothing but what every decoder reads alike: 8 bits, one or three components, no EXIF
-            block, nothing malformed. Where it is False, ask a decoder for the size and the profile.
+        orientation: of an EXIF block, 1 (upright) to 8; 1 without one.
+        plain: nothing but what every decoder reads alike: 8 bits, one or three components, one
+            orientation, nothing malformed. Where it is False, ask a decoder for size, profile and
+            orientation.
         end: where the first scan's data start, in bytes.
     """
 
@@ -63,6 +71,7 @@ class Frame:
     sampling: tuple[tuple[int, int], ...]
     interleaved: bool
     icc: bool
+    orientation: int
     plain: bool
     end: int
 
@@ -229,7 +238,7 @@ def _read_frame(data: bytes) -> Frame:
     sof = None
     height_px = width_px = 0
     sampling: tuple[tuple[int, int], ...] = ()
-    plain, icc = True, False
+    plain, icc, orientation = True, False, 0
     for _ in range(MAX_PIECES):
         if data[position : position + 1] != b"\xff":
             what = "the end" if position >= len(data) else f"byte {data[position]:#04x}"
@@ -256,6 +265,14 @@ def _read_frame(data: bytes) -> Frame:
         elif code == _APP2:
             plain = plain and not icc and sof is None and _is_icc(segment)
             icc = True
+        elif code == _APP1 and segment.startswith(_XMP):
+            plain = plain and _XMP_ORIENTATION not in segment
+        elif code == _APP1:
+            plain = plain and not orientation
+            orientation = _orientation(segment)
+            plain = plain and orientation > 0
+        elif code == _APP13:
+            plain = plain and _is_photoshop(segment)
         elif code == _DQT:
             plain = plain and len(segment) % 65 == 0 and max(segment[::65], default=16) < 16
         else:
@@ -271,6 +288,7 @@ def _read_frame(data: bytes) -> Frame:
         sampling=sampling,
         interleaved=segment[:1] == bytes([len(sampling)]),
         icc=icc,
+        orientation=orientation or 1,
         plain=plain and position <= len(data),
         end=position,
     )
@@ -317,6 +335,57 @@ def _is_plain_frame(code: int, segment: bytes) -> bool:
 def _is_icc(segment: bytes) -> bool:
     """Tell whether an APP2 segment holds a whole colour profile."""
     return segment[:12] == b"ICC_PROFILE\0" and segment[13:14] == b"\1" and len(segment) > 14
+
+
+def _orientation(segment: bytes) -> int:
+    """Return the orientation in an EXIF block that every decoder reads alike; 0 of other ones.
+
+    Its tags follow the TIFF header, and what they say lies inside the block.
+
+    Source: CIPA DC-008 (Exif 2.32), TIFF 6.0.
+    """
+    order = _TIFF.get(segment[: _TIFF_AT + _TIFF_BYTES])
+    block = segment[_TIFF_AT:]
+    if order is None or len(block) < _TIFF_BYTES + 2:
+        return 0
+    start = _TIFF_BYTES + 2
+    stop = start + _ENTRY_BYTES * struct.unpack_from(order + "H", block, _TIFF_BYTES)[0]
+    if stop + 4 > len(block):
+        return 0
+    found = outside = 0
+    for at in range(start, stop, _ENTRY_BYTES):
+        tag, kind, count, offset = struct.unpack_from(order + "HHLL", block, at)
+        size = count * _TIFF_KINDS.get(kind, 0)
+        if size > 4:
+            outside += size
+        if size == 0 or outside > len(block) or (size > 4 and offset + size > len(block)):
+            return 0
+        if tag == _ORIENTATION:
+            (value,) = struct.unpack_from(order + "H", block, at + 8)
+            if found or kind != _SHORT or count != 1:
+                return 0
+            found = value if 1 <= value <= 8 else 1
+    return found or 1
+
+
+def _is_photoshop(segment: bytes) -> bool:
+    """Tell whether a Photoshop segment holds whole image resources, one behind the other.
+
+    Source: Adobe Photoshop File Formats Specification, image resources.
+    """
+    if not segment.startswith(_PHOTOSHOP):
+        return False
+    at = len(_PHOTOSHOP)
+    while segment[at : at + 4] == _RESOURCE:
+        name = segment[at + _RESOURCE_BYTES : at + _RESOURCE_BYTES + 1]
+        at += _RESOURCE_BYTES + 1 + sum(name)
+        at += at & 1
+        length = segment[at : at + 4]
+        at += 4 + int.from_bytes(length, "big")
+        if len(length) < 4 or at > len(segment):
+            return False
+        at += at & 1
+    return True
 
 
 def _no_frame() -> ImageError:
