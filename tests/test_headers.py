@@ -48,9 +48,13 @@ def bits(data: bytes, precision: int) -> bytes:
     return data[: at + 4] + bytes([precision]) + data[at + 5 :]
 
 
-def exif(*, kind: int = 3, resolution_at: int = 50) -> bytes:
+def exif(*, kind: int = 3, resolution_kind: int = 5, resolution_at: int = 50) -> bytes:
     """Make a little-endian EXIF block of three tags, of which one lies behind them."""
-    tags = [(0x010F, 2, 4, 0x626F42), (0x0112, kind, 1, 6), (0x011A, 5, 1, resolution_at)]
+    tags = [
+        (0x010F, 2, 4, 0x626F42),
+        (0x0112, kind, 1, 6),
+        (0x011A, resolution_kind, 1, resolution_at),
+    ]
     entries = b"".join(struct.pack("<HHLL", *tag) for tag in tags)
     header = b"Exif\0\0II*\0" + struct.pack("<LH", 8, len(tags))
     return header + entries + bytes(4) + struct.pack("<LL", 72, 1)
@@ -110,6 +114,7 @@ OTHERS: dict[str, Callable[[], bytes]] = {
     "two EXIF blocks": lambda: jpeg(RGB, exif=oriented(6), extra=segment(0xE1, exif())),
     "EXIF of another kind": lambda: with_segment(0xE1, b"Exif\0\0" + bytes(20)),
     "an orientation of four bytes": lambda: with_segment(0xE1, exif(kind=4)),
+    "a resolution that is none": lambda: with_segment(0xE1, exif(resolution_kind=1)),
     "an EXIF tag that lies elsewhere": lambda: with_segment(0xE1, exif(resolution_at=51)),
     "a cut EXIF block": lambda: with_segment(0xE1, exif()[:-30]),
     "an APP2 of another kind": lambda: with_segment(0xE2, b"FPXR\0" + bytes(20)),

@@ -507,7 +507,8 @@ static int is_plain_table(const byte *segment, Py_ssize_t size) {
 
 /* --- EXIF, of which one tag is of interest: CIPA DC-008, TIFF 6.0 --- */
 
-enum { TIFF_AT = 6, TAGS_AT = 10, TAG_BYTES = 12, SHORT = 3, ORIENTATION = 0x0112 };
+enum { TIFF_AT = 6, TAGS_AT = 10, TAG_BYTES = 12, SHORT = 3, RATIONAL = 5 };
+enum { ORIENTATION = 0x0112, X_RESOLUTION = 0x011a, RESOLUTION_UNIT = 0x0128 };
 
 static const byte kind_bytes[] = {0, 1, 1, 2, 4, 8, 1, 1, 2, 4, 8, 4, 8};
 
@@ -544,9 +545,14 @@ static int orientation_of(const byte *segment, Py_ssize_t length) {
             (is_outside && number_at(tag + 8, 4, is_little) + bytes > size)) {
             return 0;
         }
-        if (number_at(tag, 2, is_little) == ORIENTATION) {
+        uint64_t name = number_at(tag, 2, is_little);
+        if (((name == ORIENTATION || name == RESOLUTION_UNIT) && (kind != SHORT || count != 1)) ||
+            (name == X_RESOLUTION && (kind != RATIONAL || count != 1))) {
+            return 0; /* Pillow reads these three when it opens a JPEG */
+        }
+        if (name == ORIENTATION) {
             int value = (int)number_at(tag + 8, 2, is_little);
-            if (found || kind != SHORT || count != 1) {
+            if (found) {
                 return 0;
             }
             found = value >= 1 && value <= 8 ? value : 1;

@@ -39,7 +39,10 @@ _SIZE = struct.Struct(">HH")
 _TIFF = {b"Exif\0\0II*\0\x08\0\0\0": "<", b"Exif\0\0MM\0*\0\0\0\x08": ">"}
 _TIFF_AT, _TIFF_BYTES, _ENTRY_BYTES = 6, 8, 12
 _TIFF_KINDS = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8}
-_SHORT, _ORIENTATION = 3, 0x0112
+_ORIENTATION, _X_RESOLUTION, _RESOLUTION_UNIT = 0x0112, 0x011A, 0x0128
+_TIFF_READ = {_ORIENTATION: 3, _X_RESOLUTION: 5, _RESOLUTION_UNIT: 3}
+"""Tags that Pillow reads when it opens a JPEG, and the kind of which each is to hold one value."""
+
 _XMP, _XMP_ORIENTATION = b"http://ns.adobe.com/xap/1.0/\0", b"tiff:Orientation"
 _PHOTOSHOP, _RESOURCE, _RESOURCE_BYTES = b"Photoshop 3.0\0", b"8BIM", 6
 _SCAN = re.compile(rb"\xff\xda")
@@ -360,9 +363,11 @@ def _orientation(segment: bytes) -> int:
             outside += size
         if size == 0 or outside > len(block) or (size > 4 and offset + size > len(block)):
             return 0
+        if tag in _TIFF_READ and (kind, count) != (_TIFF_READ[tag], 1):
+            return 0
         if tag == _ORIENTATION:
             (value,) = struct.unpack_from(order + "H", block, at + 8)
-            if found or kind != _SHORT or count != 1:
+            if found:
                 return 0
             found = value if 1 <= value <= 8 else 1
     return found or 1
