@@ -280,21 +280,21 @@ def segment(code: int, body: bytes, length: int = 2) -> bytes:
 codes = [0xC0, 0xC2, 0xC3, 0xC4, 0xC8, 0xCC, 0xD9, 0xDB, 0xE0, 0xE1, 0xE2, 0xE5, 0xEE, 0xEF, 0xFE]
 frames = [b"\x08\0\x09\0\x11" + bytes([n]) + b"\x01\x22\0" * n for n in range(6)]
 frames += [b"\x08\0\0\0\x11" + frames[3][5:], b"\x08\0\x09\0\0" + frames[3][5:]]
-frames += [b"\x0c" + frames[3][1:], frames[3][:-1], frames[3][:5], frames[3] + b"\0"]
+frames += [b"\x0c" + frames[3][1:], frames[3][:13], frames[3][:5], frames[3] + b"\0"]
 profiles = [b"ICC_PROFILE\0\1\1x", b"ICC_PROFILE\0\2\2x", b"ICC_PROFILE\0\1\1", b"ICC_PROFILE__\1x"]
 tables = [bytes(65), b"\x0f" * 65, b"\x10" * 65, bytes(130), bytes(65) + b"\x10" * 65, bytes(64)]
 bodies = [*frames, *profiles, *tables, b"", bytes(11), bytes(12), bytes(13), bytes(14)]
 
 
 def test_markers_of_any_segment() -> None:
-    """Alone before and behind the others, and each pair of them instead of the others."""
+    """Alone before and behind the others, and each pair of them instead of them too."""
     lengths = [2, -1, 0, 1, 3, 700, 60_000]
     any_segment = [segment(c, body, more) for c in codes for body in bodies for more in lengths]
     markers(HEAD[:2] + one + HEAD[2:] + b"\0\xff\xd9" for one in any_segment)
     markers(TABLES + one + SCAN + b"\0\xff\xd9" for one in any_segment)
     usual = [segment(0xC0, body) for body in frames] + [segment(0xDB, body) for body in tables]
     usual += [segment(0xE2, body) for body in profiles] + [b"\xff", b"", segment(0xFE, b"")]
-    scans = [SCAN, b"\xff\xda\0\2", b"\xff\xda\0\3\1\xff\xd9", b"\xff\xda\0", b"\xff\xda"]
+    scans = [SCAN, HEAD[2:], b"\xff\xda\0\2", b"\xff\xda\0\3\1\xff\xd9", b"\xff\xda\0", b"\xff\xda"]
     markers(HEAD[:2] + one + other + scan for one in usual for other in usual for scan in scans)
 
 
