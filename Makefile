@@ -5,17 +5,18 @@ VENV := .venv
 BIN := $(VENV)/bin
 USABLE := $(VENV)/.usable
 READY := $(VENV)/.ready
+PURE := batches example framing headers images single_values
 COGGED := README.md docs/cli.md docs/json.md
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test torture interop lint types docs docs-check bench smoke check clean
+.PHONY: help setup demo test test-pure torture interop lint types docs docs-check bench smoke check clean
 
 help:  ## Say what there is to make
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
 
 setup: $(READY)  ## Make the environment in .venv
 
-$(USABLE): pyproject.toml
+$(USABLE): pyproject.toml tfrec_cli/_native.c
 	$(PYTHON) -m venv $(VENV)
 	@echo "installing tfrec with TensorFlow into $(VENV)"
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable .
@@ -39,6 +40,9 @@ demo: $(USABLE)  ## Write, inspect and verify the sample images; draw two pictur
 
 test: $(READY)  ## Run every test
 	$(BIN)/python -m pytest -q
+
+test-pure: $(READY)  ## Run again without C what C stands in for
+	TFREC_NO_EXTENSIONS=1 $(BIN)/python -m pytest -q $(PURE:%=tests/test_%.py)
 
 torture: $(READY)  ## Break writes and datasets in every way there is (10 minutes; strace)
 	$(BIN)/python -m tests.faults $(if $(SEED),--seed $(SEED))
@@ -67,19 +71,27 @@ bench: $(if $(IMAGES),$(READY))  ## Time everything against the usual way (IMAGE
 	$(BIN)/python -m benchmarks "$(IMAGES)" $(if $(RUNS),--runs $(RUNS)) \
 		$(if $(ONLY),--only $(ONLY)) $(if $(REPEAT),--repeat $(REPEAT)) $(if $(PEERS),--peers)
 
-smoke: $(READY)  ## Build the wheel, install it without TensorFlow, run it
-	rm -rf build/smoke
+smoke: $(READY)  ## Build wheels with and without C, install them without TensorFlow, run them
+	rm -rf build
+	CC=false $(BIN)/python -m pip wheel --quiet --disable-pip-version-check --no-deps \
+		--wheel-dir build/smoke/python .
 	$(BIN)/python -m pip wheel --quiet --disable-pip-version-check --no-deps \
-		--wheel-dir build/smoke .
+		--wheel-dir build/smoke/c .
 	$(PYTHON) -m venv build/smoke/venv
-	build/smoke/venv/bin/python -m pip install --quiet --disable-pip-version-check --no-deps \
-		build/smoke/*.whl
 	build/smoke/venv/bin/python -m pip install --quiet --disable-pip-version-check \
 		click pillow numpy tqdm protobuf google-crc32c blake3 'tomli; python_version < "3.11"'
-	cd build/smoke && venv/bin/tfrec write ../../sample_data/images out --crop 64 \
-		&& venv/bin/tfrec inspect out > inspect.txt && venv/bin/tfrec verify out
+	set -e; cd build/smoke; for kind in python c; do \
+		venv/bin/python -m pip install --quiet --disable-pip-version-check --no-deps \
+			--force-reinstall $$kind/*.whl; \
+		venv/bin/python -c "from tfrec_cli import native; \
+			assert native.is_compiled == ('$$kind' == 'c'), native.is_compiled"; \
+		venv/bin/tfrec write ../../sample_data/images out/$$kind --crop 64; \
+		venv/bin/tfrec inspect out/$$kind > inspect.txt; \
+		venv/bin/tfrec verify out/$$kind; \
+	done
+	diff -r build/smoke/out/python build/smoke/out/c
 
-check: lint types docs-check test smoke  ## Everything that must pass
+check: lint types docs-check test test-pure smoke  ## Everything that must pass
 
 clean:  ## Remove what was made
 	rm -rf $(VENV) build dist demo-out .hypothesis .mypy_cache .pytest_cache .ruff_cache \

@@ -139,22 +139,20 @@ static int is_whole_record(const byte *data, int64_t length) {
            has_masked_crc(start + payload, start, payload);
 }
 
-static ssize_t read_all(int descriptor, byte *memory, int64_t size, int64_t offset) {
-    int64_t done = 0;
-    while (done < size) {
-        ssize_t count = pread(descriptor, memory + done, (size_t)(size - done), offset + done);
+static int read_all(int descriptor, byte *memory, int64_t size, int64_t offset) {
+    while (size) {
+        ssize_t count = pread(descriptor, memory, (size_t)size, offset);
         if (count < 0 && errno == EINTR) {
             continue;
         }
-        if (count < 0) {
-            return -1;
+        if (count <= 0) {
+            return 0;
         }
-        if (count == 0) {
-            break;
-        }
-        done += count;
+        memory += count;
+        offset += count;
+        size -= count;
     }
-    return done;
+    return 1;
 }
 
 static PyObject *native_read_records(PyObject *module, PyObject *args) {
@@ -167,7 +165,6 @@ static PyObject *native_read_records(PyObject *module, PyObject *args) {
     Py_ssize_t count = places.len / (Py_ssize_t)sizeof place, good = 0;
     int64_t left = memory.len;
     byte *start = memory.buf;
-    int failed = 0;
     Py_BEGIN_ALLOW_THREADS
     for (; good < count; good++) {
         memcpy(place, (byte *)places.buf + (size_t)good * sizeof place, sizeof place);
@@ -175,9 +172,7 @@ static PyObject *native_read_records(PyObject *module, PyObject *args) {
         if (length < HEADER_BYTES + FOOTER_BYTES || length > left || offset < 0) {
             break;
         }
-        ssize_t size = read_all(descriptor, start, length, offset);
-        failed = size < 0 ? errno : 0;
-        if (size != length || !is_whole_record(start, length)) {
+        if (!read_all(descriptor, start, length, offset) || !is_whole_record(start, length)) {
             break;
         }
         start += length;
@@ -186,10 +181,6 @@ static PyObject *native_read_records(PyObject *module, PyObject *args) {
     Py_END_ALLOW_THREADS
     PyBuffer_Release(&places);
     PyBuffer_Release(&memory);
-    if (failed) {
-        errno = failed;
-        return PyErr_SetFromErrno(PyExc_OSError);
-    }
     return PyLong_FromSsize_t(good);
 }
 

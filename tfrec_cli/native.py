@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
 Bytes = bytes | bytearray | memoryview
+"""What lies in one piece, for checksums; from the rest C takes such bytes alone."""
 
 
 def crc32c(data: Bytes, before: int = 0) -> int:
@@ -36,9 +37,7 @@ def read_records(file_descriptor: int, places: array[int], memory: memoryview) -
     Args:
         places: offset and whole length of each in bytes, of typecode ``q``.
     Returns:
-        How many are whole, up to the first that is not, or does not fit.
-    Raises:
-        OSError: the file cannot be read.
+        How many are whole, up to the first that is not, does not fit, or cannot be read.
     """
     return 0
 

@@ -25,8 +25,10 @@ from tfrec_cli import (
     example,
     framing,
     manifest,
+    native,
     records,
     sources,
+    structure,
     summary,
     verify,
 )
@@ -36,6 +38,13 @@ from tfrec_cli.framing import Damage
 IMAGE = bytes.fromhex(  # a PNG of one pixel
     "89504e470d0a1a0a0000000d4948445200000001000000010802000000907753de0000000c4944415408d763f8cf"
     "c0000003010100c9fe92ef0000000049454e44ae426082"
+)
+JPEG = b"".join(  # the markers of one of one gray pixel, and a scan of a few bytes
+    (
+        b"\xff\xd8\xff\xe0\0\x10JFIF\0\1\1\0\0\1\0\1\0\0\xff\xdb\0\x43\0",
+        b"\1" * 64,
+        bytes.fromhex("ffc0000b080001000101011100ffda0008010100003f0012ff0034ffd9"),
+    )
 )
 EXAMPLE = example.encode(
     {"image": IMAGE, "height": 1, "width": 1, "label": [3, -1], "x": [0.5], "filename": b"a/b.png"}
@@ -125,6 +134,20 @@ def _single_values(data: bytes) -> None:
     }
 
 
+def _jpeg(data: bytes) -> structure.Jpeg | str:
+    try:
+        return structure.read_jpeg(data)
+    except TfrecError as error:
+        return str(error)
+
+
+def _read_jpeg(data: bytes) -> None:
+    """C, where it is compiled, and Python agree."""
+    found = _jpeg(data)
+    with mock.patch.multiple(native, jpeg_frame=lambda _: None, scan_end=lambda *_: -1):
+        assert _jpeg(data) == found
+
+
 def _record(data: bytes) -> None:
     features = example.decode(data)
     names = records.guess_names(features)
@@ -175,6 +198,7 @@ TARGETS: dict[str, Target] = {
     "example.decode_sequence": Target(run=example.decode_sequence, seeds=PAYLOADS[::-1]),
     "example.parse": Target(run=_classify, seeds=PAYLOADS),
     "example.SingleValues": Target(run=_single_values, seeds=PAYLOADS),
+    "structure.read_jpeg": Target(run=_read_jpeg, seeds=(JPEG,)),
     "records.decode": Target(run=_record, seeds=PAYLOADS),
     "verify": Target(run=_verify, seeds=SHARDS),
     "verify, framed": Target(run=_framed(_verify), seeds=PAYLOADS),
