@@ -68,6 +68,7 @@ def many_tags(orientation: int | None) -> Image.Exif:
 
 
 PHOTOSHOP = b"Photoshop 3.0\0"
+XMP = b"http://ns.adobe.com/xap/1.0/\0"
 RESOURCE = b"8BIM\4\4\3abc" + struct.pack(">L", 6) + b"by it "
 
 PLAIN: dict[str, Callable[[], bytes]] = {

@@ -21,6 +21,7 @@ from conftest import jpeg, oriented, photo
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
+from test_headers import PHOTOSHOP, RESOURCE, XMP, exif, many_tags, segment
 from test_single_values import WANTED, entry, field, packed, payload_of, strings, unpacked, varint
 
 from tfrec_cli import batches, example, framing, native, structure
@@ -158,13 +159,28 @@ def read_values(payload: memoryview) -> dict[str, Any]:
     return {called: one if isinstance(one, int) else bytes(one) for called, one in found.items()}
 
 
+def read_all(payload: bytes) -> Any:
+    kind, message = example.parse(payload)
+    if kind != "tf.train.Example":
+        return kind
+    found = example.features(message)
+    return [(name, one.kind, list(one.values)) for name, one in found.items()]
+
+
 def values_of(payloads: Iterable[bytes]) -> list[Any]:
-    return agree(read_values, [(memoryview(payload),) for payload in payloads])
+    """Read what is wanted of Examples, and all of them too."""
+    given = list(payloads)
+    agree(read_all, [(payload,) for payload in given])
+    agree(lambda payload: len(example.decode(payload)), [(payload,) for payload in given])
+    return agree(read_values, [(memoryview(payload),) for payload in given])
 
 
 def test_values_of_a_usual_example_are_read() -> None:
     assert native.single_values(memoryview(EXAMPLE), {b"key": "a"}) == {"a": -2}
     assert values_of([EXAMPLE]) == [{"image": b"abc", "class": 150, "key": -2}]
+    whole = payload_of(LABEL, entry(b"image", strings(b"abc")))
+    assert native.single_values(whole, None) == {"label": 150, "image": b"abc"}
+    assert read_all(whole) == [("image", "bytes", [b"abc"]), ("label", "int64", [150])]
 
 
 def test_values_of_an_example_changed_anywhere() -> None:
@@ -248,6 +264,9 @@ JPEGS = {
     "restarts": jpeg(SMALL, restart_marker_blocks=1),
     "a profile": jpeg(SMALL, icc_profile=bytes(20), comment=b"\xff\xd9"),
     "EXIF": jpeg(SMALL, exif=oriented(6)),
+    "a camera's": jpeg(
+        SMALL, exif=many_tags(8), xmp=b"<x/>", extra=segment(0xED, PHOTOSHOP + 2 * RESOURCE)
+    ),
 }
 PLAIN = JPEGS["4:2:0"]
 HEAD = PLAIN[: structure.read_frame(PLAIN).end]
@@ -273,26 +292,42 @@ def test_markers_of_a_jpeg_changed_anywhere(data: bytes) -> None:
     markers([data, data + b"\xff\xd9", data + b"\xff", *changed(data, 1, 0x10, 0xFF, 0xD9)])
 
 
-def segment(code: int, body: bytes, length: int = 2) -> bytes:
+def segment_of(code: int, body: bytes, length: int) -> bytes:
     return bytes([0xFF, code]) + ((len(body) + length) % 2**16).to_bytes(2, "big") + body
 
 
-codes = [0xC0, 0xC2, 0xC3, 0xC4, 0xC8, 0xCC, 0xD9, 0xDB, 0xE0, 0xE1, 0xE2, 0xE5, 0xEE, 0xEF, 0xFE]
+codes = [
+    0xC0,
+    0xC2,
+    0xC3,
+    0xC4,
+    0xC8,
+    0xCC,
+    0xD9,
+    0xDB,
+    *range(0xE0, 0xE4),
+    *range(0xEC, 0xF0),
+    0xFE,
+]
 frames = [b"\x08\0\x09\0\x11" + bytes([n]) + b"\x01\x22\0" * n for n in range(6)]
 frames += [b"\x08\0\0\0\x11" + frames[3][5:], b"\x08\0\x09\0\0" + frames[3][5:]]
 frames += [b"\x0c" + frames[3][1:], frames[3][:13], frames[3][:5], frames[3] + b"\0"]
 profiles = [b"ICC_PROFILE\0\1\1x", b"ICC_PROFILE\0\2\2x", b"ICC_PROFILE\0\1\1", b"ICC_PROFILE__\1x"]
 tables = [bytes(65), b"\x0f" * 65, b"\x10" * 65, bytes(130), bytes(65) + b"\x10" * 65, bytes(64)]
-bodies = [*frames, *profiles, *tables, b"", bytes(11), bytes(12), bytes(13), bytes(14)]
+metadata = [exif(), exif(kind=4), exif(resolution_kind=1), exif(resolution_at=51), exif()[:-1]]
+metadata += [XMP, XMP + b"tiff:Orientation", XMP[:-1], PHOTOSHOP, PHOTOSHOP + 2 * RESOURCE]
+metadata += [PHOTOSHOP + RESOURCE[:size] for size in range(len(RESOURCE))]
+bodies = [*metadata, *frames, *profiles, *tables, b"", bytes(11), bytes(12), bytes(13), bytes(14)]
 
 
 def test_markers_of_any_segment() -> None:
     """Alone before and behind the others, and each pair of them instead of them too."""
     lengths = [2, -1, 0, 1, 3, 700, 60_000]
-    any_segment = [segment(c, body, more) for c in codes for body in bodies for more in lengths]
+    any_segment = [segment_of(c, body, more) for c in codes for body in bodies for more in lengths]
     markers(HEAD[:2] + one + HEAD[2:] + b"\0\xff\xd9" for one in any_segment)
     markers(TABLES + one + SCAN + b"\0\xff\xd9" for one in any_segment)
     usual = [segment(0xC0, body) for body in frames] + [segment(0xDB, body) for body in tables]
+    usual += [segment(code, body) for code in (0xE1, 0xED) for body in metadata[:10]]
     usual += [segment(0xE2, body) for body in profiles] + [b"\xff", b"", segment(0xFE, b"")]
     scans = [SCAN, HEAD[2:], b"\xff\xda\0\2", b"\xff\xda\0\3\1\xff\xd9", b"\xff\xda\0", b"\xff\xda"]
     markers(HEAD[:2] + one + other + scan for one in usual for other in usual for scan in scans)
