@@ -178,6 +178,7 @@ def _read_record(
     if (
         length != len(whole)
         or length < OVERHEAD_BYTES
+        or offset < 0  # of which -1 would be wherever the file was read last
         or os.preadv(file_descriptor, [whole], offset) != length
         or whole[:HEADER_BYTES] != header(length - OVERHEAD_BYTES)
         or whole[-FOOTER_BYTES:] != footer(whole[HEADER_BYTES:-FOOTER_BYTES])
