@@ -135,6 +135,8 @@ def test_records_are_read_as_python_reads_them(tmp_path: Path) -> None:
     numbers += [2**62, 2**63 - 57, 2**63 - 16, 2**63 - 1, 2**63]
     anywhere = [(offset, length) for offset in numbers for length in numbers]
     agree(read, [(SHARD, [*PLACES[:2], one, *PLACES[:1]], 200) for one in anywhere])
+    ((name, _),) = agree(read, [(SHARD, [(-1, 16)], 16)])
+    assert name == "FramingError"
 
 
 def test_records_of_what_is_no_file_are_an_error(tmp_path: Path) -> None:
