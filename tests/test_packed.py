@@ -133,6 +133,17 @@ def test_taken_rows_are_a_copy() -> None:
     assert list(rows) == ROWS
 
 
+@fixed
+@given(row_lists, st.integers(0, 9))
+def test_rows_off_the_end_are_in_one_place_at_a_time(rows: list[Row], count: int) -> None:
+    whole = packed(rows)
+    off = whole.pop(count)
+    kept = max(len(rows) - count, 0)
+    assert (list(whole), list(off)) == (rows[:kept], rows[kept:])
+    whole.append(ROWS[0])
+    assert list(whole) == [*rows[:kept], ROWS[0]]
+
+
 def test_rows_can_be_appended_to_those_taken() -> None:
     taken = packed().take([3])
     taken.append(ROWS[0])
@@ -210,6 +221,18 @@ def test_notes_stay_with_their_rows(rows: list[tuple[bytes, int, bytes]], part: 
     assert list(pickle.loads(pickle.dumps(whole))) == rows
     assert list(whole.paths()) == [path for path, _, _ in rows]
     assert whole.note_bytes == sum(len(note) for _, _, note in rows)
+
+
+@fixed
+@given(noted_lists, st.integers(0, 9))
+def test_notes_come_off_the_end_with_their_rows(
+    rows: list[tuple[bytes, int, bytes]], count: int
+) -> None:
+    whole = Packed(pack_noted, unpack_noted, "q", rows)
+    off = whole.pop(count)
+    kept = max(len(rows) - count, 0)
+    assert (list(whole), list(off)) == (rows[:kept], rows[kept:])
+    assert whole.note_bytes == sum(len(note) for _, _, note in rows[:kept])
 
 
 def test_rows_without_notes_have_none() -> None:

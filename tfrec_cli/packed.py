@@ -100,6 +100,16 @@ class Packed(Sequence[Row], Generic[Row]):
                 taken._note_ends.append(len(taken._notes))
         return taken
 
+    def pop(self, count: int) -> Packed[Row]:
+        """Take that many rows, or all there are, off the end, and return them."""
+        start = max(len(self) - count, 0)
+        taken = self[start:]
+        del self._paths[self._ends[start] :], self._ends[start + 1 :]
+        del self._numbers[start * self._width :]
+        if len(self._note_ends) > 1:
+            del self._notes[self._note_ends[start] :], self._note_ends[start + 1 :]
+        return taken
+
     def _note(self, index: int) -> list[bytes]:
         """Return one row's note, if there are notes."""
         if len(self._note_ends) == 1:
