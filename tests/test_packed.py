@@ -194,6 +194,13 @@ def test_equal_rows_hash_alike() -> None:
     assert hash(packed()) == hash(packed())
 
 
+def test_a_row_takes_its_path_and_one_integer_more() -> None:
+    """Of 8 bytes, for where the path ends; so much do as many rows again add to a pickle."""
+    rows = [(b"%09d" % number, number, -number) for number in range(1_000)]
+    half, whole = (len(pickle.dumps(packed(rows[:count]))) for count in (500, 1_000))
+    assert whole - half == 500 * (9 + 2 * 8 + 8)
+
+
 def test_rows_are_shown_as_a_list() -> None:
     assert repr(packed()) == repr(ROWS)
 

@@ -55,6 +55,13 @@ seeds = st.none() | st.integers(0, 2**32)
 
 
 class TestShards:
+    def test_that_are_taken_are_kept_no_longer(self) -> None:
+        planned = made(ITEMS, shards=4)
+        shards = planned.shards
+        assert [tuple(planned.take(number)) for number in (2, 0)] == [shards[2], shards[0]]
+        assert planned.shards == ((), shards[1], (), shards[3])
+        assert (planned.records, planned.sizes) == (20, (5, 5, 5, 5))
+
     @given(some_items, st.integers(1, 40), seeds)
     def test_hold_every_source_once(self, items: list[Item], shards: int, seed: int | None) -> None:
         planned = made([*items], shards=min(shards, len(items)), shuffle_seed=seed)

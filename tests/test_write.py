@@ -949,6 +949,11 @@ def test_no_pillow_limit_is_left_changed(folder: Path, out: Path) -> None:
 
 
 class TestBounds:
+    def test_what_was_written_is_not_kept(self, folder: Path, out: Path) -> None:
+        """The plan alone grows with the images, and goes as they are written."""
+        plan = run(folder, out, shards=3).plan
+        assert (plan.shards, len(plan.sizes)) == (((), (), ()), 3)
+
     def test_scaling_is_bounded_by_max_pixels(self, tmp_path: Path, out: Path) -> None:
         """A picture of one row is a few bytes, and scaled to 256 rows is gigabytes."""
         source = fill(tmp_path / "src", {"thin.png": png(photo(1, 3000))})

@@ -40,6 +40,15 @@ def keep_memory() -> None:
         mallopt(_M_TRIM_THRESHOLD, _KEPT_BYTES)
 
 
+def give_back() -> None:
+    """Have glibc give back now what was freed.
+
+    Source: malloc_trim(3).
+    """
+    with suppress(OSError, AttributeError):  # another C library has no malloc_trim
+        ctypes.CDLL(None).malloc_trim(0)
+
+
 class Memory:
     """Blocks of memory, each given out again when no array and no view of it is left.
 

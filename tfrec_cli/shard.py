@@ -93,7 +93,8 @@ class Done:
 
     Attributes:
         paths: the files written.
-        contents: what `digests` iterates, packed: a million records' are 40 MB.
+        contents: what `digests` iterates, packed as `manifest.digest_of_rows` takes it: a million
+            records' are 40 MB.
         smallest: the least height and the least width of a stored image, in pixels.
         kept: it was made before, by a write that was interrupted.
     """

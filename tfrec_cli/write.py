@@ -26,6 +26,7 @@ from tfrec_cli import (
     images,
     kernels,
     manifest,
+    memory,
     plan,
     shard,
     sources,
@@ -189,6 +190,7 @@ def write(
         listing = _list(source, out, options, others)
         recipe = _recipe(options, listing)
         plans = _plans(root, listing, options, shares, recipe, run, progress)
+        memory.give_back()  # what planning took is not for the shards to come
         listed = [(one.rejects, one.records) for _, one in plans.values()]
         _check_rejects(root, listed, options, tables.root_hint(source, options.root))
         parts = [
@@ -638,15 +640,16 @@ def _make(
     source: Path, part: _Part, options: Options, run: engines.Map, progress: Progress
 ) -> None:
     """Write the shards of a split into its folder, and describe it."""
-    done = _make_shards(source, part, options, run, progress)
+    done, contents = _make_shards(source, part, options, run, progress)
     found = [*part.planned.rejects, *(reject for one in done for reject in one.rejects)]
     part.rejects = tuple(sorted(found, key=lambda reject: reject.path))
-    part.made = _manifest(part, done, options)
+    part.made = _manifest(part, done, options, manifest.digest_of_rows(contents))
 
 
 def _make_shards(
     source: Path, part: _Part, options: Options, run: engines.Map, progress: Progress
-) -> list[Done]:
+) -> tuple[list[Done], bytearray]:
+    """Write the shards of a split into its folder, and gather what `Done.contents` says of each."""
     planned, recipe, folder = part.planned, part.recipe, part.folder
     assert folder
     count = len(planned.sizes)
@@ -659,12 +662,20 @@ def _make_shards(
             root=source,
             path=folder / name,
             index=folder / manifest.index_name(name) if indexed else None,
-            items=planned.shard(number),
+            items=planned.take(number),
             recipe=recipe,
             compression=options.compression,
         )
 
+    def finish(one: Done) -> None:
+        if not one.kept:
+            shard.finish(one)
+        contents.extend(one.contents)
+        one.contents.clear()
+        memory.give_back()  # its items too
+
     done: list[Done] = []
+    contents = bytearray()
     written = 0
     what = "writing" if part.split == options.split else f"writing {part.split}"
     progress(what, 0, planned.records)
@@ -674,8 +685,7 @@ def _make_shards(
         for one in run(shard.write, map(task, range(count)), shard.without):
             if recipe.stops and one.rejects:
                 _check_rejects(source, [(one.rejects, 1)], options)
-            if not one.kept:
-                finished.append(disk.submit(shard.finish, one))
+            finished.append(disk.submit(finish, one))
             done.append(one)
             written += planned.sizes[one.number]
             progress(what, written, planned.records)
@@ -683,10 +693,10 @@ def _make_shards(
             future.result()
     finally:
         disk.shutdown(cancel_futures=True)
-    return sorted(done, key=lambda one: one.number)
+    return sorted(done, key=lambda one: one.number), contents
 
 
-def _manifest(part: _Part, done: Sequence[Done], options: Options) -> Manifest:
+def _manifest(part: _Part, done: Sequence[Done], options: Options, content_sha256: str) -> Manifest:
     split, journal = part.split, part.journal
     assert journal
     sizes = [one.smallest for one in done if one.smallest]
@@ -700,7 +710,7 @@ def _manifest(part: _Part, done: Sequence[Done], options: Options) -> Manifest:
         smallest=(min(h for h, _ in sizes), min(w for _, w in sizes)) if sizes else None,
         compression=options.compression,
         shards=tuple(map(shard.entry, done)),
-        content_sha256=manifest.content_digest(digest for one in done for digest in one.digests()),
+        content_sha256=content_sha256,
         plan_sha256=journal.plan_sha256,
         rejects_file=f"{split}.rejects.jsonl",
         rejects_sha256=hashlib.sha256(manifest.dump_rejects(part.rejects)).hexdigest(),
