@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tfrec_cli.packed import Packed, ordered
+from tfrec_cli.packed import Packed, deflated, inflated, ordered
 
 Row = tuple[bytes, int, int]
 
@@ -199,6 +199,17 @@ def test_a_row_takes_its_path_and_one_integer_more() -> None:
     rows = [(b"%09d" % number, number, -number) for number in range(1_000)]
     half, whole = (len(pickle.dumps(packed(rows[:count]))) for count in (500, 1_000))
     assert whole - half == 500 * (9 + 2 * 8 + 8)
+
+
+@fixed
+@given(row_lists)
+def test_deflated_rows_can_be_had_again(rows: list[Row]) -> None:
+    assert list(inflated(deflated(packed(rows)))) == rows
+
+
+def test_rows_of_a_folder_deflate_to_a_third() -> None:
+    rows = [(b"class%d/photo%05d.jpg" % (one % 10, one), one**2, one % 10) for one in range(1_000)]
+    assert 3 * len(deflated(packed(rows))) < len(pickle.dumps(packed(rows)))
 
 
 def test_rows_are_shown_as_a_list() -> None:

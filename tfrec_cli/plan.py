@@ -26,7 +26,7 @@ from tfrec_cli import images, place, sources, splits
 from tfrec_cli.choices import Decoder, Encoding, Small
 from tfrec_cli.errors import ImageError, UsageError
 from tfrec_cli.images import Policy
-from tfrec_cli.packed import Packed, Pieces, ordered
+from tfrec_cli.packed import Packed, Pieces, deflated, inflated, ordered
 from tfrec_cli.records import Column, key_of
 from tfrec_cli.sources import Listing, Reject, Source
 
@@ -96,7 +96,7 @@ class Plan:
     """The items of every shard, and what is left out.
 
     Attributes:
-        items: of each shard; none of one that was taken.
+        deflated: the items of each shard, as `shard` reads them; nothing of one that was taken.
         sizes: how many records each shard holds.
         estimated_bytes: of all shards together.
         source_bytes: of all items' files.
@@ -104,7 +104,7 @@ class Plan:
         sha256: digest of the items in their order, wherever shards begin.
     """
 
-    items: list[Packed[Item]] = field(compare=False)
+    deflated: list[bytes] = field(compare=False)
     sizes: tuple[int, ...]
     rejects: tuple[Reject, ...]
     estimated_bytes: int
@@ -120,16 +120,22 @@ class Plan:
     @property
     def shards(self) -> tuple[tuple[Item, ...], ...]:
         """The items of every shard, unpacked."""
-        return tuple(map(tuple, self.items))
+        return tuple(tuple(self.shard(number)) for number in range(len(self.sizes)))
 
     def sources(self) -> Iterator[tuple[int, int, bytes]]:
         """Iterate size in bytes, time of the last change in ns, and path of the items in order."""
-        for items in self.items:
+        for items in map(self.shard, range(len(self.sizes))):
             yield from zip(items.column(_SIZE), items.column(_MTIME), items.paths(), strict=True)
 
+    def shard(self, number: int) -> Packed[Item]:
+        """Return the items of one shard; none if they were taken."""
+        deflated = self.deflated[number]
+        return inflated(deflated) if deflated else packed()
+
     def take(self, number: int) -> Packed[Item]:
-        """Take the items of one shard out: who writes them needs no others in memory."""
-        items, self.items[number] = self.items[number], packed()
+        """Take the items of one shard out: nobody needs them but who writes them."""
+        items = self.shard(number)
+        self.deflated[number] = b""
         return items
 
 
@@ -254,7 +260,7 @@ def make(listing: Listing, surveyed: Iterable[Item | Reject], layout: Layout) ->
     estimated_bytes = _shards_bytes(source_bytes, len(order), layout) + items.note_bytes
     bounds = cut(len(order), estimated_bytes, layout.shards, layout.shard_bytes)
     return Plan(
-        items=[items.take(order[start:stop]) for start, stop in pairwise(bounds)],
+        deflated=[deflated(items.take(order[start:stop])) for start, stop in pairwise(bounds)],
         sizes=tuple(stop - start for start, stop in pairwise(bounds)),
         rejects=tuple(sorted(rejects, key=lambda reject: reject.path)),
         estimated_bytes=estimated_bytes,

@@ -332,7 +332,7 @@ def _planned(options: Options, path: Path, described: Manifest) -> dict[bytes, i
     number = [one.name for one in described.shards].index(path.name)
     names = _written(made, path.with_name(described.rejects_file), described.records)
     if names is None:
-        names = list(made.items[number].paths())
+        names = list(made.shard(number).paths())
     else:
         start = sum(one.records for one in described.shards[:number])
         names = names[start : start + described.shards[number].records]
