@@ -20,7 +20,17 @@ from typing import TYPE_CHECKING, BinaryIO, Literal, cast
 
 from blake3 import blake3
 
-from tfrec_cli import dataset, framing, images, kernels, manifest, place, records, structure
+from tfrec_cli import (
+    dataset,
+    framing,
+    images,
+    kernels,
+    manifest,
+    memory,
+    place,
+    records,
+    structure,
+)
 from tfrec_cli.choices import Check, Compression, Encoding, KeyStyle, Small
 from tfrec_cli.errors import DataError, ImageError, ManifestError
 from tfrec_cli.images import Examined, Header, Policy
@@ -149,6 +159,7 @@ def write(task: Task) -> Done:
             payload = records.encode(record, task.recipe.keys)
             put(framing.pieces(payload), [len(payload) + framing.OVERHEAD_BYTES])
             _count(done, record, payload)
+    memory.give_back()  # what lies between what is kept would be in the way of the next shard
     return done
 
 
