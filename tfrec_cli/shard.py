@@ -21,6 +21,17 @@ from typing import TYPE_CHECKING, BinaryIO, Literal, cast
 from blake3 import blake3
 
 from tfrec_cli import (
+from tfrec_cli import (
+    dataset,
+    framing,
+    images,
+    kernels,
+    manifest,
+    memory,
+    place,
+    records,
+    structure,
+)
     dataset,
     framing,
     images,
