@@ -1,5 +1,7 @@
 """Memory that is used again once nothing lies in it: fresh pages cost more than copying.
 
+What was freed is given back where no more of it is to come.
+
 Knows: blocks of bytes, and the C library's own. Must not know: what lies in them.
 """
 
