@@ -129,8 +129,8 @@ class Plan:
 
     def shard(self, number: int) -> Packed[Item]:
         """Return the items of one shard; none if they were taken."""
-        deflated = self.deflated[number]
-        return inflated(deflated) if deflated else packed()
+        data = self.deflated[number]
+        return inflated(data) if data else packed()
 
     def take(self, number: int) -> Packed[Item]:
         """Take the items of one shard out: nobody needs them but who writes them."""

@@ -21,17 +21,6 @@ from typing import TYPE_CHECKING, BinaryIO, Literal, cast
 from blake3 import blake3
 
 from tfrec_cli import (
-from tfrec_cli import (
-    dataset,
-    framing,
-    images,
-    kernels,
-    manifest,
-    memory,
-    place,
-    records,
-    structure,
-)
     dataset,
     framing,
     images,
@@ -114,8 +103,7 @@ class Done:
 
     Attributes:
         paths: the files written.
-        contents: what `digests` iterates, packed as `manifest.digest_of_rows` takes it: a million
-            records' are 40 MB.
+        contents: what `digests` iterates, packed: a million records' are 40 MB.
         smallest: the least height and the least width of a stored image, in pixels.
         kept: it was made before, by a write that was interrupted.
     """

@@ -13,12 +13,13 @@ from array import array
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from itertools import pairwise
 from pathlib import Path
 from typing import BinaryIO
 
 from tfrec_cli import sniff
 from tfrec_cli.errors import DataError, RunError, UsageError
-from tfrec_cli.packed import Packed, Pieces
+from tfrec_cli.packed import Packed, Pieces, ordered
 from tfrec_cli.records import Column
 
 NO_LABEL = -1
@@ -308,11 +309,12 @@ def repeated_places(paths: Iterable[bytes]) -> frozenset[int]:
 
     A hash may be that of several places too: then, as rarely as that is, look closer.
     """
-    import numpy as np
-
-    hashes = np.fromiter((hash(place_of(path)) for path in paths), np.int64)
-    hashes.sort()
-    return frozenset(hashes[1:][hashes[1:] == hashes[:-1]].tolist())
+    hashes = (hash(place_of(path)).to_bytes(8, "big", signed=True) for path in paths)
+    return frozenset(
+        int.from_bytes(one, "big", signed=True)
+        for one, other in pairwise(ordered(hashes, 8))
+        if one == other
+    )
 
 
 def packed(sources: Iterable[Source] = ()) -> Packed[Source]:

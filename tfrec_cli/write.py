@@ -640,16 +640,15 @@ def _make(
     source: Path, part: _Part, options: Options, run: engines.Map, progress: Progress
 ) -> None:
     """Write the shards of a split into its folder, and describe it."""
-    done, contents = _make_shards(source, part, options, run, progress)
+    done = _make_shards(source, part, options, run, progress)
     found = [*part.planned.rejects, *(reject for one in done for reject in one.rejects)]
     part.rejects = tuple(sorted(found, key=lambda reject: reject.path))
-    part.made = _manifest(part, done, options, manifest.digest_of_rows(contents))
+    part.made = _manifest(part, done, options)
 
 
 def _make_shards(
     source: Path, part: _Part, options: Options, run: engines.Map, progress: Progress
-) -> tuple[list[Done], bytearray]:
-    """Write the shards of a split into its folder, and gather what `Done.contents` says of each."""
+) -> list[Done]:
     planned, recipe, folder = part.planned, part.recipe, part.folder
     assert folder
     count = len(planned.sizes)
@@ -667,15 +666,7 @@ def _make_shards(
             compression=options.compression,
         )
 
-    def finish(one: Done) -> None:
-        if not one.kept:
-            shard.finish(one)
-        contents.extend(one.contents)
-        one.contents.clear()
-        memory.give_back()  # its items too
-
     done: list[Done] = []
-    contents = bytearray()
     written = 0
     what = "writing" if part.split == options.split else f"writing {part.split}"
     progress(what, 0, planned.records)
@@ -685,7 +676,8 @@ def _make_shards(
         for one in run(shard.write, map(task, range(count)), shard.without):
             if recipe.stops and one.rejects:
                 _check_rejects(source, [(one.rejects, 1)], options)
-            finished.append(disk.submit(finish, one))
+            if not one.kept:
+                finished.append(disk.submit(shard.finish, one))
             done.append(one)
             written += planned.sizes[one.number]
             progress(what, written, planned.records)
@@ -693,10 +685,10 @@ def _make_shards(
             future.result()
     finally:
         disk.shutdown(cancel_futures=True)
-    return sorted(done, key=lambda one: one.number), contents
+    return sorted(done, key=lambda one: one.number)
 
 
-def _manifest(part: _Part, done: Sequence[Done], options: Options, content_sha256: str) -> Manifest:
+def _manifest(part: _Part, done: Sequence[Done], options: Options) -> Manifest:
     split, journal = part.split, part.journal
     assert journal
     sizes = [one.smallest for one in done if one.smallest]
@@ -710,7 +702,7 @@ def _manifest(part: _Part, done: Sequence[Done], options: Options, content_sha25
         smallest=(min(h for h, _ in sizes), min(w for _, w in sizes)) if sizes else None,
         compression=options.compression,
         shards=tuple(map(shard.entry, done)),
-        content_sha256=content_sha256,
+        content_sha256=manifest.content_digest(digest for one in done for digest in one.digests()),
         plan_sha256=journal.plan_sha256,
         rejects_file=f"{split}.rejects.jsonl",
         rejects_sha256=hashlib.sha256(manifest.dump_rejects(part.rejects)).hexdigest(),
