@@ -590,6 +590,21 @@ def no_space(*_: object) -> None:
     raise OSError(28, "No space left on device")
 
 
+def test_a_note_that_somebody_changes_is_told_of(
+    folder: Path, out: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    right = shard.finish
+
+    def finish(done: shard.Done) -> None:
+        right(done)
+        note = done.paths[0].with_name(done.paths[0].name + shard.NOTE_SUFFIX)
+        note.write_bytes(note.read_bytes().replace(b"records", b"RECORDS"))
+
+    monkeypatch.setattr(shard, "finish", finish)
+    with pytest.raises(RunError, match=r"\.whole: found it gone or changed, expected what was"):
+        run(folder, out)
+
+
 class TestOut:
     FILES = (
         "SHA256SUMS",

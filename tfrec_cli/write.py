@@ -702,7 +702,9 @@ def _manifest(part: _Part, done: Sequence[Done], options: Options) -> Manifest:
         smallest=(min(h for h, _ in sizes), min(w for _, w in sizes)) if sizes else None,
         compression=options.compression,
         shards=tuple(map(shard.entry, done)),
-        content_sha256=manifest.content_digest(digest for one in done for digest in one.digests()),
+        content_sha256=manifest.content_digest(
+            digest for one in done for digest in shard.noted_digests(one)
+        ),
         plan_sha256=journal.plan_sha256,
         rejects_file=f"{split}.rejects.jsonl",
         rejects_sha256=hashlib.sha256(manifest.dump_rejects(part.rejects)).hexdigest(),
