@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tfrec_cli.packed import Packed, ordered
+from tfrec_cli.packed import Packed, deflated, inflated, ordered
 
 Row = tuple[bytes, int, int]
 
@@ -133,6 +133,17 @@ def test_taken_rows_are_a_copy() -> None:
     assert list(rows) == ROWS
 
 
+@fixed
+@given(row_lists, st.integers(0, 9))
+def test_rows_off_the_end_are_in_one_place_at_a_time(rows: list[Row], count: int) -> None:
+    whole = packed(rows)
+    off = whole.pop(count)
+    kept = max(len(rows) - count, 0)
+    assert (list(whole), list(off)) == (rows[:kept], rows[kept:])
+    whole.append(ROWS[0])
+    assert list(whole) == [*rows[:kept], ROWS[0]]
+
+
 def test_rows_can_be_appended_to_those_taken() -> None:
     taken = packed().take([3])
     taken.append(ROWS[0])
@@ -183,6 +194,24 @@ def test_equal_rows_hash_alike() -> None:
     assert hash(packed()) == hash(packed())
 
 
+def test_a_row_takes_its_path_and_one_integer_more() -> None:
+    """Of 8 bytes, for where the path ends; so much do as many rows again add to a pickle."""
+    rows = [(b"%09d" % number, number, -number) for number in range(1_000)]
+    half, whole = (len(pickle.dumps(packed(rows[:count]))) for count in (500, 1_000))
+    assert whole - half == 500 * (9 + 2 * 8 + 8)
+
+
+@fixed
+@given(row_lists)
+def test_deflated_rows_can_be_had_again(rows: list[Row]) -> None:
+    assert list(inflated(deflated(packed(rows)))) == rows
+
+
+def test_rows_of_a_folder_deflate_to_a_third() -> None:
+    rows = [(b"class%d/photo%05d.jpg" % (one % 10, one), one**2, one % 10) for one in range(1_000)]
+    assert 3 * len(deflated(packed(rows))) < len(pickle.dumps(packed(rows)))
+
+
 def test_rows_are_shown_as_a_list() -> None:
     assert repr(packed()) == repr(ROWS)
 
@@ -210,6 +239,18 @@ def test_notes_stay_with_their_rows(rows: list[tuple[bytes, int, bytes]], part: 
     assert list(pickle.loads(pickle.dumps(whole))) == rows
     assert list(whole.paths()) == [path for path, _, _ in rows]
     assert whole.note_bytes == sum(len(note) for _, _, note in rows)
+
+
+@fixed
+@given(noted_lists, st.integers(0, 9))
+def test_notes_come_off_the_end_with_their_rows(
+    rows: list[tuple[bytes, int, bytes]], count: int
+) -> None:
+    whole = Packed(pack_noted, unpack_noted, "q", rows)
+    off = whole.pop(count)
+    kept = max(len(rows) - count, 0)
+    assert (list(whole), list(off)) == (rows[:kept], rows[kept:])
+    assert whole.note_bytes == sum(len(note) for _, _, note in rows[:kept])
 
 
 def test_rows_without_notes_have_none() -> None:

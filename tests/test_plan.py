@@ -10,7 +10,7 @@ from conftest import fill, jpeg, oriented, photo, png
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tfrec_cli import plan
+from tfrec_cli import plan, sources
 from tfrec_cli.errors import UsageError
 from tfrec_cli.images import Policy
 from tfrec_cli.plan import Item, Layout, Plan
@@ -34,8 +34,8 @@ def layout(**changes: Any) -> Layout:
 
 
 def made(items: list[Item | Reject], rejects: tuple[Reject, ...] = (), **changes: Any) -> Plan:
-    sources = tuple(one.source for one in items if isinstance(one, Item))
-    listing = Listing(sources=sources, labels=None, rejects=rejects, warnings=())
+    listed = sources.packed(one.source for one in items if isinstance(one, Item))
+    listing = Listing(sources=listed, labels=None, rejects=rejects, warnings=())
     return plan.make(listing, items, layout(**changes))
 
 
@@ -55,6 +55,13 @@ seeds = st.none() | st.integers(0, 2**32)
 
 
 class TestShards:
+    def test_that_are_taken_are_kept_no_longer(self) -> None:
+        planned = made(ITEMS, shards=4)
+        shards = planned.shards
+        assert [tuple(planned.take(number)) for number in (2, 0)] == [shards[2], shards[0]]
+        assert planned.shards == ((), shards[1], (), shards[3])
+        assert (planned.records, planned.sizes) == (20, (5, 5, 5, 5))
+
     @given(some_items, st.integers(1, 40), seeds)
     def test_hold_every_source_once(self, items: list[Item], shards: int, seed: int | None) -> None:
         planned = made([*items], shards=min(shards, len(items)), shuffle_seed=seed)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import random
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import pytest
@@ -303,4 +303,23 @@ def test_a_folder_whose_name_is_another_ones_in_ascii(tmp_path: Path) -> None:
     assert (paths_of(listing), reasons_of(listing)) == (
         [b"K/1.jpg", b"L/1.jpg"],
         {"\u212a/1.JPG".encode(): "path_collision"},
+    )
+
+
+def test_places_of_several_paths() -> None:
+    paths = [b"a/1.jpg", b"b/1.jpg", b"a/1.JPG", b"a/2.jpg"]
+    assert sources.repeated_places(paths) == {hash(("a", "1.jpg"))}
+
+
+def test_paths_that_share_no_more_than_a_hash_are_no_twins(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def repeated(paths: Iterable[bytes]) -> frozenset[int]:
+        return frozenset(hash(sources.place_of(path)) for path in paths)
+
+    monkeypatch.setattr(sources, "repeated_places", repeated)
+    listing = sources.list_folder(touch(tmp_path / "x", "a/1.jpg", "a/2.jpg", "a/1.JPG"))
+    assert (paths_of(listing), reasons_of(listing)) == (
+        [b"a/1.JPG", b"a/2.jpg"],
+        {b"a/1.jpg": "path_collision"},
     )

@@ -590,6 +590,21 @@ def no_space(*_: object) -> None:
     raise OSError(28, "No space left on device")
 
 
+def test_a_note_that_somebody_changes_is_told_of(
+    folder: Path, out: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    right = shard.finish
+
+    def finish(done: shard.Done) -> None:
+        right(done)
+        note = done.paths[0].with_name(done.paths[0].name + shard.NOTE_SUFFIX)
+        note.write_bytes(note.read_bytes().replace(b"records", b"RECORDS"))
+
+    monkeypatch.setattr(shard, "finish", finish)
+    with pytest.raises(RunError, match=r"\.whole: found it gone or changed, expected what was"):
+        run(folder, out)
+
+
 class TestOut:
     FILES = (
         "SHA256SUMS",
@@ -949,6 +964,11 @@ def test_no_pillow_limit_is_left_changed(folder: Path, out: Path) -> None:
 
 
 class TestBounds:
+    def test_what_was_written_is_not_kept(self, folder: Path, out: Path) -> None:
+        """The plan alone grows with the images, and goes as they are written."""
+        plan = run(folder, out, shards=3).plan
+        assert (plan.shards, len(plan.sizes)) == (((), (), ()), 3)
+
     def test_scaling_is_bounded_by_max_pixels(self, tmp_path: Path, out: Path) -> None:
         """A picture of one row is a few bytes, and scaled to 256 rows is gigabytes."""
         source = fill(tmp_path / "src", {"thin.png": png(photo(1, 3000))})

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import errno
 import os
-from array import array
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
@@ -17,8 +16,6 @@ from functools import partial
 from itertools import accumulate, count
 from pathlib import Path
 from tempfile import mkdtemp
-
-import numpy as np
 
 from tfrec_cli import (
     dataset,
@@ -474,10 +471,7 @@ def _check_places(parts: Sequence[_Done]) -> None:
     Raises:
         DataError: two paths differ only in case or Unicode form.
     """
-    hashes = np.array(
-        array("q", (hash(sources.place_of(name)) for _, _, name in _files(parts))), np.int64
-    )
-    if len(np.unique(hashes)) == len(hashes):
+    if not sources.repeated_places(name for _, _, name in _files(parts)):
         return
     seen: dict[tuple[str, str], bytes] = {}
     for part, number, name in _files(parts):

@@ -1,5 +1,7 @@
 """Memory that is used again once nothing lies in it: fresh pages cost more than copying.
 
+What was freed is given back where no more of it is to come.
+
 Knows: blocks of bytes, and the C library's own. Must not know: what lies in them.
 """
 
@@ -38,6 +40,15 @@ def keep_memory() -> None:
         mallopt = ctypes.CDLL(None).mallopt
         mallopt(_M_MMAP_THRESHOLD, _KEPT_BYTES)
         mallopt(_M_TRIM_THRESHOLD, _KEPT_BYTES)
+
+
+def give_back() -> None:
+    """Have glibc give back now what was freed.
+
+    Source: malloc_trim(3).
+    """
+    with suppress(OSError, AttributeError):  # another C library has no malloc_trim
+        ctypes.CDLL(None).malloc_trim(0)
 
 
 class Memory:

@@ -26,7 +26,7 @@ from tfrec_cli import images, place, sources, splits
 from tfrec_cli.choices import Decoder, Encoding, Small
 from tfrec_cli.errors import ImageError, UsageError
 from tfrec_cli.images import Policy
-from tfrec_cli.packed import Packed, Pieces, ordered
+from tfrec_cli.packed import Packed, Pieces, deflated, inflated, ordered
 from tfrec_cli.records import Column, key_of
 from tfrec_cli.sources import Listing, Reject, Source
 
@@ -96,18 +96,16 @@ class Plan:
     """The items of every shard, and what is left out.
 
     Attributes:
-        items: of all shards, in any order.
-        order: numbers of the items, of one shard after the other.
-        bounds: where in ``order`` each shard starts, and the end of the last.
+        deflated: the items of each shard, as `shard` reads them; nothing of one that was taken.
+        sizes: how many records each shard holds.
         estimated_bytes: of all shards together.
         source_bytes: of all items' files.
         decoder: of crops.
         sha256: digest of the items in their order, wherever shards begin.
     """
 
-    items: Packed[Item] = field(compare=False)
-    order: Sequence[int] = field(compare=False)
-    bounds: tuple[int, ...]
+    deflated: list[bytes] = field(compare=False)
+    sizes: tuple[int, ...]
     rejects: tuple[Reject, ...]
     estimated_bytes: int
     source_bytes: int
@@ -117,12 +115,7 @@ class Plan:
     @property
     def records(self) -> int:
         """How many records all shards hold together."""
-        return len(self.order)
-
-    @property
-    def sizes(self) -> list[int]:
-        """How many records each shard holds."""
-        return [stop - start for start, stop in pairwise(self.bounds)]
+        return sum(self.sizes)
 
     @property
     def shards(self) -> tuple[tuple[Item, ...], ...]:
@@ -131,13 +124,19 @@ class Plan:
 
     def sources(self) -> Iterator[tuple[int, int, bytes]]:
         """Iterate size in bytes, time of the last change in ns, and path of the items in order."""
-        sizes, times = self.items.column(_SIZE), self.items.column(_MTIME)
-        for number in self.order:
-            yield sizes[number], times[number], self.items.path(number)
+        for items in map(self.shard, range(len(self.sizes))):
+            yield from zip(items.column(_SIZE), items.column(_MTIME), items.paths(), strict=True)
 
     def shard(self, number: int) -> Packed[Item]:
-        """Return the items of one shard."""
-        return self.items.take(self.order[self.bounds[number] : self.bounds[number + 1]])
+        """Return the items of one shard; none if they were taken."""
+        data = self.deflated[number]
+        return inflated(data) if data else packed()
+
+    def take(self, number: int) -> Packed[Item]:
+        """Take the items of one shard out: nobody needs them but who writes them."""
+        items = self.shard(number)
+        self.deflated[number] = b""
+        return items
 
 
 def survey(
@@ -259,10 +258,10 @@ def make(listing: Listing, surveyed: Iterable[Item | Reject], layout: Layout) ->
     rejects += clashes
     source_bytes = sum(items.column(_SIZE))
     estimated_bytes = _shards_bytes(source_bytes, len(order), layout) + items.note_bytes
+    bounds = cut(len(order), estimated_bytes, layout.shards, layout.shard_bytes)
     return Plan(
-        items=items,
-        order=order,
-        bounds=cut(len(order), estimated_bytes, layout.shards, layout.shard_bytes),
+        deflated=[deflated(items.take(order[start:stop])) for start, stop in pairwise(bounds)],
+        sizes=tuple(stop - start for start, stop in pairwise(bounds)),
         rejects=tuple(sorted(rejects, key=lambda reject: reject.path)),
         estimated_bytes=estimated_bytes,
         source_bytes=source_bytes,

@@ -20,9 +20,19 @@ from typing import TYPE_CHECKING, BinaryIO, Literal, cast
 
 from blake3 import blake3
 
-from tfrec_cli import dataset, framing, images, kernels, manifest, place, records, structure
+from tfrec_cli import (
+    dataset,
+    framing,
+    images,
+    kernels,
+    manifest,
+    memory,
+    place,
+    records,
+    structure,
+)
 from tfrec_cli.choices import Check, Compression, Encoding, KeyStyle, Small
-from tfrec_cli.errors import DataError, ImageError, ManifestError
+from tfrec_cli.errors import DataError, ImageError, ManifestError, RunError
 from tfrec_cli.images import Examined, Header, Policy
 from tfrec_cli.plan import MAX_FILE_BYTES, Item, too_large
 from tfrec_cli.records import Column, ImageRecord
@@ -93,7 +103,8 @@ class Done:
 
     Attributes:
         paths: the files written.
-        contents: what `digests` iterates, packed: a million records' are 40 MB.
+        contents: what `digests` iterates, packed: a million records' are 40 MB. None once they are
+            noted, see `finish`.
         smallest: the least height and the least width of a stored image, in pixels.
         kept: it was made before, by a write that was interrupted.
     """
@@ -133,6 +144,7 @@ def write(task: Task) -> Done:
     """
     done = _kept(task)
     if done:
+        done.contents.clear()
         return done
     done = Done(number=task.number, paths=_paths(task))
     with filled(done, task.path, task.index, task.compression) as put:
@@ -148,6 +160,7 @@ def write(task: Task) -> Done:
             payload = records.encode(record, task.recipe.keys)
             put(framing.pieces(payload), [len(payload) + framing.OVERHEAD_BYTES])
             _count(done, record, payload)
+    memory.give_back()  # what lies between what is kept would be in the way of the next shard
     return done
 
 
@@ -199,7 +212,10 @@ def entry(done: Done) -> manifest.Shard:
 
 
 def finish(done: Done) -> None:
-    """Make a shard durable, and note that it is whole for a write that goes on with it."""
+    """Make a shard durable, and note that it is whole for a write that goes on with it.
+
+    Its digests are kept in the note alone, see `noted_digests`.
+    """
     for path in done.paths:
         sync(path)
     values = {name: getattr(done, name) for name in _NOTED}
@@ -208,6 +224,20 @@ def finish(done: Done) -> None:
     note = _note(done.paths[0])
     note.unlink(missing_ok=True)  # it may be something that cannot be written
     note.write_bytes(manifest.sealed(values))
+    done.contents.clear()
+
+
+def noted_digests(done: Done) -> Iterator[tuple[int, bytes]]:
+    """Iterate what `Done.digests` did before `finish` noted it.
+
+    Raises:
+        RunError: somebody else changed the note.
+    """
+    note = _note(done.paths[0])
+    values = manifest.unsealed(note)
+    if values is None:
+        raise RunError(f"{note}: found it gone or changed, expected what was noted of a shard")
+    yield from replace(done, contents=bytearray(base64.b64decode(values["contents"]))).digests()
 
 
 def remake(task: Task, number: int) -> tuple[bytes, bool]:

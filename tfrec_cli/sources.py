@@ -13,12 +13,13 @@ from array import array
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from itertools import pairwise
 from pathlib import Path
 from typing import BinaryIO
 
 from tfrec_cli import sniff
 from tfrec_cli.errors import DataError, RunError, UsageError
-from tfrec_cli.packed import Packed, Pieces
+from tfrec_cli.packed import Packed, Pieces, ordered
 from tfrec_cli.records import Column
 
 NO_LABEL = -1
@@ -97,7 +98,7 @@ class Listing:
         columns: further ones of a manifest, sorted by their names.
     """
 
-    sources: Sequence[Source]
+    sources: Packed[Source]
     labels: tuple[str, ...] | None
     rejects: tuple[Reject, ...]
     warnings: tuple[str, ...]
@@ -133,7 +134,7 @@ def list_folder(
     """
     walk = _Walk(root, exclude)
     walk.go()
-    found = walk.sources
+    found, twins = _without_twins(walk.sources)
     unused = sorted(walk.classes - {path.split(b"/", 1)[0] for path in found.paths()})
     warnings = [f"{printable(name)}: class folder without images" for name in unused]
     if labels is None or (labels == "auto" and not any(b"/" in path for path in found.paths())):
@@ -147,7 +148,7 @@ def list_folder(
                 f"every image lies two folders deep or more: classes are the first ({first}…)"
             )
         warnings += doubts(names, pinned=labels != "auto")
-    rejects = [*sorted(walk.rejects, key=lambda reject: reject.path), *walk.twins]
+    rejects = [*sorted(walk.rejects, key=lambda reject: reject.path), *twins]
     return Listing(sources=found, labels=names, rejects=tuple(rejects), warnings=tuple(warnings))
 
 
@@ -223,11 +224,9 @@ class _Walk:
     def __init__(self, root: Path, exclude: Path | None) -> None:
         self.sources = packed()
         self.rejects: list[Reject] = []
-        self.twins: list[Reject] = []
         self.classes: set[bytes] = set()
         self._top = os.fsencode(root)
         self._left = exclude.stat() if exclude and exclude.exists() else None
-        self._seen: dict[str, dict[str, bytes]] = {}
 
     def go(self) -> None:
         """Go through every folder, in a loop: some are nested deeper than Python's calls may be."""
@@ -237,14 +236,12 @@ class _Walk:
             source = next(entries, None)
             if source is None:
                 entered.pop()
-                if folder.isascii():
-                    self._seen.pop(os.fsdecode(folder), None)
             elif source.path.endswith(b"/"):
                 path = source.path[:-1]
                 if not folder:
                     self.classes.add(path)
                 entered.append((path, self._list(path)))
-            elif not self._is_twin(source.path):
+            else:
                 self.sources.append(source)
 
     def _list(self, folder: bytes) -> Iterator[Source]:
@@ -272,26 +269,6 @@ class _Walk:
             return False
         return os.path.samestat(entry.stat(follow_symlinks=False), self._left)
 
-    def _is_twin(self, path: bytes) -> bool:
-        """Reject a path that other file systems cannot tell from an earlier one."""
-        folder, name = place_of(path)
-        if folder not in self._seen:
-            self._seen[folder] = {}
-            if folder.isascii() and not os.path.dirname(path).isascii():  # such as the Kelvin sign
-                self._remember(folder)
-        first = self._seen[folder].setdefault(name, path)
-        if first == path:
-            return False
-        self.twins.append(Reject(path, "path_collision", twin(first)))
-        return True
-
-    def _remember(self, folder: str) -> None:
-        """Note again what a folder held that was left already."""
-        for path in self.sources.paths():
-            parent, name = os.path.split(os.fsdecode(path))
-            if parent == folder:
-                self._seen[folder][unicodedata.normalize("NFC", name).casefold()] = path
-
 
 def place_of(path: bytes) -> tuple[str, str]:
     """Return folder and name of a path, the same for paths that not every file system tells apart.
@@ -308,6 +285,35 @@ def twin(first: bytes) -> str:
     return (
         f"found a path that differs from {printable(first)} only in case or Unicode form, "
         "expected paths that every file system tells apart"
+    )
+
+
+def _without_twins(found: Packed[Source]) -> tuple[Packed[Source], list[Reject]]:
+    """Reject paths that other file systems cannot tell from an earlier one."""
+    repeated = repeated_places(found.paths())
+    if not repeated:
+        return found, []
+    firsts: dict[tuple[str, str], bytes] = {}
+    kept, twins = [], []
+    for index, path in enumerate(found.paths()):
+        place = place_of(path)
+        if hash(place) in repeated and (first := firsts.setdefault(place, path)) != path:
+            twins.append(Reject(path, "path_collision", twin(first)))
+        else:
+            kept.append(index)
+    return found.take(kept), twins
+
+
+def repeated_places(paths: Iterable[bytes]) -> frozenset[int]:
+    """Return the hashes of places (see `place_of`) that several paths have; 8 bytes for each path.
+
+    A hash may be that of several places too: then, as rarely as that is, look closer.
+    """
+    hashes = (hash(place_of(path)).to_bytes(8, "big", signed=True) for path in paths)
+    return frozenset(
+        int.from_bytes(one, "big", signed=True)
+        for one, other in pairwise(ordered(hashes, 8))
+        if one == other
     )
 
 

@@ -26,6 +26,7 @@ from tfrec_cli import (
     images,
     kernels,
     manifest,
+    memory,
     plan,
     shard,
     sources,
@@ -121,7 +122,7 @@ class _Part:
     """One split on its way.
 
     Attributes:
-        listing: its class names, and what a person should know; without sources.
+        listing: its class names, and what a person should know; its sources were taken out.
         journal, folder: where it waits for its commit; None once it was committed.
         made: its manifest.
     """
@@ -188,9 +189,8 @@ def write(
         others = _other_splits(out, options, shares)
         listing = _list(source, out, options, others)
         recipe = _recipe(options, listing)
-        batches = _batches(root, listing, recipe, digested=len(shares) > 1)
-        listing = replace(listing, sources=())  # a million of them take 60 MB, and so do batches
-        plans = _plans(batches, listing, options, shares, recipe, run, progress)
+        plans = _plans(root, listing, options, shares, recipe, run, progress)
+        memory.give_back()  # what planning took is not for the shards to come
         listed = [(one.rejects, one.records) for _, one in plans.values()]
         _check_rejects(root, listed, options, tables.root_hint(source, options.root))
         parts = [
@@ -534,20 +534,19 @@ def _wrong_file(told: tuple[Path, str]) -> Path | None:
     return None if shard.sha256(path) == sha256 else path
 
 
-def _batches(source: Path, listing: Listing, recipe: Recipe, *, digested: bool) -> list[_Batch]:
-    return [
-        _Batch(
+def _batches(source: Path, listing: Listing, recipe: Recipe, *, digested: bool) -> Iterator[_Batch]:
+    """Take the sources out of a listing: each is in memory once, there or among what is planned."""
+    while listing.sources:
+        yield _Batch(
             root=source,
-            sources=listing.sources[start : start + _SURVEY_BATCH],
+            sources=listing.sources.pop(_SURVEY_BATCH),
             policy=recipe.policy,
             digested=digested,
         )
-        for start in range(0, len(listing.sources), _SURVEY_BATCH)
-    ]
 
 
 def _plans(
-    batches: list[_Batch],
+    source: Path,
     listing: Listing,
     options: Options,
     shares: Mapping[str, Fraction],
@@ -555,13 +554,13 @@ def _plans(
     run: engines.Map,
     progress: Progress,
 ) -> dict[str, tuple[Listing, Plan]]:
-    """Read all headers, and make the plan of each split; takes the batches out of their list."""
-    total = sum(len(batch.sources) for batch in batches)
+    """Read all headers, and make the plan of each split; takes the sources out of the listing."""
+    total = len(listing.sources)
+    batches = _batches(source, listing, recipe, digested=len(shares) > 1)
 
     def surveyed() -> Iterator[plan.Item | Reject]:
         done = 0
-        taken = (batches.pop() for _ in range(len(batches)))
-        for items, rejects in run(_survey, taken, _survey_without):
+        for items, rejects in run(_survey, batches, _survey_without):
             yield from items
             yield from rejects
             done += len(items) + len(rejects)
@@ -662,7 +661,7 @@ def _make_shards(
             root=source,
             path=folder / name,
             index=folder / manifest.index_name(name) if indexed else None,
-            items=planned.shard(number),
+            items=planned.take(number),
             recipe=recipe,
             compression=options.compression,
         )
@@ -703,7 +702,9 @@ def _manifest(part: _Part, done: Sequence[Done], options: Options) -> Manifest:
         smallest=(min(h for h, _ in sizes), min(w for _, w in sizes)) if sizes else None,
         compression=options.compression,
         shards=tuple(map(shard.entry, done)),
-        content_sha256=manifest.content_digest(digest for one in done for digest in one.digests()),
+        content_sha256=manifest.content_digest(
+            digest for one in done for digest in shard.noted_digests(one)
+        ),
         plan_sha256=journal.plan_sha256,
         rejects_file=f"{split}.rejects.jsonl",
         rejects_sha256=hashlib.sha256(manifest.dump_rejects(part.rejects)).hexdigest(),
