@@ -247,7 +247,7 @@ class _Walk:
     def _list(self, folder: bytes) -> Iterator[Source]:
         """Iterate what is in one folder, sorted; its folders are called, and sort as, ``name/``."""
         place = os.path.join(self._top, folder)
-        found = packed()
+        found: list[bytes] = []
         try:
             with os.scandir(place) as entries:
                 for entry in entries:
@@ -256,12 +256,16 @@ class _Walk:
                     if isinstance(one, Reject):
                         self.rejects.append(one)
                     elif one is not None:
-                        found.append(one)
+                        found.append(b"%s\0%d %d" % (path, one.size_bytes, one.mtime_ns))
                     elif not self._is_left(entry):
-                        found.append(Source(path + b"/", 0, None))
+                        found.append(path + b"/\x000 0")
         except OSError as error:
             raise RunError(f"{printable(place)}: {_why(error)}") from error
-        yield from map(found.__getitem__, sorted(range(len(found)), key=found.path))
+        found.sort(reverse=True)
+        while found:
+            path, _, numbers = found.pop().partition(b"\0")
+            size_bytes, mtime_ns = map(int, numbers.split())
+            yield Source(path, size_bytes, None, mtime_ns)
 
     def _is_left(self, entry: os.DirEntry[bytes]) -> bool:
         """Tell whether a folder is the one not to look into."""

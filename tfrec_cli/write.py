@@ -679,6 +679,7 @@ def _make_shards(
             if not one.kept:
                 finished.append(disk.submit(shard.finish, one))
             done.append(one)
+            memory.give_back()  # what was planned of it
             written += planned.sizes[one.number]
             progress(what, written, planned.records)
         for future in finished:
