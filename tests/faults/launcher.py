@@ -23,9 +23,11 @@ sys.path.pop(0)  # this folder: its modules are nobody's but the harness's
 # whatever the command would import, and the modules that others import when they need them:
 # another user may not be able to read them
 import difflib  # noqa: F401
+import multiprocessing.connection
 import multiprocessing.popen_fork
 import multiprocessing.sharedctypes  # noqa: F401
 
+import numpy as np  # noqa: F401
 from PIL import Image
 
 from tfrec_cli import report, write  # noqa: F401
