@@ -159,7 +159,7 @@ class RandomAccess:
         """Read the records of these numbers."""
         places = self._places[numbers]
         payloads = [memoryview(b"")] * len(places)
-        for shard in np.unique(places[:, 0]).tolist():
+        for shard in set(places[:, 0].tolist()):
             rows = np.flatnonzero(places[:, 0] == shard)
             mine = places[rows, 1:]
             path = self._paths[shard]
