@@ -10,7 +10,7 @@ from conftest import fill, jpeg, oriented, photo, png
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tfrec_cli import plan, sources
+from tfrec_cli import plan
 from tfrec_cli.errors import UsageError
 from tfrec_cli.images import Policy
 from tfrec_cli.plan import Item, Layout, Plan
@@ -34,8 +34,8 @@ def layout(**changes: Any) -> Layout:
 
 
 def made(items: list[Item | Reject], rejects: tuple[Reject, ...] = (), **changes: Any) -> Plan:
-    listed = sources.packed(one.source for one in items if isinstance(one, Item))
-    listing = Listing(sources=listed, labels=None, rejects=rejects, warnings=())
+    sources = tuple(one.source for one in items if isinstance(one, Item))
+    listing = Listing(sources=sources, labels=None, rejects=rejects, warnings=())
     return plan.make(listing, items, layout(**changes))
 
 

@@ -18,7 +18,7 @@
 
 typedef unsigned char byte;
 
-/* Whether bytes lie one behind the other; Python copies those that do not, or says what is wrong. */
+/* Whether bytes lie in one piece; Python copies those that do not, or says what is wrong. */
 static int get_bytes(PyObject *object, Py_buffer *data, int flags) {
     if (!PyObject_GetBuffer(object, data, flags)) {
         return 1;
@@ -457,7 +457,8 @@ static PyObject *native_encode(PyObject *module, PyObject *features) {
 /* --- JPEG markers: ITU-T T.81, annex B ------------------------------------------------------- */
 
 enum { SOF0 = 0xc0, DHT = 0xc4, JPG = 0xc8, DAC = 0xcc, EOI = 0xd9, SOS = 0xda, DQT = 0xdb };
-enum { DRI = 0xdd, APP0 = 0xe0, APP1 = 0xe1, APP2 = 0xe2, APP13 = 0xed, APP14 = 0xee, APP15 = 0xef, COM = 0xfe };
+enum { DRI = 0xdd, APP0 = 0xe0, APP1 = 0xe1, APP2 = 0xe2, APP13 = 0xed, APP14 = 0xee };
+enum { APP15 = 0xef, COM = 0xfe };
 
 #define MOST_SEGMENTS 100000
 #define MOST_COMPONENTS 4
@@ -496,8 +497,7 @@ static int is_plain_table(const byte *segment, Py_ssize_t size) {
     return 1;
 }
 
-/* --- EXIF, of which one tag is of interest: CIPA DC-008, TIFF 6.0 --- */
-
+/* EXIF, of which one tag is of interest: CIPA DC-008, TIFF 6.0. */
 enum { TIFF_AT = 6, TAGS_AT = 10, TAG_BYTES = 12, SHORT = 3, RATIONAL = 5 };
 enum { ORIENTATION = 0x0112, X_RESOLUTION = 0x011a, RESOLUTION_UNIT = 0x0128 };
 
@@ -566,7 +566,8 @@ static int is_photoshop(const byte *segment, Py_ssize_t length) {
     }
     Py_ssize_t at = PHOTOSHOP_BYTES;
     while (length - at >= 4 && !memcmp(segment + at, "8BIM", 4)) {
-        at += RESOURCE_BYTES + 1 + (at + RESOURCE_BYTES < length ? segment[at + RESOURCE_BYTES] : 0);
+        at += RESOURCE_BYTES;
+        at += 1 + (at < length ? segment[at] : 0); /* its name */
         at += at & 1;
         if (length - at < 4) {
             return 0;

@@ -247,7 +247,7 @@ class _Walk:
     def _list(self, folder: bytes) -> Iterator[Source]:
         """Iterate what is in one folder, sorted; its folders are called, and sort as, ``name/``."""
         place = os.path.join(self._top, folder)
-        found: list[bytes] = []
+        found: list[bytes] = []  # which sort as their paths do
         try:
             with os.scandir(place) as entries:
                 for entry in entries:
