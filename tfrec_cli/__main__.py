@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import atexit
+import gc
 import os
 import signal
 import sys
@@ -24,6 +26,8 @@ def main() -> NoReturn:
     0 done and nothing wrong, 1 the data is wrong, 2 called wrongly, 3 could not run, 70 a bug,
     130 interrupted, 143 terminated. With --json an error is a document on stdout too.
     """
+    gc.set_threshold(10_000)  # hardly anything here lies in cycles, and the search takes time
+    atexit.register(gc.freeze)  # nor is there a use in a last search
     signal.signal(signal.SIGTERM, _terminate)
     for name in ("stdout", "stderr"):
         if getattr(sys, name) is None:  # closed by whoever started us

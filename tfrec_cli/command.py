@@ -6,7 +6,6 @@ know: what options do.
 
 from __future__ import annotations
 
-import difflib
 import os
 import re
 from collections.abc import Mapping, Sequence
@@ -140,6 +139,8 @@ def _refuse_unknown_variables(ctx: click.Context) -> None:
     for name in sorted(os.environ):
         word = name.removeprefix(start)
         if name.startswith(start) and os.environ[name] and word not in known:
+            import difflib
+
             close = difflib.get_close_matches(word, known, n=1)
             hint = f"did you mean {start}{close[0]}?" if close else "expected one of its options"
             raise UsageError(f"{name}: found no such option of {ctx.info_name}, {hint}")

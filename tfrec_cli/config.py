@@ -5,7 +5,6 @@ Knows: TOML and the names of options. Must not know: what options do.
 
 from __future__ import annotations
 
-import difflib
 import reprlib
 import stat
 import sys
@@ -134,6 +133,8 @@ def _values(
 
 
 def _unknown(path: Path, found: str, word: str, known: list[str], what: str) -> UsageError:
+    import difflib
+
     close = difflib.get_close_matches(word, known, n=1)
     hint = f"did you mean {close[0]!r}?" if close else f"expected one of {', '.join(sorted(known))}"
     return UsageError(f"--config {path}: found {found}, which is not {what}: {hint}")

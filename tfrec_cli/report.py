@@ -6,7 +6,6 @@ Knows: how a person and a program want to read results. Must not know: streams, 
 from __future__ import annotations
 
 import base64
-import html
 import io
 import json
 import math
@@ -605,6 +604,8 @@ def _html_table(titles: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 
 
 def _text(value: str) -> str:
+    import html
+
     return html.escape(_printable(value, newlines=True))
 
 

@@ -148,12 +148,11 @@ def write(task: Task) -> Done:
         return done
     done = Done(number=task.number, paths=_paths(task))
     with filled(done, task.path, task.index, task.compression) as put:
-        for number in range(len(task.items)):
+        for number, item in enumerate(task.items):
             try:
-                record = _record(task, number, done)
+                record = _record(task, number, item.source, done)
             except ImageError as error:
-                path = task.items[number].source.path
-                done.rejects.append(Reject(path, error.reason, str(error)))
+                done.rejects.append(Reject(item.source.path, error.reason, str(error)))
                 if task.recipe.stops:
                     break
                 continue
@@ -249,7 +248,7 @@ def remake(task: Task, number: int) -> tuple[bytes, bool]:
         ImageError: the image cannot be used.
     """
     done = Done(number=task.number, paths=[])
-    record = _record(task, number, done)
+    record = _record(task, number, task.items[number].source, done)
     encoded = bool(done.changes) or (task.recipe.crop is not None and not record.is_raw)
     return records.encode(record, task.recipe.keys), encoded
 
@@ -354,7 +353,7 @@ def _note(path: Path) -> Path:
     return path.with_name(path.name + NOTE_SUFFIX)
 
 
-def _record(task: Task, number: int, done: Done) -> ImageRecord:
+def _record(task: Task, number: int, source: Source, done: Done) -> ImageRecord:
     """Make the record of one item, and count what was done to the image.
 
     Raises:
@@ -363,7 +362,7 @@ def _record(task: Task, number: int, done: Done) -> ImageRecord:
     place.at(number)
     if number in task.deadly:
         raise task.deadly[number]
-    recipe, source = task.recipe, task.items[number].source
+    recipe = task.recipe
     try:
         path = os.path.join(os.fsencode(task.root), source.path)
         with descriptor_of(path) as descriptor:

@@ -43,7 +43,7 @@ _SHOWN = 60
 """How much of a name is shown, in characters."""
 
 JUNK = frozenset({b"Thumbs.db", b"desktop.ini", b"__MACOSX"})
-SIDECARS = frozenset(
+SIDECARS = tuple(
     b".cfg .csv .html .ini .json .jsonl .log .md .py .rst .sh .toml .tsv .txt .xml .yaml "
     b".yml".split()
 )
@@ -354,7 +354,7 @@ def _entry(entry: os.DirEntry[bytes], path: bytes) -> Source | Reject | None:
         if not stat.S_ISREG(status.st_mode):
             found = "found a pipe, socket or device, expected a file"
             return Reject(path, "not_a_regular_file", found)
-        if os.path.splitext(path)[1].lower() in SIDECARS:
+        if entry.name.lower().endswith(SIDECARS):
             head = b""
             if status.st_size:  # some that say 0, in /proc, never end
                 with opened(entry.path) as file:
