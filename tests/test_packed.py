@@ -11,6 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tfrec_cli.packed import Packed, deflated, inflated, ordered
+from tfrec_cli.sources import Source
+from tfrec_cli.sources import packed as packed_sources
 
 Row = tuple[bytes, int, int]
 
@@ -69,6 +71,22 @@ def test_appended_rows_stand_at_the_end() -> None:
     rows = packed(ROWS[:2])
     rows.append(ROWS[2])
     assert list(rows) == ROWS[:3]
+
+
+@fixed
+@given(row_lists, row_lists)
+def test_rows_of_another_stand_behind_their_own(mine: list[Row], others: list[Row]) -> None:
+    rows = packed(mine)
+    rows.extend(packed(others))
+    rows.append(ROWS[0])
+    assert list(rows) == [*mine, *others, ROWS[0]]
+
+
+def test_rows_of_another_bring_their_notes() -> None:
+    sources = [Source(b"%d" % number, 1, 2, 3, b"n" * number) for number in range(1, 5)]
+    rows = packed_sources(sources[:2])
+    rows.extend(packed_sources(sources[2:]))
+    assert list(rows) == sources
 
 
 def test_rows_are_counted() -> None:

@@ -138,6 +138,7 @@ class TestDigest:
 
 
 class TestSmall:
+    GOOD = tuple(item(f"a/{number:02}.jpg") for number in range(20))
     SMALL = item("a/small.jpg", 50, 59)
     TOO_SMALL = Reject(
         b"a/small.jpg",
@@ -154,6 +155,16 @@ class TestSmall:
     def test_is_taken_where_it_is_enlarged(self, small: str) -> None:
         planned = made([*ITEMS, self.SMALL], crop=(50, 60), small=small)
         assert (planned.records, planned.rejects) == (21, ())
+
+    @pytest.mark.parametrize("size", [(50, 59), (49, 60), (50, 60)])
+    @pytest.mark.parametrize("small", ["skip", "pad"])
+    @pytest.mark.parametrize("cut", [0, 1, 20, 21])
+    def test_is_found_in_a_pack(self, size: tuple[int, int], small: str, cut: int) -> None:
+        items = [*self.GOOD, item("a/small.jpg", *size)]
+        packs = [plan.packed(items[:cut]), plan.packed(), plan.packed(items[cut:])]
+        listing = Listing(sources=(), labels=None, rejects=(), warnings=())
+        options = {"crop": (50, 60), "small": small}
+        assert plan.make(listing, packs, layout(**options)) == made(list(items), **options)
 
     def test_does_not_matter_to_whole_images(self) -> None:
         assert made([item("a", 1, 1)]).records == 1

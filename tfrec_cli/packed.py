@@ -71,6 +71,18 @@ class Packed(Sequence[Row], Generic[Row]):
             self._notes += note
             self._note_ends.append(len(self._notes))
 
+    def extend(self, rows: Packed[Row]) -> None:
+        """Add all of other rows at the end."""
+        for mine, ends, more, more_ends in (
+            (self._paths, self._ends, rows._paths, rows._ends),
+            (self._notes, self._note_ends, rows._notes, rows._note_ends),
+        ):
+            start = len(mine)
+            ends.extend(start + end for end in more_ends[1:])
+            mine += more
+        self._numbers.extend(rows._numbers)
+        self._width = rows._width if rows else self._width
+
     def path(self, index: int) -> bytes:
         """Return one row's path."""
         return bytes(self._paths[self._ends[index] : self._ends[index + 1]])

@@ -189,7 +189,7 @@ def divide(
     for found in surveyed:
         if isinstance(found, Reject):
             rejects.append(found)
-        elif _fits(found, layout):
+        elif _fits(found.height_px, found.width_px, layout):
             items.append(found)
             contents += found.content
         else:
@@ -230,21 +230,25 @@ def _copies(items: Packed[Item], copies: Sequence[tuple[int, int]]) -> Iterator[
             yield f"found {count} of other images ({other} is {one}…): {what}"
 
 
-def make(listing: Listing, surveyed: Iterable[Item | Reject], layout: Layout) -> Plan:
+def make(
+    listing: Listing, surveyed: Iterable[Item | Packed[Item] | Reject], layout: Layout
+) -> Plan:
     """Decide order and shards.
 
     Args:
-        surveyed: what `survey` found, in any order.
+        surveyed: what `survey` found, in any order, some of it packed.
     Raises:
         UsageError: a crop larger than every image, or more shards than images.
     """
     items = packed()
     rejects = list(listing.rejects)
     largest: Item | None = None
-    for found in surveyed:
+    for found in _taken_apart(surveyed, layout):
         if isinstance(found, Reject):
             rejects.append(found)
-        elif _fits(found, layout):
+        elif isinstance(found, Packed):
+            items.extend(found)
+        elif _fits(found.height_px, found.width_px, layout):
             items.append(found)
         else:
             rejects.append(_too_small(found, layout.crop or (0, 0)))
@@ -374,11 +378,23 @@ def _unpack(
     return Item(source, height_px, width_px)
 
 
-def _fits(item: Item, layout: Layout) -> bool:
+def _fits(height_px: int, width_px: int, layout: Layout) -> bool:
     """Tell whether an item holds the crop, or is made to."""
     if layout.crop is None or layout.small in ("pad", "resize"):
         return True
-    return item.height_px >= layout.crop[0] and item.width_px >= layout.crop[1]
+    return height_px >= layout.crop[0] and width_px >= layout.crop[1]
+
+
+def _taken_apart(
+    surveyed: Iterable[Item | Packed[Item] | Reject], layout: Layout
+) -> Iterator[Item | Packed[Item] | Reject]:
+    """Unpack packed items of which one does not fit; else a pack costs no more than one item."""
+    for found in surveyed:
+        if isinstance(found, Packed) and found:
+            least = min(found.column(_HEIGHT)), min(found.column(_WIDTH))
+            yield from [found] if _fits(*least, layout) else found
+        else:
+            yield found
 
 
 def _too_small(item: Item, crop: tuple[int, int]) -> Reject:

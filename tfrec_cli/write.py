@@ -17,8 +17,9 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass, field, fields, replace
 from fractions import Fraction
+from itertools import chain
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from tfrec_cli import (
     __version__,
@@ -558,11 +559,10 @@ def _plans(
     total = len(listing.sources)
     batches = _batches(source, listing, recipe, digested=len(shares) > 1)
 
-    def surveyed() -> Iterator[plan.Item | Reject]:
+    def surveyed() -> Iterator[tuple[Any, list[Reject]]]:
         done = 0
         for items, rejects in run(_survey, batches, _survey_without):
-            yield from items
-            yield from rejects
+            yield items, rejects
             done += len(items) + len(rejects)
             progress("reading headers", done, total)
 
@@ -576,10 +576,12 @@ def _plans(
         decoder=options.decoder,
     )
     if len(shares) == 1:
-        return {split: (listing, plan.make(listing, surveyed(), layout)) for split in shares}
-    divided = plan.divide(listing, surveyed(), shares, layout)
+        packs = chain.from_iterable([items, *rejects] for items, rejects in surveyed())
+        return {split: (listing, plan.make(listing, packs, layout)) for split in shares}
+    single = chain.from_iterable([*items, *rejects] for items, rejects in surveyed())
+    divided = plan.divide(listing, single, shares, layout)
     return {
-        split: (told, plan.make(told, items, layout)) for split, (told, items) in divided.items()
+        split: (told, plan.make(told, [items], layout)) for split, (told, items) in divided.items()
     }
 
 
