@@ -11,7 +11,6 @@ import time
 from collections.abc import Callable, Iterable
 from typing import Any
 
-
 _SECONDS = 2.0
 """Shorter epochs are timed until they make up so much: of a fifth of a second noise is a half."""
 

@@ -30,6 +30,14 @@ def process_id(_task: int) -> int:
     return os.getpid()
 
 
+def note_process() -> None:
+    os.environ["PREPARED_IN"] = str(os.getpid())
+
+
+def is_prepared(_task: int) -> bool:
+    return os.environ.get("PREPARED_IN") == str(os.getpid())
+
+
 def interrupt_is_ignored(_task: int) -> bool:
     return signal.getsignal(signal.SIGINT) is signal.SIG_IGN
 
@@ -121,6 +129,13 @@ def test_one_job_works_in_this_process() -> None:
 def test_several_jobs_work_in_other_processes() -> None:
     with engines.local(2) as run:
         assert os.getpid() not in set(run(process_id, range(3)))
+
+
+@pytest.mark.parametrize("jobs", [1, 2])
+def test_other_processes_prepare_before_their_first_task(jobs: int) -> None:
+    with engines.local(jobs, isolated=True, prepare=note_process) as run:
+        assert list(run(is_prepared, range(9))) == [engines._can_fork() or jobs > 1] * 9
+    assert "PREPARED_IN" not in os.environ
 
 
 def test_workers_leave_an_interrupt_to_their_parent() -> None:

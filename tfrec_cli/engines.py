@@ -63,11 +63,14 @@ def available_jobs() -> int:
 
 
 @contextmanager
-def local(jobs: int, *, isolated: bool = False) -> Iterator[Map]:
+def local(
+    jobs: int, *, isolated: bool = False, prepare: Callable[[], None] | None = None
+) -> Iterator[Map]:
     """Open an engine of ``jobs`` processes on this machine; one means no other process.
 
     Args:
         isolated: work in another process even then, where starting one costs nothing.
+        prepare: what other processes do before their first task, while this one goes on.
     Yields:
         A function that maps; when the block ends, so do the processes.
     Raises:
@@ -77,7 +80,7 @@ def local(jobs: int, *, isolated: bool = False) -> Iterator[Map]:
         keep_memory()
         yield _map_here
         return
-    pool = _Pool(jobs)
+    pool = _Pool(jobs, prepare)
     try:
         yield pool.map
     finally:
@@ -120,6 +123,7 @@ class _Pool:
     """Some workers, each with a pipe of its own: who dies takes no other along."""
 
     jobs: int
+    prepare: Callable[[], None] | None
     _workers: dict[Connection, _Worker] = field(default_factory=dict)
     _idle: list[_Worker] = field(default_factory=list)
 
@@ -182,7 +186,9 @@ class _Pool:
         ours, theirs = context.Pipe()
         cell = context.Value("q", place.NOWHERE, lock=False)
         process = context.Process(
-            target=_work, args=(theirs, cell, os.getpid() if forks else None), daemon=True
+            target=_work,
+            args=(theirs, cell, os.getpid() if forks else None, self.prepare),
+            daemon=True,
         )
         before = signal.pthread_sigmask(signal.SIG_BLOCK, _HELD)
         try:
@@ -219,10 +225,17 @@ def _can_fork() -> bool:
     return sys.platform == "linux" and len(os.listdir("/proc/self/task")) == 1
 
 
-def _work(connection: Connection, cell: place.Cell, forked_from: int | None) -> None:
+def _work(
+    connection: Connection,
+    cell: place.Cell,
+    forked_from: int | None,
+    prepare: Callable[[], None] | None,
+) -> None:
     """Do tasks until there are none."""
     _start_worker(forked_from)
     place.show_in(cell)
+    if prepare:
+        prepare()
     while True:
         try:
             function, task = connection.recv()

@@ -17,6 +17,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass, field, fields, replace
 from fractions import Fraction
+from functools import partial
 from itertools import chain
 from pathlib import Path
 from typing import Any, Literal
@@ -182,9 +183,9 @@ def write(
     shares = splits.parse(options.split)
     _check_place(root, out, shares)
     jobs = options.jobs or engines.available_jobs()
-    if options.crop or options.resize_short or options.check == "decode":
-        images.load(arrays=True)
-    with _saying_where(out), ExitStack() as cleaning, engines.local(jobs, isolated=True) as run:
+    looks = bool(options.crop or options.resize_short) or options.check == "decode"
+    engine = engines.local(jobs, isolated=True, prepare=partial(images.load, arrays=looks))
+    with _saying_where(out), ExitStack() as cleaning, engine as run:
         if not options.dry_run:
             cleaning.enter_context(staging.locked(out))
         others = _other_splits(out, options, shares)
