@@ -247,11 +247,12 @@ class _Walk:
     def _list(self, folder: bytes) -> Iterator[Source]:
         """Iterate what is in one folder, sorted; its folders are called, and sort as, ``name/``."""
         place = os.path.join(self._top, folder)
+        start = folder + b"/" if folder else b""
         found: list[bytes] = []  # which sort as their paths do
         try:
             with os.scandir(place) as entries:
                 for entry in entries:
-                    path = os.path.join(folder, entry.name)
+                    path = start + entry.name
                     one = _entry(entry, path)
                     if isinstance(one, Reject):
                         self.rejects.append(one)
