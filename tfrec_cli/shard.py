@@ -14,7 +14,7 @@ import os
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import cache
 from pathlib import Path
@@ -153,8 +153,7 @@ def write(task: Task) -> Done:
         done.contents.clear()
         return done
     done = Done(number=task.number, paths=_paths(task))
-    file = filled(done, task.path, task.index, task.compression)
-    with _hushed(task.recipe), file as put:
+    with filled(done, task.path, task.index, task.compression) as put:
         for number, item in enumerate(task.items):
             try:
                 record = _record(task, number, item.source, done)
@@ -255,8 +254,7 @@ def remake(task: Task, number: int) -> tuple[bytes, bool]:
         ImageError: the image cannot be used.
     """
     done = Done(number=task.number, paths=[])
-    with _hushed(task.recipe):
-        record = _record(task, number, task.items[number].source, done)
+    record = _record(task, number, task.items[number].source, done)
     encoded = bool(done.changes) or (task.recipe.crop is not None and not record.is_raw)
     return records.encode(record, task.recipe.keys), encoded
 
@@ -371,11 +369,6 @@ def _note(path: Path) -> Path:
     return path.with_name(path.name + NOTE_SUFFIX)
 
 
-def _hushed(recipe: Recipe) -> AbstractContextManager[None]:
-    """Keep from stderr what TensorFlow's decoder says, once for all images: it takes a while."""
-    return kernels.hushed() if recipe.decoder == "tensorflow" else nullcontext()
-
-
 def _record(task: Task, number: int, source: Source, done: Done) -> ImageRecord:
     """Make the record of one item, and count what was done to the image.
 
@@ -450,7 +443,8 @@ def _crop(
         header = examined.header
         if _has_window(data, examined) and _holds(header.height_px, header.width_px, crop):
             box = crops.center_box(header.height_px, header.width_px, crop)
-            return header, (), kernels.decode_window(data, header.width_px, box)
+            with kernels.hushed():
+                return header, (), kernels.decode_window(data, header.width_px, box)
     header, changes, pixels = images.decode_whole(data, recipe.policy)
     full_height, full_width, _ = pixels.shape
     if recipe.small in ("pad", "resize") and not _holds(full_height, full_width, crop):
