@@ -24,7 +24,8 @@ def timed(epoch: Callable[[], Iterable[int]]) -> None:
     for _ in epoch():
         pass
     seconds: list[float] = []
-    while sum(seconds) < _SECONDS:
+    records = 1
+    while records and sum(seconds) < _SECONDS:
         records = 0
         start = last = time.perf_counter()
         for count in epoch():

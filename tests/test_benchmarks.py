@@ -262,3 +262,8 @@ def test_short_epochs_are_timed_until_two_seconds_are_made_up(
     clock.timed(epoch)
     assert capsys.readouterr().out == "7 records in 0.750000 seconds\n"
     assert len(begun) == 4
+
+
+def test_an_epoch_of_nothing_ends(capsys: pytest.CaptureFixture[str]) -> None:
+    clock.timed(list)
+    assert capsys.readouterr().out == "0 records in 0.000000 seconds\n"

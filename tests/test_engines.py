@@ -34,6 +34,10 @@ def note_process() -> None:
     os.environ["PREPARED_IN"] = str(os.getpid())
 
 
+def fail_to_prepare() -> None:
+    raise MemoryError("while it prepared")
+
+
 def is_prepared(_task: int) -> bool:
     return os.environ.get("PREPARED_IN") == str(os.getpid())
 
@@ -136,6 +140,23 @@ def test_other_processes_prepare_before_their_first_task(jobs: int) -> None:
     with engines.local(jobs, isolated=True, prepare=note_process) as run:
         assert list(run(is_prepared, range(9))) == [engines._can_fork() or jobs > 1] * 9
     assert "PREPARED_IN" not in os.environ
+
+
+def test_the_first_task_fails_with_what_could_not_be_prepared(
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    with (
+        pytest.raises(MemoryError, match="while it prepared"),
+        engines.local(2, prepare=fail_to_prepare) as run,
+    ):
+        list(run(double, range(3)))
+    assert capfd.readouterr() == ("", "")
+
+
+def test_what_cannot_be_prepared_matters_to_tasks_alone(capfd: pytest.CaptureFixture[str]) -> None:
+    with engines.local(2, prepare=fail_to_prepare) as run:
+        assert list(run(double, [])) == []
+    assert capfd.readouterr() == ("", "")
 
 
 def test_workers_leave_an_interrupt_to_their_parent() -> None:

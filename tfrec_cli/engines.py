@@ -70,7 +70,8 @@ def local(
 
     Args:
         isolated: work in another process even then, where starting one costs nothing.
-        prepare: what other processes do before their first task, while this one goes on.
+        prepare: what other processes do before their first task, while this one goes on; should it
+            fail, so does that task.
     Yields:
         A function that maps; when the block ends, so do the processes.
     Raises:
@@ -234,22 +235,25 @@ def _work(
     """Do tasks until there are none."""
     _start_worker(forked_from)
     place.show_in(cell)
-    if prepare:
-        prepare()
+    failed = _tried(prepare) if prepare else None
     while True:
         try:
             function, task = connection.recv()
         except EOFError:
             return
-        try:
-            result = function(task)
-        except BaseException as error:
-            result = _Failure(error, traceback.format_exc())
+        result = failed or _tried(function, task)
         place.leave()
         try:
             connection.send_bytes(_packed(result))
         except ConnectionError:  # the parent is dead
             return
+
+
+def _tried(function: Callable[..., Any], *arguments: Any) -> Any:
+    try:
+        return function(*arguments)
+    except BaseException as error:
+        return _Failure(error, traceback.format_exc())
 
 
 def _packed(result: Any) -> bytes:
