@@ -9,6 +9,7 @@ import subprocess
 import sys
 from collections import Counter
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any, NoReturn
 
 import pytest
@@ -284,6 +285,22 @@ def test_every_way_to_start_a_process(before: str, method: str) -> None:
     line = process.stdout.readline()
     process.communicate("\n")
     assert line == f"{method} [1, 2, 3, 4, 5, 6, 7, 8, 9]\n"
+
+
+@pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="needs /proc")
+@pytest.mark.parametrize("isolated", [False, True])
+def test_no_file_of_ours_is_what_c_libraries_write_to(isolated: bool) -> None:
+    """Whoever started us may have closed 0 to 2, and then a shard would be given their numbers."""
+    program = (
+        "import os\n"
+        "from tfrec_cli import engines\n"
+        "for number in range(3):\n"
+        "    os.close(number)\n"
+        f"with engines.local(1, isolated={isolated}) as run:\n"
+        "    found = list(run(os.readlink, [f'/proc/self/fd/{number}' for number in range(3)]))\n"
+        "os._exit(found == [os.devnull] * 3)\n"
+    )
+    assert subprocess.run([sys.executable, "-c", program], check=False).returncode == 1
 
 
 def test_available_jobs_are_those_of_this_process(monkeypatch: pytest.MonkeyPatch) -> None:

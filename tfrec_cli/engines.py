@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any, Protocol, cast
 
 from tfrec_cli import place
 from tfrec_cli.errors import RunError
+from tfrec_cli.hush import fill_standard
 from tfrec_cli.memory import keep_memory
 
 if TYPE_CHECKING:
@@ -77,6 +78,7 @@ def local(
     Raises:
         RunError: from the mapping, when a worker died that nothing can be done instead of.
     """
+    fill_standard()
     if jobs == 1 and not (isolated and _can_fork()):
         keep_memory()
         yield _map_here

@@ -16,6 +16,13 @@ def _nowhere() -> int:
     return os.open(os.devnull, os.O_WRONLY)
 
 
+def fill_standard() -> None:
+    """Have 0, 1 and 2 open, or a file of ours could be what C libraries write to."""
+    while (descriptor := os.open(os.devnull, os.O_RDWR)) <= 2:
+        pass
+    os.close(descriptor)
+
+
 @contextmanager
 def hushed() -> Iterator[None]:
     """Keep from stderr what C libraries write there by themselves; for a process of one thread."""
