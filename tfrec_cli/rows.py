@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import threading
+from collections.abc import Sequence
 from functools import lru_cache
 from itertools import islice
 from pathlib import Path
@@ -157,28 +158,33 @@ class RandomAccess:
 
     def fetch(self, numbers: Int64s, memory: Memory) -> list[memoryview]:
         """Read the records of these numbers."""
-        places = self._places[numbers]
+        places = self._places[numbers].tolist()
+        rows: dict[int, list[int]] = {}
+        for row, (shard, *_) in enumerate(places):
+            rows.setdefault(shard, []).append(row)
         payloads = [memoryview(b"")] * len(places)
-        for shard in set(places[:, 0].tolist()):
-            rows = np.flatnonzero(places[:, 0] == shard)
-            mine = places[rows, 1:]
-            path = self._paths[shard]
-            with path.open("rb", buffering=0) as file:
-                _check_places(path, os.fstat(file.fileno()).st_size, mine)
-                view = memory.view(int(mine[:, 1].sum()))
-                read = framing.read_places(file.fileno(), mine.tolist(), str(path), view)
-            for row, payload in zip(rows.tolist(), read, strict=True):
+        for shard, mine in rows.items():
+            path, wanted = self._paths[shard], [places[row][1:] for row in mine]
+            descriptor = os.open(path, os.O_RDONLY)  # at half the cost of a file object
+            try:
+                _check_places(path, os.fstat(descriptor).st_size, wanted)
+                view = memory.view(sum(length for _, length in wanted))
+                read = framing.read_places(descriptor, wanted, str(path), view)
+            finally:
+                os.close(descriptor)
+            for row, payload in zip(mine, read, strict=True):
                 payloads[row] = payload
         return payloads
 
 
-def _check_places(path: Path, size_bytes: int, places: Int64s) -> None:
+def _check_places(path: Path, size_bytes: int, places: Sequence[Sequence[int]]) -> None:
     """Refuse records that a file is too short for, before memory is asked for them."""
-    for offset, length in places[places.sum(axis=1) > size_bytes].tolist():
-        raise FramingError(
-            f"{path}: at byte {offset}: found {size_bytes} bytes in all, expected a record of "
-            f"{length} bytes there: run `tfrec verify`"
-        )
+    for offset, length in places:
+        if offset + length > size_bytes:
+            raise FramingError(
+                f"{path}: at byte {offset}: found {size_bytes} bytes in all, expected a record of "
+                f"{length} bytes there: run `tfrec verify`"
+            )
 
 
 class _Sequential:
