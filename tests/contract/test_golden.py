@@ -1,0 +1,49 @@
+"""Everything that an earlier version wrote, printed as JSON and read comes out again."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from contract import golden, record
+from contract.golden import CASES, PHOTO_CASES, Case
+
+
+def compare(case: Case, found: record.Values, golden_values: record.Values, name: str) -> None:
+    """Fail for each value that differs; skip where an encoder's versions forbid to compare all."""
+    here, recorded = record.encoders(), golden_values["encoders"]
+    encoded = case.encoder != "none" and here != recorded
+    options: Any = {"encoded": encoded, "lossy": case.encoder == "lossy"}
+    expected = record.comparable(golden_values["cases"][name], **options)
+    lines = record.differences(record.comparable(found, **options), expected)
+    assert not lines, "\n".join(lines)
+    if encoded:
+        other = {key: version for key, version in here.items() if version != recorded[key]}
+        pytest.skip(f"encoded bytes were not compared: found {other}, expected those of {recorded}")
+
+
+def test_every_case_has_golden_values_and_no_other_has() -> None:
+    assert list(record.load(golden.GOLDEN)["cases"]) == list(CASES)
+    assert list(record.load(golden.PHOTOS_GOLDEN)["cases"]) == list(PHOTO_CASES)
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_the_sample_images_give_the_golden_values(tmp_path: Path, name: str) -> None:
+    case = CASES[name]
+    found = record.record(case.run, tmp_path / "work")
+    compare(case, found, record.load(golden.GOLDEN), name)
+
+
+@pytest.mark.timeout(900)
+@pytest.mark.skipif(not golden.photos(), reason=f"{golden.PHOTOS_VARIABLE} names no folder")
+@pytest.mark.parametrize("name", PHOTO_CASES)
+def test_a_folder_of_photos_gives_the_golden_values(tmp_path: Path, name: str) -> None:
+    folder, values = golden.photos(), record.load(golden.PHOTOS_GOLDEN)
+    assert folder is not None
+    found = golden.identity(folder)
+    if found != values["photos"]:
+        pytest.skip(f"{folder}: found other photos, {found}, expected {values['photos']}")
+    case = PHOTO_CASES[name]
+    compare(case, record.record(case.run, tmp_path / "work"), values, name)
