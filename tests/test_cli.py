@@ -7,6 +7,7 @@ import io
 import json
 import os
 import re
+import resource
 import shutil
 import signal
 import subprocess
@@ -18,7 +19,7 @@ from typing import Any, NoReturn
 from unittest import mock
 
 import pytest
-from conftest import fill, jpeg, photo, png, tree
+from conftest import ROOT, fill, jpeg, photo, png, tree
 
 from tfrec_cli import __version__, cli, manifest, report, shard, verify, write
 from tfrec_cli.__main__ import main
@@ -789,6 +790,40 @@ def test_crops_without_tensorflow_are_refused(
     ran = tfrec("verify", dataset, "--seed", 1)
     line = "tfrec: TensorFlow: found none, expected it: pip install tensorflow\n"
     assert (ran.code, ran.out, ran.err) == (3, "", line)
+
+
+def test_crops_with_a_tensorflow_that_does_not_load_are_refused(
+    dataset: Path, tmp_path: Path
+) -> None:
+    fill(tmp_path / "broken", {"tensorflow/__init__.py": b"raise ImportError('no libcudart')"})
+    ran = subprocess.run(
+        [sys.executable, "-m", "tfrec_cli", "verify", str(dataset), "--seed", "1"],
+        env={**os.environ, "PYTHONPATH": os.pathsep.join([str(tmp_path / "broken"), str(ROOT)])},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    line = "tfrec: TensorFlow: no libcudart, expected a package that loads\n"
+    assert (ran.returncode, ran.stdout, ran.stderr) == (3, "", line)
+
+
+@pytest.mark.parametrize("option", ["--html", "--contact-sheet"])
+def test_a_page_or_picture_that_does_not_fit_leaves_the_old_one(
+    dataset: Path, tmp_path: Path, option: str
+) -> None:
+    shown = tmp_path / "shown"
+    assert tfrec("inspect", dataset, option, shown).code == 0
+    old = shown.read_bytes()
+    limit_bytes = len(old) // 2
+    ran = subprocess.run(
+        [sys.executable, "-m", "tfrec_cli", "inspect", str(dataset), option, str(shown)],
+        capture_output=True,
+        text=True,
+        check=False,
+        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (limit_bytes, limit_bytes)),
+    )
+    assert (ran.returncode, ran.stderr) == (3, f"tfrec: {shown}: File too large\n")
+    assert {path: path.read_bytes() for path in tmp_path.glob("shown*")} == {shown: old}
 
 
 @pytest.mark.parametrize("argv", ["--help", "inspect OUT", "inspect OUT --json"])

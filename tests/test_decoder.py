@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -10,7 +11,7 @@ from typing import Any
 from unittest import mock
 
 import pytest
-from conftest import class_files, fill, jpeg, oriented, photo, png
+from conftest import ROOT, class_files, fill, jpeg, oriented, photo, png
 from PIL import Image
 
 from tfrec_cli import engines, images, kernels, plan, structure
@@ -324,3 +325,45 @@ def test_auto_does_without_tensorflow(tmp_path: Path, monkeypatch: pytest.Monkey
     options = Options(crop=(32, 32), jobs=1, decoder="tensorflow")
     with pytest.raises(RunError, match="found no C library"):
         write(tmp_path / "images", tmp_path / "other", options)
+
+
+BROKEN = {
+    "raises": {"__init__.py": b"raise ImportError('no libcudart')"},
+    "is cut": {
+        "__init__.py": b"raise ImportError('no libcudart')",
+        "libtensorflow_cc.so.2": b"\x7fELF",
+        "libtensorflow_framework.so.2": b"\x7fELF",
+        "libtensorflow_cc.2.dylib": b"\xcf\xfa",
+        "libtensorflow_framework.2.dylib": b"\xcf\xfa",
+    },
+}
+
+
+@pytest.mark.parametrize("kind", BROKEN)
+def test_crops_are_written_where_tensorflow_is_there_but_does_not_load(
+    tmp_path: Path, kind: str
+) -> None:
+    fill(tmp_path / "images", {f"{number}.jpg": jpeg(photo(64, 64, number)) for number in range(4)})
+    fill(tmp_path / "broken", {f"tensorflow/{name}": data for name, data in BROKEN[kind].items()})
+    program = (
+        "import sys; from tfrec_cli import __main__, plan\n"
+        "plan.TENSORFLOW_PIXELS = 1\n"
+        "__main__.main()\n"
+    )
+    ran = subprocess.run(
+        [sys.executable, "-c", program, "write", "images", "broken-out", "--crop", "32"],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join([str(tmp_path / "broken"), str(ROOT)])},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (ran.returncode, ran.stderr) == (0, "")
+    assert recorded(tmp_path / "broken-out") == "pillow"
+    options = Options(crop=(32, 32), jobs=1, decoder="pillow")
+    write(tmp_path / "images", tmp_path / "out", options)
+    shards = [
+        (tmp_path / name / "train-00000-of-00001.tfrecord").read_bytes()
+        for name in ("broken-out", "out")
+    ]
+    assert shards[0] == shards[1]

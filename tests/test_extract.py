@@ -21,9 +21,10 @@ from test_cli import tfrec
 from test_resume import HOLDER
 from test_write import KEPT, stored
 
-from tfrec_cli import example, extract, framing, manifest, records, shard, staging, write
+from tfrec_cli import example, extract, framing, manifest, records, staging, write
 from tfrec_cli.errors import DataError, RunError, UsageError
 from tfrec_cli.extract import Extracted, Options
+from tfrec_cli.files import sha256
 from tfrec_cli.records import ImageRecord
 
 JPEG, PNG = jpeg(photo(9, 8)), png(photo(7, 9))
@@ -79,7 +80,7 @@ def sealed(out: Path) -> Path:
     """Let the manifest promise the shard that is there."""
     path = out / "train.manifest.json"
     told = manifest.load(path)
-    entry = dataclasses.replace(told.shards[0], sha256=shard.sha256(out / SHARD))
+    entry = dataclasses.replace(told.shards[0], sha256=sha256(out / SHARD))
     path.write_bytes(manifest.dump(dataclasses.replace(told, shards=(entry,))))
     return out
 

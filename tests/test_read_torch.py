@@ -350,12 +350,12 @@ import json, sys
 sys.modules["torch"] = None
 from tfrec_cli.errors import RunError
 try:
-    from tfrec_cli import read_torch
-except RunError as error:
-    print(json.dumps(str(error)))
+    import tfrec_cli.read_torch
+except ImportError as error:
+    print(json.dumps([str(error), isinstance(error, RunError), error.exit_code]))
 """
     said = run(program, tmp_path)
-    assert said == "PyTorch: found none, expected it: pip install 'tfrec-cli[torch]'"
+    assert said == ["PyTorch: found none, expected it: pip install 'tfrec-cli[torch]'", True, 3]
 
 
 def everywhere(*words: str) -> tuple[int, list[list[str]]]:

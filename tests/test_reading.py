@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import importlib
+import json
+import os
 import pickle
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from conftest import class_files, fill
+from conftest import ROOT, class_files, fill, jpeg, photo
 
-from tfrec_cli import pillow, reading
+from tfrec_cli import framing, pillow, reading, records
 from tfrec_cli.errors import UsageError
 from tfrec_cli.reading import Look
+from tfrec_cli.records import ImageRecord
 from tfrec_cli.write import Options, write
 
 LOOK: dict[str, Any] = {
@@ -142,3 +147,56 @@ def test_samples_of_compressed_shards_are_refused(whole: Path, tmp_path: Path) -
 def test_samples_cannot_be_left_out(whole: Path) -> None:
     with pytest.raises(UsageError, match="small: found 'skip', expected 'fail' or 'pad'"):
         samples(whole, small="skip")
+
+
+# Reads a folder's only record, and prints the error and what is written to stderr meanwhile.
+DAMAGED = """
+import importlib, json, os, sys, tempfile
+reader, folder, crop = sys.argv[1:]
+read = importlib.import_module(f"tfrec_cli.{reader}").dataset
+samples = read(folder, crop=int(crop) or None)
+with tempfile.TemporaryFile() as file:
+    os.dup2(file.fileno(), 2)
+    try:
+        list(samples)
+    except Exception as error:
+        said = str(error)
+    file.seek(0)
+    print(json.dumps([said, file.read().decode()]))
+"""
+BASELINE = jpeg(photo(64, 64))
+PROGRESSIVE = jpeg(photo(64, 64), progressive=True)
+
+
+@pytest.mark.parametrize("reader", ["read_tf", "read_numpy", "read_torch"])
+@pytest.mark.parametrize("crop", [0, 60])
+@pytest.mark.parametrize(
+    "image",
+    [BASELINE[:300], BASELINE[:-400], PROGRESSIVE[:-9], BASELINE[:-400] + b"\xff\x02\xff\xd9"],
+    ids=["header", "data", "last scan", "stray marker"],
+)
+def test_a_damaged_jpeg_is_an_error_and_nothing_else(
+    tmp_path: Path, image: bytes, crop: int, reader: str
+) -> None:
+    """No C library writes to stderr: a line there names no record."""
+    record = ImageRecord(
+        image=image,
+        height_px=64,
+        width_px=64,
+        label=0,
+        key=1,
+        filename=b"1.jpg",
+        window=int(image.startswith(BASELINE[:300])),
+    )
+    path = tmp_path / "data" / "train-00000-of-00001.tfrecord"
+    fill(path.parent, {path.name: framing.frame(records.encode(record, "plain"))})
+    ran = subprocess.run(
+        [sys.executable, "-c", DAMAGED, reader, str(path.parent), str(crop)],
+        cwd=ROOT,
+        env={**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3"},
+        stdout=subprocess.PIPE,
+        check=True,
+    )
+    said, written = json.loads(ran.stdout)
+    assert written == ""
+    assert "record 0: " in said

@@ -373,7 +373,7 @@ def test_what_is_interrupted_leaves_nothing(
     what: str,
     error: BaseException,
 ) -> None:
-    from tfrec_cli import shard, staging
+    from tfrec_cli import files, staging
 
     def stop(*_: Any) -> None:
         assert list(tmp_path.glob(".out.new/out/*"))
@@ -381,10 +381,10 @@ def test_what_is_interrupted_leaves_nothing(
 
     module, name = {
         "describe": (staging, "describe"),
-        "sync": (shard, "sync"),
+        "sync": (files, "sync"),
         "folder": (manifest, "content_digest"),
     }[what]
-    sync = shard.sync
+    sync = files.sync
 
     def late(path: Path) -> None:
         return stop() if path.suffix == ".tfrecord" else sync(path)

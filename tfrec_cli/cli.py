@@ -526,15 +526,19 @@ def _draw(
 ) -> None:
     """Write the pictures that were asked for."""
     from tfrec_cli import report, summary
+    from tfrec_cli.files import atomic_file
 
     if not contact_sheet and not html:
         return
     needed = contact_sheet or result.names
     samples = summary.samples(paths, result, _SAMPLES, crop, seed) if needed else []
     if contact_sheet:
-        report.contact_sheet(samples).save(contact_sheet, "PNG")
+        with atomic_file(contact_sheet) as file:
+            report.contact_sheet(samples).save(file, "PNG")
     if html:
-        html.write_text(report.html_page(result, spec, samples), encoding="utf-8")
+        page = report.html_page(result, spec, samples).encode()
+        with atomic_file(html) as file:
+            file.write(page)
 
 
 def _check_replaced(path: Path | None, first: bytes, kind: str) -> None:

@@ -19,7 +19,7 @@ else:
     except ImportError:
         tomllib = None
 
-from tfrec_cli.errors import RunError, UsageError
+from tfrec_cli.errors import MissingExtraError, UsageError
 
 if TYPE_CHECKING:
     import click
@@ -92,7 +92,7 @@ def _read(path: Path) -> str:
 
 def _parse(text: str) -> dict[str, Any]:
     if tomllib is None:
-        raise RunError("tomli: found none, expected it on Python 3.10: pip install tomli")
+        raise MissingExtraError("tomli: found none, expected it on Python 3.10: pip install tomli")
     if max(line.count(".") for line in text.split("\n")) > _MOST_DOTS:
         raise ValueError(f"found a line of more than {_MOST_DOTS} dots")
     tables: dict[str, Any] = tomllib.loads(text)

@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 
 from tfrec_cli import crops
-from tfrec_cli.errors import RunError, UsageError
+from tfrec_cli.errors import MissingExtraError, UsageError
 
 _CUBLAS = "CUBLAS_WORKSPACE_CONFIG"
 _CUBLAS_FIXED = (":4096:8", ":16:8")
@@ -113,7 +113,7 @@ def generator(seed: int, epoch: int = 0) -> Any:
         ``numpy.random.SeedSequence``: PyTorch's generator drops the bits above.
     Raises:
         UsageError: seed or epoch out of range, or no integer.
-        RunError: PyTorch is not installed.
+        MissingExtraError: PyTorch is not installed.
     """
     words = np.random.SeedSequence([_checked(seed), _checked(epoch, "epoch")]).generate_state(1)
     return _torch().Generator().manual_seed(int(words[0]))
@@ -136,7 +136,7 @@ def worker_init_fn(worker_id: int) -> None:
     Args:
         worker_id: number of the worker, from 0.
     Raises:
-        RunError: PyTorch is not installed.
+        MissingExtraError: PyTorch is not installed.
     """
     words = np.random.SeedSequence([_torch().initial_seed(), worker_id]).generate_state(8)
     random.seed(words[:4].tobytes())
@@ -203,7 +203,7 @@ def _loads_triton() -> bool:
 
 def _torch() -> Any:
     if importlib.util.find_spec("torch") is None:
-        raise RunError("PyTorch: found none, expected it: pip install torch")
+        raise MissingExtraError("PyTorch: found none, expected it: pip install torch")
     import torch
 
     return torch

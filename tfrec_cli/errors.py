@@ -82,5 +82,9 @@ class RunError(TfrecError):
     exit_code = EXIT_RUN
 
 
+class MissingExtraError(RunError, ImportError):
+    """A package that only some commands or readers need is missing, or does not load."""
+
+
 class Terminated(BaseException):
     """SIGTERM came; like KeyboardInterrupt, no error."""

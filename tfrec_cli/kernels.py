@@ -115,7 +115,7 @@ def load() -> None:
     """Load the library, which otherwise happens when it is first needed.
 
     Raises:
-        RunError: there is none.
+        RunError: there is none that loads.
     """
     _library()
 
@@ -130,9 +130,9 @@ class _Library:
             try:
                 ctypes.CDLL(str(framework))
                 self.tf = ctypes.CDLL(str(path))
-            except OSError as error:
+                self.context = self._context()
+            except (OSError, AttributeError) as error:  # a part is missing, or a function
                 raise RunError(f"TensorFlow: {error}, expected a library that loads") from error
-            self.context = self._context()
 
     def _context(self) -> Any:
         tf = self.tf

@@ -20,8 +20,8 @@ from contextlib import suppress
 from functools import cache, partial
 from typing import TYPE_CHECKING, Any
 
-from tfrec_cli import engines, kernels
-from tfrec_cli.errors import DataError, ImageError, RunError
+from tfrec_cli import engines, kernels, structure
+from tfrec_cli.errors import DataError, ImageError, MissingExtraError, RunError
 
 if TYPE_CHECKING:
     import numpy as np
@@ -98,7 +98,7 @@ def dataset(
         UsageError: no such split, a value out of range, a crop that no image or not every image
             can hold, images of different sizes to be batched.
         DataError: the files are not what their manifest says.
-        RunError: TensorFlow is not installed.
+        MissingExtraError: TensorFlow is not installed, or does not load.
     """
     import numpy as np
 
@@ -233,21 +233,24 @@ def find_tensorflow() -> None:
     """Look whether TensorFlow is there, without importing it.
 
     Raises:
-        RunError: it is not installed.
+        MissingExtraError: it is not installed.
     """
     if importlib.util.find_spec("tensorflow") is None:
-        raise RunError("TensorFlow: found none, expected it: pip install tensorflow")
+        raise MissingExtraError("TensorFlow: found none, expected it: pip install tensorflow")
 
 
 def load_tensorflow() -> Any:
     """Import TensorFlow.
 
     Raises:
-        RunError: it is not installed.
+        MissingExtraError: it is not installed, or does not load.
     """
     find_tensorflow()
-    import tensorflow as tf
-
+    try:
+        import tensorflow as tf
+    except ImportError as error:
+        cause = next(iter(str(error).splitlines()), type(error).__name__)
+        raise MissingExtraError(f"TensorFlow: {cause}, expected a package that loads") from error
     return tf
 
 
@@ -366,9 +369,33 @@ def _decoder(tf: Any) -> Decoder:
     try:
         kernels.find_library()
     except RunError:
-        return _Eager(tf)
+        return _Quiet(_Eager(tf))
     kernels.load()
-    return kernels
+    return _Quiet(kernels)
+
+
+class _Quiet:
+    """TensorFlow's decoder for intact JPEGs, Pillow's for damaged ones: the same pixels.
+
+    TensorFlow has libjpeg write what is wrong with a JPEG to stderr, without a record's number;
+    with Pillow it is in the error alone.
+    """
+
+    def __init__(self, decoder: Decoder) -> None:
+        self._decoder = decoder
+        from tfrec_cli import pillow
+
+        self._for_damaged = pillow.Decoder()
+
+    def decode_window(self, data: bytes, width_px: int, box: Box) -> Pixels:
+        return self._for(data).decode_window(data, width_px, box)
+
+    def decode_whole(self, data: bytes) -> Pixels:
+        return self._for(data).decode_whole(data)
+
+    def _for(self, data: bytes) -> Decoder:
+        is_damaged = data[:2] == b"\xff\xd8" and not structure.is_complete(data)
+        return self._for_damaged if is_damaged else self._decoder
 
 
 class _Eager:

@@ -15,14 +15,16 @@ from tfrec_cli import pillow, reading, rows
 from tfrec_cli.batches import Dtype, Small
 from tfrec_cli.crops import CropMode
 from tfrec_cli.dataset import Split
-from tfrec_cli.errors import RunError, UsageError
+from tfrec_cli.errors import MissingExtraError, UsageError
 from tfrec_cli.reading import Look
 
 try:
     import torch
     from torch.utils import data
 except ModuleNotFoundError as error:
-    raise RunError("PyTorch: found none, expected it: pip install 'tfrec-cli[torch]'") from error
+    raise MissingExtraError(
+        "PyTorch: found none, expected it: pip install 'tfrec-cli[torch]'"
+    ) from error
 
 Transform = Callable[[Any], Any]
 

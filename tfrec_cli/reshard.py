@@ -19,7 +19,18 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from tfrec_cli import crops, dataset, engines, example, framing, manifest, plan, shard, staging
+from tfrec_cli import (
+    crops,
+    dataset,
+    engines,
+    example,
+    files,
+    framing,
+    manifest,
+    plan,
+    shard,
+    staging,
+)
 from tfrec_cli import records as contract
 from tfrec_cli.choices import Compression
 from tfrec_cli.dataset import Split
@@ -278,7 +289,7 @@ def _made(tasks: Sequence[_Task], total: int, run: engines.Map, progress: Progre
     try:
         lasting: list[Future[None]] = []
         for part in run(_copy, tasks):
-            lasting += [disk.submit(shard.sync, path) for path in part.paths]
+            lasting += [disk.submit(files.sync, path) for path in part.paths]
             done.append(part)
             copied += part.records
             progress("copying", copied, total)

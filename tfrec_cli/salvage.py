@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import os
-import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -21,12 +20,12 @@ from blake3 import blake3
 from tfrec_cli import (
     check,
     example,
+    files,
     framing,
     images,
     manifest,
     plan,
     records,
-    shard,
     sniff,
     sources,
     splits,
@@ -408,16 +407,8 @@ def _new_file(out: Path) -> Iterator[BinaryIO]:
     Raises:
         RunError: it cannot be written.
     """
-    partial = out.with_name(f".tfrec-salvage-{secrets.token_hex(8)}.tmp")
     try:
-        try:
-            with partial.open("xb") as file:
-                yield file
-                file.flush()
-                os.fsync(file.fileno())
-            partial.rename(out)
-        finally:
-            partial.unlink(missing_ok=True)
-        shard.sync(out.parent)
+        with files.atomic_file(out) as file:
+            yield file
     except OSError as error:
         raise RunError(f"{out}: cannot be written: {error.strerror or error}") from error

@@ -24,6 +24,7 @@ from blake3 import blake3
 
 from tfrec_cli import (
     dataset,
+    files,
     framing,
     images,
     kernels,
@@ -222,7 +223,7 @@ def finish(done: Done) -> None:
     Its digests are kept in the note alone, see `noted_digests`.
     """
     for path in done.paths:
-        sync(path)
+        files.sync(path)
     values = {name: getattr(done, name) for name in _NOTED}
     values["contents"] = base64.b64encode(done.contents).decode()
     values["rejects"] = manifest.dump_rejects(done.rejects).decode()
@@ -264,17 +265,6 @@ def without(task: Task, number: int, cause: str) -> Task:
     return replace(task, deadly={**task.deadly, number: images.deadly(cause)})
 
 
-def sha256(path: Path) -> str | None:
-    """Return a file's SHA-256; None where there is no file."""
-    if not path.is_file():
-        return None
-    digest = hashlib.sha256()
-    with path.open("rb", buffering=0) as file:
-        while chunk := file.read(_CHUNK_BYTES):
-            digest.update(chunk)
-    return digest.hexdigest()
-
-
 def check_digest(path: Path, described: manifest.Shard, *, by_count: bool = False) -> None:
     """Refuse a shard that is not byte for byte what its manifest promises.
 
@@ -285,7 +275,7 @@ def check_digest(path: Path, described: manifest.Shard, *, by_count: bool = Fals
         RunError: it cannot be read.
     """
     with dataset.reading(path):
-        found = sha256(path)
+        found = files.sha256(path)
     if found == described.sha256:
         return
     count = sum(1 for _ in dataset.whole_records(path))  # names what is missing, or damaged
@@ -311,21 +301,12 @@ def check_count(path: Path, described: manifest.Shard, found: int) -> None:
 
 @cache
 def _sync_file_range() -> Callable[[int, int, int, int], int]:
-    """Find sync_file_range(2), which Linux alone has: it only begins what `sync` waits for."""
+    """Find sync_file_range(2), which Linux alone has: it begins what `files.sync` waits for."""
     function = getattr(ctypes.CDLL(None), "sync_file_range", None)
     if function is None:
         return lambda *_: 0
     function.argtypes = (ctypes.c_int, ctypes.c_int64, ctypes.c_int64, ctypes.c_uint)
     return cast("Callable[[int, int, int, int], int]", function)
-
-
-def sync(path: Path) -> None:
-    """Make what a file holds durable, or the names in a folder."""
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 _NOTED = (
@@ -357,7 +338,7 @@ def _kept(task: Task) -> Done | None:
     count = len(task.items) - len(done.rejects)
     if told != (task.number, count, count * (_KEY_BYTES + _DIGEST_BYTES)):
         return None
-    found = [None if path.is_symlink() else sha256(path) for path in _paths(task)]
+    found = [None if path.is_symlink() else files.sha256(path) for path in _paths(task)]
     return done if found == [done.sha256, done.index_sha256][: len(found)] else None
 
 
@@ -534,7 +515,7 @@ class _Sink:
         self._begin_sync()
 
     def _begin_sync(self) -> None:
-        """Have the disk begin with what it has not; what fails here fails again in `sync`."""
+        """Have the disk begin with what it has not; what fails here fails again in `files.sync`."""
         start, size_bytes = self._begun_bytes, self.size_bytes - self._begun_bytes
         if size_bytes >= _STEP_BYTES:
             _sync_file_range()(self._file.fileno(), start, size_bytes, _SYNC_FILE_RANGE_WRITE)

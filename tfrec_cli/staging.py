@@ -23,7 +23,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from tfrec_cli import manifest, shard
+from tfrec_cli import files, manifest, shard
 from tfrec_cli.errors import DataError, RunError, Terminated, UnreadableError, UsageError
 from tfrec_cli.manifest import Manifest
 from tfrec_cli.plan import Plan
@@ -77,7 +77,7 @@ def locked(out: Path) -> Iterator[None]:
     try:
         out.mkdir(parents=True, exist_ok=True)
         for made in missing:
-            shard.sync(made.parent)
+            files.sync(made.parent)
         descriptor = _lock(path)
         try:
             yield
@@ -218,20 +218,20 @@ def commit(out: Path, ready: Sequence[Ready], others: Sequence[Manifest]) -> Non
     for one in ready:
         for part in one.made.shards:
             moved |= {name: one.folder / name for name in (part.name, part.index) if name}
-        shard.sync(one.folder)
+        files.sync(one.folder)
     for name in manifests:
         (out / name).unlink(missing_ok=True)
-    shard.sync(out)
+    files.sync(out)
     for path in out.iterdir():
         replaced = any(manifest.is_generated(path.name, one.made.split) for one in ready)
         if replaced and path.name not in moved:
             path.unlink()
     for name in sorted(moved):
         moved[name].replace(out / name)
-    shard.sync(out)
+    files.sync(out)
     for name, path in manifests.items():
         path.replace(out / name)
-        shard.sync(out)
+        files.sync(out)
 
 
 def describe(
@@ -243,23 +243,23 @@ def describe(
         The files by their names: those that describe anything else, and the manifests.
     """
     splits = sorted([*others, *(one.made for one in ready)], key=lambda made: made.split)
-    files = {
+    others_by_name = {
         name: _written(ready[0].folder / name, data)
         for name, data in manifest.dataset_files(splits).items()
     }
     manifests = {}
     for one in ready:
         told, last = one.made.rejects_file, one.made.split + manifest.SUFFIX
-        files[told] = _written(one.folder / told, manifest.dump_rejects(one.rejects))
+        others_by_name[told] = _written(one.folder / told, manifest.dump_rejects(one.rejects))
         manifests[last] = _written(one.folder / last, manifest.dump(one.made))
-    return files, manifests
+    return others_by_name, manifests
 
 
 def _written(path: Path, data: bytes) -> Path:
     """Write a file of this content, and make it durable."""
     path.unlink(missing_ok=True)
     path.write_bytes(data)
-    shard.sync(path)
+    files.sync(path)
     return path
 
 
@@ -287,13 +287,13 @@ def new_folder(out: Path) -> Iterator[Path]:
             folder.mkdir()
             try:
                 yield folder
-                shard.sync(folder)
+                files.sync(folder)
                 folder.rename(place)
             except BaseException:
                 with suppress(OSError):  # an error is on its way already
                     _remove(folder)
                 raise
-            shard.sync(place.parent)
+            files.sync(place.parent)
         with suppress(OSError):  # who was killed left it, else it is gone
             hidden.rmdir()
     except OSError as error:

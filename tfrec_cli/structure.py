@@ -143,6 +143,15 @@ def check(data: bytes, name: sniff.ImageFormat, frame: Frame | None = None) -> J
     return jpeg
 
 
+def is_complete(data: bytes) -> bool:
+    """Tell whether the markers of a JPEG are sound up to its end marker, with none in its data."""
+    try:
+        jpeg = read_jpeg(data)
+    except ImageError:
+        return False
+    return jpeg.ended and (jpeg.scans > 1 or is_undisturbed(data, jpeg))
+
+
 def check_scans(data: bytes) -> None:
     """Refuse a JPEG that takes a decoder too long.
 

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tfrec_cli import check, dataset, engines, framing, manifest, read_tf
+from tfrec_cli import check, dataset, engines, files, framing, manifest, read_tf
 from tfrec_cli.check import Checked, Decoded, Finding, Task
 from tfrec_cli.dataset import Split
 from tfrec_cli.errors import DataError, ManifestError, UsageError
@@ -224,7 +224,7 @@ def _check_folder(path: Path, splits: Sequence[Split], report: Report) -> None:
     for one in manifests:
         file = path / one.rejects_file
         try:
-            digest = _sha256(file) if file.is_file() else None
+            digest = files.sha256(file)
         except OSError as error:
             report.findings.append(_unreadable(file, error))
             continue
@@ -283,14 +283,6 @@ def _summed(folder: Path) -> dict[str, str]:
     except OSError:  # what is wrong with it is found where its content is compared
         return {}
     return {line[66:]: line[:64] for line in lines.splitlines()}
-
-
-def _sha256(path: Path) -> str:
-    digest = hashlib.sha256()
-    with path.open("rb") as file:
-        while data := file.read(_CHUNK_BYTES):
-            digest.update(data)
-    return digest.hexdigest()
 
 
 def _unreadable(path: Path, error: OSError) -> Finding:

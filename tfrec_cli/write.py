@@ -25,6 +25,7 @@ from typing import Any, Literal
 from tfrec_cli import (
     __version__,
     engines,
+    files,
     images,
     kernels,
     manifest,
@@ -200,7 +201,7 @@ def write(
                 split=split,
                 listing=told,
                 planned=planned,
-                recipe=replace(recipe, decoder=_decoder(planned, options)),
+                recipe=replace(recipe, decoder=_decoder(planned, options, run)),
                 rejects=planned.rejects,
             )
             for split, (told, planned) in plans.items()
@@ -411,8 +412,12 @@ def _recipe(options: Options, listing: Listing) -> Recipe:
     )
 
 
-def _decoder(planned: Plan, options: Options) -> Literal["pillow", "tensorflow"]:
-    """Return the decoder of the plan, or the other, of the same crops, where that is not here."""
+def _decoder(planned: Plan, options: Options, run: engines.Map) -> Literal["pillow", "tensorflow"]:
+    """Return the decoder of the plan, or Pillow, of the same crops, if TensorFlow does not load.
+
+    Raises:
+        RunError: TensorFlow was asked for, and is not installed.
+    """
     if options.crop and planned.decoder == "tensorflow":
         try:
             kernels.find_library()
@@ -420,7 +425,18 @@ def _decoder(planned: Plan, options: Options) -> Literal["pillow", "tensorflow"]
             if options.decoder == "tensorflow":
                 raise
             return "pillow"
+        if options.decoder == "auto" and not all(run(_loads_tensorflow, [None])):
+            return "pillow"
     return planned.decoder
+
+
+def _loads_tensorflow(_: None) -> bool:
+    """Tell whether a worker, which loads TensorFlow's library for this, can decode with it."""
+    try:
+        kernels.load()
+    except RunError:
+        return False
+    return True
 
 
 @contextmanager
@@ -533,7 +549,7 @@ def _damaged(out: Path, made: Manifest, run: engines.Map) -> str | None:
 
 def _wrong_file(told: tuple[Path, str]) -> Path | None:
     path, sha256 = told
-    return None if shard.sha256(path) == sha256 else path
+    return None if files.sha256(path) == sha256 else path
 
 
 def _batches(source: Path, listing: Listing, recipe: Recipe, *, digested: bool) -> Iterator[_Batch]:
