@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 from contract import golden, record
-from contract.golden import CASES, PHOTO_CASES, Case
+from contract.cases import CASES, Case
+from contract.golden import PHOTO_CASES
 
 
 def compare(case: Case, found: record.Values, golden_values: record.Values, name: str) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from contract import old_datasets, record
-from contract.golden import Case
+from contract.cases import Case
 from contract.old_datasets import CASES, DATASETS, ENCODERS
 from contract.test_golden import compare
 
