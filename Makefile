@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 USABLE := $(VENV)/.usable
 READY := $(VENV)/.ready
-PURE := batches example framing headers images single_values
+PURE := reading/test_batches tfrecord imaging/test_headers imaging/test_images
 COGGED := README.md docs/cli.md docs/json.md
 
 .DEFAULT_GOAL := help
@@ -16,7 +16,7 @@ help:  ## Say what there is to make
 
 setup: $(READY)  ## Make the environment in .venv
 
-$(USABLE): pyproject.toml tfrec_cli/_native.c
+$(USABLE): pyproject.toml tfrec_cli/runtime/_native.c
 	$(PYTHON) -m venv $(VENV)
 	@echo "installing tfrec with TensorFlow into $(VENV)"
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable .
@@ -42,14 +42,14 @@ test: $(READY)  ## Run every test
 	$(BIN)/python -m pytest -q
 
 test-pure: $(READY)  ## Run again without C what C stands in for
-	TFREC_NO_EXTENSIONS=1 $(BIN)/python -m pytest -q $(PURE:%=tests/test_%.py)
+	TFREC_NO_EXTENSIONS=1 $(BIN)/python -m pytest -q $(PURE:%=tests/unit/%*)
 
 torture: $(READY)  ## Break writes and datasets in every way there is (10 minutes; strace)
 	$(BIN)/python -m tests.faults $(if $(SEED),--seed $(SEED))
 
 interop: $(READY)  ## Open one dataset with every reader, DALI too: 500 MB (IMAGES=DIR)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev,interop]'
-	$(BIN)/python -m tests.interop "$(or $(IMAGES),sample_data/images)"
+	$(BIN)/python -m tests.contract.interop "$(or $(IMAGES),sample_data/images)"
 
 lint: $(READY)  ## Check style, and that imports go downwards only
 	$(BIN)/ruff check .
@@ -83,7 +83,7 @@ smoke: $(READY)  ## Build wheels with and without C, install them without Tensor
 	set -e; cd build/smoke; for kind in python c; do \
 		venv/bin/python -m pip install --quiet --disable-pip-version-check --no-deps \
 			--force-reinstall $$kind/*.whl; \
-		venv/bin/python -c "from tfrec_cli import native; \
+		venv/bin/python -c "from tfrec_cli.runtime import native; \
 			assert native.is_compiled == ('$$kind' == 'c'), native.is_compiled"; \
 		venv/bin/tfrec write ../../sample_data/images out/$$kind --crop 64; \
 		venv/bin/tfrec inspect out/$$kind > inspect.txt; \

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.clock import cores
-from tfrec_cli import native
+from tfrec_cli.runtime import native
 
 OURS = ("tfrec-cli", "tensorflow", "pillow", "numpy", "protobuf", "google-crc32c", "click")
 

@@ -12,7 +12,8 @@ from typing import Any
 
 import click
 
-from tfrec_cli import cli, command
+from tfrec_cli.cli import command
+from tfrec_cli.cli import main as cli
 
 SCHEMAS = Path(__file__).parent / "schema"
 _ENVELOPE = ("format", "format_version", "ok")

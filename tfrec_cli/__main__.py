@@ -17,7 +17,9 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 import click
 
-from tfrec_cli import cli, command, errors
+from tfrec_cli import errors
+from tfrec_cli.cli import command
+from tfrec_cli.cli import main as cli
 
 
 def main() -> NoReturn:
@@ -90,10 +92,10 @@ def _end(
     """
     params = calls[-1].params if calls else {}
     if params.get("json") or "--json" in sys.argv:
-        from tfrec_cli import report
+        from tfrec_cli.report import results
 
         name = calls[-1].info_name if len(calls) > 1 else None
-        click.echo(report.error_json(name, exit_code, message, details))
+        click.echo(results.error_json(name, exit_code, message, details))
     for line in [*(details if params.get("verbose") else ()), message]:
         printable = line if line.isprintable() else ascii(line)[1:-1]
         click.echo(f"tfrec: {printable}", err=True)

@@ -18,12 +18,14 @@ from typing import Any, SupportsIndex, TypeVar
 import numpy as np
 import numpy.typing as npt
 
-from tfrec_cli import engines, pillow, reading
-from tfrec_cli.batches import Dtype, Small
 from tfrec_cli.crops import CropMode, Int64s
-from tfrec_cli.dataset import Split
+from tfrec_cli.dataset.discover import Split
 from tfrec_cli.errors import UsageError
-from tfrec_cli.reading import Look
+from tfrec_cli.imaging import pillow_decoder
+from tfrec_cli.reading import options
+from tfrec_cli.reading.batch import Dtype, Small
+from tfrec_cli.reading.options import Look
+from tfrec_cli.runtime import pool as engines
 
 Array = npt.NDArray[Any]
 Batch = tuple[Array, Int64s]
@@ -67,8 +69,8 @@ def dataset(
         DataError: the files are not what their manifest says; while reading, a damaged record.
     """
     if parallel is not None:
-        reading.check_least("parallel", parallel, 1)
-    read = reading.batches(
+        options.check_least("parallel", parallel, 1)
+    read = options.batches(
         path,
         split,
         Look(
@@ -87,7 +89,7 @@ def dataset(
         shard=shard,
         start=start,
         drop_remainder=drop_remainder,
-        decoder=pillow.Decoder,
+        decoder=pillow_decoder.Decoder,
     )
     return Batches(read, batch_size, drop_remainder, parallel or engines.available_jobs())
 
@@ -127,8 +129,8 @@ def source(
         dtype=dtype,
         small=small,
     )
-    reading.check_no_skip(look)
-    read = reading.batches(
+    options.check_no_skip(look)
+    read = options.batches(
         path,
         split,
         look,
@@ -139,7 +141,7 @@ def source(
         shard=shard,
         start=0,
         drop_remainder=False,
-        decoder=pillow.Decoder,
+        decoder=pillow_decoder.Decoder,
         chunk=1,
     )
     if read.rows.is_sequential:
@@ -155,7 +157,7 @@ class Batches:
     """
 
     def __init__(
-        self, read: reading.Batches, batch_size: int | None, drop_remainder: bool, parallel: int
+        self, read: options.Batches, batch_size: int | None, drop_remainder: bool, parallel: int
     ) -> None:
         self._read = read
         self._batch_size = batch_size
@@ -226,7 +228,7 @@ class Source:
     Source: https://google-grain.readthedocs.io/en/latest/data_sources/protocol.html.
     """
 
-    def __init__(self, read: reading.Batches) -> None:
+    def __init__(self, read: options.Batches) -> None:
         self._read = read
 
     def __repr__(self) -> str:

@@ -20,18 +20,19 @@ from contextlib import suppress
 from functools import cache, partial
 from typing import TYPE_CHECKING, Any
 
-from tfrec_cli import engines, kernels, structure
 from tfrec_cli.errors import DataError, ImageError, MissingExtraError, RunError
+from tfrec_cli.imaging import structure, tensorflow_decoder
+from tfrec_cli.runtime import pool
 
 if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
 
-    from tfrec_cli.batches import Cutter, Decoder, Dtype, Small
     from tfrec_cli.crops import CropMode, Int64s
-    from tfrec_cli.dataset import Split
-    from tfrec_cli.images import Pixels
-    from tfrec_cli.rows import Rows
+    from tfrec_cli.dataset.discover import Split
+    from tfrec_cli.imaging.images import Pixels
+    from tfrec_cli.reading.batch import Cutter, Decoder, Dtype, Small
+    from tfrec_cli.reading.fetch import Rows
 
 _PREFETCHED = 2
 """Batches made ahead of the one that is asked for, beside those being made."""
@@ -102,13 +103,13 @@ def dataset(
     """
     import numpy as np
 
-    from tfrec_cli import reading
+    from tfrec_cli.reading import options
 
     tf = load_tensorflow()
-    read = reading.batches(
+    read = options.batches(
         path,
         split,
-        reading.Look(
+        options.Look(
             crop=crop,
             crop_mode=crop_mode,
             seed=seed,
@@ -256,7 +257,7 @@ def load_tensorflow() -> Any:
 
 def _load_quietly() -> Any:
     """Import TensorFlow without what its C++ writes to a person's terminal then."""
-    with kernels.hushed():
+    with tensorflow_decoder.hushed():
         return load_tensorflow()
 
 
@@ -272,7 +273,7 @@ def _cut(
     kinds = [tf.as_dtype(cutter.dtype), tf.int64]
     sides = [None, None] if cutter.size is None else [*cutter.size]
     several = {
-        "num_parallel_calls": parallel or engines.available_jobs(),
+        "num_parallel_calls": parallel or pool.available_jobs(),
         "deterministic": True,
     }
 
@@ -367,11 +368,11 @@ def _calls() -> _Calls:
 def _decoder(tf: Any) -> Decoder:
     """Choose TensorFlow's decoders by its C library, or where that has another name, by Python."""
     try:
-        kernels.find_library()
+        tensorflow_decoder.find_library()
     except RunError:
         return _Quiet(_Eager(tf))
-    kernels.load()
-    return _Quiet(kernels)
+    tensorflow_decoder.load()
+    return _Quiet(tensorflow_decoder)
 
 
 class _Quiet:
@@ -383,9 +384,9 @@ class _Quiet:
 
     def __init__(self, decoder: Decoder) -> None:
         self._decoder = decoder
-        from tfrec_cli import pillow
+        from tfrec_cli.imaging import pillow_decoder
 
-        self._for_damaged = pillow.Decoder()
+        self._for_damaged = pillow_decoder.Decoder()
 
     def decode_window(self, data: bytes, width_px: int, box: Box) -> Pixels:
         return self._for(data).decode_window(data, width_px, box)

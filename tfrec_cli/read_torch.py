@@ -11,12 +11,13 @@ import os
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, SupportsIndex
 
-from tfrec_cli import pillow, reading, rows
-from tfrec_cli.batches import Dtype, Small
 from tfrec_cli.crops import CropMode
-from tfrec_cli.dataset import Split
+from tfrec_cli.dataset.discover import Split
 from tfrec_cli.errors import MissingExtraError, UsageError
-from tfrec_cli.reading import Look
+from tfrec_cli.imaging import pillow_decoder
+from tfrec_cli.reading import fetch, options
+from tfrec_cli.reading.batch import Dtype, Small
+from tfrec_cli.reading.options import Look
 
 try:
     import torch
@@ -75,7 +76,7 @@ def dataset(
         dtype=dtype,
         small=small,
     )
-    samples = reading.samples(path, split, look, epoch=epoch, decoder=pillow.Decoder)
+    samples = options.samples(path, split, look, epoch=epoch, decoder=pillow_decoder.Decoder)
     return Records(samples, epoch, transform)
 
 
@@ -87,7 +88,7 @@ class Records(data.Dataset):  # type: ignore[misc]  # PyTorch's types are not lo
     ``torch.multiprocessing`` hands over share it, so open the dataset in each training process.
     """
 
-    def __init__(self, samples: reading.Samples, epoch: int, transform: Transform | None) -> None:
+    def __init__(self, samples: options.Samples, epoch: int, transform: Transform | None) -> None:
         self._samples = samples
         self._transform = transform
         self._epoch = torch.zeros(1, dtype=torch.int64).share_memory_()
@@ -118,8 +119,8 @@ class Records(data.Dataset):  # type: ignore[misc]  # PyTorch's types are not lo
         Raises:
             UsageError: out of range.
         """
-        reading.check_least("epoch", epoch, 0)
-        reading.check(seed=self.seed, epoch=epoch)
+        options.check_least("epoch", epoch, 0)
+        options.check(seed=self.seed, epoch=epoch)
         self._epoch[0] = epoch
 
     def __len__(self) -> int:
@@ -178,7 +179,7 @@ class Order(data.Sampler):  # type: ignore[misc]  # PyTorch's types are not look
         if not isinstance(dataset, Records):
             found = type(dataset).__name__
             raise UsageError(f"dataset: found {found}, expected what read_torch.dataset returns")
-        reading.check(shard=shard, start=start)
+        options.check(shard=shard, start=start)
         self._dataset = dataset
         self._shuffle = shuffle
         self._shard = shard
@@ -199,7 +200,7 @@ class Order(data.Sampler):  # type: ignore[misc]  # PyTorch's types are not look
         epoch = self._dataset.epoch
         if self._first_epoch is None:
             self._first_epoch = epoch
-        numbers = rows.numbers_of(
+        numbers = fetch.numbers_of(
             len(self._dataset),
             seed=self._dataset.seed,
             epoch=epoch,

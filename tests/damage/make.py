@@ -20,7 +20,7 @@ from typing import Any
 import google_crc32c
 from blake3 import blake3
 
-from tfrec_cli import manifest
+from tfrec_cli.dataset import manifest
 
 HERE = Path(__file__).parent
 FILES = HERE / "files"

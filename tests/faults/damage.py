@@ -18,10 +18,11 @@ from unittest import mock
 
 from PIL import Image
 
-from tfrec_cli import engines, framing
-from tfrec_cli.verify import Options, Report, verify
-from tfrec_cli.write import Options as WriteOptions
-from tfrec_cli.write import write
+from tfrec_cli.commands.verify import Options, Report, verify
+from tfrec_cli.commands.write import Options as WriteOptions
+from tfrec_cli.commands.write import write
+from tfrec_cli.runtime import pool
+from tfrec_cli.tfrecord import framing
 
 Files = Mapping[str, bytes]
 _SHOWN = 20
@@ -139,7 +140,7 @@ def _put(folder: Path, files: Mapping[str, bytes | None]) -> None:
 
 def _verified(folder: Path) -> Report:
     """Verify in this process: tens of thousands of datasets need no worker each."""
-    with mock.patch.object(engines, "_can_fork", return_value=False):
+    with mock.patch.object(pool, "_can_fork", return_value=False):
         return verify(folder, Options(jobs=1))
 
 

@@ -18,7 +18,7 @@ from typing import Any
 
 import google_crc32c
 
-from tfrec_cli import salvage
+from tfrec_cli.commands import salvage
 
 BLOCK_BYTES = 512
 _DAMAGES_MOST = 4

@@ -18,22 +18,16 @@ from pathlib import Path
 from typing import Any
 from unittest import mock
 
-from tfrec_cli import (
-    cli,
-    config,
-    engines,
-    example,
-    framing,
-    manifest,
-    native,
-    records,
-    sources,
-    structure,
-    summary,
-    verify,
-)
+from tfrec_cli.cli import config
+from tfrec_cli.cli import main as cli
+from tfrec_cli.commands import inspect_, verify
+from tfrec_cli.dataset import manifest, records
 from tfrec_cli.errors import TfrecError
-from tfrec_cli.framing import Damage
+from tfrec_cli.imaging import structure
+from tfrec_cli.runtime import native, pool
+from tfrec_cli.sources import listing
+from tfrec_cli.tfrecord import example, framing
+from tfrec_cli.tfrecord.framing import Damage
 
 IMAGE = bytes.fromhex(  # a PNG of one pixel
     "89504e470d0a1a0a0000000d4948445200000001000000010802000000907753de0000000c4944415408d763f8cf"
@@ -109,12 +103,12 @@ def _scan(data: bytes) -> None:
 
 
 def _verify(data: bytes) -> None:
-    with mock.patch.object(engines, "_can_fork", return_value=False):  # here, to be seen
+    with mock.patch.object(pool, "_can_fork", return_value=False):  # here, to be seen
         verify.verify(_file(data), verify.Options(jobs=1))
 
 
 def _summarise(data: bytes) -> None:
-    summary.summarise([_file(data)])
+    inspect_.summarise([_file(data)])
 
 
 def _single_values(data: bytes) -> None:
@@ -177,7 +171,7 @@ def _config(data: bytes) -> None:
 
 
 def _labels(data: bytes) -> None:
-    names = sources.read_labels(_file(data))
+    names = listing.read_labels(_file(data))
     assert len(set(names)) == len(names)
 
 

@@ -1,0 +1,29 @@
+"""Hostile bytes: every parser gives a value or a TfrecError, soon, and never anything else."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+
+from faults import fuzz, targets
+
+
+@pytest.mark.parametrize("name", targets.TARGETS)
+def test_first_seeds_are_good(name: str) -> None:
+    """Else nothing beyond the first byte would be tried."""
+    assert targets.holds(name, targets.TARGETS[name].seeds[0])
+
+
+@pytest.mark.parametrize("name", targets.TARGETS)
+def test_hostile_bytes_give_a_value_or_an_error(name: str) -> None:
+    @settings(
+        max_examples=150,
+        deadline=fuzz.SECONDS * 1000,
+        derandomize=True,
+        suppress_health_check=list(HealthCheck),
+    )
+    @given(fuzz.inputs(targets.TARGETS[name].seeds))
+    def check(data: bytes) -> None:
+        targets.holds(name, data)
+
+    check()

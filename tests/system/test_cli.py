@@ -1,0 +1,1002 @@
+"""The command line: what is asked for, what is printed where, and the exit code."""
+
+from __future__ import annotations
+
+import dataclasses
+import io
+import json
+import os
+import re
+import resource
+import shutil
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
+from contextlib import redirect_stderr
+from pathlib import Path
+from typing import Any
+from unittest import mock
+
+import pytest
+from conftest import ROOT, fill, jpeg, photo, png, tree
+from program import Ran, fail_with, tfrec
+
+from tfrec_cli import __version__
+from tfrec_cli.cli import main as cli
+from tfrec_cli.commands import verify, write
+from tfrec_cli.dataset import manifest
+from tfrec_cli.report import results
+from tfrec_cli.writing import shard
+
+SAMPLES = ROOT / "sample_data"
+COMMANDS = ["write", "inspect", "verify", "salvage", "extract", "reshard"]
+ESCAPE = "\x1b]0;owned\x07"
+
+
+@pytest.fixture
+def source(tmp_path: Path) -> Path:
+    """Make a folder of three small pictures in two classes."""
+    files = {
+        "cats/1.png": png(photo(8, 9, 1)),
+        "cats/2.jpg": jpeg(photo(10, 7, 2)),
+        "dogs/3.png": png(photo(9, 8, 3)),
+    }
+    return fill(tmp_path / "src", files)
+
+
+@pytest.fixture
+def out(tmp_path: Path) -> Path:
+    """Name a folder that is not there yet."""
+    return tmp_path / "out"
+
+
+@pytest.fixture
+def dataset(source: Path, out: Path) -> Path:
+    """Write the three pictures."""
+    assert tfrec("write", source, out).code == 0
+    return out
+
+
+# Bad input: one line and an exit code
+
+
+def test_nothing_is_printed_on_stdout_after_an_error(source: Path, out: Path) -> None:
+    assert tfrec("write", source, out, "--crop", "500").out == ""
+
+
+def empty(tmp: Path) -> None:
+    (tmp / "src").rename(tmp / "elsewhere")
+    (tmp / "src").mkdir()
+
+
+def only_text(tmp: Path) -> None:
+    empty(tmp)
+    (tmp / "src/a.jpg").write_bytes(b"not a picture")
+
+
+def out_is_a_file(tmp: Path) -> None:
+    (tmp / "out").write_bytes(b"")
+
+
+def out_holds_files(tmp: Path) -> None:
+    fill(tmp / "out", {"mine.doc": b"", "yours.doc": b""})
+
+
+def out_has_the_split(tmp: Path) -> None:
+    assert tfrec("write", tmp / "src", tmp / "out").code == 0
+
+
+def out_is_unfinished(tmp: Path) -> None:
+    (tmp / "out/.train.partial").mkdir(parents=True)
+
+
+def broken(tmp: Path) -> None:
+    (tmp / "src/dogs/bad.jpg").write_bytes(b"GARBAGE")
+
+
+def twins(tmp: Path) -> None:
+    fill(tmp / "src", {"dogs/A.png": png(photo(9, 9)), "dogs/a.png": png(photo(9, 9))})
+
+
+def beside(tmp: Path) -> None:
+    (tmp / "src/x.png").write_bytes(png(photo(9, 9)))
+
+
+def labels(text: str) -> Callable[[Path], None]:
+    def make(tmp: Path) -> None:
+        (tmp / "labels.txt").write_text(text)
+
+    return make
+
+
+def nothing(tmp: Path) -> None:
+    del tmp
+
+
+FORMATS = "jpeg, png, gif, webp, bmp, tiff, ppm, avif, jpeg2000"
+WRONG: list[tuple[str, Callable[[Path], None], str, int, str]] = [
+    # id, what is prepared in the folder TMP, argv, exit code, the line after "tfrec: "
+    (
+        "SRC is missing",
+        nothing,
+        "write TMP/none TMP/out",
+        2,
+        "TMP/none: found nothing, expected a folder of images or a .csv, .tsv or .jsonl file",
+    ),
+    (
+        "SRC is a file",
+        out_is_a_file,
+        "write TMP/out TMP/new",
+        2,
+        "TMP/out: found a file, expected a folder of images or a .csv, .tsv or .jsonl file",
+    ),
+    ("SRC is empty", empty, "write TMP/src TMP/out", 1, "TMP/src: found no files, expected images"),
+    (
+        "no file is an image",
+        only_text,
+        "write TMP/src TMP/out --on-error skip",
+        1,
+        "TMP/src: found no image that can be used, expected at least one",
+    ),
+    (
+        "OUT is a file",
+        out_is_a_file,
+        "write TMP/src TMP/out",
+        3,
+        "TMP/out: found a file, expected a folder, or nothing",
+    ),
+    (
+        "OUT lies in a file",
+        out_is_a_file,
+        "write TMP/src TMP/out/below",
+        3,
+        "TMP/out/below: cannot be written: Not a directory",
+    ),
+    (
+        "OUT is not empty",
+        out_holds_files,
+        "write TMP/src TMP/out",
+        3,
+        "TMP/out: found other files (mine.doc…), expected an empty folder or a dataset "
+        "(--overwrite)",
+    ),
+    (
+        "the split is there",
+        out_has_the_split,
+        "write TMP/src TMP/out",
+        3,
+        "TMP/out: found split 'train', expected none of this name: --split names another one, "
+        "--overwrite replaces it",
+    ),
+    (
+        "another write is unfinished",
+        out_is_unfinished,
+        "write TMP/src TMP/out",
+        3,
+        "TMP/out/.train.partial: found an unfinished write, expected none: "
+        "--overwrite starts again",
+    ),
+    (
+        "the crop is larger than every image",
+        nothing,
+        "write TMP/src TMP/out --crop 10x12",
+        2,
+        "--crop: found no image of 10x12 or more, the largest is 8x9, expected a smaller crop",
+    ),
+    (
+        "an image is smaller than the crop",
+        nothing,
+        "write TMP/src TMP/out --crop 8x8",
+        1,
+        "TMP/src/cats/2.jpg: found 10x7 pixels, expected at least 8x8 (--small skip, pad or "
+        "resize); --on-error skip goes on without them",
+    ),
+    (
+        "an image is broken",
+        broken,
+        "write TMP/src TMP/out",
+        1,
+        f"TMP/src/dogs/bad.jpg: found text, expected one of {FORMATS}; --on-error skip goes on "
+        "without them",
+    ),
+    (
+        "more are broken than allowed",
+        broken,
+        "write TMP/src TMP/out --on-error skip --max-errors 20%",
+        1,
+        "TMP/src: found 1 of 4 images rejected, expected at most 20% (--max-errors); the first: "
+        f"dogs/bad.jpg: found text, expected one of {FORMATS}",
+    ),
+    (
+        "paths differ only in case",
+        twins,
+        "write TMP/src TMP/out",
+        1,
+        "TMP/src/dogs/a.png: found a path that differs from dogs/A.png only in case or Unicode "
+        "form, expected paths that every file system tells apart; "
+        "--on-error skip goes on without them",
+    ),
+    (
+        "an image lies beside class folders",
+        beside,
+        "write TMP/src TMP/out",
+        1,
+        "TMP/src/x.png: found an image beside class folders, expected every image in one (or "
+        "--labels none)",
+    ),
+    (
+        "a class is missing in the label file",
+        labels("cats\nowls\n"),
+        "write TMP/src TMP/out --labels TMP/labels.txt",
+        1,
+        "TMP/src/dogs: found a class that --labels TMP/labels.txt does not name, expected one of "
+        "its 2 classes",
+    ),
+    (
+        "the label file names a class twice",
+        labels("cats\ncats\n"),
+        "write TMP/src TMP/out --labels TMP/labels.txt",
+        2,
+        "--labels TMP/labels.txt: found 'cats' twice, expected it once",
+    ),
+    (
+        "the label file is missing",
+        nothing,
+        "write TMP/src TMP/out --labels TMP/none.txt",
+        2,
+        "--labels TMP/none.txt: No such file or directory",
+    ),
+    (
+        "an encoding of whole images",
+        nothing,
+        "write TMP/src TMP/out --encoding png",
+        2,
+        "--encoding: found no --crop, expected one: whole images keep their bytes",
+    ),
+    (
+        "raw crops of tf-models",
+        nothing,
+        "write TMP/src TMP/out --crop 4 --encoding raw --keys tf-models",
+        2,
+        "--encoding raw: found --keys tf-models, expected png or jpeg with it",
+    ),
+    (
+        "an index of compressed shards",
+        nothing,
+        "write TMP/src TMP/out --index --compression gzip",
+        2,
+        "--index: found --compression gzip, expected none: no offsets in GZIP",
+    ),
+    (
+        "a limit that is no number",
+        nothing,
+        "write TMP/src TMP/out --on-error skip --max-errors few",
+        2,
+        "--max-errors: found 'few', expected 10 or 1%",
+    ),
+    (
+        "a limit without skipping",
+        nothing,
+        "write TMP/src TMP/out --max-errors 3",
+        2,
+        "--max-errors: found --on-error fail, expected --on-error skip",
+    ),
+    (
+        "a split that no file can be called by",
+        nothing,
+        "write TMP/src TMP/out --split a/b",
+        2,
+        "--split: found 'a/b', expected letters, digits, _ and -",
+    ),
+    (
+        "more shards than images",
+        nothing,
+        "write TMP/src TMP/out --shards 4",
+        2,
+        "--shards 4: found 3 images, expected one for each shard",
+    ),
+    (
+        "inspect nothing",
+        nothing,
+        "inspect TMP/none",
+        2,
+        "TMP/none: found nothing, expected a record file or a folder of them",
+    ),
+    (
+        "inspect a glob of nothing",
+        nothing,
+        "inspect TMP/none*",
+        2,
+        "TMP/none*: found no such files, expected at least one",
+    ),
+    (
+        "inspect an empty folder",
+        empty,
+        "inspect TMP/src",
+        2,
+        "TMP/src: found no record files, expected at least one",
+    ),
+    (
+        "inspect a record too many",
+        out_has_the_split,
+        "inspect TMP/out --record 3",
+        2,
+        "--record 3: found 3 records, expected a number below that",
+    ),
+    (
+        "a page of crops larger than every image",
+        out_has_the_split,
+        "inspect TMP/out --html TMP/page.html --crop 9x800",
+        1,
+        "TMP/out/train-00000-of-00001.tfrecord: found no image that can be shown, expected one of "
+        "9x800 or more",
+    ),
+    (
+        "a page that cannot be written",
+        out_has_the_split,
+        "inspect TMP/out --html TMP/none/page.html",
+        3,
+        "TMP/none/page.html: No such file or directory",
+    ),
+    (
+        "verify nothing",
+        nothing,
+        "verify TMP/none",
+        2,
+        "TMP/none: found nothing, expected a record file or a folder of them",
+    ),
+    (
+        "crops without a seed",
+        out_has_the_split,
+        "verify TMP/out --crop 4",
+        2,
+        "--crop: found no --seed, expected one to place crops",
+    ),
+    (
+        "a fingerprint without a seed",
+        out_has_the_split,
+        "verify TMP/out --expect seed0",
+        2,
+        "--expect: found no --seed, expected one to compute a fingerprint",
+    ),
+    (
+        "quick crops",
+        out_has_the_split,
+        "verify TMP/out --quick --seed 1",
+        2,
+        "--quick: found --seed, expected one of the two: crops need decoding",
+    ),
+]
+
+
+@pytest.mark.parametrize(
+    ("prepare", "argv", "code", "line"), [row[1:] for row in WRONG], ids=[row[0] for row in WRONG]
+)
+def test_bad_input_gets_one_line_and_its_code(
+    source: Path,
+    tmp_path: Path,
+    prepare: Callable[[Path], None],
+    argv: str,
+    code: int,
+    line: str,
+) -> None:
+    prepare(tmp_path)
+    ran = tfrec(*(word.replace("TMP", str(tmp_path)) for word in argv.split()))
+    assert (ran.code, ran.err) == (code, f"tfrec: {line}\n".replace("TMP", str(tmp_path)))
+
+
+@pytest.mark.parametrize(
+    ("prepare", "argv"),
+    [row[1:3] for row in WRONG if row[2].startswith("write")],
+    ids=[row[0] for row in WRONG if row[2].startswith("write")],
+)
+def test_bad_input_leaves_every_file_as_it_was(
+    source: Path, tmp_path: Path, prepare: Callable[[Path], None], argv: str
+) -> None:
+    prepare(tmp_path)
+    before = tree(tmp_path)
+    tfrec(*(word.replace("TMP", str(tmp_path)) for word in argv.split()))
+    assert tree(tmp_path) == before
+
+
+MISUSED = [
+    ("wirte", "No such command 'wirte'. Did you mean 'write'?"),
+    ("--none", "No such option '--none'."),
+    ("--config", "Option '--config' requires an argument."),
+    ("write", "Missing argument 'SRC'."),
+    ("write a", "Missing argument 'OUT'."),
+    ("write a b c", "Got unexpected extra argument (c)"),
+    ("write a b --cop 1", "No such option '--cop'. Did you mean '--crop'?"),
+    ("write a b --crop 0", "found '0', expected N or HEIGHTxWIDTH in pixels"),
+    ("write a b --crop 8x", "found '8x', expected N or HEIGHTxWIDTH in pixels"),
+    ("write a b --shard-size lots", "found 'lots', expected a size such as 128MiB"),
+    ("write a b --small grow", "'grow' is not one of 'fail', 'skip', 'pad', 'resize'."),
+    ("write a b --jpeg-quality 101", "101 is not in the range 1<=x<=100."),
+    ("write a b -j 0", "0 is not in the range x>=1."),
+    ("inspect", "Missing argument 'PATH...'."),
+    ("inspect a --record -1", "-1 is not in the range x>=0."),
+    ("verify --seed 4294967296", "4294967296 is not in the range 0<=x<=4294967295."),
+    ("verify a b", "Got unexpected extra argument (b)"),
+]
+
+
+@pytest.mark.parametrize(("argv", "message"), MISUSED, ids=[argv for argv, _ in MISUSED])
+def test_misuse_says_what_was_expected_last(argv: str, message: str) -> None:
+    ran = tfrec(*argv.split())
+    last = re.sub("^(Error|tfrec): ", "", ran.err.splitlines()[-1])
+    last = re.sub(r"^Invalid value for '[^']+'( / '[^']+')?: ", "", last)
+    assert (ran.code, ran.out, last) == (2, "", message)
+
+
+def test_no_command_shows_the_help_and_is_misuse() -> None:
+    ran = tfrec()
+    assert (ran.code, ran.out, ran.err) == (2, "", tfrec("--help").out)
+
+
+# A broken image that is skipped
+
+
+@pytest.fixture
+def skipped(source: Path, out: Path) -> Ran:
+    fill(source, {"dogs/bad.jpg": b"GARBAGE", "dogs/cut.png": png(photo(9, 9))[:-20]})
+    return tfrec("write", source, out, "--on-error", "skip")
+
+
+def test_skipping_is_success(skipped: Ran) -> None:
+    assert (skipped.code, skipped.err) == (0, "")
+
+
+def test_skipping_is_counted_in_the_summary(skipped: Ran, out: Path) -> None:
+    line = skipped.out.splitlines()[-1]
+    assert line == f"  left out  1 not_an_image, 1 truncated ({out}/train.rejects.jsonl)"
+
+
+def test_skipped_files_are_listed_with_their_reason(skipped: Ran, out: Path) -> None:
+    lines = (out / "train.rejects.jsonl").read_text().splitlines()
+    assert [(one["path"], one["reason"]) for one in map(json.loads, lines)] == [
+        ("dogs/bad.jpg", "not_an_image"),
+        ("dogs/cut.png", "truncated"),
+    ]
+
+
+def test_verbose_names_every_file_left_out(source: Path, out: Path) -> None:
+    (source / "dogs/bad.jpg").write_bytes(b"GARBAGE")
+    ran = tfrec("write", source, out, "--on-error", "skip", "-v")
+    assert ran.err == f"tfrec: left out: dogs/bad.jpg: found text, expected one of {FORMATS}\n"
+
+
+def test_images_that_all_fail_while_written_are_no_dataset(tmp_path: Path, out: Path) -> None:
+    """A header that reads well does not make an image; nothing left is not success."""
+    cut = fill(tmp_path / "src", {"a.png": png(photo(9, 9))[:-20]})
+    ran = tfrec("write", cut, out, "--on-error", "skip")
+    line = f"tfrec: {cut}: found no image that can be used, expected at least one\n"
+    assert (ran.code, ran.err, out.exists()) == (1, line, False)
+
+
+# What is printed
+
+
+def test_write_says_what_it_did(source: Path, out: Path) -> None:
+    ran = tfrec("write", source, out, "--crop", "7")
+    made = manifest.load(out / "train.manifest.json")
+    sizes = sum(path.stat().st_size for path in source.rglob("*.*"))
+    assert (ran.code, ran.err, ran.out.splitlines()) == (
+        0,
+        "",
+        [
+            f"wrote 3 records in 1 shard to {out}, {results.size(made.shards[0].size_bytes)} from "
+            f"{results.size(sizes)} of images",
+            "  stored    centre crops of 7x7, raw",
+            "  labels    2: cats, dogs",
+            f"  digest    {made.content_sha256}",
+        ],
+    )
+
+
+def test_a_dry_run_says_what_it_would_do(source: Path, out: Path) -> None:
+    ran = tfrec("write", source, out, "--dry-run")
+    assert (ran.code, ran.out.split(",")[0], out.exists()) == (
+        0,
+        f"would write 3 records in 1 shard to {out}",
+        False,
+    )
+
+
+def test_whole_datasets_verify_without_findings(dataset: Path) -> None:
+    ran = tfrec("verify", dataset)
+    assert (ran.code, ran.out.splitlines()[-1], ran.err) == (0, "no findings", "")
+
+
+def test_verify_looks_at_the_current_folder(dataset: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(dataset)
+    assert tfrec("verify", "--quick").out.splitlines()[0].startswith(".: 3 records in 1 shard")
+
+
+def test_a_finding_is_printed_and_is_failure(dataset: Path) -> None:
+    (dataset / "train.rejects.jsonl").unlink()
+    ran = tfrec("verify", dataset, "--quick")
+    assert (ran.code, ran.out.splitlines()[-1], ran.err) == (1, "1 finding", "")
+
+
+def test_an_unexpected_fingerprint_is_failure(dataset: Path) -> None:
+    ran = tfrec("verify", dataset, "--seed", 1, "--expect", "seed1-7x7-e0:00", "-q")
+    assert (ran.code, ran.out.splitlines()[-1]) == (1, "1 finding")
+
+
+@pytest.mark.parametrize(
+    ("argv", "name"),
+    [
+        ("write SRC NEW --json", "tfrec-write"),
+        ("write SRC NEW --json --dry-run", "tfrec-write"),
+        ("inspect OUT --json", "tfrec-inspect"),
+        ("inspect OUT --json --labels", "tfrec-inspect"),
+        ("inspect OUT --json --record 1", "tfrec-records"),
+        ("inspect OUT --json --records 2", "tfrec-records"),
+        ("inspect OUT --json --records 0", "tfrec-records"),
+        ("verify OUT --json", "tfrec-verify"),
+        ("verify OUT --json --quick", "tfrec-verify"),
+        ("verify OUT --json --seed 7", "tfrec-verify"),
+        ("salvage OUT/train-00000-of-00001.tfrecord NEW --json --source SRC", "tfrec-salvage"),
+        ("extract OUT NEW --json", "tfrec-extract"),
+        ("reshard OUT NEW --json --shards 2", "tfrec-reshard"),
+    ],
+)
+def test_json_is_one_document_and_nothing_else(
+    source: Path, dataset: Path, tmp_path: Path, argv: str, name: str
+) -> None:
+    paths = {"SRC": source, "NEW": tmp_path / "new", "OUT": dataset}
+    words = (word.replace("OUT/", f"{dataset}/") for word in argv.split())
+    ran = tfrec(*(paths.get(word, word) for word in words))
+    document = json.loads(ran.out)
+    assert (ran.code, ran.err, document["format"], document["format_version"]) == (0, "", name, 1)
+
+
+@pytest.mark.parametrize("command", ["inspect", "verify"])
+def test_json_of_damaged_data_is_one_document(dataset: Path, command: str) -> None:
+    (dataset / "train-00000-of-00001.tfrecord").write_bytes(b"damage")
+    ran = tfrec(command, dataset, "--json")
+    assert (ran.code, ran.err, json.loads(ran.out)["format"]) == (1, "", f"tfrec-{command}")
+
+
+def numbered(tmp_path: Path) -> Path:
+    return fill(tmp_path / "numbered", {"2/a.png": png(photo(9, 9)), "10/a.png": png(photo(8, 8))})
+
+
+def test_warnings_go_to_stderr(tmp_path: Path, out: Path) -> None:
+    assert tfrec("write", numbered(tmp_path), out).err == (
+        "tfrec: class names are numbers and sort as text (10, 2…): pin their order with "
+        "--labels FILE\n"
+    )
+
+
+def test_quiet_silences_warnings(tmp_path: Path, out: Path) -> None:
+    assert tfrec("write", numbered(tmp_path), out, "-q").err == ""
+
+
+def test_quiet_does_not_silence_errors(source: Path, out: Path) -> None:
+    assert tfrec("write", source / "none", out, "-q").err.startswith("tfrec: ")
+
+
+class Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+def test_progress_is_shown_on_a_terminal(source: Path, out: Path) -> None:
+    with redirect_stderr(Terminal()) as err, cli._progress(quiet=False) as progress:
+        progress("writing", 2, 3)
+    assert "2/3" in err.getvalue()
+
+
+def test_quiet_silences_progress() -> None:
+    with redirect_stderr(Terminal()) as err, cli._progress(quiet=True) as progress:
+        progress("writing", 2, 3)
+    assert err.getvalue() == ""
+
+
+def test_no_progress_is_left_on_a_terminal() -> None:
+    with redirect_stderr(Terminal()) as err, cli._progress(quiet=False) as progress:
+        progress("writing", 2, 3)
+    assert err.getvalue().rsplit("\r", 2)[-2:][0].strip() == ""
+
+
+@pytest.mark.parametrize("argv", ["--help", "write --help", "inspect OUT", "verify OUT", "none"])
+def test_no_colours_in_a_pipe(dataset: Path, argv: str) -> None:
+    ran = tfrec(*(dataset if word == "OUT" else word for word in argv.split()))
+    assert "\x1b" not in ran.out + ran.err
+
+
+# Names that want to disturb a terminal
+
+
+@pytest.fixture
+def hostile(tmp_path: Path) -> Path:
+    files = {
+        f"{ESCAPE}/1{ESCAPE}.png": png(photo(8, 9)),
+        f"{ESCAPE}/2\n3.png": png(photo(8, 9)),
+        "b<script>/4\x9b5.png": png(photo(8, 9)),
+    }
+    return fill(tmp_path / "src", files)
+
+
+def raw_signs(ran: Ran) -> list[str]:
+    """Return what is printed and must not be: every sign that is no text, but line ends."""
+    return [sign for sign in ran.out + ran.err if not sign.isprintable() and sign != "\n"]
+
+
+@pytest.mark.parametrize(
+    "argv",
+    [
+        "write SRC NEW",
+        "write SRC NEW --json",
+        "write SRC NEW -v --small skip --crop 9",
+        "write SRC NEW --crop 7 --json",
+        "write SRC NEW --dry-run",
+        "write SRC",
+        "write NEW OUT",
+        "write SRC OUT",
+        "write SRC NEW NEW",
+        "write SRC NEW --labels NEW",
+        "write SRC NEW --split NEW",
+        "inspect OUT",
+        "inspect OUT --labels",
+        "inspect OUT --records 3",
+        "inspect OUT --json",
+        "inspect OUT --records 3 --json",
+        "inspect NEW",
+        "verify OUT",
+        "verify OUT --json",
+        "verify NEW",
+        "salvage NEW OUT",
+        "salvage OUT NEW",
+        "salvage SHARD NEW",
+        "salvage SHARD NEW --json",
+        "salvage SHARD NEW --source SRC",
+        "salvage SHARD NEW --source OUT",
+        "extract OUT NEW",
+        "extract OUT NEW --json",
+        "extract SHARD NEW",
+        "extract OUT SRC",
+        "extract NEW OUT",
+        "extract WHOLE NEW",
+        "extract WHOLE NEW --json",
+        "reshard OUT NEW --shards 2",
+        "reshard OUT SRC --shards 2",
+        "reshard SHARD NEW --shards 2",
+        "reshard NEW OUT --shards 2",
+        "reshard WHOLE NEW --shards 2",
+        "reshard WHOLE NEW --shards 2 --json",
+        "NEW",
+        "--config NEW write SRC NEW",
+        "inspect OUT --NEW",
+    ],
+)
+def test_hostile_names_never_reach_the_terminal(hostile: Path, tmp_path: Path, argv: str) -> None:
+    out = tmp_path / f"out{ESCAPE}\n"
+    write.write(hostile, out, write.Options(jobs=1))
+    whole = tmp_path / f"whole{ESCAPE}"
+    shutil.copytree(out, whole)
+    damaged = out / "train-00000-of-00001.tfrecord"
+    damaged.write_bytes(damaged.read_bytes()[:-9])
+    new = tmp_path / f"new{ESCAPE}\n"
+    paths = {"SRC": hostile, "OUT": out, "NEW": new, "SHARD": damaged, "WHOLE": whole}
+    words = [f"--{ESCAPE}" if word == "--NEW" else paths.get(word, word) for word in argv.split()]
+    assert raw_signs(tfrec(*words)) == []
+
+
+@pytest.mark.parametrize("command", ["write SRC OUT", "inspect OUT", "verify OUT --quick"])
+def test_names_that_are_no_text_can_be_printed(source: Path, tmp_path: Path, command: str) -> None:
+    """A strict UTF-8 terminal must not turn a finished job into a bug."""
+    out = tmp_path / os.fsdecode(b"out\xff")
+    if "SRC" not in command:
+        write.write(source, out, write.Options(jobs=1))
+    words = [{"SRC": source, "OUT": out}.get(word, word) for word in command.split()]
+    ran = tfrec(*words)
+    assert (ran.code, ran.err) == (0, "")
+
+
+def test_one_line_for_an_error_of_many(tmp_path: Path) -> None:
+    assert tfrec("inspect", tmp_path / "a\nb").err == (
+        f"tfrec: {tmp_path}/a\\nb: found nothing, expected a record file or a folder of them\n"
+    )
+
+
+# What ends a run early
+
+
+def test_an_interrupt_is_130(source: Path, out: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(shard, "write", fail_with(KeyboardInterrupt()))
+    ran = tfrec("write", source, out)
+    assert (ran.code, ran.out, ran.err.strip(), out.exists()) == (
+        130,
+        "",
+        "tfrec: interrupted",
+        False,
+    )
+
+
+def test_a_termination_is_143_and_leaves_nothing(
+    source: Path, out: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(shard, "write", lambda _: os.kill(os.getpid(), signal.SIGTERM))
+    ran = tfrec("write", source, out)
+    assert (ran.code, ran.out, ran.err, out.exists()) == (143, "", "tfrec: terminated\n", False)
+
+
+@pytest.mark.parametrize(
+    "error",
+    [RuntimeError("surprise"), AssertionError("surprise"), UnicodeEncodeError("a", "b", 0, 1, "c")],
+    ids=lambda error: type(error).__name__,
+)
+def test_a_bug_is_70(
+    source: Path, out: Path, monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    monkeypatch.setattr(shard, "write", fail_with(error))
+    ran = tfrec("write", source, out)
+    lines = ran.err.splitlines()
+    assert (ran.code, ran.out, lines[0], lines[-1]) == (
+        70,
+        "",
+        "Traceback (most recent call last):",
+        "tfrec: this is a bug in tfrec: please report the lines above",
+    )
+
+
+def test_a_bug_leaves_nothing(source: Path, out: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(shard, "write", fail_with(RuntimeError("surprise")))
+    tfrec("write", source, out)
+    assert not out.exists()
+
+
+def test_crops_without_tensorflow_are_refused(
+    dataset: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "tensorflow", None)
+    ran = tfrec("verify", dataset, "--seed", 1)
+    line = "tfrec: TensorFlow: found none, expected it: pip install tensorflow\n"
+    assert (ran.code, ran.out, ran.err) == (3, "", line)
+
+
+def test_crops_with_a_tensorflow_that_does_not_load_are_refused(
+    dataset: Path, tmp_path: Path
+) -> None:
+    fill(tmp_path / "broken", {"tensorflow/__init__.py": b"raise ImportError('no libcudart')"})
+    ran = subprocess.run(
+        [sys.executable, "-m", "tfrec_cli", "verify", str(dataset), "--seed", "1"],
+        env={**os.environ, "PYTHONPATH": os.pathsep.join([str(tmp_path / "broken"), str(ROOT)])},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    line = "tfrec: TensorFlow: no libcudart, expected a package that loads\n"
+    assert (ran.returncode, ran.stdout, ran.stderr) == (3, "", line)
+
+
+@pytest.mark.parametrize("option", ["--html", "--contact-sheet"])
+def test_a_page_or_picture_that_does_not_fit_leaves_the_old_one(
+    dataset: Path, tmp_path: Path, option: str
+) -> None:
+    shown = tmp_path / "shown"
+    assert tfrec("inspect", dataset, option, shown).code == 0
+    old = shown.read_bytes()
+    limit_bytes = len(old) // 2
+    ran = subprocess.run(
+        [sys.executable, "-m", "tfrec_cli", "inspect", str(dataset), option, str(shown)],
+        capture_output=True,
+        text=True,
+        check=False,
+        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (limit_bytes, limit_bytes)),
+    )
+    assert (ran.returncode, ran.stderr) == (3, f"tfrec: {shown}: File too large\n")
+    assert {path: path.read_bytes() for path in tmp_path.glob("shown*")} == {shown: old}
+
+
+@pytest.mark.parametrize("argv", ["--help", "inspect OUT", "inspect OUT --json"])
+def test_a_broken_pipe_is_silent_and_not_a_fault_of_the_data(dataset: Path, argv: str) -> None:
+    """``tfrec … | head -1`` ends as it does for ``cat``: by SIGPIPE, which a shell calls 141."""
+    reader, writer = os.pipe()
+    os.close(reader)
+    words = [str(dataset) if word == "OUT" else word for word in argv.split()]
+    ran = subprocess.run(
+        [sys.executable, "-m", "tfrec_cli", *words],
+        stdout=writer,
+        stderr=subprocess.PIPE,
+        check=False,
+    )
+    os.close(writer)
+    assert (ran.returncode, ran.stderr) == (141, b"")
+
+
+# Help, version, completion
+
+
+def test_the_module_runs_as_a_program() -> None:
+    command = [sys.executable, "-m", "tfrec_cli", "--version"]
+    ran = subprocess.run(command, capture_output=True, check=True)
+    assert ran.stdout.decode() == f"tfrec, version {__version__}\n"
+
+
+def test_every_command_is_tested_here() -> None:
+    assert sorted(cli.main.commands) == sorted(COMMANDS)
+
+
+@pytest.mark.parametrize("command", [[], *([command] for command in COMMANDS)])
+def test_short_help_is_the_help(command: list[str]) -> None:
+    ran = tfrec(*command, "-h")
+    assert (ran.code, ran.out, ran.err) == (0, tfrec(*command, "--help").out, "")
+
+
+def options_of(command: str) -> list[Any]:
+    return [one for one in cli.main.commands[command].params if one.param_type_name == "option"]
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_option_has_a_help_text(command: str) -> None:
+    assert [one.name for one in options_of(command) if not one.help] == []
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_help_mentions_every_option(command: str) -> None:
+    shown = set(re.findall(r"(?<!\S)--?[a-z][a-z-]*", tfrec(command, "--help").out))
+    names = {name for one in options_of(command) for name in one.opts + one.secondary_opts}
+    assert names - shown == set()
+
+
+@pytest.mark.parametrize("width", ["60", "80", "200"])
+def test_help_fits_the_terminal(width: str) -> None:
+    lines = tfrec("write", "--help", COLUMNS=width).out.splitlines()
+    assert [line for line in lines if len(line) > min(int(width), 100)] == []
+
+
+def defaults_of(command: str, *argv: str) -> dict[str, Any]:
+    """Return what the body of a command gets that was called with nothing but arguments."""
+    with cli.main.make_context("tfrec", [], resilient_parsing=True) as group:
+        return cli.main.commands[command].make_context(command, [*argv], parent=group).params
+
+
+def test_defaults_of_write_are_those_of_its_options() -> None:
+    expected = dataclasses.asdict(write.Options())
+    params = defaults_of("write", "src", "out")
+    assert {name: params[name] for name in params if name in expected} == expected
+
+
+def test_defaults_of_verify_are_those_of_its_options() -> None:
+    expected = dataclasses.asdict(verify.Options())
+    params = defaults_of("verify")
+    assert {name: params[name] for name in params if name in expected} == expected
+
+
+@pytest.mark.parametrize(
+    ("argv", "options"),
+    [
+        ("", {}),
+        ("--crop 8", {"crop": (8, 8)}),
+        ("--crop 8x6 --encoding jpeg", {"crop": (8, 6), "encoding": "jpeg"}),
+        ("--jpeg-quality 80", {"jpeg_quality": 80}),
+        ("--resize-short 9", {"resize_short": 9}),
+        ("--split val-2", {"split": "val-2"}),
+        ("--labels none", {"labels": "none"}),
+        ("--keys tf-models", {"keys": "tf-models"}),
+        ("--shards 3", {"shards": 3}),
+        ("--shard-size 1000", {"shard_size": 1000}),
+        ("--shard-size 2k", {"shard_size": 2048}),
+        ("--shard-size 3MiB", {"shard_size": 3 * 2**20}),
+        ("--shard-size 1GB", {"shard_size": 2**30}),
+        ("--shuffle-seed 5", {"shuffle_seed": 5}),
+        ("--no-shuffle", {"shuffle_seed": None}),
+        ("--on-error skip --max-errors 1%", {"on_error": "skip", "max_errors": "1%"}),
+        ("--small pad", {"small": "pad"}),
+        ("--check decode", {"check": "decode"}),
+        ("--exif ignore", {"exif": "ignore"}),
+        ("--alpha white", {"alpha": "white"}),
+        ("--frames fail", {"frames": "fail"}),
+        ("--max-pixels 99", {"max_pixels": 99}),
+        ("--compression gzip", {"compression": "gzip"}),
+        ("--index", {"index": True}),
+        ("--no-index", {"index": False}),
+        ("-j 3", {"jobs": 3}),
+        ("--overwrite", {"overwrite": True}),
+        ("--dry-run", {"dry_run": True}),
+    ],
+)
+def test_words_of_write_become_its_options(
+    monkeypatch: pytest.MonkeyPatch, argv: str, options: dict[str, Any]
+) -> None:
+    called = mock.Mock(side_effect=KeyboardInterrupt)
+    monkeypatch.setattr(write, "write", called)
+    tfrec("write", "src", "out", *argv.split())
+    expected = write.Options(**{"jobs": 1, **options})
+    assert called.call_args.args[:3] == (Path("src"), Path("out"), expected)
+
+
+@pytest.mark.parametrize(
+    ("argv", "options"),
+    [
+        ("", {}),
+        ("--seed 4294967295 --crop 9x8", {"seed": 2**32 - 1, "crop": (9, 8)}),
+        ("--seed 1 --epochs 3 --expect x", {"seed": 1, "epochs": 3, "expect": "x"}),
+        ("--quick -j 4", {"quick": True, "jobs": 4}),
+        ("--source a", {"source": ((None, Path("a")),)}),
+        (
+            "--source train=a/b=c --source ./d=e",
+            {"source": (("train", Path("a/b=c")), (None, Path("d=e")))},
+        ),
+    ],
+)
+def test_words_of_verify_become_its_options(
+    monkeypatch: pytest.MonkeyPatch, argv: str, options: dict[str, Any]
+) -> None:
+    called = mock.Mock(side_effect=KeyboardInterrupt)
+    monkeypatch.setattr(verify, "verify", called)
+    tfrec("verify", "here", *argv.split())
+    expected = verify.Options(**{"jobs": 1, **options})
+    assert called.call_args.args[:2] == (Path("here"), expected)
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_completion_scripts_are_printed(shell: str) -> None:
+    ran = tfrec(_TFREC_COMPLETE=f"{shell}_source")
+    assert (ran.code, f"_TFREC_COMPLETE={shell}_complete" in ran.out) == (0, True)
+
+
+@pytest.mark.parametrize(
+    ("shell", "words", "answer"),
+    [
+        ("bash", {"COMP_WORDS": "tfrec ins", "COMP_CWORD": "1"}, "plain,inspect\n"),
+        ("bash", {"COMP_WORDS": "tfrec write --cr", "COMP_CWORD": "2"}, "plain,--crop\n"),
+        ("zsh", {"COMP_WORDS": "tfrec write --encoding p", "COMP_CWORD": "3"}, "plain\npng\n_\n"),
+    ],
+)
+def test_completion_completes(shell: str, words: dict[str, str], answer: str) -> None:
+    ran = tfrec(_TFREC_COMPLETE=f"{shell}_complete", **words)
+    assert (ran.code, ran.out) == (0, answer)
+
+
+# The sample data, as a person would first use the program
+
+
+def test_sample_data_can_be_written_looked_at_and_verified(out: Path) -> None:
+    images = SAMPLES / "images"
+    steps = [
+        tfrec("write", images, out, "--crop", 96),
+        tfrec("inspect", out),
+        tfrec("verify", out),
+    ]
+    assert [(step.code, step.err) for step in steps] == [(0, "")] * 3
+
+
+def test_every_sample_reject_is_rejected(tmp_path: Path, out: Path) -> None:
+    source = tmp_path / "src"
+    shutil.copytree(SAMPLES / "rejects", source)
+    (source / "good.png").write_bytes(png(photo(9, 9)))
+    ran = tfrec("write", source, out, "--on-error", "skip", "--json")
+    assert {one["path"]: one["reason"] for one in json.loads(ran.out)["rejects"]} == {
+        "bomb.png": "too_many_pixels",
+        "empty.jpg": "empty",
+        "gitlfs.jpg": "not_an_image",
+        "text.jpg": "not_an_image",
+        "truncated.jpg": "truncated",
+        "truncated.png": "truncated",
+    }
+
+
+@pytest.mark.parametrize(("option", "kind"), [("--contact-sheet", "picture"), ("--html", "page")])
+def test_a_picture_replaces_no_other_file(
+    dataset: Path, tmp_path: Path, option: str, kind: str
+) -> None:
+    thesis = fill(tmp_path, {"thesis": b"precious"}) / "thesis"
+    ran = tfrec("inspect", dataset, option, thesis)
+    line = f"tfrec: {thesis}: found a file that is no {kind}, expected none, or one\n"
+    assert (ran.code, ran.out, ran.err, thesis.read_bytes()) == (3, "", line, b"precious")
+    assert [tfrec("inspect", dataset, option, tmp_path / "made").code for _ in range(2)] == [0, 0]
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="a device of Linux")
+def test_an_output_that_is_full_is_one_line(dataset: Path) -> None:
+    with open("/dev/full", "w", encoding="utf-8") as full:
+        ran = subprocess.run(
+            [sys.executable, "-m", "tfrec_cli", "inspect", str(dataset)],
+            stdout=full, stderr=subprocess.PIPE, text=True, check=False,
+        )  # fmt: skip
+    assert (ran.returncode, ran.stderr) == (3, "tfrec: system: No space left on device\n")

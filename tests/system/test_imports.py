@@ -1,0 +1,154 @@
+"""What is loaded: the command line starts at once and needs no TensorFlow (promise P8)."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Collection
+from pathlib import Path
+
+import pytest
+from conftest import ROOT, class_files, fill, jpeg, photo
+
+from tfrec_cli.commands import write
+
+# Runs one command in a process where TensorFlow and PyTorch end whoever imports them, workers
+# too, and prints which packages were loaded.
+PROGRAM = """
+import os, sys
+from tfrec_cli.__main__ import main
+try:
+    main()
+except SystemExit as end:
+    print(*sorted({name.partition(".")[0] for name in sys.modules} | set(sys.modules)),
+          file=open(os.environ["LOADED"], "w"))
+    raise
+"""
+POISON = b"import os\nos._exit(99)\n"
+COMMANDS = ("write", "inspect", "verify", "salvage", "extract", "reshard")
+HEAVY = {"tensorflow", "torch", "jax", "pandas", "matplotlib"}
+
+
+@pytest.fixture
+def data(tmp_path: Path) -> Path:
+    """Make a folder SRC of images and a dataset OUT of them."""
+    fill(tmp_path / "src", class_files())
+    write.write(tmp_path / "src", tmp_path / "out", write.Options(jobs=1))
+    return tmp_path
+
+
+def loaded(data: Path, argv: str, poisoned: Collection[str] = HEAVY) -> set[str]:
+    """Run one command and return the modules it loaded."""
+    poison = fill(data / "poison", {f"{name}/__init__.py": POISON for name in poisoned})
+    words = [
+        str(data / word.lower()) if word.isupper() else word.replace("OUT/", f"{data}/out/")
+        for word in argv.split()
+    ]
+    log = data / "loaded"
+    environment = {**os.environ, "PYTHONPATH": str(poison), "LOADED": str(log)}
+    ran = subprocess.run(
+        [sys.executable, "-c", PROGRAM, *words], env=environment, capture_output=True, check=False
+    )
+    assert (ran.returncode, ran.stderr) == (0, b"")
+    return set(log.read_text().split())
+
+
+@pytest.mark.parametrize(
+    "argv",
+    [
+        "--help",
+        "write SRC NEW -j 2",
+        "write SRC NEW -j 2 --crop 32",
+        "write SRC NEW -j 1 --keys tf-models --crop 32 --encoding jpeg",
+        "inspect OUT",
+        "inspect OUT --record 3",
+        "inspect OUT --html PAGE --contact-sheet SHEET --crop 32 --seed 4",
+        "verify OUT --quick -j 2",
+        "verify OUT -j 2",
+        "salvage OUT/train-00000-of-00001.tfrecord NEW --source SRC",
+        "extract OUT NEW -j 2",
+        "reshard OUT NEW --shards 2 -j 2",
+    ],
+)
+def test_no_framework_is_loaded(data: Path, argv: str) -> None:
+    assert loaded(data, argv) & HEAVY == set()
+
+
+@pytest.mark.parametrize("argv", ["--help", *(f"{one} --help" for one in COMMANDS)])
+def test_help_loads_nothing_heavy(data: Path, argv: str) -> None:
+    heavy = {"numpy", "PIL", "google.protobuf", "google_crc32c", "tqdm", "multiprocessing"}
+    assert loaded(data, argv) & heavy == set()
+
+
+@pytest.mark.parametrize(
+    ("argv", "unneeded"),
+    [
+        ("write PHOTOS NEW -j 1", {"numpy"}),
+        ("write PHOTOS NEW -j 1 --no-shuffle --shards 2", {"numpy"}),
+        ("inspect OUT", {"numpy", "PIL", "multiprocessing"}),
+        ("verify OUT --quick -j 1", {"numpy", "PIL"}),
+        ("verify OUT -j 1", {"numpy"}),
+    ],
+)
+def test_a_command_starts_without_what_it_does_not_need(
+    data: Path, argv: str, unneeded: set[str]
+) -> None:
+    """Neither itself nor its worker: NumPy alone would be a third of the time."""
+    fill(data / "photos", {"1.jpg": jpeg(photo(40, 50)), "2.jpg": jpeg(photo(50, 40))})
+    assert loaded(data, argv, unneeded) & {*unneeded, "tfrec_cli.reading.options"} == set()
+
+
+@pytest.mark.parametrize(
+    "module",
+    [
+        "dataset",
+        "summary",
+        "verify",
+        "salvage",
+        "extract",
+        "reshard",
+        "write",
+        "report",
+        "config",
+        "crops",
+        "images",
+        "read_tf",
+        "reading",
+        "read_numpy",
+    ],
+)
+def test_no_module_needs_tensorflow_to_be_imported(data: Path, module: str) -> None:
+    program = (
+        f"import sys, json, tfrec_cli.{module}; "
+        "print(json.dumps('tensorflow' in sys.modules or 'torch' in sys.modules))"
+    )
+    ran = subprocess.run([sys.executable, "-c", program], capture_output=True, check=True)
+    assert json.loads(ran.stdout) is False
+
+
+@pytest.mark.parametrize("reader", ["read_numpy", "read_torch"])
+def test_no_other_reader_needs_tensorflow(data: Path, reader: str) -> None:
+    """Neither its Python nor its C library, whole images decoded and all."""
+    program = (
+        f"import sys; from tfrec_cli import {reader}; "
+        f"read = {reader}.dataset({str(data / 'out')!r}, crop=20); "
+        "assert len([one for one in read]) == 13; "
+        "maps = open('/proc/self/maps').read(); "
+        "print(int('tensorflow' in sys.modules or 'libtensorflow' in maps))"
+    )
+    poison = fill(data / "poison", {"tensorflow/__init__.py": POISON})
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT), str(poison)])}
+    ran = subprocess.run(
+        [sys.executable, "-c", program], env=environment, capture_output=True, check=True
+    )
+    assert int(ran.stdout) == 0
+
+
+def test_the_poison_works(data: Path) -> None:
+    """Without this the tests above could pass for want of a trap."""
+    poison = fill(data / "poison", {"tensorflow/__init__.py": POISON})
+    environment = {**os.environ, "PYTHONPATH": str(poison)}
+    ran = subprocess.run([sys.executable, "-c", "import tensorflow"], env=environment, check=False)
+    assert ran.returncode == 99

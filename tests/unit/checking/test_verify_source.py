@@ -1,0 +1,512 @@
+"""verify --source: the dataset has every source once, as it is now, and nothing else."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import struct
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from conftest import class_files, fill, jpeg, photo, png, png_of
+
+from tfrec_cli.checking import rebuild
+from tfrec_cli.checking.shard import Finding
+from tfrec_cli.commands.verify import Options, Report, verify
+from tfrec_cli.commands.write import Options as WriteOptions
+from tfrec_cli.commands.write import write
+from tfrec_cli.dataset import manifest
+from tfrec_cli.errors import UsageError
+from tfrec_cli.imaging import images
+from tfrec_cli.report import results as report
+from tfrec_cli.runtime import pool
+from tfrec_cli.tfrecord import example, framing
+from tfrec_cli.writing import shard
+
+OURS = ("unwritten", "unexpected", "label", "differs", "duplicate")
+
+
+@pytest.fixture
+def out(tmp_path: Path) -> Path:
+    """Name a folder that is not there yet."""
+    return tmp_path / "out"
+
+
+def check(
+    out: Path, *source: Path | tuple[str | None, Path], quick: bool = False, jobs: int = 1
+) -> Report:
+    given = tuple(one if isinstance(one, tuple) else (None, one) for one in source)
+    return verify(out, Options(source=given, quick=quick, jobs=jobs))
+
+
+def found(out: Path, *source: Path | tuple[str | None, Path], quick: bool = False) -> list[Finding]:
+    """Return what the sources show to be wrong; what else is wrong is tested elsewhere."""
+    return [one for one in check(out, *source, quick=quick).findings if one.kind in OURS]
+
+
+def said(out: Path, *source: Path | tuple[str | None, Path], quick: bool = False) -> list[Any]:
+    return [(one.kind, one.path, one.message) for one in found(out, *source, quick=quick)]
+
+
+def shard_of(out: Path) -> Path:
+    (path,) = out.glob("*.tfrecord")
+    return path
+
+
+def change_record(out: Path, path_of: bytes, **changes: Any) -> None:
+    """Change features of one record, with good framing around it."""
+    payloads = []
+    for record in framing.read(shard_of(out)):
+        features = {name: one.values[0] for name, one in example.decode(record.payload).items()}
+        if features["filename"] == path_of:
+            features |= changes
+        payloads.append(example.encode({name: v for name, v in features.items() if v is not None}))
+    shard_of(out).write_bytes(b"".join(map(framing.frame, payloads)))
+
+
+LAYOUTS: dict[str, dict[str, Any]] = {
+    "whole": {},
+    "three shards": {"shards": 3},
+    "gzip": {"compression": "gzip"},
+    "raw crops": {"crop": (32, 31)},
+    "PNG crops": {"crop": (32, 31), "encoding": "png"},
+    "JPEG crops": {"crop": (32, 31), "encoding": "jpeg", "jpeg_quality": 70},
+    "tf-models": {"keys": "tf-models"},
+    "tf-models crops": {"keys": "tf-models", "crop": (32, 31)},
+    "no labels": {"labels": "none"},
+    "pinned labels": {"labels": "LABELS"},
+    "scaled": {"resize_short": 33},
+    "padded": {"crop": (64, 64), "small": "pad"},
+    "enlarged": {"crop": (64, 64), "small": "resize"},
+    "without small ones": {"crop": (50, 50), "small": "skip"},
+    "as TensorFlow decodes": {"crop": (32, 31), "decoder": "tensorflow"},
+    "policies": {"exif": "ignore", "alpha": "white", "frames": "fail", "on_error": "skip"},
+}
+
+
+@pytest.mark.parametrize("layout", LAYOUTS.values(), ids=LAYOUTS.keys())
+def test_every_layout_is_made_again(folder: Path, out: Path, layout: dict[str, Any]) -> None:
+    labels = out.with_name("labels.txt")
+    labels.write_text("owls\nnone\ndogs\ncats\n")
+    options = {name: str(labels) if value == "LABELS" else value for name, value in layout.items()}
+    write(folder, out, WriteOptions(jobs=1, **options))
+    assert check(out, folder).findings == []
+
+
+@pytest.mark.parametrize("quick", [False, True])
+def test_other_processes_find_the_same(folder: Path, out: Path, quick: bool) -> None:
+    write(folder, out, WriteOptions(shards=3, jobs=1))
+    (folder / "cats" / "gray.jpg").unlink()
+    (folder / "cats" / "new.jpg").write_bytes(jpeg(photo(9, 9)))
+    (folder / "owls" / "plain.png").write_bytes(png(photo(9, 9)))
+    alone, together = (check(out, folder, quick=quick, jobs=jobs) for jobs in (1, 2))
+    assert (together.findings, together.checks) == (alone.findings, alone.checks)
+
+
+class TestNames:
+    def test_a_new_source_is_found(self, folder: Path, out: Path) -> None:
+        write(folder, out, WriteOptions(jobs=1))
+        new = folder / "cats" / "new.jpg"
+        new.write_bytes(jpeg(photo(9, 9)))
+        message = "found neither a record of it nor its rejection, expected one of them"
+        assert said(out, folder, quick=True) == [("unwritten", new, message)]
+
+    def test_a_source_that_is_gone_is_found_with_its_record(self, folder: Path, out: Path) -> None:
+        write(folder, out, WriteOptions(jobs=1, shuffle_seed=None))
+        (folder / "cats" / "444.jpg").unlink()
+        (one,) = found(out, folder)
+        second = list(framing.read(shard_of(out)))[1]
+        assert (one.kind, one.path, one.record, one.offset_bytes, one.message) == (
+            "unexpected",
+            shard_of(out),
+            1,
+            second.offset_bytes,
+            "cats/444.jpg: found no such image among the sources",
+        )
+
+    def test_a_record_that_damage_took_is_named(self, folder: Path, out: Path) -> None:
+        write(folder, out, WriteOptions(jobs=1, shuffle_seed=None))
+        data = bytearray(shard_of(out).read_bytes())
+        data[framing.HEADER_BYTES] ^= 1
+        shard_of(out).write_bytes(data)
+        assert [(one.kind, one.path) for one in found(out, folder)] == [
+            ("unwritten", folder / "cats" / "420.jpg")
+        ]
+
+    def test_a_pipe_that_came_since_is_found_and_not_opened(self, folder: Path, out: Path) -> None:
+        write(folder, out, WriteOptions(jobs=1))
+        os.mkfifo(folder / "cats" / "pipe.jpg")
+        message = "found a pipe, socket or device, expected a file"
+        assert said(out, folder) == [("unwritten", folder / "cats" / "pipe.jpg", message)]
+
+    def test_junk_that_came_or_went_does_no_harm(self, folder: Path, out: Path) -> None:
+        (folder / "cats" / ".gone").touch()
+        write(folder, out, WriteOptions(jobs=1))
+        (folder / "cats" / ".gone").unlink()
+        fill(folder, {"cats/.came": b"x", "README.txt": b"text"})
+        assert found(out, folder) == []
+
+    def test_out_may_lie_in_the_source(self, folder: Path) -> None:
+        write(folder, folder / "out", WriteOptions(jobs=1))
+        assert found(folder / "out", folder) == []
+
+    @pytest.mark.parametrize(
+        "name", ["../secret.jpg", "SECRET", "cats/../../secret.jpg", "link/1.jpg"]
+    )
+    def test_a_record_leads_to_no_file_outside(
+        self, folder: Path, out: Path, name: str, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        write(folder, out, WriteOptions(jobs=1))
+        secret = fill(folder.parent, {"secret.jpg": b"", "aside/1.jpg": b""}) / "secret.jpg"
+        (folder / "link").symlink_to(folder.parent / "aside")
+        filename = os.fsencode(str(secret) if name == "SECRET" else name)
+        change_record(out, b"cats/420.jpg", filename=filename)
+        opened = []
+        made = shard.remake
+        monkeypatch.setattr(pool, "_can_fork", lambda: False)  # what is opened is seen here
+        monkeypatch.setattr(
+            shard,
+            "remake",
+            lambda task, number: (
+                opened.append(task.items[number].source.path) or made(task, number)
+            ),
+        )
+        kinds = [(one.kind, one.record is not None) for one in found(out, folder)]
+        assert ("unexpected", True) in kinds
+        assert {*opened} == {name.encode() for name in class_files()} - {b"cats/420.jpg"}
+
+    def test_a_folder_of_other_images_is_one_finding(self, folder: Path, out: Path) -> None:
+        write(folder, out, WriteOptions(jobs=1))
+        other = fill(out.parent / "other", {"cats/1.jpg": jpeg(photo(9, 9))})
+        assert said(out, other) == [
+            (
+                "unexpected",
+                out / "train.manifest.json",
+                f"found none of the sources of its 13 records in {other}, "
+                "expected the folder that it came from",
+            )
+        ]
+
+
+class TestLabels:
+    def test_a_source_that_moved_to_another_class_is_found(self, folder: Path, out: Path) -> None:
+        write(folder, out, WriteOptions(jobs=1))
+        (folder / "cats" / "gray.jpg").rename(folder / "dogs" / "gray.jpg")
+        assert [one.kind for one in found(out, folder)] == ["unwritten", "unexpected"]
+
+    @pytest.mark.parametrize("quick", [False, True])
+    def test_a_wrong_label_is_named(self, folder: Path, out: Path, quick: bool) -> None:
+        write(folder, out, WriteOptions(jobs=1))
+        change_record(out, b"cats/gray.jpg", label=2)
+        message = "cats/gray.jpg: found label 2 (owls), expected 0 (cats) by its folder"
+        assert said(out, folder, quick=quick) == [("label", shard_of(out), message)]
+
+    @pytest.mark.parametrize(("label", "text"), [(9, "9"), (None, "none")])
+    def test_no_label_and_one_out_of_range(
+        self, folder: Path, out: Path, label: int | None, text: str
+    ) -> None:
+        write(folder, out, WriteOptions(jobs=1))
+        change_record(out, b"cats/gray.jpg", label=label)
+        message = f"cats/gray.jpg: found label {text}, expected 0 (cats) by its folder"
+        assert said(out, folder) == [("label", shard_of(out), message)]
+
+    def test_labels_that_changed_places_in_the_manifest(self, folder: Path, out: Path) -> None:
+        write(folder, out, WriteOptions(jobs=1))
+        path = out / "train.manifest.json"
+        values = json.loads(path.read_bytes())
+        values["labels"] = ["dogs", "cats", "owls"]
+        path.write_text(json.dumps(values, indent=2, sort_keys=True) + "\n")
+        assert [one.kind for one in found(out, folder)] == ["label"] * 9
+
+
+class TestContent:
+    @pytest.mark.parametrize("layout", [{}, {"crop": (32, 32)}, {"keys": "tf-models"}])
+    def test_a_source_that_changed_is_found(
+        self, folder: Path, out: Path, layout: dict[str, Any]
+    ) -> None:
+        write(folder, out, WriteOptions(jobs=1, **layout))
+        (folder / "cats" / "444.jpg").write_bytes(jpeg(photo(51, 48, 99), subsampling="4:4:4"))
+        assert [one.kind for one in found(out, folder)] == ["differs"]
+        assert found(out, folder, quick=True) == []
+
+    def test_one_byte_behind_the_image_is_a_change(self, folder: Path, out: Path) -> None:
+        """It decodes alike, but whole images are their files' bytes."""
+        write(folder, out, WriteOptions(jobs=1))
+        with (folder / "owls" / "plain.png").open("ab") as file:
+            file.write(b"x")
+        size = len(class_files()["owls/plain.png"])
+        assert [one.message for one in found(out, folder)] == [
+            f"owls/plain.png: found an image of {size} bytes, expected another one of {size + 1}: "
+            "it or its source was changed"
+        ]
+
+    def test_a_source_that_is_damaged_since_is_found(self, folder: Path, out: Path) -> None:
+        write(folder, out, WriteOptions(jobs=1))
+        path = folder / "owls" / "plain.png"
+        path.write_bytes(path.read_bytes()[:-1])
+        (message,) = [one.message for one in found(out, folder)]
+        assert message.startswith("owls/plain.png: found a source that can no more be used: ")
+
+    @pytest.mark.parametrize(
+        ("changes", "message"),
+        [
+            ({"width": 43}, "found width 43, expected 42"),
+            (
+                {"window": None},
+                "found features filename, height, image, key, label, width, "
+                "expected filename, height, image, key, label, width, window",
+            ),
+            (
+                {"more": 1},
+                "found features filename, height, image, key, label, more, width, window, "
+                "expected filename, height, image, key, label, width, window",
+            ),
+            ({"height": b"59"}, "found height b'59', expected 59"),
+            ({"image": 5}, "found image 5, expected IMAGE"),
+            (
+                {"image": class_files()["owls/palette.png"]},
+                f"found an image of {len(class_files()['owls/palette.png'])} bytes, expected "
+                f"another one of {len(class_files()['owls/plain.png'])}: "
+                "it or its source was changed",
+            ),
+        ],
+    )
+    def test_a_record_that_was_changed_is_found(
+        self, folder: Path, out: Path, changes: dict[str, Any], message: str
+    ) -> None:
+        write(folder, out, WriteOptions(jobs=1))
+        change_record(out, b"owls/plain.png", **changes)
+        message = message.replace("IMAGE", repr(class_files()["owls/plain.png"])[:40])
+        assert [one.message for one in found(out, folder)] == [f"owls/plain.png: {message}"]
+
+    @pytest.mark.parametrize("place", [0, -1])
+    def test_one_wrong_value_in_a_crop_is_found(self, folder: Path, out: Path, place: int) -> None:
+        write(folder, out, WriteOptions(crop=(32, 32), jobs=1))
+        (right,) = (
+            one["image"].values[0]
+            for one in (example.decode(record.payload) for record in framing.read(shard_of(out)))
+            if one["filename"].values == [b"owls/plain.png"]
+        )
+        wrong = bytearray(right)
+        wrong[place] ^= 1
+        change_record(out, b"owls/plain.png", image=bytes(wrong))
+        assert [one.kind for one in found(out, folder)] == ["differs"]
+
+    @pytest.mark.parametrize(("value", "kinds"), [(0, []), (1, ["differs"])])
+    def test_of_encoded_images_pixels_count_and_not_bytes(
+        self, tmp_path: Path, out: Path, value: int, kinds: list[str]
+    ) -> None:
+        """As if another version of an encoder had packed them otherwise."""
+        source = fill(tmp_path / "src", {"a.png": png(photo(8, 8))})
+        write(source, out, WriteOptions(crop=(8, 8), encoding="png", jobs=1))
+        pixels = photo(8, 8)
+        pixels[3, 3, 1] ^= value
+        change_record(out, b"a.png", image=png(pixels, compress_level=1))
+        assert [one.kind for one in found(out, source)] == kinds
+
+    def test_other_versions_of_encoders_are_told(self, folder: Path, out: Path) -> None:
+        write(folder, out, WriteOptions(jobs=1))
+        path = out / "train.manifest.json"
+        values = json.loads(path.read_bytes())
+        values["versions"]["zlib"] = "0.9"
+        path.write_text(json.dumps(values, indent=2, sort_keys=True) + "\n")
+        now = ", ".join(f"{name} {version}" for name, version in images.versions().items())
+        then = now.replace(f"zlib {images.versions()['zlib']}", "zlib 0.9")
+        assert check(out, folder).unchecked == [
+            f"bytes of encoded images in train, only pixels: written with {then}, found {now}"
+        ]
+
+    @pytest.mark.parametrize(
+        ("option", "value"),
+        [("exif", "sideways"), ("max_pixels", "many"), ("resize_short", -1), ("small", None)],
+    )
+    def test_options_that_no_write_has_are_a_finding(
+        self, folder: Path, out: Path, option: str, value: object
+    ) -> None:
+        write(folder, out, WriteOptions(jobs=1))
+        path = out / "train.manifest.json"
+        values = json.loads(path.read_bytes())
+        values["options"][option] = value
+        path.write_text(json.dumps(values, indent=2, sort_keys=True) + "\n")
+        messages = [one.message for one in check(out, folder).findings if one.kind == "manifest"]
+        wrong = f"options.{option}: found {value!r}, expected "
+        assert len([message for message in messages if message.startswith(wrong)]) == 1
+
+
+class TestRejects:
+    @pytest.fixture
+    def source(self, tmp_path: Path) -> Path:
+        """Make a folder of one good image and two bad ones."""
+        files = {"a/1.png": png(photo(9, 8)), "a/2.png": b"no image", "a/3.jpg": b"\xff\xd8\xff"}
+        return fill(tmp_path / "src", files)
+
+    @pytest.fixture
+    def skipped(self, source: Path, out: Path) -> Path:
+        write(source, out, WriteOptions(on_error="skip", jobs=1))
+        return out
+
+    def test_are_no_findings(self, source: Path, skipped: Path) -> None:
+        assert found(skipped, source) == []
+
+    def test_whose_file_is_gone_are_found(self, source: Path, skipped: Path) -> None:
+        (source / "a" / "2.png").unlink()
+        message = "a/2.png: found no such file among the sources"
+        expected = [("unexpected", skipped / "train.rejects.jsonl", message)]
+        assert said(skipped, source, quick=True) == expected
+
+    def test_that_became_images_are_found(self, source: Path, skipped: Path) -> None:
+        path = source / "a" / "2.png"
+        path.write_bytes(png(photo(9, 8)))
+        message = "found an image, expected one that is left out: not_an_image"
+        assert said(skipped, source) == [("differs", path, message)]
+
+    def test_that_only_decoding_finds_are_decoded(self, tmp_path: Path, out: Path) -> None:
+        header = struct.pack(">IIBBBBB", 8, 8, 8, 2, 0, 0, 0)
+        bad = png_of((b"IHDR", header), (b"IDAT", b"nothing"), (b"IEND", b""))
+        files = {"good.jpg": jpeg(photo(9, 9)), "bad.png": bad}
+        source = fill(tmp_path / "src", files)
+        write(source, out, WriteOptions(check="decode", on_error="skip", jobs=1))
+        assert len(manifest.load(out / "train.manifest.json").rejects) == 1
+        assert found(out, source) == []
+
+    def test_that_cannot_be_read_are_said(self, source: Path, skipped: Path) -> None:
+        (skipped / "train.rejects.jsonl").write_bytes(b'{"path": 5}\n')
+        path = skipped / "train.rejects.jsonl"
+        assert f"sources that train left out: {path} is bad" in check(skipped, source).unchecked
+
+    @pytest.mark.parametrize("name", [b"caf\xe9.png", b"new\nline.png", b"\x1b[31m.png"])
+    def test_of_any_name_are_found_again(self, tmp_path: Path, out: Path, name: bytes) -> None:
+        source = fill(tmp_path / "src", {"1.png": png(photo(9, 8)), os.fsdecode(name): b"none"})
+        write(source, out, WriteOptions(on_error="skip", jobs=1))
+        assert found(out, source) == []
+
+
+class TestSplits:
+    @pytest.fixture
+    def halves(self, tmp_path: Path, out: Path) -> tuple[Path, Path]:
+        """Make a dataset of two splits whose files have the same names in two folders."""
+        folders = tmp_path / "src" / "train", tmp_path / "src" / "val"
+        for number, folder in enumerate(folders):
+            fill(folder, {f"a/{n}.png": png(photo(9, 8, 10 * number + n)) for n in range(3)})
+            write(folder, out, WriteOptions(split=folder.name, jobs=1))
+        return folders
+
+    def test_each_have_their_folder(self, halves: tuple[Path, Path], out: Path) -> None:
+        report = check(out, ("train", halves[0]), ("val", halves[1]))
+        assert (report.findings, report.checks[-2:]) == (
+            [],
+            [
+                f"3 sources in {half} against {half.name}: each once, labels, "
+                "and each record made again"
+                for half in halves
+            ],
+        )
+
+    def test_not_named_have_the_folder_without_a_name(
+        self, halves: tuple[Path, Path], out: Path
+    ) -> None:
+        assert found(out, halves[0], ("val", halves[1])) == []
+
+    def test_not_asked_for_are_not_compared(self, halves: tuple[Path, Path], out: Path) -> None:
+        assert found(out, ("val", halves[1])) == []
+
+    def test_changed_about_are_found(self, halves: tuple[Path, Path], out: Path) -> None:
+        wrong = found(out, ("train", halves[1]), ("val", halves[0]))
+        assert [one.kind for one in wrong] == ["differs"] * 6
+
+    def test_may_share_a_folder(self, tmp_path: Path, out: Path) -> None:
+        """As parts of it: what is in neither is missing."""
+        source = tmp_path / "src"
+        for split in ("train", "val"):
+            shutil.rmtree(source, ignore_errors=True)
+            fill(source, {f"a/{split}{n}.png": png(photo(9, 8, n)) for n in range(3)})
+            write(source, out, WriteOptions(split=split, jobs=1))
+        fill(source, {f"a/train{n}.png": png(photo(9, 8, n)) for n in range(3)})
+        assert found(out, source) == []
+
+    def test_that_share_sources_are_a_finding(self, folder: Path, out: Path) -> None:
+        for split in ("train", "val"):
+            write(folder, out, WriteOptions(split=split, jobs=1))
+        message = "found 13 sources of other splits too (cats/420.jpg…), expected none"
+        assert said(out, folder) == [("duplicate", out, message)]
+
+
+class TestMisuse:
+    @pytest.mark.parametrize(
+        ("source", "message"),
+        [
+            ([("test", "SRC")], "--source: found no split 'test', expected train"),
+            ([(None, "SRC"), (None, "SRC")], "found several folders for every split, expected one"),
+            ([("train", "SRC")] * 2, "found several folders for split 'train', expected one"),
+            (
+                [(None, "NONE")],
+                "NONE: found nothing, expected a folder of images or a .csv, .tsv or .jsonl file",
+            ),
+            (
+                [(None, "FILE")],
+                "FILE: found a file, expected a folder of images or a .csv, .tsv or .jsonl file",
+            ),
+        ],
+    )
+    def test_is_refused(
+        self, folder: Path, out: Path, source: list[tuple[str | None, str]], message: str
+    ) -> None:
+        write(folder, out, WriteOptions(jobs=1))
+        places = {"SRC": folder, "NONE": out / "none", "FILE": out / "SHA256SUMS"}
+        for word, path in places.items():
+            message = message.replace(word, str(path))
+        with pytest.raises(UsageError) as error:
+            check(out, *((name, places[word]) for name, word in source))
+        assert str(error.value).endswith(message)
+
+    def test_other_peoples_files_have_no_recipe(self, folder: Path, out: Path) -> None:
+        write(folder, out, WriteOptions(jobs=1))
+        with pytest.raises(UsageError) as error:
+            check(shard_of(out), folder)
+        expected = "--source: found no manifest, expected a dataset that tfrec wrote"
+        assert str(error.value) == expected
+
+
+def test_findings_are_in_both_reports(folder: Path, out: Path) -> None:
+    write(folder, out, WriteOptions(jobs=1))
+    new = folder / "cats" / "new\x1b.jpg"
+    new.write_bytes(jpeg(photo(9, 9)))
+    result = check(out, folder)
+    assert f"{folder}/cats/new\\x1b.jpg: found neither" in report.verify_text(result)
+    (one,) = json.loads(report.verify_json(result))["findings"]
+    assert (one["kind"], one["path"]) == ("unwritten", str(new))
+
+
+def test_progress_reaches_every_record(folder: Path, out: Path) -> None:
+    write(folder, out, WriteOptions(shards=3, jobs=1))
+    told: list[tuple[str, int, int]] = []
+    verify(out, Options(source=((None, folder),), jobs=1), lambda *one: told.append(one))
+    assert told[-1] == ("comparing with sources", 13, 13)
+
+
+def test_a_shard_that_cannot_be_read_stops_nothing(folder: Path, out: Path) -> None:
+    write(folder, out, WriteOptions(shards=13, jobs=1))
+    first = sorted(out.glob("*.tfrecord"))[0]
+    first.unlink()
+    first.symlink_to("/proc/self/mem")
+    assert [one.kind for one in found(out, folder)] == ["unwritten"]
+
+
+def test_the_recipe_is_that_of_the_writer(
+    folder: Path, out: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """But for what cannot change a record: who decodes, and when to stop."""
+    monkeypatch.setattr(pool, "_can_fork", lambda: False)  # what is used is seen here
+    used: list[shard.Recipe] = []
+    right: Callable[[shard.Task], shard.Done] = shard.write
+    monkeypatch.setattr(shard, "write", lambda task: used.append(task.recipe) or right(task))
+    layout = WriteOptions(crop=(32, 31), jpeg_quality=7, encoding="jpeg", max_pixels=9999, jobs=1)
+    write(folder, out, layout)
+    made = rebuild.recipe(manifest.load(out / "train.manifest.json"))
+    assert (made.stops, made.decoder) == (False, "pillow")
+    assert [getattr(made, name) for name in made.__slots__ if name != "stops"] == [
+        getattr(used[0], name) for name in made.__slots__ if name != "stops"
+    ]

@@ -1,0 +1,255 @@
+"""command: every option from every place, and what is wrong blamed on where it came from."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+from unittest import mock
+
+import click
+import pytest
+from conftest import fill, photo, png
+from program import tfrec
+
+from tfrec_cli.cli import config
+from tfrec_cli.cli import main as cli
+
+OPTIONS = [
+    pytest.param(name, option, id=f"{name} {max(option.opts, key=len)}")
+    for name, command in sorted(cli.main.commands.items())
+    for option in command.params
+    if isinstance(option, click.Option)
+]
+"""Every option of every command, by the tree that click has of them."""
+
+
+def long(option: click.Option) -> str:
+    return max(option.opts, key=len)
+
+
+def variable(name: str, option: click.Option) -> str:
+    return f"TFREC_{name}_{long(option)[2:]}".replace("-", "_").upper()
+
+
+def sample(option: click.Option) -> str:
+    """Return a value that is not the default."""
+    if isinstance(option.type, click.Choice):
+        return str(next(one for one in option.type.choices if one != option.default))
+    if isinstance(option.type, click.IntRange):
+        return "7"
+    return {"crop": "8x6", "size": "2MiB"}.get(option.type.name, "some")
+
+
+def arguments(command: click.Command) -> list[str]:
+    return ["a" for one in command.params if isinstance(one, click.Argument)]
+
+
+def params_of(name: str, *words: str, defaults: Any = None, **environment: str) -> dict[str, Any]:
+    """Return what the body of a command gets, however little sense it makes."""
+    command = cli.main.commands[name]
+    with (
+        mock.patch.dict(os.environ, environment),
+        cli.main.make_context("tfrec", [], resilient_parsing=True) as group,
+    ):
+        group.default_map = defaults
+        argv = [*words, *arguments(command)]
+        return command.make_context(name, argv, group, resilient_parsing=True).params
+
+
+@pytest.mark.parametrize(("name", "option"), OPTIONS)
+def test_an_option_is_a_variable_and_a_key(name: str, option: click.Option, tmp_path: Path) -> None:
+    """Each gives what the typed option gives, which is not what is there without it."""
+    flags = (
+        [([long(option)], "1", "true")]
+        + [([long(option)], "true", "true")]
+        + [([one], "0", "false") for one in option.secondary_opts]
+    )
+    value = sample(option)
+    key = value if isinstance(option.type, click.IntRange) else json.dumps(value)
+    path = tmp_path / "my.toml"
+    nothing = params_of(name)
+    for words, text, toml in flags if option.is_flag else [([long(option), value], value, key)]:
+        typed = params_of(name, *words)
+        assert typed != nothing
+        assert params_of(name, **{variable(name, option): text}) == typed
+        path.write_text(f"[{name}]\n{long(option)[2:]} = {toml}")
+        assert params_of(name, defaults=config.load(path, cli.main)) == typed
+
+
+@pytest.mark.parametrize(
+    ("name", "option"),
+    [one for one in OPTIONS if one.values[1].is_flag],  # type: ignore[union-attr]
+)
+def test_a_flag_can_be_denied_by_its_variable(name: str, option: click.Option) -> None:
+    denied = [
+        params_of(name, **{variable(name, option): word})[option.name] for word in ("0", "no")
+    ]
+    assert denied == [False, False]
+
+
+@pytest.mark.parametrize(
+    ("name", "option"),
+    [one for one in OPTIONS if one.values[1].multiple],  # type: ignore[union-attr]
+)
+def test_an_option_of_several_values_takes_them_from_its_variable(
+    name: str, option: click.Option
+) -> None:
+    typed = params_of(name, long(option), "train=a", long(option), "b c")
+    assert params_of(name, **{variable(name, option): f"train=a{os.pathsep}b c"}) == typed
+
+
+REFUSING = [
+    one
+    for one in OPTIONS
+    if one.values[1].type.name in ("choice", "integer range", "crop", "size", "boolean")  # type: ignore[union-attr]
+]
+
+
+@pytest.mark.parametrize(("name", "option"), REFUSING)
+def test_a_wrong_value_is_blamed_on_where_it_came_from(
+    name: str, option: click.Option, tmp_path: Path
+) -> None:
+    words = [name, *arguments(cli.main.commands[name])]
+    ran = tfrec(*words, **{variable(name, option): "?"})
+    assert (ran.code, ran.out, ran.err.startswith(f"tfrec: {variable(name, option)}: ")) == (
+        2,
+        "",
+        True,
+    )
+    path = tmp_path / "my.toml"
+    path.write_text(f"[{name}]\n{long(option)[2:]} = '?'")
+    unset = {variable(name, option): ""}  # as the helper sets --jobs
+    ran = tfrec("--config", path, *words, **unset)
+    start = f"tfrec: --config {path}: [{name}] {long(option)[2:]}: "
+    assert (ran.code, ran.out, ran.err.startswith(start)) == (2, "", True)
+    ran = tfrec(*words, TFREC_CONFIG=str(path), **unset)
+    assert ran.err.startswith(start.replace("--config", "TFREC_CONFIG"))
+    if not option.is_flag:
+        ran = tfrec(*words, long(option), "?")
+        assert (ran.code, f"{long(option)}'" in ran.err, str(path) in ran.err) == (2, True, False)
+
+
+@pytest.fixture
+def source(tmp_path: Path) -> Path:
+    return fill(tmp_path / "src", {"a/1.png": png(photo(9, 9)), "b/2.png": png(photo(8, 9, 2))})
+
+
+@pytest.mark.parametrize(
+    ("given", "line"),
+    [
+        (["--max-errors", "x"], "--max-errors: found 'x', expected 10 or 1%"),
+        ({"TFREC_WRITE_MAX_ERRORS": "x"}, "TFREC_WRITE_MAX_ERRORS: found 'x', expected 10 or 1%"),
+        ("max-errors = 'x'", "--config FILE: [write] max-errors: found 'x', expected 10 or 1%"),
+        (
+            {"TFREC_WRITE_LABELS": "none.txt"},
+            "TFREC_WRITE_LABELS none.txt: No such file or directory",
+        ),
+        (
+            "crop = 80",
+            "--config FILE: [write] crop: found no image of 80x80 or more, the largest is 9x9, "
+            "expected a smaller crop",
+        ),
+        (
+            "encoding = 'png'",
+            "--config FILE: [write] encoding: found no --crop, expected one: whole images keep "
+            "their bytes",
+        ),
+    ],
+)
+def test_what_the_work_refuses_is_blamed_on_where_it_came_from_too(
+    source: Path, tmp_path: Path, given: Any, line: str
+) -> None:
+    path = tmp_path / "my.toml"
+    path.write_text(f"[write]\n{given if isinstance(given, str) else ''}")
+    words = given if isinstance(given, list) else []
+    environment = given if isinstance(given, dict) else {}
+    ran = tfrec("--config", path, "write", source, tmp_path / "out", *words, **environment)
+    assert (ran.code, ran.err) == (2, f"tfrec: {line}\n".replace("FILE", str(path)))
+
+
+def test_a_missing_file_of_the_variable_is_blamed_on_it(tmp_path: Path) -> None:
+    path = tmp_path / "none.toml"
+    ran = tfrec("write", "a", "b", TFREC_CONFIG=str(path))
+    assert (ran.code, ran.err) == (2, f"tfrec: TFREC_CONFIG {path}: No such file or directory\n")
+
+
+@pytest.mark.parametrize(
+    ("name", "line"),
+    [
+        ("TFREC_WRITE_CORP", "found no such option of write, did you mean TFREC_WRITE_CROP?"),
+        ("TFREC_WRITE_NO_INDEX", "found no such option of write, did you mean TFREC_WRITE_INDEX?"),
+        ("TFREC_WRITE_XYZ", "found no such option of write, expected one of its options"),
+    ],
+)
+def test_an_unknown_variable_of_the_command_is_refused(name: str, line: str) -> None:
+    ran = tfrec("write", "a", "b", **{name: "1"})
+    assert (ran.code, ran.err) == (2, f"tfrec: {name}: {line}\n")
+
+
+@pytest.mark.parametrize("name", ["TFREC_VERSION", "TFREC_HOME", "TFREC_VERIFY_CORP", "TFRECORDS"])
+def test_variables_of_others_are_left_alone(source: Path, tmp_path: Path, name: str) -> None:
+    """``ENV TFREC_VERSION=0.1`` in an image of a container asks for nothing."""
+    ran = tfrec("write", source, tmp_path / "out", **{name: "0.1"})
+    assert (ran.code, ran.err) == (0, "")
+
+
+IDLE = [
+    (
+        "write a b --shards 3 --shard-size 1MiB",
+        "--shard-size: found --shards too, expected one of the two",
+    ),
+    (
+        "write a b --no-shuffle --shuffle-seed 3",
+        "--shuffle-seed: found --no-shuffle too, expected one of the two",
+    ),
+    ("write a b -qv", "--verbose: found --quiet too, expected one of the two"),
+    ("verify a --epochs 3", "--epochs: found no --seed, without which it does nothing"),
+    (
+        "inspect a --crop 3",
+        "--crop: found no --contact-sheet or --html, without which it does nothing",
+    ),
+    ("inspect a --html x --seed 3", "--seed: found no --crop, without which it does nothing"),
+    (
+        "inspect a --html x --records 3",
+        "--html: found --records too, expected one of the two",
+    ),
+    (
+        "inspect a --labels --record 0",
+        "--labels: found --record too, expected one of the two",
+    ),
+]
+
+
+@pytest.mark.parametrize(("argv", "line"), IDLE, ids=[argv for argv, _ in IDLE])
+def test_what_would_do_nothing_is_refused(argv: str, line: str) -> None:
+    ran = tfrec(*argv.split())
+    assert (ran.code, ran.out, ran.err) == (2, "", f"tfrec: {line}\n")
+
+
+def test_what_makes_it_idle_may_come_from_a_file(tmp_path: Path) -> None:
+    path = tmp_path / "my.toml"
+    path.write_text("[write]\nshards = 3")
+    ran = tfrec("--config", path, "write", "a", "b", "--shard-size", "1MiB")
+    line = f"--shard-size: found --config {path}: [write] shards too, expected one of the two"
+    assert (ran.code, ran.err) == (2, f"tfrec: {line}\n")
+
+
+@pytest.mark.parametrize("environment", [{}, {"TFREC_WRITE_JPEG_QUALITY": "90"}])
+def test_files_and_variables_speak_for_many_calls(
+    source: Path, tmp_path: Path, environment: dict[str, str]
+) -> None:
+    path = tmp_path / "my.toml"
+    path.write_text("[write]\nsmall = 'skip'\nshard-size = '1MiB'\nquiet = true\nverbose = true")
+    words = ["--config", path, "write", source, tmp_path / "out", "--shards", 2]
+    ran = tfrec(*words, **environment)
+    assert (ran.code, ran.err) == (0, "")
+
+
+def test_every_rule_is_of_options_that_are_there() -> None:
+    for command in cli.main.commands.values():
+        known = {one.name for one in command.params}
+        rules = [*command._needs.items(), *command._excludes.items()]  # type: ignore[attr-defined]
+        named = {word for name, others in rules for word in (name, *others)}
+        assert named <= known

@@ -1,0 +1,768 @@
+"""extract: every image back under its name, whatever names say, or nothing at all."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from conftest import class_files, fill, jpeg, photo, png, save, tree
+from PIL import Image
+from program import tfrec
+from test_resume import HOLDER
+from test_write import KEPT, stored
+
+from tfrec_cli.commands import extract, write
+from tfrec_cli.commands.extract import Extracted, Options
+from tfrec_cli.dataset import manifest, records
+from tfrec_cli.dataset.records import ImageRecord
+from tfrec_cli.errors import DataError, RunError, UsageError
+from tfrec_cli.runtime.files import sha256
+from tfrec_cli.tfrecord import example, framing
+from tfrec_cli.writing import staging
+
+JPEG, PNG = jpeg(photo(9, 8)), png(photo(7, 9))
+SHARD = "train-00000-of-00001.tfrecord"
+NAMES = {
+    **{name: name for name in class_files()},
+    "dogs/moving.gif": "dogs/moving.gif.png",
+    "owls/web.webp": "owls/web.webp.png",
+}
+"""What write stores of each of the test images is called so."""
+
+
+def run(path: Path, out: Path, **options: Any) -> Extracted:
+    """Extract with one job."""
+    return extract.extract(path, out, Options(**{"jobs": 1, **options}))
+
+
+def written(source: Path, out: Path, **options: Any) -> Path:
+    write.write(source, out, write.Options(**{"jobs": 1, **options}))
+    return out
+
+
+def files(folder: Path) -> dict[str, bytes]:
+    """Return every file below a folder."""
+    return {name: data for name, data in tree(folder).items() if (folder / name).is_file()}
+
+
+def bare(path: Path, *features: dict[str, Any]) -> Path:
+    """Write somebody's record file."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(b"".join(framing.frame(example.encode(one)) for one in features))
+    return path
+
+
+def forged(tmp_path: Path, *names: bytes, image: bytes = JPEG) -> Path:
+    """Make a dataset of ours whose records have these filenames."""
+    source = fill(tmp_path / "forged", {f"{n}.jpg": JPEG for n in range(len(names))})
+    out = written(source, tmp_path / "data")
+    made = [
+        ImageRecord(image=image, height_px=9, width_px=8, key=key, filename=name, window=0)
+        for key, name in enumerate(names)
+    ]
+    frames = [framing.frame(records.encode(one, "plain")) for one in made]
+    (out / SHARD).write_bytes(b"".join(frames))
+    path = out / "train.manifest.json"
+    converted = {"format_gif": 1, "format_webp": 1}
+    told = dataclasses.replace(manifest.load(path), changes=converted)
+    path.write_bytes(manifest.dump(told))
+    return sealed(out)
+
+
+def sealed(out: Path) -> Path:
+    """Let the manifest promise the shard that is there."""
+    path = out / "train.manifest.json"
+    told = manifest.load(path)
+    entry = dataclasses.replace(told.shards[0], sha256=sha256(out / SHARD))
+    path.write_bytes(manifest.dump(dataclasses.replace(told, shards=(entry,))))
+    return out
+
+
+@pytest.fixture
+def out(tmp_path: Path) -> Path:
+    """Name a folder that is not there yet."""
+    return tmp_path / "out"
+
+
+@pytest.fixture(scope="module")
+def lasting(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Make a folder with the test images, and two datasets: ``one`` shard, and ``five``."""
+    folder = tmp_path_factory.mktemp("extract")
+    fill(folder / "images", class_files())
+    for name, shards in (("one", 1), ("five", 5)):
+        written(folder / "images", folder / name, shards=shards)
+    return folder
+
+
+class TestWhole:
+    def test_what_write_left_alone_comes_back(self, lasting: Path, out: Path) -> None:
+        run(lasting / "five", out)
+        found = files(out)
+        assert {name: found[name] for name in KEPT} == {name: class_files()[name] for name in KEPT}
+
+    @pytest.mark.parametrize("dataset", ["one", "five"])
+    @pytest.mark.parametrize("jobs", [1, 2])
+    def test_every_image_is_a_file(self, lasting: Path, out: Path, dataset: str, jobs: int) -> None:
+        run(lasting / dataset, out, jobs=jobs)
+        images = {NAMES[name]: one.image for name, one in stored(lasting / dataset).items()}
+        assert files(out) == images
+
+    def test_what_comes_back_makes_the_same_dataset(self, tmp_path: Path, out: Path) -> None:
+        source = fill(tmp_path / "src", {name: class_files()[name] for name in KEPT})
+        first = written(source, tmp_path / "first", shards=3)
+        run(first, out)
+        assert tree(written(out, tmp_path / "again", shards=3)) == tree(first)
+
+    def test_the_result_counts(self, lasting: Path, out: Path) -> None:
+        assert run(lasting / "five", out) == Extracted(
+            out=out,
+            splits=(),
+            files=13,
+            size_bytes=sum(map(len, files(out).values())),
+            formats={"jpeg": 7, "png": 6},
+            renamed=2,
+            numbered=0,
+            empty=(),
+        )
+
+    def test_gzip_and_other_names_of_features(
+        self, folder: Path, tmp_path: Path, lasting: Path, out: Path
+    ) -> None:
+        data = written(folder, tmp_path / "data", keys="tf-models", compression="gzip", shards=2)
+        run(data, out)
+        run(lasting / "one", tmp_path / "plain")
+        assert tree(out) == tree(tmp_path / "plain")
+
+    def test_one_shard_alone(self, lasting: Path, tmp_path: Path, out: Path) -> None:
+        path = next((lasting / "five").glob("*-00002-*.tfrecord"))
+        run(path, out)
+        assert 0 < len(files(out)) < 13
+        assert (
+            files(out).items()
+            <= {NAMES[name]: one.image for name, one in stored(lasting / "one").items()}.items()
+        )
+
+    def test_names_that_are_no_text(self, tmp_path: Path, out: Path) -> None:
+        name = os.fsdecode(b"a\xff\n.jpg")
+        run(written(fill(tmp_path / "src", {name: JPEG}), tmp_path / "data"), out)
+        assert files(out) == {name: JPEG}
+
+    def test_classes_without_images_are_told(self, tmp_path: Path, out: Path) -> None:
+        source = fill(tmp_path / "src", {"b/1.jpg": JPEG})
+        (tmp_path / "labels").write_text("a\nb\nc\n")
+        data = written(source, tmp_path / "data", labels=str(tmp_path / "labels"))
+        assert run(data, out).empty == ("a", "c")
+
+
+class TestCrops:
+    def test_raw_ones_become_lossless_files(self, lasting: Path, tmp_path: Path, out: Path) -> None:
+        data = written(lasting / "images", tmp_path / "data", crop=(30, 20), shards=2)
+        run(data, out)
+        for name, one in stored(data).items():
+            path = out / (name if name.endswith(".png") else f"{name}.png")
+            pixels = np.asarray(Image.open(path))
+            assert (pixels.shape, pixels.tobytes()) == ((30, 20, 3), one.image)
+
+    @pytest.mark.parametrize(("encoding", "ending"), [("png", ".jpg.png"), ("jpeg", ".jpg")])
+    def test_encoded_ones_are_written_as_they_are(
+        self, lasting: Path, tmp_path: Path, out: Path, encoding: str, ending: str
+    ) -> None:
+        data = written(lasting / "images", tmp_path / "data", crop=(30, 20), encoding=encoding)
+        run(data, out)
+        image = stored(data)["cats/420.jpg"].image
+        assert (out / f"cats/420{ending}").read_bytes() == image
+
+
+class TestSplits:
+    @pytest.fixture
+    def two(self, tmp_path: Path) -> Path:
+        data = tmp_path / "data"
+        written(fill(tmp_path / "a", {"c/1.jpg": JPEG, "d/2.png": PNG}), data)
+        written(fill(tmp_path / "b", {"c/1.jpg": PNG, "d/3.png": PNG}), data, split="val")
+        return data
+
+    def test_each_has_a_folder(self, two: Path, out: Path) -> None:
+        assert run(two, out).splits == ("train", "val")
+        assert files(out) == {
+            "train/c/1.jpg": JPEG,
+            "train/d/2.png": PNG,
+            "val/c/1.jpg": PNG,
+            "val/d/3.png": PNG,
+        }
+
+    def test_one_alone_has_none(self, two: Path, out: Path) -> None:
+        assert run(two, out, split="train").splits == ()
+        assert files(out) == {"c/1.jpg": JPEG, "d/2.png": PNG}
+
+    def test_another_is_misuse(self, two: Path, out: Path) -> None:
+        with pytest.raises(UsageError, match=r"found splits train, val, expected 'test'"):
+            run(two, out, split="test")
+        assert not out.exists()
+
+
+class TestExtensions:
+    @pytest.mark.parametrize(
+        ("name", "image", "expected"),
+        [
+            ("a.jpg", JPEG, "a.jpg"),
+            ("a.JPEG", JPEG, "a.JPEG"),
+            ("a.jpe", JPEG, "a.jpe"),
+            ("a", JPEG, "a"),
+            ("a.b c", JPEG, "a.b c"),
+            ("lies.jpg", PNG, "lies.jpg"),
+            ("lies.png", JPEG, "lies.png"),
+            ("not-converted.bmp", PNG, "not-converted.bmp"),
+            ("a.tar.gif", PNG, "a.tar.gif.png"),
+            ("d.png/a.webp", JPEG, "d.png/a.webp.jpg"),
+            (".jpg", PNG, ".jpg"),
+        ],
+    )
+    def test_of_ours_say_what_is_stored(
+        self, tmp_path: Path, out: Path, name: str, image: bytes, expected: str
+    ) -> None:
+        run(forged(tmp_path, name.encode(), image=image), out)
+        assert files(out) == {expected: image}
+
+    @pytest.mark.parametrize("kind", [*extract.EXTENSIONS])
+    def test_every_format_has_one_that_pillow_knows(self, kind: str) -> None:
+        Image.init()
+        known = {Image.EXTENSION.get(ending) for ending in extract.EXTENSIONS[kind]}  # type: ignore[index]
+        assert known - {None} == {kind.upper()}
+
+
+class TestOthers:
+    """Record files without a manifest."""
+
+    def test_names_and_labels(self, tmp_path: Path, out: Path) -> None:
+        path = bare(
+            tmp_path / "x.tfrecord",
+            {"image/encoded": JPEG, "image/filename": b"a/1.jpg", "image/class/label": 3},
+            {"image/encoded": JPEG, "image/filename": b"2.jpg", "image/class/label": 3},
+            {"image/encoded": PNG, "image/source_id": b"3", "image/class/label": 4},
+            {"image/encoded": PNG, "image/class/label": 4, "image/class/text": b"dog"},
+            {"image/encoded": PNG, "image/class/label": 4, "image/class/text": b"../dog"},
+            {"image/encoded": JPEG},
+        )
+        result = run(path, out)
+        assert files(out) == {
+            "a/1.jpg": JPEG,
+            "3/2.jpg": JPEG,
+            "4/3.png": PNG,
+            "dog/00000003.png": PNG,
+            "4/00000004.png": PNG,
+            "00000005.jpg": JPEG,
+        }
+        assert (result.renamed, result.numbered) == (1, 3)
+
+    @pytest.mark.parametrize("zipped", [False, True])
+    def test_numbers_go_on_from_file_to_file(self, tmp_path: Path, out: Path, zipped: bool) -> None:
+        options = tf.io.TFRecordOptions("GZIP" if zipped else "")
+        (tmp_path / "x").mkdir()
+        for name, count in (("a", 2), ("b", 1), ("c", 2)):
+            with tf.io.TFRecordWriter(str(tmp_path / "x" / name), options) as writer:
+                for _ in range(count):
+                    writer.write(example.encode({"image": PNG}))
+        run(tmp_path / "x", out, jobs=2)
+        assert files(out) == {f"{number:08d}.png": PNG for number in range(5)}
+
+    def test_other_formats_keep_theirs(self, tmp_path: Path, out: Path) -> None:
+        gif = save(Image.fromarray(photo(6, 6)), "GIF")
+        run(bare(tmp_path / "x", {"image": gif, "filename": b"x.gif"}), out)
+        assert files(out) == {"x.gif": gif}
+
+    @pytest.mark.parametrize(
+        "name",
+        [b"/etc/a.jpg", b"../a.jpg", b"a/../../b.jpg", b"./a.jpg", b"a//b.jpg", b"a/", b"a\0.jpg",
+         b"..", b"a" * 256, b"b" * 252, b""],
+    )  # fmt: skip
+    def test_unsafe_names_are_numbers(self, tmp_path: Path, out: Path, name: bytes) -> None:
+        run(bare(tmp_path / "x", {"image": JPEG, "filename": name}), out)
+        assert files(out) == {"00000000.jpg": JPEG}
+
+    @pytest.mark.parametrize("jobs", [1, 2])
+    def test_names_that_are_made_give_way(self, tmp_path: Path, out: Path, jobs: int) -> None:
+        """To those that records have, in whatever file, and to earlier ones that are made."""
+        (tmp_path / "x").mkdir()
+        bare(
+            tmp_path / "x" / "1",
+            {"image": JPEG},
+            {"image": PNG, "filename": b"a"},
+            {"image": PNG, "filename": b"b"},
+            {"image": PNG, "filename": b"b"},
+            {"image": PNG, "filename": b"00000005"},
+            {"image": PNG},
+            {"image": PNG, "filename": b"d"},
+            {"image": JPEG, "filename": b"n" * 251},
+            {"image": JPEG, "filename": b"n" * 251},
+        )
+        bare(
+            tmp_path / "x" / "2",
+            {"image": JPEG, "filename": b"00000000.JPG"},
+            {"image": JPEG, "filename": b"00000000-1.jpg"},
+            {"image": PNG, "filename": b"a.png"},
+            {"image": PNG, "filename": b"d.PNG/e.png"},
+        )
+        result = run(tmp_path / "x", out, jobs=jobs)
+        assert files(out) == {
+            "00000000-2.jpg": JPEG,
+            "00000001.png": PNG,
+            "b.png": PNG,
+            "00000003.png": PNG,
+            "00000005.png": PNG,
+            "00000005-1.png": PNG,
+            "00000006.png": PNG,
+            "n" * 251 + ".jpg": JPEG,
+            "00000008.jpg": JPEG,
+            "00000000.JPG": JPEG,
+            "00000000-1.jpg": JPEG,
+            "a.png": PNG,
+            "d.PNG/e.png": PNG,
+        }
+        assert (result.renamed, result.numbered) == (3, 6)
+
+    @pytest.mark.parametrize(
+        ("payload", "message"),
+        [
+            (example.encode({"text": b"hello"}), "found features text, expected one that holds"),
+            (b"no example", "found "),
+        ],
+    )
+    def test_records_without_an_image_are_refused(
+        self, tmp_path: Path, out: Path, payload: bytes, message: str
+    ) -> None:
+        path = bare(tmp_path / "x", {"image": JPEG})
+        first = path.stat().st_size
+        path.write_bytes(path.read_bytes() + framing.frame(payload))
+        with pytest.raises(DataError) as error:
+            run(path, out)
+        assert str(error.value).startswith(f"{path}: record 1 at byte {first}: {message}")
+
+    @pytest.mark.parametrize(
+        ("data", "message"),
+        [
+            (b"hello, this is text", "not a TFRecord file: text"),
+            (b"", "found no records, expected images"),
+        ],
+    )
+    def test_no_records(self, tmp_path: Path, out: Path, data: bytes, message: str) -> None:
+        (tmp_path / "x").write_bytes(data)
+        with pytest.raises(DataError) as error:
+            run(tmp_path / "x", out)
+        assert str(error.value) == f"{tmp_path}/x: {message}"
+
+
+class TestNames:
+    """Names come from data: none leads out of the folder, and none to another record's file."""
+
+    @pytest.mark.parametrize(
+        "name",
+        [b"/etc/a.jpg", b"../a.jpg", b"a/../../b.jpg", b"./a.jpg", b"a//b.jpg", b"a/", b"a\0.jpg",
+         b"..", b"a" * 256, b"b" * 250 + b".webp", b"", b"x" * 10**6],
+    )  # fmt: skip
+    def test_unsafe_ones_are_refused(self, tmp_path: Path, out: Path, name: bytes) -> None:
+        data = forged(tmp_path, b"good.jpg", name)
+        before = tree(tmp_path)
+        with pytest.raises(DataError, match=r"-00001\.tfrecord: record 1 at byte ") as error:
+            run(data, out)
+        assert "expected a path in a folder" in str(error.value)
+        assert (len(str(error.value)) < 500, tree(tmp_path)) == (True, before)
+
+    @pytest.mark.parametrize(
+        ("first", "second"),
+        [
+            ("a.jpg", "a.jpg"),
+            ("a", "a/b.jpg"),
+            ("a/b.jpg", "a"),
+            ("a.jpg", "A.jpg"),
+            ("d/caf\u00e9.jpg", "d/cafe\u0301.jpg"),
+            ("x/\u212a.jpg", "x/k.jpg"),
+        ],
+    )
+    def test_those_of_two_records_are_refused(
+        self, tmp_path: Path, out: Path, first: str, second: str
+    ) -> None:
+        data = forged(tmp_path, first.encode(), b"other.jpg", second.encode())
+        with pytest.raises(DataError, match=r"-00001\.tfrecord: record 2"):
+            run(data, out)
+        assert not out.exists()
+
+    def test_an_extension_more_makes_no_two_of_one(self, tmp_path: Path, out: Path) -> None:
+        data = forged(tmp_path, b"a.webp", b"a.webp.jpg")
+        with pytest.raises(DataError, match=r"record 1 .*where another record's file is"):
+            run(data, out)
+
+    def test_folders_may_differ_in_case_as_in_write(self, tmp_path: Path, out: Path) -> None:
+        result = run(forged(tmp_path, b"a/x.jpg", b"A/x.jpg"), out)
+        assert sorted(files(out)) == ["A/x.jpg", "a/x.jpg"]
+        warning = (
+            "folders differ only in case or Unicode form (A and a…): other file systems would "
+            "merge them"
+        )
+        assert result.warnings == (warning,)
+
+    @pytest.mark.parametrize("quiet", [[], ["-q"]])
+    def test_folders_above_are_looked_at_too(
+        self, tmp_path: Path, out: Path, quiet: list[str]
+    ) -> None:
+        ran = tfrec(
+            "extract", forged(tmp_path, b"a/x/1.jpg", b"b/A/2.jpg", b"A/y/3.jpg"), out, *quiet
+        )
+        told = (
+            ""
+            if quiet
+            else (
+                "tfrec: folders differ only in case or Unicode form (A and a…): other file systems "
+                "would merge them\n"
+            )
+        )
+        assert (ran.code, ran.err) == (0, told)
+
+    @pytest.mark.parametrize("ours", [True, False])
+    def test_folders_may_be_deeper_than_calls(
+        self, tmp_path: Path, out: Path, ours: bool, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        name = b"a/" * 1500 + b"x.jpg"
+        foreign = {"image": JPEG, "filename": name}
+        run(forged(tmp_path, name) if ours else bare(tmp_path / "x", foreign), out)
+        monkeypatch.chdir(out)
+        try:
+            assert Path(os.fsdecode(name)).read_bytes() == JPEG
+        finally:  # pytest's own clearing away is not deep enough
+            staging._remove(out / "a")
+
+    @pytest.mark.skipif(sys.platform != "linux", reason="other systems have shorter paths")
+    def test_a_path_as_long_as_the_system_has_fits_below_any_folder(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        out = tmp_path / ("o" * 200)
+        name = b"a/" * 2000 + b"x" * 90 + b".jpg"
+        run(bare(tmp_path / "x", {"image": JPEG, "filename": name}), out)
+        monkeypatch.chdir(out)
+        try:
+            assert Path(os.fsdecode(name)).read_bytes() == JPEG
+        finally:
+            staging._remove(out / "a")
+
+    def test_deep_folders_leave_nothing_behind_after_an_error(
+        self, tmp_path: Path, out: Path
+    ) -> None:
+        data = forged(tmp_path, b"a/" * 1500 + b"x.jpg", b"../x")
+        before = tree(tmp_path)
+        with pytest.raises(DataError, match="expected a path in a folder"):
+            run(data, out)
+        assert tree(tmp_path) == before
+
+    def test_too_long_a_path_is_refused(self, tmp_path: Path, out: Path) -> None:
+        data = forged(tmp_path, b"/".join([b"d" * 250] * 20))
+        with pytest.raises(DataError, match="File name too long, expected what can be the path"):
+            run(data, out)
+        assert not out.exists()
+
+    def test_equal_hashes_are_looked_at(
+        self, lasting: Path, out: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(extract, "hash", lambda _: 7, raising=False)
+        assert run(lasting / "five", out).files == 13
+
+    def test_a_record_without_a_name_is_refused(self, tmp_path: Path, out: Path) -> None:
+        data = forged(tmp_path, b"a.jpg")
+        bare(data / SHARD, {"image": JPEG, "key": 1})
+        sealed(data)
+        with pytest.raises(DataError, match=r"record 0 at byte 0: found filename '', expected"):
+            run(data, out)
+
+    def test_what_is_no_image_is_refused(self, tmp_path: Path, out: Path) -> None:
+        data = forged(tmp_path, b"a.jpg", image=b"hello")
+        with pytest.raises(DataError, match=r"record 0 at byte 0: found text, expected an image"):
+            run(data, out)
+
+
+class TestDamage:
+    @pytest.fixture
+    def data(self, lasting: Path, tmp_path: Path) -> Path:
+        out = tmp_path / "data"
+        out.mkdir()
+        for path in (lasting / "five").iterdir():
+            (out / path.name).write_bytes(path.read_bytes())
+        return out
+
+    def refused(self, data: Path, out: Path) -> str:
+        """Return why nothing was extracted."""
+        with pytest.raises(DataError) as error:
+            run(data, out)
+        assert sorted(path.name for path in out.parent.iterdir()) == ["data"]
+        return str(error.value)
+
+    def test_is_named_by_file_record_and_offset(self, data: Path, out: Path) -> None:
+        path = next(data.glob("*-00001-*.tfrecord"))
+        offset, length = framing.locate(path)[1]
+        damaged = bytearray(path.read_bytes())
+        damaged[offset + length // 2] ^= 1
+        path.write_bytes(damaged)
+        message = self.refused(data, out)
+        assert message.startswith(f"{path}: damaged: record 1 at byte {offset}: data CRC 0x")
+        assert message.endswith("; `tfrec salvage` saves the whole records")
+
+    def test_a_cut_between_records_is_one(self, data: Path, out: Path) -> None:
+        path = next(data.glob("*-00003-*.tfrecord"))
+        count = len(framing.locate(path))
+        path.write_bytes(path.read_bytes()[: framing.locate(path)[-1][0]])
+        found = f"{path}: found {count - 1} records, expected {count} by the manifest"
+        assert self.refused(data, out) == f"{found}: run `tfrec verify`"
+
+    @pytest.mark.parametrize("jobs", [1, 2])
+    def test_a_shard_of_another_dataset_is_one(
+        self, data: Path, out: Path, tmp_path: Path, jobs: int
+    ) -> None:
+        path = next(data.glob("*-00003-*.tfrecord"))
+        count = len(framing.locate(path))
+        bare(path, *({"image": JPEG, "filename": b"%d.jpg" % n, "key": n} for n in range(count)))
+        with pytest.raises(DataError) as error:
+            run(data, out, jobs=jobs)
+        expected = "expected that of the manifest: run `tfrec verify`"
+        assert str(error.value) == f"{path}: found another SHA-256, {expected}"
+        assert sorted(one.name for one in tmp_path.iterdir()) == ["data"]
+
+    def test_a_missing_shard_is_one(self, data: Path, out: Path) -> None:
+        path = next(data.glob("*-00003-*.tfrecord"))
+        path.unlink()
+        assert self.refused(data, out) == f"{path}: found no such file, expected one of a dataset"
+
+    def test_what_cannot_be_read_is_none(self, data: Path, out: Path) -> None:
+        path = next(data.glob("*-00003-*.tfrecord"))
+        path.unlink()
+        path.mkdir()
+        with pytest.raises(RunError, match=r"tfrecord: cannot be read: Is a directory"):
+            run(data, out)
+        assert not out.exists()
+
+
+# A new folder is whole, or it is not there
+
+
+@pytest.mark.parametrize("there", ["nothing", "folder", "link", "deep"])
+def test_where_it_may_go(lasting: Path, tmp_path: Path, out: Path, there: str) -> None:
+    if there == "folder":
+        out.mkdir()
+    elif there == "link":
+        (tmp_path / "target").mkdir()
+        out.symlink_to("target")
+    elif there == "deep":
+        out = out / "a" / "b"
+    run(lasting / "one", out)
+    assert len(files(out)) == 13
+    assert not list(tmp_path.rglob(".*"))
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda out: out.write_bytes(b""), "found a file, expected an empty folder, or nothing"),
+        (lambda out: fill(out, {"b": b"", ".a": b""}), r"found other files \(.a…\), expected an"),
+        (lambda out: out.parent.joinpath(".out.new").symlink_to("."), "found a link, expected a"),
+        (lambda out: out.parent.joinpath(".out.new").touch(), "cannot be written: File exists"),
+    ],
+    ids=["file", "full", "link", "hidden"],
+)
+def test_where_it_may_not(
+    lasting: Path, tmp_path: Path, out: Path, make: Callable[[Path], Any], message: str
+) -> None:
+    make(out)
+    before = tree(tmp_path)
+    with pytest.raises(RunError, match=message):
+        run(lasting / "one", out)
+    assert tree(tmp_path) == before
+
+
+def test_the_current_folder_is_not_replaced(
+    lasting: Path, out: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out.mkdir()
+    monkeypatch.chdir(out)
+    with pytest.raises(RunError, match=r"^\.: found the current folder, expected a folder that"):
+        run(lasting / "one", Path())
+
+
+def test_a_mounted_disk_is_not_replaced(
+    lasting: Path, out: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out.mkdir()
+    monkeypatch.setattr(os.path, "ismount", lambda path: path == out)
+    with pytest.raises(RunError, match="found a mounted disk, expected a folder that can be"):
+        run(lasting / "one", out)
+
+
+def test_nobody_writes_below_a_file(lasting: Path, tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(RunError, match="cannot be written: Not a directory"):
+        run(lasting / "one", tmp_path / "file" / "out")
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt(), OSError(28, "No space left on device")])
+@pytest.mark.parametrize("there", [False, True])
+def test_what_is_interrupted_leaves_nothing(
+    lasting: Path, tmp_path: Path, out: Path, error: BaseException, there: bool
+) -> None:
+    if there:
+        out.mkdir()
+    before = tree(tmp_path)
+
+    def stop(what: str, done: int, total: int) -> None:
+        if done > 6:
+            assert len(tree(tmp_path)) > 6
+            raise error
+
+    expected = KeyboardInterrupt if isinstance(error, KeyboardInterrupt) else RunError
+    with pytest.raises(expected):
+        extract.extract(lasting / "five", out, Options(jobs=1), stop)
+    assert tree(tmp_path) == before
+
+
+def test_what_was_left_is_removed_and_nothing_that_it_links_to(
+    lasting: Path, tmp_path: Path, out: Path
+) -> None:
+    there = fill(tmp_path / "there", {"a": b"a"})
+    left = fill(tmp_path / ".out.new" / "out", {"0/1/2/x": b"", "1/1/x": b"", "3": b""})
+    (left / "1" / "1" / "link").symlink_to(there)
+    (left / "link").symlink_to(there)
+    run(lasting / "one", out)
+    assert (len(files(out)), files(there)) == (13, {"a": b"a"})
+    (tmp_path / ".two.new").mkdir()
+    (tmp_path / ".two.new" / "two").symlink_to(there)
+    with pytest.raises(RunError, match="two: cannot be written: Not a directory"):
+        run(lasting / "one", tmp_path / "two")
+    assert files(there) == {"a": b"a"}
+
+
+KILLED = """
+import os, signal, sys
+from pathlib import Path
+from tfrec_cli import extract
+os.sync = lambda: os.kill(os.getpid(), signal.SIGKILL)
+extract.extract(Path(sys.argv[1]), Path(sys.argv[2]), extract.Options(jobs=1))
+"""
+
+
+def test_what_is_killed_looks_unfinished_and_is_done_again(
+    lasting: Path, tmp_path: Path, out: Path
+) -> None:
+    words = [sys.executable, "-c", KILLED, str(lasting / "five"), str(out)]
+    ended = subprocess.run(words, check=False).returncode
+    assert (ended, [path.name for path in tmp_path.iterdir()]) == (-signal.SIGKILL, [".out.new"])
+    run(lasting / "one", out)
+    assert ([path.name for path in tmp_path.iterdir()], len(files(out))) == (["out"], 13)
+
+
+@pytest.fixture
+def holder(out: Path) -> Iterator[subprocess.Popen[str]]:
+    place = out.with_name(".out.new")
+    process = subprocess.Popen(
+        [sys.executable, "-c", HOLDER, str(place)], stdout=subprocess.PIPE, text=True
+    )
+    assert process.stdout
+    assert process.stdout.readline() == "locked\n"
+    with process:
+        yield process
+        process.kill()
+
+
+def test_one_at_a_time(lasting: Path, out: Path, holder: subprocess.Popen[str]) -> None:
+    with pytest.raises(RunError, match=f"found process {holder.pid} on .* writing there"):
+        run(lasting / "one", out)
+    assert not out.exists()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="limits of the launcher are Linux's")
+def test_a_file_that_may_not_be_so_large(lasting: Path, tmp_path: Path, out: Path) -> None:
+    from faults.runs import Launcher
+
+    launcher = Launcher(tmp_path)
+    words = ["extract", str(lasting / "five"), str(out), "-j", "2"]
+    ended = launcher.run(words, limits={"FSIZE": 4096})
+    launcher.close()
+    assert (ended.code, ended.output) == (3, f"tfrec: {out}: cannot be written: File too large\n")
+    assert [path.name for path in tmp_path.iterdir()] == ["output"]
+
+
+# The command line
+
+
+def test_the_report(lasting: Path, tmp_path: Path, out: Path) -> None:
+    (tmp_path / "labels").write_text("cats\ncows\ndogs\nowls\n")
+    labels = str(tmp_path / "labels")
+    data = written(lasting / "images", tmp_path / "data", labels=labels, crop=(20, 20))
+    written(lasting / "images", data, labels=labels, crop=(20, 20), split="val")
+    ran = tfrec("extract", data, out)
+    total = sum(map(len, files(out).values()))
+    assert (ran.code, ran.err, ran.out) == (
+        0,
+        "",
+        f"wrote 26 files to {out}, {total / 1024:.1f} KiB\n"
+        "  splits    train, val\n"
+        "  formats   26 png\n"
+        "  renamed   18 got their format's extension behind their name\n"
+        "  no folder for 1 label without images: cows\n",
+    )
+
+
+def test_the_report_of_numbers(tmp_path: Path, out: Path) -> None:
+    path = bare(tmp_path / "x", {"image": JPEG})
+    assert tfrec("extract", path, out).out == (
+        f"wrote 1 file to {out}, {len(JPEG)} B\n"
+        "  formats   1 jpeg\n"
+        "  numbered  1 without a usable name\n"
+    )
+
+
+def test_json(lasting: Path, out: Path) -> None:
+    ran = tfrec("extract", lasting / "five", out, "--json")
+    assert json.loads(ran.out) == {
+        "format": "tfrec-extract",
+        "format_version": 1,
+        "ok": True,
+        "out": str(out),
+        "splits": [],
+        "files": 13,
+        "size_bytes": sum(map(len, files(out).values())),
+        "formats": {"jpeg": 7, "png": 6},
+        "renamed": 2,
+        "numbered": 0,
+        "empty": [],
+        "warnings": [],
+    }
+
+
+@pytest.mark.parametrize(
+    ("words", "code"),
+    [
+        ("DATA OUT", 0),
+        ("DATA OUT --split train -q -j 2", 0),
+        ("DATA OUT --split val", 2),
+        ("DATA OUT --jobs 0", 2),
+        ("DATA OUT --jobs 5000", 2),
+        ("DATA OUT --shards 2", 2),
+        ("DATA", 2),
+        ("NONE OUT", 2),
+        ("BAD OUT", 1),
+        ("DATA DATA", 3),
+    ],
+)
+def test_exit_codes(lasting: Path, tmp_path: Path, out: Path, words: str, code: int) -> None:
+    paths = {
+        "DATA": lasting / "five",
+        "OUT": out,
+        "NONE": tmp_path / "none",
+        "BAD": lasting / "images" / "cats" / "420.jpg",
+    }
+    ran = tfrec("extract", *(paths.get(word, word) for word in words.split()))
+    assert (ran.code, ran.err.count("\n"), out.exists()) == (code, int(code > 0), code == 0)

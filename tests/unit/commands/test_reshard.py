@@ -1,0 +1,506 @@
+"""reshard: the same records in other shards, as write would have made them, or nothing at all."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from conftest import class_files, fill, jpeg, measured, photo, tree
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from program import tfrec
+
+from tfrec_cli.commands import reshard, salvage, verify, write
+from tfrec_cli.commands.reshard import Options, Resharded
+from tfrec_cli.dataset import discover, manifest
+from tfrec_cli.errors import DataError, ImageError, RunError, UsageError
+from tfrec_cli.imaging import images
+from tfrec_cli.tfrecord import example, framing
+
+FIXED = settings(deadline=None, derandomize=True, max_examples=30)
+
+
+def run(path: Path, out: Path, **options: Any) -> Resharded:
+    """Reshard with one job."""
+    return reshard.reshard(path, out, Options(**{"jobs": 1, **options}))
+
+
+def written(source: Path, out: Path, **options: Any) -> Path:
+    write.write(source, out, write.Options(**{"jobs": 1, **options}))
+    return out
+
+
+def payloads(path: Path, split: str = "train") -> list[bytes]:
+    return list(discover.payloads(discover.split(path, split)))
+
+
+@pytest.fixture
+def out(tmp_path: Path) -> Path:
+    """Name a folder that is not there yet."""
+    return tmp_path / "out"
+
+
+@pytest.fixture(scope="module")
+def lasting(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Make a folder with the test images, and a dataset of them in ``four`` shards."""
+    folder = tmp_path_factory.mktemp("reshard")
+    fill(folder / "images", class_files())
+    written(folder / "images", folder / "four", shards=4)
+    return folder
+
+
+@pytest.fixture
+def data(lasting: Path, tmp_path: Path) -> Path:
+    """Copy the dataset of four shards, to be damaged."""
+    return Path(shutil.copytree(lasting / "four", tmp_path / "data"))
+
+
+class TestSameAsWrite:
+    @pytest.mark.parametrize(
+        "options",
+        [
+            {},
+            {"crop": (20, 30)},
+            {"crop": (20, 30), "encoding": "jpeg", "keys": "tf-models"},
+            {"compression": "gzip"},
+            {"index": False, "labels": "none", "shuffle_seed": None},
+            {"crop": (43, 43), "small": "skip", "shuffle_seed": 9},
+            {"shard_size": 2**30},
+        ],
+        ids=["whole", "crops", "tf-models", "gzip", "plain", "rejects", "size"],
+    )
+    def test_byte_for_byte_there_and_back(
+        self, lasting: Path, tmp_path: Path, options: dict[str, Any]
+    ) -> None:
+        """From 4 shards to 5 and back, 5 as write makes them: manifest and all."""
+        source = lasting / "images"
+        four = written(source, tmp_path / "four", **{"shards": 4, **options})
+        run(four, tmp_path / "five", shards=5)
+        run(tmp_path / "five", tmp_path / "back", shards=4)
+        alone = {name: value for name, value in options.items() if name != "shard_size"}
+        assert tree(tmp_path / "five") == tree(written(source, tmp_path / "5", **alone, shards=5))
+        assert tree(tmp_path / "back") == tree(written(source, tmp_path / "4", **alone, shards=4))
+
+    @pytest.mark.parametrize("jobs", [1, 2])
+    @pytest.mark.parametrize("shards", [1, 4, 13])
+    def test_with_any_number_of_jobs(
+        self, lasting: Path, tmp_path: Path, out: Path, jobs: int, shards: int
+    ) -> None:
+        run(lasting / "four", out, shards=shards, jobs=jobs)
+        assert tree(out) == tree(written(lasting / "images", tmp_path / "x", shards=shards))
+
+    @given(shards=st.integers(1, 13), run_bytes=st.integers(1, 30_000))
+    @FIXED
+    def test_however_records_are_taken_together(
+        self, lasting: Path, shards: int, run_bytes: int
+    ) -> None:
+        out = lasting / "any"
+        with pytest.MonkeyPatch.context() as patched:
+            patched.setattr(reshard, "_RUN_BYTES", run_bytes)
+            run(lasting / "four", out, shards=shards)
+        found = payloads(out)
+        assert (found, len(list(out.glob("*.tfrecord")))) == (payloads(lasting / "four"), shards)
+        assert verify.verify(out, verify.Options(jobs=1, quick=True)).findings == []
+        shutil.rmtree(out)
+
+    def test_every_split(self, lasting: Path, tmp_path: Path) -> None:
+        for name, counts in (("a", (4, 2)), ("b", (3, 3))):
+            for split, shards in zip(("train", "val"), counts, strict=True):
+                written(lasting / "images", tmp_path / name, split=split, shards=shards)
+        run(tmp_path / "a", tmp_path / "c", shards=3)
+        assert tree(tmp_path / "c") == tree(tmp_path / "b")
+
+    def test_one_split_alone(self, lasting: Path, tmp_path: Path, out: Path) -> None:
+        for split in ("train", "val"):
+            written(lasting / "images", tmp_path / "a", split=split)
+        run(tmp_path / "a", out, shards=3, split="val")
+        expected = written(lasting / "images", tmp_path / "b", split="val", shards=3)
+        assert tree(out) == tree(expected)
+
+    @pytest.mark.parametrize("index", [True, False])
+    def test_index_files_as_told(
+        self, lasting: Path, tmp_path: Path, out: Path, index: bool
+    ) -> None:
+        source = written(lasting / "images", tmp_path / "a", index=not index)
+        run(source, out, shards=2, index=index)
+        expected = written(lasting / "images", tmp_path / "b", index=index, shards=2)
+        assert tree(out) == tree(expected)
+
+    def test_the_result_has_both_manifests(self, lasting: Path, out: Path) -> None:
+        result = run(lasting / "four", out, shards=2)
+        paths = [folder / "train.manifest.json" for folder in (lasting / "four", out)]
+        assert (result.before, result.after) == tuple((manifest.load(path),) for path in paths)
+
+
+class TestSize:
+    @pytest.mark.parametrize(("share", "shards"), [(1.0, 1), (0.99, 2), (0.51, 2), (0.001, 13)])
+    def test_counts_the_bytes_that_are_there(
+        self, lasting: Path, out: Path, share: float, shards: int
+    ) -> None:
+        made = manifest.load(lasting / "four" / "train.manifest.json")
+        size = int(sum(one.size_bytes for one in made.shards) * share)
+        (after,) = run(lasting / "four", out, shard_size=size).after
+        told = (len(after.shards), after.options["shards"], after.options["shard_size"])
+        assert told == (shards, None, size)
+
+
+class TestWhatGoesOn:
+    """With a dataset that was resharded: all that goes on with one that was written."""
+
+    def test_verify_holds_it_against_its_sources(self, lasting: Path, out: Path) -> None:
+        run(lasting / "four", out, shards=3)
+        options = verify.Options(jobs=1, source=((None, lasting / "images"),))
+        assert verify.verify(out, options).findings == []
+
+    def test_the_same_write_has_nothing_left_to_do(self, lasting: Path, out: Path) -> None:
+        run(lasting / "four", out, shards=3)
+        before = tree(out)
+        written(lasting / "images", out, shards=3, resume=True)
+        assert tree(out) == before
+
+    def test_a_write_of_other_shards_is_another(self, lasting: Path, out: Path) -> None:
+        run(lasting / "four", out, shards=3)
+        with pytest.raises(RunError, match=r"something else: --shards was 3, now 4; expected"):
+            written(lasting / "images", out, shards=4, resume=True)
+
+    @pytest.mark.parametrize("shards", [2, 5])
+    @pytest.mark.parametrize("rejected", [0, 3])
+    def test_salvage_names_what_is_lost(
+        self,
+        lasting: Path,
+        tmp_path: Path,
+        monkeypatch: pytest.MonkeyPatch,
+        shards: int,
+        rejected: int,
+    ) -> None:
+        """Also where images were rejected while they were written, which moves all behind."""
+        store, count = images.store_whole, iter(range(100))
+
+        def sometimes(*args: Any, **more: Any) -> Any:
+            if next(count) in range(rejected):
+                raise ImageError("corrupt", "found rust")
+            return store(*args, **more)
+
+        monkeypatch.setattr(images, "store_whole", sometimes)
+        made = written(lasting / "images", tmp_path / "a", shards=4, on_error="skip")
+        run(made, tmp_path / "b", shards=shards)
+        names = []
+        for path in sorted((tmp_path / "b").glob("*.tfrecord")):
+            features = [example.decode(one.payload) for one in framing.read(path)]
+            names.append([one["filename"].values[0] for one in features])
+        assert sum(map(len, names)) == 13 - rejected
+        for number, path in enumerate(sorted((tmp_path / "b").glob("*.tfrecord"))):
+            path.write_bytes(path.read_bytes()[:-1])
+            told = salvage.Options(source=lasting / "images")
+            result = salvage.salvage(path, tmp_path / f"{number}", told)
+            assert (result.lost_names, result.lost_records, result.strange) == (
+                names[number][-1:],
+                [len(names[number]) - 1],
+                [],
+            )
+
+
+class TestRefused:
+    @pytest.mark.parametrize(
+        ("options", "message"),
+        [
+            ({}, "--shards, --shard-size: found neither, expected one of the two"),
+            ({"shards": 2, "shard_size": 2}, "--shards, --shard-size: found both, expected one"),
+            ({"shards": 0}, "--shards: found 0, expected 1 to 99999"),
+            ({"shards": 100_000}, "--shards: found 100000, expected 1 to 99999"),
+            ({"shard_size": 0}, "--shard-size: found 0, expected 1 to 9223372036854775808"),
+            ({"shards": 14}, "--shards 14: found 13 images, expected one for each shard"),
+            ({"shards": 2, "jobs": 0}, "--jobs: found 0, expected 1 to 4096"),
+            ({"shards": 2, "split": "val"}, "found splits train, expected 'val'"),
+        ],
+    )
+    def test_options(self, lasting: Path, out: Path, options: dict[str, Any], message: str) -> None:
+        with pytest.raises(UsageError) as error:
+            run(lasting / "four", out, **options)
+        assert message in str(error.value)
+        assert not out.exists()
+
+    def test_an_index_of_gzip(self, lasting: Path, tmp_path: Path, out: Path) -> None:
+        made = written(lasting / "images", tmp_path / "a", compression="gzip")
+        with pytest.raises(UsageError, match="--index: found GZIP shards, expected others"):
+            run(made, out, shards=2, index=True)
+        assert not out.exists()
+
+    def test_record_files_without_a_manifest(self, data: Path, out: Path) -> None:
+        (data / "train.manifest.json").unlink()
+        with pytest.raises(UsageError) as error:
+            run(data, out, shards=2)
+        found = "found record files without a manifest, expected a dataset of `tfrec write`"
+        assert str(error.value) == f"{data}: {found}"
+
+    def test_another_dataset_in_its_place(self, lasting: Path, data: Path) -> None:
+        before = tree(data)
+        with pytest.raises(RunError, match=r"found other files \(SHA256SUMS…\), expected an empty"):
+            run(lasting / "four", data, shards=2)
+        assert tree(data) == before
+
+
+def flip(data: bytes, at: int) -> bytes:
+    return data[:at] + bytes((data[at] ^ 1,)) + data[at + 1 :]
+
+
+class TestDamage:
+    def refused(self, data: Path, out: Path) -> str:
+        """Return why nothing was written."""
+        with pytest.raises(DataError) as error:
+            run(data, out, shards=3)
+        assert sorted(path.name for path in out.parent.iterdir()) == ["data"]
+        return str(error.value)
+
+    @pytest.mark.parametrize("place", [0, 8, 12, 60, -1])
+    @pytest.mark.parametrize("number", [0, 2])
+    def test_is_named_by_file_record_and_offset(
+        self, data: Path, out: Path, place: int, number: int
+    ) -> None:
+        path = data / "train-00002-of-00004.tfrecord"
+        offset, length = framing.locate(path)[number]
+        path.write_bytes(flip(path.read_bytes(), offset + place % length))
+        message = self.refused(data, out)
+        assert message.startswith(f"{path}: ")
+        if number or place > 8:
+            assert f"record {number} at byte {offset}: " in message
+
+    def test_of_a_compressed_record_is_named_too(
+        self, lasting: Path, tmp_path: Path, out: Path
+    ) -> None:
+        data = written(lasting / "images", tmp_path / "data", compression="gzip", shards=2)
+        path = data / "train-00001-of-00002.tfrecord.gz"
+        path.write_bytes(flip(path.read_bytes(), path.stat().st_size // 2))
+        assert self.refused(data, out).startswith(f"{path}: damaged: record ")
+
+    @pytest.mark.parametrize(
+        ("change", "message"),
+        [
+            (lambda a, b: a.unlink(), "found no such file, expected one of a dataset"),
+            (lambda a, b: a.write_bytes(b.read_bytes()), "found another SHA-256, expected that of"),
+            (lambda a, b: a.write_bytes(a.read_bytes() + b"x"), "truncated: record "),
+            (lambda a, b: a.write_bytes(a.read_bytes() * 2), "found another SHA-256, expected"),
+            (lambda a, b: a.write_bytes(b""), "found another SHA-256, expected that of the"),
+            (lambda a, b: a.write_bytes(b"text"), "not a TFRecord file: text"),
+        ],
+        ids=["missing", "other", "trailing", "twice", "empty", "text"],
+    )
+    def test_of_a_shard(
+        self, data: Path, out: Path, change: Callable[[Path, Path], Any], message: str
+    ) -> None:
+        first, second = (data / f"train-0000{number}-of-00004.tfrecord" for number in (1, 3))
+        change(first, second)
+        assert self.refused(data, out).startswith(f"{first}: {message}")
+
+    def test_two_shards_exchanged(self, data: Path, out: Path) -> None:
+        """Which have the same records, but not in the same order."""
+        first, second = (data / f"train-0000{number}-of-00004.tfrecord" for number in (1, 3))
+        first.rename(data / "x")
+        second.rename(first)
+        (data / "x").rename(second)
+        assert "found another SHA-256" in self.refused(data, out)
+
+    def test_of_what_was_left_out(self, data: Path, out: Path) -> None:
+        path = data / "train.rejects.jsonl"
+        path.write_bytes(b"{}\n")
+        assert self.refused(data, out).startswith(f"{path}: found another SHA-256, expected that")
+        path.unlink()
+        assert self.refused(data, out) == f"{path}: found no such file, expected one of a dataset"
+
+    @pytest.mark.parametrize(
+        ("field", "message"),
+        [
+            ("content_sha256", "split 'train': found content digest "),
+            ("records", "split 'train': found 13 records, expected 14 by the manifest"),
+        ],
+    )
+    def test_of_the_manifest(self, data: Path, out: Path, field: str, message: str) -> None:
+        path = data / "train.manifest.json"
+        values = json.loads(path.read_text())
+        values[field] = "0" * 64 if field == "content_sha256" else 14
+        path.write_text(json.dumps(values))
+        assert message in self.refused(data, out)
+
+    def test_between_two_looks_is_seen(
+        self, data: Path, out: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Every record's CRCs are compared as it is copied."""
+        path, locate = data / "train-00002-of-00004.tfrecord", framing.locate
+
+        def late(one: Path) -> list[tuple[int, int]]:
+            found = locate(one)
+            if one == path:
+                path.write_bytes(flip(path.read_bytes(), found[1][0] + 40))
+            return found
+
+        monkeypatch.setattr(framing, "locate", late)
+        assert "found no whole record of" in self.refused(data, out)
+
+    def test_what_cannot_be_read_is_none(self, data: Path, out: Path) -> None:
+        path = data / "train-00002-of-00004.tfrecord"
+        path.unlink()
+        path.mkdir()
+        with pytest.raises(RunError, match="tfrecord: cannot be read: Is a directory"):
+            run(data, out, shards=2)
+        assert not out.exists()
+
+
+# Whole, or not there
+
+
+@pytest.mark.parametrize("what", ["describe", "sync", "folder"])
+@pytest.mark.parametrize("error", [KeyboardInterrupt(), OSError(28, "No space left on device")])
+def test_what_is_interrupted_leaves_nothing(
+    lasting: Path,
+    tmp_path: Path,
+    out: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    what: str,
+    error: BaseException,
+) -> None:
+    from tfrec_cli.runtime import files
+    from tfrec_cli.writing import staging
+
+    def stop(*_: Any) -> None:
+        assert list(tmp_path.glob(".out.new/out/*"))
+        raise error
+
+    module, name = {
+        "describe": (staging, "describe"),
+        "sync": (files, "sync"),
+        "folder": (manifest, "content_digest"),
+    }[what]
+    sync = files.sync
+
+    def late(path: Path) -> None:
+        return stop() if path.suffix == ".tfrecord" else sync(path)
+
+    monkeypatch.setattr(module, name, late if what == "sync" else stop)
+    expected = KeyboardInterrupt if isinstance(error, KeyboardInterrupt) else RunError
+    with pytest.raises(expected):
+        run(lasting / "four", out, shards=2)
+    assert list(tmp_path.iterdir()) == []
+
+
+KILLED = """
+import os, signal, sys
+from pathlib import Path
+from tfrec_cli import reshard, staging
+staging.describe = lambda *_: os.kill(os.getpid(), signal.SIGKILL)
+options = reshard.Options(shards=3, jobs=1)
+reshard.reshard(Path(sys.argv[1]), Path(sys.argv[2]), options)
+"""
+
+
+def test_what_is_killed_looks_unfinished_and_is_done_again(
+    lasting: Path, tmp_path: Path, out: Path
+) -> None:
+    words = [sys.executable, "-c", KILLED, str(lasting / "four"), str(out)]
+    ended = subprocess.run(words, check=False).returncode
+    assert (ended, os.listdir(tmp_path)) == (-signal.SIGKILL, [".out.new"])
+    run(lasting / "four", out, shards=2)
+    assert os.listdir(tmp_path) == ["out"]
+    assert tree(out) == tree(written(lasting / "images", tmp_path / "2", shards=2))
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="limits of the launcher are Linux's")
+@pytest.mark.parametrize("compression", ["none", "gzip"])
+def test_a_file_that_may_not_be_so_large(
+    lasting: Path, tmp_path: Path, out: Path, compression: str
+) -> None:
+    from faults.runs import Launcher
+
+    data = written(lasting / "images", tmp_path / "data", compression=compression)
+    launcher = Launcher(tmp_path)
+    words = ["reshard", str(data), str(out), "-j", "2", "--shards", "2"]
+    ended = launcher.run(words, limits={"FSIZE": 4096})
+    launcher.close()
+    assert (ended.code, ended.output) == (3, f"tfrec: {out}: cannot be written: File too large\n")
+    assert sorted(os.listdir(tmp_path)) == ["data", "output"]
+
+
+def test_memory_does_not_grow_with_shards(tmp_path: Path) -> None:
+    source = fill(tmp_path / "src", {f"{n}.jpg": jpeg(photo(40, 40, n)) for n in range(80)})
+    taken = []
+    for crop in (8, 640):  # 98 MB in one shard
+        data = written(source, tmp_path / f"{crop}", crop=(crop, crop), small="resize")
+        place = tmp_path / "place"
+        place.mkdir(exist_ok=True)
+        ran = measured(place, "reshard", data, tmp_path / f"out{crop}", "--shards", "1", "-j1")
+        assert ran.code == 0
+        taken.append(ran.mebibytes)
+    assert taken[1] - taken[0] < 40
+
+
+# The command line
+
+
+def test_the_report(lasting: Path, out: Path) -> None:
+    ran = tfrec("reshard", lasting / "four", out, "--shards", "1")
+    made = manifest.load(out / "train.manifest.json")
+    size = sum(one.size_bytes for one in made.shards) / 1024
+    assert (ran.code, ran.err, ran.out) == (
+        0,
+        "",
+        f"copied 13 records to {out}, {size:.1f} KiB\n"
+        "  train     13 records, from 4 to 1 shard\n"
+        f"  digest    {made.content_sha256}\n",
+    )
+
+
+def test_json(lasting: Path, out: Path) -> None:
+    ran = tfrec("reshard", lasting / "four", out, "--shards", "3", "--json")
+    document = json.loads(ran.out)
+    made = document["splits"][0].pop("manifest")
+    told = json.loads((out / "train.manifest.json").read_text())
+    assert made == {"columns": [], **{name: told[name] for name in told if name in made}}
+    assert document == {
+        "format": "tfrec-reshard",
+        "format_version": 1,
+        "ok": True,
+        "path": str(lasting / "four"),
+        "out": str(out),
+        "splits": [{"split": "train", "records": 13, "shards_before": 4, "shards": 3}],
+    }
+
+
+@pytest.mark.parametrize(
+    ("words", "code"),
+    [
+        ("DATA OUT --shards 2", 0),
+        ("DATA OUT --shard-size 20KiB --split train --no-index -q -j 2", 0),
+        ("DATA OUT", 2),
+        ("DATA OUT --shards 2 --shard-size 2K", 2),
+        ("DATA OUT --shards 0", 2),
+        ("DATA OUT --shards 14", 2),
+        ("DATA OUT --shard-size many", 2),
+        ("DATA OUT --shards 2 --split val", 2),
+        ("DATA OUT --shards 2 --jobs 5000", 2),
+        ("DATA --shards 2", 2),
+        ("NONE OUT --shards 2", 2),
+        ("DATA DATA --shards 2", 3),
+    ],
+)
+def test_exit_codes(lasting: Path, tmp_path: Path, out: Path, words: str, code: int) -> None:
+    paths = {"DATA": lasting / "four", "OUT": out, "NONE": tmp_path / "none"}
+    ran = tfrec("reshard", *(paths.get(word, word) for word in words.split()))
+    assert (ran.code, ran.err.count("\n"), out.exists()) == (code, int(code > 0), code == 0)
+
+
+def test_damage_is_exit_code_1(data: Path, out: Path) -> None:
+    path = data / "train-00002-of-00004.tfrecord"
+    path.write_bytes(path.read_bytes()[:-1])
+    ran = tfrec("reshard", data, out, "--shards", "2")
+    assert (ran.code, ran.out, ran.err.startswith(f"tfrec: {path}: truncated: record ")) == (
+        1,
+        "",
+        True,
+    )

@@ -1,0 +1,568 @@
+"""Interrupted writes: what waits, what goes on, what is refused, and who may write at all."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import shlex
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+from unittest import mock
+
+import pytest
+from conftest import class_files, fill, photo, png, save, tree
+
+from tfrec_cli.cli import main as cli
+from tfrec_cli.commands import write as write_module
+from tfrec_cli.commands.write import Options, Result, write
+from tfrec_cli.dataset import manifest
+from tfrec_cli.errors import DataError, RunError, UsageError
+from tfrec_cli.imaging import images
+from tfrec_cli.writing import shard
+
+PARTIAL = ".train.partial"
+WAYS: list[dict[str, Any]] = [{}, {"crop": (32, 32)}, {"compression": "gzip"}, {"index": False}]
+
+
+def run(source: Path, out: Path, **options: Any) -> Result:
+    return write(source, out, Options(**{"jobs": 1, "shards": 4, **options}))
+
+
+def interrupt(source: Path, out: Path, **options: Any) -> Path:
+    """Write until some shard is noted as whole; return the folder that waits."""
+    folder = out / PARTIAL
+
+    def stop(what: str, done: int, total: int) -> None:
+        if what == "writing" and done:
+            wait_for(lambda: list(folder.glob("*" + shard.NOTE_SUFFIX)))
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        write(source, out, Options(**{"jobs": 1, "shards": 4, **options}), stop)
+    return folder
+
+
+def wait_for(ready: Callable[[], object]) -> None:
+    end = time.monotonic() + 30
+    while not ready():
+        assert time.monotonic() < end
+        time.sleep(0.01)
+
+
+@pytest.fixture
+def out(tmp_path: Path) -> Path:
+    return tmp_path / "out"
+
+
+@pytest.fixture
+def fresh(folder: Path, tmp_path: Path) -> dict[str, bytes]:
+    """Return the files that an uninterrupted write makes."""
+    run(folder, tmp_path / "fresh")
+    return tree(tmp_path / "fresh")
+
+
+class TestGoesOn:
+    @pytest.mark.parametrize("options", WAYS, ids=str)
+    def test_to_the_same_bytes(
+        self, folder: Path, out: Path, tmp_path: Path, options: dict[str, Any]
+    ) -> None:
+        interrupt(folder, out, **options)
+        run(folder, out, **options, resume=True)
+        run(folder, tmp_path / "fresh", **options)
+        assert tree(out) == tree(tmp_path / "fresh")
+
+    def test_with_the_shards_that_are_whole(self, folder: Path, out: Path) -> None:
+        """A noted shard is not made again: it is the same file."""
+        partial = interrupt(folder, out)
+        (note, *_) = partial.glob("*" + shard.NOTE_SUFFIX)
+        name = note.name.removesuffix(shard.NOTE_SUFFIX)
+        before = (partial / name).stat().st_ino
+        run(folder, out, resume=True)
+        assert (out / name).stat().st_ino == before
+
+    @pytest.mark.parametrize("what", ["shard", "index", "note", "journal"])
+    @pytest.mark.parametrize("how", ["flipped", "cut", "emptied", "gone"])
+    def test_where_files_were_damaged(
+        self, folder: Path, out: Path, fresh: dict[str, bytes], what: str, how: str
+    ) -> None:
+        partial = interrupt(folder, out)
+        (note, *_) = partial.glob("*" + shard.NOTE_SUFFIX)
+        name = note.name.removesuffix(shard.NOTE_SUFFIX)
+        path = {
+            "shard": partial / name,
+            "index": partial / manifest.index_name(name),
+            "note": note,
+            "journal": partial / "journal.json",
+        }[what]
+        data = bytearray(path.read_bytes())
+        data[-1] ^= 1
+        if how == "gone":
+            path.unlink()
+        else:
+            path.write_bytes({"flipped": data, "cut": data[:-1], "emptied": b""}[how])
+        run(folder, out, resume=True)
+        assert tree(out) == fresh
+
+    @pytest.mark.parametrize(
+        "values",
+        [
+            {"records": 10**9},
+            {"contents": ""},
+            {"contents": "!!!"},
+            {"number": 3},
+            {"number": None},
+            {"rejects": "junk"},
+            {"rejects": 5},
+            {"changes": 5},
+            {"unknown": 1},
+        ],
+        ids=str,
+    )
+    def test_where_a_note_says_something_else(
+        self, folder: Path, out: Path, fresh: dict[str, bytes], values: dict[str, Any]
+    ) -> None:
+        partial = interrupt(folder, out)
+        for note in partial.glob("*" + shard.NOTE_SUFFIX):
+            note.write_bytes(manifest.sealed({**manifest.unsealed(note), **values}))
+        run(folder, out, resume=True)
+        assert tree(out) == fresh
+
+    @pytest.mark.parametrize(
+        "values",
+        [[], 5, {}, {"unknown": 1}, {"labels": 7}, {"options": None}, {"sources_sha256": None}],
+        ids=str,
+    )
+    def test_where_a_journal_is_none_of_ours(
+        self, folder: Path, out: Path, fresh: dict[str, bytes], values: Any
+    ) -> None:
+        """Such as one of another version of this program."""
+        journal = interrupt(folder, out) / "journal.json"
+        told = manifest.unsealed(journal)
+        journal.write_bytes(
+            manifest.sealed({**told, **values} if values and values != 5 else values)
+        )
+        with pytest.raises(RunError, match="found an unfinished write, expected none: --overwrite"):
+            run(folder, out)
+        run(folder, out, resume=True)
+        assert tree(out) == fresh
+
+    @pytest.mark.parametrize("name", ["journal.json", "sources", "train-00000-of-00004*.whole"])
+    def test_where_a_pipe_took_a_files_place(
+        self, folder: Path, out: Path, fresh: dict[str, bytes], name: str
+    ) -> None:
+        """And is not waited for."""
+        for path in interrupt(folder, out).glob(name):
+            path.unlink()
+            os.mkfifo(path)
+        run(folder, out, resume=True)
+        assert tree(out) == fresh
+
+    def test_with_rejects_met_before(self, folder: Path, out: Path, tmp_path: Path) -> None:
+        for number in range(8):
+            fill(folder, {f"cats/cut{number}.png": png(photo(50, 50, number))[:-20]})
+        interrupt(folder, out, on_error="skip")
+        run(folder, out, on_error="skip", resume=True)
+        run(folder, tmp_path / "fresh", on_error="skip")
+        assert tree(out) == tree(tmp_path / "fresh")
+
+    @pytest.mark.parametrize("renames", range(12))
+    def test_from_the_middle_of_a_commit(
+        self,
+        folder: Path,
+        out: Path,
+        fresh: dict[str, bytes],
+        monkeypatch: pytest.MonkeyPatch,
+        renames: int,
+    ) -> None:
+        calls = iter(range(renames))
+        real = Path.replace
+
+        def replace(path: Path, target: Path) -> Path:
+            if next(calls, None) is None:
+                raise OSError(28, "No space left on device", str(target))
+            return real(path, target)
+
+        monkeypatch.setattr(Path, "replace", replace)
+        with pytest.raises(RunError, match=r"No space left on device; `tfrec write .* goes on"):
+            run(folder, out)
+        monkeypatch.undo()
+        assert not list(out.glob("*.manifest.json"))
+        run(folder, out, resume=True)
+        assert tree(out) == fresh
+
+    def test_replacing_a_dataset_that_stayed_whole(
+        self, folder: Path, out: Path, tmp_path: Path, fresh: dict[str, bytes]
+    ) -> None:
+        run(folder, out, shards=3)
+        before = tree(out)
+        interrupt(folder, out, overwrite=True)
+        after = {name: data for name, data in tree(out).items() if PARTIAL not in name}
+        assert after == before
+        run(folder, out, overwrite=True, resume=True)
+        assert tree(out) == fresh
+
+    def test_replacing_a_dataset_of_the_same_names_and_sizes(
+        self, folder: Path, out: Path, tmp_path: Path
+    ) -> None:
+        """The old one is not taken for what is to be made."""
+        plain = folder / "owls/plain.bmp"
+        plain.write_bytes(save(photo(59, 42, 12), "BMP"))
+        run(folder, out)
+        plain.write_bytes(save(photo(59, 42, 99), "BMP"))
+        interrupt(folder, out, overwrite=True)
+        run(folder, out, overwrite=True, resume=True)
+        run(folder, tmp_path / "fresh")
+        assert tree(out) == tree(tmp_path / "fresh")
+
+    def test_where_nothing_was_begun(
+        self, folder: Path, out: Path, fresh: dict[str, bytes]
+    ) -> None:
+        run(folder, out, resume=True)
+        assert tree(out) == fresh
+
+    def test_where_nothing_is_left_to_do(
+        self, folder: Path, out: Path, fresh: dict[str, bytes]
+    ) -> None:
+        first = run(folder, out)
+        fill(out / PARTIAL, {"journal.json": b"left by a kill in the last moment"})
+        before = {path: path.stat().st_mtime_ns for path in out.glob("[!.]*")}
+        again = run(folder, out, resume=True)
+        assert (again.manifest, again.rejects) == (first.manifest, first.rejects)
+        assert tree(out) == fresh
+        assert {path: path.stat().st_mtime_ns for path in out.glob("[!.]*")} == before
+
+
+def add(folder: Path) -> None:
+    fill(folder, {"cats/new.png": png(photo(50, 50))})
+
+
+def remove(folder: Path) -> None:
+    (folder / "cats/gray.jpg").unlink()
+
+
+def touch(folder: Path) -> None:
+    os.utime(folder / "cats/gray.jpg", ns=(1, 1))
+
+
+def add_text(folder: Path) -> None:
+    fill(folder, {"cats/new.txt": b"x"})
+
+
+class TestIsRefused:
+    @pytest.mark.parametrize(
+        ("options", "what"),
+        [
+            ({"crop": (32, 32)}, "--crop was not given, now 32x32 (and 1 more)"),
+            ({"shards": 3}, "--shards was 4, now 3"),
+            ({"shuffle_seed": None}, "--shuffle-seed was 0, now not given"),
+            ({"check": "decode"}, "--check was structure, now decode"),
+            ({"check": "decode", "shards": 3}, "--check was structure, now decode (and 1 more)"),
+        ],
+        ids=str,
+    )
+    def test_after_another_option(
+        self, folder: Path, out: Path, options: dict[str, Any], what: str
+    ) -> None:
+        partial = interrupt(folder, out)
+        before = tree(out)
+        with pytest.raises(RunError) as refused:
+            run(folder, out, **options, resume=True)
+        assert str(refused.value) == (
+            f"{partial}: found an unfinished write of something else: {what}; expected the same: "
+            f"`tfrec write {folder} {out} --shards 4 --jobs 1 --resume` goes on, "
+            "--overwrite starts again"
+        )
+        assert tree(out) == before
+
+    @pytest.mark.parametrize(
+        ("change", "what"),
+        [
+            (add, "cats/new.png was added"),
+            (remove, "cats/gray.jpg was removed"),
+            (touch, "cats/gray.jpg was changed"),
+            (add_text, "cats/new.txt was added"),
+        ],
+    )
+    def test_after_another_source(
+        self, folder: Path, out: Path, change: Callable[[Path], None], what: str
+    ) -> None:
+        interrupt(folder, out)
+        before = tree(out)
+        change(folder)
+        with pytest.raises(RunError, match=f"something else: {what}"):
+            run(folder, out, resume=True)
+        assert tree(out) == before
+
+    def test_with_another_pillow(
+        self, folder: Path, out: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        interrupt(folder, out)
+        versions = images.versions()
+        monkeypatch.setattr(images, "versions", lambda: {**versions, "pillow": "99"})
+        with pytest.raises(RunError, match=r"of something else: pillow was .*, now 99;"):
+            run(folder, out, resume=True)
+
+    def test_where_another_dataset_is_whole(self, folder: Path, out: Path) -> None:
+        run(folder, out)
+        before = tree(out)
+        with pytest.raises(RunError, match="of something else: --crop was not given, now 32x32;"):
+            run(folder, out, crop=(32, 32), resume=True)
+        assert tree(out) == before
+
+    def test_where_an_image_changed_after_the_write(self, folder: Path, out: Path) -> None:
+        """Of the same size, so that nothing else tells."""
+        run(folder, out)
+        before = tree(out)
+        os.utime(folder / "cats/gray.jpg")
+        with pytest.raises(RunError, match=r"something else: cats/gray\.jpg changed since;"):
+            run(folder, out, resume=True)
+        assert tree(out) == before
+
+    @pytest.mark.parametrize(
+        "name", ["train-00001-of-00004.tfrecord", "train-00002-of-00004.tfindex"]
+    )
+    @pytest.mark.parametrize("how", ["flipped", "gone"])
+    def test_where_a_finished_dataset_was_damaged(
+        self, folder: Path, out: Path, fresh: dict[str, bytes], name: str, how: str
+    ) -> None:
+        run(folder, out)
+        data = bytearray((out / name).read_bytes())
+        data[-1] ^= 1
+        (out / name).unlink()
+        if how == "flipped":
+            (out / name).write_bytes(data)
+        with pytest.raises(RunError, match=f"something else: {name} is damaged or missing;"):
+            run(folder, out, resume=True)
+        run(folder, out, resume=True, overwrite=True)
+        assert tree(out) == fresh
+
+    def test_unless_it_is_asked_for(self, folder: Path, out: Path) -> None:
+        partial = interrupt(folder, out)
+        with pytest.raises(RunError) as refused:
+            run(folder, out)
+        assert str(refused.value) == (
+            f"{partial}: found an unfinished write, expected none: "
+            f"`tfrec write {folder} {out} --shards 4 --jobs 1 --resume` goes on, "
+            "--overwrite starts again"
+        )
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        Options(),
+        Options(crop=(3, 4), shuffle_seed=None, index=False, overwrite=True, jobs=3),
+        Options(index=True, labels="a b.txt", on_error="skip", max_errors="1%", max_pixels=7),
+        Options(crop=(5, 5), shuffle_seed=9, shard_size=1000, resize_short=8, alpha="white"),
+    ],
+)
+def test_the_command_that_goes_on_means_the_same(
+    folder: Path, out: Path, monkeypatch: pytest.MonkeyPatch, options: Options
+) -> None:
+    words = shlex.split(write_module._command(folder, out, options))
+    seen = mock.patch("tfrec_cli.commands.write.write", side_effect=RunError("seen"))
+    with seen as called, pytest.raises(RunError):
+        cli.main(words[1:], standalone_mode=False)
+    assert called.call_args.args[:3] == (folder, out, dataclasses.replace(options, resume=True))
+
+
+@pytest.mark.parametrize("below", [".", "a"])
+def test_what_waits_is_no_source(folder: Path, out: Path, below: str) -> None:
+    """Else --overwrite would remove what it reads."""
+    partial = interrupt(folder, out)
+    (partial / below).mkdir(exist_ok=True)
+    before = tree(out)
+    with pytest.raises(UsageError, match="found the folder of an unfinished write"):
+        run(partial / below, out, overwrite=True)
+    assert tree(out) == before
+
+
+def test_a_pipe_in_an_images_place_is_not_waited_for(folder: Path, out: Path) -> None:
+    def swap(what: str, done: int, total: int) -> None:
+        if what == "writing" and not done:
+            (folder / "cats/gray.jpg").unlink()
+            os.mkfifo(folder / "cats/gray.jpg")
+
+    with pytest.raises(DataError, match=r"cats/gray\.jpg: found it changed"):
+        write(folder, out, Options(jobs=1), swap)
+
+
+def test_wrong_data_leaves_nothing_to_go_on_with(folder: Path, out: Path) -> None:
+    fill(folder, {"cats/cut.png": png(photo(50, 50))[:-20]})
+    with pytest.raises(DataError):
+        run(folder, out)
+    assert not out.exists()
+
+
+def test_an_image_that_cannot_be_read_for_a_while_costs_no_work(folder: Path, out: Path) -> None:
+    """As on a network file system that stumbles."""
+    away = folder / "owls/web.webp"
+
+    def stumble(what: str, done: int, total: int) -> None:
+        if what == "writing" and done and away.exists():
+            wait_for(lambda: list((out / PARTIAL).glob("*" + shard.NOTE_SUFFIX)))
+            away.rename(folder.parent / "away")
+
+    options = Options(jobs=1, shards=4, shuffle_seed=None)
+    with pytest.raises(DataError, match=r"web\.webp: cannot be read: .* --resume` goes on"):
+        write(folder, out, options, stumble)
+    (folder.parent / "away").rename(away)
+    write(folder, out, dataclasses.replace(options, resume=True))
+    again = folder.parent / "again"
+    write(folder, again, options)
+    assert tree(out) == tree(again)
+
+
+def test_a_file_that_changes_meanwhile_is_refused(folder: Path, out: Path) -> None:
+    def change(what: str, done: int, total: int) -> None:
+        if what == "writing" and not done:
+            touch(folder)
+
+    with pytest.raises(DataError, match=r"gray\.jpg: found it changed since the folder was listed"):
+        write(folder, out, Options(jobs=1), change)
+    assert not out.exists()
+
+
+HOLDER = """
+import sys, time
+from pathlib import Path
+from tfrec_cli import staging
+with staging.locked(Path(sys.argv[1])):
+    print("locked", flush=True)
+    time.sleep(1000)
+"""
+
+
+class TestLock:
+    @pytest.fixture
+    def holder(self, out: Path) -> Any:
+        process = subprocess.Popen(
+            [sys.executable, "-c", HOLDER, str(out)], stdout=subprocess.PIPE, text=True
+        )
+        assert process.stdout
+        assert process.stdout.readline() == "locked\n"
+        with process:
+            yield process
+            process.kill()
+
+    def test_a_second_writer_is_refused(
+        self, folder: Path, out: Path, holder: subprocess.Popen[str]
+    ) -> None:
+        for options in ({}, {"overwrite": True}, {"resume": True}, {"split": "val"}):
+            with pytest.raises(RunError, match=f"found process {holder.pid} on .* writing there"):
+                run(folder, out, **options)
+        assert set(tree(out)) == {".tfrec.lock"}
+
+    @pytest.mark.parametrize("kind", ["link", "pipe", "folder"])
+    def test_that_is_none_is_left_alone(
+        self, folder: Path, out: Path, tmp_path: Path, kind: str
+    ) -> None:
+        fill(tmp_path, {"thesis": b"precious"})
+        out.mkdir()
+        lock = out / ".tfrec.lock"
+        {
+            "link": lambda: lock.symlink_to("../thesis"),
+            "pipe": lambda: os.mkfifo(lock),
+            "folder": lock.mkdir,
+        }[kind]()
+        with pytest.raises(RunError, match=r"\.tfrec\.lock: "):
+            run(folder, out)
+        assert (tmp_path / "thesis").read_bytes() == b"precious"
+        assert [path.name for path in out.iterdir()] == [".tfrec.lock"]
+
+    def test_of_a_dead_process_does_not_block(
+        self, folder: Path, out: Path, holder: subprocess.Popen[str], fresh: dict[str, bytes]
+    ) -> None:
+        os.kill(holder.pid, signal.SIGKILL)
+        holder.wait()
+        run(folder, out)
+        assert tree(out) == fresh
+
+
+KILLER = """
+import os, signal, sys, time
+from tfrec_cli import images, place
+from tfrec_cli.__main__ import main
+
+import tfrec_cli.runtime.pool
+place.ITEM_SECONDS = 0.2
+DEADLY = {{b"kill": lambda: os.kill(os.getpid(), signal.SIGSEGV),
+          b"last": lambda: sum(iter(int, 1))}}
+
+def guarded(real):
+    def stand_in(data, *arguments, **named):
+        content = data if isinstance(data, bytes) else data.read()
+        for mark, act in DEADLY.items():
+            if content.endswith(mark):
+                act()
+        if data is not content:
+            data.seek(0)
+        return real(data, *arguments, **named)
+    return stand_in
+
+images.{function} = guarded(images.{function})
+if __name__ == "__main__":
+    main()
+"""
+
+
+def run_with_killer(tmp_path: Path, function: str, *words: str) -> subprocess.CompletedProcess[str]:
+    """Run ``tfrec WORDS`` in a program whose images kill, or loop, by their last bytes."""
+    program = tmp_path / "killer.py"
+    program.write_text(KILLER.format(function=function))
+    return subprocess.run(
+        [sys.executable, str(program), *words], capture_output=True, text=True, check=False
+    )
+
+
+@pytest.mark.parametrize("jobs", ["1", "2", "3"])
+@pytest.mark.parametrize("function", ["read_header", "store_whole"])
+def test_an_image_that_kills_its_decoder_is_rejected_alone(
+    tmp_path: Path, function: str, jobs: str
+) -> None:
+    """By a signal, or by taking too long; while headers are read, or shards written."""
+    files = {f"a/{number}.png": png(photo(30, 30, number)) for number in range(20)}
+    fill(tmp_path / "src", files)
+    marks = {"a/dies.png": b"kill", "a/dies2.png": b"kill", "a/lasts.png": b"last"}
+    fill(tmp_path / "src", {name: png(photo(30, 30)) + mark for name, mark in marks.items()})
+    out = tmp_path / "out"
+    words = ["write", str(tmp_path / "src"), str(out), "-j", jobs, "--shards", "3"]
+    ran = run_with_killer(tmp_path, function, *words, "--on-error", "skip")
+    assert (ran.returncode, ran.stderr) == (0, "")
+    found = manifest.parse_rejects((out / "train.rejects.jsonl").read_bytes(), out)
+    assert [(one.path, one.reason, str(one)) for one in found] == [
+        (b"a/dies.png", "deadly", DIED.format("dies")),
+        (b"a/dies2.png", "deadly", DIED.format("dies2")),
+        (b"a/lasts.png", "deadly", "a/lasts.png: found over 60 s of decoding, " + DECODES),
+    ]
+    assert manifest.load(out / "train.manifest.json").records == len(files)
+
+
+DECODES = "expected an image that decodes"
+DIED = "a/{}.png: found a decoder that ended with SIGSEGV, " + DECODES
+
+
+def test_an_image_that_kills_its_decoder_fails_the_write(tmp_path: Path) -> None:
+    fill(tmp_path / "src", {**class_files(), "cats/dies.png": png(photo(30, 30)) + b"kill"})
+    words = ["write", str(tmp_path / "src"), str(tmp_path / "out")]
+    ran = run_with_killer(tmp_path, "store_whole", *words)
+    assert (ran.returncode, (tmp_path / "out").exists()) == (1, False)
+    assert ran.stderr.startswith(f"tfrec: {tmp_path}/src/cats/dies.png: found a decoder that ended")
+
+
+def test_verify_names_an_image_that_kills_its_decoder(tmp_path: Path) -> None:
+    """And checks the others."""
+    fill(tmp_path / "src", {f"{number}.png": png(photo(30, 30, number)) for number in range(6)})
+    fill(tmp_path / "src", {"dies.png": png(photo(30, 30)) + b"kill"})
+    run(tmp_path / "src", tmp_path / "out", shards=1, shuffle_seed=None)
+    ran = run_with_killer(tmp_path, "decoded_size", "verify", str(tmp_path / "out"), "-j2")
+    assert (ran.returncode, ran.stderr) == (1, "")
+    lines = [line for line in ran.stdout.splitlines() if "train-00000" in line]
+    assert len(lines) == 1
+    assert lines[0].endswith(f": found a decoder that ended with SIGSEGV, {DECODES}")
+    assert " record 6 at byte " in lines[0]

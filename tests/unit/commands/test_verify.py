@@ -1,0 +1,568 @@
+"""verify: finds everything that is wrong, never stops, never raises."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from conftest import fill, jpeg, photo, png, save
+
+from tfrec_cli.checking import shard as check
+from tfrec_cli.cli import main as cli
+from tfrec_cli.commands import verify as module
+from tfrec_cli.commands.verify import Options, Report, verify
+from tfrec_cli.commands.write import Options as WriteOptions
+from tfrec_cli.commands.write import write
+from tfrec_cli.dataset import manifest, records
+from tfrec_cli.errors import UsageError
+from tfrec_cli.tfrecord import example, framing
+
+QUICK = Options(quick=True, jobs=1)
+WHOLE = Options(jobs=1)
+SHARD = "train-00000-of-00001.tfrecord"
+
+
+@pytest.fixture
+def crops(folder: Path, tmp_path: Path) -> Path:
+    """Make a dataset of 13 stored crops in one shard."""
+    write(folder, tmp_path / "crops", WriteOptions(crop=(32, 32), jobs=1))
+    return tmp_path / "crops"
+
+
+@pytest.fixture
+def whole(folder: Path, tmp_path: Path) -> Path:
+    """Make a dataset of 13 whole images in three shards."""
+    write(folder, tmp_path / "whole", WriteOptions(shards=3, jobs=1))
+    return tmp_path / "whole"
+
+
+@pytest.fixture
+def tiny(tmp_path: Path) -> Path:
+    """Make a dataset of three records of a few bytes each."""
+    files = {f"{name}.png": png(photo(5, 5, number)) for number, name in enumerate("abc")}
+    write(fill(tmp_path / "src", files), tmp_path / "tiny", WriteOptions(crop=(2, 2), jobs=1))
+    return tmp_path / "tiny"
+
+
+def kinds(report: Report) -> list[str]:
+    return [finding.kind for finding in report.findings]
+
+
+def rewrite(path: Path, change: Callable[[list[bytes]], list[bytes]]) -> None:
+    """Change the payloads of a shard, with good framing around whatever comes out."""
+    payloads = change([record.payload for record in framing.read(path)])
+    path.write_bytes(
+        b"".join(framing.header(len(one)) + one + framing.footer(one) for one in payloads)
+    )
+
+
+def test_whole_datasets_have_no_findings(crops: Path, whole: Path) -> None:
+    assert kinds(verify(crops, WHOLE)) + kinds(verify(whole, WHOLE)) == []
+
+
+def test_every_flipped_bit_of_a_shard_is_found(tiny: Path) -> None:
+    shard = tiny / SHARD
+    good = shard.read_bytes()
+    for place in range(len(good) * 8):
+        bad = bytearray(good)
+        bad[place // 8] ^= 1 << place % 8
+        shard.write_bytes(bad)
+        with pytest.raises(SystemExit) as ended:
+            cli.main(["verify", "--quick", "-j1", str(tiny)], standalone_mode=False)
+        assert ended.value.code == 1, f"bit {place}"
+
+
+def test_every_truncation_of_a_shard_is_found(tiny: Path) -> None:
+    shard = tiny / SHARD
+    good = shard.read_bytes()
+    for length in range(len(good)):
+        shard.write_bytes(good[:length])
+        with pytest.raises(SystemExit) as ended:
+            cli.main(["verify", "-j1", str(tiny)], standalone_mode=False)
+        assert ended.value.code == 1, f"length {length}"
+
+
+def test_every_changed_byte_of_every_other_file_is_found(tiny: Path) -> None:
+    for path in sorted(tiny.iterdir()):
+        if path.name == SHARD:
+            continue
+        good = path.read_bytes()
+        for place in range(len(good)):
+            bad = bytearray(good)
+            bad[place] ^= 1
+            path.write_bytes(bad)
+            assert verify(tiny, QUICK).findings, f"{path.name}: byte {place}"
+        path.write_bytes(good)
+
+
+def test_every_missing_file_is_found(crops: Path) -> None:
+    for path in sorted(crops.iterdir()):
+        data = path.read_bytes()
+        path.unlink()
+        found = [finding for finding in verify(crops, QUICK).findings if finding.path == path]
+        assert found, path.name
+        path.write_bytes(data)
+
+
+def test_damage_names_file_record_and_offset(tiny: Path) -> None:
+    shard = tiny / SHARD
+    second = list(framing.read(shard))[1]
+    data = bytearray(shard.read_bytes())
+    data[second.offset_bytes + framing.HEADER_BYTES] ^= 1
+    shard.write_bytes(data)
+    found = verify(tiny, QUICK).findings[0]
+    assert (found.kind, found.path, found.record, found.offset_bytes) == (
+        "framing",
+        shard,
+        1,
+        second.offset_bytes,
+    )
+
+
+def test_a_second_damage_is_found_behind_the_first(whole: Path) -> None:
+    shard = sorted(whole.glob("*.tfrecord"))[0]
+    places = list(framing.read(shard))
+    data = bytearray(shard.read_bytes())
+    data[places[0].offset_bytes] ^= 1
+    data[places[2].offset_bytes + framing.HEADER_BYTES] ^= 1
+    shard.write_bytes(data)
+    found = [one.offset_bytes for one in verify(whole, QUICK).findings if one.kind == "framing"]
+    assert found == [places[0].offset_bytes, places[2].offset_bytes]
+
+
+def test_swapped_records_are_found(crops: Path) -> None:
+    rewrite(crops / SHARD, lambda payloads: [payloads[1], payloads[0], *payloads[2:]])
+    assert "sha256" in kinds(verify(crops, QUICK))
+
+
+def test_a_record_written_twice_is_found(crops: Path) -> None:
+    rewrite(crops / SHARD, lambda payloads: [*payloads, payloads[0]])
+    assert "duplicate" in kinds(verify(crops, QUICK))
+
+
+def test_a_lost_record_is_found(crops: Path) -> None:
+    rewrite(crops / SHARD, lambda payloads: payloads[1:])
+    assert "count" in kinds(verify(crops, QUICK))
+
+
+def test_bytes_behind_the_last_record_are_found(crops: Path) -> None:
+    for count in (1, 4, 11, 12, 13, 100):
+        with (crops / SHARD).open("ab") as file:
+            file.write(bytes(count))
+        assert "framing" in kinds(verify(crops, QUICK))
+
+
+def test_renamed_shards_are_found(whole: Path) -> None:
+    first, second, _ = sorted(whole.glob("*.tfrecord"))
+    spare = whole / "spare"
+    first.rename(spare)
+    second.rename(first)
+    spare.rename(second)
+    found = [one.path for one in verify(whole, QUICK).findings if one.kind == "sha256"]
+    assert found == [first, second]
+
+
+def test_an_extra_shard_is_found(whole: Path) -> None:
+    extra = whole / "train-00003-of-00003.tfrecord"
+    shutil.copy(sorted(whole.glob("*.tfrecord"))[0], extra)
+    assert [(one.kind, one.path) for one in verify(whole, QUICK).findings] == [("extra", extra)]
+
+
+def test_an_unfinished_write_is_found(whole: Path) -> None:
+    (whole / ".val.partial").mkdir()
+    assert kinds(verify(whole, QUICK)) == ["extra"]
+
+
+def test_wrong_shard_lengths_are_named(whole: Path) -> None:
+    path = whole / "dataset_info.json"
+    info = json.loads(path.read_bytes())
+    info["splits"][0]["shardLengths"][0] = "1"
+    path.write_bytes((json.dumps(info, indent=2, sort_keys=True) + "\n").encode())
+    messages = [one.message for one in verify(whole, QUICK).findings]
+    assert messages == [
+        "found shardLengths {'train': ['1', '4', '5']}, expected {'train': ['4', '4', '5']}"
+    ]
+
+
+def test_a_damaged_index_line_is_named(whole: Path) -> None:
+    path = sorted(whole.glob("*.tfindex"))[0]
+    lines = path.read_bytes().splitlines(keepends=True)
+    path.write_bytes(b"".join([lines[0], b"7 7\n", *lines[2:]]))
+    found = verify(whole, QUICK).findings
+    assert [(one.kind, one.path) for one in found] == [("index", path)]
+    assert found[0].message.startswith("line 2: found 7 7, expected ")
+
+
+def test_a_damaged_manifest_does_not_stop_the_rest(whole: Path) -> None:
+    (whole / "train.manifest.json").write_text("{}")
+    report = verify(whole, QUICK)
+    assert (kinds(report)[0], report.shards, report.records) == ("manifest", 3, 13)
+
+
+@pytest.mark.parametrize(
+    ("feature", "value"),
+    [
+        ("height", 31),
+        ("width", 0),
+        ("height", -1),
+        ("label", 3),
+        ("label", -1),
+        ("key", 5),
+        ("filename", b"cats/other.jpg"),
+        ("image", b"short"),
+        ("height", b"32"),
+        ("width", b""),
+        ("key", b"5"),
+        ("label", b"0"),
+        ("image", 5),
+        ("filename", 5),
+        ("height", 2**63 - 1),
+        ("width", -(2**63)),
+        ("key", -1),
+        ("label", 2**63 - 1),
+    ],
+)
+def test_a_record_that_breaks_its_contract_is_found(
+    crops: Path, feature: str, value: bytes | int
+) -> None:
+    def change(payloads: list[bytes]) -> list[bytes]:
+        features = {name: one.values[0] for name, one in example.decode(payloads[0]).items()}
+        return [example.encode({**features, feature: value}), *payloads[1:]]
+
+    rewrite(crops / SHARD, change)
+    assert "contract" in kinds(verify(crops, QUICK))
+
+
+@pytest.mark.parametrize(
+    ("data", "message"),
+    [
+        (jpeg(photo(60, 71, 1))[:1500], "cannot be decoded: image file is truncated"),
+        (jpeg(photo(50, 71, 1)), "found an image of 50x71, expected 60x71"),
+        (b"no image", "found text, expected a JPEG or PNG image"),
+    ],
+)
+def test_an_image_that_is_not_what_its_record_says_is_found(
+    tmp_path: Path, data: bytes, message: str
+) -> None:
+    src = fill(tmp_path / "src", {"a.jpg": jpeg(photo(60, 71, 1))})
+    write(src, tmp_path / "out", WriteOptions(jobs=1))
+
+    def change(payloads: list[bytes]) -> list[bytes]:
+        features = {name: one.values[0] for name, one in example.decode(payloads[0]).items()}
+        return [example.encode({**features, "image": data})]
+
+    rewrite(tmp_path / "out" / SHARD, change)
+    found = [one.message for one in verify(tmp_path / "out", WHOLE).findings if one.kind == "image"]
+    assert len(found) == 1
+    assert found[0].startswith(message)
+
+
+def test_quick_does_not_decode(crops: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(check.records, "pixels", None)
+    assert kinds(verify(crops, QUICK)) == []
+
+
+def test_the_fingerprint_is_the_same_for_any_shards_jobs_and_order(
+    folder: Path, tmp_path: Path
+) -> None:
+    found = set()
+    for number, (shards, order, jobs) in enumerate([(1, 0, 1), (7, 5, 2), (13, None, 1)]):
+        out = tmp_path / f"out{number}"
+        write(folder, out, WriteOptions(shards=shards, shuffle_seed=order, jobs=jobs))
+        report = verify(out, Options(seed=42, jobs=jobs))
+        assert kinds(report) == []
+        found.add(report.fingerprint)
+    assert len(found) == 1
+    assert str(found.pop()).startswith("seed42-40x40-e0:")
+
+
+def test_the_fingerprint_depends_on_seed_crop_and_epochs(whole: Path) -> None:
+    asked = [
+        Options(seed=1, crop=(8, 8), jobs=1),
+        Options(seed=2, crop=(8, 8), jobs=1),
+        Options(seed=1, crop=(8, 9), jobs=1),
+        Options(seed=1, crop=(8, 8), epochs=2, jobs=1),
+    ]
+    found = [str(verify(whole, options).fingerprint) for options in asked]
+    assert [one.split(":")[0] for one in found] == [
+        "seed1-8x8-e0",
+        "seed2-8x8-e0",
+        "seed1-8x9-e0",
+        "seed1-8x8-e0-1",
+    ]
+    assert len({one.split(":")[1] for one in found}) == 4
+
+
+def test_the_fingerprint_formula() -> None:
+    """Made by: printf of key and digest bytes, sorted by key, piped into sha256sum."""
+    pairs = [(7, (b"\x02" * 32,)), (3, (b"\x01" * 32,))]
+    assert module.fingerprint((8, 9), 5, pairs) == (
+        "seed5-8x9-e0:5b58c1a4c70fc21008600316a4d8edf4b7b54a55705360a69fd710c83bcd15eb"
+    )
+
+
+def test_an_unexpected_fingerprint_is_a_finding(crops: Path) -> None:
+    report = verify(crops, Options(seed=1, expect="seed1-32x32-e0:00", jobs=1))
+    assert kinds(report) == ["fingerprint"]
+    again = verify(crops, Options(seed=1, expect=report.fingerprint, jobs=1))
+    assert kinds(again) == []
+
+
+def test_a_reader_that_cuts_elsewhere_is_found(
+    crops: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    right = module.read_tf.crop_digests
+
+    def wrong(*args: object, in_graph: bool, **options: object) -> list[bytes]:
+        digests = right(*args, in_graph=in_graph, **options)  # type: ignore[arg-type]
+        return [b"\0" * 32, *digests[1:]] if in_graph else digests
+
+    monkeypatch.setattr(module.read_tf, "crop_digests", wrong)
+    found = verify(crops, Options(seed=1, crop=(9, 9), jobs=1)).findings
+    assert [(one.kind, one.record) for one in found] == [("crop", 0)]
+
+
+def test_damaged_shards_are_not_given_to_the_reader(whole: Path) -> None:
+    shard = sorted(whole.glob("*.tfrecord"))[1]
+    shard.write_bytes(shard.read_bytes()[:-1])
+    report = verify(whole, Options(seed=1, jobs=1))
+    assert (report.fingerprint, report.unchecked[-1]) == (
+        None,
+        f"crops: not every record of {shard.name} could be cropped",
+    )
+
+
+def test_gzip_shards_verify_like_plain_ones(folder: Path, tmp_path: Path) -> None:
+    write(folder, tmp_path / "plain", WriteOptions(jobs=1))
+    write(folder, tmp_path / "gzip", WriteOptions(compression="gzip", jobs=1))
+    plain, packed = (verify(tmp_path / name, Options(seed=3)) for name in ("plain", "gzip"))
+    assert (kinds(packed), packed.fingerprint) == ([], plain.fingerprint)
+
+
+def test_a_second_split_is_part_of_the_whole(folder: Path, tmp_path: Path) -> None:
+    for split in ("train", "val"):
+        write(folder, tmp_path / "out", WriteOptions(split=split, jobs=1))
+    report = verify(tmp_path / "out", WHOLE)
+    assert (kinds(report), report.records) == ([], 26)
+
+
+def foreign(path: Path, count: int = 3) -> Path:
+    """Write an Object Detection file, without anything of ours."""
+    payloads = [
+        example.encode({"image/encoded": jpeg(photo(30 + n, 40, n)), "image/height": 30 + n})
+        for n in range(count)
+    ]
+    data = [framing.header(len(one)) + one + framing.footer(one) for one in payloads]
+    path.write_bytes(b"".join(data))
+    return path
+
+
+def test_other_peoples_files_are_verified_as_far_as_they_go(tmp_path: Path) -> None:
+    report = verify(foreign(tmp_path / "od.record"), Options(seed=1, jobs=1))
+    assert kinds(report) == []
+    assert str(report.fingerprint).startswith("seed1-30x30-e0:")
+    assert report.unchecked == [
+        "which shards there should be, their counts and digests: no manifest"
+    ]
+
+
+def test_a_folder_of_other_peoples_files_counts_records_through(tmp_path: Path) -> None:
+    for name in ("b.record", "a.record"):
+        foreign(tmp_path / name)
+    report = verify(tmp_path, Options(seed=1, jobs=2))
+    assert (kinds(report), report.records) == ([], 6)
+
+
+def test_records_without_images_are_said_to_be_unchecked(tmp_path: Path) -> None:
+    path = tmp_path / "x.tfrecord"
+    payload = example.encode({"text": b"hello"})
+    path.write_bytes(framing.header(len(payload)) + payload + framing.footer(payload))
+    report = verify(path, WHOLE)
+    assert kinds(report) == []
+    assert report.unchecked[-1] == "images of 1 records: none was found in them"
+
+
+def test_a_text_file_is_named_as_such(tmp_path: Path) -> None:
+    path = tmp_path / "x.tfrecord"
+    path.write_text("version https://git-lfs.github.com/spec/v1\noid sha256:1\nsize 2\n")
+    assert [one.message for one in verify(path, WHOLE).findings] == [
+        "not a TFRecord file: a git-LFS pointer"
+    ]
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        Options(seed=1, quick=True),
+        Options(expect="x"),
+        Options(crop=(8, 8)),
+        Options(seed=1, crop=(400, 400)),
+    ],
+)
+def test_contradictory_options_are_refused(crops: Path, options: Options) -> None:
+    with pytest.raises(UsageError):
+        verify(crops, options)
+
+
+def test_nothing_there_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(UsageError):
+        verify(tmp_path / "nowhere", WHOLE)
+
+
+def test_the_window_flag_is_checked(folder: Path, tmp_path: Path) -> None:
+    write(folder, tmp_path / "out", WriteOptions(jobs=1))
+
+    def change(payloads: list[bytes]) -> list[bytes]:
+        one = example.decode(payloads[0])
+        features = {name: feature.values[0] for name, feature in one.items()}
+        return [example.encode({**features, "window": 1 - features["window"]}), *payloads[1:]]
+
+    rewrite(tmp_path / "out" / SHARD, change)
+    assert "contract" in kinds(verify(tmp_path / "out", QUICK))
+
+
+def test_names_of_the_manifest_are_those_of_its_style(folder: Path, tmp_path: Path) -> None:
+    write(folder, tmp_path / "out", WriteOptions(keys="tf-models", crop=(32, 32), jobs=1))
+    assert kinds(verify(tmp_path / "out", Options(seed=1, jobs=1))) == []
+    described = manifest.load(tmp_path / "out" / "train.manifest.json")
+    assert records.NAMES[described.keys].image == "image/encoded"
+
+
+def test_a_shard_that_cannot_be_read_does_not_stop_the_rest(whole: Path) -> None:
+    """A name longer than any file system takes stands for every reason not to read."""
+    first, second, _ = sorted(whole.glob("*.tfrecord"))
+    with second.open("ab") as file:
+        file.write(b"x")
+    first.unlink()
+    first.symlink_to("/proc/self/mem")
+    found = {(one.kind, one.path) for one in verify(whole, QUICK).findings}
+    assert {("unreadable", first), ("framing", second)} <= found
+
+
+@pytest.mark.parametrize("key", [-1, 2**56, 2**63 - 1])
+@pytest.mark.parametrize("seed", [None, 1])
+def test_a_key_out_of_range_is_a_finding(crops: Path, key: int, seed: int | None) -> None:
+    def change(payloads: list[bytes]) -> list[bytes]:
+        features = {name: one.values[0] for name, one in example.decode(payloads[0]).items()}
+        return [example.encode({**features, "key": key}), *payloads[1:]]
+
+    rewrite(crops / SHARD, change)
+    assert "contract" in kinds(verify(crops, Options(seed=seed, jobs=1)))
+
+
+@pytest.mark.parametrize(("side", "image"), [(-1, b"abc"), (-2, bytes(12)), (0, b"")])
+def test_impossible_sizes_are_findings(crops: Path, side: int, image: bytes) -> None:
+    def change(payloads: list[bytes]) -> list[bytes]:
+        features = {name: one.values[0] for name, one in example.decode(payloads[0]).items()}
+        bad = {**features, "height": side, "width": side, "image": image}
+        return [example.encode(bad), *payloads[1:]]
+
+    rewrite(crops / SHARD, change)
+    assert {"contract", "image"} <= set(kinds(verify(crops, WHOLE)))
+
+
+def test_other_peoples_keys_may_be_any_integers(tmp_path: Path) -> None:
+    keys = [-5, 2**60, 7]
+    payloads = [
+        example.encode({"image": png(photo(9, 9, n)), "key": key}) for n, key in enumerate(keys)
+    ]
+    data = [framing.header(len(one)) + one + framing.footer(one) for one in payloads]
+    (tmp_path / "x.tfrecord").write_bytes(b"".join(data))
+    report = verify(tmp_path / "x.tfrecord", Options(seed=1, crop=(4, 4), jobs=1))
+    assert (kinds(report), bool(report.fingerprint)) == ([], True)
+
+
+def test_other_peoples_gifs_are_said_to_be_unchecked(tmp_path: Path) -> None:
+    payload = example.encode({"image": save(photo(9, 9), "GIF")})
+    path = tmp_path / "x.tfrecord"
+    path.write_bytes(framing.header(len(payload)) + payload + framing.footer(payload))
+    report = verify(path, WHOLE)
+    assert (kinds(report), report.unchecked[-1]) == (
+        [],
+        "1 images: neither JPEG nor PNG, decoders differ on them",
+    )
+
+
+def described_otherwise(folder: Path, **changes: object) -> None:
+    """Change a manifest's fields, and everything that is derived from it."""
+    path = folder / "train.manifest.json"
+    values = json.loads(path.read_bytes())
+    path.write_bytes((json.dumps({**values, **changes}, indent=2, sort_keys=True) + "\n").encode())
+    for name, data in manifest.dataset_files([manifest.load(path)]).items():
+        (folder / name).write_bytes(data)
+
+
+@pytest.mark.parametrize(
+    ("changes", "kind"), [({"smallest": [1, 1]}, "manifest"), ({"stored": "png"}, "contract")]
+)
+def test_a_consistent_lie_of_the_manifest_is_found(
+    crops: Path, changes: dict[str, object], kind: str
+) -> None:
+    described_otherwise(crops, **changes)
+    assert set(kinds(verify(crops, QUICK))) == {kind}
+
+
+def test_a_shifted_index_is_one_finding(whole: Path) -> None:
+    path = sorted(whole.glob("*.tfindex"))[0]
+    lines = path.read_bytes().splitlines(keepends=True)
+    path.write_bytes(b"".join([*lines[1:], lines[0]]))
+    found = verify(whole, QUICK).findings
+    assert len(found) == 1
+    assert found[0].message.endswith(" (and 3 lines more)")
+
+
+def test_a_changed_manifest_that_is_a_manifest_is_named(crops: Path) -> None:
+    path = crops / "train.manifest.json"
+    path.write_bytes(path.read_bytes().replace(b'"shuffle_seed": 0', b'"shuffle_seed": 1'))
+    found = [(one.kind, one.path.name) for one in verify(crops, QUICK).findings]
+    assert found == [("manifest", path.name), ("metadata", "SHA256SUMS")]
+
+
+def test_rejects_tell_of_a_missing_manifest(crops: Path) -> None:
+    path = crops / "train.manifest.json"
+    path.unlink()
+    (crops / "SHA256SUMS").unlink()
+    assert ("missing", path) in [(one.kind, one.path) for one in verify(crops, QUICK).findings]
+
+
+@pytest.mark.parametrize("name", ["../x", "x" * 300, "a\0b", "\xff"])
+def test_hostile_names_in_sums_are_not_followed(crops: Path, name: str) -> None:
+    path = crops / "SHA256SUMS"
+    line = f"{'0' * 64}  {name}.manifest.json\n".encode("latin-1")
+    path.write_bytes(line + path.read_bytes())
+    assert [(one.kind, one.path) for one in verify(crops, QUICK).findings] == [("metadata", path)]
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["SHA256SUMS", "dataset_info.json", "train.manifest.json", "train-00000-of-00001.tfindex"],
+)
+def test_a_side_file_of_a_sparse_terabyte_is_found_at_once(crops: Path, name: str) -> None:
+    with (crops / name).open("r+b") as file:
+        file.truncate(2**40)
+    found = verify(crops, QUICK).findings
+    assert crops / name in [one.path for one in found]
+
+
+def test_a_damaged_manifest_without_a_shard_is_found(crops: Path) -> None:
+    (crops / "train.manifest.json").write_text("{}")
+    (crops / SHARD).unlink()
+    assert "manifest" in kinds(verify(crops, QUICK))
+
+
+def test_sums_without_a_manifest_are_read(crops: Path) -> None:
+    """As far as that takes a moment: digests are the manifest's."""
+    for path in crops.glob("train.[mr]*"):
+        path.unlink()
+    lines = (crops / "SHA256SUMS").read_bytes().splitlines(keepends=True)
+    (crops / "SHA256SUMS").write_bytes(b"".join(lines[:2]))
+    assert kinds(verify(crops, QUICK)) == []
+    (crops / "SHA256SUMS").write_bytes(b"".join(lines[:2]) + lines[2][:40])
+    assert kinds(verify(crops, QUICK)) == ["metadata"]
+    (crops / "SHA256SUMS").write_bytes(bytes(350) + lines[2])
+    assert kinds(verify(crops, QUICK)) == ["metadata"]
+    (crops / "SHA256SUMS").write_bytes(b"".join(lines[:-2]) + b"0" * 64 + b"  gone\n")
+    assert kinds(verify(crops, QUICK)) == ["missing"]

@@ -1,0 +1,220 @@
+"""dataset: which files are shards, and where each record lies in them."""
+
+from __future__ import annotations
+
+import gzip
+from pathlib import Path
+
+import pytest
+from conftest import fill, photo, png
+
+from tfrec_cli.commands import write
+from tfrec_cli.dataset import discover
+from tfrec_cli.errors import DataError, FramingError, RunError, UsageError
+from tfrec_cli.tfrecord import example, framing
+
+PAYLOADS = [b"first", b"", b"the third one"]
+
+
+def framed(*payloads: bytes) -> bytes:
+    return b"".join(framing.header(len(one)) + one + framing.footer(one) for one in payloads)
+
+
+@pytest.fixture
+def two(tmp_path: Path) -> Path:
+    """Make a folder with two bare record files of three records in all."""
+    files = {"b": framed(PAYLOADS[2]), "a": framed(*PAYLOADS[:2]), "notes.txt": b"hello"}
+    return fill(tmp_path / "two", files)
+
+
+@pytest.fixture
+def ours(tmp_path: Path) -> Path:
+    """Write a dataset with the splits train and val, of two shards each."""
+    source = fill(tmp_path / "src", {f"{n}.png": png(photo(6, 6, n)) for n in range(4)})
+    for split in ("train", "val"):
+        write.write(source, tmp_path / "ours", write.Options(jobs=1, shards=2, split=split))
+    return tmp_path / "ours"
+
+
+@pytest.mark.parametrize(
+    ("name", "may_be"),
+    [
+        ("x.tfrecord", True),
+        ("x.tfrecords", True),
+        ("x.tfrecord.gz", True),
+        ("train-00000-of-00004", True),
+        ("events.out.tfevents.123", True),
+        ("x.record", True),
+        ("data", True),
+        ("x.tfindex", False),
+        ("x.TXT", False),
+        ("dataset_info.json", False),
+        ("train.rejects.jsonl", False),
+        ("SHA256SUMS", False),
+        (".hidden.tfrecord", False),
+        (".\n", False),
+        ("a\n.json", False),
+        ("a.json\n", True),
+    ],
+)
+def test_names_of_record_files(name: str, may_be: bool) -> None:
+    assert discover.is_record_file_name(name) is may_be
+
+
+def test_a_file_is_a_split_without_a_name(two: Path) -> None:
+    (split,) = discover.splits(two / "b")
+    assert (split.folder, split.name, split.manifest, split.shards) == (
+        two,
+        None,
+        None,
+        (two / "b",),
+    )
+
+
+def test_a_folder_of_record_files_is_one_split_in_order_of_names(two: Path) -> None:
+    (split,) = discover.splits(two)
+    assert (split.name, split.shards) == (None, (two / "a", two / "b"))
+
+
+def test_a_dataset_is_its_splits_with_their_shards(ours: Path) -> None:
+    found = {split.name: [path.name for path in split.shards] for split in discover.splits(ours)}
+    assert found == {
+        name: [f"{name}-{n:05d}-of-00002.tfrecord" for n in range(2)] for name in ("train", "val")
+    }
+
+
+def test_shards_are_those_of_the_manifest_even_where_they_are_missing(ours: Path) -> None:
+    (ours / "val-00001-of-00002.tfrecord").unlink()
+    assert len(discover.split(ours, "val").shards) == 2
+
+
+def test_a_split_is_found_by_its_name(ours: Path) -> None:
+    assert discover.split(ours, "val").name == "val"
+
+
+def test_bare_files_are_every_split(two: Path) -> None:
+    assert discover.split(two, "any").shards == (two / "a", two / "b")
+
+
+def test_an_unknown_split_is_refused(ours: Path) -> None:
+    with pytest.raises(UsageError) as caught:
+        discover.split(ours, "test")
+    assert str(caught.value) == f"{ours}: found splits train, val, expected 'test'"
+
+
+def test_nothing_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(UsageError) as caught:
+        discover.splits(tmp_path / "none")
+    assert str(caught.value) == (
+        f"{tmp_path}/none: found nothing, expected a record file or a folder of them"
+    )
+
+
+def test_a_folder_without_record_files_is_refused(tmp_path: Path) -> None:
+    fill(tmp_path, {"readme.md": b"", "sub/x.tfrecord": b""})
+    with pytest.raises(UsageError) as caught:
+        discover.splits(tmp_path)
+    assert str(caught.value) == f"{tmp_path}: found no record files, expected at least one"
+
+
+def test_strangers_are_record_files_that_no_manifest_names(ours: Path) -> None:
+    fill(ours, {"x.tfrecord": b"", "train-00002-of-00003.tfrecord": b"", "x.json": b""})
+    names = [path.name for path in discover.strangers(ours, discover.splits(ours))]
+    assert names == ["train-00002-of-00003.tfrecord", "x.tfrecord"]
+
+
+PLACES = [
+    [0, 0, 21],
+    [0, 21, 16],
+    [1, 0, 29],
+]
+
+
+def test_places_of_bare_files(two: Path) -> None:
+    assert discover.places(discover.splits(two)[0]).tolist() == PLACES
+
+
+def test_places_are_those_of_the_index_files(ours: Path) -> None:
+    """Walking the shards gives the same as reading the indexes that were written with them."""
+    split = discover.split(ours, "train")
+    walked = [
+        [number, offset, length]
+        for number, path in enumerate(split.shards)
+        for offset, length in framing.locate(path)
+    ]
+    assert discover.places(split).tolist() == walked
+
+
+def test_places_of_a_missing_shard(ours: Path) -> None:
+    split = discover.split(ours, "train")
+    split.shards[0].with_suffix(".tfindex").unlink()
+    with pytest.raises(RunError):
+        discover.places(split)
+
+
+def test_places_of_another_number_than_the_manifest_says(ours: Path) -> None:
+    split = discover.split(ours, "train")
+    split.shards[0].with_suffix(".tfindex").write_bytes(b"0 10\n")
+    with pytest.raises(DataError) as caught:
+        discover.places(split)
+    assert str(caught.value) == (
+        f"{split.shards[0]}: found 1 records, expected 2 by the manifest: run `tfrec verify`"
+    )
+
+
+def test_places_of_a_damaged_file(two: Path) -> None:
+    (two / "a").write_bytes(b"damaged, and more than twelve bytes of it")
+    with pytest.raises(FramingError):
+        discover.places(discover.splits(two)[0])
+
+
+@pytest.mark.parametrize(
+    ("files", "compression"),
+    [
+        ({"a": framed(b"x")}, "none"),
+        ({"a": gzip.compress(framed(b"x"))}, "gzip"),
+        ({"a": b"", "b": gzip.compress(framed(b"x"))}, "gzip"),
+        ({"a": b""}, "none"),
+    ],
+)
+def test_compression_is_that_of_the_first_file_with_bytes(
+    tmp_path: Path, files: dict[str, bytes], compression: str
+) -> None:
+    assert discover.compression(discover.splits(fill(tmp_path / "x", files))[0]) == compression
+
+
+def test_payloads_come_in_stored_order(two: Path) -> None:
+    assert list(discover.payloads(discover.splits(two)[0])) == PAYLOADS
+
+
+def test_the_first_record_tells_the_names(tmp_path: Path) -> None:
+    payload = example.encode({"jpg": png(photo(4, 4)), "class_id": 3, "other": 1})
+    names, record = discover.first_record(
+        discover.splits(fill(tmp_path / "x", {"a": framed(payload)}))[0]
+    )
+    assert (names.image, names.label, names.height, record.label) == ("jpg", "class_id", None, 3)
+
+
+@pytest.mark.parametrize(
+    ("files", "message"),
+    [
+        ({"a": b""}, "a: found no records, expected images"),
+        (
+            {"a": framed(example.encode({"x": 1, "y": 2}))},
+            "a: found features x, y, expected one that holds an image",
+        ),
+    ],
+    ids=["no record", "no image"],
+)
+def test_no_first_record(tmp_path: Path, files: dict[str, bytes], message: str) -> None:
+    folder = fill(tmp_path / "x", files)
+    with pytest.raises(DataError) as caught:
+        discover.first_record(discover.splits(folder)[0])
+    assert str(caught.value) == f"{folder}/{message}"
+
+
+def test_a_first_record_that_is_no_example_is_named_with_its_file(tmp_path: Path) -> None:
+    folder = fill(tmp_path / "x", {"a": framed(b"\xffunknown")})
+    with pytest.raises(DataError) as caught:
+        discover.first_record(discover.splits(folder)[0])
+    assert str(caught.value).startswith(f"{folder}/a: ")

@@ -1,0 +1,403 @@
+"""What lies beside the shards: manifests are checked field by field, checksums are coreutils'."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+from conftest import fill
+
+from tfrec_cli.dataset import manifest
+from tfrec_cli.dataset.manifest import Manifest, Shard
+from tfrec_cli.errors import ManifestError
+from tfrec_cli.sources.listing import Reject
+
+PATH = Path("out/train.manifest.json")
+
+
+def sha256(data: bytes) -> str:
+    return hashlib.sha256(data).hexdigest()
+
+
+MANIFEST = Manifest(
+    split="train",
+    stored="raw",
+    keys="plain",
+    crop=(32, 40),
+    labels=("cats", "caf\udce9", "Ä"),
+    records=3,
+    smallest=(32, 40),
+    compression="none",
+    shards=(
+        Shard(
+            name="train-00000-of-00002.tfrecord",
+            records=2,
+            size_bytes=6,
+            sha256=sha256(b"shard0"),
+            index="train-00000-of-00002.tfindex",
+            index_sha256=sha256(b"index0"),
+        ),
+        Shard(
+            name="train-00001-of-00002.tfrecord",
+            records=1,
+            size_bytes=6,
+            sha256=sha256(b"shard1"),
+            index=None,
+            index_sha256=None,
+        ),
+    ),
+    content_sha256="0" * 64,
+    plan_sha256="1" * 64,
+    rejects_file="train.rejects.jsonl",
+    rejects_sha256=sha256(b""),
+    changes={"cmyk": 1},
+    icc_profiles=0,
+    rejects={"corrupt": 2},
+    ignored={},
+    options={"crop": [32, 40], "shards": 2},
+    versions={"tfrec": "1"},
+)
+WHOLE = dataclasses.replace(
+    MANIFEST, split="val", stored="whole", crop=None, labels=None, smallest=None
+)
+VALUES: dict[str, Any] = json.loads(manifest.dump(MANIFEST))
+FIELDS = [field.name for field in dataclasses.fields(Manifest)]
+SHARD_FIELDS = [field.name for field in dataclasses.fields(Shard)]
+
+
+def message_of(values: Any) -> str:
+    """Return what reading these values as a manifest raises."""
+    with pytest.raises(ManifestError) as error:
+        manifest.parse(json.dumps(values).encode(), PATH)
+    return str(error.value)
+
+
+def in_shard(**changes: Any) -> dict[str, Any]:
+    return {**VALUES, "shards": [{**VALUES["shards"][0], **changes}]}
+
+
+class TestRoundTrip:
+    @pytest.mark.parametrize("made", [MANIFEST, WHOLE], ids=["crops", "whole"])
+    def test_load_gives_what_was_dumped(self, tmp_path: Path, made: Manifest) -> None:
+        path = tmp_path / f"{made.split}.manifest.json"
+        path.write_bytes(manifest.dump(made))
+        assert manifest.load(path) == made
+
+    @pytest.mark.parametrize("made", [MANIFEST, WHOLE], ids=["crops", "whole"])
+    def test_dump_gives_what_was_loaded(self, made: Manifest) -> None:
+        data = manifest.dump(made)
+        path = Path(f"out/{made.split}.manifest.json")
+        assert manifest.dump(manifest.parse(data, path)) == data
+
+
+class TestRefuses:
+    def test_a_split_that_is_not_that_of_the_file_name(self) -> None:
+        message = message_of({**VALUES, "split": "val"})
+        assert message == f"{PATH}: split: found 'val', expected that of its name"
+
+    @pytest.mark.parametrize("name", [name for name in FIELDS if name != "columns"])
+    def test_a_missing_field(self, name: str) -> None:
+        message = message_of({key: value for key, value in VALUES.items() if key != name})
+        assert message.startswith(f"{PATH}: {name}: found 'nothing', expected ")
+
+    @pytest.mark.parametrize("name", SHARD_FIELDS)
+    def test_a_missing_field_of_a_shard(self, name: str) -> None:
+        shard = {key: value for key, value in VALUES["shards"][0].items() if key != name}
+        message = message_of({**VALUES, "shards": [shard]})
+        assert message.startswith(f"{PATH}: shards[0].{name}: found 'nothing', expected ")
+
+    @pytest.mark.parametrize("name", [name for name in FIELDS if name != "shards"])
+    @pytest.mark.parametrize("value", [True, 1.5, [0.5, 1], [[]]], ids=repr)
+    def test_a_field_of_another_type(self, name: str, value: Any) -> None:
+        message = message_of({**VALUES, name: value})
+        assert message.startswith(f"{PATH}: {name}: found {value!r}, expected ")
+
+    @pytest.mark.parametrize("value", [True, 1, "x", {}], ids=repr)
+    def test_shards_that_are_no_list(self, value: Any) -> None:
+        message = message_of({**VALUES, "shards": value})
+        assert message == f"{PATH}: shards: found {value!r}, expected list"
+
+    @pytest.mark.parametrize("value", [True, 1.5, "x", []], ids=repr)
+    def test_a_shard_that_is_no_object(self, value: Any) -> None:
+        message = message_of({**VALUES, "shards": [value]})
+        assert message.startswith(f"{PATH}: shards[0].")
+
+    @pytest.mark.parametrize("name", SHARD_FIELDS)
+    @pytest.mark.parametrize("value", [True, 1.5, [], {}], ids=repr)
+    def test_a_field_of_a_shard_of_another_type(self, name: str, value: Any) -> None:
+        message = message_of(in_shard(**{name: value}))
+        assert message.startswith(f"{PATH}: shards[0].{name}: found {value!r}, expected ")
+
+    @pytest.mark.parametrize(
+        "name", ["split", "stored", "keys", "records", "shards", "options", "rejects_file"]
+    )
+    def test_null_where_a_value_must_be(self, name: str) -> None:
+        assert message_of({**VALUES, name: None}).startswith(f"{PATH}: {name}: found None, ")
+
+    @pytest.mark.parametrize("name", ["records", "icc_profiles"])
+    @pytest.mark.parametrize("value", [-1, 2**63])
+    def test_a_count_out_of_range(self, name: str, value: int) -> None:
+        message = message_of({**VALUES, name: value})
+        assert message == f"{PATH}: {name}: found {value}, expected a count"
+
+    @pytest.mark.parametrize("value", [[32], [0, 40], [32, -1], [32, 2**31], [True, 3]])
+    def test_a_crop_that_is_no_size(self, value: Any) -> None:
+        message = message_of({**VALUES, "crop": value})
+        assert message == f"{PATH}: crop: found {value}, expected [height, width] or null"
+
+    @pytest.mark.parametrize("value", ["", "0" * 63, "0" * 63 + "G", "A" * 64])
+    def test_a_digest_that_is_none(self, value: str) -> None:
+        message = message_of({**VALUES, "content_sha256": value})
+        assert message.endswith("expected 64 hexadecimal digits")
+
+    @pytest.mark.parametrize(
+        "name",
+        ["../x", "/etc/passwd", "a/b", "..", ".x", "", "a\\b", "a\nb", "a\0b", "\ud800", "\x7f"],
+    )
+    @pytest.mark.parametrize("field", ["name", "index"])
+    def test_a_shard_that_is_no_plain_file_name(self, field: str, name: str) -> None:
+        message = message_of(in_shard(**{field: name}))
+        assert message == (
+            f"{PATH}: shards[0].{field}: found {name!r}, expected a file name without a folder"
+        )
+
+    @pytest.mark.parametrize("name", ["x" * 256, "é" * 128])
+    def test_a_name_that_no_file_can_have(self, name: str) -> None:
+        assert message_of(in_shard(name=name)).endswith(", expected at most 255 bytes")
+
+    @pytest.mark.parametrize(
+        ("changes", "found"),
+        [
+            ({"shards": VALUES["shards"] * 2}, "shards: found 'train-00000-of-00002.tfrecord'"),
+            ({"labels": ["a", "b", "a"]}, "labels: found 'a'"),
+        ],
+        ids=["shards", "labels"],
+    )
+    def test_a_name_that_stands_there_twice(self, changes: dict[str, Any], found: str) -> None:
+        message = message_of({**VALUES, **changes})
+        assert message == f"{PATH}: {found} twice, expected it once"
+
+    def test_a_field_that_stands_there_twice(self) -> None:
+        """Readers differ in which of them they take."""
+        data = manifest.dump(MANIFEST).replace(b'"records": 3', b'"records": 3, "records": 4')
+        with pytest.raises(ManifestError) as error:
+            manifest.parse(data, PATH)
+        assert str(error.value) == f"{PATH}: found field 'records' twice, expected JSON"
+
+    @pytest.mark.parametrize("field", ["changes", "rejects", "ignored"])
+    def test_counts_beyond_counting(self, field: str) -> None:
+        message = message_of({**VALUES, field: {"x": 10**4000}})
+        assert message.startswith(f"{PATH}: {field}: found {{'x': 1000")
+
+    @pytest.mark.parametrize("value", [{}, [[]], [{}], 10**30, [2**63]], ids=repr)
+    @pytest.mark.parametrize("field", ["options", "versions"])
+    def test_options_that_are_no_plain_values(self, field: str, value: Any) -> None:
+        message = message_of({**VALUES, field: {"x": value}})
+        assert message.endswith(", expected values by name")
+
+    @pytest.mark.parametrize("number", ["NaN", "-Infinity", "1" * 5000, "[" * 900 + "]" * 900])
+    def test_numbers_and_nesting_that_json_or_python_do_not_have(self, number: str) -> None:
+        data = manifest.dump(MANIFEST).replace(b'"shards": 2', b'"shards": ' + number.encode())
+        with pytest.raises(ManifestError):
+            manifest.parse(data, PATH)
+
+    @pytest.mark.parametrize("name", ["\x1b[2J", "\ud800", "a\nb", "x" * 10**6])
+    def test_a_field_whose_name_a_terminal_would_act_on(self, name: str) -> None:
+        message = message_of({**VALUES, name: 1})
+        assert message.isprintable()
+        assert len(message) < 200
+
+    @pytest.mark.parametrize("field", ["split", "rejects_file"])
+    def test_a_path_elsewhere(self, field: str) -> None:
+        message = message_of({**VALUES, field: "../x"})
+        expected = "expected a file name without a folder"
+        assert message == f"{PATH}: {field}: found '../x', {expected}"
+
+    @pytest.mark.parametrize("version", [0, 2, "1", None, 1.5])
+    def test_another_version(self, version: Any) -> None:
+        assert message_of({**VALUES, "format_version": version}) == (
+            f"{PATH}: format_version: found {version!r}, expected 1: "
+            "written by another version of tfrec"
+        )
+
+    @pytest.mark.parametrize("values", [[], None, 3, {}, {**VALUES, "format": "other"}])
+    def test_other_json(self, values: Any) -> None:
+        expected = f"{PATH}: found no field 'format', expected 'tfrec-manifest'"
+        assert message_of(values) == expected
+
+    @pytest.mark.parametrize("data", [b"", b"{", b"\xff\xfe\xfd", b"[" * 100_000], ids=len)
+    def test_what_is_no_json(self, data: bytes) -> None:
+        with pytest.raises(ManifestError) as error:
+            manifest.parse(data, PATH)
+        assert str(error.value).endswith(", expected JSON")
+
+    def test_every_cut(self) -> None:
+        data = manifest.dump(MANIFEST).rstrip()
+        for length in range(len(data)):
+            with pytest.raises(ManifestError):
+                manifest.parse(data[:length], PATH)
+
+    def test_a_field_it_does_not_know(self) -> None:
+        message = message_of({**VALUES, "more": 1})
+        assert message == f"{PATH}: more: found 1, expected no field of this name"
+
+
+class TestSize:
+    """Of what is refused before it is read, or parsed."""
+
+    def test_a_sparse_terabyte(self, tmp_path: Path) -> None:
+        path = tmp_path / PATH.name
+        with path.open("wb") as file:
+            file.truncate(2**40)
+        with pytest.raises(ManifestError, match="expected at most 67108864 bytes"):
+            manifest.load(path)
+
+    @pytest.mark.parametrize("value", [b"[],", b"{},", b"1.,", b'"":0,'])
+    def test_many_small_values(self, value: bytes) -> None:
+        """Each takes up to 24 times the memory of its text."""
+        with pytest.raises(ManifestError, match="found more values, expected at most 2097152"):
+            manifest.parse(b"[" + value * 2**21, PATH)
+
+
+class TestNames:
+    def test_of_shards(self) -> None:
+        assert manifest.shard_name("train", 3, 12) == "train-00003-of-00012.tfrecord"
+
+    def test_of_compressed_shards(self) -> None:
+        assert manifest.shard_name("val", 0, 1, "gzip") == "val-00000-of-00001.tfrecord.gz"
+
+    def test_of_indexes(self) -> None:
+        assert manifest.index_name("val-00000-of-00001.tfrecord") == "val-00000-of-00001.tfindex"
+
+    def test_of_manifests(self, tmp_path: Path) -> None:
+        names = ["val.manifest.json", "train.manifest.json", ".x.manifest.json", "manifest.json"]
+        fill(tmp_path, dict.fromkeys(names, b""))
+        assert manifest.find(tmp_path) == {
+            "train": tmp_path / "train.manifest.json",
+            "val": tmp_path / "val.manifest.json",
+        }
+
+    @pytest.mark.parametrize(
+        ("name", "expected"),
+        [
+            ("train-00000-of-00004.tfrecord", True),
+            ("train-00000-of-00004.tfrecord.gz", True),
+            ("train-00000-of-00004.tfindex", True),
+            ("features.json", True),
+            ("label.labels.txt", True),
+            ("image-class-label.labels.txt", True),
+            ("image.class.label.labels.txt", True),
+            ("val-00000-of-00004.tfrecord", False),
+            ("xtrain-00000-of-00004.tfrecord", False),
+            ("train-00000-of-00004.tfrecord.bak", False),
+            ("train-00000-of-00004.tfrecord\n", False),
+            ("notes.txt", False),
+        ],
+    )
+    def test_that_a_new_write_replaces(self, name: str, expected: bool) -> None:
+        assert manifest.is_generated(name, "train") is expected
+
+
+class TestContentDigest:
+    RECORDS = ((5, b"a" * 32), (2**56 - 1, b"b" * 32), (0, b"c" * 32))
+
+    def test_does_not_depend_on_order(self) -> None:
+        assert manifest.content_digest(self.RECORDS) == manifest.content_digest(self.RECORDS[::-1])
+
+    def test_golden(self) -> None:
+        """Keys as eight bytes, big-endian, before each digest, sorted by key.
+
+        (printf '\\0\\0\\0\\0\\0\\0\\0\\0'; printf 'c%.0s' $(seq 32);
+        printf '\\0\\0\\0\\0\\0\\0\\0\\5'; printf 'a%.0s' $(seq 32);
+        printf '\\0\\377\\377\\377\\377\\377\\377\\377'; printf 'b%.0s' $(seq 32)) | sha256sum
+        """
+        expected = "4fa04fdc48cdc6875eb4b6f6d927c77ace2be3de9a57a80ff63a0a8895b5a300"
+        assert manifest.content_digest(self.RECORDS) == expected
+
+
+class TestDatasetFiles:
+    def test_sums_are_accepted_by_sha256sum(self, tmp_path: Path) -> None:
+        files = manifest.dataset_files([MANIFEST])
+        fill(
+            tmp_path,
+            {
+                **files,
+                "train.manifest.json": manifest.dump(MANIFEST),
+                "train.rejects.jsonl": b"",
+                "train-00000-of-00002.tfrecord": b"shard0",
+                "train-00000-of-00002.tfindex": b"index0",
+                "train-00001-of-00002.tfrecord": b"shard1",
+            },
+        )
+        done = subprocess.run(
+            ["sha256sum", "--check", "--strict", "SHA256SUMS"],
+            cwd=tmp_path,
+            capture_output=True,
+            text=True,
+        )
+        assert (
+            done.returncode,
+            sorted(line.split(": ")[0] for line in done.stdout.splitlines()),
+        ) == (0, sorted(path.name for path in tmp_path.iterdir() if path.name != "SHA256SUMS"))
+
+    def test_class_names_are_a_line_each(self) -> None:
+        files = manifest.dataset_files([MANIFEST])
+        assert files["label.labels.txt"] == b"cats\ncaf\xe9\n\xc3\x84\n"
+
+    @pytest.mark.parametrize(
+        ("labels", "expected"),
+        [
+            (("a b", "日本 語"), "a b\n日本 語\n"),
+            ((" a", "b"), None),
+            (("a", "\u3000"), None),
+            ((" a", "\udcff"), b" a\n\xff\n"),
+        ],
+    )
+    def test_class_names_that_tfds_would_change_are_kept_from_it(
+        self, labels: tuple[str, ...], expected: str | bytes | None
+    ) -> None:
+        """Without the file, or where it is no UTF-8, TFDS calls classes by their numbers."""
+        named = dataclasses.replace(MANIFEST, labels=labels)
+        found = manifest.dataset_files([named]).get("label.labels.txt")
+        assert found == (expected.encode() if isinstance(expected, str) else expected)
+
+    def test_tfds_splits_have_a_length_for_each_shard(self) -> None:
+        info = json.loads(manifest.dataset_files([MANIFEST, WHOLE])["dataset_info.json"])
+        lengths = {split["name"]: split["shardLengths"] for split in info["splits"]}
+        assert lengths == {"train": ["2", "1"], "val": ["2", "1"]}
+
+    def test_nothing_is_said_to_tfds_of_compressed_shards(self) -> None:
+        packed = dataclasses.replace(MANIFEST, compression="gzip")
+        assert list(manifest.dataset_files([packed])) == ["SHA256SUMS"]
+
+
+class TestRejects:
+    def test_are_one_object_a_line(self) -> None:
+        rejects = [
+            Reject(b"a/1.jpg", "corrupt", "found x"),
+            Reject(b"a/caf\xe9\n", "hidden", "hidden", harmless=True),
+        ]
+        lines = manifest.dump_rejects(rejects).decode("ascii").splitlines()
+        assert [json.loads(line) for line in lines] == [
+            {"path": "a/1.jpg", "reason": "corrupt", "message": "found x", "ignored": False},
+            {"path": "a/caf\udce9\n", "reason": "hidden", "message": "hidden", "ignored": True},
+        ]
+
+    def test_none_are_an_empty_file(self) -> None:
+        assert manifest.dump_rejects([]) == b""
+
+
+def test_a_manifest_without_shards_is_refused() -> None:
+    assert message_of({**VALUES, "shards": []}) == (
+        f"{PATH}: shards: found [], expected at least one"
+    )
+
+
+def test_a_label_that_stands_for_no_bytes_is_refused() -> None:
+    message = message_of({**VALUES, "labels": ["\ud800"]})
+    assert message.startswith(f"{PATH}: labels: found ")

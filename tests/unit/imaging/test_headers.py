@@ -1,0 +1,281 @@
+"""The headers of plain JPEGs, read by ourselves: never another one than Pillow gives."""
+
+from __future__ import annotations
+
+import io
+import struct
+from collections.abc import Callable
+from functools import cache
+from unittest import mock
+
+import numpy as np
+import pytest
+from conftest import jpeg, oriented, photo, png, save
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from PIL import Image
+
+from tfrec_cli.errors import ImageError
+from tfrec_cli.imaging import images, structure
+from tfrec_cli.imaging.images import Header, Policy
+
+fixed = settings(deadline=None, derandomize=True)
+
+ICC = b"\0\0\0\x14lcms" + bytes(12)
+
+PROFILE = b"ICC_PROFILE\0\1\1"
+
+RGB = photo(21, 34)
+
+
+def segment(code: int, body: bytes) -> bytes:
+    return struct.pack(">BBH", 0xFF, code, len(body) + 2) + body
+
+
+def with_segment(code: int, body: bytes) -> bytes:
+    """Put a segment right behind the start of a JPEG."""
+    data = jpeg(RGB)
+    return data[:2] + segment(code, body) + data[2:]
+
+
+def of_kind(mode: str, **options: object) -> bytes:
+    return jpeg(Image.fromarray(RGB).convert(mode), **options)
+
+
+def bits(data: bytes, precision: int) -> bytes:
+    """Say another number of bits a value in a JPEG's frame."""
+    at = data.index(b"\xff\xc0")
+    return data[: at + 4] + bytes([precision]) + data[at + 5 :]
+
+
+def exif(*, kind: int = 3, resolution_kind: int = 5, resolution_at: int = 50) -> bytes:
+    """Make a little-endian EXIF block of three tags, of which one lies behind them."""
+    tags = [
+        (0x010F, 2, 4, 0x626F42),
+        (0x0112, kind, 1, 6),
+        (0x011A, resolution_kind, 1, resolution_at),
+    ]
+    entries = b"".join(struct.pack("<HHLL", *tag) for tag in tags)
+    header = b"Exif\0\0II*\0" + struct.pack("<LH", 8, len(tags))
+    return header + entries + bytes(4) + struct.pack("<LL", 72, 1)
+
+
+def many_tags(orientation: int | None) -> Image.Exif:
+    found = Image.Exif() if orientation is None else oriented(orientation)
+    found.update({0x010F: "maker", 0x0110: "model", 0x011A: 72.0, 0x0128: 2, 0x0132: "2026"})
+    found.get_ifd(0x8769).update({0x829A: 0.01, 0x9286: b"by hand"})
+    return found
+
+
+PHOTOSHOP = b"Photoshop 3.0\0"
+XMP = b"http://ns.adobe.com/xap/1.0/\0"
+RESOURCE = b"8BIM\4\4\3abc" + struct.pack(">L", 6) + b"by it "
+
+PLAIN: dict[str, Callable[[], bytes]] = {
+    "4:4:4": lambda: jpeg(RGB, subsampling="4:4:4"),
+    "4:2:2": lambda: jpeg(RGB, subsampling="4:2:2"),
+    "4:2:0": lambda: jpeg(RGB, subsampling="4:2:0"),
+    "4:1:1": lambda: jpeg(RGB, subsampling="4:1:1"),
+    "RGB": lambda: jpeg(RGB, keep_rgb=True),
+    "gray": lambda: of_kind("L"),
+    "black and white": lambda: of_kind("1"),
+    "progressive": lambda: jpeg(RGB, progressive=True),
+    "progressive gray": lambda: of_kind("L", progressive=True),
+    "optimized": lambda: jpeg(RGB, optimize=True),
+    "restarts": lambda: jpeg(RGB, restart_marker_blocks=2),
+    "a comment": lambda: jpeg(RGB, comment=b"by hand"),
+    "an ICC profile": lambda: jpeg(RGB, icc_profile=ICC),
+    "one pixel": lambda: jpeg(photo(1, 1)),
+    "wide": lambda: jpeg(photo(1, 3000)),
+    "resolution": lambda: jpeg(RGB, dpi=(300, 300)),
+    "bad quality": lambda: jpeg(RGB, quality=1),
+    "upright by EXIF": lambda: jpeg(RGB, exif=oriented(1)),
+    "turned": lambda: jpeg(RGB, exif=oriented(6)),
+    "EXIF of many tags": lambda: jpeg(RGB, exif=many_tags(8)),
+    "EXIF without an orientation": lambda: jpeg(RGB, exif=many_tags(None)),
+    "an orientation that is none": lambda: jpeg(RGB, exif=oriented(9)),
+    "little-endian EXIF": lambda: with_segment(0xE1, exif()),
+    "XMP": lambda: jpeg(RGB, xmp=b"<x:xmpmeta/>"),
+    "Photoshop": lambda: with_segment(0xED, PHOTOSHOP + bytes(20)),
+    "Photoshop's resources": lambda: with_segment(0xED, PHOTOSHOP + 3 * RESOURCE),
+    "an unknown segment": lambda: with_segment(0xE5, b"what it is"),
+    "an Adobe segment": lambda: with_segment(0xEE, b"Adobe\0d\0\0\0\0\1"),
+}
+OTHERS: dict[str, Callable[[], bytes]] = {
+    "CMYK": lambda: of_kind("CMYK"),
+    "12 bits": lambda: bits(jpeg(RGB), 12),
+    "several pictures": lambda: save(
+        RGB, "MPO", save_all=True, append_images=[Image.fromarray(RGB)]
+    ),
+    "an ICC profile in parts": lambda: jpeg(RGB, icc_profile=bytes(70_000)),
+    "a cut resource of Photoshop": lambda: with_segment(0xED, PHOTOSHOP + RESOURCE[:-1]),
+    "Photoshop's resource without a name": lambda: with_segment(0xED, PHOTOSHOP + RESOURCE[:6]),
+    "another APP13": lambda: with_segment(0xED, b"Adobe_CM" + bytes(20)),
+    "XMP with an orientation": lambda: jpeg(RGB, xmp=b'<x tiff:Orientation="6"/>'),
+    "two EXIF blocks": lambda: jpeg(RGB, exif=oriented(6), extra=segment(0xE1, exif())),
+    "EXIF of another kind": lambda: with_segment(0xE1, b"Exif\0\0" + bytes(20)),
+    "an orientation of four bytes": lambda: with_segment(0xE1, exif(kind=4)),
+    "a resolution that is none": lambda: with_segment(0xE1, exif(resolution_kind=1)),
+    "an EXIF tag that lies elsewhere": lambda: with_segment(0xE1, exif(resolution_at=51)),
+    "a cut EXIF block": lambda: with_segment(0xE1, exif()[:-30]),
+    "an APP2 of another kind": lambda: with_segment(0xE2, b"FPXR\0" + bytes(20)),
+    "no profile": lambda: with_segment(0xE2, PROFILE),
+    "the second half of a profile": lambda: with_segment(0xE2, b"ICC_PROFILE\0\2\2" + ICC),
+    "two profiles": lambda: jpeg(RGB, icc_profile=ICC, extra=segment(0xE2, PROFILE + ICC)),
+    "a short JFIF": lambda: with_segment(0xE0, b"JFIF\0"),
+    "a short Adobe": lambda: with_segment(0xEE, b"Adobe\0d"),
+    "a short quantization table": lambda: with_segment(0xDB, b"\0" + bytes(63)),
+    "filled up": lambda: jpeg(RGB)[:2] + b"\xff\xff" + jpeg(RGB)[2:],
+    "padded markers": lambda: jpeg(RGB).replace(b"\xff\xda", b"\xff\xff\xda", 1),
+    "two frames": lambda: with_segment(0xC0, jpeg(RGB)[jpeg(RGB).index(b"\xff\xc0") + 4 :][:15]),
+    "an end marker before the frame": lambda: b"\xff\xd8\xff\xd9" + jpeg(RGB)[2:],
+    "PNG": lambda: png(RGB),
+    "nothing": lambda: b"",
+    "three bytes": lambda: b"\xff\xd8\xff",
+}
+KINDS = {**PLAIN, **OTHERS}
+
+
+def by_pillow(data: bytes, policy: Policy) -> Header:
+    """Read a header as if nothing were plain."""
+    with mock.patch.object(images, "_plain_frame", return_value=None):
+        return images.read_header(io.BytesIO(data), policy)
+
+
+def check(data: bytes, policy: Policy | None = None) -> None:
+    """Hold a header that we read ourselves against Pillow's, which must not refuse it."""
+    policy = policy or Policy()
+    for known in (data, data[: images._HEAD_BYTES]):
+        if frame := images._plain_frame(known, policy):
+            assert images._plain_header(frame, policy) == by_pillow(data, policy)
+
+
+@pytest.mark.parametrize("make", PLAIN.values(), ids=PLAIN.keys())
+def test_a_plain_header_is_read_without_pillow(make: Callable[[], bytes]) -> None:
+    assert images._plain_frame(make(), Policy()) is not None
+
+
+@pytest.mark.parametrize("make", PLAIN.values(), ids=PLAIN.keys())
+def test_a_plain_header_is_pillows(make: Callable[[], bytes]) -> None:
+    data = make()
+    assert images.read_header(io.BytesIO(data), Policy()) == by_pillow(data, Policy())
+
+
+@pytest.mark.parametrize("make", OTHERS.values(), ids=OTHERS.keys())
+def test_other_headers_are_left_to_pillow(make: Callable[[], bytes]) -> None:
+    assert images._plain_frame(make(), Policy()) is None
+
+
+@pytest.mark.parametrize("make", OTHERS.values(), ids=OTHERS.keys())
+def test_no_header_is_another_one_than_pillows(make: Callable[[], bytes]) -> None:
+    check(make())
+
+
+@pytest.mark.parametrize(
+    "policy",
+    [Policy(exif="ignore"), Policy(frames="fail"), Policy(alpha="fail"), Policy(resize_short_px=9)],
+    ids=str,
+)
+def test_a_policy_changes_no_plain_header(policy: Policy) -> None:
+    data = jpeg(RGB)
+    assert images.read_header(io.BytesIO(data), policy) == by_pillow(data, policy)
+
+
+@pytest.mark.parametrize(("most", "plain"), [(21 * 34, True), (21 * 34 - 1, False)])
+def test_too_many_pixels_are_left_to_pillow(most: int, plain: bool) -> None:
+    assert (images._plain_frame(jpeg(RGB), Policy(max_pixels=most)) is not None) is plain
+
+
+def test_a_header_that_a_file_begins_after_much_else() -> None:
+    """Behind the first bytes that are looked at, so that Pillow is asked."""
+    data = with_segment(0xFE, bytes(images._HEAD_BYTES))
+    assert images.read_header(io.BytesIO(data), Policy()) == by_pillow(data, Policy())
+
+
+@cache
+def made(kind: str) -> bytes:
+    return KINDS[kind]()
+
+
+positions = st.integers(0, 699)
+edits = st.lists(
+    st.tuples(st.sampled_from(["set", "flip", "insert", "delete"]), positions, st.integers(0, 255)),
+    min_size=1,
+    max_size=4,
+)
+
+
+def edited(data: bytes, changes: list[tuple[str, int, int]]) -> bytes:
+    out = bytearray(data)
+    for what, place, byte in changes:
+        at = place % max(min(len(out), 700), 1)
+        if what == "insert":
+            out.insert(at, byte)
+        elif out and what == "delete":
+            del out[at : at + 1 + byte % 4]
+        elif out:
+            out[at] = byte if what == "set" else out[at] ^ 1 << byte % 8
+    return bytes(out)
+
+
+@settings(fixed, max_examples=800)
+@given(st.sampled_from(sorted(KINDS)), edits)
+def test_an_edited_header_is_pillows(kind: str, changes: list[tuple[str, int, int]]) -> None:
+    check(edited(made(kind), changes))
+
+
+@settings(fixed, max_examples=300)
+@given(
+    st.lists(
+        st.tuples(
+            st.sampled_from([0xC0, 0xC1, 0xC2, 0xC4, 0xC8, 0xCC, 0xDB, 0xDD, *range(0xE0, 0xFF)]),
+            st.sampled_from(
+                [b"", b"Exif\0\0", b"JFIF\0", b"ICC_PROFILE\0\1\1", b"Adobe\0", b"MPF\0"]
+            ),
+            st.integers(0, 70),
+        ),
+        max_size=3,
+    ),
+    st.booleans(),
+)
+def test_a_header_of_any_segments_is_pillows(
+    segments: list[tuple[int, bytes, int]], behind: bool
+) -> None:
+    """Known and unknown ones, of any length, before and behind the others."""
+    data = made("4:2:0")
+    at = data.index(b"\xff\xda") if behind else 2
+    added = b"".join(segment(code, start + bytes(size)) for code, start, size in segments)
+    check(data[:at] + added + data[at:])
+
+
+@pytest.mark.parametrize("kind", ["4:2:0", "gray", "an ICC profile", "progressive"])
+def test_a_header_cut_anywhere_is_pillows(kind: str) -> None:
+    data = made(kind)
+    for length in range(min(len(data), 750)):
+        check(data[:length])
+
+
+@pytest.mark.parametrize("kind", ["4:2:0", "gray", "an ICC profile", "progressive"])
+def test_a_header_cut_anywhere_and_ended_is_an_image_error_or_none(kind: str) -> None:
+    """Also where the end marker lies within a segment."""
+    data = made(kind)
+    ends = structure.read_frame(data).end
+    other = []
+    for length in range(2, ends + 3):
+        try:
+            images.examine(data[:length] + b"\xff\xd9", Policy())
+        except ImageError:  # noqa: PERF203
+            pass
+        except Exception as error:
+            other.append((length - ends, error))
+    assert other == []
+
+
+@pytest.mark.parametrize("kind", ["4:2:0", "gray"])
+def test_every_bit_of_a_frame_is_read_as_pillow_reads_it(kind: str) -> None:
+    data = made(kind)
+    start = data.index(b"\xff\xc0")
+    for bit in range(start * 8, (start + 19) * 8):
+        changed = np.frombuffer(data, np.uint8).copy()
+        changed[bit // 8] ^= 1 << bit % 8
+        check(changed.tobytes())

@@ -1,0 +1,145 @@
+"""Sniffing: what first bytes are taken for."""
+
+from __future__ import annotations
+
+import gzip
+import io
+import zlib
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from PIL import Image
+
+from tfrec_cli.imaging import formats
+
+# First bytes of a 3x2 image, as Pillow 12 (TIFF also as a camera, JPEG 2000 also as a bare
+# codestream) and the formats' standards begin it: head, format, description.
+IMAGES: list[tuple[str, formats.ImageFormat, str]] = [
+    ("ffd8ffe000104a46494600010100000100010000", "jpeg", "a JPEG image"),
+    ("ffd8ffe1001845786966000049492a0008000000", "jpeg", "a JPEG image"),
+    ("89504e470d0a1a0a0000000d494844520000000300000002", "png", "a PNG image"),
+    ("4749463837610300020081000000000000000000", "gif", "a GIF image"),
+    ("4749463839610300020081000000000000000000", "gif", "a GIF image"),
+    ("524946463a00000057454250565038202e000000", "webp", "a WEBP image"),
+    ("5249464630000a0a57454250565038580a000000", "webp", "a WEBP image"),
+    ("424d4e000000000000003600000028000000030000000200", "bmp", "a BMP image"),
+    ("424d0a00000000000000360000007c000000030000000200", "bmp", "a BMP image"),
+    ("49492a000800000009000001040001000000", "tiff", "a TIFF image"),
+    ("4d4d002a00000008000901000003", "tiff", "a TIFF image"),
+    ("49492b00080000001000000000000000", "tiff", "a TIFF image"),
+    ("4d4d002b000800000000000000000010", "tiff", "a TIFF image"),
+    ("50360a3320320a3235350a", "ppm", "a PPM image"),
+    ("50352320636f6d6d656e740a33203220323535", "ppm", "a PPM image"),
+    ("0000002066747970617669660000000061766966", "avif", "an AVIF image"),
+    ("0000002c667479706176697300000000", "avif", "an AVIF image"),
+    ("0000000c6a5020200d0a870a00000014667479706a703220", "jpeg2000", "a JPEG2000 image"),
+    ("ff4fff51002f0000000000030000000200000000", "jpeg2000", "a JPEG2000 image"),
+]
+
+OTHERS = [
+    (b"", "empty"),
+    (
+        b"version https://git-lfs.github.com/spec/v1\noid sha256:4d7a\nsize 12\n",
+        "a git-LFS pointer",
+    ),
+    (b"<!DOCTYPE html><html lang=en>", "an HTML page"),
+    (b"\r\n  <HTML><body>404</body>", "an HTML page"),
+    (b"PK\x03\x04\x14\0\0\0\x08\0", "a ZIP archive"),
+    (b"\xff\x0a\x10\x10\x00\x00", "a JPEG XL image"),
+    (b"\0\0\0\x0cJXL \r\n\x87\n", "a JPEG XL image"),
+    (b"%PDF-1.7\n%\xe2\xe3\xcf\xd3", "a PDF document"),
+    (b"\x89HDF\r\n\x1a\n\0\0\0\0", "an HDF5 file"),
+    (b"\x83\xaf\x70\xd1\x0d\x88\x4a\x3f" + bytes(8), "an ArrayRecord or Riegeli file"),
+    (b"\0", "zero bytes only"),
+    (bytes(512), "zero bytes only"),
+    (b"path,label\na.jpg,cat\n", "text"),
+    ("Grüße".encode(), "text"),
+    (b"BM is not always a bitmap, you know", "text"),
+    (b"RIFF\x24\x00\x00\x00WAVEfmt ", "unknown data (first bytes 52 49 46 46 24 00 00 00)"),
+    (b"\0\0\0\x20ftypisom", "unknown data (first bytes 00 00 00 20 66 74 79 70)"),
+    (b"\x01\x02", "unknown data (first bytes 01 02)"),
+]
+
+
+@pytest.mark.parametrize(("head", "expected", "_words"), IMAGES)
+def test_image_format(head: str, expected: formats.ImageFormat, _words: str) -> None:
+    assert formats.image_format(bytes.fromhex(head)) == expected
+
+
+@pytest.mark.parametrize(("head", "_format", "words"), IMAGES)
+def test_describe_an_image(head: str, _format: str, words: str) -> None:
+    assert formats.describe(bytes.fromhex(head)) == words
+
+
+@pytest.mark.parametrize(("head", "words"), OTHERS)
+def test_describe_what_is_no_image(head: bytes, words: str) -> None:
+    assert formats.describe(head) == words
+
+
+@pytest.mark.parametrize(("head", "_words"), OTHERS)
+def test_no_image_format(head: bytes, _words: str) -> None:
+    assert formats.image_format(head) is None
+
+
+def test_every_format_is_in_the_table() -> None:
+    assert {name for _, name, _ in IMAGES} == set(formats.IMAGE_FORMATS)
+
+
+@pytest.mark.parametrize("name", ["jpeg", "png", "gif", "webp", "bmp", "tiff", "ppm"])
+def test_image_format_of_what_pillow_writes(name: str) -> None:
+    file = io.BytesIO()
+    Image.new("RGB", (3, 2)).save(file, name)
+    assert formats.image_format(file.getvalue()[: formats.HEAD_BYTES]) == name
+
+
+@pytest.mark.parametrize("head", [head for head, _, _ in IMAGES if head[:4] != "ffd8"])
+def test_a_shorter_magic_is_no_image(head: str) -> None:
+    """One byte alone never decides."""
+    assert formats.image_format(bytes.fromhex(head)[:1]) is None
+
+
+def test_gzip_is_seen() -> None:
+    assert formats.compression(gzip.compress(b"data")) == "gzip"
+
+
+@pytest.mark.parametrize("level", range(10))
+def test_zlib_is_seen_at_every_level(level: int) -> None:
+    assert formats.compression(zlib.compress(b"data", level)) == "zlib"
+
+
+@pytest.mark.parametrize("head", [b"", b"\x1f", b"\x78", b"\x78\x9d", b"\x05\0\0\0\0\0\0\0"])
+def test_no_compression(head: bytes) -> None:
+    assert formats.compression(head) == "none"
+
+
+TEXT = "aé€😀"
+
+
+@pytest.mark.parametrize("cut", range(1, len(TEXT.encode()) + 1))
+def test_text_may_end_inside_a_character(cut: int) -> None:
+    """A head is cut at a byte, not at a character."""
+    assert formats.is_text(TEXT.encode()[:cut])
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"",
+        b"nul\0",
+        b"bell\x07",
+        b"delete\x7f",
+        b"latin-1 \xe9t\xe9s",
+        "cut €".encode()[:-1] + b" inside",
+        b"\x80",
+        b"\xff\xfe",
+    ],
+)
+def test_not_text(data: bytes) -> None:
+    assert not formats.is_text(data)
+
+
+@settings(deadline=None, derandomize=True)
+@given(st.binary(max_size=40))
+def test_any_head_is_described(head: bytes) -> None:
+    assert formats.describe(head)

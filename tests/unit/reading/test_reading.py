@@ -1,0 +1,205 @@
+"""Reading: what arguments mean, and what is refused, for every framework alike."""
+
+from __future__ import annotations
+
+import importlib
+import json
+import os
+import pickle
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from conftest import ROOT, class_files, fill, jpeg, photo
+
+from tfrec_cli.commands.write import Options, write
+from tfrec_cli.dataset import records
+from tfrec_cli.dataset.records import ImageRecord
+from tfrec_cli.errors import UsageError
+from tfrec_cli.imaging import pillow_decoder
+from tfrec_cli.reading import options as reading
+from tfrec_cli.reading.options import Look
+from tfrec_cli.tfrecord import framing
+
+LOOK: dict[str, Any] = {
+    "crop": (33, 38),
+    "crop_mode": "random",
+    "seed": 42,
+    "flip": False,
+    "brightness": 0.0,
+    "dtype": "uint8",
+    "small": "fail",
+}
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    root = tmp_path_factory.mktemp("whole")
+    write(fill(root / "images", class_files()), root / "out", Options(shards=3, jobs=1))
+    return root / "out"
+
+
+@pytest.fixture(params=["read_tf.dataset", "read_numpy.dataset", "read_numpy.source"])
+def reader(request: pytest.FixtureRequest) -> Any:
+    module, function = request.param.split(".")
+    return getattr(importlib.import_module(f"tfrec_cli.{module}"), function)
+
+
+@pytest.fixture(params=["read_tf", "read_numpy", "read_torch"])
+def dataset(request: pytest.FixtureRequest) -> Any:
+    return importlib.import_module(f"tfrec_cli.{request.param}").dataset
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"crop": 0}, "crop: found 0, expected 1 or more"),
+        ({"crop": (8, 8, 3)}, "crop: found (8, 8, 3), expected a number or (height, width)"),
+        ({"seed": -1}, "seed: found -1, expected 0 to 4294967295"),
+        ({"seed": 1.5}, "seed: found 1.5, expected a whole number"),
+        ({"epoch": "3"}, "epoch: found '3', expected a whole number"),
+        ({"epoch": 2**31}, "epoch: found 2147483648, expected 0 to 2147483647"),
+        ({"brightness": 1.5}, "brightness: found 1.5, expected 0 to 1"),
+        (
+            {"crop_mode": "centre"},
+            "crop_mode: found 'centre', expected one of random, center",
+        ),
+        ({"dtype": "float16"}, "dtype: found 'float16', expected one of float32, uint8"),
+        ({"small": "Skip"}, "small: found 'Skip', expected one of fail, skip, pad"),
+    ],
+)
+def test_every_reader_refuses_in_the_same_words(
+    whole: Path, dataset: Any, options: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(UsageError) as refused:
+        dataset(whole, **options)
+    assert str(refused.value) == message
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"epochs": 0}, "epochs: found 0, expected 1 or more"),
+        ({"shard": (1,)}, "shard: found (1,), expected (i, n)"),
+        ({"shard": (3, 3)}, "shard: found (3, 3), expected (i, n) with i below n"),
+        ({"epoch": 2**31 - 1, "epochs": 2}, "epoch: found 2147483648, expected 0 to 2147483647"),
+    ],
+)
+def test_every_reader_of_epochs_refuses_in_the_same_words(
+    whole: Path, reader: Any, options: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(UsageError) as refused:
+        reader(whole, crop=8, **options)
+    assert str(refused.value) == message
+
+
+def test_every_reader_refuses_a_crop_that_not_every_image_holds(whole: Path, dataset: Any) -> None:
+    with pytest.raises(UsageError, match="images down to 41 rows and 40 columns"):
+        dataset(whole, crop=42)
+
+
+def test_every_reader_names_the_splits_that_there_are(whole: Path, dataset: Any) -> None:
+    with pytest.raises(UsageError, match="found splits train, expected 'test'"):
+        dataset(whole, crop=8, split="test")
+
+
+def samples(path: Path, **options: Any) -> reading.Samples:
+    return reading.samples(
+        path, "train", Look(**{**LOOK, **options}), epoch=0, decoder=pillow_decoder.Decoder
+    )
+
+
+def test_samples_are_the_same_alone_and_together(whole: Path) -> None:
+    ((images, labels),) = samples(whole).read(range(13), 5)
+    alone = [batch for number in range(13) for batch in samples(whole).read([number], 5)]
+    assert np.array_equal(images, np.concatenate([image for image, _ in alone]))
+    assert np.array_equal(labels, np.concatenate([label for _, label in alone]))
+
+
+def test_samples_of_many_sizes_come_one_by_one(whole: Path) -> None:
+    batches = samples(whole, crop=None).read([3, 1], 0)
+    assert [image.shape[0] for image, _ in batches] == [1, 1]
+    assert batches[0][0].shape != batches[1][0].shape
+
+
+def test_no_samples_are_no_samples(whole: Path) -> None:
+    assert samples(whole).read([], 0) == []
+
+
+def test_samples_can_be_pickled(whole: Path) -> None:
+    one = samples(whole)
+    one.read([1], 0)
+    ((image, label),) = pickle.loads(pickle.dumps(one)).read([2], 3)
+    ((expected, right),) = one.read([2], 3)
+    assert np.array_equal(image, expected)
+    assert np.array_equal(label, right)
+
+
+def test_samples_of_compressed_shards_are_refused(whole: Path, tmp_path: Path) -> None:
+    out = tmp_path / "gz"
+    write(whole.parent / "images", out, Options(compression="gzip", jobs=1))
+    with pytest.raises(UsageError) as refused:
+        samples(out)
+    expected = f"random access: found compressed shards in {out}, expected plain ones"
+    assert str(refused.value) == expected
+
+
+def test_samples_cannot_be_left_out(whole: Path) -> None:
+    with pytest.raises(UsageError, match="small: found 'skip', expected 'fail' or 'pad'"):
+        samples(whole, small="skip")
+
+
+# Reads a folder's only record, and prints the error and what is written to stderr meanwhile.
+DAMAGED = """
+import importlib, json, os, sys, tempfile
+reader, folder, crop = sys.argv[1:]
+read = importlib.import_module(f"tfrec_cli.{reader}").dataset
+samples = read(folder, crop=int(crop) or None)
+with tempfile.TemporaryFile() as file:
+    os.dup2(file.fileno(), 2)
+    try:
+        list(samples)
+    except Exception as error:
+        said = str(error)
+    file.seek(0)
+    print(json.dumps([said, file.read().decode()]))
+"""
+BASELINE = jpeg(photo(64, 64))
+PROGRESSIVE = jpeg(photo(64, 64), progressive=True)
+
+
+@pytest.mark.parametrize("reader", ["read_tf", "read_numpy", "read_torch"])
+@pytest.mark.parametrize("crop", [0, 60])
+@pytest.mark.parametrize(
+    "image",
+    [BASELINE[:300], BASELINE[:-400], PROGRESSIVE[:-9], BASELINE[:-400] + b"\xff\x02\xff\xd9"],
+    ids=["header", "data", "last scan", "stray marker"],
+)
+def test_a_damaged_jpeg_is_an_error_and_nothing_else(
+    tmp_path: Path, image: bytes, crop: int, reader: str
+) -> None:
+    """No C library writes to stderr: a line there names no record."""
+    record = ImageRecord(
+        image=image,
+        height_px=64,
+        width_px=64,
+        label=0,
+        key=1,
+        filename=b"1.jpg",
+        window=int(image.startswith(BASELINE[:300])),
+    )
+    path = tmp_path / "data" / "train-00000-of-00001.tfrecord"
+    fill(path.parent, {path.name: framing.frame(records.encode(record, "plain"))})
+    ran = subprocess.run(
+        [sys.executable, "-c", DAMAGED, reader, str(path.parent), str(crop)],
+        cwd=ROOT,
+        env={**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3"},
+        stdout=subprocess.PIPE,
+        check=True,
+    )
+    said, written = json.loads(ran.stdout)
+    assert written == ""
+    assert "record 0: " in said

@@ -1,0 +1,490 @@
+"""report: results as text, JSON, pictures and pages."""
+
+from __future__ import annotations
+
+import base64
+import io
+import json
+import re
+from collections.abc import Callable
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from conftest import fill, photo, png
+from PIL import Image
+from record_files import record_file
+
+from tfrec_cli.commands import inspect_, verify, write
+from tfrec_cli.commands.inspect_ import Sample
+from tfrec_cli.commands.verify import Finding
+from tfrec_cli.report import results
+from tfrec_cli.tfrecord import example
+
+HOSTILE = "\x1b[31mred\x1b]0;owned\x07\n<script>alert(1)</script>&'\""
+
+
+def raw_signs(text: str) -> list[str]:
+    """Return the signs that are no text, but line ends."""
+    return [sign for sign in text if not sign.isprintable() and sign != "\n"]
+
+
+@pytest.mark.parametrize(
+    ("count", "text"),
+    [
+        (0, "0 B"),
+        (1023, "1023 B"),
+        (1024, "1.0 KiB"),
+        (1536, "1.5 KiB"),
+        (2**20 - 1, "1.0 MiB"),
+        (128 * 2**20, "128.0 MiB"),
+        (5 * 2**30, "5.0 GiB"),
+        (3000 * 2**40, "3000.0 TiB"),
+    ],
+)
+def test_sizes_are_for_people(count: int, text: str) -> None:
+    assert results.size(count) == text
+
+
+@pytest.mark.parametrize(
+    ("count", "text"), [(0, "0 shards"), (1, "1 shard"), (2, "2 shards"), (12345, "12,345 shards")]
+)
+def test_counts_have_their_noun(count: int, text: str) -> None:
+    assert results.plural(count, "shard") == text
+
+
+# write
+
+
+@pytest.fixture
+def hostile_result(tmp_path: Path) -> write.Result:
+    """Write a folder whose every name wants to disturb."""
+    name = HOSTILE.replace("/", "")
+    files = {f"{name[:-1]}/1{name}.png": png(photo(8, 8)), f"b/2{name}.png": png(photo(8, 8, 2))}
+    source = fill(tmp_path / f"s{name}", {**files, f"b/{name}.jpg": b"no picture"})
+    (source / f"{name[:-1]}").rename(source / f"\x1b[31m{name.splitlines()[1]}")
+    options = write.Options(jobs=1, on_error="skip")
+    return write.write(source, tmp_path / f"o{name}", options)
+
+
+def test_write_text_disturbs_no_terminal(hostile_result: write.Result) -> None:
+    assert raw_signs(results.write_text(hostile_result)) == []
+
+
+def test_write_text_has_a_line_for_each_fact(hostile_result: write.Result) -> None:
+    """A line end in a name must not look like another fact."""
+    titles = [line[:11].strip() for line in results.write_text(hostile_result).splitlines()[1:]]
+    assert titles == ["stored", "labels", "digest", "left out"]
+
+
+def test_write_json_says_it_all(hostile_result: write.Result) -> None:
+    document = json.loads(results.write_json(hostile_result))
+    assert {
+        "out": document["out"],
+        "dry_run": document["dry_run"],
+        "records": document["records"],
+        "ok": document["ok"],
+        "shards": document["shard_records"],
+        "rejects": [one["reason"] for one in document["rejects"]],
+        "digest": document["manifest"]["content_sha256"],
+    } == {
+        "out": str(hostile_result.out),
+        "dry_run": False,
+        "records": 2,
+        "ok": True,
+        "shards": [2],
+        "rejects": ["not_an_image"],
+        "digest": hostile_result.manifest.content_sha256 if hostile_result.manifest else "",
+    }
+
+
+# verify
+
+
+def finding(**values: Any) -> Finding:
+    message = f"found {HOSTILE}, expected nothing"
+    return Finding(kind="framing", path=Path(f"x{HOSTILE}"), message=message, **values)
+
+
+def test_verify_text() -> None:
+    found = verify.Report(
+        path=Path("out"),
+        shards=2,
+        records=1234,
+        size_bytes=2048,
+        checks=["framing: both CRCs of every record"],
+        unchecked=["crops: no seed"],
+        findings=[
+            Finding(
+                kind="framing",
+                path=Path("a"),
+                message="bad, expected good",
+                record=3,
+                offset_bytes=9,
+            ),
+            Finding(kind="missing", path=Path("b"), message="found no such file"),
+        ],
+        fingerprint="seed1-2x2-e0:abc",
+    )
+    assert results.verify_text(found).splitlines() == [
+        "out: 1,234 records in 2 shards, 2.0 KiB",
+        "  checked   framing: both CRCs of every record",
+        "  unchecked crops: no seed",
+        "a: record 3 at byte 9: bad, expected good",
+        "b: found no such file",
+        "seed1-2x2-e0:abc",
+        "2 findings",
+    ]
+
+
+def test_verify_text_disturbs_no_terminal() -> None:
+    found = verify.Report(path=Path(HOSTILE), findings=[finding()], unchecked=[HOSTILE])
+    text = results.verify_text(found)
+    assert (raw_signs(text), len(text.splitlines())) == ([], 4)
+
+
+def test_verify_json_says_it_all() -> None:
+    found = verify.Report(path=Path("out"), records=3, findings=[finding(record=1)])
+    document = json.loads(results.verify_json(found))
+    assert document == {
+        "format": "tfrec-verify",
+        "format_version": 1,
+        "ok": False,
+        "path": "out",
+        "shards": 0,
+        "records": 3,
+        "size_bytes": 0,
+        "findings": [
+            {
+                "kind": "framing",
+                "path": f"x{HOSTILE}",
+                "message": f"found {HOSTILE}, expected nothing",
+                "record": 1,
+                "offset_bytes": None,
+            }
+        ],
+        "checks": [],
+        "unchecked": [],
+        "fingerprint": None,
+    }
+
+
+# inspect
+
+
+@pytest.fixture
+def strange(tmp_path: Path) -> Path:
+    """Make a record file whose every name wants to disturb."""
+    values: dict[str, Any] = {
+        "image": png(photo(40, 30)),
+        "height": 40,
+        "width": 30,
+        "label": 0,
+        "class_name": HOSTILE.encode(),
+        "filename": HOSTILE.encode(),
+        HOSTILE: [1.0, float("nan"), float("-inf")],
+    }
+    return record_file(tmp_path / f"x{HOSTILE.replace('/', '')}", example.encode(values))
+
+
+def texts(path: Path) -> dict[str, str]:
+    """Return everything that inspect can print of a file."""
+    found = inspect_.summarise([path])
+    spec = inspect_.parse_spec(found)
+    shown = inspect_.pick([path], first=9)
+    return {
+        "text": results.inspect_text(found, spec, all_labels=True),
+        "json": results.inspect_json(found, spec),
+        "records": results.records_text(shown),
+        "records json": results.records_json(shown),
+    }
+
+
+@pytest.mark.parametrize("kind", ["text", "json", "records", "records json"])
+def test_inspect_disturbs_no_terminal(strange: Path, kind: str) -> None:
+    assert raw_signs(texts(strange)[kind]) == []
+
+
+def refuse_constant(name: str) -> None:
+    raise AssertionError(name)
+
+
+@pytest.mark.parametrize("kind", ["json", "records json"])
+def test_inspect_json_is_standard_json(strange: Path, kind: str) -> None:
+    """NaN and Infinity are Python's; other programs refuse the whole document."""
+    json.loads(texts(strange)[kind], parse_constant=refuse_constant)
+
+
+@pytest.fixture
+def three(tmp_path: Path) -> Path:
+    payloads = [
+        example.encode({"image": png(photo(6, 5, n)), "label": n % 2, "width": 5, "height": 6})
+        for n in range(3)
+    ]
+    return record_file(tmp_path / "three.tfrecord", *payloads)
+
+
+def test_inspect_text(three: Path) -> None:
+    found = inspect_.summarise([three])
+    found.label_names = {0: "even", 1: "odd"}
+    size = results.size(three.stat().st_size)
+    lengths = " / ".join(str(len(png(photo(6, 5, n)))) for n in range(3))
+    width = max(len(lengths), len("bytes or numbers"))
+    path = str(three)
+    assert results.inspect_text(found, "SPEC", all_labels=False).splitlines() == [
+        f"{'file':<{len(path)}}  records  bytes",
+        f"{path}  3        {size}",
+        "",
+        f"3 records in 1 file, {size}: tf.train.Example",
+        "",
+        f"feature  type   in   values  {'bytes or numbers':<{width}}  holds",
+        "height   int64  all  1       6",
+        f"image    bytes  all  1       {results._spread(found.features['image'].lengths):<{width}}"
+        "  PNG",
+        "label    int64  all  1       0 / 0 / 1",
+        "width    int64  all  1       5",
+        "",
+        "image height  6 px (least / median / greatest)",
+        "image width   5 px",
+        "",
+        "label  name  records",
+        "0      even  2",
+        "1      odd   1",
+        "",
+        "# to parse with TensorFlow",
+        "SPEC",
+    ]
+
+
+def test_inspect_json(three: Path) -> None:
+    found = inspect_.summarise([three])
+    lengths = sorted(len(png(photo(6, 5, n))) for n in range(3))
+
+    def feature(kind: str, **more: Any) -> dict[str, Any]:
+        nothing = {"value_bytes": None, "numbers": None, "holds": {}, "steps": None}
+        return {"records": 3, "types": {kind: 3}, "values": [1, 1, 1], **nothing, **more}
+
+    assert json.loads(results.inspect_json(found, "SPEC")) == {
+        "format": "tfrec-inspect",
+        "format_version": 1,
+        "ok": True,
+        "records": 3,
+        "size_bytes": three.stat().st_size,
+        "files": [
+            {
+                "path": str(three),
+                "records": 3,
+                "size_bytes": three.stat().st_size,
+                "compression": "none",
+                "problem": None,
+            }
+        ],
+        "payloads": {"tf.train.Example": 3},
+        "features": {
+            "height": feature("int64", numbers=[6, 6, 6]),
+            "image": feature("bytes", value_bytes=lengths, holds={"PNG": 3}),
+            "label": feature("int64", numbers=[0, 0, 1]),
+            "width": feature("int64", numbers=[5, 5, 5]),
+        },
+        "height_px": [6, 6, 6],
+        "width_px": [5, 5, 5],
+        "labels": [
+            {"label": 0, "name": None, "records": 2},
+            {"label": 1, "name": None, "records": 1},
+        ],
+        "events": {},
+        "first_bytes_hex": None,
+        "parse_spec": "SPEC",
+    }
+
+
+def test_many_files_are_shown_in_part(tmp_path: Path) -> None:
+    paths = [record_file(tmp_path / f"{n:02d}", b"") for n in range(25)]
+    lines = results.inspect_text(inspect_.summarise(paths), "", all_labels=False).splitlines()
+    assert (len(lines[1 : lines.index("")]), lines[lines.index("") - 1]) == (21, "… and 5 more")
+
+
+def test_bad_files_are_shown_among_many(tmp_path: Path) -> None:
+    """The one file that fails the command is named, however many lie before it."""
+    paths = [record_file(tmp_path / f"{n:02d}", b"") for n in range(25)]
+    paths[24].write_bytes(b"")
+    text = results.inspect_text(inspect_.summarise(paths), "", all_labels=False)
+    assert str(paths[24]) in text
+
+
+@pytest.mark.parametrize(
+    ("value", "shown"),
+    [
+        (5, "int64  5"),
+        ([1.5, float("nan")], "float  1.5, nan"),
+        (list(range(10)), "int64  0, 1, 2, 3, 4, 5, 6, 7, … 2 more"),
+        (b"hello", "bytes  'hello'"),
+        (b"\x1b[31m", "bytes  '\\x1b[31m'"),
+        (b"x" * 300, "bytes  text of 300 bytes"),
+        (png(photo(4, 4)), f"bytes  PNG of {len(png(photo(4, 4)))} bytes"),
+        (bytes(range(128, 140)), "bytes  binary of 12 bytes, 80 81 82 83 84 85 86 87…"),
+        (b"", "bytes  empty"),
+    ],
+    ids=["int", "floats", "many", "text", "escape", "long text", "image", "binary", "empty"],
+)
+def test_values_are_shown_short(tmp_path: Path, value: Any, shown: str) -> None:
+    path = record_file(tmp_path / "x", example.encode({"x": value}))
+    lines = results.records_text(inspect_.pick([path], number=0)).splitlines()
+    assert lines == [f"record 0: {path} at byte 0", f"  x  {shown}"]
+
+
+def test_raw_pictures_are_shown_as_what_they_are(tmp_path: Path) -> None:
+    payload = example.encode({"image": photo(6, 5).tobytes(), "height": 6, "width": 5})
+    path = record_file(tmp_path / "x", payload)
+    lines = results.records_text(inspect_.pick([path], number=0)).splitlines()
+    assert lines[2] == "  image  bytes  raw 6x5x3 of 90 bytes"
+
+
+def test_unknown_records_are_shown_by_their_bytes(tmp_path: Path) -> None:
+    path = record_file(tmp_path / "x", b"\xff\x01")
+    lines = results.records_text(inspect_.pick([path], number=0)).splitlines()
+    assert lines[1] == "  2 bytes: ff 01"
+
+
+def test_record_json(tmp_path: Path) -> None:
+    payload = example.encode({"a": [b"text", b"\xff\x00"], "b": [1, 2], "c": [0.5]})
+    path = record_file(tmp_path / "x", b"", payload)
+    document = json.loads(results.records_json(inspect_.pick([path], number=1)))
+    assert document == {
+        "format": "tfrec-records",
+        "format_version": 1,
+        "ok": True,
+        "shown": [
+            {
+                "number": 1,
+                "path": str(path),
+                "record": 1,
+                "offset_bytes": 16,
+                "payload_bytes": len(payload),
+                "features": {
+                    "a": {
+                        "type": "bytes",
+                        "values": ["text", {"size_bytes": 2, "holds": "binary"}],
+                    },
+                    "b": {"type": "int64", "values": [1, 2]},
+                    "c": {"type": "float", "values": [0.5]},
+                },
+            }
+        ],
+    }
+
+
+@pytest.mark.parametrize(
+    ("image", "shown"),
+    [
+        (b"a" * 90, {"size_bytes": 90, "holds": "raw 6x5x3"}),
+        (b"a" * 300 + b"\xff", {"size_bytes": 301, "holds": "binary"}),
+        (b"a\xc3", {"size_bytes": 2, "holds": "binary"}),
+        (b"a" * 300, "a" * 300),
+    ],
+)
+def test_bytes_are_text_for_a_program_where_all_of_them_are(
+    tmp_path: Path, image: bytes, shown: object
+) -> None:
+    """Raw pixels may look like text, or begin like it."""
+    path = record_file(tmp_path / "x", example.encode({"image": image, "height": 6, "width": 5}))
+    document = json.loads(results.records_json(inspect_.pick([path], number=0)))
+    assert document["shown"][0]["features"]["image"]["values"] == [shown]
+    assert results.records_text(inspect_.pick([path], number=0))
+
+
+# Pictures
+
+
+def sample(height: int, width: int, caption: str = "x") -> Sample:
+    return Sample(photo(height, width), caption)
+
+
+@pytest.mark.parametrize(
+    ("count", "size"),
+    [(1, (140, 154)), (3, (408, 154)), (8, (1078, 154)), (9, (1078, 302)), (40, (1078, 746))],
+)
+def test_the_sheet_has_rows_of_eight(count: int, size: tuple[int, int]) -> None:
+    assert results.contact_sheet([sample(9, 9)] * count).size == size
+
+
+def test_pictures_on_the_sheet_keep_their_pixels() -> None:
+    shown = sample(100, 128)
+    sheet = np.asarray(results.contact_sheet([shown]))
+    assert sheet[6 + 28 : 6 + 128, 6 : 6 + 128].tolist() == shown.pixels.tolist()
+
+
+@pytest.mark.parametrize("size", [(1, 4000), (4000, 1), (3000, 2000)])
+def test_pictures_of_any_shape_fit_the_sheet(size: tuple[int, int]) -> None:
+    assert results.contact_sheet([sample(*size)]).size == (140, 154)
+
+
+@pytest.mark.parametrize("caption", ["", HOSTILE, "猫" * 80, "\udcff", "x" * 500, "a\nb" * 9])
+def test_captions_of_any_kind_fit_the_sheet(caption: str) -> None:
+    assert results.contact_sheet([sample(9, 9, caption)]).size == (140, 154)
+
+
+class Page(HTMLParser):
+    """Collects what a browser would make of a page."""
+
+    def __init__(self, page: str) -> None:
+        super().__init__()
+        self.tags: list[str] = []
+        self.links: list[str] = []
+        self.texts: list[str] = []
+        self.feed(page)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append(tag)
+        self.links += [value or "" for name, value in attrs if name in ("src", "href", "srcset")]
+
+    def handle_data(self, data: str) -> None:
+        self.texts.append(data)
+
+
+@pytest.fixture
+def page(strange: Path) -> str:
+    found = inspect_.summarise([strange])
+    found.shards[0] = inspect_.ShardSummary(
+        path=strange, records=1, size_bytes=1, compression="none", problem=HOSTILE
+    )
+    samples = inspect_.samples([strange], found, 9, None, None)
+    return results.html_page(found, inspect_.parse_spec(found), samples)
+
+
+def test_no_name_makes_a_tag(page: str) -> None:
+    parts = {"h1", "h2", "section", "table", "tr", "th", "td", "meter", "pre"}
+    figures = {"figure", "img", "figcaption"}
+    assert set(Page(page).tags) == {"html", "meta", "title", "style"} | parts | figures
+
+
+def test_the_page_disturbs_no_terminal(page: str) -> None:
+    assert raw_signs(page) == []
+
+
+def test_the_page_needs_nothing_from_outside(page: str) -> None:
+    parsed = Page(page)
+    outside = re.findall(r"https?:|url\(|@import|//", re.sub(r"base64,[^\"]*", "", page))
+    starts = [link.split(",")[0] for link in parsed.links]
+    assert (outside, starts) == ([], ["data:image/png;base64"])
+
+
+def test_the_page_holds_the_pictures(page: str) -> None:
+    (link,) = Page(page).links
+    picture = Image.open(io.BytesIO(base64.b64decode(link.split(",")[1])))
+    assert np.asarray(picture).tolist() == photo(40, 30).tolist()
+
+
+@pytest.mark.parametrize(
+    "say",
+    [
+        lambda path: results.inspect_text(inspect_.summarise([path]), "", all_labels=True),
+        lambda path: results.html_page(inspect_.summarise([path]), "", []),
+        lambda path: results.inspect_json(inspect_.summarise([path]), ""),
+    ],
+    ids=["text", "html", "json"],
+)
+def test_an_empty_file_can_be_told_of(tmp_path: Path, say: Callable[[Path], str]) -> None:
+    assert "empty" in say(record_file(tmp_path / "x"))

@@ -1,0 +1,440 @@
+"""The C extension: never another answer than the Python that it stands in for."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import sys
+import tracemalloc
+from array import array
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+from unittest import mock
+
+import google_crc32c
+import numpy as np
+import pytest
+from conftest import jpeg, oriented, photo
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from PIL import Image
+from test_headers import PHOTOSHOP, RESOURCE, XMP, exif, many_tags, segment
+from test_single_values import WANTED, entry, field, packed, payload_of, strings, unpacked, varint
+
+from tfrec_cli.errors import TfrecError
+from tfrec_cli.imaging import structure
+from tfrec_cli.reading import batch
+from tfrec_cli.runtime import native
+from tfrec_cli.tfrecord import example, framing
+
+pytestmark = pytest.mark.skipif(
+    not native.is_compiled and "ALL_TESTS" not in os.environ, reason="needs the C extension"
+)
+fixed = settings(deadline=None, derandomize=True, max_examples=400)
+nothing_known = {"single_values": None, "encode": None, "jpeg_frame": None, "scan_end": -1}
+nothing_known |= {"read_records": 0, "stack": False}
+
+
+def outcome(function: Callable[..., Any], arguments: tuple[Any, ...]) -> Any:
+    """Return what a function gives, or what it raises."""
+    try:
+        return function(*arguments)
+    except (TfrecError, OSError, TypeError, ValueError, OverflowError) as error:
+        return type(error).__name__, str(error)
+
+
+def agree(function: Callable[..., Any], inputs: Iterable[tuple[Any, ...]]) -> list[Any]:
+    """Return what a function makes of all inputs, which must be the same without C."""
+    given = list(inputs)
+    found = [outcome(function, one) for one in given]
+    answers = {name: mock.Mock(return_value=answer) for name, answer in nothing_known.items()}
+    with mock.patch.multiple(native, **answers):
+        expected = [outcome(function, one) for one in given]
+    others = [one for one in zip(given, found, expected, strict=True) if one[1] != one[2]]
+    assert others[:3] == []
+    return found
+
+
+def changed(data: bytes, *changes: int) -> Iterator[bytes]:
+    """Cut bytes at every place, and change each one by every exclusive or of ``changes``."""
+    for place in range(len(data)):
+        yield data[:place]
+        for change in changes:
+            yield data[:place] + bytes([data[place] ^ change]) + data[place + 1 :]
+
+
+def twice(data: bytes) -> memoryview:
+    """Return bytes of which each second one lies between two others."""
+    return memoryview(bytes(np.repeat(np.frombuffer(data, np.uint8), 2)))[::2]
+
+
+def test_it_is_compiled() -> None:
+    """Or nothing here compares anything."""
+    assert native.is_compiled
+
+
+# Checksums
+
+
+def test_checksums_of_every_length_and_in_pieces() -> None:
+    """Through lanes of 1024 bytes, words and single bytes, wherever they lie in memory."""
+    data = np.random.default_rng(0).bytes(7000)
+    for stop in [*range(80), *range(1000, 1050), *range(3050, 3150), *range(6100, 7000)]:
+        for start in (0, 3):
+            expected = google_crc32c.value(data[start:stop])
+            assert native.crc32c(memoryview(data)[start:stop]) == expected
+            middle = (start + stop) // 2
+            before = native.crc32c(data[start:middle])
+            assert native.crc32c(data[middle:stop], before) == expected
+
+
+def test_checksums_in_threads() -> None:
+    """Of so much that other threads run meanwhile."""
+    data = [np.random.default_rng(seed).bytes(3 << 20) for seed in range(4)]
+    with ThreadPoolExecutor(4) as pool:
+        assert list(pool.map(native.crc32c, data)) == list(map(google_crc32c.value, data))
+
+
+def test_a_second_import_changes_no_checksum() -> None:
+    spec = importlib.util.find_spec("tfrec_cli.runtime._native")
+    assert spec is not None
+    assert spec.loader is not None
+    spec.loader.exec_module(importlib.util.module_from_spec(spec))
+    data = bytes(range(256)) * 40
+    assert native.crc32c(data) == google_crc32c.value(data)
+
+
+def test_checksums_of_scattered_bytes_are_refused() -> None:
+    with pytest.raises(BufferError):
+        native.crc32c(twice(b"abc"))
+
+
+# Records
+
+PAYLOADS = [b"", b"abc", bytes(40)]
+SHARD = b"".join(map(framing.frame, PAYLOADS))
+PLACES = [(0, 16), (16, 19), (35, 56)]
+
+
+def test_records_are_read_as_python_reads_them(tmp_path: Path) -> None:
+    path = tmp_path / "shard"
+
+    def read(shard: bytes, places: list[tuple[int, int]], memory_bytes: int) -> list[bytes]:
+        path.write_bytes(shard)
+        memory = memoryview(bytearray(SHARD * 3)[:memory_bytes])  # as it was used before
+        with path.open("rb") as file:
+            found = framing.read_places(file.fileno(), places, "x.tfrecord", memory)
+        return list(map(bytes, found))
+
+    lie = SHARD[:16] + framing.header(4) + b"abc" + framing.footer(b"abc") + SHARD[35:]
+    found = agree(read, [(one, PLACES, 91) for one in (SHARD, lie, *changed(SHARD, 1, 0x80))])
+    assert found.count(PAYLOADS) == 1
+    found = agree(read, [(SHARD, PLACES, size) for size in range(93)])
+    assert found.count(PAYLOADS) == 2
+    numbers = [-(2**63) - 1, -(2**63), -1, 0, 1, 12, 15, 16, 17, 19, 35, 56, 90, 91, 92, 2**31]
+    numbers += [2**62, 2**63 - 57, 2**63 - 16, 2**63 - 1, 2**63]
+    anywhere = [(offset, length) for offset in numbers for length in numbers]
+    agree(read, [(SHARD, [*PLACES[:2], one, *PLACES[:1]], 200) for one in anywhere])
+    ((name, _),) = agree(read, [(SHARD, [(-1, 16)], 16)])
+    assert name == "FramingError"
+
+
+def test_records_of_what_is_no_file_are_an_error(tmp_path: Path) -> None:
+    opened = *os.pipe(), os.open(tmp_path, os.O_RDONLY)
+    memory = memoryview(bytearray(91))
+    found = agree(framing.read_places, [(one, PLACES, "x", memory) for one in (*opened, -1)])
+    assert {name for name, _ in found} == {"OSError", "IsADirectoryError"}
+    for descriptor in opened:
+        os.close(descriptor)
+
+
+# Values of Examples
+
+LABEL = entry(b"label", packed(b"\x96\x01"))
+KEY = entry(b"key", unpacked(varint(2**64 - 2)))
+OTHER = entry(b"other", field(2, field(1, bytes(4))))
+EXAMPLE = payload_of(entry(b"image", strings(b"abc")), LABEL, KEY, OTHER)
+
+
+def read_values(payload: memoryview) -> dict[str, Any]:
+    found = example.SingleValues(WANTED).read(payload)
+    return {called: one if isinstance(one, int) else bytes(one) for called, one in found.items()}
+
+
+def read_all(payload: bytes) -> Any:
+    kind, message = example.parse(payload)
+    if kind != "tf.train.Example":
+        return kind
+    found = example.features(message)
+    return [(name, one.kind, list(one.values)) for name, one in found.items()]
+
+
+def values_of(payloads: Iterable[bytes]) -> list[Any]:
+    """Read what is wanted of Examples, and all of them too."""
+    given = list(payloads)
+    agree(read_all, [(payload,) for payload in given])
+    agree(lambda payload: len(example.decode(payload)), [(payload,) for payload in given])
+    return agree(read_values, [(memoryview(payload),) for payload in given])
+
+
+def test_values_of_a_usual_example_are_read() -> None:
+    assert native.single_values(memoryview(EXAMPLE), {b"key": "a"}) == {"a": -2}
+    assert values_of([EXAMPLE]) == [{"image": b"abc", "class": 150, "key": -2}]
+    whole = payload_of(LABEL, entry(b"image", strings(b"abc")))
+    assert native.single_values(whole, None) == {"label": 150, "image": b"abc"}
+    assert read_all(whole) == [("image", "bytes", [b"abc"]), ("label", "int64", [150])]
+
+
+def test_values_of_an_example_changed_anywhere() -> None:
+    values_of(changed(EXAMPLE, *range(1, 256)))
+
+
+def test_values_and_lengths_in_any_number_of_bytes() -> None:
+    numbers = [
+        fill * (size - 1) + bytes([last])
+        for size in range(1, 12)
+        for fill in (b"\x80", b"\xff", b"\x96")
+        for last in (0, 1, 2, 3, 0x7F, 0x80)
+    ]
+    made = [entry(b"label", kind(number)) for number in numbers for kind in (packed, unpacked)]
+    made += [b"\x0a" + number + LABEL[2:] for number in numbers]
+    made += [entry(b"image", field(1, b"\x0a" + number)) for number in numbers]
+    assert {"class": -(2**63)} in values_of(payload_of(one, OTHER) for one in made)
+
+
+lists = [packed(b"\7"), strings(b"x"), strings(), packed(), field(4), strings(b"x") + packed(b"\7")]
+entries = [entry(name, one) for name in (b"label", b"\xff") for one in lists]
+pieces = st.sampled_from([*entries, KEY, OTHER, field(1), field(1, b"x"), field(2), b"x"])
+
+
+@fixed
+@given(st.lists(pieces, max_size=4), st.sampled_from([b"", b"\x12\x00", b"\x0a"]))
+def test_values_of_any_features(some: list[bytes], behind: bytes) -> None:
+    values_of([payload_of(*some) + behind])
+
+
+def test_values_of_bytes_that_are_scattered_or_in_items() -> None:
+    image = entry(b"image", strings(bytes(3 + len(LABEL) % 2)))
+    data = memoryview(payload_of(LABEL, image))
+    views = [twice(bytes(data)), data.cast("H"), data[::-1], data[:0]]
+    found = agree(read_values, [(view,) for view in views])
+    assert found[0] == found[1] == read_values(data)
+    assert native.single_values(data.cast("B", (len(data) // 2, 2)), {b"label": "a"}) is None
+
+
+# Examples of values
+
+names = st.text(st.sampled_from("ab\0é\ud800\uffff🦉"), max_size=3)
+numbers = st.integers() | st.sampled_from([0, 127, 128, 2**63 - 1, 2**63, -(2**63), -(2**63) - 1])
+
+
+def test_usual_features_are_encoded() -> None:
+    written = payload_of(entry(b"a", strings(b"x")), entry(b"b", packed(b"\7")))
+    assert native.encode({"b": 7, "a": b"x"}) == written
+
+
+@fixed
+@given(st.dictionaries(names, numbers | st.binary(max_size=200), max_size=6))
+def test_features_of_any_name(features: dict[str, Any]) -> None:
+    agree(example.encode, [(features,)])
+
+
+def test_features_of_any_kind_and_number() -> None:
+    class Text(str):
+        __slots__ = ()
+
+    class Features(dict[Any, Any]):
+        pass
+
+    values = [b"x", 7, True, None, [b"x"], [7, 8], [0.5], 0.5, np.int64(7), bytearray(b"x")]
+    features: list[Any] = [{key: one} for key in ["", Text("a"), 7, b"a", None] for one in values]
+    features += [{"a": b"x", 7: 7}, {7: 7, "a": b"x"}, {"a": b"x", Text("b"): 7}, {}, [("a", 7)], 7]
+    features += [Features(a=7), MappingProxyType({"a": 7})]
+    for size in (1, 31, 32, 33, 100):
+        features.append({f"n{place * 37 % size}": place for place in range(size)})
+    for length in (2**7, 2**14, 2**21):
+        sizes = range(length - 20, length + 2)
+        features += [{"a": bytes(size), "b" * (size % 200): 1} for size in sizes]
+    agree(example.encode, [(one,) for one in features])
+
+
+# Markers of JPEGs
+
+SMALL = photo(9, 17)
+JPEGS = {
+    "4:2:0": jpeg(SMALL, subsampling="4:2:0"),
+    **{mode: jpeg(Image.fromarray(SMALL).convert(mode)) for mode in ("L", "CMYK")},
+    "progressive": jpeg(SMALL, progressive=True),
+    "restarts": jpeg(SMALL, restart_marker_blocks=1),
+    "a profile": jpeg(SMALL, icc_profile=bytes(20), comment=b"\xff\xd9"),
+    "EXIF": jpeg(SMALL, exif=oriented(6)),
+    "a camera's": jpeg(
+        SMALL, exif=many_tags(8), xmp=b"<x/>", extra=segment(0xED, PHOTOSHOP + 2 * RESOURCE)
+    ),
+}
+PLAIN = JPEGS["4:2:0"]
+HEAD = PLAIN[: structure.read_frame(PLAIN).end]
+TABLES, SCAN = HEAD[: HEAD.index(b"\xff\xda")], HEAD[HEAD.index(b"\xff\xda") :]
+
+
+def markers(datas: Iterable[bytes], start: int = len(HEAD)) -> list[Any]:
+    """Read markers of JPEGs, and what comes from ``start`` on."""
+    given = list(datas)
+    jpeg = structure.Jpeg(0, (), 1, True, True, start)
+    agree(structure.is_undisturbed, [(one, jpeg) for one in given])
+    agree(structure.read_jpeg, [(one,) for one in given])
+    return agree(structure.read_frame, [(one,) for one in given])
+
+
+def test_markers_of_a_usual_jpeg_are_read() -> None:
+    assert [native.jpeg_frame(one) is not None for one in JPEGS.values()] == [True] * len(JPEGS)
+    assert native.scan_end(PLAIN, len(HEAD)) == len(PLAIN) - 2
+
+
+@pytest.mark.parametrize("data", JPEGS.values(), ids=JPEGS.keys())
+def test_markers_of_a_jpeg_changed_anywhere(data: bytes) -> None:
+    markers([data, data + b"\xff\xd9", data + b"\xff", *changed(data, 1, 0x10, 0xFF, 0xD9)])
+
+
+def segment_of(code: int, body: bytes, length: int) -> bytes:
+    return bytes([0xFF, code]) + ((len(body) + length) % 2**16).to_bytes(2, "big") + body
+
+
+codes = [
+    0xC0,
+    0xC2,
+    0xC3,
+    0xC4,
+    0xC8,
+    0xCC,
+    0xD9,
+    0xDB,
+    *range(0xE0, 0xE4),
+    *range(0xEC, 0xF0),
+    0xFE,
+]
+frames = [b"\x08\0\x09\0\x11" + bytes([n]) + b"\x01\x22\0" * n for n in range(6)]
+frames += [b"\x08\0\0\0\x11" + frames[3][5:], b"\x08\0\x09\0\0" + frames[3][5:]]
+frames += [b"\x0c" + frames[3][1:], frames[3][:13], frames[3][:5], frames[3] + b"\0"]
+profiles = [b"ICC_PROFILE\0\1\1x", b"ICC_PROFILE\0\2\2x", b"ICC_PROFILE\0\1\1", b"ICC_PROFILE__\1x"]
+tables = [bytes(65), b"\x0f" * 65, b"\x10" * 65, bytes(130), bytes(65) + b"\x10" * 65, bytes(64)]
+metadata = [exif(), exif(kind=4), exif(resolution_kind=1), exif(resolution_at=51), exif()[:-1]]
+metadata += [XMP, XMP + b"tiff:Orientation", XMP[:-1], PHOTOSHOP, PHOTOSHOP + 2 * RESOURCE]
+metadata += [PHOTOSHOP + RESOURCE[:size] for size in range(len(RESOURCE))]
+bodies = [*metadata, *frames, *profiles, *tables, b"", bytes(11), bytes(12), bytes(13), bytes(14)]
+
+
+def test_markers_of_any_segment() -> None:
+    """Alone before and behind the others, and each pair of them instead of them too."""
+    lengths = [2, -1, 0, 1, 3, 700, 60_000]
+    any_segment = [segment_of(c, body, more) for c in codes for body in bodies for more in lengths]
+    markers(HEAD[:2] + one + HEAD[2:] + b"\0\xff\xd9" for one in any_segment)
+    markers(TABLES + one + SCAN + b"\0\xff\xd9" for one in any_segment)
+    usual = [segment(0xC0, body) for body in frames] + [segment(0xDB, body) for body in tables]
+    usual += [segment(code, body) for code in (0xE1, 0xED) for body in metadata[:10]]
+    usual += [segment(0xE2, body) for body in profiles] + [b"\xff", b"", segment(0xFE, b"")]
+    scans = [SCAN, HEAD[2:], b"\xff\xda\0\2", b"\xff\xda\0\3\1\xff\xd9", b"\xff\xda\0", b"\xff\xda"]
+    markers(HEAD[:2] + one + other + scan for one in usual for other in usual for scan in scans)
+
+
+@pytest.mark.parametrize("piece", [segment(0xFE, b""), b"\xff"])
+def test_markers_of_as_many_segments_as_are_read(piece: bytes) -> None:
+    counts = range(structure.MAX_PIECES - 12, structure.MAX_PIECES + 2)
+    found = agree(structure.read_frame, [(HEAD[:2] + piece * n + HEAD[2:],) for n in counts])
+    assert {type(one) for one in found} == {structure.Frame, tuple}
+
+
+@pytest.mark.parametrize("size", [1, 2, 2048, 4093, 4094, 4095, 4096, 4097, 8192])
+def test_markers_behind_filling(size: int) -> None:
+    fill = b"\xff" * size
+    starts = [b"", b"\x12", b"\xff\0", b"\xff\xd9", b"\xff\xff\xd3", fill + b"\0"]
+    ends = [b"", b"\xd9", b"\0", b"\0\xff\xd9", b"\xd0\xff\xd9", b"\xd8\xff\xd9", SCAN + b"\xd9"]
+    markers(HEAD + start + fill + end for start in starts for end in ends)
+
+
+@fixed
+@given(st.lists(st.sampled_from(b"\0\x12\xff\xff\xd0\xd7\xd8\xd9\xda")), st.integers(-3, 20))
+def test_markers_in_any_scan(scan: list[int], start: int) -> None:
+    markers([HEAD + bytes(scan)], len(HEAD) + start)
+
+
+@pytest.mark.parametrize("start", [-sys.maxsize - 1, -1, len(PLAIN), 2**62, sys.maxsize])
+def test_no_end_is_found_outside_the_data(start: int) -> None:
+    assert native.scan_end(PLAIN, start) == -1
+
+
+def test_markers_in_bytes_of_any_kind() -> None:
+    views: list[Any] = [twice(PLAIN), bytearray(PLAIN), memoryview(PLAIN), "text", 7, None]
+    found = agree(structure.read_jpeg, [(view,) for view in views])
+    assert found[:3] == [structure.read_jpeg(PLAIN)] * 3
+
+
+# Pixels
+
+
+@pytest.mark.parametrize("dtype", ["uint8", "float32"])
+def test_pixels_of_any_shape(dtype: str) -> None:
+    def convert(pixels: Any, shape: tuple[int, ...], step: int) -> Any:
+        out = np.zeros((*shape[:-1], shape[-1] * step), dtype)
+        batch._convert(pixels, out[..., ::step])
+        return out.tolist()
+
+    values = np.arange(256, dtype=np.uint8).reshape(8, 32)
+    views = [values, values[:, ::-1], values.T, values[:1], values[:, :1], values[:0], values[0]]
+    shapes = [(8, 32), (32, 8), (4, 8, 8), (0, 32), (1, 32), (256,), (255,)]
+    found = agree(convert, [(one, shape, n) for one in views for shape in shapes for n in (1, 2)])
+    assert found[0] == (values * np.float32(1 / 255) if dtype == "float32" else values).tolist()
+
+
+def test_pixels_that_are_not_stacked() -> None:
+    pixels, odd = np.zeros(4, np.uint8), np.frombuffer(bytearray(17), np.uint8)[1:]
+    outs: list[Any] = [bytes(4), twice(bytes(4)), odd.view(np.float32), np.zeros(2), None]
+    assert [native.stack([pixels], out, True) for out in outs] == [False] * len(outs)
+    others: list[Any] = [np.zeros(4, np.int16), twice(bytes(4)), "text", 7]
+    some = [native.stack([pixels, one], np.zeros(8, np.uint8), False) for one in others]
+    assert some == [False] * len(others)
+
+
+@pytest.mark.parametrize("size", [0, 3, 5])
+def test_another_number_of_pixels_is_an_error(size: int) -> None:
+    with pytest.raises(ValueError, match=f"^found 4 values, expected {size}$"):
+        native.stack([np.zeros(4, np.uint8)], np.zeros(size, np.float32), True)
+
+
+# Memory
+
+
+def test_nothing_is_held_or_lost(tmp_path: Path) -> None:
+    """Of every answer and error: no object is left or counted up, and no bytes stay pinned."""
+    file = (tmp_path / "shard").open("wb+", buffering=0)
+    file.write(SHARD)
+    data = bytearray(payload_of(OTHER, LABEL, entry(b"image", strings(bytes(300)))))
+    name, view, values = "".join(["a", "b"]), memoryview(data), array("f", list(data))
+    places = array("q", [0, 16, 16, 19, 35, 56])
+    calls: list[tuple[Any, ...]] = [
+        *[(native.single_values, view, {key: name}) for key in (b"label", b"image", b"other")],
+        *[(native.encode, {name: one, "b": one}) for one in (b"x", 2**50, 0.5)],
+        *[(native.jpeg_frame, one) for one in (*JPEGS.values(), PLAIN[:300], data, name)],
+        *[(native.scan_end, one, 0) for one in (data, name)],
+        *[(native.crc32c, one) for one in (data, name)],
+        *[(native.read_records, one, places, view) for one in (file.fileno(), -1)],
+        *[(native.stack, one, values, True) for one in ([data], [data, data], [data, name])],
+    ]
+    for function, *arguments in calls:
+        outcome(function, tuple(arguments))
+        counts = [sys.getrefcount(one) for one in (True, False, None, name, data, 2**50)]
+        tracemalloc.start()
+        for _ in range(200):
+            outcome(function, tuple(arguments))
+        left, _ = tracemalloc.get_traced_memory()
+        tracemalloc.stop()
+        after = [sys.getrefcount(one) for one in (True, False, None, name, data, 2**50)]
+        assert (left < 2_000, after) == (True, counts)
+    file.close()
+    view.release()
+    data.append(0)
+    places.append(0)
+    values.append(0)

@@ -1,0 +1,987 @@
+"""Manifests of images: what is in them, and all that can be wrong with one."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from conftest import fill, jpeg, measured, photo, tree
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tfrec_cli.commands import salvage
+from tfrec_cli.commands.verify import Options as VerifyOptions
+from tfrec_cli.commands.verify import verify
+from tfrec_cli.commands.write import Options, write
+from tfrec_cli.dataset import manifest, records
+from tfrec_cli.dataset.records import Column
+from tfrec_cli.errors import DataError, RunError, TableError, TfrecError, UsageError
+from tfrec_cli.sources import listing as sources
+from tfrec_cli.sources import table
+from tfrec_cli.sources.listing import Listing
+from tfrec_cli.tfrecord import example, framing
+from tfrec_cli.tfrecord.example import Feature
+
+IMAGES = {f"{name}.jpg": jpeg(photo(40, 50, seed)) for seed, name in enumerate("abcd")}
+
+
+@pytest.fixture
+def images(tmp_path: Path) -> Path:
+    """A folder with a.jpg, b.jpg, c.jpg and d.jpg."""
+    return fill(tmp_path / "images", IMAGES)
+
+
+def listed(folder: Path, text: str | bytes, kind: str = "csv", **options: Any) -> Listing:
+    path = folder / f"table.{kind}"
+    path.write_bytes(text if isinstance(text, bytes) else text.encode())
+    return table.list_source(path, **options)
+
+
+def lines(*rows: Mapping[str, Any]) -> str:
+    return "".join(json.dumps(row) + "\n" for row in rows)
+
+
+LONG = "7" * 28 + "1" * 5000 + "8" * 29
+SHOWN = "7" * 28 + "..." + "8" * 29
+
+
+def refused(folder: Path, text: str | bytes, kind: str = "csv", **options: Any) -> str:
+    with pytest.raises(TableError) as error:
+        listed(folder, text, kind, **options)
+    return str(error.value).removeprefix(f"{folder}/table.{kind}: ")
+
+
+def features(listing: Listing) -> list[dict[str, Any]]:
+    """Return each source's further features, as TensorFlow would name the values."""
+    told = [records.further(listing.columns, one.features) for one in listing.sources]
+    return [{name: list(one.values) for name, one in row.items()} for row in told]
+
+
+def columns(listing: Listing) -> list[str]:
+    return [str(column) for column in listing.columns]
+
+
+def column_of(folder: Path, *cells: str) -> Listing:
+    """List a CSV with one further column."""
+    out = io.StringIO()
+    csv.writer(out).writerows([["path", "x"], *zip(IMAGES, cells, strict=False)])
+    return listed(folder, out.getvalue())
+
+
+class TestPaths:
+    def test_each_is_a_source_with_its_size(self, images: Path) -> None:
+        (one, two) = listed(images, "path\nb.jpg\na.jpg\n").sources
+        assert (one.path, one.size_bytes, one.label, one.features) == (
+            b"a.jpg", len(IMAGES["a.jpg"]), None, b"",
+        )  # fmt: skip
+        assert two.path == b"b.jpg"
+
+    @pytest.mark.parametrize("path", ["./a.jpg", ".//a.jpg", "././a.jpg"])
+    def test_one_is_stored_in_its_shortest_form(self, images: Path, path: str) -> None:
+        (one,) = listed(images, f"path\n{path}\n").sources
+        assert one.path == b"a.jpg"
+
+    def test_they_are_below_root(self, images: Path, tmp_path: Path) -> None:
+        (one,) = listed(tmp_path, "path\na.jpg\n", root=images).sources
+        assert one.size_bytes == len(IMAGES["a.jpg"])
+
+    @pytest.mark.parametrize(
+        "path", ["/a.jpg", "../a.jpg", "x/../a.jpg", "x\\a.jpg", "C:\\a.jpg", ".", "./", "//"]
+    )
+    @pytest.mark.parametrize("kind", ["csv", "jsonl"])
+    def test_one_that_is_not_below_is_refused(self, images: Path, path: str, kind: str) -> None:
+        text = f"path\na.jpg\n{path}\n" if kind == "csv" else lines({"path": path})
+        assert refused(images, text, kind) == (
+            f"line {3 if kind == 'csv' else 1}: path: found {path!r}, expected a path below the "
+            "folder of the images, with slashes and without '..'"
+        )
+
+    @pytest.mark.parametrize("path", [None, "", 3, ["a.jpg"], True, {}])
+    def test_what_is_no_path_is_refused(self, images: Path, path: Any) -> None:
+        found = "nothing" if path in (None, "") else repr(path)
+        message = f"line 1: path: found {found}, expected the path of an image"
+        assert refused(images, lines({"path": path}), "jsonl") == message
+
+    def test_the_same_twice_is_refused(self, images: Path) -> None:
+        message = refused(images, "path\na.jpg\nb.jpg\n./a.jpg\na.jpg\n")
+        assert message == (
+            "line 4: found a.jpg again, expected it in line 2 alone (and 1 more, in line 5)"
+        )
+
+    def test_files_that_are_none_are_rejected(self, images: Path) -> None:
+        (images / "folder").mkdir()
+        os.mkfifo(images / "pipe.jpg")
+        listing = listed(images, "path\nnone.jpg\nfolder\npipe.jpg\na.jpg/b\na.jpg\n")
+        assert [one.path for one in listing.sources] == [b"a.jpg"]
+        assert [(one.path, one.reason, one.harmless) for one in listing.rejects] == [
+            (b"a.jpg/b", "unreadable", False),
+            (b"folder", "not_a_regular_file", False),
+            (b"none.jpg", "unreadable", False),
+            (b"pipe.jpg", "not_a_regular_file", False),
+        ]
+
+    def test_names_of_any_bytes_can_be_told_in_json(self, images: Path) -> None:
+        name = b"\xff.jpg"
+        Path(os.fsdecode(os.fsencode(images) + b"/" + name)).write_bytes(IMAGES["a.jpg"])
+        (one,) = listed(images, '{"path": "\\udcff.jpg"}', "jsonl").sources
+        assert one.path == name
+
+    def test_hidden_files_are_listed_if_they_are_named(self, images: Path) -> None:
+        fill(images, {".x/a.txt": IMAGES["a.jpg"]})
+        (one,) = listed(images, "path\n.x/a.txt\n").sources
+        assert one.path == b".x/a.txt"
+
+
+class TestLabels:
+    def test_classes_are_sorted_by_their_bytes(self, images: Path) -> None:
+        listing = listed(images, "path,label\na.jpg,é\nb.jpg,b\nc.jpg,B\nd.jpg,b\n")
+        assert listing.labels == ("B", "b", "é")
+        assert [one.label for one in listing.sources] == [2, 1, 0, 1]
+
+    def test_folders_are_no_classes(self, tmp_path: Path) -> None:
+        fill(tmp_path, {"cat/a.jpg": b"x"})
+        listing = listed(tmp_path, "path\ncat/a.jpg\n")
+        assert (listing.labels, listing.sources[0].label) == (None, None)
+
+    def test_an_empty_column_labels_nothing(self, images: Path) -> None:
+        assert listed(images, "path,label\na.jpg,\nb.jpg,\n").labels is None
+
+    def test_numbers_are_text(self, images: Path) -> None:
+        text = lines({"path": "a.jpg", "label": 10}, {"path": "b.jpg", "label": 9})
+        listing = listed(images, text, "jsonl")
+        assert listing.labels == ("10", "9")
+        assert listing.warnings == (
+            "class names are numbers and sort as text (10, 9…): pin their order with --labels FILE",
+        )
+
+    def test_their_order_can_be_pinned(self, images: Path) -> None:
+        listing = listed(images, "path,label\na.jpg,9\nb.jpg,10\n", labels=("9", "10", "11"))
+        assert (listing.labels, listing.warnings) == (("9", "10", "11"), ())
+        assert [one.label for one in listing.sources] == [0, 1]
+
+    def test_none_are_read_if_none_are_wanted(self, images: Path) -> None:
+        listing = listed(images, "path,label\na.jpg,x\nb.jpg, y\n", labels=None)
+        assert (listing.labels, listing.columns) == (None, ())
+
+    def test_one_that_is_not_pinned_is_refused(self, images: Path) -> None:
+        text = "path,label\na.jpg,x\nb.jpg,y\n"
+        assert refused(images, text, labels=("x", "z"), labels_from="--labels l.txt") == (
+            "line 3: label: found 'y', expected one of the 2 classes of --labels l.txt"
+        )
+
+    def test_none_are_refused_where_they_are_pinned(self, images: Path) -> None:
+        message = refused(images, "path\na.jpg\n", labels=("x",), labels_from="--labels l.txt")
+        assert message == "found no column 'label', expected one with classes of --labels l.txt"
+
+    @pytest.mark.parametrize("labels", ["auto", ("x", "y")])
+    def test_rows_without_one_beside_others_are_refused(self, images: Path, labels: Any) -> None:
+        text = "path,label\na.jpg,\nb.jpg,x\nc.jpg,\n"
+        assert refused(images, text, labels=labels) == (
+            "line 2: label: found none, expected one in every row or in none "
+            "(and 1 more, in line 4)"
+        )
+
+    @pytest.mark.parametrize("label", [" x", "x\t", "a\nb", "a\0b", 1.5, True, ["x"], {}])
+    def test_what_is_no_name_is_refused(self, images: Path, label: Any) -> None:
+        assert refused(images, lines({"path": "a.jpg", "label": label}), "jsonl") == (
+            f"line 1: label: found {label!r}, expected the name of a class in one line, without "
+            "spaces around it"
+        )
+
+
+class TestCells:
+    @pytest.mark.parametrize(
+        ("cells", "kind", "values"),
+        [
+            (["1", "-2", "+3", "0"], "int64", [1, -2, 3, 0]),
+            (["9223372036854775807", "-9223372036854775808"], "int64", [2**63 - 1, -(2**63)]),
+            (["1", "0.5", "1e3", "-.5"], "float", [1, 0.5, 1000, -0.5]),
+            (["1180591620717411303424", "0.5"], "float", [2.0**70, 0.5]),
+            (["a", "ü", "x,y", 'q"'], "bytes", [b"a", "ü".encode(), b"x,y", b'q"']),
+            (["007", "008"], "bytes", [b"007", b"008"]),
+            (["true", "False"], "bytes", [b"true", b"False"]),
+            (["nan", "inf"], "bytes", [b"nan", b"inf"]),
+            (["1 ", "2"], "bytes", [b"1 ", b"2"]),
+            (["9" * 5000, "x"], "bytes", [b"9" * 5000, b"x"]),
+            (["[1, 2]", "[]"], "int64[]", [[1, 2], []]),
+            (["[1, 0.5]", "[2]"], "float[]", [[1, 0.5], [2]]),
+            (['["a", "ü"]', "[]"], "bytes[]", [[b"a", "ü".encode()], []]),
+            (["[1, 2]", "x"], "bytes", [b"[1, 2]", b"x"]),
+            (["[1, 2]", '["x"]'], "bytes", [b"[1, 2]", b'["x"]']),
+            (['[1, "x"]'], "bytes", [b'[1, "x"]']),
+            (["[[1]]"], "bytes", [b"[[1]]"]),
+            (["[NaN]", "[1"], "bytes", [b"[NaN]", b"[1"]),
+        ],
+    )
+    def test_their_column_decides_what_they_are(
+        self, images: Path, cells: list[str], kind: str, values: list[Any]
+    ) -> None:
+        listing = column_of(images, *cells)
+        assert columns(listing) == [f"x {kind}"]
+        expected = [value if isinstance(value, list) else [value] for value in values]
+        assert [row["x"] for row in features(listing)] == expected
+
+    def test_an_empty_one_is_no_feature(self, images: Path) -> None:
+        listing = column_of(images, "1", "", "3")
+        assert features(listing) == [{"x": [1]}, {}, {"x": [3]}]
+        assert listing.columns == (
+            Column(name="x", kind="int64", is_list=False, is_everywhere=False),
+        )
+
+    def test_a_column_of_empty_ones_is_left_out(self, images: Path) -> None:
+        listing = column_of(images, "", "")
+        assert (listing.columns, listing.sources[0].features) == ((), b"")
+        assert listing.warnings == ("column 'x': found no value: left out",)
+
+    @pytest.mark.parametrize(
+        ("cells", "told"),
+        [
+            (
+                ["1", "N/A", "2.5"],
+                "a whole number in line 2 and text in line 3 and a number in line 4",
+            ),
+            (["[1]", "2"], "a list of whole numbers in line 2 and a whole number in line 3"),
+            (["x", "[]"], "text in line 2 and a list in line 3"),
+        ],
+    )
+    def test_numbers_that_become_text_are_told(
+        self, images: Path, cells: list[str], told: str
+    ) -> None:
+        assert column_of(images, *cells).warnings == (f"column 'x': found {told}: stored as text",)
+
+    @pytest.mark.parametrize(
+        ("cells", "message"),
+        [
+            (["1", str(2**63)], f"found {2**63}, expected a whole number of 64 bits"),
+            (["1", str(2**70)], f"found {2**70}, expected a whole number of 64 bits"),
+            (["1", LONG], f"found {SHOWN}, expected a whole number of 64 bits"),
+            (["1.5", LONG], f"found {SHOWN}, expected a finite number of 32 bits"),
+            (["[1]", f"[{LONG}]"], f"found {SHOWN}, expected a whole number of 64 bits"),
+            (["0.5", "nan"], "found 'nan', expected a finite number of 32 bits"),
+            (["1", "-Inf"], "found '-Inf', expected a finite number of 32 bits"),
+            (["1", "3.5e38"], "found 3.5e+38, expected a finite number of 32 bits"),
+            (["1", "1e999"], "found inf, expected a finite number of 32 bits"),
+            (["[1]", "[1e999]"], "found inf, expected a finite number of 32 bits"),
+        ],
+    )
+    def test_numbers_that_no_feature_holds_are_refused(
+        self, images: Path, cells: list[str], message: str
+    ) -> None:
+        with pytest.raises(TableError) as error:
+            column_of(images, *cells)
+        assert str(error.value) == f"{images}/table.csv: line 3: x: {message}"
+
+    def test_the_greatest_float_is_one(self, images: Path) -> None:
+        assert columns(column_of(images, "3.4028235e38", "0.5")) == ["x float"]
+
+    def test_tabs_part_those_of_tsv(self, images: Path) -> None:
+        listing = listed(images, "path\tx\na.jpg\t1,2\n", "tsv")
+        assert features(listing) == [{"x": [b"1,2"]}]
+
+    def test_one_may_have_several_lines(self, images: Path) -> None:
+        text = 'path,x\na.jpg,"1\n2"\nb.jpg,3,4\n'
+        assert refused(images, text) == "line 4: found 3 cells, expected 2"
+
+
+class TestJson:
+    @pytest.mark.parametrize(
+        ("values", "kind", "expected"),
+        [
+            ([1, 2**63 - 1], "int64", [[1], [2**63 - 1]]),
+            ([True, False], "int64", [[1], [0]]),
+            ([1, 0.5], "float", [[1], [0.5]]),
+            (["1", "x"], "bytes", [[b"1"], [b"x"]]),
+            ([[], [1.5, 2]], "float[]", [[], [1.5, 2]]),
+            ([[], ["x"], []], "bytes[]", [[], [b"x"], []]),
+            (["\0", ""], "bytes", [[b"\0"], [b""]]),
+        ],
+    )
+    def test_values_are_what_they_are(
+        self, images: Path, values: list[Any], kind: str, expected: list[Any]
+    ) -> None:
+        rows = [{"path": path, "x": value} for path, value in zip(IMAGES, values, strict=False)]
+        listing = listed(images, lines(*rows), "jsonl")
+        assert columns(listing) == [f"x {kind}"]
+        assert [row["x"] for row in features(listing)] == expected
+
+    def test_what_is_null_or_missing_is_no_feature(self, images: Path) -> None:
+        rows = [{"path": "a.jpg"}, {"path": "b.jpg", "x": 1, "y": 2}, {"path": "c.jpg", "x": None}]
+        assert features(listed(images, lines(*rows), "jsonl")) == [{}, {"x": [1], "y": [2]}, {}]
+
+    @pytest.mark.parametrize(
+        ("values", "message"),
+        [
+            ([1, "x"], "found 'x', expected a number as in line 1"),
+            (["x", 1], "found 1, expected text as in line 1"),
+            ([1, [1]], "found [1], expected a number as in line 1"),
+            ([[1], 1], "found 1, expected a list of numbers as in line 1"),
+            ([[1], ["x"]], "found ['x'], expected a list of numbers as in line 1"),
+            ([[], "x"], "found 'x', expected a list of texts as in line 1"),
+            ([1, 2**63], f"found {2**63}, expected a whole number of 64 bits"),
+            ([1, 1e39], "found 1e+39, expected a finite number of 32 bits"),
+            (["x", "\ud800"], "found '\\ud800', expected text"),
+        ],
+    )
+    def test_kinds_do_not_mix(self, images: Path, values: list[Any], message: str) -> None:
+        rows = [{"path": path, "x": value} for path, value in zip(IMAGES, values, strict=False)]
+        assert refused(images, lines(*rows), "jsonl") == f"line 2: x: {message}"
+
+    @pytest.mark.parametrize("value", [{}, {"a": 1}, [[1]], [None], [1, "x"], [{}]])
+    def test_what_no_feature_holds_is_refused(self, images: Path, value: Any) -> None:
+        assert refused(images, lines({"path": "a.jpg", "x": value}), "jsonl") == (
+            f"line 1: x: found {value!r}, expected a number, text, true, false, null, or a list of "
+            "numbers or of texts"
+        )
+
+    @pytest.mark.parametrize(
+        ("text", "message"),
+        [
+            ("x", "Expecting value at character 1, expected JSON"),
+            ("[1]", "found [1], expected a JSON object"),
+            ('{"path": "a.jpg", "path": "b.jpg"}', "found 'path' twice, expected it once"),
+            ('{"path": "a.jpg", "x": NaN}', "found NaN, expected finite numbers"),
+            (
+                f'{{"path": "a.jpg", "x": {LONG}}}',
+                f"found {SHOWN}, expected a whole number of 64 bits",
+            ),
+            ("[" * 100_000, "found lists in lists without end, expected a JSON object"),
+        ],
+    )
+    def test_lines_that_are_no_objects_are_refused(
+        self, images: Path, text: str, message: str
+    ) -> None:
+        assert refused(images, f'{{"path": "c.jpg"}}\n\n{text}\n', "jsonl") == f"line 3: {message}"
+
+
+class TestHeader:
+    @pytest.mark.parametrize(
+        ("text", "message"),
+        [
+            ("", "line 1: found no names of columns, expected 'path' among them"),
+            ("\n\n", "line 3: found no names of columns, expected 'path' among them"),
+            ("file,label\n", "line 1: found columns 'file', 'label', expected 'path' among them"),
+            ("path;label\n", "line 1: found columns 'path;label', expected 'path' among them"),
+            ("path,x,x\n", "line 1: found column 'x' twice, expected it once"),
+            ("path,\n", "line 1: found column '', expected a name without spaces around it"),
+            ("path, x\n", "line 1: found column ' x', expected a name without spaces around it"),
+            ("path,Label\n", "line 1: found column 'Label', expected 'label'"),
+            ("path,a\x1bb\n", "line 1: found column 'a\\x1bb', expected a name without spaces"),
+        ],
+    )
+    def test_a_bad_one_is_refused(self, images: Path, text: str, message: str) -> None:
+        assert refused(images, text).startswith(message)
+
+    @pytest.mark.parametrize("name", ["image", "height", "width", "key", "filename", "window"])
+    @pytest.mark.parametrize("keys", ["plain", "tf-models"])
+    @pytest.mark.parametrize("kind", ["csv", "jsonl"])
+    def test_names_of_ours_are_refused(self, images: Path, name: str, keys: Any, kind: str) -> None:
+        text = f"path,{name}\n" if kind == "csv" else lines({"path": "a.jpg", name: 1})
+        with pytest.raises(UsageError, match=f"column '{name}': found a name that tfrec gives"):
+            listed(images, text, kind, keys=keys)
+
+    def test_more_columns_than_anybody_has_are_refused(self, images: Path) -> None:
+        text = lines(*({"path": "a.jpg", f"x{number}": 1} for number in range(1001)))
+        assert "line 1001: found column 'x1000', expected 1000 columns at most" in refused(
+            images, text, "jsonl"
+        )
+
+    def test_a_mark_of_byte_order_is_none_of_it(self, images: Path) -> None:
+        assert len(listed(images, b"\xef\xbb\xbfpath\r\na.jpg\r\n").sources) == 1
+
+
+class TestBadLines:
+    def test_every_one_is_told(self, images: Path) -> None:
+        text = "path,x\na.jpg\n\n/b.jpg,1\nc.jpg,1,2\nd.jpg,1\n"
+        with pytest.raises(TableError) as error:
+            listed(images, text)
+        place = f"{images}/table.csv"
+        path = "a path below the folder of the images, with slashes and without '..'"
+        assert error.value.details == (
+            f"{place}: line 2: found 1 cells, expected 2",
+            f"{place}: line 4: path: found '/b.jpg', expected {path}",
+            f"{place}: line 5: found 3 cells, expected 2",
+        )
+        assert str(error.value) == f"{error.value.details[0]} (and 2 more, in lines 4, 5)"
+
+    def test_of_very_many_the_first_are_told_and_all_counted(self, images: Path) -> None:
+        with pytest.raises(TableError) as error:
+            listed(images, "path,x\n" + "a.jpg\n" * 3000)
+        assert len(error.value.details) == 1000
+        assert str(error.value).endswith(
+            "(and 2999 more, in lines 3, 4, 5, 6, 7, 8, 9, 10, 11, 12…)"
+        )
+
+    @pytest.mark.parametrize("kind", ["csv", "tsv", "jsonl"])
+    @pytest.mark.parametrize(
+        ("line", "message"),
+        [
+            (b"\xff.jpg", "found byte 0xff, expected UTF-8"),
+            (b"a\0b", "found a zero byte, expected text"),
+            (b"x" * (2**20 + 1), "found more, expected 1048576 bytes at most"),
+        ],
+    )
+    def test_what_is_no_text_is_refused(
+        self, images: Path, kind: str, line: bytes, message: str
+    ) -> None:
+        head = b'{"path": "a.jpg"}' if kind == "jsonl" else b"path"
+        assert refused(images, head + b"\n" + line + b"\n", kind) == f"line 2: {message}"
+
+    @pytest.mark.parametrize("cell", ['"', '"x"y', '"' + "\n" * 200_000])
+    def test_quotes_that_do_not_end_are_refused(self, images: Path, cell: str) -> None:
+        message = refused(images, f"path,x\na.jpg,1\nb.jpg,{cell}\n")
+        assert message.startswith("line 3: ")
+        assert message.endswith("expected quotes in pairs, cells of 128 KiB at most")
+
+    @pytest.mark.parametrize("rows", [1, 200_000])
+    def test_line_ends_of_old_macs_are_named(self, images: Path, rows: int) -> None:
+        message = "line 1: found a carriage return alone (line ends of old Macs), "
+        assert refused(images, "path,x\r" + "a.jpg,1\r" * rows) == message + r"expected \n or \r\n"
+
+    def test_a_pipe_is_not_waited_for(self, images: Path) -> None:
+        os.mkfifo(images / "table.csv")
+        with pytest.raises(UsageError, match=r"table\.csv: found a file, expected a folder"):
+            table.list_source(images / "table.csv")
+
+    def test_one_that_cannot_be_read_is_an_error_of_the_run(self, images: Path) -> None:
+        path = images / "table.csv"
+        path.symlink_to("/proc/self/mem")
+        with pytest.raises(RunError) as error:
+            table.list_source(path)
+        assert str(error.value) == f"{path}: cannot be read: Input/output error"
+
+
+json_values = st.one_of(
+    st.none(),
+    st.booleans(),
+    st.integers(-(2**65), 2**65),
+    st.floats(),
+    st.text(max_size=5),
+    st.lists(st.one_of(st.integers(-9, 9), st.floats(), st.text(max_size=3)), max_size=3),
+)
+cells = st.one_of(st.text(max_size=9), json_values.map(json.dumps))
+fixed = settings(deadline=None, derandomize=True, max_examples=150)
+
+
+@pytest.fixture(scope="module")
+def lasting(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder of images that outlives one example of a property."""
+    return fill(tmp_path_factory.mktemp("tables"), IMAGES)
+
+
+@fixed
+@given(st.lists(st.tuples(cells, cells), min_size=1, max_size=4))
+def test_any_cells_give_features_or_name_a_line(lasting: Path, rows: list[Sequence[str]]) -> None:
+    out = io.StringIO()
+    named = ([path, *row] for path, row in zip(IMAGES, rows, strict=False))
+    csv.writer(out).writerows([["path", "x", "y"], *named])
+    _check_any(lasting, out.getvalue(), "csv")
+
+
+@fixed
+@given(st.lists(st.dictionaries(st.sampled_from("xyz"), json_values), min_size=1, max_size=4))
+def test_any_json_gives_features_or_names_a_line(lasting: Path, rows: list[dict[str, Any]]) -> None:
+    text = lines(*({"path": path, **row} for path, row in zip(IMAGES, rows, strict=False)))
+    _check_any(lasting, text, "jsonl")
+
+
+@fixed
+@given(st.binary(max_size=60), st.sampled_from(["csv", "tsv", "jsonl"]))
+def test_any_bytes_give_a_listing_or_name_a_line(lasting: Path, data: bytes, kind: str) -> None:
+    _check_any(lasting, b"path,x\n" + data if kind == "csv" else data, kind)
+
+
+def _check_any(folder: Path, text: str | bytes, kind: str) -> None:
+    try:
+        listing = listed(folder, text, kind)
+    except TableError as wrong:
+        said = str(wrong)
+    else:
+        said = ": line "
+        for one in listing.sources if listing.columns else ():
+            payload = example.encode(records.further(listing.columns, one.features))
+            kinds = {name: feature.kind for name, feature in example.decode(payload).items()}
+            assert kinds.items() <= {(column.name, column.kind) for column in listing.columns}
+    assert ": line " in said
+
+
+BOXES: dict[str, Any] = {
+    "path": "a.jpg",
+    "xmin": [0, 0.25],
+    "xmax": [1, 0.5],
+    "ymin": [0, 0],
+    "ymax": [1, 0.5],
+}
+
+
+class TestDetection:
+    def listing(self, folder: Path, *rows: dict[str, Any]) -> Listing:
+        return listed(folder, lines(*rows), "jsonl", keys="tf-models")
+
+    def test_columns_get_their_usual_names_and_kinds(self, images: Path) -> None:
+        row = {
+            **BOXES, "object_label": [1, 2], "object_text": ["cat", "dog"], "area": [1, 2],
+            "is_crowd": [False, True], "difficult": [0, 0], "source_id": 7, "other": 3,
+            "image/object/weight": [1, 1],
+        }  # fmt: skip
+        assert columns(self.listing(images, row)) == [
+            "image/object/area float[]",
+            "image/object/bbox/xmax float[]",
+            "image/object/bbox/xmin float[]",
+            "image/object/bbox/ymax float[]",
+            "image/object/bbox/ymin float[]",
+            "image/object/class/label int64[]",
+            "image/object/class/text bytes[]",
+            "image/object/difficult int64[]",
+            "image/object/is_crowd int64[]",
+            "image/object/weight float[]",
+            "image/source_id bytes",
+            "other int64",
+        ]
+
+    def test_a_picture_may_have_no_box(self, images: Path) -> None:
+        none = {"path": "b.jpg", "xmin": [], "xmax": [], "ymin": [], "ymax": []}
+        listing = self.listing(images, BOXES, none, {"path": "c.jpg"})
+        assert [len(row.get("image/object/bbox/xmin", "-")) for row in features(listing)] == [
+            2,
+            0,
+            1,
+        ]
+
+    def test_cells_of_csv_are_told_from_text(self, images: Path) -> None:
+        text = (
+            "path,xmin,xmax,ymin,ymax,object_text,source_id\n"
+            'a.jpg,[0],[1],[0],[1],"[""x""]",007\nb.jpg,[],[],[],[],[],8\n'
+        )
+        assert features(listed(images, text, keys="tf-models")) == [
+            {
+                **{name: [float(name.endswith("max"))] for name in table.BOXES},
+                "image/object/class/text": [b"x"],
+                "image/source_id": [b"007"],
+            },
+            {
+                **{name: [] for name in table.BOXES},
+                "image/object/class/text": [],
+                "image/source_id": [b"8"],
+            },
+        ]
+
+    @pytest.mark.parametrize(
+        ("change", "message"),
+        [
+            ({"xmax": [1]}, "found 1 values in image/object/bbox/xmax and 2 in "
+             "image/object/bbox/xmin, expected one for each box"),
+            ({"ymin": None}, "found 0 values in image/object/bbox/ymin and 2 in "
+             "image/object/bbox/xmin, expected one for each box"),
+            ({"object_label": [1]}, "found 1 values in image/object/class/label and 2 in "
+             "image/object/bbox/xmin, expected one for each box"),
+            ({"xmax": [1, 0.125]}, "box 1: found x 0.25 to 0.125 and y 0.0 to 0.5, expected "
+             "fractions of width and height from 0 to 1, the lesser first"),
+            ({"ymax": [1.5, 1]}, "box 0: found x 0.0 to 1.0 and y 0.0 to 1.5, expected "
+             "fractions of width and height from 0 to 1, the lesser first"),
+            ({"xmin": [-0.5, 0]}, "box 0: found x -0.5 to 1.0 and y 0.0 to 1.0, expected "
+             "fractions of width and height from 0 to 1, the lesser first"),
+            ({"object_label": [0.5, 1]}, "object_label: found [0.5, 1], expected a list of whole "
+             "numbers"),
+            ({"xmin": ["x"]}, "xmin: found ['x'], expected a list of numbers"),
+        ],
+    )  # fmt: skip
+    def test_boxes_that_are_none_are_refused(
+        self, images: Path, change: dict[str, Any], message: str
+    ) -> None:
+        text = lines({**BOXES, **change}, {**BOXES, "path": "b.jpg"})
+        assert refused(images, text, "jsonl", keys="tf-models") == f"line 1: {message}"
+
+    def test_a_side_that_is_missing_is_told(self, images: Path) -> None:
+        row = {"path": "a.jpg", "xmin": [0.5], "ymin": [0.5]}
+        message = refused(images, lines(row), "jsonl", keys="tf-models")
+        assert message == "found boxes without xmax, ymax, expected all four sides"
+
+    def test_one_feature_has_one_column(self, images: Path) -> None:
+        row = {**BOXES, "image/object/bbox/xmin": [0, 0]}
+        assert "expected one of them" in refused(images, lines(row), "jsonl", keys="tf-models")
+
+    @pytest.mark.parametrize("keys", ["plain", "tf-models"])
+    def test_a_crop_would_make_them_wrong(self, images: Path, tmp_path: Path, keys: Any) -> None:
+        path = images / "t.jsonl"
+        path.write_text(lines(BOXES))
+        with pytest.raises(UsageError) as error:
+            write(path, tmp_path / "out", Options(crop=(8, 8), keys=keys, jobs=1))
+        assert str(error.value) == (
+            "--crop: found boxes, expected whole images: a crop would make them wrong"
+        )
+
+
+class TestSources:
+    def test_a_folder_is_listed_as_ever(self, images: Path) -> None:
+        assert table.list_source(images) == sources.list_folder(images)
+
+    def test_a_folder_has_no_other_root(self, images: Path) -> None:
+        with pytest.raises(UsageError, match="--root: found the folder"):
+            table.list_source(images, root=images)
+
+    @pytest.mark.parametrize("name", ["x.txt", "x", "x.json"])
+    def test_other_files_are_refused(self, tmp_path: Path, name: str) -> None:
+        (tmp_path / name).write_text("path\n")
+        with pytest.raises(UsageError) as error:
+            table.root_of(tmp_path / name)
+        expected = "a folder of images or a .csv, .tsv or .jsonl file"
+        assert str(error.value) == f"{tmp_path / name}: found a file, expected {expected}"
+
+    def test_a_root_is_a_folder(self, images: Path) -> None:
+        (images / "t.csv").write_text("path\n")
+        for root, found in ((images / "no", "nothing"), (images / "a.jpg", "a file")):
+            with pytest.raises(UsageError, match=f"found {found}, expected the folder of the"):
+                table.root_of(images / "t.csv", root)
+
+    def test_the_order_of_rows_and_the_format_mean_nothing(self, images: Path) -> None:
+        one = listed(images, "path,x,label\na.jpg,1,u\nb.jpg,0.5,v\n")
+        two = listed(images, "label\tx\tpath\nv\t.5\t./b.jpg\nu\t1.0\ta.jpg\n", "tsv")
+        rows = {"path": "b.jpg", "x": 0.5, "label": "v"}, {"path": "a.jpg", "label": "u", "x": 1}
+        three = listed(images, lines(*rows), "jsonl")
+        assert one == two == three
+
+
+TABLE = [
+    {
+        "path": "a.jpg",
+        "label": "cat",
+        "n": 1,
+        "q": 0.1,
+        "t": "ü",
+        "ns": [1, 2],
+        "qs": [],
+        "ts": ["x"],
+    },
+    {"path": "b.jpg", "label": "dog", "n": -5, "q": 3, "t": "", "ns": [], "qs": [0.5], "ts": []},
+    {"path": "c.jpg", "label": "cat", "n": 2**40, "q": 1e-3, "ns": [7], "ts": ["y", "z"]},
+]
+
+
+@pytest.fixture
+def written(images: Path, tmp_path: Path) -> Path:
+    """The table in a file, and the dataset made of it in ``out`` beside."""
+    path = images / "table.jsonl"
+    path.write_text(lines(*TABLE))
+    write(path, tmp_path / "out", Options(jobs=1))
+    return path
+
+
+def change(path: Path, **changes: Any) -> None:
+    path.write_text(lines(*TABLE[:2], {**TABLE[2], **changes}))
+
+
+class TestWritten:
+    def test_tensorflow_reads_every_value(self, written: Path, tmp_path: Path) -> None:
+        import tensorflow as tf
+
+        (shard,) = map(str, (tmp_path / "out").glob("*.tfrecord"))
+        spec = {
+            "filename": tf.io.FixedLenFeature([], tf.string),
+            "label": tf.io.FixedLenFeature([], tf.int64),
+            "n": tf.io.FixedLenFeature([], tf.int64),
+            "q": tf.io.FixedLenFeature([], tf.float32),
+            "t": tf.io.FixedLenFeature([], tf.string, default_value="none"),
+            "ns": tf.io.RaggedFeature(tf.int64),
+            "qs": tf.io.RaggedFeature(tf.float32),
+            "ts": tf.io.RaggedFeature(tf.string),
+        }
+        found = {}
+        for payload in tf.data.TFRecordDataset([shard]):
+            one = {
+                name: np.asarray(value.numpy()).tolist()
+                for name, value in tf.io.parse_single_example(payload, spec).items()
+            }
+            found[one.pop("filename").decode()] = one
+        assert found == {
+            "a.jpg": {
+                "label": 0, "n": 1, "q": pytest.approx(0.1), "t": "ü".encode(), "ns": [1, 2],
+                "qs": [], "ts": [b"x"],
+            },
+            "b.jpg": {
+                "label": 1, "n": -5, "q": 3.0, "t": b"", "ns": [], "qs": [0.5], "ts": [],
+            },
+            "c.jpg": {
+                "label": 0, "n": 2**40, "q": pytest.approx(1e-3), "t": b"none", "ns": [7],
+                "qs": [], "ts": [b"y", b"z"],
+            },
+        }  # fmt: skip
+
+    def test_tfds_reads_what_it_can(self, written: Path, tmp_path: Path) -> None:
+        """Of single values those that no record lacks; a list that is missing is an empty one."""
+        import tensorflow_datasets as tfds
+
+        builder = tfds.builder_from_directory(tmp_path / "out")
+        rows = tfds.as_numpy(builder.as_dataset(split="train"))
+        found = {row["filename"].decode(): row for row in rows}
+        assert sorted(found["a.jpg"]) == [
+            "filename", "image", "key", "label", "n", "ns", "q", "qs", "ts",
+        ]  # fmt: skip
+        assert [int(found[name]["n"]) for name in sorted(found)] == [1, -5, 2**40]
+        assert [found[name]["qs"].tolist() for name in sorted(found)] == [[], [0.5], []]
+        assert [found[name]["ts"].tolist() for name in sorted(found)] == [[b"x"], [], [b"y", b"z"]]
+
+    def test_tfds_reads_boxes(self, images: Path, tmp_path: Path) -> None:
+        import tensorflow_datasets as tfds
+
+        path = images / "t.jsonl"
+        path.write_text(lines({**BOXES, "source_id": 1}, {"path": "b.jpg"}))
+        write(path, tmp_path / "out", Options(jobs=1, keys="tf-models"))
+        builder = tfds.builder_from_directory(tmp_path / "out")
+        rows = list(tfds.as_numpy(builder.as_dataset(split="train")))
+        boxes = [row["image/object/bbox/xmax"].tolist() for row in rows]
+        assert sorted(boxes) == [[], [1, 0.5]]
+
+    def test_the_manifest_says_what_there_is(self, written: Path, tmp_path: Path) -> None:
+        made = manifest.load(tmp_path / "out" / "train.manifest.json")
+        assert [(str(one), one.is_everywhere) for one in made.columns] == [
+            ("n int64", True),
+            ("ns int64[]", True),
+            ("q float", True),
+            ("qs float[]", False),
+            ("t bytes", False),
+            ("ts bytes[]", True),
+        ]
+
+    def test_without_columns_the_manifest_is_as_ever(self, images: Path, tmp_path: Path) -> None:
+        write(images, tmp_path / "out", Options(jobs=1))
+        assert "columns" not in json.loads((tmp_path / "out" / "train.manifest.json").read_text())
+
+    def test_it_is_the_dataset_of_the_folder(self, tmp_path: Path) -> None:
+        """Where the manifest says what folders say, every byte of the shards is the same."""
+        folder = fill(tmp_path / "x", {"u/a.jpg": IMAGES["a.jpg"], "v/b.jpg": IMAGES["b.jpg"]})
+        (tmp_path / "t.csv").write_text("path,label\nv/b.jpg,v\nu/a.jpg,u\n")
+        write(folder, tmp_path / "one", Options(jobs=1))
+        write(tmp_path / "t.csv", tmp_path / "two", Options(jobs=1, root=folder))
+        assert tree(tmp_path / "one") == tree(tmp_path / "two")
+
+    def test_any_number_of_processes_gives_the_same(self, written: Path, tmp_path: Path) -> None:
+        options = {"shards": 3, "overwrite": True}
+        write(written, tmp_path / "one", Options(jobs=1, **options))
+        write(written, tmp_path / "two", Options(jobs=3, **options))
+        assert tree(tmp_path / "one") == tree(tmp_path / "two")
+
+    def test_the_same_goes_on(self, written: Path, tmp_path: Path) -> None:
+        before = tree(tmp_path / "out")
+        write(written, tmp_path / "out", Options(jobs=1, resume=True))
+        assert tree(tmp_path / "out") == before
+
+    @pytest.mark.parametrize("changes", [{"n": 3}, {"label": "dog"}, {"ns": [7, 7]}, {"new": 1}])
+    def test_another_row_does_not(
+        self, written: Path, tmp_path: Path, changes: dict[str, Any]
+    ) -> None:
+        change(written, **changes)
+        with pytest.raises(RunError, match="the images changed, or what a manifest says of them"):
+            write(written, tmp_path / "out", Options(jobs=1, resume=True))
+
+    def test_a_dry_run_writes_nothing(self, written: Path, tmp_path: Path) -> None:
+        result = write(written, tmp_path / "dry", Options(jobs=1, dry_run=True))
+        assert [str(one) for one in result.columns][:2] == ["n int64", "ns int64[]"]
+        assert not (tmp_path / "dry").exists()
+
+    def test_a_missing_file_ends_the_job_or_is_left_out(self, images: Path, tmp_path: Path) -> None:
+        (images / "t.csv").write_text("path,x\na.jpg,1\nnone.jpg,2\n")
+        with pytest.raises(DataError, match=r"none\.jpg: found No such file or directory"):
+            write(images / "t.csv", tmp_path / "out", Options(jobs=1))
+        result = write(images / "t.csv", tmp_path / "out", Options(jobs=1, on_error="skip"))
+        assert [(one.path, one.reason) for one in result.rejects] == [(b"none.jpg", "unreadable")]
+        assert check(images / "t.csv", tmp_path / "out") == []
+
+
+class TestSplits:
+    def test_kinds_are_those_of_the_first(self, written: Path, tmp_path: Path) -> None:
+        """Whole numbers in a column that held others are stored as those."""
+        other = written.with_name("val.jsonl")
+        rows = [{**TABLE[2], "path": "d.jpg", "q": 2, "t": "x", "qs": []}]
+        other.write_text(lines(*rows))
+        result = write(other, tmp_path / "out", Options(jobs=1, split="val"))
+        assert "q float" in map(str, result.columns)
+        assert check(other, tmp_path / "out", split="val") == []
+
+    @pytest.mark.parametrize("changes", [{"new": 1}, {"n": None}])
+    def test_columns_must_be_those_of_the_first(
+        self, written: Path, tmp_path: Path, changes: dict[str, Any]
+    ) -> None:
+        other = written.with_name("val.jsonl")
+        row = {**TABLE[1], "path": "d.jpg", "t": "x", "new": None, **changes}
+        other.write_text(lines({name: one for name, one in row.items() if one is not None}))
+        with pytest.raises(UsageError, match=r"expected those of split 'train'"):
+            write(other, tmp_path / "out", Options(jobs=1, split="val"))
+
+
+def check(path: Path, out: Path, *, split: str | None = None, quick: bool = False) -> list[str]:
+    options = VerifyOptions(source=((split, path),), quick=quick, jobs=1)
+    return [f"{one.kind}: {one.message}" for one in verify(out, options).findings]
+
+
+class TestVerified:
+    @pytest.mark.parametrize("quick", [False, True])
+    def test_the_same_has_no_findings(self, written: Path, tmp_path: Path, quick: bool) -> None:
+        assert check(written, tmp_path / "out", quick=quick) == []
+        assert check(written, tmp_path / "out", split="train", quick=quick) == []
+
+    @pytest.mark.parametrize(
+        ("changes", "finding"),
+        [
+            ({"n": 3}, "differs: c.jpg: found n 1099511627776, expected 3"),
+            ({"ts": []}, "differs: c.jpg: found ts b'y', b'z', expected without a value"),
+            ({"label": "dog"}, "label: c.jpg: found label 0 (cat), expected 1 (dog) by its row"),
+            ({"label": "owl"}, "label: c.jpg: found label 0 (cat), expected none by its row"),
+        ],
+    )
+    def test_another_row_is_found(
+        self, written: Path, tmp_path: Path, changes: dict[str, Any], finding: str
+    ) -> None:
+        change(written, **changes)
+        assert check(written, tmp_path / "out") == [finding]
+
+    def test_a_row_more_and_one_less_are_found(self, written: Path, tmp_path: Path) -> None:
+        written.write_text(lines(*TABLE[:2], {**TABLE[2], "path": "d.jpg"}))
+        assert sorted(check(written, tmp_path / "out")) == [
+            "unexpected: c.jpg: found no such image among the sources",
+            "unwritten: found neither a record of it nor its rejection, expected one of them",
+        ]
+
+    def test_the_folder_is_not_what_it_came_from(self, written: Path, tmp_path: Path) -> None:
+        written.unlink()
+        (written.parent / "d.jpg").unlink()
+        found = check(written.parent, tmp_path / "out")
+        assert [one.partition(":")[0] for one in found] == ["label"] * 3
+
+    def test_with_a_root(self, written: Path, tmp_path: Path) -> None:
+        moved = tmp_path / "elsewhere.jsonl"
+        written.rename(moved)
+        options = VerifyOptions(source=((None, moved),), root=written.parent, jobs=1)
+        assert verify(tmp_path / "out", options).findings == []
+
+
+ROOT_HINT = " (--root names the folder that its paths are below)"
+
+
+def test_a_root_that_is_not_told_is_thought_of(written: Path, tmp_path: Path) -> None:
+    (tmp_path / "moved").mkdir()
+    moved = written.rename(tmp_path / "moved" / written.name)
+    with pytest.raises(DataError) as error:
+        write(moved, tmp_path / "new", Options(jobs=1))
+    assert f"a.jpg: found No such file or directory, expected a file{ROOT_HINT} (and " in str(
+        error.value
+    )
+    with pytest.raises(DataError, match=r"directory, expected a file \(and"):
+        write(moved, tmp_path / "new", Options(jobs=1, root=tmp_path / "moved"))
+    for root, hint in ((None, ROOT_HINT), (tmp_path / "moved", "")):
+        options = VerifyOptions(source=((None, moved),), root=root, jobs=1)
+        findings = verify(tmp_path / "out", options).findings
+        assert [one.message for one in findings if one.kind == "unexpected"] == [
+            f"found none of the sources of its 3 records in {tmp_path / 'moved'}, "
+            f"expected the folder that it came from{hint}"
+        ]
+
+
+def test_a_root_needs_a_source(written: Path, tmp_path: Path) -> None:
+    (shard,) = (tmp_path / "out").glob("*.tfrecord")
+    with pytest.raises(UsageError, match="--root: found no --source"):
+        verify(tmp_path / "out", VerifyOptions(root=tmp_path))
+    with pytest.raises(UsageError, match="--root: found no --source"):
+        salvage.salvage(shard, tmp_path / "x", salvage.Options(root=tmp_path))
+
+
+class TestSalvaged:
+    def damaged(self, out: Path) -> Path:
+        (shard,) = out.glob("*.tfrecord")
+        data = shard.read_bytes()
+        shard.write_bytes(data[:20] + b"\xff" + data[21:])
+        return shard
+
+    def test_lost_records_have_their_names(self, written: Path, tmp_path: Path) -> None:
+        shard = self.damaged(tmp_path / "out")
+        first, *_ = framing.read_index(shard.with_suffix(".tfindex"))
+        options = salvage.Options(source=written)
+        result = salvage.salvage(shard, tmp_path / "saved", options)
+        assert (first[0], len(result.lost_names or ()), result.lost_records) == (0, 1, [0])
+
+    def test_another_row_is_another_plan(self, written: Path, tmp_path: Path) -> None:
+        shard = self.damaged(tmp_path / "out")
+        change(written, n=3)
+        with pytest.raises(RunError, match="found images that make another plan"):
+            salvage.salvage(shard, tmp_path / "saved", salvage.Options(source=written))
+
+
+class TestManifest:
+    @pytest.mark.parametrize(
+        ("columns", "where"),
+        [
+            ([], "columns"),
+            ([3], "columns"),
+            ([{"name": "x"}], "columns[0].kind"),
+            ([{"name": "image", "kind": "int64"}], "columns[0].name"),
+            ([{"name": "x", "kind": "string"}], "columns[0].kind"),
+            ([{"name": "x", "kind": "int64", "is_list": 1}], "columns[0].is_list"),
+            (
+                [{"name": "x", "kind": "int64", "is_list": True, "is_everywhere": True}] * 2,
+                "columns",
+            ),
+        ],
+    )
+    def test_columns_that_are_none_are_refused(
+        self, written: Path, tmp_path: Path, columns: Any, where: str
+    ) -> None:
+        path = tmp_path / "out" / "train.manifest.json"
+        path.write_text(json.dumps({**json.loads(path.read_text()), "columns": columns}))
+        with pytest.raises(TfrecError) as error:
+            manifest.load(path)
+        assert str(error.value).startswith(f"{path}: {where}: found ")
+
+
+LISTS: dict[str, list[Any]] = {
+    "bytes": [b"a", b"", b"\xff"],
+    "float": [0.5, 1, -2.5],
+    "int64": [1, -1, 300],
+}
+
+
+class TestEncoding:
+    """The golden bytes are what TensorFlow serialises."""
+
+    @pytest.mark.parametrize("kind", ["bytes", "float", "int64"])
+    @pytest.mark.parametrize("count", [0, 1, 3])
+    def test_lists_are_what_tensorflow_writes(self, kind: str, count: int) -> None:
+        import tensorflow as tf
+
+        values: list[Any] = list(LISTS[kind][:count])
+        lists = {
+            "bytes": lambda: tf.train.Feature(bytes_list=tf.train.BytesList(value=values)),
+            "float": lambda: tf.train.Feature(float_list=tf.train.FloatList(value=values)),
+            "int64": lambda: tf.train.Feature(int64_list=tf.train.Int64List(value=values)),
+        }
+        theirs = tf.train.Example(features=tf.train.Features(feature={"x": lists[kind]()}))
+        ours = example.encode({"x": Feature(kind, values)})  # type: ignore[arg-type]
+        assert ours == theirs.SerializeToString(deterministic=True)
+
+
+class TestCommandLine:
+    def test_all_bad_lines_are_told_when_asked_for(self, images: Path) -> None:
+        (images / "t.csv").write_text("path,x\na.jpg\nb.jpg\n")
+        quiet = measured(images, "write", "t.csv", "out")
+        assert (quiet.code, quiet.out) == (1, "")
+        last = "tfrec: t.csv: line 2: found 1 cells, expected 2 (and 1 more, in line 3)\n"
+        assert quiet.err == last
+        first = [f"tfrec: t.csv: line {line}: found 1 cells, expected 2\n" for line in (2, 3)]
+        assert measured(images, "write", "t.csv", "out", "-v").err == "".join([*first, last])
+
+    def test_columns_are_told(self, images: Path) -> None:
+        (images / "t.csv").write_text('path,b,a\na.jpg,"[1, 2]",x\n')
+        told = measured(images, "write", "t.csv", "out", "--dry-run").out
+        assert "\n  features  2: a bytes, b int64[]\n" in told
+        told = measured(images, "write", "t.csv", "out", "--dry-run", "--json").out
+        assert [one["kind"] for one in json.loads(told)["columns"]] == ["bytes", "int64"]
+
+    def test_a_million_numbers_in_a_line_cost_no_more_than_the_line(self, images: Path) -> None:
+        (images / "t.jsonl").write_text('{"path": "a.jpg", "x": [' + "1," * 500_000 + "1]}")
+        ran = measured(images, "write", "t.jsonl", "out", "--jobs", "1")
+        assert (ran.code, ran.mebibytes < 200) == (0, True)

@@ -1,0 +1,1 @@
+"""What `verify` checks, from cheap to dear."""

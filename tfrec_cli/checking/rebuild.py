@@ -1,0 +1,225 @@
+"""The records of one shard made of their sources again, on one worker, and compared.
+
+Knows: one shard, its manifest, the sources that belong in it. Must not know: other shards, what
+else is in a source folder, TensorFlow.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any, get_args
+
+from tfrec_cli.checking.shard import Finding, Kind
+from tfrec_cli.dataset import records
+from tfrec_cli.dataset.manifest import Manifest
+from tfrec_cli.dataset.records import Column
+from tfrec_cli.errors import DataError, ImageError, ManifestError
+from tfrec_cli.imaging import images
+from tfrec_cli.imaging.images import Policy
+from tfrec_cli.runtime import choices
+from tfrec_cli.runtime.choices import KeyStyle
+from tfrec_cli.sources.listing import Source, printable
+from tfrec_cli.tfrecord import example, framing
+from tfrec_cli.tfrecord.example import Feature
+from tfrec_cli.tfrecord.framing import Damage, Record
+from tfrec_cli.writing import shard
+from tfrec_cli.writing.shard import Recipe
+
+_SHOWN = 40
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Task:
+    """One shard to compare.
+
+    Attributes:
+        writing: what would write this shard again; its items are the sources that belong in it.
+        labels: class names by number.
+        quick: compare names and labels alone.
+        told_by: what says which label a source has.
+    """
+
+    writing: shard.Task
+    labels: tuple[str, ...] | None
+    quick: bool
+    told_by: str
+
+
+@dataclass(slots=True, kw_only=True)
+class Remade:
+    """What became of one shard."""
+
+    path: Path
+    records: int = 0
+    findings: list[Finding] = field(default_factory=list)
+
+
+def recipe(described: Manifest, columns: tuple[Column, ...] = ()) -> Recipe:
+    """Tell from a manifest how its records were made.
+
+    Args:
+        columns: what the features of each source are.
+
+    Crops are decoded by Pillow, whoever decoded them when they were written: so two decoders, where
+    there were two, check each other, and TensorFlow is not needed.
+
+    Raises:
+        ManifestError: an option is missing, or has a value that it cannot have.
+    """
+    told = described.options
+
+    def word(name: str, words: Any) -> Any:
+        if told.get(name) not in get_args(words):
+            expected = f"one of {', '.join(get_args(words))}"
+            raise ManifestError(f"options.{name}: found {told.get(name)!r}, expected {expected}")
+        return told[name]
+
+    def number(name: str) -> Any:
+        value = told.get(name)
+        if type(value) is not int or value < 1:
+            raise ManifestError(f"options.{name}: found {value!r}, expected a number from 1 on")
+        return value
+
+    return Recipe(
+        policy=Policy(
+            exif=word("exif", choices.Exif),
+            alpha=word("alpha", choices.Alpha),
+            frames=word("frames", choices.Frames),
+            max_pixels=number("max_pixels"),
+            resize_short_px=number("resize_short") if told.get("resize_short") else None,
+        ),
+        crop=described.crop,
+        encoding="raw" if described.stored == "whole" else described.stored,
+        quality=min(number("jpeg_quality"), 100),
+        decoder="pillow",
+        small=word("small", choices.Small),
+        check=word("check", choices.Check),
+        keys=described.keys,
+        stops=False,
+        classes=described.labels if described.keys == "tf-models" else None,
+        columns=columns,
+    )
+
+
+def compare(task: Task) -> Remade:
+    """Hold every whole record of a shard against the source it names."""
+    writing = task.writing
+    remade = Remade(path=writing.path)
+    numbers = {item.source.path: number for number, item in enumerate(writing.items)}
+    for record, filename, label in named(writing.path, writing.recipe.keys):
+        remade.records += 1
+        number = numbers.get(filename)
+        if number is None:
+            wrong: tuple[Kind, str] | None = ("unexpected", "found no such image among the sources")
+        elif label != (source := writing.items[number].source).label:
+            wrong = "label", _label(label, source, task)
+        else:
+            wrong = None if task.quick else _difference(writing, record.payload, number)
+        if wrong:
+            remade.findings.append(
+                Finding(
+                    kind=wrong[0],
+                    path=writing.path,
+                    record=record.index,
+                    offset_bytes=record.offset_bytes,
+                    message=f"{printable(filename)}: {wrong[1]}",
+                )
+            )
+    return remade
+
+
+def named(path: Path, keys: KeyStyle) -> Iterator[tuple[Record, bytes, object]]:
+    """Iterate those records of a shard that name a source: the record, the name, the label.
+
+    What else is wrong with a shard or a record is found where these are checked by themselves.
+    """
+    names = records.NAMES[keys]
+    reader = example.SingleValues({str(names.filename): "filename", str(names.label): "label"})
+    try:
+        for record in framing.scan(path):
+            if isinstance(record, Damage):
+                continue
+            try:
+                values = reader.read(memoryview(record.payload))
+            except DataError:
+                continue
+            filename = values.get("filename")
+            if isinstance(filename, memoryview):
+                yield record, bytes(filename), values.get("label")
+    except OSError:
+        return
+
+
+def compare_without(task: Task, number: int, cause: str) -> Task:
+    """Return a task that reports a source which killed a worker."""
+    return replace(task, writing=shard.without(task.writing, number, cause))
+
+
+def usable(writing: shard.Task) -> list[bytes]:
+    """Return the paths of those items of which a record can be made."""
+    found = []
+    for number, item in enumerate(writing.items):
+        try:
+            shard.remake(writing, number)
+        except ImageError:
+            continue
+        found.append(item.source.path)
+    return found
+
+
+def _label(found: object, source: Source, task: Task) -> str:
+    labels = task.labels
+
+    def called(label: object) -> str:
+        if isinstance(label, int) and labels and 0 <= label < len(labels):
+            return f"{label} ({labels[label]})"
+        return "none" if label is None else str(label)[:_SHOWN]
+
+    return f"found label {called(found)}, expected {called(source.label)} by its {task.told_by}"
+
+
+def _difference(writing: shard.Task, payload: bytes, number: int) -> tuple[Kind, str] | None:
+    """Say in what a record differs from the one that its source gives now.
+
+    Where an image is not its file's bytes but encoded, the pixels count: other versions of an
+    encoder make other bytes of them.
+    """
+    try:
+        made, encoded = shard.remake(writing, number)
+    except ImageError as error:
+        return "differs", f"found a source that can no more be used: {error}"
+    if made == payload:
+        return None
+    try:
+        found, expected = example.decode(payload), example.decode(made)
+    except DataError as error:
+        return "differs", str(error)
+    image = records.NAMES[writing.recipe.keys].image
+    for name in sorted(found.keys() | expected.keys()):
+        ours, theirs = found.get(name), expected.get(name)
+        if ours is None or theirs is None:
+            return "differs", f"found features {', '.join(found)}, expected {', '.join(expected)}"
+        if ours == theirs:
+            continue
+        if name != image or ours.kind != "bytes" or len(ours.values) != 1:
+            return "differs", f"found {name} {_spelled(ours)}, expected {_spelled(theirs)}"
+        one, other = ours.values[0], theirs.values[0]
+        if not encoded or not _same_pixels(one, other, writing.recipe.policy.max_pixels):
+            sizes = f"found an image of {len(one)} bytes, expected another one of {len(other)}"
+            return "differs", f"{sizes}: it or its source was changed"
+    return None
+
+
+def _spelled(feature: Feature) -> str:
+    shown = [repr(value)[:_SHOWN] for value in feature.values[:3]]
+    return ", ".join(shown) or "without a value"
+
+
+def _same_pixels(one: bytes, other: bytes, max_pixels: int) -> bool:
+    try:
+        pixels = [images.decode_as_tensorflow(data, max_pixels) for data in (one, other)]
+    except ImageError:
+        return False
+    return pixels[0].shape == pixels[1].shape and bool((pixels[0] == pixels[1]).all())

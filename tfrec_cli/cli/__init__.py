@@ -1,0 +1,1 @@
+"""The command line: options, values and where they come from, completion, exit codes."""

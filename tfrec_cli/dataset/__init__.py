@@ -1,0 +1,1 @@
+"""A dataset on disk: names of files and features, records, the manifest."""

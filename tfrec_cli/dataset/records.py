@@ -1,0 +1,303 @@
+"""The record contract: what one image's ``tf.train.Example`` holds.
+
+Knows: layouts, and as the only place the names of features. Must not know: framing, disk.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, fields
+from typing import TYPE_CHECKING, Any, Literal
+
+from tfrec_cli.errors import DataError, ImageError
+from tfrec_cli.imaging import formats, structure
+from tfrec_cli.runtime.choices import MAX_PIXELS, KeyStyle
+from tfrec_cli.tfrecord import example
+from tfrec_cli.tfrecord.example import Feature
+
+if TYPE_CHECKING:
+    from tfrec_cli.imaging.images import Pixels
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Names:
+    """What the features of a record are called; None where there is no such feature."""
+
+    image: str
+    height: str | None = None
+    width: str | None = None
+    label: str | None = None
+    key: str | None = None
+    filename: str | None = None
+    window: str | None = None
+    format: str | None = None
+    class_name: str | None = None
+    source_id: str | None = None
+
+    def present(self, features: Mapping[str, Feature]) -> Names:
+        """Leave out the names that one record's features do not have."""
+        kept: dict[str, Any] = {
+            field.name: name
+            for field in fields(self)
+            if (name := getattr(self, field.name)) in features
+        }
+        return Names(**{"image": self.image, **kept})
+
+
+NAMES: dict[KeyStyle, Names] = {
+    "plain": Names(
+        image="image",
+        height="height",
+        width="width",
+        label="label",
+        key="key",
+        filename="filename",
+        window="window",
+    ),
+    "tf-models": Names(
+        image="image/encoded",
+        height="image/height",
+        width="image/width",
+        label="image/class/label",
+        key="image/key",
+        filename="image/filename",
+        window="image/window",
+        format="image/format",
+        class_name="image/class/text",
+        source_id="image/source_id",
+    ),
+}
+
+SOURCE_ID = "image/source_id"
+"""What the Object Detection API calls an image's number in its collection, in decimal digits."""
+
+OURS = frozenset(
+    name
+    for names in NAMES.values()
+    for name in asdict(names).values()
+    if name and name != SOURCE_ID
+)
+"""What no further column may be called, in either layout; but the number is anyone's to give."""
+
+ColumnKind = Literal["bytes", "float", "int64"]
+
+_FOREIGN = {
+    "image": r"image/encoded|image|image_raw|img_raw|image/raw|img|jpg|jpeg|png|encoded",
+    "height": r"image/height|height|image_height|rows|h",
+    "width": r"image/width|width|image_width|cols|w",
+    "label": r"image/class/label|label|class|class_id",
+    "key": r"image/key|key",
+    "filename": r"image/filename|filename|image_name|image/source_id|fname",
+    "window": r"image/window|window",
+    "class_name": r"image/class/text|class_name|text",
+}
+_SIDES = ("height", "width")
+_KINDS = {"image": "bytes", "filename": "bytes", "class_name": "bytes"}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Column:
+    """A further feature, which a manifest of images gives.
+
+    Attributes:
+        is_list: any number of values in a record; else one.
+        is_everywhere: every row of the manifest has it; else records may lack it.
+    """
+
+    name: str
+    kind: ColumnKind
+    is_list: bool
+    is_everywhere: bool
+
+    def __str__(self) -> str:
+        """Say it in two words: ``scores float[]``."""
+        return f"{self.name} {self.kind}{'[]' * self.is_list}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ImageRecord:
+    """One image with what belongs to it.
+
+    Attributes:
+        image: encoded bytes, or height * width * 3 raw uint8 values.
+        height_px, width_px: of the image as stored, in pixels.
+        label: 0-based class number.
+        key: 56-bit identity of the source (see `key_of`).
+        filename: the source's POSIX path below the folder it came from.
+        window: 1 where a window of a JPEG decodes exactly, else 0; None for crops.
+        class_name: of the label, for layouts that store it.
+        further: other features by name, to be written.
+    """
+
+    image: bytes
+    height_px: int | None
+    width_px: int | None
+    label: int | None = None
+    key: int | None = None
+    filename: bytes | None = None
+    window: int | None = None
+    class_name: str | None = None
+    further: Mapping[str, Feature] | None = None
+
+    @property
+    def is_raw(self) -> bool:
+        """Whether the image is raw rows of RGB, which its length tells."""
+        return is_raw(self.image, self.height_px, self.width_px)
+
+
+def key_of(filename: bytes) -> int:
+    """Return a source's 56-bit key: the first 7 bytes of its path's SHA-256, big-endian."""
+    return int.from_bytes(hashlib.sha256(filename).digest()[:7], "big")
+
+
+def is_raw(image: bytes, height_px: int | None, width_px: int | None) -> bool:
+    """Tell whether ``image`` is height * width * 3 raw values: that many, and no JPEG or PNG.
+
+    The first pixels may well have the magic of some format: (255, 216, 255) has JPEG's.
+    """
+    if height_px is None or width_px is None or min(height_px, width_px) < 1:
+        return False
+    if len(image) != height_px * width_px * 3:
+        return False
+    found = formats.image_format(image[: formats.HEAD_BYTES])
+    if found != "jpeg":
+        return found != "png"
+    try:
+        structure.read_jpeg(image)
+    except ImageError:
+        return True
+    return False
+
+
+def encode(record: ImageRecord, style: KeyStyle) -> bytes:
+    """Serialise one record; the same record gives the same bytes everywhere.
+
+    The source's number in digits is what TF Models' detection decoder cannot do without.
+    Source: tensorflow/models, official/vision/dataloaders/tf_example_decoder.py and utils.py.
+    """
+    names = NAMES[style]
+    values: dict[str | None, Any] = {
+        names.image: record.image,
+        names.height: record.height_px,
+        names.width: record.width_px,
+        names.label: record.label,
+        names.key: record.key,
+        names.filename: record.filename,
+        names.window: record.window,
+        names.format: _format(record.image) if names.format else None,
+        names.class_name: None if record.class_name is None else os.fsencode(record.class_name),
+        names.source_id: None if record.key is None else str(record.key).encode(),
+    }
+    present = {name: value for name, value in values.items() if name and value is not None}
+    return example.encode({**present, **(record.further or {})})
+
+
+def _format(image: bytes) -> bytes:
+    found = formats.image_format(image[: formats.HEAD_BYTES])
+    return found.encode() if found else b"raw"
+
+
+def further(columns: Sequence[Column], values: bytes) -> dict[str, Feature]:
+    """Read the further features of one source.
+
+    Args:
+        values: a JSON list with an entry for each column: its value, a list of them, or null.
+    Returns:
+        Those that are not null, by name.
+    """
+    found = {}
+    for column, value in zip(columns, json.loads(values), strict=True):
+        if value is not None:
+            many = value if column.is_list else [value]
+            if column.kind == "bytes":
+                many = [text.encode() for text in many]
+            found[column.name] = Feature(column.kind, many)
+    return found
+
+
+def decode(features: Mapping[str, Feature], names: Names) -> ImageRecord:
+    """Read one record from an Example's features.
+
+    Raises:
+        DataError: the image is missing, or a feature is not one value of its kind.
+    """
+
+    def one(field: str, kind: str) -> Any:
+        name: str | None = getattr(names, field)
+        if name is None or name not in features:
+            return None
+        feature = features[name]
+        if feature.kind != kind or len(feature.values) != 1:
+            found = f"{len(feature.values)} {feature.kind} values"
+            raise DataError(f"feature {name!r}: found {found}, expected one {kind} value")
+        return feature.values[0]
+
+    image = one("image", "bytes")
+    if image is None:
+        raise DataError(f"found no feature {names.image!r}, expected the image")
+    return ImageRecord(
+        image=image,
+        height_px=one("height", "int64"),
+        width_px=one("width", "int64"),
+        label=one("label", "int64"),
+        key=one("key", "int64"),
+        filename=one("filename", "bytes"),
+        window=one("window", "int64"),
+        class_name=os.fsdecode(one("class_name", "bytes") or b"") or None,
+    )
+
+
+def guess_names(features: Mapping[str, Feature]) -> Names | None:
+    """Find the image and its companions in anybody's Example, by the names in common use.
+
+    Returns:
+        The names, or None where no bytes feature holds an image.
+    """
+    found: dict[str, str] = {}
+    for field, pattern in _FOREIGN.items():
+        kind = _KINDS.get(field, "int64")
+        for name in pattern.split("|"):
+            feature = features.get(name)
+            if feature is not None and feature.kind == kind and len(feature.values) == 1:
+                found.setdefault(field, name)
+    if "image" not in found:
+        return None
+    image = features[found["image"]].values[0]
+    size = [features[found[side]].values[0] if side in found else None for side in _SIDES]
+    if formats.image_format(image[: formats.HEAD_BYTES]) is None and not is_raw(image, *size):
+        return None
+    return Names(**found)
+
+
+def pixels(record: ImageRecord, max_pixels: int = MAX_PIXELS) -> Pixels:
+    """Return a record's image as TensorFlow would decode it, computed by NumPy and Pillow.
+
+    Returns:
+        uint8[height, width, 3].
+    Raises:
+        ImageError: it cannot be decoded.
+    """
+    if record.is_raw:
+        import numpy as np
+
+        shape = (record.height_px or 0, record.width_px or 0, 3)
+        return np.frombuffer(record.image, np.uint8).reshape(shape)
+    from tfrec_cli.imaging import images
+
+    return images.decode_as_tensorflow(record.image, max_pixels)
+
+
+def decoded_size(record: ImageRecord, max_pixels: int = MAX_PIXELS) -> tuple[int, int]:
+    """Decode a record's image as `pixels` does, and return its (height, width).
+
+    Raises:
+        ImageError: it cannot be decoded.
+    """
+    if record.is_raw:
+        return record.height_px or 0, record.width_px or 0
+    from tfrec_cli.imaging import images
+
+    return images.decoded_size(record.image, max_pixels)

@@ -1,0 +1,1 @@
+"""Image formats, headers and pixels."""

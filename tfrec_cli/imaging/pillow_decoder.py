@@ -1,0 +1,80 @@
+"""Pillow as the decoder of a reader: the pixels of TensorFlow, without TensorFlow.
+
+Knows: Pillow. Must not know: where windows lie, TFRecord.
+
+Unlike `images`, which handles any file, this decodes what is stored, and leaves alone what belongs
+to the whole process, so that threads and forked processes may decode at the same time.
+"""
+
+from __future__ import annotations
+
+import io
+from typing import TYPE_CHECKING
+
+from PIL import Image, JpegImagePlugin, PngImagePlugin
+
+from tfrec_cli.errors import ImageError
+from tfrec_cli.imaging import formats, images, structure
+
+if TYPE_CHECKING:
+    from tfrec_cli.imaging.images import Pixels
+
+_MARGIN_ROWS = 2
+"""Rows decoded below a window, for the chroma samples shared with it to be exact."""
+
+
+class Decoder:
+    """Decodes JPEG and PNG images; has no state."""
+
+    def decode_window(self, data: bytes, width_px: int, box: tuple[int, int, int, int]) -> Pixels:
+        """Decode one window of a JPEG that has exact ones (`structure.Jpeg.has_exact_window`).
+
+        Nothing is decoded below it.
+
+        Args:
+            width_px: of the whole picture.
+            box: (top, left, height, width) in pixels, inside the picture.
+        Returns:
+            uint8[height, width, 3], bit for bit what decoding everything and slicing gives.
+        Raises:
+            ImageError: it cannot be decoded, or is smaller than its record says.
+        """
+        top, left, height, width = box
+        with images.foreign_errors():
+            image = _open_jpeg(data, top + height + _MARGIN_ROWS)
+            if image.width != width_px or image.height < top + height:
+                found = f"found {image.width} columns and {image.height} rows"
+                expected = f"expected {width_px} and at least {top + height} by its record"
+                raise ImageError("corrupt", f"{found}, {expected}")
+            image.load()
+            return images.stored_rgb(image.crop((left, top, left + width, top + height)), "jpeg")
+
+    def decode_whole(self, data: bytes) -> Pixels:
+        """Decode a JPEG or PNG.
+
+        Returns:
+            uint8[height, width, 3].
+        Raises:
+            ImageError: neither JPEG nor PNG, or it cannot be decoded.
+        """
+        name = formats.image_format(data[: formats.HEAD_BYTES])
+        with images.foreign_errors():
+            image: Image.Image
+            if name == "jpeg":
+                structure.check_scans(data)
+                image = _open_jpeg(data)
+            elif name == "png":
+                image = PngImagePlugin.PngImageFile(io.BytesIO(data))
+                images.check_pixels(image.height, image.width, images.MAX_PIXELS)
+            else:
+                found = formats.describe(data[: formats.HEAD_BYTES])
+                raise ImageError("unsupported_format", f"found {found}, expected JPEG or PNG")
+            image.load()
+            return images.stored_rgb(image, name)
+
+
+def _open_jpeg(data: bytes, most_rows: int = images.MAX_SIDE) -> Image.Image:
+    """Open a JPEG without its EXIF block, at which Pillow may warn."""
+    image = JpegImagePlugin.JpegImageFile(io.BytesIO(structure.bare_jpeg(data, most_rows)))
+    images.check_pixels(image.height, image.width, images.MAX_PIXELS)
+    return image

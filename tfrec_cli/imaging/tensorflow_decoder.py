@@ -1,0 +1,213 @@
+"""TensorFlow's image decoders, called in its C library: nothing is imported.
+
+Knows: TensorFlow's C API, by ctypes. Must not know: where windows lie, TFRecord.
+
+Python's `import tensorflow` takes two seconds, and its data pipelines cost as much as half of the
+decoding; the library alone is there in a third of a second, and every process has one of its own.
+
+Source: tensorflow/c/c_api.h, tensorflow/c/eager/c_api.h, tensorflow/c/tf_tensor.h, tf_tstring.h;
+the rule for exact windows is the README's.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import importlib.util
+import threading
+from ctypes import POINTER, byref, c_char_p, c_int, c_int64, c_size_t, c_ubyte, c_void_p
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from tfrec_cli.errors import ImageError, RunError
+from tfrec_cli.runtime.stderr import hushed as hushed
+
+if TYPE_CHECKING:
+    from tfrec_cli.imaging.images import Pixels
+
+MARGIN_PX = 2
+"""Columns decoded on each side of a window, for the chroma samples shared with it to be exact."""
+
+_LIBRARIES = ("libtensorflow_cc.so.2", "libtensorflow_cc.2.dylib")
+_FRAMEWORKS = ("libtensorflow_framework.so.2", "libtensorflow_framework.2.dylib")
+_TF_INT32, _TF_STRING = 3, 7
+_TSTRING_BYTES = 24
+_CONFIG = b"\x0a\x07\x0a\x03GPU\x10\x00\x10\x01\x28\x01"
+"""ConfigProto: device_count {GPU: 0}, one thread within an operation, one between them."""
+
+_SIGNATURES: dict[str, tuple[Any, ...]] = {
+    # function: result, arguments
+    "TF_NewStatus": (c_void_p,),
+    "TF_GetCode": (c_int, c_void_p),
+    "TF_Message": (c_char_p, c_void_p),
+    "TF_AllocateTensor": (c_void_p, c_int, POINTER(c_int64), c_int, c_size_t),
+    "TF_TensorData": (c_void_p, c_void_p),
+    "TF_TensorByteSize": (c_size_t, c_void_p),
+    "TF_DeleteTensor": (None, c_void_p),
+    "TF_Dim": (c_int64, c_void_p, c_int),
+    "TF_StringInit": (None, c_void_p),
+    "TF_StringAssignView": (None, c_void_p, c_char_p, c_size_t),
+    "TFE_NewContextOptions": (c_void_p,),
+    "TFE_ContextOptionsSetConfig": (None, c_void_p, c_char_p, c_size_t, c_void_p),
+    "TFE_NewContext": (c_void_p, c_void_p, c_void_p),
+    "TFE_NewOp": (c_void_p, c_void_p, c_char_p, c_void_p),
+    "TFE_OpReset": (None, c_void_p, c_char_p, c_char_p, c_void_p),
+    "TFE_OpSetAttrInt": (None, c_void_p, c_char_p, c_int64),
+    "TFE_OpSetAttrBool": (None, c_void_p, c_char_p, c_ubyte),
+    "TFE_OpSetAttrString": (None, c_void_p, c_char_p, c_char_p, c_size_t),
+    "TFE_OpAddInput": (None, c_void_p, c_void_p, c_void_p),
+    "TFE_Execute": (None, c_void_p, POINTER(c_void_p), POINTER(c_int), c_void_p),
+    "TFE_NewTensorHandle": (c_void_p, c_void_p, c_void_p),
+    "TFE_TensorHandleResolve": (c_void_p, c_void_p, c_void_p),
+    "TFE_DeleteTensorHandle": (None, c_void_p),
+}
+
+
+def decode_window(data: bytes, width_px: int, box: tuple[int, int, int, int]) -> Pixels:
+    """Decode one window of a JPEG that has exact ones (`structure.Jpeg.has_exact_window`).
+
+    Args:
+        width_px: of the whole picture.
+        box: (top, left, height, width) in pixels, inside the picture.
+    Returns:
+        uint8[height, width, 3], bit for bit what decoding everything and slicing gives.
+    Raises:
+        ImageError: it cannot be decoded.
+        RunError: there is no TensorFlow.
+    """
+    top, left, height, width = box
+    first = max(left - MARGIN_PX, 0)
+    last = min(left + width + MARGIN_PX, width_px)
+    wide = _run(b"DecodeAndCropJpeg", data, (top, first, height, last - first))
+    return wide[:, left - first : left - first + width]
+
+
+def decode_whole(data: bytes) -> Pixels:
+    """Decode a JPEG, PNG, GIF (its first frame) or BMP as ``tf.io.decode_image`` does.
+
+    Returns:
+        uint8[height, width, 3].
+    Raises:
+        ImageError: it cannot be decoded.
+        RunError: there is no TensorFlow.
+    """
+    return _run(b"DecodeJpeg" if data[:2] == b"\xff\xd8" else b"DecodeImage", data, None)
+
+
+def find_library() -> Path:
+    """Find TensorFlow's C library, without loading it.
+
+    Raises:
+        RunError: there is none.
+    """
+    found = importlib.util.find_spec("tensorflow")
+    for folder in found.submodule_search_locations or () if found else ():
+        for name in _LIBRARIES:
+            if (Path(folder) / name).is_file():
+                return Path(folder) / name
+    raise RunError(
+        "TensorFlow: found no C library of it, expected one for --decoder tensorflow: "
+        "pip install tensorflow, or --decoder pillow"
+    )
+
+
+def load() -> None:
+    """Load the library, which otherwise happens when it is first needed.
+
+    Raises:
+        RunError: there is none that loads.
+    """
+    _library()
+
+
+class _Library:
+    """TensorFlow's C library and one context in it, for all threads of a process."""
+
+    def __init__(self) -> None:
+        path = find_library()
+        framework = path.with_name(_FRAMEWORKS[_LIBRARIES.index(path.name)])
+        with hushed():
+            try:
+                ctypes.CDLL(str(framework))
+                self.tf = ctypes.CDLL(str(path))
+                self.context = self._context()
+            except (OSError, AttributeError) as error:  # a part is missing, or a function
+                raise RunError(f"TensorFlow: {error}, expected a library that loads") from error
+
+    def _context(self) -> Any:
+        tf = self.tf
+        for name, (result, *arguments) in _SIGNATURES.items():
+            function = getattr(tf, name)
+            function.restype, function.argtypes = result, arguments
+        status = tf.TF_NewStatus()
+        options = tf.TFE_NewContextOptions()
+        tf.TFE_ContextOptionsSetConfig(options, _CONFIG, len(_CONFIG), status)
+        context = tf.TFE_NewContext(options, status)
+        if tf.TF_GetCode(status):
+            raise RunError(f"TensorFlow: {tf.TF_Message(status).decode()}")
+        return context
+
+
+class _Operation(threading.local):
+    """An operation to be set up and run again and again, in one thread."""
+
+    def __init__(self) -> None:
+        library = _library()
+        self.tf = library.tf
+        self.status = library.tf.TF_NewStatus()
+        self.op = library.tf.TFE_NewOp(library.context, b"DecodeJpeg", self.status)
+
+
+_loading = threading.Lock()
+
+
+def _library() -> _Library:
+    with _loading:
+        return _library_once()
+
+
+_library_once = cache(_Library)
+
+
+@cache
+def _operation() -> _Operation:
+    return _Operation()
+
+
+def _run(name: bytes, data: bytes, window: tuple[int, int, int, int] | None) -> Pixels:
+    """Run a decoder on the bytes of an image."""
+    import numpy as np
+
+    one = _operation()
+    tf, op, status = one.tf, one.op, one.status
+    tf.TFE_OpReset(op, name, None, status)
+    tf.TFE_OpSetAttrInt(op, b"channels", 3)
+    if name == b"DecodeImage":
+        tf.TFE_OpSetAttrBool(op, b"expand_animations", 0)
+    else:
+        tf.TFE_OpSetAttrString(op, b"dct_method", b"INTEGER_ACCURATE", 16)
+    contents = tf.TF_AllocateTensor(_TF_STRING, None, 0, _TSTRING_BYTES)
+    tf.TF_StringInit(tf.TF_TensorData(contents))
+    tf.TF_StringAssignView(tf.TF_TensorData(contents), data, len(data))
+    inputs = [contents]
+    if window:
+        inputs.append(tf.TF_AllocateTensor(_TF_INT32, (c_int64 * 1)(4), 1, 16))
+        ctypes.memmove(tf.TF_TensorData(inputs[1]), (c_int * 4)(*window), 16)
+    handles = [tf.TFE_NewTensorHandle(tensor, status) for tensor in inputs]
+    for handle in handles:
+        tf.TFE_OpAddInput(op, handle, status)
+    result, count = c_void_p(), c_int(1)
+    tf.TFE_Execute(op, byref(result), byref(count), status)
+    for handle in handles:
+        tf.TFE_DeleteTensorHandle(handle)
+    for tensor in inputs:
+        tf.TF_DeleteTensor(tensor)
+    if tf.TF_GetCode(status):
+        words = tf.TF_Message(status).decode(errors="replace").splitlines()[0]
+        raise ImageError("corrupt", f"cannot be decoded: {words}")
+    tensor = tf.TFE_TensorHandleResolve(result, status)
+    values = ctypes.string_at(tf.TF_TensorData(tensor), tf.TF_TensorByteSize(tensor))
+    sides = [tf.TF_Dim(tensor, axis) for axis in range(3)]
+    tf.TFE_DeleteTensorHandle(result)
+    tf.TF_DeleteTensor(tensor)
+    return np.frombuffer(values, np.uint8).reshape(sides)

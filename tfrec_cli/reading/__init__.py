@@ -1,0 +1,1 @@
+"""What the three readers share: opening, order, fetching, batches."""

@@ -1,0 +1,1 @@
+"""Results as text, as JSON documents and as pages."""

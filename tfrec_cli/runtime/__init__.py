@@ -1,0 +1,1 @@
+"""Processes, memory and files: what knows nothing of images or records."""

@@ -1,0 +1,1 @@
+"""From listed sources to a committed dataset."""

@@ -1,0 +1,469 @@
+"""Which source goes to which shard, in which order: decided before anything is written.
+
+Knows: sources, headers, sizes. Must not know: engines, writing. Given the same folder and options
+a plan is the same everywhere.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+import operator
+import os
+from array import array
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from fractions import Fraction
+from itertools import pairwise
+from pathlib import Path
+from types import MappingProxyType
+from typing import BinaryIO, Literal
+
+from blake3 import blake3
+
+from tfrec_cli.dataset.records import Column, key_of
+from tfrec_cli.errors import ImageError, UsageError
+from tfrec_cli.imaging import images
+from tfrec_cli.imaging.images import Policy
+from tfrec_cli.runtime import heartbeat
+from tfrec_cli.runtime.choices import Decoder, Encoding, Small
+from tfrec_cli.runtime.row_store import Packed, Pieces, deflated, inflated, ordered
+from tfrec_cli.sources import listing as sources
+from tfrec_cli.sources.listing import Listing, Reject, Source
+from tfrec_cli.writing import split
+
+SHARD_BYTES = 128 * 2**20
+"""Of a shard, unless told."""
+
+MAX_SHARDS = 99_999
+"""What five digits in a shard's name can number."""
+
+MAX_FILE_BYTES = 2**30
+"""No protocol buffer holds 2 GiB, and no image file worth training on is half as large."""
+
+BASE_BYTES, BYTES_A_PIXEL = 2**26, 16
+"""A file of more than so much is no picture: twice 16 bits of red, green, blue and alpha, and what
+previews, frames and films take beside it. Others are sparse, or have something behind them."""
+
+RECORD_EXTRA_BYTES = 160
+"""About what a record needs beside its image: framing, feature names, path."""
+
+TENSORFLOW_PIXELS = 2**29
+"""From so many pixels in all images on TensorFlow's decoder saves more than loading it costs."""
+
+_CHUNK_BYTES = 1 << 20
+
+_SIZE, _LABEL, _MTIME, _HEIGHT, _WIDTH = 0, 1, 2, 3, 4
+"""Where an item's numbers are among its packed integers."""
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """One image to be written, its size upright and after scaling, in pixels.
+
+    Attributes:
+        content: BLAKE3 digest of the file, where `survey` was asked for it; not packed.
+    """
+
+    source: Source
+    height_px: int
+    width_px: int
+    content: bytes = field(default=b"", compare=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Layout:
+    """What is to be stored of each image, and into how many shards.
+
+    Attributes:
+        crop: (height, width) of the fixed centre crop in pixels; None for whole images.
+        encoding: of crops; whole images keep their own bytes.
+        small: what to do with images smaller than the crop.
+        shards: how many; None for as many as ``shard_bytes`` asks for.
+        shuffle_seed: None keeps the order of the paths.
+        decoder: of crops; ``auto`` is TensorFlow's where the job is large enough to load it for.
+    """
+
+    crop: tuple[int, int] | None
+    encoding: Encoding
+    small: Small
+    shards: int | None
+    shard_bytes: int
+    shuffle_seed: int | None
+    decoder: Decoder = "auto"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """The items of every shard, and what is left out.
+
+    Attributes:
+        deflated: the items of each shard, as `shard` reads them; nothing of one that was taken.
+        sizes: how many records each shard holds.
+        estimated_bytes: of all shards together.
+        source_bytes: of all items' files.
+        decoder: of crops.
+        sha256: digest of the items in their order, wherever shards begin.
+    """
+
+    deflated: list[bytes] = field(compare=False)
+    sizes: tuple[int, ...]
+    rejects: tuple[Reject, ...]
+    estimated_bytes: int
+    source_bytes: int
+    decoder: Literal["pillow", "tensorflow"]
+    sha256: str
+
+    @property
+    def records(self) -> int:
+        """How many records all shards hold together."""
+        return sum(self.sizes)
+
+    @property
+    def shards(self) -> tuple[tuple[Item, ...], ...]:
+        """The items of every shard, unpacked."""
+        return tuple(tuple(self.shard(number)) for number in range(len(self.sizes)))
+
+    def sources(self) -> Iterator[tuple[int, int, bytes]]:
+        """Iterate size in bytes, time of the last change in ns, and path of the items in order."""
+        for items in map(self.shard, range(len(self.sizes))):
+            yield from zip(items.column(_SIZE), items.column(_MTIME), items.paths(), strict=True)
+
+    def shard(self, number: int) -> Packed[Item]:
+        """Return the items of one shard; none if they were taken."""
+        data = self.deflated[number]
+        return inflated(data) if data else packed()
+
+    def take(self, number: int) -> Packed[Item]:
+        """Take the items of one shard out: nobody needs them but who writes them."""
+        items = self.shard(number)
+        self.deflated[number] = b""
+        return items
+
+
+def survey(
+    root: Path,
+    batch: Sequence[Source],
+    policy: Policy,
+    deadly: Mapping[int, ImageError] = MappingProxyType({}),
+    *,
+    digested: bool = False,
+) -> list[Item | Reject]:
+    """Read the headers of some sources.
+
+    Args:
+        deadly: numbers of those that killed a worker, with what to say of them.
+        digested: read all of every file, for the digest of its content.
+    Returns:
+        For each source an Item, with its size in pixels, or the reason why it cannot be one.
+    """
+    found: list[Item | Reject] = []
+    for number, source in enumerate(batch):
+        heartbeat.at(number)
+        error = deadly.get(number)
+        if error:
+            found.append(_rejected(source, error))
+        else:
+            found.append(_survey_one(root, source, policy, digested=digested))
+    return found
+
+
+def divide(
+    listing: Listing,
+    surveyed: Iterable[Item | Reject],
+    shares: Mapping[str, Fraction],
+    layout: Layout,
+) -> dict[str, tuple[Listing, Packed[Item]]]:
+    """Divide surveyed images among splits by their contents; what `make` takes for each of them.
+
+    Rejects, images too small for the crop among them, are told of in the first split. What a person
+    should know is added to its warnings.
+
+    Args:
+        surveyed: what `survey` found with ``digested``, in any order.
+        shares: of the splits, which make up 1.
+    Raises:
+        UsageError: a split that no image is left for.
+    """
+    items = packed()
+    contents = bytearray()
+    rejects = list(listing.rejects)
+    for found in surveyed:
+        if isinstance(found, Reject):
+            rejects.append(found)
+        elif _fits(found.height_px, found.width_px, layout):
+            items.append(found)
+            contents += found.content
+        else:
+            rejects.append(_too_small(found, layout.crop or (0, 0)))
+    labels = items.column(_LABEL)
+    division = split.divide(labels, bytes(contents), shares)
+    parts = {}
+    for name, numbers in division.parts.items():
+        if items and not len(numbers):
+            raise UsageError(
+                f"--split {name}={float(shares[name]):g}: found no image for it among "
+                f"{len(items)}, expected at least one"
+            )
+        parts[name] = replace(listing, rejects=(), warnings=()), items.take(numbers.tolist())
+    warnings = [*listing.warnings, *_copies(items, division.copies)]
+    for number, label in enumerate(listing.labels or ()):
+        whole = number in labels
+        without = [name for name, (_, mine) in parts.items() if number not in mine.column(_LABEL)]
+        if whole and without:
+            warnings.append(f"class {label}: found too few images for split {', '.join(without)}")
+    first = next(iter(parts))
+    told = replace(listing, rejects=tuple(rejects), warnings=tuple(warnings))
+    return {**parts, first: (told, parts[first][1])}
+
+
+def _copies(items: Packed[Item], copies: Sequence[tuple[int, int]]) -> Iterator[str]:
+    """Say how many images are copies of others, and which of them contradict each other."""
+    labels = items.column(_LABEL)
+    strange = [pair for pair in copies if labels[pair[0]] != labels[pair[1]]]
+    for pairs, what in (
+        (copies, "each is in the split of its original"),
+        (strange, "their labels differ"),
+    ):
+        if pairs:
+            first = min(sorted((items.path(one), items.path(other))) for one, other in pairs)
+            one, other = map(sources.printable, first)
+            count = f"{len(pairs)} {'copy' if len(pairs) == 1 else 'copies'}"
+            yield f"found {count} of other images ({other} is {one}…): {what}"
+
+
+def make(
+    listing: Listing, surveyed: Iterable[Item | Packed[Item] | Reject], layout: Layout
+) -> Plan:
+    """Decide order and shards.
+
+    Args:
+        surveyed: what `survey` found, in any order, some of it packed.
+    Raises:
+        UsageError: a crop larger than every image, or more shards than images.
+    """
+    items = packed()
+    rejects = list(listing.rejects)
+    largest: Item | None = None
+    for found in _taken_apart(surveyed, layout):
+        if isinstance(found, Reject):
+            rejects.append(found)
+        elif isinstance(found, Packed):
+            items.extend(found)
+        elif _fits(found.height_px, found.width_px, layout):
+            items.append(found)
+        else:
+            rejects.append(_too_small(found, layout.crop or (0, 0)))
+            largest = max(largest or found, found, key=lambda item: item.height_px * item.width_px)
+    if largest and layout.crop and not items:
+        raise UsageError(
+            f"--crop: found no image of {_size(layout.crop)} or more, "
+            f"the largest is {largest.height_px}x{largest.width_px}, expected a smaller crop"
+        )
+    order, clashes = _without_key_clashes(items, _order(items, layout.shuffle_seed))
+    rejects += clashes
+    source_bytes = sum(items.column(_SIZE))
+    estimated_bytes = _shards_bytes(source_bytes, len(order), layout) + items.note_bytes
+    bounds = cut(len(order), estimated_bytes, layout.shards, layout.shard_bytes)
+    return Plan(
+        deflated=[deflated(items.take(order[start:stop])) for start, stop in pairwise(bounds)],
+        sizes=tuple(stop - start for start, stop in pairwise(bounds)),
+        rejects=tuple(sorted(rejects, key=lambda reject: reject.path)),
+        estimated_bytes=estimated_bytes,
+        source_bytes=source_bytes,
+        decoder=_decoder(items, layout),
+        sha256=_digest(items, order, listing.columns),
+    )
+
+
+def cut(count: int, size_bytes: int, shards: int | None, shard_bytes: int) -> tuple[int, ...]:
+    """Decide where shards begin.
+
+    Args:
+        count: of all images.
+        size_bytes: of all shards together, about.
+        shards: how many; None for as many as ``shard_bytes`` asks for.
+    Returns:
+        Where in the order of the images each shard starts, and the end of the last.
+    Raises:
+        UsageError: more shards than images.
+    """
+    if shards and shards > max(count, 1):
+        raise UsageError(f"--shards {shards}: found {count} images, expected one for each shard")
+    number = shards or max(1, min(math.ceil(size_bytes / shard_bytes), count, MAX_SHARDS))
+    return tuple(count * index // number for index in range(number + 1))
+
+
+def packed(items: Iterable[Item] = ()) -> Packed[Item]:
+    """Pack items."""
+    return Packed(_pack, _unpack, "q", items)
+
+
+def too_large(size_bytes: int, most_bytes: int = MAX_FILE_BYTES) -> ImageError:
+    """Make the error for a file that is not read at all."""
+    return ImageError("too_large", f"found {size_bytes} bytes, expected at most {most_bytes}")
+
+
+def _check_size(size_bytes: int, pixels: int | None = None) -> None:
+    """Refuse a file by its size alone, or by the number of its pixels too."""
+    if not size_bytes:  # files of /proc say so, and some never end
+        raise ImageError("empty", "found an empty file, expected an image")
+    most_bytes = MAX_FILE_BYTES
+    if pixels is not None:
+        most_bytes = min(most_bytes, BASE_BYTES + BYTES_A_PIXEL * pixels)
+    if size_bytes > most_bytes:
+        raise too_large(size_bytes, most_bytes)
+
+
+def count_reasons(rejects: Iterable[Reject], *, harmless: bool) -> dict[str, int]:
+    """Count rejects by reason, the harmless or the others."""
+    counts = Counter(reject.reason for reject in rejects if reject.harmless == harmless)
+    return dict(sorted(counts.items()))
+
+
+def _survey_one(root: Path, source: Source, policy: Policy, *, digested: bool) -> Item | Reject:
+    path = os.path.join(os.fsencode(root), source.path)
+    content = b""
+    try:
+        _check_size(source.size_bytes)
+        with sources.descriptor_of(path) as descriptor:
+            header = images.read_plain_header(descriptor, policy)
+            if header is None or digested:
+                with open(descriptor, "rb", closefd=False) as file:
+                    file.seek(0)
+                    header = images.read_header(file, policy)
+                    content = _digest_of(file) if digested else b""
+            _check_size(source.size_bytes, header.height_px * header.width_px)
+        size = (header.height_px, header.width_px)
+        if policy.resize_short_px:
+            size = images.scaled_short(*size, policy.resize_short_px)
+            images.check_pixels(*size, policy.max_pixels)
+    except OSError as error:
+        sources.blame(error)
+        return Reject(source.path, "unreadable", f"cannot be read: {error.strerror or error}")
+    except ImageError as error:
+        return _rejected(source, error)
+    return Item(source, *size, content)
+
+
+def _digest_of(file: BinaryIO) -> bytes:
+    """Digest a file's content, or as much of it as could be an image."""
+    digest = blake3()
+    file.seek(0)
+    read = 0
+    while read <= MAX_FILE_BYTES and (chunk := file.read(_CHUNK_BYTES)):
+        digest.update(chunk)
+        read += len(chunk)
+    return digest.digest(split.DIGEST_BYTES)
+
+
+def _rejected(source: Source, error: ImageError) -> Reject:
+    return Reject(source.path, error.reason, str(error))
+
+
+def _pack(item: Item) -> Pieces:
+    path, numbers, *notes = sources.pack(item.source)
+    numbers = (*numbers, item.height_px, item.width_px)
+    return (path, numbers, notes[0]) if notes else (path, numbers)
+
+
+def _unpack(
+    path: bytes,
+    size_bytes: int,
+    label: int,
+    mtime_ns: int,
+    height_px: int,
+    width_px: int,
+    *features: bytes,
+) -> Item:
+    source = sources.unpack(path, size_bytes, label, mtime_ns, *features)
+    return Item(source, height_px, width_px)
+
+
+def _fits(height_px: int, width_px: int, layout: Layout) -> bool:
+    """Tell whether an item holds the crop, or is made to."""
+    if layout.crop is None or layout.small in ("pad", "resize"):
+        return True
+    return height_px >= layout.crop[0] and width_px >= layout.crop[1]
+
+
+def _taken_apart(
+    surveyed: Iterable[Item | Packed[Item] | Reject], layout: Layout
+) -> Iterator[Item | Packed[Item] | Reject]:
+    """Unpack packed items of which one does not fit; else a pack costs no more than one item."""
+    for found in surveyed:
+        if isinstance(found, Packed) and found:
+            least = min(found.column(_HEIGHT)), min(found.column(_WIDTH))
+            yield from [found] if _fits(*least, layout) else found
+        else:
+            yield found
+
+
+def _too_small(item: Item, crop: tuple[int, int]) -> Reject:
+    found = f"{item.height_px}x{item.width_px} pixels"
+    message = f"found {found}, expected at least {_size(crop)} (--small skip, pad or resize)"
+    return Reject(item.source.path, "too_small", message)
+
+
+def _size(crop: tuple[int, int]) -> str:
+    return f"{crop[0]}x{crop[1]}"
+
+
+def _order(items: Packed[Item], seed: int | None) -> array[int]:
+    """Order by path, or by the SHA-256 of seed and path: the same wherever it is computed."""
+    if seed is None:
+        return array("q", sorted(range(len(items)), key=items.path))
+    prefix = b"%d\0" % seed
+    rows = (
+        hashlib.sha256(prefix + path).digest() + number.to_bytes(8, "big")
+        for number, path in enumerate(items.paths())
+    )
+    return array("q", (int.from_bytes(row[32:], "big") for row in ordered(rows, 40)))
+
+
+def _without_key_clashes(items: Packed[Item], order: array[int]) -> tuple[array[int], list[Reject]]:
+    """Keep one item for each key: two paths of one key would always be cropped alike."""
+    keys = (key_of(path).to_bytes(7, "big") for path in items.paths())
+    if all(one != other for one, other in pairwise(ordered(keys, 7))):
+        return order, []
+    owners: dict[int, int] = {}
+    clashes = []
+    for index in order:
+        first = owners.setdefault(key_of(items.path(index)), index)
+        if first != index:
+            other = sources.printable(items.path(first))
+            message = f"found the key of {other}, expected one of its own: rename one of the two"
+            clashes.append(Reject(items.path(index), "key_collision", message))
+    return array("q", owners.values()), clashes
+
+
+def _shards_bytes(source_bytes: int, count: int, layout: Layout) -> int:
+    """Estimate the bytes of all shards together."""
+    if layout.crop is None:
+        return source_bytes + count * RECORD_EXTRA_BYTES
+    values = layout.crop[0] * layout.crop[1] * 3
+    share = {"raw": 1.0, "png": 0.8, "jpeg": 0.2}[layout.encoding]
+    return count * (int(values * share) + RECORD_EXTRA_BYTES)
+
+
+def _decoder(items: Packed[Item], layout: Layout) -> Literal["pillow", "tensorflow"]:
+    """Choose by the size of the job alone, so that every machine chooses alike."""
+    if layout.decoder != "auto":
+        return layout.decoder
+    if layout.crop is None:
+        return "pillow"
+    pixels = sum(map(operator.mul, items.column(_HEIGHT), items.column(_WIDTH)))
+    return "tensorflow" if pixels >= TENSORFLOW_PIXELS else "pillow"
+
+
+def _digest(items: Packed[Item], order: Sequence[int], columns: Sequence[Column]) -> str:
+    digest = hashlib.sha256()
+    for column in columns:
+        digest.update(b"%s %s %d\0" % (column.name.encode(), column.kind.encode(), column.is_list))
+    labels, sizes = items.column(_LABEL), items.column(_SIZE)
+    for number in order:
+        digest.update(b"%d %d %s\0" % (labels[number], sizes[number], items.path(number)))
+        if columns:
+            digest.update(b"%s\0" % items[number].source.features)
+    return digest.hexdigest()
