@@ -14,17 +14,17 @@ from typing import Any, get_args
 from tfrec_cli.checking.shard import Finding, Kind
 from tfrec_cli.dataset import records
 from tfrec_cli.dataset.manifest import Manifest
+from tfrec_cli.dataset.names import KeyStyle
 from tfrec_cli.dataset.records import Column
 from tfrec_cli.errors import DataError, ImageError, ManifestError
-from tfrec_cli.imaging import images
+from tfrec_cli.imaging import images, policy
 from tfrec_cli.imaging.images import Policy
-from tfrec_cli.runtime import choices
-from tfrec_cli.runtime.choices import KeyStyle
-from tfrec_cli.sources.listing import Source, printable
+from tfrec_cli.runtime.paths import printable
+from tfrec_cli.sources.listing import Source
 from tfrec_cli.tfrecord import example, framing
 from tfrec_cli.tfrecord.example import Feature
 from tfrec_cli.tfrecord.framing import Damage, Record
-from tfrec_cli.writing import shard
+from tfrec_cli.writing import options, shard
 from tfrec_cli.writing.shard import Recipe
 
 _SHOWN = 40
@@ -84,9 +84,9 @@ def recipe(described: Manifest, columns: tuple[Column, ...] = ()) -> Recipe:
 
     return Recipe(
         policy=Policy(
-            exif=word("exif", choices.Exif),
-            alpha=word("alpha", choices.Alpha),
-            frames=word("frames", choices.Frames),
+            exif=word("exif", policy.Exif),
+            alpha=word("alpha", policy.Alpha),
+            frames=word("frames", policy.Frames),
             max_pixels=number("max_pixels"),
             resize_short_px=number("resize_short") if told.get("resize_short") else None,
         ),
@@ -94,8 +94,8 @@ def recipe(described: Manifest, columns: tuple[Column, ...] = ()) -> Recipe:
         encoding="raw" if described.stored == "whole" else described.stored,
         quality=min(number("jpeg_quality"), 100),
         decoder="pillow",
-        small=word("small", choices.Small),
-        check=word("check", choices.Check),
+        small=word("small", options.Small),
+        check=word("check", options.Check),
         keys=described.keys,
         stops=False,
         classes=described.labels if described.keys == "tf-models" else None,

@@ -21,10 +21,11 @@ from tfrec_cli.dataset.manifest import Manifest, Shard
 from tfrec_cli.dataset.records import ImageRecord, Names
 from tfrec_cli.errors import DataError, FramingError, ImageError
 from tfrec_cli.imaging import formats, structure
+from tfrec_cli.imaging.policy import MAX_PIXELS
 from tfrec_cli.runtime import heartbeat as place
-from tfrec_cli.runtime.choices import MAX_PIXELS
 from tfrec_cli.seeds import seed_key
 from tfrec_cli.tfrecord import example, framing
+from tfrec_cli.tfrecord.compression import HEAD_BYTES
 from tfrec_cli.tfrecord.framing import Damage, Record
 
 if TYPE_CHECKING:
@@ -196,7 +197,7 @@ def _check_present(checked: Checked) -> Checked:
     places: list[tuple[int, int]] = []
     checked.names = records.NAMES[task.manifest.keys] if task.manifest else None
     with task.path.open("rb") as file:
-        compressed = framing.compression_of(file.read(formats.HEAD_BYTES)) != "none"
+        compressed = framing.compression_of(file.read(HEAD_BYTES)) != "none"
     reader = None if compressed and not task.quick else _reader(checked.names)
     for item in framing.scan(task.path, observe=digest.update):
         if isinstance(item, Damage):

@@ -18,18 +18,21 @@ import numpy.typing as npt
 from tfrec_cli.checking import rebuild
 from tfrec_cli.checking.shard import Checked, Finding, Kind
 from tfrec_cli.dataset import manifest, records
+from tfrec_cli.dataset import rejects as rejects_file
 from tfrec_cli.dataset.discover import Split
 from tfrec_cli.dataset.manifest import Manifest
+from tfrec_cli.dataset.rejects import Reject
 from tfrec_cli.errors import ManifestError, UsageError
 from tfrec_cli.imaging import images
 from tfrec_cli.runtime import pool
+from tfrec_cli.runtime.paths import printable
+from tfrec_cli.runtime.pool import Progress
 from tfrec_cli.sources import table
-from tfrec_cli.sources.listing import Listing, Reject, Source, printable
+from tfrec_cli.sources.listing import Listing, Source
 from tfrec_cli.writing import plan, shard
 from tfrec_cli.writing.plan import Item
 from tfrec_cli.writing.shard import Recipe
 
-Progress = Callable[[str, int, int], object]
 Numbers = npt.NDArray[np.int64]
 Given = tuple[str | None, Path]
 """A source folder or manifest, and the split that came from it; None for all not named."""
@@ -225,7 +228,7 @@ def _part(
         return None
     rejects_path = split.folder / described.rejects_file
     try:
-        rejects = manifest.parse_rejects(rejects_path.read_bytes(), rejects_path)
+        rejects = rejects_file.parse(rejects_path.read_bytes(), rejects_path)
     except (OSError, ManifestError):  # a finding of those who compare its SHA-256
         rejects = []
         compared.unchecked.append(f"sources that {described.split} left out: {rejects_path} is bad")

@@ -25,7 +25,7 @@ from click.shell_completion import (
     add_completion_class,
 )
 
-from tfrec_cli.runtime.choices import SPLIT_NAME
+from tfrec_cli.dataset.names import SPLIT_NAME
 
 if TYPE_CHECKING:
     Item = CompletionItem[str]  # generic only since click 8.4

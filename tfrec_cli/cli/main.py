@@ -19,8 +19,11 @@ import click
 from tfrec_cli import __version__
 from tfrec_cli.cli.command import Group
 from tfrec_cli.cli.completion import paths, splits
+from tfrec_cli.dataset import names
 from tfrec_cli.errors import EXIT_DATA, RunError, UsageError
-from tfrec_cli.runtime import choices
+from tfrec_cli.imaging import policy
+from tfrec_cli.tfrecord import compression
+from tfrec_cli.writing import options
 
 if TYPE_CHECKING:
     from tfrec_cli.commands.inspect_ import Summary
@@ -143,7 +146,7 @@ def main(ctx: click.Context, config: Path | None) -> None:
 )
 @click.option(
     "--encoding",
-    type=_choice(choices.Encoding),
+    type=_choice(policy.Encoding),
     help="How crops are stored. [default: raw, uint8 RGB rows; png with --keys tf-models]",
 )
 @click.option(
@@ -156,7 +159,7 @@ def main(ctx: click.Context, config: Path | None) -> None:
 )
 @click.option(
     "--decoder",
-    type=_choice(choices.Decoder),
+    type=_choice(options.Decoder),
     default="auto",
     show_default=True,
     help="Of crops; both give the same pixels. auto: tensorflow for large jobs.",
@@ -185,7 +188,7 @@ def main(ctx: click.Context, config: Path | None) -> None:
 @_root
 @click.option(
     "--keys",
-    type=_choice(choices.KeyStyle),
+    type=_choice(names.KeyStyle),
     default="plain",
     show_default=True,
     help="Feature names: image, label…, or image/encoded, image/class/label…",
@@ -210,7 +213,7 @@ def main(ctx: click.Context, config: Path | None) -> None:
 @click.option("--no-shuffle", is_flag=True, help="Keep the order of the paths.")
 @click.option(
     "--on-error",
-    type=_choice(choices.OnError),
+    type=_choice(options.OnError),
     default="fail",
     show_default=True,
     help="What to do at an image that cannot be used.",
@@ -218,35 +221,35 @@ def main(ctx: click.Context, config: Path | None) -> None:
 @click.option("--max-errors", metavar="N|P%", help="With --on-error skip, the most to skip.")
 @click.option(
     "--small",
-    type=_choice(choices.Small),
+    type=_choice(options.Small),
     default="fail",
     show_default=True,
     help="What to do at an image smaller than the crop.",
 )
 @click.option(
     "--check",
-    type=_choice(choices.Check),
+    type=_choice(options.Check),
     default="structure",
     show_default=True,
     help="How whole images are checked; what is cropped is always decoded.",
 )
 @click.option(
     "--exif",
-    type=_choice(choices.Exif),
+    type=_choice(policy.Exif),
     default="apply",
     show_default=True,
     help="Turn pictures upright by their EXIF orientation.",
 )
 @click.option(
     "--alpha",
-    type=_choice(choices.Alpha),
+    type=_choice(policy.Alpha),
     default="drop",
     show_default=True,
     help="At transparency: drop it, lay the picture on a colour, or refuse it.",
 )
 @click.option(
     "--frames",
-    type=_choice(choices.Frames),
+    type=_choice(policy.Frames),
     default="first",
     show_default=True,
     help="Of an animation: take the first frame, or refuse it.",
@@ -261,7 +264,7 @@ def main(ctx: click.Context, config: Path | None) -> None:
 )
 @click.option(
     "--compression",
-    type=_choice(choices.Compression),
+    type=_choice(compression.WrittenCompression),
     default="none",
     show_default=True,
     help="Of the shards; gzip saves little, and cannot be read from the middle.",

@@ -9,7 +9,7 @@ from __future__ import annotations
 import errno
 import os
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import partial
@@ -25,12 +25,11 @@ from tfrec_cli.errors import DataError, FramingError, UsageError
 from tfrec_cli.imaging import formats as sniff
 from tfrec_cli.imaging import images
 from tfrec_cli.runtime import pool
+from tfrec_cli.runtime.paths import printable
+from tfrec_cli.runtime.pool import Progress
 from tfrec_cli.sources import listing
 from tfrec_cli.tfrecord import example, framing
 from tfrec_cli.writing import shard, staging
-
-Progress = Callable[[str, int, int], object]
-"""Called with what is done now, how many records are done, and how many there are."""
 
 EXTENSIONS: dict[sniff.ImageFormat, tuple[str, ...]] = {
     "jpeg": (".jpg", ".jpeg", ".jpe", ".jfif"),
@@ -325,7 +324,7 @@ def _is_safe(path: bytes) -> bool:
 
 
 def _shown(name: bytes) -> str:
-    cut = listing.printable(name[:_SHOWN_BYTES])
+    cut = printable(name[:_SHOWN_BYTES])
     return f"'{cut}'" + ("…" if len(name) > _SHOWN_BYTES else "")
 
 
@@ -471,7 +470,7 @@ def _check_places(parts: Sequence[_Done]) -> None:
     for part, number, name in _files(parts):
         first = seen.setdefault(listing.place_of(name), name)
         if first != name:
-            where = f"{part.task.path}: record {number}: {listing.printable(name)}"
+            where = f"{part.task.path}: record {number}: {printable(name)}"
             raise DataError(f"{where}: {listing.twin(first)}")
 
 
@@ -486,7 +485,7 @@ def _doubts(done: Sequence[_Done]) -> tuple[str, ...]:
     for place, folder in sorted(found):
         key = os.path.join(*listing.place_of(os.path.join(place, folder))).casefold()
         if first := seen.get(key):
-            names = f"{listing.printable(first)} and {listing.printable(folder)}"
+            names = f"{printable(first)} and {printable(folder)}"
             which = f"folders differ only in case or Unicode form ({names}…)"
             return (f"{which}: other file systems would merge them",)
         seen[key] = folder

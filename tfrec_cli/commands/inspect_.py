@@ -21,6 +21,7 @@ from tfrec_cli.errors import DataError, ExampleError, ImageError, ManifestError,
 from tfrec_cli.imaging import formats
 from tfrec_cli.runtime import pool
 from tfrec_cli.tfrecord import example, framing
+from tfrec_cli.tfrecord.compression import Compression
 from tfrec_cli.tfrecord.example import Feature
 from tfrec_cli.tfrecord.framing import Damage, Record
 
@@ -91,7 +92,7 @@ class ShardSummary:
     path: Path
     records: int
     size_bytes: int
-    compression: formats.Compression
+    compression: Compression
     problem: str | None
 
 

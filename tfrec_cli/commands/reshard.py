@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import itertools
 import shutil
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
@@ -22,18 +22,17 @@ import numpy.typing as npt
 from tfrec_cli import crops
 from tfrec_cli.dataset import discover, manifest
 from tfrec_cli.dataset import records as contract
+from tfrec_cli.dataset import rejects as rejects_file
 from tfrec_cli.dataset.discover import Split
 from tfrec_cli.dataset.manifest import Manifest
+from tfrec_cli.dataset.rejects import Reject
 from tfrec_cli.errors import DataError, UsageError
 from tfrec_cli.runtime import files, pool
-from tfrec_cli.runtime.choices import Compression
-from tfrec_cli.sources.listing import Reject
+from tfrec_cli.runtime.pool import Progress
 from tfrec_cli.tfrecord import example, framing
+from tfrec_cli.tfrecord.compression import WrittenCompression
 from tfrec_cli.writing import plan, shard, staging
 from tfrec_cli.writing.shard import Done
-
-Progress = Callable[[str, int, int], object]
-"""Called with what is done now, how many records are done, and how many there are."""
 
 _RUN_BYTES = 1 << 22
 """Records copied at once, but for a single longer one."""
@@ -101,7 +100,7 @@ class _Task:
     number: int
     path: Path
     index: Path | None
-    compression: Compression
+    compression: WrittenCompression
     key: str
     runs: tuple[_Run, ...]
 
@@ -167,7 +166,7 @@ def _rejects(folder: Path, described: Manifest) -> list[Reject]:
         data = path.read_bytes()
     if hashlib.sha256(data).hexdigest() != described.rejects_sha256:
         raise DataError(f"{path}: found another SHA-256, expected that of the manifest")
-    return manifest.parse_rejects(data, path)
+    return rejects_file.parse(data, path)
 
 
 def _copied(

@@ -19,13 +19,15 @@ from blake3 import blake3
 
 from tfrec_cli.checking import shard
 from tfrec_cli.dataset import manifest, records
+from tfrec_cli.dataset import rejects as rejects_file
 from tfrec_cli.dataset.manifest import Manifest
 from tfrec_cli.errors import DataError, FramingError, ManifestError, RunError, UsageError
-from tfrec_cli.imaging import formats, images
+from tfrec_cli.imaging import images
 from tfrec_cli.runtime import files
-from tfrec_cli.sources import listing as sources
+from tfrec_cli.runtime.paths import printable
 from tfrec_cli.sources import table
 from tfrec_cli.tfrecord import example, framing
+from tfrec_cli.tfrecord.compression import Compression
 from tfrec_cli.tfrecord.framing import Damage, Record
 from tfrec_cli.writing import plan, split
 from tfrec_cli.writing.plan import Plan
@@ -89,7 +91,7 @@ class Salvaged:
 
     path: Path
     out: Path
-    compression: formats.Compression
+    compression: Compression
     read_bytes: int = 0
     out_bytes: int = 0
     records: int = 0
@@ -209,7 +211,7 @@ class _Work:
         message = next(shard.broken_contract(one, described), None)
         name = one.filename or b""
         if message is None and self._planned is not None and name not in self._planned:
-            message = f"found {sources.printable(name)}, expected an image of this shard"
+            message = f"found {printable(name)}, expected an image of this shard"
         if message:
             self._doubt(item, message)
         else:
@@ -341,7 +343,7 @@ def _written(made: Plan, rejects: Path, count: int) -> list[bytes] | None:
     left_out: set[bytes] = set()
     if made.records > count:
         try:
-            told = manifest.parse_rejects(rejects.read_bytes(), rejects)
+            told = rejects_file.parse(rejects.read_bytes(), rejects)
         except (ManifestError, OSError):
             return None
         left_out = {reject.path for reject in told}

@@ -10,7 +10,7 @@ import hashlib
 import json
 import os
 import re
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -22,6 +22,7 @@ from tfrec_cli.dataset import discover, manifest
 from tfrec_cli.dataset.discover import Split
 from tfrec_cli.errors import DataError, ManifestError, UsageError
 from tfrec_cli.runtime import files, pool
+from tfrec_cli.runtime.pool import Progress
 from tfrec_cli.seeds import check_seed
 from tfrec_cli.tfrecord import framing
 from tfrec_cli.tfrecord.framing import Record
@@ -29,7 +30,6 @@ from tfrec_cli.tfrecord.framing import Record
 if TYPE_CHECKING:
     from tfrec_cli.checking.sources import Given
 
-Progress = Callable[[str, int, int], object]
 DEFAULT_CROP_PX = 128
 _CHUNK_BYTES = 1 << 20
 _MOST_SUMS_BYTES = 1 << 26

@@ -12,7 +12,7 @@ import platform
 import re
 import shlex
 from collections import Counter
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass, field, fields, replace
@@ -24,34 +24,27 @@ from typing import Any, Literal
 
 from tfrec_cli import __version__
 from tfrec_cli.dataset import manifest
+from tfrec_cli.dataset import rejects as rejects_file
 from tfrec_cli.dataset.manifest import Manifest
+from tfrec_cli.dataset.names import KeyStyle
 from tfrec_cli.dataset.records import Column
+from tfrec_cli.dataset.rejects import Reject
 from tfrec_cli.errors import DataError, ImageError, RunError, UnreadableError, UsageError
 from tfrec_cli.imaging import images, tensorflow_decoder
+from tfrec_cli.imaging.policy import Alpha, Encoding, Exif, Frames
 from tfrec_cli.runtime import allocator, files, pool
-from tfrec_cli.runtime.choices import (
-    Alpha,
-    Check,
-    Compression,
-    Decoder,
-    Encoding,
-    Exif,
-    Frames,
-    KeyStyle,
-    OnError,
-    Small,
-)
+from tfrec_cli.runtime.paths import printable
+from tfrec_cli.runtime.pool import Progress
 from tfrec_cli.sources import listing as sources
 from tfrec_cli.sources import table
-from tfrec_cli.sources.listing import Listing, Reject
+from tfrec_cli.sources.listing import Listing
+from tfrec_cli.tfrecord.compression import WrittenCompression
 from tfrec_cli.writing import plan, shard, staging
 from tfrec_cli.writing import split as splits
+from tfrec_cli.writing.options import Check, Decoder, OnError, Small
 from tfrec_cli.writing.plan import Plan
 from tfrec_cli.writing.shard import Done, Recipe
 from tfrec_cli.writing.staging import Journal
-
-Progress = Callable[[str, int, int], object]
-"""Called with what is done now, how many images are done, and how many there are."""
 
 _SURVEY_BATCH = 256
 
@@ -94,7 +87,7 @@ class Options:
     alpha: Alpha = "drop"
     frames: Frames = "first"
     max_pixels: int = images.MAX_PIXELS
-    compression: Compression = "none"
+    compression: WrittenCompression = "none"
     index: bool | None = None
     jobs: int | None = None
     overwrite: bool = False
@@ -313,7 +306,7 @@ def _check_free(out: Path, split: str, found: Collection[str], options: Options)
         if names:
             expected = "none of this split" if found else "an empty folder or a dataset"
             raise RunError(
-                f"{out}: found other files ({sources.printable(os.fsencode(names[0]))}…), "
+                f"{out}: found other files ({printable(os.fsencode(names[0]))}…), "
                 f"expected {expected} (--overwrite)"
             )
 
@@ -441,7 +434,7 @@ def _staged(
     part.made = _finished(out, part, journal, options, run)
     if part.made:
         told = out / part.made.rejects_file
-        part.rejects = manifest.parse_rejects(told.read_bytes(), told)
+        part.rejects = rejects_file.parse(told.read_bytes(), told)
         yield
         return
     part.journal = journal
@@ -490,7 +483,7 @@ def _command(source: Path, out: Path, options: Options) -> str:
             words.append(name if value else name.replace("--", "--no-"))
         else:
             words += [name, _size(value) if isinstance(value, tuple) else str(value)]
-    return sources.printable(os.fsencode(shlex.join([*words, "--resume"])))
+    return printable(os.fsencode(shlex.join([*words, "--resume"])))
 
 
 def _finished(
@@ -515,7 +508,7 @@ def _finished(
         different.append("the class names changed")
     newest = max(part.planned.sources(), key=lambda source: source[1])
     if newest[1] > path.stat().st_mtime_ns:
-        different.append(f"{sources.printable(newest[2])} changed since")
+        different.append(f"{printable(newest[2])} changed since")
     if not different and (damaged := _damaged(out, made, run)):
         different.append(f"{damaged} is damaged or missing")
     if not different:
@@ -718,7 +711,7 @@ def _manifest(part: _Part, done: Sequence[Done], options: Options) -> Manifest:
         ),
         plan_sha256=journal.plan_sha256,
         rejects_file=f"{split}.rejects.jsonl",
-        rejects_sha256=hashlib.sha256(manifest.dump_rejects(part.rejects)).hexdigest(),
+        rejects_sha256=hashlib.sha256(rejects_file.dump(part.rejects)).hexdigest(),
         changes=dict(sorted(sum((one.changes for one in done), Counter()).items())),
         icc_profiles=sum(one.icc_profiles for one in done),
         rejects=plan.count_reasons(part.rejects, harmless=False),
@@ -735,7 +728,7 @@ def _saying_where(out: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        place = sources.printable(os.fsencode(error.filename or out))
+        place = printable(os.fsencode(error.filename or out))
         raise RunError(f"{place}: cannot be written: {error.strerror or error}") from error
 
 

@@ -20,6 +20,7 @@ from tfrec_cli.dataset.records import ImageRecord, Names
 from tfrec_cli.errors import DataError, ExampleError, FramingError, RunError, UsageError
 from tfrec_cli.imaging import formats
 from tfrec_cli.tfrecord import example, framing
+from tfrec_cli.tfrecord.compression import Compression
 from tfrec_cli.tfrecord.framing import Damage, Record
 
 if TYPE_CHECKING:
@@ -145,7 +146,7 @@ def places(one: Split) -> npt.NDArray[np.int64]:
     return np.concatenate(found)
 
 
-def compression(one: Split) -> formats.Compression:
+def compression(one: Split) -> Compression:
     """Tell how a split's shards are compressed, by the first that is not empty."""
     for path in one.shards:
         with path.open("rb") as file:

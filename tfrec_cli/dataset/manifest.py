@@ -16,11 +16,11 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any, Literal, get_args
 
+from tfrec_cli.dataset.names import KeyStyle
 from tfrec_cli.dataset.records import NAMES, OURS, Column, ColumnKind
 from tfrec_cli.errors import ManifestError
-from tfrec_cli.runtime.choices import Compression, KeyStyle
 from tfrec_cli.runtime.row_store import ordered
-from tfrec_cli.sources.listing import Reject
+from tfrec_cli.tfrecord.compression import WrittenCompression
 
 FORMAT = "tfrec-manifest"
 FORMAT_VERSION = 1
@@ -82,7 +82,7 @@ class Manifest:
     labels: tuple[str, ...] | None
     records: int
     smallest: tuple[int, int] | None
-    compression: Compression
+    compression: WrittenCompression
     shards: tuple[Shard, ...]
     content_sha256: str
     plan_sha256: str
@@ -97,7 +97,7 @@ class Manifest:
     columns: tuple[Column, ...] = ()
 
 
-def shard_name(split: str, index: int, count: int, compression: Compression = "none") -> str:
+def shard_name(split: str, index: int, count: int, compression: WrittenCompression = "none") -> str:
     """Return a shard's file name, such as ``train-00000-of-00004.tfrecord``."""
     ending = ".tfrecord.gz" if compression == "gzip" else ".tfrecord"
     return f"{split}-{index:05d}-of-{count:05d}{ending}"
@@ -203,22 +203,6 @@ def find(folder: Path) -> dict[str, Path]:
     return dict(sorted(found.items()))
 
 
-def dump_rejects(rejects: Iterable[Reject]) -> bytes:
-    """Serialise rejects, one JSON object a line; bytes that are no text survive as surrogates."""
-    lines = [
-        json.dumps(
-            {
-                "path": os.fsdecode(reject.path),
-                "reason": reject.reason,
-                "message": reject.message,
-                "ignored": reject.harmless,
-            }
-        )
-        for reject in rejects
-    ]
-    return "".join(f"{line}\n" for line in lines).encode()
-
-
 def sealed(values: Any) -> bytes:
     """Serialise notes of our own so that `unsealed` can tell whether they are whole."""
     data = json.dumps(values).encode()
@@ -236,25 +220,6 @@ def unsealed(path: Path) -> Any:
         return json.loads(data)
     except (ValueError, RecursionError):
         return None
-
-
-def parse_rejects(data: bytes, path: Path) -> list[Reject]:
-    """Read what `dump_rejects` wrote; ``path`` is for messages.
-
-    Raises:
-        ManifestError: a line is not one reject.
-    """
-    lines = enumerate(data.splitlines(), 1)
-    return [_parse_reject(line, f"{path}: line {number}") for number, line in lines]
-
-
-def _parse_reject(line: bytes, where: str) -> Reject:
-    try:
-        one = json.loads(line)
-        path, reason, message = os.fsencode(one["path"]), str(one["reason"]), str(one["message"])
-        return Reject(path, reason, message, harmless=bool(one["ignored"]))
-    except (ValueError, KeyError, TypeError, RecursionError) as error:
-        raise ManifestError(f"{where}: found {line[:40]!r}, expected a reject") from error
 
 
 def dataset_files(manifests: Sequence[Manifest]) -> dict[str, bytes]:
@@ -438,7 +403,7 @@ class _Checker:
             labels=self._strings("labels"),
             records=self._count("records"),
             smallest=self._pair("smallest"),
-            compression=self._choice("compression", get_args(Compression)),
+            compression=self._choice("compression", get_args(WrittenCompression)),
             shards=tuple(
                 _Checker(
                     self._path, shard if isinstance(shard, dict) else {}, f"shards[{i}]."

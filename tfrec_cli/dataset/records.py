@@ -12,9 +12,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from typing import TYPE_CHECKING, Any, Literal
 
+from tfrec_cli.dataset.names import KeyStyle
 from tfrec_cli.errors import DataError, ImageError
 from tfrec_cli.imaging import formats, structure
-from tfrec_cli.runtime.choices import MAX_PIXELS, KeyStyle
+from tfrec_cli.imaging.policy import MAX_PIXELS
 from tfrec_cli.tfrecord import example
 from tfrec_cli.tfrecord.example import Feature
 

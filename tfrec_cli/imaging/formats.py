@@ -11,8 +11,6 @@ from typing import Literal, get_args
 ImageFormat = Literal["jpeg", "png", "gif", "webp", "bmp", "tiff", "ppm", "avif", "jpeg2000"]
 IMAGE_FORMATS: tuple[ImageFormat, ...] = get_args(ImageFormat)
 
-Compression = Literal["none", "gzip", "zlib"]
-
 HEAD_BYTES = 512
 """How many first bytes the functions of this module want to see."""
 
@@ -38,9 +36,6 @@ _NOT_IMAGES: tuple[tuple[str, re.Pattern[bytes]], ...] = (
     ("an ArrayRecord or Riegeli file", re.compile(rb"\x83\xaf\x70\xd1\x0d\x88\x4a\x3f")),
 )
 
-_ZLIB_MAGIC = (b"\x78\x01", b"\x78\x5e", b"\x78\x9c", b"\x78\xda")
-"""A window of 32 KiB, the four levels, no dictionary: what every writer makes."""
-
 _TEXT = re.compile(rb"[\t\n\f\r\x1b\x20-\x7e\x80-\xff]+")
 
 
@@ -54,19 +49,6 @@ def image_format(head: bytes) -> ImageFormat | None:
         if magic.match(head):
             return name
     return None
-
-
-def compression(head: bytes) -> Compression:
-    """Name the compression of a stream that begins with ``head``.
-
-    Two bytes of zlib can be the low bytes of a record's length: a caller that knows better, by a
-    checksum, asks that first.
-    """
-    if head[:2] == b"\x1f\x8b":
-        return "gzip"
-    if head[:2] in _ZLIB_MAGIC:
-        return "zlib"
-    return "none"
 
 
 def is_text(data: bytes) -> bool:

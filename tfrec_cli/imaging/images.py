@@ -24,8 +24,8 @@ from PIL import Image, features
 
 from tfrec_cli.errors import ImageError, TfrecError
 from tfrec_cli.imaging import formats, structure
-from tfrec_cli.runtime.choices import MAX_PIXELS as MAX_PIXELS
-from tfrec_cli.runtime.choices import Alpha, Encoding, Exif, Frames
+from tfrec_cli.imaging.policy import MAX_PIXELS as MAX_PIXELS
+from tfrec_cli.imaging.policy import Alpha, Encoding, Exif, Frames
 from tfrec_cli.runtime.stderr import hushed
 
 if TYPE_CHECKING:

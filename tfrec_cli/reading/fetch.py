@@ -19,9 +19,9 @@ from tfrec_cli.crops import Int64s
 from tfrec_cli.dataset import discover
 from tfrec_cli.dataset.discover import Split
 from tfrec_cli.errors import FramingError, RunError, UsageError
-from tfrec_cli.imaging import formats
 from tfrec_cli.runtime.allocator import Memory
 from tfrec_cli.tfrecord import framing
+from tfrec_cli.tfrecord.compression import Compression
 
 
 class Rows:
@@ -140,7 +140,7 @@ def random_access(opened: Split, purpose: str) -> RandomAccess:
     return RandomAccess(opened)
 
 
-def _compression(opened: Split) -> formats.Compression:
+def _compression(opened: Split) -> Compression:
     try:
         return discover.compression(opened)
     except OSError as error:

@@ -15,7 +15,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tfrec_cli.sources import listing
+from tfrec_cli.runtime.paths import printable
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -611,7 +611,7 @@ def _text(value: str) -> str:
 
 def _printable(value: str, *, newlines: bool = False) -> str:
     lines = value.split("\n") if newlines else [value]
-    return "\n".join(listing.printable(os.fsencode(line)) for line in lines)
+    return "\n".join(printable(os.fsencode(line)) for line in lines)
 
 
 def _safe(line: str, *, newlines: bool = False) -> str:

@@ -28,6 +28,9 @@ if TYPE_CHECKING:
     from multiprocessing.connection import Connection
     from multiprocessing.process import BaseProcess
 
+Progress = Callable[[str, int, int], object]
+"""Called with what is done now, how many items are done, and how many there are."""
+
 Instead = Callable[[Any, int, str], Any]
 """Given a task, the number of the item that killed its worker, and how: the task to do instead."""
 

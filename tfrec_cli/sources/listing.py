@@ -18,8 +18,10 @@ from pathlib import Path
 from typing import BinaryIO
 
 from tfrec_cli.dataset.records import Column
+from tfrec_cli.dataset.rejects import Reject
 from tfrec_cli.errors import DataError, RunError, UsageError
 from tfrec_cli.imaging import formats
+from tfrec_cli.runtime.paths import printable
 from tfrec_cli.runtime.row_store import Packed, Pieces, ordered
 
 NO_LABEL = -1
@@ -68,26 +70,6 @@ class Source:
     features: bytes = b""
 
 
-@dataclass(frozen=True, slots=True)
-class Reject:
-    """One file that is not written.
-
-    Attributes:
-        reason: a stable word to count by.
-        message: what was found and what was expected.
-        harmless: nobody would call it an image: hidden, left by an operating system, a text file.
-    """
-
-    path: bytes
-    reason: str
-    message: str
-    harmless: bool = False
-
-    def __str__(self) -> str:
-        """Say it in one line."""
-        return f"{printable(self.path)}: {self.message}"
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Listing:
     """What a source folder or manifest holds, sorted by the bytes of the paths.
@@ -103,12 +85,6 @@ class Listing:
     rejects: tuple[Reject, ...]
     warnings: tuple[str, ...]
     columns: tuple[Column, ...] = ()
-
-
-def printable(path: bytes) -> str:
-    """Return a path as text that cannot disturb a terminal."""
-    text = os.fsdecode(path)
-    return text if text.isprintable() else ascii(text)[1:-1]
 
 
 def list_folder(

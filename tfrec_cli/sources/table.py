@@ -21,12 +21,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, BinaryIO, Literal, NoReturn
 
+from tfrec_cli.dataset.names import KeyStyle
 from tfrec_cli.dataset.records import OURS, SOURCE_ID, Column
+from tfrec_cli.dataset.rejects import Reject
 from tfrec_cli.errors import RunError, TableError, UsageError
-from tfrec_cli.runtime.choices import KeyStyle
+from tfrec_cli.runtime.paths import printable
 from tfrec_cli.runtime.row_store import Packed
 from tfrec_cli.sources import listing as sources
-from tfrec_cli.sources.listing import Listing, Reject, Source
+from tfrec_cli.sources.listing import Listing, Source
 
 SUFFIXES = (".csv", ".tsv", ".jsonl")
 
@@ -275,7 +277,7 @@ class _Table:
         for index in sorted(range(len(self._rows)), key=self._rows.path):
             row = self._rows[index]
             if before and row.path == before.path:
-                found_again = f"found {sources.printable(row.path)} again"
+                found_again = f"found {printable(row.path)} again"
                 self._tell(row.line, f"{found_again}, expected it in line {before.line} alone")
                 continue
             before = row

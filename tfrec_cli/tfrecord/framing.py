@@ -24,8 +24,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, Literal
 
 from tfrec_cli.errors import FramingError
-from tfrec_cli.imaging import formats
 from tfrec_cli.runtime import native
+from tfrec_cli.tfrecord import compression as compressions
+from tfrec_cli.tfrecord.compression import Compression
 
 if TYPE_CHECKING:
     import numpy as np
@@ -195,14 +196,14 @@ def _check_whole(whole: native.Bytes, offset: int, length: int, name: str) -> No
         )
 
 
-def compression_of(head: bytes) -> formats.Compression:
+def compression_of(head: bytes) -> Compression:
     """Tell how the record file that begins with ``head`` is compressed, whatever its name says."""
-    return "none" if is_header(head) else formats.compression(head)
+    return "none" if is_header(head) else compressions.guess(head)
 
 
-def recognise(file: BinaryIO, limit_bytes: int = LIMIT_BYTES) -> formats.Compression:
+def recognise(file: BinaryIO, limit_bytes: int = LIMIT_BYTES) -> Compression:
     """Tell how a record file is compressed, though its beginning be damaged."""
-    head = file.read(formats.HEAD_BYTES)
+    head = file.read(compressions.HEAD_BYTES)
     compression = compression_of(head)
     if compression != "none" and not _inflates(head, compression):
         # A damaged length can look like GZIP or zlib; whole records behind it tell the truth.
@@ -260,7 +261,7 @@ def read(path: Path, *, limit_bytes: int = LIMIT_BYTES) -> Iterator[Record]:
         yield item
 
 
-def _inflates(head: bytes, compression: formats.Compression) -> bool:
+def _inflates(head: bytes, compression: Compression) -> bool:
     """Tell whether the first bytes of a file decompress; other bytes hardly ever do so for long."""
     inflate = zlib.decompressobj(_WBITS[compression])
     try:
@@ -578,7 +579,7 @@ class _Inflated:
     def __init__(
         self,
         file: BinaryIO,
-        compression: formats.Compression,
+        compression: Compression,
         observe: Callable[[bytes], object] | None,
     ) -> None:
         self.fault: tuple[str, str] | None = None

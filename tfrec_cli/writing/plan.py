@@ -23,15 +23,18 @@ from typing import BinaryIO, Literal
 from blake3 import blake3
 
 from tfrec_cli.dataset.records import Column, key_of
+from tfrec_cli.dataset.rejects import Reject
 from tfrec_cli.errors import ImageError, UsageError
 from tfrec_cli.imaging import images
 from tfrec_cli.imaging.images import Policy
+from tfrec_cli.imaging.policy import Encoding
 from tfrec_cli.runtime import heartbeat
-from tfrec_cli.runtime.choices import Decoder, Encoding, Small
+from tfrec_cli.runtime.paths import printable
 from tfrec_cli.runtime.row_store import Packed, Pieces, deflated, inflated, ordered
 from tfrec_cli.sources import listing as sources
-from tfrec_cli.sources.listing import Listing, Reject, Source
+from tfrec_cli.sources.listing import Listing, Source
 from tfrec_cli.writing import split
+from tfrec_cli.writing.options import Decoder, Small
 
 SHARD_BYTES = 128 * 2**20
 """Of a shard, unless told."""
@@ -228,7 +231,7 @@ def _copies(items: Packed[Item], copies: Sequence[tuple[int, int]]) -> Iterator[
     ):
         if pairs:
             first = min(sorted((items.path(one), items.path(other))) for one, other in pairs)
-            one, other = map(sources.printable, first)
+            one, other = map(printable, first)
             count = f"{len(pairs)} {'copy' if len(pairs) == 1 else 'copies'}"
             yield f"found {count} of other images ({other} is {one}…): {what}"
 
@@ -432,7 +435,7 @@ def _without_key_clashes(items: Packed[Item], order: array[int]) -> tuple[array[
     for index in order:
         first = owners.setdefault(key_of(items.path(index)), index)
         if first != index:
-            other = sources.printable(items.path(first))
+            other = printable(items.path(first))
             message = f"found the key of {other}, expected one of its own: rename one of the two"
             clashes.append(Reject(items.path(index), "key_collision", message))
     return array("q", owners.values()), clashes

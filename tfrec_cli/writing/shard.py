@@ -23,14 +23,19 @@ from typing import TYPE_CHECKING, BinaryIO, Literal, cast
 from blake3 import blake3
 
 from tfrec_cli.dataset import discover, manifest, records
+from tfrec_cli.dataset import rejects as rejects_file
+from tfrec_cli.dataset.names import KeyStyle
 from tfrec_cli.dataset.records import Column, ImageRecord
+from tfrec_cli.dataset.rejects import Reject
 from tfrec_cli.errors import DataError, ImageError, ManifestError, RunError
 from tfrec_cli.imaging import images, structure, tensorflow_decoder
 from tfrec_cli.imaging.images import Examined, Header, Policy
+from tfrec_cli.imaging.policy import Encoding
 from tfrec_cli.runtime import allocator, files, heartbeat
-from tfrec_cli.runtime.choices import Check, Compression, Encoding, KeyStyle, Small
-from tfrec_cli.sources.listing import Reject, Source, blame, descriptor_of
+from tfrec_cli.sources.listing import Source, blame, descriptor_of
 from tfrec_cli.tfrecord import framing
+from tfrec_cli.tfrecord.compression import WrittenCompression
+from tfrec_cli.writing.options import Check, Small
 from tfrec_cli.writing.plan import MAX_FILE_BYTES, Item, too_large
 
 if TYPE_CHECKING:
@@ -92,7 +97,7 @@ class Task:
     index: Path | None
     items: Sequence[Item]
     recipe: Recipe
-    compression: Compression
+    compression: WrittenCompression
     deadly: Mapping[int, ImageError] = field(default_factory=dict)
 
 
@@ -164,7 +169,7 @@ def write(task: Task) -> Done:
 
 @contextmanager
 def filled(
-    done: Done, path: Path, index: Path | None, compression: Compression
+    done: Done, path: Path, index: Path | None, compression: WrittenCompression
 ) -> Iterator[Callable[[Sequence[bytes], Sequence[int]], None]]:
     """Open the file of a shard, and note in ``done`` its size and digests when it is complete.
 
@@ -218,7 +223,7 @@ def finish(done: Done) -> None:
         files.sync(path)
     values = {name: getattr(done, name) for name in _NOTED}
     values["contents"] = base64.b64encode(done.contents).decode()
-    values["rejects"] = manifest.dump_rejects(done.rejects).decode()
+    values["rejects"] = rejects_file.dump(done.rejects).decode()
     note = _note(done.paths[0])
     note.unlink(missing_ok=True)  # it may be something that cannot be written
     note.write_bytes(manifest.sealed(values))
@@ -320,7 +325,7 @@ def _kept(task: Task) -> Done | None:
         return None
     try:
         values["contents"] = bytearray(base64.b64decode(values["contents"]))
-        values["rejects"] = manifest.parse_rejects(values["rejects"].encode(), _note(task.path))
+        values["rejects"] = rejects_file.parse(values["rejects"].encode(), _note(task.path))
         values["smallest"] = values["smallest"] and tuple(values["smallest"])
         values["changes"] = Counter(values["changes"])
         done = Done(paths=_paths(task), kept=True, **values)
@@ -452,7 +457,7 @@ def _count(done: Done, record: ImageRecord, payload: bytes) -> None:
 
 
 @contextmanager
-def _compressed(sink: _Sink, compression: Compression) -> Iterator[BinaryIO]:
+def _compressed(sink: _Sink, compression: WrittenCompression) -> Iterator[BinaryIO]:
     raw = cast("BinaryIO", sink)
     if compression == "none":
         yield raw

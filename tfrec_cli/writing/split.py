@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import TYPE_CHECKING
 
+from tfrec_cli.dataset.names import SPLIT_NAME
 from tfrec_cli.errors import UsageError
-from tfrec_cli.runtime.choices import SPLIT_NAME
 
 if TYPE_CHECKING:
     import numpy as np

@@ -24,10 +24,12 @@ from pathlib import Path
 from typing import Any
 
 from tfrec_cli.dataset import manifest
+from tfrec_cli.dataset import rejects as rejects_file
 from tfrec_cli.dataset.manifest import Manifest
+from tfrec_cli.dataset.rejects import Reject
 from tfrec_cli.errors import DataError, RunError, Terminated, UnreadableError, UsageError
 from tfrec_cli.runtime import files
-from tfrec_cli.sources.listing import Reject, printable
+from tfrec_cli.runtime.paths import printable
 from tfrec_cli.writing import shard
 from tfrec_cli.writing.plan import Plan
 
@@ -252,7 +254,7 @@ def describe(
     manifests = {}
     for one in ready:
         told, last = one.made.rejects_file, one.made.split + manifest.SUFFIX
-        others_by_name[told] = _written(one.folder / told, manifest.dump_rejects(one.rejects))
+        others_by_name[told] = _written(one.folder / told, rejects_file.dump(one.rejects))
         manifests[last] = _written(one.folder / last, manifest.dump(one.made))
     return others_by_name, manifests
 

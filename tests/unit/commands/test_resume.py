@@ -21,6 +21,7 @@ from tfrec_cli.cli import main as cli
 from tfrec_cli.commands import write as write_module
 from tfrec_cli.commands.write import Options, Result, write
 from tfrec_cli.dataset import manifest
+from tfrec_cli.dataset import rejects as rejects_file
 from tfrec_cli.errors import DataError, RunError, UsageError
 from tfrec_cli.imaging import images
 from tfrec_cli.writing import shard
@@ -534,7 +535,7 @@ def test_an_image_that_kills_its_decoder_is_rejected_alone(
     words = ["write", str(tmp_path / "src"), str(out), "-j", jobs, "--shards", "3"]
     ran = run_with_killer(tmp_path, function, *words, "--on-error", "skip")
     assert (ran.returncode, ran.stderr) == (0, "")
-    found = manifest.parse_rejects((out / "train.rejects.jsonl").read_bytes(), out)
+    found = rejects_file.parse((out / "train.rejects.jsonl").read_bytes(), out)
     assert [(one.path, one.reason, str(one)) for one in found] == [
         (b"a/dies.png", "deadly", DIED.format("dies")),
         (b"a/dies2.png", "deadly", DIED.format("dies2")),

@@ -13,9 +13,10 @@ import pytest
 from conftest import fill
 
 from tfrec_cli.dataset import manifest
+from tfrec_cli.dataset import rejects as rejects_file
 from tfrec_cli.dataset.manifest import Manifest, Shard
+from tfrec_cli.dataset.rejects import Reject
 from tfrec_cli.errors import ManifestError
-from tfrec_cli.sources.listing import Reject
 
 PATH = Path("out/train.manifest.json")
 
@@ -382,14 +383,14 @@ class TestRejects:
             Reject(b"a/1.jpg", "corrupt", "found x"),
             Reject(b"a/caf\xe9\n", "hidden", "hidden", harmless=True),
         ]
-        lines = manifest.dump_rejects(rejects).decode("ascii").splitlines()
+        lines = rejects_file.dump(rejects).decode("ascii").splitlines()
         assert [json.loads(line) for line in lines] == [
             {"path": "a/1.jpg", "reason": "corrupt", "message": "found x", "ignored": False},
             {"path": "a/caf\udce9\n", "reason": "hidden", "message": "hidden", "ignored": True},
         ]
 
     def test_none_are_an_empty_file(self) -> None:
-        assert manifest.dump_rejects([]) == b""
+        assert rejects_file.dump([]) == b""
 
 
 def test_a_manifest_without_shards_is_refused() -> None:

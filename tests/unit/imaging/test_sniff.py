@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from tfrec_cli.imaging import formats
+from tfrec_cli.tfrecord import compression
 
 # First bytes of a 3x2 image, as Pillow 12 (TIFF also as a camera, JPEG 2000 also as a bare
 # codestream) and the formats' standards begin it: head, format, description.
@@ -100,17 +101,17 @@ def test_a_shorter_magic_is_no_image(head: str) -> None:
 
 
 def test_gzip_is_seen() -> None:
-    assert formats.compression(gzip.compress(b"data")) == "gzip"
+    assert compression.guess(gzip.compress(b"data")) == "gzip"
 
 
 @pytest.mark.parametrize("level", range(10))
 def test_zlib_is_seen_at_every_level(level: int) -> None:
-    assert formats.compression(zlib.compress(b"data", level)) == "zlib"
+    assert compression.guess(zlib.compress(b"data", level)) == "zlib"
 
 
 @pytest.mark.parametrize("head", [b"", b"\x1f", b"\x78", b"\x78\x9d", b"\x05\0\0\0\0\0\0\0"])
 def test_no_compression(head: bytes) -> None:
-    assert formats.compression(head) == "none"
+    assert compression.guess(head) == "none"
 
 
 TEXT = "aé€😀"

@@ -10,9 +10,11 @@ from pathlib import Path
 import pytest
 from conftest import fill
 
+from tfrec_cli.dataset.rejects import Reject
 from tfrec_cli.errors import DataError, UsageError
+from tfrec_cli.runtime.paths import printable
 from tfrec_cli.sources import listing as sources
-from tfrec_cli.sources.listing import Listing, Reject, Source
+from tfrec_cli.sources.listing import Listing, Source
 
 PATHS = ["a/B.jpg", "a/a.jpg", "a/é.jpg", "a.d/1.jpg", "b/10.jpg", "b/9.jpg", "b/c/d/1.jpg"]
 
@@ -140,7 +142,7 @@ class TestLeftOut:
         ],
     )
     def test_no_name_disturbs_a_terminal(self, path: bytes, text: str) -> None:
-        assert sources.printable(path) == text
+        assert printable(path) == text
 
 
 def labelled(root: Path, labels: Sequence[str] | str | None) -> tuple[object, list[int | None]]:

@@ -10,9 +10,10 @@ from conftest import fill, jpeg, oriented, photo, png
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tfrec_cli.dataset.rejects import Reject
 from tfrec_cli.errors import UsageError
 from tfrec_cli.imaging.images import Policy
-from tfrec_cli.sources.listing import Listing, Reject, Source
+from tfrec_cli.sources.listing import Listing, Source
 from tfrec_cli.writing import plan
 from tfrec_cli.writing.plan import Item, Layout, Plan
 
