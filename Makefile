@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 USABLE := $(VENV)/.usable
 READY := $(VENV)/.ready
 PURE := reading/test_batches tfrecord imaging/test_headers imaging/test_images
-COGGED := README.md docs/cli.md docs/json.md
+COGGED := README.md docs/architecture.md docs/cli.md docs/json.md
 
 .DEFAULT_GOAL := help
 .PHONY: help setup demo test test-pure torture interop lint types docs docs-check bench smoke check clean

@@ -74,13 +74,6 @@ def test_every_manifest_field_is_explained(name: str) -> None:
     assert f"`{name}`" in README.split("### Manifest fields")[1].split("## Exit codes")[0]
 
 
-def test_the_layer_picture_names_every_module() -> None:
-    picture = README.split("## How it is built")[1].split("```")[1]
-    named = set(re.findall(r"\b\w+\b", picture))
-    modules = {path.stem for path in (ROOT / "tfrec_cli").glob("*.py")} - {"__init__"}
-    assert modules <= named
-
-
 def test_every_option_has_its_help() -> None:
     for command in [cli.main, *cli.main.commands.values()]:
         for param in command.params:

@@ -647,7 +647,7 @@ def test_what_was_left_is_removed_and_nothing_that_it_links_to(
 KILLED = """
 import os, signal, sys
 from pathlib import Path
-from tfrec_cli import extract
+from tfrec_cli.commands import extract
 os.sync = lambda: os.kill(os.getpid(), signal.SIGKILL)
 extract.extract(Path(sys.argv[1]), Path(sys.argv[2]), extract.Options(jobs=1))
 """

@@ -393,7 +393,7 @@ def test_what_is_interrupted_leaves_nothing(
 KILLED = """
 import os, signal, sys
 from pathlib import Path
-from tfrec_cli import reshard, staging
+from tfrec_cli.commands import reshard; from tfrec_cli.writing import staging
 staging.describe = lambda *_: os.kill(os.getpid(), signal.SIGKILL)
 options = reshard.Options(shards=3, jobs=1)
 reshard.reshard(Path(sys.argv[1]), Path(sys.argv[2]), options)

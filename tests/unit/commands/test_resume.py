@@ -432,7 +432,7 @@ def test_a_file_that_changes_meanwhile_is_refused(folder: Path, out: Path) -> No
 HOLDER = """
 import sys, time
 from pathlib import Path
-from tfrec_cli import staging
+from tfrec_cli.writing import staging
 with staging.locked(Path(sys.argv[1])):
     print("locked", flush=True)
     time.sleep(1000)
@@ -487,7 +487,7 @@ class TestLock:
 
 KILLER = """
 import os, signal, sys, time
-from tfrec_cli import images, place
+from tfrec_cli.imaging import images; from tfrec_cli.runtime import heartbeat as place
 from tfrec_cli.__main__ import main
 
 import tfrec_cli.runtime.pool

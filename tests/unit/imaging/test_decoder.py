@@ -350,7 +350,7 @@ def test_crops_are_written_where_tensorflow_is_there_but_does_not_load(
     fill(tmp_path / "images", {f"{number}.jpg": jpeg(photo(64, 64, number)) for number in range(4)})
     fill(tmp_path / "broken", {f"tensorflow/{name}": data for name, data in BROKEN[kind].items()})
     program = (
-        "import sys; from tfrec_cli import __main__, plan\n"
+        "import sys; from tfrec_cli import __main__; from tfrec_cli.writing import plan\n"
         "plan.TENSORFLOW_PIXELS = 1\n"
         "__main__.main()\n"
     )

@@ -257,7 +257,8 @@ def test_stderr_is_there_again_after_a_hush() -> None:
     """In a process of its own, with a broken image inside."""
     program = (
         "import os\n"
-        "from tfrec_cli import errors, kernels\n"
+        "from tfrec_cli import errors\n"
+        "from tfrec_cli.imaging import tensorflow_decoder as kernels\n"
         "for _ in range(2):\n"
         "    try:\n"
         "        with kernels.hushed():\n"
@@ -316,7 +317,7 @@ import io, os, sys
 {first}
 import numpy as np
 from concurrent.futures import ThreadPoolExecutor
-from tfrec_cli import kernels
+from tfrec_cli.imaging import tensorflow_decoder as kernels
 data = bytes.fromhex(sys.stdin.read())
 window = kernels.decode_window(data, 47, (3, 5, 20, 31))
 whole = kernels.decode_whole(data)
@@ -349,7 +350,7 @@ def test_a_process_with_and_without_tensorflow(first: str, last: str, imported: 
 def test_other_modules_find_their_own_libraries() -> None:
     """TensorFlow's has a cryptography of its own, under the names of OpenSSL's."""
     program = (
-        "from tfrec_cli import kernels\n"
+        "from tfrec_cli.imaging import tensorflow_decoder as kernels\n"
         "kernels._library()\n"
         "import hashlib, ssl\n"
         "print(ssl.OPENSSL_VERSION, hashlib.sha256(b'').hexdigest(), end='')\n"
@@ -362,7 +363,7 @@ def test_other_modules_find_their_own_libraries() -> None:
 def test_nothing_is_loaded_before_it_is_needed() -> None:
     """The library takes a third of a second, and most commands never need it."""
     program = (
-        "from tfrec_cli import kernels\n"
+        "from tfrec_cli.imaging import tensorflow_decoder as kernels\n"
         "kernels.find_library()\n"
         "print(kernels._library_once.cache_info().currsize)"
     )
@@ -425,7 +426,7 @@ def test_hushed_gives_back_the_stderr_of_now(tmp_path: Path) -> None:
     """Not the one of the first time, which may be gone."""
     program = """
 import os, sys
-from tfrec_cli import kernels
+from tfrec_cli.imaging import tensorflow_decoder as kernels
 with kernels.hushed():
     os.write(2, b"lost")
 os.dup2(os.open(sys.argv[1], os.O_WRONLY | os.O_CREAT), 2)
@@ -441,7 +442,7 @@ os.write(2, b"found")
 def test_hushed_does_without_stderr() -> None:
     program = """
 import os
-from tfrec_cli import kernels
+from tfrec_cli.imaging import tensorflow_decoder as kernels
 os.close(2)
 with kernels.hushed():
     print("inside")

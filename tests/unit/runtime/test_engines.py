@@ -273,7 +273,7 @@ def test_every_way_to_start_a_process(before: str, method: str) -> None:
     """Fork where there is one thread; elsewhere a fork could copy a lock that is held."""
     program = (
         f"{before}\n"
-        "from tfrec_cli import engines\n"
+        "from tfrec_cli.runtime import pool as engines\n"
         "with engines.local(2) as run:\n"
         "    print('fork' if engines._can_fork() else 'forkserver', "
         "sorted(run(abs, range(-9, 0))), flush=True)\n"
@@ -293,7 +293,7 @@ def test_no_file_of_ours_is_what_c_libraries_write_to(isolated: bool) -> None:
     """Whoever started us may have closed 0 to 2, and then a shard would be given their numbers."""
     program = (
         "import os\n"
-        "from tfrec_cli import engines\n"
+        "from tfrec_cli.runtime import pool as engines\n"
         "for number in range(3):\n"
         "    os.close(number)\n"
         f"with engines.local(1, isolated={isolated}) as run:\n"
@@ -313,7 +313,7 @@ def test_workers_end_when_their_parent_is_killed() -> None:
     """They hold the other end of a pipe: it closes when the last of them has ended."""
     program = (
         "import os, signal, time\n"
-        "from tfrec_cli import engines\n"
+        "from tfrec_cli.runtime import pool as engines\n"
         "with engines.local(2) as run:\n"
         "    for _ in run(time.sleep, [0, 1000, 1000]):\n"
         "        os.kill(os.getpid(), signal.SIGKILL)\n"

@@ -283,7 +283,7 @@ def test_decode_reads_numbers_packed_or_not(packed: bool) -> None:
 @pytest.mark.parametrize("hash_seed", ["0", "1", "4242"])
 def test_encode_is_the_same_in_every_process(hash_seed: str) -> None:
     program = (
-        "from tfrec_cli import example\n"
+        "from tfrec_cli.tfrecord import example\n"
         f"print(example.encode(dict({sorted(FEATURES.items())!r})).hex())"
     )
     environment = {**os.environ, "PYTHONHASHSEED": hash_seed, "PYTHONUTF8": "1"}
@@ -534,7 +534,7 @@ def test_events_of_a_summary_writer_are_classified(tmp_path: Any, tf: Any) -> No
 @pytest.mark.parametrize(
     "imports",
     [
-        "from tfrec_cli import example; import tensorflow",
+        "from tfrec_cli.tfrecord import example; import tensorflow",
         "import tensorflow; import tfrec_cli.tfrecord.example",
     ],
     ids=["ours first", "theirs first"],
@@ -543,7 +543,7 @@ def test_works_beside_tensorflow(imports: str) -> None:
     """The default descriptor pool would hold two files of the same messages."""
     program = (
         f"{imports}\n"
-        "from tfrec_cli import example\n"
+        "from tfrec_cli.tfrecord import example\n"
         f"theirs = tensorflow.train.Example.FromString(bytes.fromhex('{GOLDEN.hex()}'))\n"
         "ours = example.decode(theirs.SerializeToString())\n"
         "print(example.encode({name: list(one.values) for name, one in ours.items()}).hex())"
