@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING, Any
 from tfrec_cli.errors import DataError, ImageError, MissingExtraError, RunError
 from tfrec_cli.imaging import structure, tensorflow_decoder
 from tfrec_cli.runtime import pool
+from tfrec_cli.runtime.stderr import stderr_silenced
 
 if TYPE_CHECKING:
     import numpy as np
@@ -257,7 +258,7 @@ def load_tensorflow() -> Any:
 
 def _load_quietly() -> Any:
     """Import TensorFlow without what its C++ writes to a person's terminal then."""
-    with tensorflow_decoder.hushed():
+    with stderr_silenced():
         return load_tensorflow()
 
 

@@ -22,7 +22,7 @@ from tfrec_cli.dataset.records import ImageRecord, Names
 from tfrec_cli.errors import DataError, FramingError, ImageError
 from tfrec_cli.imaging import formats, structure
 from tfrec_cli.imaging.policy import MAX_PIXELS
-from tfrec_cli.runtime import heartbeat as place
+from tfrec_cli.runtime import heartbeat
 from tfrec_cli.seeds import seed_key
 from tfrec_cli.tfrecord import example, framing
 from tfrec_cli.tfrecord.compression import HEAD_BYTES
@@ -277,7 +277,7 @@ def decode(part: Part) -> Decoded:
                 index, offset, length, number = part.undecoded[start : start + _UNDECODED]
                 payload = framing.read_at(file.fileno(), offset, length, str(path))
                 item = Record(index, offset, payload)
-                place.at(row)
+                heartbeat.start_item(row)
                 if row in part.deadly:
                     error = part.deadly[row]
                     decoded.findings.append(_of_record(part.task, item, "image", str(error)))

@@ -26,7 +26,7 @@ from tfrec_cli.errors import ImageError, TfrecError
 from tfrec_cli.imaging import formats, structure
 from tfrec_cli.imaging.policy import MAX_PIXELS as MAX_PIXELS
 from tfrec_cli.imaging.policy import Alpha, Encoding, Exif, Frames
-from tfrec_cli.runtime.stderr import hushed
+from tfrec_cli.runtime.stderr import stderr_silenced
 
 if TYPE_CHECKING:
     import numpy as np
@@ -242,7 +242,7 @@ def decode(data: bytes, policy: Policy) -> Pixels:
     with _foreign_decoder(policy.max_pixels), _open(file, name, policy) as image:
         orientation = _orientation(image, name, file) if policy.exif == "apply" else 1
         image.seek(0)
-        with hushed() if name == "tiff" else nullcontext():  # libtiff talks
+        with stderr_silenced() if name == "tiff" else nullcontext():  # libtiff talks
             image.load()
         rgb = _to_rgb(image, name, policy.alpha)
         if orientation != 1:

@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tfrec_cli.errors import ImageError, RunError
-from tfrec_cli.runtime.stderr import hushed as hushed
+from tfrec_cli.runtime.stderr import stderr_silenced
 
 if TYPE_CHECKING:
     from tfrec_cli.imaging.images import Pixels
@@ -126,7 +126,7 @@ class _Library:
     def __init__(self) -> None:
         path = find_library()
         framework = path.with_name(_FRAMEWORKS[_LIBRARIES.index(path.name)])
-        with hushed():
+        with stderr_silenced():
             try:
                 ctypes.CDLL(str(framework))
                 self.tf = ctypes.CDLL(str(path))

@@ -34,7 +34,7 @@ def show_in(cell: Cell) -> None:
     _cell = cell
 
 
-def at(item: int) -> None:
+def start_item(item: int) -> None:
     """Say that work on an item begins; SIGPROF ends a watched process that works on it too long."""
     if not isinstance(_cell, _Unseen):
         _cell.value = item

@@ -32,7 +32,7 @@ def _is_open(descriptor: int) -> bool:
 
 
 @contextmanager
-def hushed() -> Iterator[None]:
+def stderr_silenced() -> Iterator[None]:
     """Keep from stderr what C libraries write there by themselves; for a process of one thread."""
     try:
         terminal = os.dup(2)

@@ -163,7 +163,7 @@ def survey(
     """
     found: list[Item | Reject] = []
     for number, source in enumerate(batch):
-        heartbeat.at(number)
+        heartbeat.start_item(number)
         error = deadly.get(number)
         if error:
             found.append(_rejected(source, error))

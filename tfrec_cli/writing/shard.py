@@ -32,6 +32,7 @@ from tfrec_cli.imaging import images, structure, tensorflow_decoder
 from tfrec_cli.imaging.images import Examined, Header, Policy
 from tfrec_cli.imaging.policy import Encoding
 from tfrec_cli.runtime import allocator, files, heartbeat
+from tfrec_cli.runtime.stderr import stderr_silenced
 from tfrec_cli.sources.listing import Source, blame, descriptor_of
 from tfrec_cli.tfrecord import framing
 from tfrec_cli.tfrecord.compression import WrittenCompression
@@ -353,7 +354,7 @@ def _record(task: Task, number: int, source: Source, done: Done) -> ImageRecord:
     Raises:
         ImageError: the image cannot be used.
     """
-    heartbeat.at(number)
+    heartbeat.start_item(number)
     if number in task.deadly:
         raise task.deadly[number]
     recipe = task.recipe
@@ -421,7 +422,7 @@ def _crop(
         header = examined.header
         if _has_window(data, examined) and _holds(header.height_px, header.width_px, crop):
             box = crops.center_box(header.height_px, header.width_px, crop)
-            with tensorflow_decoder.hushed():
+            with stderr_silenced():
                 return header, (), tensorflow_decoder.decode_window(data, header.width_px, box)
     header, changes, pixels = images.decode_whole(data, recipe.policy)
     full_height, full_width, _ = pixels.shape

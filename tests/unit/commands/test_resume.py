@@ -487,11 +487,11 @@ class TestLock:
 
 KILLER = """
 import os, signal, sys, time
-from tfrec_cli.imaging import images; from tfrec_cli.runtime import heartbeat as place
+from tfrec_cli.imaging import images; from tfrec_cli.runtime import heartbeat
 from tfrec_cli.__main__ import main
 
 import tfrec_cli.runtime.pool
-place.ITEM_SECONDS = 0.2
+heartbeat.ITEM_SECONDS = 0.2
 DEADLY = {{b"kill": lambda: os.kill(os.getpid(), signal.SIGSEGV),
           b"last": lambda: sum(iter(int, 1))}}
 

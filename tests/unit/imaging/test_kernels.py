@@ -26,6 +26,7 @@ from PIL import Image
 
 from tfrec_cli.errors import ImageError, RunError
 from tfrec_cli.imaging import images, structure, tensorflow_decoder
+from tfrec_cli.runtime.stderr import stderr_silenced
 
 Box = tuple[int, int, int, int]
 
@@ -203,25 +204,25 @@ BROKEN = {
 
 @pytest.mark.parametrize("data", BROKEN.values(), ids=BROKEN.keys())
 def test_a_broken_image_is_refused(data: bytes) -> None:
-    with tensorflow_decoder.hushed(), pytest.raises(ImageError) as raised:
+    with stderr_silenced(), pytest.raises(ImageError) as raised:
         tensorflow_decoder.decode_whole(data)
     assert raised.value.reason == "corrupt"
 
 
 @pytest.mark.parametrize("name", [name for name in BROKEN if "JPEG" in name or "n" in name[:2]])
 def test_a_window_of_a_broken_image_is_refused(name: str) -> None:
-    with tensorflow_decoder.hushed(), pytest.raises(ImageError):
+    with stderr_silenced(), pytest.raises(ImageError):
         tensorflow_decoder.decode_window(BROKEN[name], 34, (15, 3, 6, 30))
 
 
 def test_a_message_is_one_line() -> None:
-    with tensorflow_decoder.hushed(), pytest.raises(ImageError) as raised:
+    with stderr_silenced(), pytest.raises(ImageError) as raised:
         tensorflow_decoder.decode_whole(BROKEN["half a JPEG"])
     assert len(str(raised.value).splitlines()) == 1
 
 
 def test_a_good_image_after_a_broken_one() -> None:
-    with tensorflow_decoder.hushed(), pytest.raises(ImageError):
+    with stderr_silenced(), pytest.raises(ImageError):
         tensorflow_decoder.decode_whole(BROKEN["half a PNG"])
     assert np.array_equal(tensorflow_decoder.decode_whole(PNG), photo(21, 34))
 
@@ -241,28 +242,29 @@ def test_any_change_of_a_jpeg_is_decoded_or_refused() -> None:
         else:
             assert np.array_equal(found, by_tensorflow(data))
 
-    with tensorflow_decoder.hushed():
+    with stderr_silenced():
         check()
 
 
-def test_nothing_is_written_to_stderr_when_hushed(capfd: pytest.CaptureFixture[str]) -> None:
-    with tensorflow_decoder.hushed():
+def test_nothing_is_written_to_stderr_when_silenced(capfd: pytest.CaptureFixture[str]) -> None:
+    with stderr_silenced():
         for data in BROKEN.values():
             with pytest.raises(ImageError):
                 tensorflow_decoder.decode_whole(data)
     assert capfd.readouterr() == ("", "")
 
 
-def test_stderr_is_there_again_after_a_hush() -> None:
+def test_stderr_is_there_again_after_silence() -> None:
     """In a process of its own, with a broken image inside."""
     program = (
         "import os\n"
         "from tfrec_cli import errors\n"
         "from tfrec_cli.imaging import tensorflow_decoder as kernels\n"
+        "from tfrec_cli.runtime.stderr import stderr_silenced\n"
         "for _ in range(2):\n"
         "    try:\n"
-        "        with kernels.hushed():\n"
-        "            os.write(2, b'hushed')\n"
+        "        with stderr_silenced():\n"
+        "            os.write(2, b'silenced')\n"
         f"            kernels.decode_whole({BROKEN['half a JPEG']!r})\n"
         "    except errors.ImageError:\n"
         "        os.write(2, b'heard ')\n"
@@ -307,7 +309,7 @@ def test_a_broken_image_in_another_thread_changes_nothing() -> None:
         start.wait()
         return [decodes(data) for _ in range(50)]
 
-    with tensorflow_decoder.hushed(), ThreadPoolExecutor(2) as threads:
+    with stderr_silenced(), ThreadPoolExecutor(2) as threads:
         good, broken = threads.map(decode, [JPEG, BROKEN["half a PNG"]])
     assert (good, broken) == ([True] * 50, [False] * 50)
 
@@ -422,15 +424,15 @@ def test_a_library_that_does_not_load(monkeypatch: pytest.MonkeyPatch, tmp_path:
         tensorflow_decoder._Library()
 
 
-def test_hushed_gives_back_the_stderr_of_now(tmp_path: Path) -> None:
+def test_silencing_gives_back_the_stderr_of_now(tmp_path: Path) -> None:
     """Not the one of the first time, which may be gone."""
     program = """
 import os, sys
-from tfrec_cli.imaging import tensorflow_decoder as kernels
-with kernels.hushed():
+from tfrec_cli.runtime.stderr import stderr_silenced
+with stderr_silenced():
     os.write(2, b"lost")
 os.dup2(os.open(sys.argv[1], os.O_WRONLY | os.O_CREAT), 2)
-with kernels.hushed():
+with stderr_silenced():
     os.write(2, b"lost too")
 os.write(2, b"found")
 """
@@ -439,12 +441,12 @@ os.write(2, b"found")
     assert (ran.stderr, log.read_bytes()) == (b"", b"found")
 
 
-def test_hushed_does_without_stderr() -> None:
+def test_silencing_does_without_stderr() -> None:
     program = """
 import os
-from tfrec_cli.imaging import tensorflow_decoder as kernels
+from tfrec_cli.runtime.stderr import stderr_silenced
 os.close(2)
-with kernels.hushed():
+with stderr_silenced():
     print("inside")
 """
     ran = subprocess.run([sys.executable, "-c", program], capture_output=True, check=True)

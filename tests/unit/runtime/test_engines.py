@@ -61,20 +61,20 @@ def die(_task: int) -> NoReturn:
 def die_at_seven(numbers: tuple[int, ...]) -> int:
     """Add numbers up; one of them kills the worker."""
     for item, number in enumerate(numbers):
-        heartbeat.at(item)
+        heartbeat.start_item(item)
         if number == 7:
             os.kill(os.getpid(), signal.SIGTRAP)  # of which pytest prints no traceback
     return sum(numbers)
 
 
 def die_at_an_item(signal_number: int) -> NoReturn:
-    heartbeat.at(0)
+    heartbeat.start_item(0)
     os.kill(os.getpid(), signal_number)
     raise AssertionError
 
 
 def die_after_items(signal_number: int) -> NoReturn:
-    heartbeat.at(0)
+    heartbeat.start_item(0)
     heartbeat.leave()
     os.kill(os.getpid(), signal_number)
     raise AssertionError
