@@ -69,7 +69,8 @@ bench: $(if $(IMAGES),$(READY))  ## Time everything against the usual way (IMAGE
 	@test -n "$(IMAGES)" || { echo "found no IMAGES, expected a folder: make bench IMAGES=DIR" >&2; exit 2; }
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[bench]'
 	$(BIN)/python -m benchmarks "$(IMAGES)" $(if $(RUNS),--runs $(RUNS)) \
-		$(if $(ONLY),--only $(ONLY)) $(if $(REPEAT),--repeat $(REPEAT)) $(if $(PEERS),--peers)
+		$(if $(ONLY),--only $(ONLY)) $(if $(REPEAT),--repeat $(REPEAT)) $(if $(PEERS),--peers) \
+		$(if $(AGAINST),--against $(AGAINST))
 
 smoke: $(READY)  ## Build wheels with and without C, install them without TensorFlow, run them
 	rm -rf build

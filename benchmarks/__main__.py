@@ -17,7 +17,7 @@ from benchmarks.contest import Outcome, contest
 from benchmarks.errors import BenchmarkError
 from benchmarks.folders import plain_photos, prepare
 from benchmarks.run import run
-from benchmarks.works import Work, works
+from benchmarks.works import Work, against, works
 
 
 def options() -> argparse.Namespace:
@@ -33,6 +33,12 @@ def options() -> argparse.Namespace:
         help="of: %(choices)s",
     )
     parser.add_argument("--peers", action="store_true", help="other packages too")
+    parser.add_argument(
+        "--against",
+        type=Path,
+        metavar="CHECKOUT",
+        help="an earlier commit too, in turn: its checkout, in which `make setup` was run",
+    )
     parser.add_argument(
         "--repeat", type=_count, metavar="N", help="make N photos of them, by links"
     )
@@ -50,8 +56,8 @@ def _count(text: str) -> int:
 
 
 def chosen(asked: argparse.Namespace, photos: int) -> list[Work]:
-    """Return the works that were asked for, with or without peers."""
-    return [
+    """Return the works that were asked for, with or without peers and an earlier commit."""
+    todo = [
         replace(
             work,
             contestants=tuple(one for one in work.contestants if asked.peers or one.role != "peer"),
@@ -59,6 +65,7 @@ def chosen(asked: argparse.Namespace, photos: int) -> list[Work]:
         for work in works(photos)
         if not asked.only or work.name in asked.only
     ]
+    return [against(work, asked.against.resolve()) for work in todo] if asked.against else todo
 
 
 def main(asked: argparse.Namespace) -> None:
@@ -78,7 +85,14 @@ def main(asked: argparse.Namespace) -> None:
     outcomes: list[Outcome] = []
     with tempfile.TemporaryDirectory(prefix="tfrec-benchmarks-") as scratch:
         os.environ["TMPDIR"] = scratch  # for what contestants leave behind
-        places = prepare(photos, count, Path(scratch), commands, run)
+        places = prepare(
+            photos,
+            count,
+            Path(scratch),
+            commands,
+            lambda command, places, checkout: run(command, places, checkout=checkout),
+            asked.against and asked.against.resolve(),
+        )
         for work in todo:
             outcomes.append(contest(work, places, Path(scratch), asked.runs, progress))
             print(results.table(outcomes[-1]), end="\n\n", flush=True)

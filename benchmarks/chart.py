@@ -15,12 +15,14 @@ INK = "#6f7b86"
 
 
 def _has_usual(outcome: Outcome) -> bool:
-    return any(entry.contestant.role == "usual" for entry in outcome.entries)
+    in_seconds = outcome.work.unit == "s"
+    return in_seconds and any(entry.contestant.role == "usual" for entry in outcome.entries)
 
 
 def _drawn(outcome: Outcome) -> list[Entry]:
-    """Leave out start-up times, and limits without a target; the fastest first."""
+    """Leave out start-up times, earlier commits, limits without a target; the fastest first."""
     ran = [one for one in outcome.entries if one.values and one.contestant.has_all]
+    ran = [one for one in ran if one.contestant.role != "earlier"]
     shown = [one for one in ran if one.contestant.role != "limit" or one.contestant.at_least]
     return sorted(shown, key=lambda one: one.value)
 

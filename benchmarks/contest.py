@@ -129,7 +129,7 @@ def _turn(work: Work, one: Contestant, folders: Mapping[str, Path], *, first: bo
     if one.before and first:
         run(one.before, folders)
     os.sync()  # so that nobody waits for what another wrote
-    result = run(one.command, folders, memory=work.unit == "MB")
+    result = run(one.command, folders, memory=work.unit == "MB", checkout=one.checkout)
     if not (first and work.same):
         _remove(folders["out"])
     return result
@@ -153,11 +153,7 @@ def _check(work: Work, places: Mapping[str, Path], here: Mapping[str, Mapping[st
 
 
 def _outcome(work: Work, ran: Mapping[str, list[Ran]], why_not: Mapping[str, str]) -> Outcome:
-    in_mb = work.unit == "MB"
-    values = {
-        name: tuple(one.memory_mb or 0.0 if in_mb else one.seconds for one in some)
-        for name, some in ran.items()
-    }
+    values = {name: tuple(_value(work, one) for one in some) for name, some in ran.items()}
     counts = {
         one.name: ran[one.name][-1].records
         for one in work.contestants
@@ -179,6 +175,12 @@ def _outcome(work: Work, ran: Mapping[str, list[Ran]], why_not: Mapping[str, str
         ),
         records=next(iter(said.values()), None),
     )
+
+
+def _value(work: Work, ran: Ran) -> float:
+    if work.unit == "MB":
+        return ran.memory_mb or 0.0
+    return ran.cpu_seconds if work.unit == "CPU s" else ran.seconds
 
 
 def _ratios(

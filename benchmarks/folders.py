@@ -16,12 +16,13 @@ from PIL import Image
 
 from benchmarks import BATCH, CROP_PX
 from benchmarks.errors import BenchmarkError
+from benchmarks.works import EARLIER
 
 ORIENTATION = 0x112
 """EXIF tag; 1 is upright."""
 
-Run = Callable[[str, Mapping[str, Path]], object]
-"""Runs a command, whose words in braces are folders."""
+Run = Callable[[str, Mapping[str, Path], Path | None], object]
+"""Runs a command, whose words in braces are folders, maybe in the checkout of an earlier commit."""
 
 
 def plain_photos(images: Path) -> list[Path]:
@@ -70,27 +71,39 @@ def link(photos: Sequence[Path], folder: Path, count: int) -> None:
 
 
 def prepare(
-    photos: Sequence[Path], count: int, scratch: Path, commands: Iterable[str], run: Run
+    photos: Sequence[Path],
+    count: int,
+    scratch: Path,
+    commands: Iterable[str],
+    run: Run,
+    earlier: Path | None = None,
 ) -> dict[str, Path]:
     """Make every folder that a command names, and read it once, so that all caches are warm.
 
     Args:
         count: how many photos to make of these, by links.
+        earlier: checkout of an earlier commit, which writes datasets of its own.
     Returns:
         Folders by the words in braces: ``images`` and ``large`` (those that hold a crop) always;
         ``one`` photo, ``tenfold`` as many, datasets of ``whole`` photos and of ``crops``.
     Raises:
         BenchmarkError: no photo holds a crop.
     """
-    places = {name: scratch / name for name in ("images", "large", *_LATER)}
+    places = {name: scratch / name for name in ("images", "large", *_FOLDERS, *_DATASETS)}
+    places |= {EARLIER + name: scratch / (EARLIER + name) for name in _DATASETS}
     link(photos, places["images"], count)
     fitting = large(sorted(places["images"].glob("*/*")))
     if not fitting:
         raise BenchmarkError(f"photos: found none of {CROP_PX}x{CROP_PX} pixels, expected one")
     link(fitting, places["large"], len(fitting))
     wanted = {word for command in commands for word in words(command)}
-    for name in wanted.intersection(_LATER):
-        _LATER[name](places, run)
+    for name in wanted.intersection(_FOLDERS):
+        _FOLDERS[name](places)
+    for name, command in _DATASETS.items():
+        if name in wanted:
+            run(command, places, None)
+        if EARLIER + name in wanted:
+            run(command, {**places, name: places[EARLIER + name]}, earlier)
     for path in scratch.rglob("*"):
         if path.is_file():
             path.read_bytes()
@@ -102,26 +115,18 @@ def words(command: str) -> set[str]:
     return {name for _, name, _, _ in string.Formatter().parse(command) if name}
 
 
-def _one(places: Mapping[str, Path], _run: Run) -> None:
+def _one(places: Mapping[str, Path]) -> None:
     link(sorted(places["large"].glob("*/*")), places["one"], 1)
 
 
-def _tenfold(places: Mapping[str, Path], _run: Run) -> None:
+def _tenfold(places: Mapping[str, Path]) -> None:
     photos = sorted(places["images"].glob("*/*"))
     link(photos, places["tenfold"], 10 * len(photos))
 
 
-def _whole(places: Mapping[str, Path], run: Run) -> None:
-    run("tfrec write {large} {whole} -q", places)
+_FOLDERS: dict[str, Callable[[Mapping[str, Path]], None]] = {"one": _one, "tenfold": _tenfold}
 
-
-def _crops(places: Mapping[str, Path], run: Run) -> None:
-    run("tfrec write {large} {crops} --crop 128 -q", places)
-
-
-_LATER: dict[str, Callable[[Mapping[str, Path], Run], None]] = {
-    "one": _one,
-    "tenfold": _tenfold,
-    "whole": _whole,
-    "crops": _crops,
+_DATASETS = {
+    "whole": "tfrec write {large} {whole} -q",
+    "crops": "tfrec write {large} {crops} --crop 128 -q",
 }

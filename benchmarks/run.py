@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import re
+import resource
 import shlex
 import subprocess
 import sys
@@ -19,7 +20,6 @@ from pathlib import Path
 from benchmarks.errors import BenchmarkError
 
 ROOT = Path(__file__).parents[1]
-PROGRAMS = {"python": sys.executable, "tfrec": str(Path(sys.executable).with_name("tfrec"))}
 LAST_CHARACTERS = 300
 
 SAMPLE_SECONDS = 0.02
@@ -33,29 +33,37 @@ class Ran:
 
     Attributes:
         seconds: by the process's own clock where it has one, else of the whole process.
+        cpu_seconds: of processor time, user and system, of the process and its children.
         records: how many it says it had.
         memory_mb: the most memory of it and its children, where it was asked for.
     """
 
     seconds: float
+    cpu_seconds: float
     records: int | None
     memory_mb: float | None = None
 
 
-def run(command: str, places: Mapping[str, Path], *, memory: bool = False) -> Ran:
+def run(
+    command: str, places: Mapping[str, Path], *, memory: bool = False, checkout: Path | None = None
+) -> Ran:
     """Run a command whose words in braces are folders.
 
+    Args:
+        checkout: of an earlier commit, with its environment in .venv, where the command runs.
     Raises:
         BenchmarkError: it failed.
     """
-    words = [PROGRAMS.get(word, word).format_map(places) for word in shlex.split(command)]
+    python = checkout / ".venv/bin/python" if checkout else Path(sys.executable)
+    programs = {"python": str(python), "tfrec": str(python.with_name("tfrec"))}
+    words = [programs.get(word, word).format_map(places) for word in shlex.split(command)]
     environment = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3"}
     environment.pop("PYTHONDONTWRITEBYTECODE", None)  # what is installed has its bytecode
     with tempfile.TemporaryFile("w+") as output:
-        begun = time.perf_counter()
+        begun, cpu_before = time.perf_counter(), _cpu_seconds()
         try:
             process = subprocess.Popen(
-                words, cwd=ROOT, env=environment, stdout=output, stderr=output
+                words, cwd=checkout or ROOT, env=environment, stdout=output, stderr=output
             )
         except OSError as error:
             raise BenchmarkError(f"{error.filename}: {error.strerror}") from error
@@ -63,6 +71,7 @@ def run(command: str, places: Mapping[str, Path], *, memory: bool = False) -> Ra
             peak_mb = _peak_mb(process) if memory else None
             process.wait()
             seconds = time.perf_counter() - begun
+            cpu_seconds = _cpu_seconds() - cpu_before
         output.seek(0)
         said = output.read()
     if process.returncode:
@@ -72,9 +81,15 @@ def run(command: str, places: Mapping[str, Path], *, memory: bool = False) -> Ra
     own = re.search(r"in ([\d.]+) seconds", said)
     return Ran(
         seconds=float(own[1]) if own else seconds,
+        cpu_seconds=cpu_seconds,
         records=int(found[1].replace(",", "")) if found else None,
         memory_mb=peak_mb,
     )
+
+
+def _cpu_seconds() -> float:
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
 
 
 def measures_memory() -> bool:

@@ -5,11 +5,18 @@ Knows: commands and targets. Must not know: how they are run or timed.
 
 from __future__ import annotations
 
-from dataclasses import KW_ONLY, dataclass
+from dataclasses import KW_ONLY, dataclass, replace
+from pathlib import Path
 from typing import Literal
 
-Role = Literal["ours", "usual", "limit", "peer"]
-Unit = Literal["s", "MB"]
+Role = Literal["ours", "earlier", "usual", "limit", "peer"]
+Unit = Literal["s", "CPU s", "MB"]
+
+EARLIER = "earlier_"
+"""Begins the words in braces for datasets that an earlier commit wrote."""
+
+NOT_SLOWER = 0.95
+"""Noise aside, no work may get slower than it was."""
 
 MANY = 50_000
 """So many photos make a start-up time matter little."""
@@ -28,6 +35,7 @@ class Contestant:
         start_up: which of ours does no work to speak of; its time is taken off ours first.
         before: runs once, and is not timed.
         needs: the distribution that must be installed.
+        checkout: of the earlier commit that runs the command.
     """
 
     role: Role
@@ -39,6 +47,7 @@ class Contestant:
     start_up: str | None = None
     before: str | None = None
     needs: str | None = None
+    checkout: Path | None = None
 
     @property
     def has_all(self) -> bool:
@@ -56,7 +65,8 @@ class Work:
     Attributes:
         about: what is done, for people.
         contestants: the first is ours, and stands for the work.
-        unit: what is measured: seconds, or the peak of memory of all processes in MB.
+        unit: what is measured: seconds, seconds of processor time, or the peak of memory of all
+            processes in MB.
         at_most: target: the most that ours may need.
         per: that target is for so many photos; more may need as much more.
         same: the check that both sides made the same, a function of `same` and its arguments;
@@ -71,6 +81,20 @@ class Work:
     at_most: float | None = None
     per: int | None = None
     same: str | None = None
+
+
+def against(work: Work, checkout: Path) -> Work:
+    """Add what an earlier commit does in the same work, each commit with its own datasets."""
+    ours, *others = work.contestants
+    command = ours.command.replace("{whole}", f"{{{EARLIER}whole}}")
+    earlier = Contestant(
+        "earlier",
+        "tfrec, earlier",
+        command.replace("{crops}", f"{{{EARLIER}crops}}"),
+        at_least=NOT_SLOWER,
+        checkout=checkout,
+    )
+    return replace(work, contestants=(ours, earlier, *others))
 
 
 def works(photos: int) -> tuple[Work, ...]:
@@ -144,6 +168,22 @@ def works(photos: int) -> tuple[Work, ...]:
                 ),
             ),
             same="written {ours} {usual}",
+        ),
+        Work(
+            "write-crops-cpu",
+            "write their middles, 128x128; processor time",
+            (
+                Contestant(
+                    "ours", "tfrec", "tfrec write {images} {out} --crop 128 --small skip -q"
+                ),
+                Contestant(
+                    "usual",
+                    "usual script",
+                    "python -m benchmarks.usual.write_crops {images} {out}",
+                    at_least=1,
+                ),
+            ),
+            unit="CPU s",
         ),
         Work(
             "read-whole",

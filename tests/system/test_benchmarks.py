@@ -21,7 +21,8 @@ from benchmarks import clock, folders, same
 from benchmarks.contest import Outcome, contest
 from benchmarks.errors import BenchmarkError
 from benchmarks.results import document, table
-from benchmarks.works import Contestant, Role, Work, works
+from benchmarks.run import run
+from benchmarks.works import EARLIER, Contestant, Role, Work, against, works
 from tfrec_cli import read_tf
 from tfrec_cli.commands import write
 
@@ -141,6 +142,39 @@ def test_a_peer_that_is_missing_or_fails_is_named(tmp_path: Path) -> None:
     assert "not installed" in table(outcome)
     shown = document([outcome])["works"][0]["contestants"]
     assert [one["median"] for one in shown] == [5, None, None]
+
+
+@pytest.mark.parametrize("work", works(5000), ids=lambda work: work.name)
+def test_an_earlier_commit_reads_what_it_wrote_itself(work: Work) -> None:
+    ours, earlier, *_ = against(work, ROOT).contestants
+    assert (earlier.role, earlier.checkout, earlier.at_least) == ("earlier", ROOT, 0.95)
+    datasets = {"whole", "crops"}
+    read = folders.words(ours.command) & datasets
+    assert folders.words(earlier.command) & datasets == set()
+    assert {EARLIER + name for name in read} <= folders.words(earlier.command)
+
+
+def test_an_earlier_commit_runs_in_its_checkout(tmp_path: Path) -> None:
+    """Its own programs, its own folder: both are told apart by what they print."""
+    programs = tmp_path / "checkout/.venv/bin"
+    programs.mkdir(parents=True)
+    for name in ("python", "tfrec"):
+        program = programs / name
+        program.write_text(f"#!/bin/sh\necho {len(name)} records in 2 seconds, $(pwd) >&2\n")
+        program.chmod(0o755)
+    ran = [run(f"{name} x", {}, checkout=tmp_path / "checkout") for name in ("python", "tfrec")]
+    assert [(one.records, one.seconds) for one in ran] == [(6, 2.0), (5, 2.0)]
+
+
+def test_processor_time_counts_children_and_no_waiting(tmp_path: Path) -> None:
+    busy = "import time; [0 for _ in iter(lambda: time.process_time() < 0.3, False)]"
+    program = f"import subprocess, sys; subprocess.run([sys.executable, '-c', {busy!r}])"
+    script = tmp_path / "script.py"
+    script.write_text(program)
+    waiting = tmp_path / "waiting.py"
+    waiting.write_text("import time; time.sleep(0.5)")
+    spent, idle = (run(f"python {path}", {}).cpu_seconds for path in (script, waiting))
+    assert spent >= 0.3 > idle
 
 
 def test_the_usual_way_must_not_fail(tmp_path: Path) -> None:
