@@ -92,10 +92,11 @@ def _end(
     """
     params = calls[-1].params if calls else {}
     if params.get("json") or "--json" in sys.argv:
-        from tfrec_cli.report import results
+        from tfrec_cli.report.format import json_document
 
         name = calls[-1].info_name if len(calls) > 1 else None
-        click.echo(results.error_json(name, exit_code, message, details))
+        values = {"command": name, "exit_code": exit_code, "message": message, "details": details}
+        click.echo(json_document("tfrec-error", values, ok=False))
     for line in [*(details if params.get("verbose") else ()), message]:
         printable = line if line.isprintable() else ascii(line)[1:-1]
         click.echo(f"tfrec: {printable}", err=True)

@@ -32,7 +32,7 @@ from PIL import Image
 
 from tfrec_cli.__main__ import main
 from tfrec_cli.commands import write  # noqa: F401
-from tfrec_cli.report import results  # noqa: F401
+from tfrec_cli.report import write as report  # noqa: F401
 
 Image.init()
 gc.freeze()  # a collection in the started command would copy every page of this process

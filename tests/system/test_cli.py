@@ -26,7 +26,7 @@ from tfrec_cli import __version__
 from tfrec_cli.cli import main as cli
 from tfrec_cli.commands import verify, write
 from tfrec_cli.dataset import manifest
-from tfrec_cli.report import results
+from tfrec_cli.report import format as words
 from tfrec_cli.writing import shard
 
 SAMPLES = ROOT / "sample_data"
@@ -485,8 +485,8 @@ def test_write_says_what_it_did(source: Path, out: Path) -> None:
         0,
         "",
         [
-            f"wrote 3 records in 1 shard to {out}, {results.size(made.shards[0].size_bytes)} from "
-            f"{results.size(sizes)} of images",
+            f"wrote 3 records in 1 shard to {out}, {words.size(made.shards[0].size_bytes)} from "
+            f"{words.size(sizes)} of images",
             "  stored    centre crops of 7x7, raw",
             "  labels    2: cats, dogs",
             f"  digest    {made.content_sha256}",

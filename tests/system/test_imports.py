@@ -110,7 +110,7 @@ def test_a_command_starts_without_what_it_does_not_need(
         "commands.extract",
         "commands.reshard",
         "commands.write",
-        "report.results",
+        "report.page",
         "cli.config",
         "crops",
         "imaging.images",

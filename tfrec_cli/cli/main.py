@@ -299,7 +299,7 @@ def write(
     or nothing new.
     """
     from tfrec_cli.commands import write as work
-    from tfrec_cli.report import results
+    from tfrec_cli.report import write as report
 
     seed = None if no_shuffle else shuffle_seed
     with _progress(quiet) as progress:
@@ -308,7 +308,7 @@ def write(
     notes = [*result.warnings, *(f"left out: {reject}" for reject in rejects if verbose)]
     for line in [] if quiet else notes:
         click.echo(f"tfrec: {line}", err=True)
-    click.echo(results.write_json(result) if json else results.write_text(result))
+    click.echo(report.document(result) if json else report.text(result))
 
 
 @main.command(
@@ -353,7 +353,7 @@ def inspect(
 ) -> None:
     """Show what is in record files, folders of them, or glob patterns; anyone's, not only ours."""
     from tfrec_cli.commands import inspect_
-    from tfrec_cli.report import results
+    from tfrec_cli.report import inspect_ as report
 
     _check_replaced(pictures["contact_sheet"], b"\x89PNG", "picture")
     _check_replaced(pictures["html"], b"<!", "page")
@@ -361,17 +361,19 @@ def inspect(
     if record is not None and records is not None:
         raise UsageError("--record: found --records too, expected one of the two")
     if record is not None or records is not None:
+        from tfrec_cli.report import records as records_report
+
         shown = inspect_.pick(found, first=records, number=record)
-        click.echo(results.records_json(shown) if json else results.records_text(shown))
+        click.echo(records_report.document(shown) if json else records_report.text(shown))
         return
     result = inspect_.summarise(found)
     spec = inspect_.parse_spec(result)
-    text = results.inspect_text(result, spec, all_labels=labels)
+    text = report.text(result, spec, all_labels=labels)
     if not json:
         click.echo(text)
     _draw(found, result, spec, **pictures)
     if json:
-        click.echo(results.inspect_json(result, spec))
+        click.echo(report.document(result, spec))
     if result.problems:
         sys.exit(EXIT_DATA)
 
@@ -417,11 +419,11 @@ def inspect(
 def verify(path: Path, *, json: bool, quiet: bool, **options: Any) -> None:
     """Prove that a dataset is whole, and that it reads as it should. PATH: the current folder."""
     from tfrec_cli.commands import verify as work
-    from tfrec_cli.report import results
+    from tfrec_cli.report import verify as report
 
     with _progress(quiet) as progress:
         result = work.verify(path, work.Options(**options), progress)
-    click.echo(results.verify_json(result) if json else results.verify_text(result))
+    click.echo(report.document(result) if json else report.text(result))
     if result.findings:
         sys.exit(EXIT_DATA)
 
@@ -445,10 +447,10 @@ def salvage(shard: Path, out: Path, *, json: bool, **options: Any) -> None:
     records, by the manifest and --source as names of files.
     """
     from tfrec_cli.commands import salvage as work
-    from tfrec_cli.report import results
+    from tfrec_cli.report import salvage as report
 
     result = work.salvage(shard, out, work.Options(**options))
-    click.echo(results.salvage_json(result) if json else results.salvage_text(result))
+    click.echo(report.document(result) if json else report.text(result))
     if result.is_less:
         sys.exit(EXIT_DATA)
 
@@ -474,13 +476,13 @@ def extract(dataset: Path, out: Path, *, json: bool, quiet: bool, **options: Any
     as PNG. DATASET may be anyone's record files.
     """
     from tfrec_cli.commands import extract as work
-    from tfrec_cli.report import results
+    from tfrec_cli.report import extract as report
 
     with _progress(quiet) as progress:
         result = work.extract(dataset, out, work.Options(**options), progress)
     for line in [] if quiet else result.warnings:
         click.echo(f"tfrec: {line}", err=True)
-    click.echo(results.extract_json(result) if json else results.extract_text(result))
+    click.echo(report.document(result) if json else report.text(result))
 
 
 @main.command(short_help="Copy a dataset into another number of shards.")
@@ -512,11 +514,11 @@ def reshard(dataset: Path, out: Path, *, json: bool, quiet: bool, **options: Any
     The same records in the same order, byte for byte, and the files that `write --shards N` makes.
     """
     from tfrec_cli.commands import reshard as work
-    from tfrec_cli.report import results
+    from tfrec_cli.report import reshard as report
 
     with _progress(quiet) as progress:
         result = work.reshard(dataset, out, work.Options(**options), progress)
-    click.echo(results.reshard_json(result) if json else results.reshard_text(result))
+    click.echo(report.document(result) if json else report.text(result))
 
 
 def _draw(
@@ -530,21 +532,21 @@ def _draw(
     seed: int | None,
 ) -> None:
     """Write the pictures that were asked for."""
-    from tfrec_cli.commands import inspect_
-    from tfrec_cli.report import results
-    from tfrec_cli.runtime.files import atomic_file
-
     if not contact_sheet and not html:
         return
+    from tfrec_cli.commands import inspect_
+    from tfrec_cli.report import page
+    from tfrec_cli.runtime.files import atomic_file
+
     needed = contact_sheet or result.names
     samples = inspect_.samples(paths, result, _SAMPLES, crop, seed) if needed else []
     if contact_sheet:
         with atomic_file(contact_sheet) as file:
-            results.contact_sheet(samples).save(file, "PNG")
+            page.contact_sheet(samples).save(file, "PNG")
     if html:
-        page = results.html_page(result, spec, samples).encode()
+        content = page.html_page(result, spec, samples).encode()
         with atomic_file(html) as file:
-            file.write(page)
+            file.write(content)
 
 
 def _check_replaced(path: Path | None, first: bytes, kind: str) -> None:

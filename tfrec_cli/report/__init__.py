@@ -1,1 +1,1 @@
-"""Results as text, as JSON documents and as pages."""
+"""Results of the commands: text for a person, JSON documents, pictures and pages."""

@@ -21,7 +21,7 @@ from tfrec_cli.commands.write import write
 from tfrec_cli.dataset import manifest
 from tfrec_cli.errors import UsageError
 from tfrec_cli.imaging import images
-from tfrec_cli.report import results as report
+from tfrec_cli.report import verify as verify_report
 from tfrec_cli.runtime import pool
 from tfrec_cli.tfrecord import example, framing
 from tfrec_cli.writing import shard
@@ -475,8 +475,8 @@ def test_findings_are_in_both_reports(folder: Path, out: Path) -> None:
     new = folder / "cats" / "new\x1b.jpg"
     new.write_bytes(jpeg(photo(9, 9)))
     result = check(out, folder)
-    assert f"{folder}/cats/new\\x1b.jpg: found neither" in report.verify_text(result)
-    (one,) = json.loads(report.verify_json(result))["findings"]
+    assert f"{folder}/cats/new\\x1b.jpg: found neither" in verify_report.text(result)
+    (one,) = json.loads(verify_report.document(result))["findings"]
     assert (one["kind"], one["path"]) == ("unwritten", str(new))
 
 

@@ -17,7 +17,7 @@ from program import Ran, tfrec
 from tfrec_cli.commands import inspect_, write
 from tfrec_cli.commands.inspect_ import Summary, Tally, summarise
 from tfrec_cli.errors import UsageError
-from tfrec_cli.report import results
+from tfrec_cli.report import inspect_ as report
 from tfrec_cli.runtime import pool
 from tfrec_cli.tfrecord import example, framing
 
@@ -830,7 +830,7 @@ def test_processes_count_what_one_counts(
 ) -> None:
     write.write(folder, tmp_path / "out", write.Options(shards=3, jobs=1))
     paths = inspect_.find([str(tmp_path / "out")])
-    alone = results.inspect_json(summarise(paths), "")
+    alone = report.document(summarise(paths), "")
     monkeypatch.setattr(inspect_, "_WORTH_PROCESSES_BYTES", 0)
     monkeypatch.setattr(pool, "available_jobs", lambda: 2)
-    assert results.inspect_json(summarise(paths), "") == alone
+    assert report.document(summarise(paths), "") == alone

@@ -20,7 +20,12 @@ from record_files import record_file
 from tfrec_cli.commands import inspect_, verify, write
 from tfrec_cli.commands.inspect_ import Sample
 from tfrec_cli.commands.verify import Finding
-from tfrec_cli.report import results
+from tfrec_cli.report import format as words
+from tfrec_cli.report import inspect_ as inspect_report
+from tfrec_cli.report import page
+from tfrec_cli.report import records as records_report
+from tfrec_cli.report import verify as verify_report
+from tfrec_cli.report import write as write_report
 from tfrec_cli.tfrecord import example
 
 HOSTILE = "\x1b[31mred\x1b]0;owned\x07\n<script>alert(1)</script>&'\""
@@ -45,14 +50,14 @@ def raw_signs(text: str) -> list[str]:
     ],
 )
 def test_sizes_are_for_people(count: int, text: str) -> None:
-    assert results.size(count) == text
+    assert words.size(count) == text
 
 
 @pytest.mark.parametrize(
     ("count", "text"), [(0, "0 shards"), (1, "1 shard"), (2, "2 shards"), (12345, "12,345 shards")]
 )
 def test_counts_have_their_noun(count: int, text: str) -> None:
-    assert results.plural(count, "shard") == text
+    assert words.plural(count, "shard") == text
 
 
 # write
@@ -70,17 +75,17 @@ def hostile_result(tmp_path: Path) -> write.Result:
 
 
 def test_write_text_disturbs_no_terminal(hostile_result: write.Result) -> None:
-    assert raw_signs(results.write_text(hostile_result)) == []
+    assert raw_signs(write_report.text(hostile_result)) == []
 
 
 def test_write_text_has_a_line_for_each_fact(hostile_result: write.Result) -> None:
     """A line end in a name must not look like another fact."""
-    titles = [line[:11].strip() for line in results.write_text(hostile_result).splitlines()[1:]]
+    titles = [line[:11].strip() for line in write_report.text(hostile_result).splitlines()[1:]]
     assert titles == ["stored", "labels", "digest", "left out"]
 
 
 def test_write_json_says_it_all(hostile_result: write.Result) -> None:
-    document = json.loads(results.write_json(hostile_result))
+    document = json.loads(write_report.document(hostile_result))
     assert {
         "out": document["out"],
         "dry_run": document["dry_run"],
@@ -128,7 +133,7 @@ def test_verify_text() -> None:
         ],
         fingerprint="seed1-2x2-e0:abc",
     )
-    assert results.verify_text(found).splitlines() == [
+    assert verify_report.text(found).splitlines() == [
         "out: 1,234 records in 2 shards, 2.0 KiB",
         "  checked   framing: both CRCs of every record",
         "  unchecked crops: no seed",
@@ -141,13 +146,13 @@ def test_verify_text() -> None:
 
 def test_verify_text_disturbs_no_terminal() -> None:
     found = verify.Report(path=Path(HOSTILE), findings=[finding()], unchecked=[HOSTILE])
-    text = results.verify_text(found)
+    text = verify_report.text(found)
     assert (raw_signs(text), len(text.splitlines())) == ([], 4)
 
 
 def test_verify_json_says_it_all() -> None:
     found = verify.Report(path=Path("out"), records=3, findings=[finding(record=1)])
-    document = json.loads(results.verify_json(found))
+    document = json.loads(verify_report.document(found))
     assert document == {
         "format": "tfrec-verify",
         "format_version": 1,
@@ -195,10 +200,10 @@ def texts(path: Path) -> dict[str, str]:
     spec = inspect_.parse_spec(found)
     shown = inspect_.pick([path], first=9)
     return {
-        "text": results.inspect_text(found, spec, all_labels=True),
-        "json": results.inspect_json(found, spec),
-        "records": results.records_text(shown),
-        "records json": results.records_json(shown),
+        "text": inspect_report.text(found, spec, all_labels=True),
+        "json": inspect_report.document(found, spec),
+        "records": records_report.text(shown),
+        "records json": records_report.document(shown),
     }
 
 
@@ -229,11 +234,12 @@ def three(tmp_path: Path) -> Path:
 def test_inspect_text(three: Path) -> None:
     found = inspect_.summarise([three])
     found.label_names = {0: "even", 1: "odd"}
-    size = results.size(three.stat().st_size)
+    size = words.size(three.stat().st_size)
     lengths = " / ".join(str(len(png(photo(6, 5, n)))) for n in range(3))
     width = max(len(lengths), len("bytes or numbers"))
     path = str(three)
-    assert results.inspect_text(found, "SPEC", all_labels=False).splitlines() == [
+    spread = inspect_report.spread(found.features["image"].lengths)
+    assert inspect_report.text(found, "SPEC", all_labels=False).splitlines() == [
         f"{'file':<{len(path)}}  records  bytes",
         f"{path}  3        {size}",
         "",
@@ -241,8 +247,7 @@ def test_inspect_text(three: Path) -> None:
         "",
         f"feature  type   in   values  {'bytes or numbers':<{width}}  holds",
         "height   int64  all  1       6",
-        f"image    bytes  all  1       {results._spread(found.features['image'].lengths):<{width}}"
-        "  PNG",
+        f"image    bytes  all  1       {spread:<{width}}  PNG",
         "label    int64  all  1       0 / 0 / 1",
         "width    int64  all  1       5",
         "",
@@ -266,7 +271,7 @@ def test_inspect_json(three: Path) -> None:
         nothing = {"value_bytes": None, "numbers": None, "holds": {}, "steps": None}
         return {"records": 3, "types": {kind: 3}, "values": [1, 1, 1], **nothing, **more}
 
-    assert json.loads(results.inspect_json(found, "SPEC")) == {
+    assert json.loads(inspect_report.document(found, "SPEC")) == {
         "format": "tfrec-inspect",
         "format_version": 1,
         "ok": True,
@@ -302,7 +307,7 @@ def test_inspect_json(three: Path) -> None:
 
 def test_many_files_are_shown_in_part(tmp_path: Path) -> None:
     paths = [record_file(tmp_path / f"{n:02d}", b"") for n in range(25)]
-    lines = results.inspect_text(inspect_.summarise(paths), "", all_labels=False).splitlines()
+    lines = inspect_report.text(inspect_.summarise(paths), "", all_labels=False).splitlines()
     assert (len(lines[1 : lines.index("")]), lines[lines.index("") - 1]) == (21, "… and 5 more")
 
 
@@ -310,7 +315,7 @@ def test_bad_files_are_shown_among_many(tmp_path: Path) -> None:
     """The one file that fails the command is named, however many lie before it."""
     paths = [record_file(tmp_path / f"{n:02d}", b"") for n in range(25)]
     paths[24].write_bytes(b"")
-    text = results.inspect_text(inspect_.summarise(paths), "", all_labels=False)
+    text = inspect_report.text(inspect_.summarise(paths), "", all_labels=False)
     assert str(paths[24]) in text
 
 
@@ -331,27 +336,27 @@ def test_bad_files_are_shown_among_many(tmp_path: Path) -> None:
 )
 def test_values_are_shown_short(tmp_path: Path, value: Any, shown: str) -> None:
     path = record_file(tmp_path / "x", example.encode({"x": value}))
-    lines = results.records_text(inspect_.pick([path], number=0)).splitlines()
+    lines = records_report.text(inspect_.pick([path], number=0)).splitlines()
     assert lines == [f"record 0: {path} at byte 0", f"  x  {shown}"]
 
 
 def test_raw_pictures_are_shown_as_what_they_are(tmp_path: Path) -> None:
     payload = example.encode({"image": photo(6, 5).tobytes(), "height": 6, "width": 5})
     path = record_file(tmp_path / "x", payload)
-    lines = results.records_text(inspect_.pick([path], number=0)).splitlines()
+    lines = records_report.text(inspect_.pick([path], number=0)).splitlines()
     assert lines[2] == "  image  bytes  raw 6x5x3 of 90 bytes"
 
 
 def test_unknown_records_are_shown_by_their_bytes(tmp_path: Path) -> None:
     path = record_file(tmp_path / "x", b"\xff\x01")
-    lines = results.records_text(inspect_.pick([path], number=0)).splitlines()
+    lines = records_report.text(inspect_.pick([path], number=0)).splitlines()
     assert lines[1] == "  2 bytes: ff 01"
 
 
 def test_record_json(tmp_path: Path) -> None:
     payload = example.encode({"a": [b"text", b"\xff\x00"], "b": [1, 2], "c": [0.5]})
     path = record_file(tmp_path / "x", b"", payload)
-    document = json.loads(results.records_json(inspect_.pick([path], number=1)))
+    document = json.loads(records_report.document(inspect_.pick([path], number=1)))
     assert document == {
         "format": "tfrec-records",
         "format_version": 1,
@@ -390,9 +395,9 @@ def test_bytes_are_text_for_a_program_where_all_of_them_are(
 ) -> None:
     """Raw pixels may look like text, or begin like it."""
     path = record_file(tmp_path / "x", example.encode({"image": image, "height": 6, "width": 5}))
-    document = json.loads(results.records_json(inspect_.pick([path], number=0)))
+    document = json.loads(records_report.document(inspect_.pick([path], number=0)))
     assert document["shown"][0]["features"]["image"]["values"] == [shown]
-    assert results.records_text(inspect_.pick([path], number=0))
+    assert records_report.text(inspect_.pick([path], number=0))
 
 
 # Pictures
@@ -407,23 +412,23 @@ def sample(height: int, width: int, caption: str = "x") -> Sample:
     [(1, (140, 154)), (3, (408, 154)), (8, (1078, 154)), (9, (1078, 302)), (40, (1078, 746))],
 )
 def test_the_sheet_has_rows_of_eight(count: int, size: tuple[int, int]) -> None:
-    assert results.contact_sheet([sample(9, 9)] * count).size == size
+    assert page.contact_sheet([sample(9, 9)] * count).size == size
 
 
 def test_pictures_on_the_sheet_keep_their_pixels() -> None:
     shown = sample(100, 128)
-    sheet = np.asarray(results.contact_sheet([shown]))
+    sheet = np.asarray(page.contact_sheet([shown]))
     assert sheet[6 + 28 : 6 + 128, 6 : 6 + 128].tolist() == shown.pixels.tolist()
 
 
 @pytest.mark.parametrize("size", [(1, 4000), (4000, 1), (3000, 2000)])
 def test_pictures_of_any_shape_fit_the_sheet(size: tuple[int, int]) -> None:
-    assert results.contact_sheet([sample(*size)]).size == (140, 154)
+    assert page.contact_sheet([sample(*size)]).size == (140, 154)
 
 
 @pytest.mark.parametrize("caption", ["", HOSTILE, "猫" * 80, "\udcff", "x" * 500, "a\nb" * 9])
 def test_captions_of_any_kind_fit_the_sheet(caption: str) -> None:
-    assert results.contact_sheet([sample(9, 9, caption)]).size == (140, 154)
+    assert page.contact_sheet([sample(9, 9, caption)]).size == (140, 154)
 
 
 class Page(HTMLParser):
@@ -445,34 +450,34 @@ class Page(HTMLParser):
 
 
 @pytest.fixture
-def page(strange: Path) -> str:
+def html(strange: Path) -> str:
     found = inspect_.summarise([strange])
     found.shards[0] = inspect_.ShardSummary(
         path=strange, records=1, size_bytes=1, compression="none", problem=HOSTILE
     )
     samples = inspect_.samples([strange], found, 9, None, None)
-    return results.html_page(found, inspect_.parse_spec(found), samples)
+    return page.html_page(found, inspect_.parse_spec(found), samples)
 
 
-def test_no_name_makes_a_tag(page: str) -> None:
+def test_no_name_makes_a_tag(html: str) -> None:
     parts = {"h1", "h2", "section", "table", "tr", "th", "td", "meter", "pre"}
     figures = {"figure", "img", "figcaption"}
-    assert set(Page(page).tags) == {"html", "meta", "title", "style"} | parts | figures
+    assert set(Page(html).tags) == {"html", "meta", "title", "style"} | parts | figures
 
 
-def test_the_page_disturbs_no_terminal(page: str) -> None:
-    assert raw_signs(page) == []
+def test_the_page_disturbs_no_terminal(html: str) -> None:
+    assert raw_signs(html) == []
 
 
-def test_the_page_needs_nothing_from_outside(page: str) -> None:
-    parsed = Page(page)
-    outside = re.findall(r"https?:|url\(|@import|//", re.sub(r"base64,[^\"]*", "", page))
+def test_the_page_needs_nothing_from_outside(html: str) -> None:
+    parsed = Page(html)
+    outside = re.findall(r"https?:|url\(|@import|//", re.sub(r"base64,[^\"]*", "", html))
     starts = [link.split(",")[0] for link in parsed.links]
     assert (outside, starts) == ([], ["data:image/png;base64"])
 
 
-def test_the_page_holds_the_pictures(page: str) -> None:
-    (link,) = Page(page).links
+def test_the_page_holds_the_pictures(html: str) -> None:
+    (link,) = Page(html).links
     picture = Image.open(io.BytesIO(base64.b64decode(link.split(",")[1])))
     assert np.asarray(picture).tolist() == photo(40, 30).tolist()
 
@@ -480,9 +485,9 @@ def test_the_page_holds_the_pictures(page: str) -> None:
 @pytest.mark.parametrize(
     "say",
     [
-        lambda path: results.inspect_text(inspect_.summarise([path]), "", all_labels=True),
-        lambda path: results.html_page(inspect_.summarise([path]), "", []),
-        lambda path: results.inspect_json(inspect_.summarise([path]), ""),
+        lambda path: inspect_report.text(inspect_.summarise([path]), "", all_labels=True),
+        lambda path: page.html_page(inspect_.summarise([path]), "", []),
+        lambda path: inspect_report.document(inspect_.summarise([path]), ""),
     ],
     ids=["text", "html", "json"],
 )

@@ -1,0 +1,163 @@
+"""The result of ``tfrec inspect``, for a person and as JSON."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+from tfrec_cli.report.format import counts, json_document, plural, safe_text, size, table
+
+if TYPE_CHECKING:
+    from tfrec_cli.commands.inspect_ import FeatureSummary, Summary, Tally
+
+_MOST_LABELS = 20
+_MOST_FILES = 20
+FEATURE_TITLES = ("feature", "type", "in", "values", "bytes or numbers", "holds")
+
+
+def text(summary: Summary, spec: str, *, all_labels: bool) -> str:
+    """Say what some record files hold."""
+    lines = _file_lines(summary)
+    lines += ["", _total_line(summary)]
+    if summary.features:
+        lines += ["", *table(FEATURE_TITLES, feature_rows(summary))]
+    if summary.events:
+        lines += ["", f"events: {counts(dict(summary.events.most_common()))}"]
+    if summary.first_bytes is not None:
+        start = summary.first_bytes.hex(" ") or "none, it is empty"
+        lines += ["", f"first bytes of an unknown record: {start}"]
+    if summary.heights.spread():
+        lines += ["", f"image height  {spread(summary.heights)} px (least / median / greatest)"]
+        lines += [f"image width   {spread(summary.widths)} px"]
+    if summary.labels:
+        lines += ["", *_label_lines(summary, all_labels=all_labels)]
+    if spec:
+        lines += ["", "# to parse with TensorFlow", spec]
+    return safe_text(lines, newlines=True)
+
+
+def document(summary: Summary, spec: str) -> str:
+    """Return the same as JSON."""
+    return json_document(
+        "tfrec-inspect",
+        {
+            "records": summary.records,
+            "size_bytes": sum(shard.size_bytes for shard in summary.shards),
+            "files": [
+                {
+                    "path": os.fsdecode(shard.path),
+                    "records": shard.records,
+                    "size_bytes": shard.size_bytes,
+                    "compression": shard.compression,
+                    "problem": shard.problem,
+                }
+                for shard in summary.shards
+            ],
+            "payloads": dict(summary.payloads),
+            "features": {
+                name: {
+                    "records": feature.records,
+                    "types": dict(feature.kinds),
+                    "values": feature.counts.spread(),
+                    "value_bytes": feature.lengths.spread(),
+                    "numbers": feature.numbers.spread(),
+                    "holds": dict(feature.contents),
+                    "steps": feature.steps.spread() if feature.steps else None,
+                }
+                for name, feature in sorted(summary.features.items())
+            },
+            "height_px": summary.heights.spread(),
+            "width_px": summary.widths.spread(),
+            "labels": [
+                {"label": label, "name": summary.label_names.get(label), "records": count}
+                for label, count in sorted(summary.labels.items())
+            ],
+            "events": dict(summary.events),
+            "first_bytes_hex": summary.first_bytes.hex() if summary.first_bytes else None,
+            "parse_spec": spec,
+        },
+        ok=not summary.problems,
+    )
+
+
+def feature_rows(summary: Summary) -> list[tuple[str, ...]]:
+    """Return a row under `FEATURE_TITLES` for each feature."""
+    return [
+        (
+            name,
+            ", ".join(feature.kinds) or "unset",
+            "all" if feature.records == summary.records else f"{feature.records:,}",
+            spread(feature.counts)
+            + (f" in {spread(feature.steps)} steps" if feature.steps else ""),
+            "" if summary.names and name == summary.names.key else _sizes(feature),
+            _contents(feature),
+        )
+        for name, feature in sorted(summary.features.items())
+    ]
+
+
+def spread(tally: Tally) -> str:
+    """Write the least, the median and the greatest number: ``1 / 3 / 9``; ``5`` if all are."""
+    numbers = tally.spread()
+    if numbers is None:
+        return ""
+    least, median, greatest = numbers
+    return f"{least}" if least == greatest else f"{least} / {median} / {greatest}"
+
+
+def _file_lines(summary: Summary) -> list[str]:
+    shown = [
+        shard
+        for number, shard in enumerate(summary.shards)
+        if number < _MOST_FILES or shard.problem
+    ]
+    rows = [
+        (
+            str(shard.path),
+            f"{shard.records:,}",
+            size(shard.size_bytes),
+            "" if shard.compression == "none" else shard.compression,
+            shard.problem or "",
+        )
+        for shard in shown
+    ]
+    lines = table(("file", "records", "bytes", "", ""), rows)
+    if len(summary.shards) > len(shown):
+        lines.append(f"… and {len(summary.shards) - len(shown)} more")
+    return lines
+
+
+def _total_line(summary: Summary) -> str:
+    payloads = ", ".join(
+        kind if len(summary.payloads) == 1 else f"{count} {kind}"
+        for kind, count in summary.payloads.most_common()
+    )
+    files = plural(len(summary.shards), "file")
+    size_bytes = sum(shard.size_bytes for shard in summary.shards)
+    line = f"{plural(summary.records, 'record')} in {files}, {size(size_bytes)}"
+    return f"{line}: {payloads}" if payloads else line
+
+
+def _label_lines(summary: Summary, *, all_labels: bool) -> list[str]:
+    labels = sorted(summary.labels.items())
+    shown = labels if all_labels else labels[:_MOST_LABELS]
+    rows = [
+        (str(label), summary.label_names.get(label, ""), f"{count:,}") for label, count in shown
+    ]
+    lines = table(("label", "name", "records"), rows)
+    if len(shown) < len(labels):
+        lines.append(f"… and {len(labels) - len(shown)} more (--labels shows all)")
+    return lines
+
+
+def _sizes(feature: FeatureSummary) -> str:
+    return spread(feature.lengths if feature.lengths.spread() else feature.numbers)
+
+
+def _contents(feature: FeatureSummary) -> str:
+    kinds = feature.contents.most_common(4)
+    if len(feature.contents) == 1:
+        return kinds[0][0]
+    more = len(feature.contents) - len(kinds)
+    words = [f"{count:,} {kind}" for kind, count in kinds]
+    return ", ".join(words + ([f"{more} other kinds"] if more else []))

@@ -1,0 +1,120 @@
+"""What ``tfrec inspect`` found as an HTML page, and its pictures as a contact sheet."""
+
+from __future__ import annotations
+
+import base64
+import html
+import io
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from tfrec_cli.report.format import plural, safe, size
+from tfrec_cli.report.inspect_ import FEATURE_TITLES, feature_rows
+
+if TYPE_CHECKING:
+    from PIL import Image
+
+    from tfrec_cli.commands.inspect_ import Sample, Summary
+
+_THUMBNAIL_PX = 128
+_CAPTION_PX = 14
+_GAP_PX = 6
+_COLUMNS = 8
+_STYLE = (
+    "body{font:15px/1.5 system-ui,sans-serif;margin:2rem auto;max-width:70rem;padding:0 1rem;"
+    "color:#222}table{border-collapse:collapse}td,th{padding:.2rem .8rem .2rem 0;text-align:left;"
+    "border-bottom:1px solid #ddd;vertical-align:top}pre{background:#f4f4f4;padding:1rem;"
+    "overflow:auto}.pictures{display:flex;flex-wrap:wrap;gap:.6rem}figure{margin:0;width:128px}"
+    "figcaption{font-size:.7rem;overflow-wrap:anywhere}img{display:block}"
+)
+
+
+def contact_sheet(samples: Sequence[Sample]) -> Image.Image:
+    """Lay pictures out in rows, each with its caption."""
+    from PIL import Image, ImageDraw
+
+    columns = min(_COLUMNS, len(samples))
+    rows = -(-len(samples) // columns)
+    cell, gap = _THUMBNAIL_PX, _GAP_PX
+    width = columns * (cell + gap) + gap
+    height = rows * (cell + _CAPTION_PX + gap) + gap
+    sheet = Image.new("RGB", (width, height), "#f4f4f4")
+    draw = ImageDraw.Draw(sheet)
+    for number, sample in enumerate(samples):
+        picture = _thumbnail(sample)
+        left = gap + number % columns * (cell + gap)
+        top = gap + number // columns * (cell + _CAPTION_PX + gap)
+        sheet.paste(picture, (left + (cell - picture.width) // 2, top + cell - picture.height))
+        caption = safe(sample.caption.rsplit("/", 1)[-1])
+        while caption and draw.textlength(caption) > cell:
+            caption = caption[:-2].rstrip("…") + "…"
+        draw.text((left + cell // 2, top + cell + 1), caption, fill="#333333", anchor="ma")
+    return sheet
+
+
+def html_page(summary: Summary, spec: str, samples: Sequence[Sample]) -> str:
+    """Make one page without outside files: tables, labels, pictures."""
+    shards = _table(
+        ("file", "records", "bytes", "compression", "problem"),
+        [
+            (
+                str(shard.path),
+                f"{shard.records:,}",
+                size(shard.size_bytes),
+                shard.compression,
+                shard.problem or "",
+            )
+            for shard in summary.shards
+        ],
+    )
+    most = max(summary.labels.values(), default=1)
+    bars = "".join(
+        f"<tr><td>{label}</td><td>{_escaped(summary.label_names.get(label, ''))}</td>"
+        f'<td><meter max="{most}" value="{count}"></meter> {count:,}</td></tr>'
+        for label, count in sorted(summary.labels.items())
+    )
+    figures = "".join(
+        f'<figure><img alt="" src="data:image/png;base64,{_png(sample)}">'
+        f"<figcaption>{_escaped(sample.caption)}</figcaption></figure>"
+        for sample in samples
+    )
+    features = _table(FEATURE_TITLES, feature_rows(summary))
+    sections = [
+        f"<h1>{plural(summary.records, 'record')}</h1>",
+        f"<section class='pictures'>{figures}</section>" if figures else "",
+        f"<h2>Files</h2>{shards}",
+        f"<h2>Features</h2>{features}" if summary.features else "",
+        f"<h2>Labels</h2><table>{bars}</table>" if bars else "",
+        f"<h2>To parse with TensorFlow</h2><pre>{_escaped(spec)}</pre>" if spec else "",
+    ]
+    return (
+        '<!doctype html><html lang="en"><meta charset="utf-8">'
+        '<meta name="viewport" content="width=device-width">'
+        f"<title>tfrec inspect</title><style>{_STYLE}</style>{''.join(sections)}</html>\n"
+    )
+
+
+def _thumbnail(sample: Sample) -> Image.Image:
+    from PIL import Image
+
+    picture = Image.fromarray(sample.pixels)
+    picture.thumbnail((_THUMBNAIL_PX, _THUMBNAIL_PX))
+    return picture
+
+
+def _png(sample: Sample) -> str:
+    out = io.BytesIO()
+    _thumbnail(sample).save(out, "PNG")
+    return base64.b64encode(out.getvalue()).decode()
+
+
+def _table(titles: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    head = "".join(f"<th>{_escaped(title)}</th>" for title in titles)
+    body = "".join(
+        "<tr>" + "".join(f"<td>{_escaped(cell)}</td>" for cell in row) + "</tr>" for row in rows
+    )
+    return f"<table><tr>{head}</tr>{body}</table>"
+
+
+def _escaped(value: str) -> str:
+    return html.escape(safe(value, newlines=True))

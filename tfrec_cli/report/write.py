@@ -1,0 +1,106 @@
+"""The result of ``tfrec write``, for a person and as JSON."""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
+
+from tfrec_cli.report.format import beginning, counts, facts, json_document, plural, safe_text, size
+
+if TYPE_CHECKING:
+    from tfrec_cli.commands.write import Result
+
+
+def text(result: Result) -> str:
+    """Say what was written, or would be."""
+    several = bool(result.more)
+    return "\n".join(_split_text(split, named=several) for split in [result, *result.more])
+
+
+def document(result: Result) -> str:
+    """Return the same as JSON."""
+    return json_document(
+        "tfrec-write",
+        {
+            "out": str(result.out),
+            "dry_run": result.manifest is None,
+            "labels": result.labels,
+            "columns": [asdict(column) for column in result.columns],
+            "warnings": result.warnings,
+            **_split_values(result),
+            "more": [_split_values(split) for split in result.more],
+        },
+    )
+
+
+def _split_text(result: Result, *, named: bool) -> str:
+    manifest = result.manifest
+    plan = result.plan
+    shards = plural(len(plan.sizes), "shard") + f" of split {result.split}" * named
+    source = f"{size(result.source_bytes)} of images"
+    if manifest is None:
+        line = (
+            f"would write {plural(plan.records, 'record')} in {shards} to {result.out}, "
+            f"about {size(plan.estimated_bytes)} from {source}"
+        )
+    else:
+        size_bytes = sum(shard.size_bytes for shard in manifest.shards)
+        line = (
+            f"wrote {plural(manifest.records, 'record')} in {shards} to {result.out}, "
+            f"{size(size_bytes)} from {source}"
+        )
+    return safe_text([line, *facts(_facts(result))])
+
+
+def _facts(result: Result) -> list[tuple[str, str]]:
+    manifest = result.manifest
+    rows: list[tuple[str, str]] = []
+    if manifest:
+        stored = "whole images"
+        if manifest.crop:
+            stored = f"centre crops of {manifest.crop[0]}x{manifest.crop[1]}, {manifest.stored}"
+        rows += [("stored", stored)]
+    if result.labels is not None:
+        rows += [("labels", f"{len(result.labels)}: {beginning(result.labels)}")]
+    if result.columns:
+        rows += [("features", f"{len(result.columns)}: {beginning(result.columns)}")]
+    if manifest:
+        if manifest.changes:
+            rows += [("changed", counts(manifest.changes))]
+        if manifest.icc_profiles:
+            rows += [("ICC", f"{manifest.icc_profiles} colour profiles, not applied")]
+        rows += [("digest", manifest.content_sha256)]
+    bad = Counter(reject.reason for reject in result.rejects if not reject.harmless)
+    harmless = Counter(reject.reason for reject in result.rejects if reject.harmless)
+    if bad:
+        where = f" ({result.out / manifest.rejects_file})" if manifest else ""
+        rows += [("left out", counts(bad) + where)]
+    if harmless:
+        rows += [("ignored", counts(harmless))]
+    return rows
+
+
+def _split_values(result: Result) -> dict[str, Any]:
+    manifest = result.manifest
+    shards = manifest.shards if manifest else ()
+    return {
+        "split": result.split,
+        "records": manifest.records if manifest else result.plan.records,
+        "shards": len(result.plan.sizes),
+        "shard_records": [shard.records for shard in shards] if manifest else result.plan.sizes,
+        "size_bytes": sum(shard.size_bytes for shard in shards) if manifest else None,
+        "estimated_bytes": result.plan.estimated_bytes,
+        "source_bytes": result.source_bytes,
+        "rejects": [
+            {
+                "path": os.fsdecode(reject.path),
+                "reason": reject.reason,
+                "message": reject.message,
+                "ignored": reject.harmless,
+            }
+            for reject in result.rejects
+        ],
+        "manifest": asdict(manifest) if manifest else None,
+    }
