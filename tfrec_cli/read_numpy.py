@@ -7,13 +7,11 @@ from __future__ import annotations
 
 import operator
 import os
-from collections import deque
-from collections.abc import Callable, Generator, Iterable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing
 from functools import partial
 from itertools import groupby
-from typing import Any, SupportsIndex, TypeVar
+from typing import Any, SupportsIndex
 
 import numpy as np
 import numpy.typing as npt
@@ -25,14 +23,11 @@ from tfrec_cli.imaging import pillow_decoder
 from tfrec_cli.reading import options
 from tfrec_cli.reading.batch import Dtype, Small
 from tfrec_cli.reading.options import Look
+from tfrec_cli.reading.prefetch import run_ahead
 from tfrec_cli.runtime import pool as engines
 
 Array = npt.NDArray[Any]
 Batch = tuple[Array, Int64s]
-Result = TypeVar("Result")
-
-_PREFETCHED = 2
-"""Batches made ahead of the one that is asked for, beside those being made."""
 
 
 def dataset(
@@ -176,7 +171,7 @@ class Batches:
             image: uint8 or float32 [batch, height, width, 3], label: int64 [batch]; without batch
             for single records.
         """
-        with closing(_ahead(self._tasks(), self._parallel)) as chunks:
+        with closing(run_ahead(self._tasks(), self._parallel)) as chunks:
             for _, epoch in groupby(chunks, operator.itemgetter(0)):
                 for images, labels in self._regrouped(batch for _, batch in epoch):
                     yield (images, labels) if self._read.labelled else images
@@ -186,18 +181,18 @@ class Batches:
 
         What has to be read in sequence is read here, in the thread that iterates.
         """
-        rows, memory = self._read.rows, self._read.cutter.memory
+        rows, buffers = self._read.rows, self._read.cutter.buffers
         first_chunks, later_chunks = rows.chunk_counts()
         for number in range(rows.epochs):
             for chunk in range(later_chunks if number else first_chunks):
-                fetched = rows.fetch(number, chunk, memory) if rows.is_sequential else None
+                fetched = rows.fetch(number, chunk, buffers) if rows.is_sequential else None
                 yield partial(self._cut, number, chunk, fetched)
 
     def _cut(
         self, number: int, chunk: int, fetched: tuple[list[memoryview], Int64s] | None
     ) -> tuple[int, Batch]:
         rows, cutter = self._read.rows, self._read.cutter
-        payloads, numbers = fetched or rows.fetch(number, chunk, cutter.memory)
+        payloads, numbers = fetched or rows.fetch(number, chunk, cutter.buffers)
         return number, cutter.cut(payloads, numbers, rows.first_epoch + number)
 
     def _regrouped(self, chunks: Iterable[Batch]) -> Iterator[tuple[Any, Any]]:
@@ -249,7 +244,7 @@ class Source:
         """
         rows, cutter = self._read.rows, self._read.cutter
         number, place = divmod(range(len(self))[index], rows.chunk_counts()[1])
-        payloads, numbers = rows.fetch(number, place, cutter.memory)
+        payloads, numbers = rows.fetch(number, place, cutter.buffers)
         images, labels = cutter.cut(payloads, numbers, rows.first_epoch + number)
         return (images[0], labels[0]) if self._read.labelled else images[0]
 
@@ -257,19 +252,3 @@ class Source:
 def _joined(batches: list[Batch]) -> Batch:
     images, labels = zip(*batches, strict=True)
     return np.concatenate(images), np.concatenate(labels)
-
-
-def _ahead(tasks: Iterable[Callable[[], Result]], parallel: int) -> Generator[Result, None, None]:
-    """Run tasks in threads, some ahead of the one whose result is asked for, in order."""
-    running: deque[Future[Result]] = deque()
-    with ThreadPoolExecutor(parallel) as pool:
-        try:
-            for task in tasks:
-                running.append(pool.submit(task))
-                if len(running) > parallel + _PREFETCHED:
-                    yield running.popleft().result()
-            while running:
-                yield running.popleft().result()
-        finally:
-            for one in running:
-                one.cancel()

@@ -35,9 +35,6 @@ if TYPE_CHECKING:
     from tfrec_cli.reading.batch import Cutter, Decoder, Dtype, Small
     from tfrec_cli.reading.fetch import Rows
 
-_PREFETCHED = 2
-"""Batches made ahead of the one that is asked for, beside those being made."""
-
 _IDLE_SECONDS, _LAST_SECONDS = 0.05, 5.0
 """After so long without a call none is to come; and after so long Python ends in any case."""
 
@@ -105,6 +102,7 @@ def dataset(
     import numpy as np
 
     from tfrec_cli.reading import options
+    from tfrec_cli.reading.prefetch import BATCHES_AHEAD
 
     tf = load_tensorflow()
     read = options.batches(
@@ -149,7 +147,7 @@ def dataset(
         result = result.apply(tf.data.experimental.assert_cardinality(read.length))
     untuned = tf.data.Options()
     untuned.autotune.enabled = False  # nothing here to tune, and the tuner delays an epoch's end
-    return result.prefetch(_PREFETCHED).with_options(untuned)
+    return result.prefetch(BATCHES_AHEAD).with_options(untuned)
 
 
 def crop_digests(
@@ -279,7 +277,7 @@ def _cut(
     }
 
     def fetch(number: Any, chunk: Any) -> tuple[npt.NDArray[np.object_], Int64s]:
-        payloads, numbers = rows.fetch(int(number), int(chunk), cutter.memory)
+        payloads, numbers = rows.fetch(int(number), int(chunk), cutter.buffers)
         array = np.empty(len(payloads), object)
         array[:] = list(map(bytes, payloads))
         return array, numbers
@@ -294,7 +292,7 @@ def _cut(
         return cut([memoryview(payload) for payload in payloads], numbers, int(number))
 
     def fetch_and_cut(number: Any, chunk: Any) -> tuple[Any, ...]:
-        return cut(*rows.fetch(int(number), int(chunk), cutter.memory), int(number))
+        return cut(*rows.fetch(int(number), int(chunk), cutter.buffers), int(number))
 
     def shaped(images: Any, labels: Any) -> tuple[Any, Any]:
         images.set_shape([rows.chunk_size, *sides, 3])

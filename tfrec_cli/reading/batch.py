@@ -17,8 +17,8 @@ from tfrec_cli.crops import CropMode, Int64s
 from tfrec_cli.dataset.records import Names
 from tfrec_cli.errors import DataError, ImageError
 from tfrec_cli.imaging import structure
+from tfrec_cli.reading.buffers import BufferPool
 from tfrec_cli.runtime import native
-from tfrec_cli.runtime.allocator import Memory
 from tfrec_cli.tfrecord import example
 
 if TYPE_CHECKING:
@@ -63,7 +63,7 @@ class Cutter:
         small: what to do with an image smaller than the crop; None where there is none.
         brightness: the largest change to values in [0, 1].
         dtype: ``float32`` in [0, 1], or ``uint8``.
-        memory: what batches are made in.
+        buffers: what batches are made in.
     """
 
     names: Names
@@ -78,7 +78,7 @@ class Cutter:
     decoder: Decoder
     _named: dict[str, str] = field(init=False)
     _values: example.SingleValues = field(init=False)
-    memory: Memory = field(default_factory=Memory)
+    buffers: BufferPool = field(default_factory=BufferPool)
 
     def __post_init__(self) -> None:
         self._named = {called: name for called in _FIELDS if (name := getattr(self.names, called))}
@@ -142,7 +142,7 @@ class Cutter:
         """Decode crops into one array; float32 where brightness or ``dtype`` want it."""
         kind = np.float32 if self.dtype == "float32" or self.brightness else np.uint8
         if self.raw and not any(flips) and found and all(map(self._is_cut, found)):
-            stacked = self.memory.array((len(found), *(self.size or ()), 3), kind)
+            stacked = self.buffers.array((len(found), *(self.size or ()), 3), kind)
             images = [one.image for one in found]
             if not native.stack(images, stacked, kind is np.float32):
                 _convert(np.frombuffer(b"".join(images), np.uint8).reshape(stacked.shape), stacked)
@@ -154,7 +154,7 @@ class Cutter:
             except DataError as error:
                 raise DataError(f"record {one.number}: {error}") from error
             if not place:
-                stacked = self.memory.array((len(found), *pixels.shape), kind)
+                stacked = self.buffers.array((len(found), *pixels.shape), kind)
             _convert(pixels[:, ::-1] if flip else pixels, stacked[place])
         return stacked
 

@@ -19,7 +19,7 @@ from tfrec_cli.crops import Int64s
 from tfrec_cli.dataset import discover
 from tfrec_cli.dataset.discover import Split
 from tfrec_cli.errors import FramingError, RunError, UsageError
-from tfrec_cli.runtime.allocator import Memory
+from tfrec_cli.reading.buffers import BufferPool
 from tfrec_cli.tfrecord import framing
 from tfrec_cli.tfrecord.compression import Compression
 
@@ -94,8 +94,10 @@ class Rows:
         """Return how many records all epochs have, where chunks need not be whole."""
         return self._own * self.epochs - self._offset
 
-    def fetch(self, number: int, chunk: int, memory: Memory) -> tuple[list[memoryview], Int64s]:
-        """Read one chunk of the epoch that is ``number`` behind the first, into ``memory``.
+    def fetch(
+        self, number: int, chunk: int, buffers: BufferPool
+    ) -> tuple[list[memoryview], Int64s]:
+        """Read one chunk of the epoch that is ``number`` behind the first, into ``buffers``.
 
         Returns:
             The payloads, each checked by both its CRCs, and the records' numbers, int64[n].
@@ -104,7 +106,7 @@ class Rows:
         """
         begin = (self._offset if number == 0 else 0) + chunk * self._chunk
         numbers = self._numbers(self.first_epoch + number)[begin : begin + self._chunk]
-        return self._records.fetch(numbers, memory), numbers
+        return self._records.fetch(numbers, buffers), numbers
 
     def _draw_numbers(self, epoch: int) -> Int64s:
         count = self._records.count
@@ -159,7 +161,7 @@ class RandomAccess:
         self._places = discover.places(opened)
         self.count = len(self._places)
 
-    def fetch(self, numbers: Int64s, memory: Memory) -> list[memoryview]:
+    def fetch(self, numbers: Int64s, buffers: BufferPool) -> list[memoryview]:
         """Read the records of these numbers."""
         places = self._places[numbers].tolist()
         rows: dict[int, list[int]] = {}
@@ -171,7 +173,7 @@ class RandomAccess:
             descriptor = os.open(path, os.O_RDONLY)  # at half the cost of a file object
             try:
                 _check_places(path, os.fstat(descriptor).st_size, wanted)
-                view = memory.view(sum(length for _, length in wanted))
+                view = buffers.view(sum(length for _, length in wanted))
                 read = framing.read_places(descriptor, wanted, str(path), view)
             finally:
                 os.close(descriptor)
@@ -201,7 +203,7 @@ class _Sequential:
         self._next = 0
         self._payloads = discover.payloads(opened)
 
-    def fetch(self, numbers: Int64s, _memory: Memory) -> list[memoryview]:
+    def fetch(self, numbers: Int64s, _buffers: BufferPool) -> list[memoryview]:
         """Read the records of these ascending numbers."""
         payloads = []
         with self._lock:

@@ -82,7 +82,7 @@ class Samples:
         batches = []
         for place in range(0, len(numbers), size or 1):
             some = np.array(numbers[place : place + size], np.int64)
-            payloads = self.records.fetch(some, self.cutter.memory)
+            payloads = self.records.fetch(some, self.cutter.buffers)
             batches.append(self.cutter.cut(payloads, some, epoch))
         return batches
 

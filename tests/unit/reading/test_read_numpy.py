@@ -8,9 +8,7 @@ import pickle
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -188,20 +186,6 @@ def test_damage_met_while_reading_reaches_the_caller(whole: Path, tmp_path: Path
         got.extend(batches)
     assert len(got) == 12
     assert threads() <= before
-
-
-def test_only_some_batches_are_made_ahead() -> None:
-    drawn: list[int] = []
-
-    def tasks() -> Iterator[Callable[[], int]]:
-        for number in range(100):
-            drawn.append(number)
-            yield partial(int, number)
-
-    results = read_numpy._ahead(tasks(), parallel=2)
-    assert next(results) == 0
-    assert len(drawn) == 5
-    assert list(results) == list(range(1, 100))
 
 
 SOURCES: list[dict[str, Any]] = [

@@ -14,7 +14,7 @@ import tensorflow as tf
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tfrec_cli.runtime.allocator import ALIGNED_BYTES, Memory
+from tfrec_cli.reading.buffers import ALIGNED_BYTES, BufferPool
 
 SHAPE = (3, 50, 60, 3)
 BYTES = 3 * 50 * 60 * 3
@@ -27,39 +27,39 @@ def address(array: Any) -> int:
     return int(np.asarray(array).ctypes.data)
 
 
-def block(memory: Memory) -> Any:
+def block(pool: BufferPool) -> Any:
     """Ask for what every test here asks for: an array that is all of one block's size class."""
-    return memory.array(SHAPE, np.uint8)
+    return pool.array(SHAPE, np.uint8)
 
 
 @pytest.mark.parametrize("dtype", [np.uint8, np.float32, np.int64])
 @pytest.mark.parametrize("shape", [(1,), (7, 3), (0, 4), (5, 33, 35, 3), ()])
 def test_an_array_has_its_shape(shape: tuple[int, ...], dtype: Any) -> None:
-    array = Memory().array(shape, dtype)
+    array = BufferPool().array(shape, dtype)
     assert (array.shape, array.dtype) == (shape, dtype)
 
 
 @pytest.mark.parametrize("count", [1, 31, 63, 64, 65, 4095, 4096, 4097, 99_999])
 def test_an_array_lies_where_tensorflow_wants_it(count: int) -> None:
-    memory = Memory()
-    arrays = [memory.array((count,), np.uint8) for _ in range(8)]
+    pool = BufferPool()
+    arrays = [pool.array((count,), np.uint8) for _ in range(8)]
     assert [address(array) % ALIGNED_BYTES for array in arrays] == [0] * 8
 
 
 def test_an_array_is_writable_and_in_one_piece() -> None:
-    flags = block(Memory()).flags
+    flags = block(BufferPool()).flags
     assert (flags.writeable, flags.c_contiguous) == (True, True)
 
 
 @pytest.mark.parametrize("size", [0, 1, 2, 3, 1023, 1024, 1025])
 def test_a_view_has_its_size(size: int) -> None:
-    assert len(Memory().view(size)) == size
+    assert len(BufferPool().view(size)) == size
 
 
 def test_an_array_can_be_filled_to_its_end() -> None:
     """Nothing of it lies outside its block, wherever the block starts."""
-    memory = Memory()
-    arrays = [memory.array((size,), np.uint8) for size in range(1, 130)]
+    pool = BufferPool()
+    arrays = [pool.array((size,), np.uint8) for size in range(1, 130)]
     for number, array in enumerate(arrays):
         array[:] = number
     assert [set(array.tolist()) for array in arrays] == [{number} for number in range(129)]
@@ -69,34 +69,34 @@ def test_an_array_can_be_filled_to_its_end() -> None:
 
 
 def test_an_array_that_is_gone_is_used_again() -> None:
-    memory = Memory()
-    first = address(block(memory))
-    assert address(block(memory)) == first
+    pool = BufferPool()
+    first = address(block(pool))
+    assert address(block(pool)) == first
 
 
 def test_a_view_that_is_gone_is_used_again() -> None:
-    memory = Memory()
-    first = address(memory.view(BYTES))
-    assert address(memory.view(BYTES)) == first
+    pool = BufferPool()
+    first = address(pool.view(BYTES))
+    assert address(pool.view(BYTES)) == first
 
 
 def test_the_oldest_of_several_is_used_again() -> None:
-    memory = Memory()
-    held = [block(memory) for _ in range(5)]
+    pool = BufferPool()
+    held = [block(pool) for _ in range(5)]
     first = address(held.pop(0))
-    assert address(block(memory)) == first
+    assert address(block(pool)) == first
 
 
 def test_no_more_memory_is_taken_by_asking_often() -> None:
-    memory = Memory()
-    assert len({address(block(memory)) for _ in range(100)}) == 1
+    pool = BufferPool()
+    assert len({address(block(pool)) for _ in range(100)}) == 1
 
 
 def test_other_sizes_do_not_share_a_block() -> None:
     """One of half the size would waste the other half for as long as it lives."""
-    memory = Memory()
-    first = address(block(memory))
-    small = memory.array((16,), np.uint8)
+    pool = BufferPool()
+    first = address(block(pool))
+    small = pool.array((16,), np.uint8)
     assert address(small) != first
 
 
@@ -134,12 +134,12 @@ HOLDERS: dict[str, Callable[[Any], Any]] = {
 
 @pytest.mark.parametrize("holder", HOLDERS.values(), ids=HOLDERS.keys())
 def test_an_array_is_left_alone_while_something_holds_it(holder: Callable[[Any], Any]) -> None:
-    memory = Memory()
-    array = block(memory)
+    pool = BufferPool()
+    array = block(pool)
     before = address(array)
     held = holder(array)
     del array
-    later = [block(memory) for _ in range(3)]
+    later = [block(pool) for _ in range(3)]
     assert before not in map(address, later)
     del held
 
@@ -160,22 +160,22 @@ TENSORS: dict[str, Callable[[Any], Any]] = {
 @pytest.mark.parametrize("tensor", TENSORS.values(), ids=TENSORS.keys())
 def test_a_tensor_of_an_array_keeps_its_values(tensor: Callable[[Any], Any]) -> None:
     """Either it shares the memory, and holds it, or it is a copy."""
-    memory = Memory()
-    array = block(memory)
+    pool = BufferPool()
+    array = block(pool)
     array[:] = 1
     held = tensor(array)
     del array
-    for one in [block(memory) for _ in range(3)]:
+    for one in [block(pool) for _ in range(3)]:
         one[:] = 2
     assert (np.asarray(held) == 1).all()
 
 
 def test_what_tf_data_yields_keeps_its_values() -> None:
     """As the reader gives its batches: out of Python functions in many threads."""
-    memory = Memory()
+    pool = BufferPool()
 
     def make(number: int) -> Any:
-        array = block(memory)
+        array = block(pool)
         array[:] = number
         return array
 
@@ -201,55 +201,55 @@ VIEW_HOLDERS: dict[str, Callable[[memoryview], Any]] = {
 
 @pytest.mark.parametrize("holder", VIEW_HOLDERS.values(), ids=VIEW_HOLDERS.keys())
 def test_a_view_is_left_alone_while_something_holds_it(holder: Callable[[Any], Any]) -> None:
-    memory = Memory()
-    view = memory.view(BYTES)
+    pool = BufferPool()
+    view = pool.view(BYTES)
     before = address(view)
     held = holder(view)
     del view
-    later = [memory.view(BYTES) for _ in range(3)]
+    later = [pool.view(BYTES) for _ in range(3)]
     assert before not in map(address, later)
     del held
 
 
 @pytest.mark.parametrize("holder", HOLDERS.values(), ids=HOLDERS.keys())
 def test_an_array_is_used_again_once_nothing_holds_it(holder: Callable[[Any], Any]) -> None:
-    memory = Memory()
-    before = address(block(memory))
-    holder(block(memory))
+    pool = BufferPool()
+    before = address(block(pool))
+    holder(block(pool))
     gc.collect(0)  # for what holds itself
-    assert before in [address(one) for one in [block(memory) for _ in range(3)]]
+    assert before in [address(one) for one in [block(pool) for _ in range(3)]]
 
 
 @pytest.mark.parametrize("count", [31, 32, 33, 34, 100])
 def test_blocks_that_are_alive_are_distinct(count: int) -> None:
     """Also those beyond what is kept to be used again."""
-    memory = Memory()
-    arrays = [block(memory) for _ in range(count)]
+    pool = BufferPool()
+    arrays = [block(pool) for _ in range(count)]
     assert len({address(array) for array in arrays}) == count
 
 
 def test_what_was_forgotten_is_not_given_out_while_it_is_alive() -> None:
-    memory = Memory()
-    arrays = [block(memory) for _ in range(40)]
+    pool = BufferPool()
+    arrays = [block(pool) for _ in range(40)]
     kept = {address(array) for array in arrays[:3]}
     del arrays[3:]
-    assert kept.isdisjoint({address(one) for one in [block(memory) for _ in range(64)]})
+    assert kept.isdisjoint({address(one) for one in [block(pool) for _ in range(64)]})
 
 
 @fixed
 @given(st.lists(st.tuples(st.integers(0, 3), st.integers(0, 300), st.booleans()), max_size=120))
 def test_what_is_held_keeps_its_values(steps: list[tuple[int, int, bool]]) -> None:
     """Whatever is asked for and let go of, in any order: arrays, views, and parts of both."""
-    memory = Memory()
+    pool = BufferPool()
     held: list[tuple[Any, int]] = []
     for number, (kind, size, lets_go) in enumerate(steps):
         value = number % 251
         if kind < 2:
-            array = memory.array((size,), np.uint8)
+            array = pool.array((size,), np.uint8)
             array[:] = value
             held.append((array if kind else array[size // 2 :], value))
         else:
-            view = memory.view(size)
+            view = pool.view(size)
             view[:] = bytes([value]) * size
             held.append((view if kind == 2 else view[: size // 2], value))
         del kind
@@ -260,15 +260,15 @@ def test_what_is_held_keeps_its_values(steps: list[tuple[int, int, bool]]) -> No
 
 
 def test_threads_that_ask_at_once_never_share_a_block() -> None:
-    memory = Memory()
+    pool = BufferPool()
     start = threading.Barrier(8)
     wrong: list[int] = []
 
     def work(number: int) -> None:
         start.wait()
         for turn in range(200):
-            array = memory.array((1000 + number,), np.uint8)
-            view = memory.view(1000 + number)
+            array = pool.array((1000 + number,), np.uint8)
+            view = pool.view(1000 + number)
             array[:], view[:] = number, bytes([number]) * len(view)
             if (array != number).any() or set(view) != {number}:
                 wrong.append(turn)
@@ -279,12 +279,12 @@ def test_threads_that_ask_at_once_never_share_a_block() -> None:
 
 
 def test_threads_that_hold_blocks_have_distinct_ones() -> None:
-    memory = Memory()
+    pool = BufferPool()
     start = threading.Barrier(8)
 
     def work(_number: int) -> list[Any]:
         start.wait()
-        return [block(memory) for _ in range(20)]
+        return [block(pool) for _ in range(20)]
 
     with ThreadPoolExecutor(8) as threads:
         held = [array for arrays in threads.map(work, range(8)) for array in arrays]
@@ -292,7 +292,7 @@ def test_threads_that_hold_blocks_have_distinct_ones() -> None:
 
 
 def test_two_memories_share_nothing() -> None:
-    one, other = Memory(), Memory()
+    one, other = BufferPool(), BufferPool()
     before = address(block(one))
     held = block(one)
     assert address(block(other)) != before
