@@ -21,6 +21,8 @@ import google_crc32c
 from blake3 import blake3
 
 from tfrec_cli.dataset import manifest
+from tfrec_cli.dataset.checksums import dataset_files
+from tfrec_cli.dataset.records import content_digest
 
 HERE = Path(__file__).parent
 FILES = HERE / "files"
@@ -505,7 +507,7 @@ def dataset(payloads: Sequence[Sequence[bytes]] = (GOOD[:2], GOOD[2:])) -> Files
         smallest=(1, 2),
         compression="none",
         shards=tuple(shards),
-        content_sha256=manifest.content_digest(
+        content_sha256=content_digest(
             (key, blake3(payload).digest()) for key, payload in zip(keys, GOOD, strict=True)
         ),
         plan_sha256="0" * 64,
@@ -520,7 +522,7 @@ def dataset(payloads: Sequence[Sequence[bytes]] = (GOOD[:2], GOOD[2:])) -> Files
     )
     files["train.rejects.jsonl"] = rejects
     files["train.manifest.json"] = manifest.dump(made)
-    return {**files, **manifest.dataset_files([made])}
+    return {**files, **dataset_files([made])}
 
 
 def datasets() -> list[Case]:

@@ -22,6 +22,8 @@ from tfrec_cli.cli import config
 from tfrec_cli.cli import main as cli
 from tfrec_cli.commands import inspect_, verify
 from tfrec_cli.dataset import manifest, records
+from tfrec_cli.dataset.checksums import dataset_files
+from tfrec_cli.dataset.foreign import guess_names
 from tfrec_cli.errors import TfrecError
 from tfrec_cli.imaging import structure
 from tfrec_cli.runtime import native, pool
@@ -144,7 +146,7 @@ def _read_jpeg(data: bytes) -> None:
 
 def _record(data: bytes) -> None:
     features = example.decode(data)
-    names = records.guess_names(features)
+    names = guess_names(features)
     if names is not None:
         records.decoded_size(records.decode(features, names))
 
@@ -163,7 +165,7 @@ def _manifest(data: bytes) -> None:
     path = Path("x.manifest.json")
     made = manifest.parse(data, path)
     assert manifest.parse(manifest.dump(made), path) == made
-    assert json.loads(manifest.dataset_files([made]).get("features.json", b"0")) is not None
+    assert json.loads(dataset_files([made]).get("features.json", b"0")) is not None
 
 
 def _config(data: bytes) -> None:

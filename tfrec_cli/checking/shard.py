@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from blake3 import blake3
 
 from tfrec_cli.dataset import discover, records
+from tfrec_cli.dataset.foreign import guess_names
 from tfrec_cli.dataset.manifest import Manifest, Shard
 from tfrec_cli.dataset.records import ImageRecord, Names
 from tfrec_cli.errors import DataError, FramingError, ImageError
@@ -242,7 +243,7 @@ def smallest_side(path: Path) -> int | None:
             continue
         try:
             features = example.decode(item.payload)
-            names = names or records.guess_names(features)
+            names = names or guess_names(features)
             if names is None:
                 continue
             one = records.decode(features, names)
@@ -400,7 +401,7 @@ def _check_record(
         checked.imageless += 1
         return None
     checked.examples += 1
-    checked.names = checked.names or records.guess_names(features)
+    checked.names = checked.names or guess_names(features)
     if checked.names is None:
         checked.imageless += 1
         return None

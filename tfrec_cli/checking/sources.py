@@ -17,10 +17,11 @@ import numpy.typing as npt
 
 from tfrec_cli.checking import rebuild
 from tfrec_cli.checking.shard import Checked, Finding, Kind
-from tfrec_cli.dataset import manifest, records
+from tfrec_cli.dataset import records
 from tfrec_cli.dataset import rejects as rejects_file
 from tfrec_cli.dataset.discover import Split
 from tfrec_cli.dataset.manifest import Manifest
+from tfrec_cli.dataset.names import MANIFEST_SUFFIX
 from tfrec_cli.dataset.rejects import Reject
 from tfrec_cli.errors import ManifestError, UsageError
 from tfrec_cli.imaging import images
@@ -212,7 +213,7 @@ def _part(
     """
     described = split.manifest
     assert described
-    path = split.folder / (described.split + manifest.SUFFIX)
+    path = split.folder / (described.split + MANIFEST_SUFFIX)
     shards = [one for one in checked if one.task.manifest and one.task.manifest.split == split.name]
     held = [find(_keys(one, described)) for one in shards]
     count = sum(one.records for one in shards)

@@ -19,6 +19,7 @@ from tempfile import mkdtemp
 
 from tfrec_cli.dataset import discover, manifest, records
 from tfrec_cli.dataset.discover import Split
+from tfrec_cli.dataset.foreign import guess_names
 from tfrec_cli.dataset.manifest import Manifest
 from tfrec_cli.dataset.records import ImageRecord
 from tfrec_cli.errors import DataError, FramingError, UsageError
@@ -246,7 +247,7 @@ def _extract(task: _Task) -> _Done:
 
 def _decoded(payload: bytes, described: Manifest | None) -> ImageRecord:
     features = example.decode(payload)
-    names = records.NAMES[described.keys] if described else records.guess_names(features)
+    names = records.NAMES[described.keys] if described else guess_names(features)
     if names is None:
         raise DataError(f"found features {', '.join(features)}, expected one that holds an image")
     return records.decode(features, names)

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tfrec_cli.dataset import discover, manifest, records
+from tfrec_cli.dataset.foreign import guess_names
 from tfrec_cli.dataset.records import Names
 from tfrec_cli.errors import DataError, ExampleError, ImageError, ManifestError, UsageError
 from tfrec_cli.imaging import formats
@@ -308,7 +309,7 @@ def samples(
 
 def size_of(features: Mapping[str, Feature]) -> tuple[int | None, int | None]:
     """Return the (height, width) that a record tells of its image."""
-    names = records.guess_names(features)
+    names = guess_names(features)
     if names is None:
         return None, None
     return _single(features, names.height), _single(features, names.width)
@@ -421,7 +422,7 @@ def _count(summary: Summary, payload: bytes) -> None:
     if kind == "tf.train.Example":
         features = example.features(message)
         if summary.names is None:
-            summary.names = records.guess_names(features)
+            summary.names = guess_names(features)
         size = _size(summary, features)
         for name, feature in features.items():
             one = _feature(summary, name)

@@ -25,6 +25,8 @@ from tfrec_cli.dataset import records as contract
 from tfrec_cli.dataset import rejects as rejects_file
 from tfrec_cli.dataset.discover import Split
 from tfrec_cli.dataset.manifest import Manifest
+from tfrec_cli.dataset.names import index_name, shard_name
+from tfrec_cli.dataset.records import content_digest
 from tfrec_cli.dataset.rejects import Reject
 from tfrec_cli.errors import DataError, UsageError
 from tfrec_cli.runtime import files, pool
@@ -190,11 +192,11 @@ def _copied(
     tasks = []
     for number, (start, stop) in enumerate(itertools.pairwise(bounds)):
         count = len(bounds) - 1
-        name = manifest.shard_name(described.split, number, count, described.compression)
+        name = shard_name(described.split, number, count, described.compression)
         task = _Task(
             number=number,
             path=folder / name,
-            index=folder / manifest.index_name(name) if indexed else None,
+            index=folder / index_name(name) if indexed else None,
             compression=described.compression,
             key=str(contract.NAMES[described.keys].key),
             runs=tuple(_between(runs, start, stop)),
@@ -202,7 +204,7 @@ def _copied(
         tasks.append(task)
     done = _made(tasks, described.records, run, progress)
     shutil.rmtree(folder / _PLAIN, ignore_errors=True)
-    content = manifest.content_digest(digest for part in done for digest in part.digests())
+    content = content_digest(digest for part in done for digest in part.digests())
     if content != described.content_sha256:
         raise DataError(
             f"{one.folder}: split {described.split!r}: found content digest {content}, expected "

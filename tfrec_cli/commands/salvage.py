@@ -21,6 +21,7 @@ from tfrec_cli.checking import shard
 from tfrec_cli.dataset import manifest, records
 from tfrec_cli.dataset import rejects as rejects_file
 from tfrec_cli.dataset.manifest import Manifest
+from tfrec_cli.dataset.names import MANIFEST_SUFFIX, index_name
 from tfrec_cli.errors import DataError, FramingError, ManifestError, RunError, UsageError
 from tfrec_cli.imaging import images
 from tfrec_cli.runtime import files
@@ -279,7 +280,7 @@ def _index(result: Salvaged, entry: manifest.Shard | None) -> dict[tuple[int, in
 
     None where there is no index file, or where it is damaged.
     """
-    path = result.path.with_name(manifest.index_name(result.path.name))
+    path = result.path.with_name(index_name(result.path.name))
     if result.compression != "none" or path == result.path or not path.is_file():
         return None
     try:
@@ -311,7 +312,7 @@ def _planned(options: Options, path: Path, described: Manifest) -> dict[bytes, i
         if not isinstance(told.get(name), kinds):
             words = " or ".join(kind.__name__ for kind in kinds)
             raise RunError(
-                f"{described.split}{manifest.SUFFIX}: options: {name}: "
+                f"{described.split}{MANIFEST_SUFFIX}: options: {name}: "
                 f"found {told.get(name)!r}, expected {words}"
             )
     root = table.root_of(source, options.root, told_by="--source ")

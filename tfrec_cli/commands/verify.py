@@ -19,7 +19,10 @@ from tfrec_cli import read_tf
 from tfrec_cli.checking import shard as check
 from tfrec_cli.checking.shard import Checked, Decoded, Finding, Task
 from tfrec_cli.dataset import discover, manifest
+from tfrec_cli.dataset.checksums import dataset_files
 from tfrec_cli.dataset.discover import Split
+from tfrec_cli.dataset.names import MANIFEST_SUFFIX, REJECTS_SUFFIX, SUMS, index_name
+from tfrec_cli.dataset.records import content_digest
 from tfrec_cli.errors import DataError, ManifestError, UsageError
 from tfrec_cli.runtime import files, pool
 from tfrec_cli.runtime.pool import Progress
@@ -222,7 +225,7 @@ def _check_folder(path: Path, splits: Sequence[Split], report: Report) -> None:
         if file.name not in indexes:
             message = "found an index file that no manifest names, expected only those of shards"
             report.findings.append(Finding(kind="extra", path=file, message=message))
-    expected = manifest.dataset_files(manifests)
+    expected = dataset_files(manifests)
     for name, data in expected.items():
         _compare_file(path / name, data, report)
     for one in manifests:
@@ -240,15 +243,13 @@ def _check_folder(path: Path, splits: Sequence[Split], report: Report) -> None:
 def _check_manifests(folder: Path) -> Iterator[Finding]:
     """Check that the manifests of which other files tell are there, and are those."""
     summed = _summed(folder)
-    splits = [
-        path.name.removesuffix(manifest.REJECTS) for path in folder.glob("*" + manifest.REJECTS)
-    ]
-    for name in sorted({split + manifest.SUFFIX for split in splits} | summed.keys()):
+    splits = [path.name.removesuffix(REJECTS_SUFFIX) for path in folder.glob("*" + REJECTS_SUFFIX)]
+    for name in sorted({split + MANIFEST_SUFFIX for split in splits} | summed.keys()):
         file = folder / name
-        if not re.fullmatch(r"[\w-]{1,64}" + re.escape(manifest.SUFFIX), name, re.ASCII):
+        if not re.fullmatch(r"[\w-]{1,64}" + re.escape(MANIFEST_SUFFIX), name, re.ASCII):
             continue
         if not file.is_file():
-            message = f"found no such file, expected it by {manifest.SUMS} or the rejects"
+            message = f"found no such file, expected it by {SUMS} or the rejects"
             yield Finding(kind="missing", path=file, message=message)
             continue
         try:
@@ -256,13 +257,13 @@ def _check_manifests(folder: Path) -> Iterator[Finding]:
         except (OSError, ManifestError):  # are found where it is parsed
             continue
         if digest != summed.get(name, digest):
-            message = f"found SHA-256 {digest}, expected {summed[name]} by {manifest.SUMS}"
+            message = f"found SHA-256 {digest}, expected {summed[name]} by {SUMS}"
             yield Finding(kind="manifest", path=file, message=message)
 
 
 def _check_sums(folder: Path) -> Iterator[Finding]:
     """Check what SHA256SUMS tells at once: that its lines are whole, that the files are there."""
-    path = folder / manifest.SUMS
+    path = folder / SUMS
     summed = _summed(folder)
     are_lines = [re.fullmatch(r"[0-9a-f]{64}", digest) is not None for digest in summed.values()]
     is_text = "".join(name + digest for name, digest in summed.items()).isprintable()
@@ -271,14 +272,14 @@ def _check_sums(folder: Path) -> Iterator[Finding]:
         yield Finding(kind="metadata", path=path, message=message)
     for name in summed if all(are_lines) else ():
         is_inside = not {"..", ""} & set(name.split("/"))
-        if is_inside and not name.endswith(manifest.SUFFIX) and not os.path.exists(folder / name):
-            message = f"found no such file, expected it by {manifest.SUMS}"
+        if is_inside and not name.endswith(MANIFEST_SUFFIX) and not os.path.exists(folder / name):
+            message = f"found no such file, expected it by {SUMS}"
             yield Finding(kind="missing", path=folder / name, message=message)
 
 
 def _summed(folder: Path) -> dict[str, str]:
     """Return the names that a folder's SHA256SUMS lists, with their digests."""
-    path = folder / manifest.SUMS
+    path = folder / SUMS
     if not path.is_file():
         return {}
     try:
@@ -407,7 +408,7 @@ def _tasks(
         for path, shard in zip(split.shards, described, strict=True):
             index = split.folder / shard.index if shard and shard.index else None
             if shard is None and not split.manifest:
-                beside = path.with_name(manifest.index_name(path.name))
+                beside = path.with_name(index_name(path.name))
                 index = beside if beside != path and beside.is_file() else None
             yield Task(
                 split=number,
@@ -431,7 +432,7 @@ def _check_split(split: Split, checked: Sequence[Checked], report: Report, *, qu
     """Check what only all shards of a split together can show."""
     if split.manifest is None:
         return
-    path = split.folder / (split.manifest.split + manifest.SUFFIX)
+    path = split.folder / (split.manifest.split + MANIFEST_SUFFIX)
     total = sum(one.records for one in checked)
     if total != split.manifest.records:
         message = f"found {total} whole records in all shards, expected {split.manifest.records}"
@@ -454,7 +455,7 @@ def _check_split(split: Split, checked: Sequence[Checked], report: Report, *, qu
         report.findings.append(Finding(kind="manifest", path=path, message=message))
     if quick or any(one.damaged for one in checked):
         return
-    content = manifest.content_digest(pair for one in checked for pair in one.contents)
+    content = content_digest(pair for one in checked for pair in one.contents)
     if content != split.manifest.content_sha256:
         message = f"found records of digest {content}, expected {split.manifest.content_sha256}"
         report.findings.append(Finding(kind="content", path=path, message=message))

@@ -26,8 +26,8 @@ from tfrec_cli import __version__
 from tfrec_cli.dataset import manifest
 from tfrec_cli.dataset import rejects as rejects_file
 from tfrec_cli.dataset.manifest import Manifest
-from tfrec_cli.dataset.names import KeyStyle
-from tfrec_cli.dataset.records import Column
+from tfrec_cli.dataset.names import MANIFEST_SUFFIX, KeyStyle, index_name, is_of_split, shard_name
+from tfrec_cli.dataset.records import Column, content_digest
 from tfrec_cli.dataset.rejects import Reject
 from tfrec_cli.errors import DataError, ImageError, RunError, UnreadableError, UsageError
 from tfrec_cli.imaging import images, tensorflow_decoder
@@ -302,7 +302,7 @@ def _check_free(out: Path, split: str, found: Collection[str], options: Options)
     if not options.overwrite and split not in found and not partial.exists():
         names = sorted(path.name for path in out.iterdir() if not staging.is_ours(path.name))
         if found:
-            names = [name for name in names if manifest.is_of_split(name, split)]
+            names = [name for name in names if is_of_split(name, split)]
         if names:
             expected = "none of this split" if found else "an empty folder or a dataset"
             raise RunError(
@@ -494,7 +494,7 @@ def _finished(
     Raises:
         RunError: another split of this name is there, or a damaged one, not to be replaced.
     """
-    path = out / (part.split + manifest.SUFFIX)
+    path = out / (part.split + MANIFEST_SUFFIX)
     if not options.resume or not path.exists():
         return None
     made = manifest.load(path)
@@ -658,12 +658,12 @@ def _make_shards(
     indexed = options.index if options.index is not None else options.compression == "none"
 
     def task(number: int) -> shard.Task:
-        name = manifest.shard_name(part.split, number, count, options.compression)
+        name = shard_name(part.split, number, count, options.compression)
         return shard.Task(
             number=number,
             root=source,
             path=folder / name,
-            index=folder / manifest.index_name(name) if indexed else None,
+            index=folder / index_name(name) if indexed else None,
             items=planned.take(number),
             recipe=recipe,
             compression=options.compression,
@@ -706,7 +706,7 @@ def _manifest(part: _Part, done: Sequence[Done], options: Options) -> Manifest:
         smallest=(min(h for h, _ in sizes), min(w for _, w in sizes)) if sizes else None,
         compression=options.compression,
         shards=tuple(map(shard.entry, done)),
-        content_sha256=manifest.content_digest(
+        content_sha256=content_digest(
             digest for one in done for digest in shard.noted_digests(one)
         ),
         plan_sha256=journal.plan_sha256,

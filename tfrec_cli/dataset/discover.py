@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tfrec_cli.dataset import manifest, records
+from tfrec_cli.dataset.foreign import guess_names
 from tfrec_cli.dataset.manifest import Manifest
 from tfrec_cli.dataset.records import ImageRecord, Names
 from tfrec_cli.errors import DataError, ExampleError, FramingError, RunError, UsageError
@@ -213,7 +214,7 @@ def first_record(one: Split) -> tuple[Names, ImageRecord]:
     if one.manifest:
         names: Names | None = records.NAMES[one.manifest.keys]
     else:
-        names = records.guess_names(features)
+        names = guess_names(features)
     if names is None:
         raise DataError(
             f"{where}: found features {', '.join(features)}, expected one that holds an image"

@@ -11,31 +11,24 @@ import os
 import re
 import reprlib
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any, Literal, get_args
 
-from tfrec_cli.dataset.names import KeyStyle
-from tfrec_cli.dataset.records import NAMES, OURS, Column, ColumnKind
+from tfrec_cli.dataset.names import MANIFEST_SUFFIX, MOST_NAME_BYTES, KeyStyle
+from tfrec_cli.dataset.records import OURS, Column, ColumnKind
 from tfrec_cli.errors import ManifestError
-from tfrec_cli.runtime.row_store import ordered
 from tfrec_cli.tfrecord.compression import WrittenCompression
 
 FORMAT = "tfrec-manifest"
 FORMAT_VERSION = 1
-SUFFIX = ".manifest.json"
-REJECTS = ".rejects.jsonl"
-SUMS = "SHA256SUMS"
 
 _MOST_BYTES = 1 << 26
 """The largest manifest read: with 99,999 shards one has 45 MB."""
 
 _MOST_VALUES = 1 << 21
 """The most values in one, since each takes far more memory than its text."""
-
-_NAME_BYTES = 255
-"""The longest file name that Linux and macOS have."""
 
 _SHORT = reprlib.Repr()
 """Shows what a manifest holds, of any length and depth."""
@@ -66,7 +59,7 @@ class Manifest:
         labels: class names by number.
         smallest: the least height and the least width of any stored image, in pixels.
         content_sha256: digest of the records, whatever their order and shards
-            (see `content_digest`).
+            (see `records.content_digest`).
         changes: how many images were normalised, by cause: rotated, converted, scaled…
         icc_profiles: how many images carry a colour profile.
         rejects: how many sources were not written though they should have been, by reason.
@@ -97,49 +90,12 @@ class Manifest:
     columns: tuple[Column, ...] = ()
 
 
-def shard_name(split: str, index: int, count: int, compression: WrittenCompression = "none") -> str:
-    """Return a shard's file name, such as ``train-00000-of-00004.tfrecord``."""
-    ending = ".tfrecord.gz" if compression == "gzip" else ".tfrecord"
-    return f"{split}-{index:05d}-of-{count:05d}{ending}"
-
-
-def index_name(shard: str) -> str:
-    """Return the name of a shard's index file: the reader of vahidk/tfrecord wants this one."""
-    return shard.removesuffix(".tfrecord") + ".tfindex"
-
-
-def is_of_split(name: str, split: str) -> bool:
-    """Tell whether a file has a name that a write of ``split`` gives."""
-    shard = r"-\d{5}-of-\d{5}\.(tfrecord|tfrecord\.gz|tfindex)"
-    return re.fullmatch(rf"{re.escape(split)}({shard}|\.rejects\.jsonl)", name) is not None
-
-
-def is_generated(name: str, split: str) -> bool:
-    """Tell whether a file is of ``split``, or describes the dataset: what a new write replaces."""
-    described = r"dataset_info\.json|features\.json|(image[-.]class[-.])?label\.labels\.txt"
-    return is_of_split(name, split) or re.fullmatch(described, name) is not None
-
-
-def content_digest(records: Iterable[tuple[int, bytes]]) -> str:
-    """Digest records whatever their order: SHA-256 over (key, BLAKE3 of payload), sorted.
-
-    Args:
-        records: each record's 56-bit key and the BLAKE3 digest of its payload: as hard to forge as
-            SHA-256, in a third of the time.
-    """
-    rows = (key.to_bytes(7, "big") + payload_digest for key, payload_digest in records)
-    digest = hashlib.sha256()
-    for row in ordered(rows, 39):
-        digest.update(b"\0" + row)
-    return digest.hexdigest()
-
-
 def dump(manifest: Manifest) -> bytes:
     """Serialise a manifest; the same manifest gives the same bytes."""
     values = asdict(manifest)
     if not manifest.columns:  # as it was before there were any
         del values["columns"]
-    return _json({"format": FORMAT, "format_version": FORMAT_VERSION, **values})
+    return as_json({"format": FORMAT, "format_version": FORMAT_VERSION, **values})
 
 
 def load(path: Path) -> Manifest:
@@ -188,7 +144,7 @@ def parse(data: bytes, path: Path) -> Manifest:
             "written by another version of tfrec"
         )
     manifest = _Checker(path, values).manifest()
-    if path.name != manifest.split + SUFFIX:
+    if path.name != manifest.split + MANIFEST_SUFFIX:
         raise ManifestError(f"{path}: split: found {manifest.split!r}, expected that of its name")
     return manifest
 
@@ -196,8 +152,8 @@ def parse(data: bytes, path: Path) -> Manifest:
 def find(folder: Path) -> dict[str, Path]:
     """Find the manifests in a folder: split name to path, sorted."""
     found = {
-        path.name.removesuffix(SUFFIX): path
-        for path in folder.glob(f"*{SUFFIX}")
+        path.name.removesuffix(MANIFEST_SUFFIX): path
+        for path in folder.glob(f"*{MANIFEST_SUFFIX}")
         if path.name[0] != "." and path.is_file()
     }
     return dict(sorted(found.items()))
@@ -222,142 +178,8 @@ def unsealed(path: Path) -> Any:
         return None
 
 
-def dataset_files(manifests: Sequence[Manifest]) -> dict[str, bytes]:
-    """Make the files that describe a folder's splits together.
-
-    Returns:
-        File name to content: what ``tfds.builder_from_directory`` reads (not for GZIP shards,
-        which TFDS cannot read), and SHA256SUMS over every file of the dataset.
-    """
-    files: dict[str, bytes] = {}
-    if all(manifest.compression == "none" for manifest in manifests):
-        files |= _tfds_files(manifests)
-    sums = {name: hashlib.sha256(data).hexdigest() for name, data in files.items()}
-    for manifest in manifests:
-        sums[manifest.split + SUFFIX] = hashlib.sha256(dump(manifest)).hexdigest()
-        sums[manifest.rejects_file] = manifest.rejects_sha256
-        for shard in manifest.shards:
-            sums[shard.name] = shard.sha256
-            if shard.index and shard.index_sha256:
-                sums[shard.index] = shard.index_sha256
-    lines = [f"{digest}  {name}\n" for name, digest in sorted(sums.items())]
-    return {**files, SUMS: "".join(lines).encode()}
-
-
-def _tfds_files(manifests: Sequence[Manifest]) -> dict[str, bytes]:
-    """Make dataset_info.json, features.json and the class names.
-
-    Features keep the names that they have in the records, slashes too: nested ones could not be
-    ``supervisedKeys``.
-
-    Source: TFDS 4.9, core/dataset_info.py and core/features; docs/external_tfrecord.md.
-    """
-    first = manifests[0]
-    info: dict[str, Any] = {
-        "name": "dataset",
-        "version": "1.0.0",
-        "fileFormat": "tfrecord",
-        "splits": [
-            {
-                "name": manifest.split,
-                "shardLengths": [str(shard.records) for shard in manifest.shards],
-                "numBytes": str(sum(shard.size_bytes for shard in manifest.shards)),
-                "filepathTemplate": "{SPLIT}-{SHARD_X_OF_Y}.{FILEFORMAT}",
-            }
-            for manifest in manifests
-        ],
-    }
-    names = NAMES[first.keys]
-    leaves: dict[str, Any] = {
-        names.image: _tfds_image(first),
-        str(names.key): _tfds_scalar("int64"),
-        str(names.filename): _tfds_value("bytes"),
-    }
-    if first.labels is not None:
-        leaves[str(names.label)] = {
-            "pythonClassName": f"{_TFDS}.class_label_feature.ClassLabel",
-            "classLabel": {"numClasses": str(len(first.labels))},
-        }
-        items = [{"featureKey": names.image}, {"featureKey": names.label}]
-        info["supervisedKeys"] = {"tuple": {"items": items}}
-    leaves |= _tfds_columns(manifests)
-    features = {
-        "pythonClassName": f"{_TFDS}.features_dict.FeaturesDict",
-        "featuresDict": {"features": leaves},
-    }
-    files = {"dataset_info.json": _json(info), "features.json": _json(features)}
-    if first.labels is not None:
-        lines = b"".join(os.fsencode(name) + b"\n" for name in first.labels)
-        if not _tfds_misreads(lines, first.labels):
-            files[f"{str(names.label).replace('/', '.')}.labels.txt"] = lines
-    return files
-
-
-def _tfds_misreads(lines: bytes, labels: Sequence[str]) -> bool:
-    """Tell whether TFDS would take these lines for other class names, and say nothing.
-
-    It strips each name and drops empty ones. Where it can read none (no UTF-8), or there is no
-    file, it calls the classes by their numbers.
-    """
-    try:
-        names = [name.strip() for name in lines.decode().splitlines() if name.strip()]
-    except UnicodeDecodeError:
-        return False
-    return names not in ([], list(labels))
-
-
-_TFDS = "tensorflow_datasets.core.features"
-
-
-def _tfds_image(manifest: Manifest) -> dict[str, Any]:
-    sides = manifest.crop or (-1, -1)
-    shape = {"dimensions": [str(side) for side in (*sides, 3)]}
-    if manifest.stored == "raw":
-        return {
-            "pythonClassName": f"{_TFDS}.tensor_feature.Tensor",
-            "tensor": {"shape": shape, "dtype": "uint8", "encoding": "bytes"},
-        }
-    return {
-        "pythonClassName": f"{_TFDS}.image_feature.Image",
-        "image": {"shape": shape, "dtype": "uint8"},
-    }
-
-
-def _tfds_scalar(dtype: str) -> dict[str, Any]:
-    return {
-        "pythonClassName": f"{_TFDS}.scalar.Scalar",
-        "tensor": {"shape": {}, "dtype": dtype, "encoding": "none"},
-    }
-
-
-def _tfds_columns(manifests: Sequence[Manifest]) -> dict[str, Any]:
-    """Describe further features: lists, and single values that every record of every split has.
-
-    TFDS takes a single value that is missing for an error, and a list for an empty one.
-    """
-    missing = {
-        one.name for manifest in manifests for one in manifest.columns if not one.is_everywhere
-    }
-    columns = [one for one in manifests[0].columns if one.is_list or one.name not in missing]
-    return {
-        one.name: _tfds_list(one.kind) if one.is_list else _tfds_value(one.kind) for one in columns
-    }
-
-
-def _tfds_value(kind: str) -> dict[str, Any]:
-    if kind == "bytes":
-        return {"pythonClassName": f"{_TFDS}.text_feature.Text", "text": {}}
-    return _tfds_scalar("float32" if kind == "float" else kind)
-
-
-def _tfds_list(kind: str) -> dict[str, Any]:
-    return {
-        "pythonClassName": f"{_TFDS}.sequence_feature.Sequence",
-        "sequence": {"feature": _tfds_value(kind), "length": "-1"},
-    }
-
-
-def _json(values: Any) -> bytes:
+def as_json(values: Any) -> bytes:
+    """Serialise as every JSON file beside the shards is."""
     return (json.dumps(values, indent=2, sort_keys=True) + "\n").encode()
 
 
@@ -462,8 +284,8 @@ class _Checker:
     def _column(self) -> Column:
         self._only(Column)
         name: str = self._take("name", str)
-        if not name.isprintable() or len(name.encode()) > _NAME_BYTES or name in OURS:
-            raise self._wrong("name", f"the name of a further feature, of {_NAME_BYTES} bytes")
+        if not name.isprintable() or len(name.encode()) > MOST_NAME_BYTES or name in OURS:
+            raise self._wrong("name", f"the name of a further feature, of {MOST_NAME_BYTES} bytes")
         return Column(
             name=name,
             kind=self._choice("kind", get_args(ColumnKind)),
@@ -500,8 +322,8 @@ class _Checker:
         value: str = self._take(key, str)
         if not re.fullmatch(r"[^/\\\x00-\x1f\x7f\ud800-\udfff]+", value) or value.startswith("."):
             raise self._wrong(key, "a file name without a folder")
-        if len(value.encode()) > _NAME_BYTES:
-            raise self._wrong(key, f"at most {_NAME_BYTES} bytes")
+        if len(value.encode()) > MOST_NAME_BYTES:
+            raise self._wrong(key, f"at most {MOST_NAME_BYTES} bytes")
         return value
 
     def _sha256(self, key: str) -> str:

@@ -1,10 +1,80 @@
-"""Names in a dataset: of splits, and of the styles of features' names."""
+"""Names in a dataset: of splits and of all its files, and of the styles of features' names."""
 
 from __future__ import annotations
 
 import re
-from typing import Literal
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+if TYPE_CHECKING:
+    from tfrec_cli.tfrecord.compression import WrittenCompression
 
 KeyStyle = Literal["plain", "tf-models"]
 
 SPLIT_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_-]{0,63}")
+
+MOST_NAME_BYTES = 255
+"""The longest file name that Linux and macOS have."""
+
+MANIFEST_SUFFIX = ".manifest.json"
+REJECTS_SUFFIX = ".rejects.jsonl"
+SUMS = "SHA256SUMS"
+INDEX_SUFFIX = ".tfindex"
+
+TFDS_INFO = "dataset_info.json"
+TFDS_FEATURES = "features.json"
+
+NOTE_SUFFIX = ".whole"
+"""Of the note that a shard of an unfinished write is whole."""
+
+LOCK = ".tfrec.lock"
+_PARTIAL_SUFFIX = ".partial"
+
+
+def shard_name(split: str, index: int, count: int, compression: WrittenCompression = "none") -> str:
+    """Return a shard's file name, such as ``train-00000-of-00004.tfrecord``."""
+    ending = ".tfrecord.gz" if compression == "gzip" else ".tfrecord"
+    return f"{split}-{index:05d}-of-{count:05d}{ending}"
+
+
+def index_name(shard: str) -> str:
+    """Return the name of a shard's index file: the reader of vahidk/tfrecord wants this one."""
+    return shard.removesuffix(".tfrecord") + INDEX_SUFFIX
+
+
+def labels_name(feature: str, joint: str = ".") -> str:
+    """Return the name of the file where TFDS looks for the class names of a feature.
+
+    Args:
+        joint: what stands for a slash, which depends on the version of TFDS.
+    """
+    return f"{feature.replace('/', joint)}.labels.txt"
+
+
+def partial_name(split: str) -> str:
+    """Return the name of the folder in which an unfinished split waits."""
+    return f".{split}{_PARTIAL_SUFFIX}"
+
+
+def partial_folders(folder: Path) -> Iterator[tuple[str, Path]]:
+    """Iterate the unfinished writes in a folder: split and folder of each, sorted."""
+    for path in sorted(folder.glob(partial_name("*"))):
+        yield path.name[1:].removesuffix(_PARTIAL_SUFFIX), path
+
+
+def is_of_writer(name: str) -> bool:
+    """Tell whether a file or folder of a dataset is there for a writer alone."""
+    return name == LOCK or re.fullmatch(rf"\..+{re.escape(_PARTIAL_SUFFIX)}", name) is not None
+
+
+def is_of_split(name: str, split: str) -> bool:
+    """Tell whether a file has a name that a write of ``split`` gives."""
+    shard = r"-\d{5}-of-\d{5}\.(tfrecord|tfrecord\.gz|tfindex)"
+    return re.fullmatch(rf"{re.escape(split)}({shard}|\.rejects\.jsonl)", name) is not None
+
+
+def is_generated(name: str, split: str) -> bool:
+    """Tell whether a file is of ``split``, or describes the dataset: what a new write replaces."""
+    described = r"dataset_info\.json|features\.json|(image[-.]class[-.])?label\.labels\.txt"
+    return is_of_split(name, split) or re.fullmatch(described, name) is not None

@@ -24,7 +24,7 @@ from blake3 import blake3
 
 from tfrec_cli.dataset import discover, manifest, records
 from tfrec_cli.dataset import rejects as rejects_file
-from tfrec_cli.dataset.names import KeyStyle
+from tfrec_cli.dataset.names import KeyStyle, index_name
 from tfrec_cli.dataset.records import Column, ImageRecord
 from tfrec_cli.dataset.rejects import Reject
 from tfrec_cli.errors import DataError, ImageError, ManifestError, RunError
@@ -210,7 +210,7 @@ def entry(done: Done) -> manifest.Shard:
         records=done.records,
         size_bytes=done.size_bytes,
         sha256=done.sha256,
-        index=manifest.index_name(path.name) if done.index_sha256 else None,
+        index=index_name(path.name) if done.index_sha256 else None,
         index_sha256=done.index_sha256,
     )
 

@@ -25,7 +25,9 @@ from typing import Any
 
 from tfrec_cli.dataset import manifest
 from tfrec_cli.dataset import rejects as rejects_file
+from tfrec_cli.dataset.checksums import dataset_files
 from tfrec_cli.dataset.manifest import Manifest
+from tfrec_cli.dataset.names import MANIFEST_SUFFIX, index_name, is_generated
 from tfrec_cli.dataset.rejects import Reject
 from tfrec_cli.errors import DataError, RunError, Terminated, UnreadableError, UsageError
 from tfrec_cli.runtime import files
@@ -227,7 +229,7 @@ def commit(out: Path, ready: Sequence[Ready], others: Sequence[Manifest]) -> Non
         (out / name).unlink(missing_ok=True)
     files.sync(out)
     for path in out.iterdir():
-        replaced = any(manifest.is_generated(path.name, one.made.split) for one in ready)
+        replaced = any(is_generated(path.name, one.made.split) for one in ready)
         if replaced and path.name not in moved:
             path.unlink()
     for name in sorted(moved):
@@ -248,12 +250,11 @@ def describe(
     """
     splits = sorted([*others, *(one.made for one in ready)], key=lambda made: made.split)
     others_by_name = {
-        name: _written(ready[0].folder / name, data)
-        for name, data in manifest.dataset_files(splits).items()
+        name: _written(ready[0].folder / name, data) for name, data in dataset_files(splits).items()
     }
     manifests = {}
     for one in ready:
-        told, last = one.made.rejects_file, one.made.split + manifest.SUFFIX
+        told, last = one.made.rejects_file, one.made.split + MANIFEST_SUFFIX
         others_by_name[told] = _written(one.folder / told, rejects_file.dump(one.rejects))
         manifests[last] = _written(one.folder / last, manifest.dump(one.made))
     return others_by_name, manifests
@@ -428,11 +429,11 @@ def _changed_source(path: Path, planned: Plan) -> str:
 
 def _reclaim(folder: Path, out: Path, split: str) -> None:
     """Take back what a commit had moved already, unless it came to its end."""
-    if (out / (split + manifest.SUFFIX)).exists():
+    if (out / (split + MANIFEST_SUFFIX)).exists():
         return
     for note in folder.glob("*" + shard.NOTE_SUFFIX):
         name = note.name.removesuffix(shard.NOTE_SUFFIX)
-        for moved in (name, manifest.index_name(name)):
+        for moved in (name, index_name(name)):
             if (out / moved).exists() and not (folder / moved).exists():
                 (out / moved).replace(folder / moved)
 

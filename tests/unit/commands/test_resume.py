@@ -22,6 +22,7 @@ from tfrec_cli.commands import write as write_module
 from tfrec_cli.commands.write import Options, Result, write
 from tfrec_cli.dataset import manifest
 from tfrec_cli.dataset import rejects as rejects_file
+from tfrec_cli.dataset.names import index_name
 from tfrec_cli.errors import DataError, RunError, UsageError
 from tfrec_cli.imaging import images
 from tfrec_cli.writing import shard
@@ -96,7 +97,7 @@ class TestGoesOn:
         name = note.name.removesuffix(shard.NOTE_SUFFIX)
         path = {
             "shard": partial / name,
-            "index": partial / manifest.index_name(name),
+            "index": partial / index_name(name),
             "note": note,
             "journal": partial / "journal.json",
         }[what]

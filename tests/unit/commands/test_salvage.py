@@ -22,7 +22,7 @@ from record_files import MIB, bomb, sparse
 
 from tfrec_cli.commands import salvage, verify, write
 from tfrec_cli.commands.salvage import Lost, Options, Salvaged
-from tfrec_cli.dataset import manifest
+from tfrec_cli.dataset.names import index_name
 from tfrec_cli.errors import RunError, UsageError
 from tfrec_cli.tfrecord import framing
 from tfrec_cli.tfrecord.framing import Record
@@ -249,7 +249,7 @@ def test_moved_records_make_the_numbers_unknown(data: Path, tmp_path: Path) -> N
 
 @pytest.mark.parametrize("index", [b"0 0\n", b"garbage"])
 def test_a_damaged_index_is_not_believed(data: Path, tmp_path: Path, index: bytes) -> None:
-    (data / manifest.index_name(SHARD)).write_bytes(index)
+    (data / index_name(SHARD)).write_bytes(index)
     result = salvage.salvage(data / SHARD, tmp_path / "out", Options())
     assert (result.lost_records, len(result.unchecked), result.is_less) == (None, 1, False)
 
@@ -332,7 +332,7 @@ def test_a_shard_of_copies_is_the_original_again(data: Path, tmp_path: Path) -> 
 
 def test_records_missing_without_a_trace_are_less(data: Path, tmp_path: Path) -> None:
     """A cut between two records damages nothing that framing could see."""
-    (data / manifest.index_name(SHARD)).unlink()
+    (data / index_name(SHARD)).unlink()
     path = data / SHARD
     path.write_bytes(path.read_bytes()[: framing.locate(path)[2][0]])
     result = salvage.salvage(path, tmp_path / "out", Options())
@@ -340,7 +340,7 @@ def test_records_missing_without_a_trace_are_less(data: Path, tmp_path: Path) ->
 
 
 def test_copies_do_not_stand_for_missing_records(data: Path, tmp_path: Path) -> None:
-    (data / manifest.index_name(SHARD)).unlink()
+    (data / index_name(SHARD)).unlink()
     path = data / SHARD
     places = framing.locate(path)
     whole_shard = path.read_bytes()

@@ -17,6 +17,7 @@ from tfrec_cli.commands.verify import Options, Report, verify
 from tfrec_cli.commands.write import Options as WriteOptions
 from tfrec_cli.commands.write import write
 from tfrec_cli.dataset import manifest, records
+from tfrec_cli.dataset.checksums import dataset_files
 from tfrec_cli.errors import UsageError
 from tfrec_cli.tfrecord import example, framing
 
@@ -491,7 +492,7 @@ def described_otherwise(folder: Path, **changes: object) -> None:
     path = folder / "train.manifest.json"
     values = json.loads(path.read_bytes())
     path.write_bytes((json.dumps({**values, **changes}, indent=2, sort_keys=True) + "\n").encode())
-    for name, data in manifest.dataset_files([manifest.load(path)]).items():
+    for name, data in dataset_files([manifest.load(path)]).items():
         (folder / name).write_bytes(data)
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
-import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -13,9 +12,7 @@ import pytest
 from conftest import fill
 
 from tfrec_cli.dataset import manifest
-from tfrec_cli.dataset import rejects as rejects_file
 from tfrec_cli.dataset.manifest import Manifest, Shard
-from tfrec_cli.dataset.rejects import Reject
 from tfrec_cli.errors import ManifestError
 
 PATH = Path("out/train.manifest.json")
@@ -265,134 +262,6 @@ class TestSize:
             manifest.parse(b"[" + value * 2**21, PATH)
 
 
-class TestNames:
-    def test_of_shards(self) -> None:
-        assert manifest.shard_name("train", 3, 12) == "train-00003-of-00012.tfrecord"
-
-    def test_of_compressed_shards(self) -> None:
-        assert manifest.shard_name("val", 0, 1, "gzip") == "val-00000-of-00001.tfrecord.gz"
-
-    def test_of_indexes(self) -> None:
-        assert manifest.index_name("val-00000-of-00001.tfrecord") == "val-00000-of-00001.tfindex"
-
-    def test_of_manifests(self, tmp_path: Path) -> None:
-        names = ["val.manifest.json", "train.manifest.json", ".x.manifest.json", "manifest.json"]
-        fill(tmp_path, dict.fromkeys(names, b""))
-        assert manifest.find(tmp_path) == {
-            "train": tmp_path / "train.manifest.json",
-            "val": tmp_path / "val.manifest.json",
-        }
-
-    @pytest.mark.parametrize(
-        ("name", "expected"),
-        [
-            ("train-00000-of-00004.tfrecord", True),
-            ("train-00000-of-00004.tfrecord.gz", True),
-            ("train-00000-of-00004.tfindex", True),
-            ("features.json", True),
-            ("label.labels.txt", True),
-            ("image-class-label.labels.txt", True),
-            ("image.class.label.labels.txt", True),
-            ("val-00000-of-00004.tfrecord", False),
-            ("xtrain-00000-of-00004.tfrecord", False),
-            ("train-00000-of-00004.tfrecord.bak", False),
-            ("train-00000-of-00004.tfrecord\n", False),
-            ("notes.txt", False),
-        ],
-    )
-    def test_that_a_new_write_replaces(self, name: str, expected: bool) -> None:
-        assert manifest.is_generated(name, "train") is expected
-
-
-class TestContentDigest:
-    RECORDS = ((5, b"a" * 32), (2**56 - 1, b"b" * 32), (0, b"c" * 32))
-
-    def test_does_not_depend_on_order(self) -> None:
-        assert manifest.content_digest(self.RECORDS) == manifest.content_digest(self.RECORDS[::-1])
-
-    def test_golden(self) -> None:
-        """Keys as eight bytes, big-endian, before each digest, sorted by key.
-
-        (printf '\\0\\0\\0\\0\\0\\0\\0\\0'; printf 'c%.0s' $(seq 32);
-        printf '\\0\\0\\0\\0\\0\\0\\0\\5'; printf 'a%.0s' $(seq 32);
-        printf '\\0\\377\\377\\377\\377\\377\\377\\377'; printf 'b%.0s' $(seq 32)) | sha256sum
-        """
-        expected = "4fa04fdc48cdc6875eb4b6f6d927c77ace2be3de9a57a80ff63a0a8895b5a300"
-        assert manifest.content_digest(self.RECORDS) == expected
-
-
-class TestDatasetFiles:
-    def test_sums_are_accepted_by_sha256sum(self, tmp_path: Path) -> None:
-        files = manifest.dataset_files([MANIFEST])
-        fill(
-            tmp_path,
-            {
-                **files,
-                "train.manifest.json": manifest.dump(MANIFEST),
-                "train.rejects.jsonl": b"",
-                "train-00000-of-00002.tfrecord": b"shard0",
-                "train-00000-of-00002.tfindex": b"index0",
-                "train-00001-of-00002.tfrecord": b"shard1",
-            },
-        )
-        done = subprocess.run(
-            ["sha256sum", "--check", "--strict", "SHA256SUMS"],
-            cwd=tmp_path,
-            capture_output=True,
-            text=True,
-        )
-        assert (
-            done.returncode,
-            sorted(line.split(": ")[0] for line in done.stdout.splitlines()),
-        ) == (0, sorted(path.name for path in tmp_path.iterdir() if path.name != "SHA256SUMS"))
-
-    def test_class_names_are_a_line_each(self) -> None:
-        files = manifest.dataset_files([MANIFEST])
-        assert files["label.labels.txt"] == b"cats\ncaf\xe9\n\xc3\x84\n"
-
-    @pytest.mark.parametrize(
-        ("labels", "expected"),
-        [
-            (("a b", "日本 語"), "a b\n日本 語\n"),
-            ((" a", "b"), None),
-            (("a", "\u3000"), None),
-            ((" a", "\udcff"), b" a\n\xff\n"),
-        ],
-    )
-    def test_class_names_that_tfds_would_change_are_kept_from_it(
-        self, labels: tuple[str, ...], expected: str | bytes | None
-    ) -> None:
-        """Without the file, or where it is no UTF-8, TFDS calls classes by their numbers."""
-        named = dataclasses.replace(MANIFEST, labels=labels)
-        found = manifest.dataset_files([named]).get("label.labels.txt")
-        assert found == (expected.encode() if isinstance(expected, str) else expected)
-
-    def test_tfds_splits_have_a_length_for_each_shard(self) -> None:
-        info = json.loads(manifest.dataset_files([MANIFEST, WHOLE])["dataset_info.json"])
-        lengths = {split["name"]: split["shardLengths"] for split in info["splits"]}
-        assert lengths == {"train": ["2", "1"], "val": ["2", "1"]}
-
-    def test_nothing_is_said_to_tfds_of_compressed_shards(self) -> None:
-        packed = dataclasses.replace(MANIFEST, compression="gzip")
-        assert list(manifest.dataset_files([packed])) == ["SHA256SUMS"]
-
-
-class TestRejects:
-    def test_are_one_object_a_line(self) -> None:
-        rejects = [
-            Reject(b"a/1.jpg", "corrupt", "found x"),
-            Reject(b"a/caf\xe9\n", "hidden", "hidden", harmless=True),
-        ]
-        lines = rejects_file.dump(rejects).decode("ascii").splitlines()
-        assert [json.loads(line) for line in lines] == [
-            {"path": "a/1.jpg", "reason": "corrupt", "message": "found x", "ignored": False},
-            {"path": "a/caf\udce9\n", "reason": "hidden", "message": "hidden", "ignored": True},
-        ]
-
-    def test_none_are_an_empty_file(self) -> None:
-        assert rejects_file.dump([]) == b""
-
-
 def test_a_manifest_without_shards_is_refused() -> None:
     assert message_of({**VALUES, "shards": []}) == (
         f"{PATH}: shards: found [], expected at least one"
@@ -402,3 +271,12 @@ def test_a_manifest_without_shards_is_refused() -> None:
 def test_a_label_that_stands_for_no_bytes_is_refused() -> None:
     message = message_of({**VALUES, "labels": ["\ud800"]})
     assert message.startswith(f"{PATH}: labels: found ")
+
+
+def test_manifests_are_found_by_their_names(tmp_path: Path) -> None:
+    names = ["val.manifest.json", "train.manifest.json", ".x.manifest.json", "manifest.json"]
+    fill(tmp_path, dict.fromkeys(names, b""))
+    assert manifest.find(tmp_path) == {
+        "train": tmp_path / "train.manifest.json",
+        "val": tmp_path / "val.manifest.json",
+    }

@@ -9,7 +9,8 @@ import pytest
 from conftest import jpeg, photo, png
 
 from tfrec_cli.dataset import records
-from tfrec_cli.dataset.records import NAMES, ImageRecord, Names
+from tfrec_cli.dataset.foreign import guess_names
+from tfrec_cli.dataset.records import NAMES, ImageRecord, Names, content_digest
 from tfrec_cli.errors import DataError, ImageError
 from tfrec_cli.tfrecord import example
 from tfrec_cli.tfrecord.example import Feature
@@ -133,7 +134,7 @@ def test_key_is_the_first_seven_bytes_of_the_paths_sha256(path: bytes, digest: s
     ids=["plain", "tf-models", "raw", "webdataset", "text-label", "many-labels", "both"],
 )
 def test_guesses_the_names_of_other_people(values: dict[str, Any], expected: Names) -> None:
-    assert records.guess_names(features(**values)) == expected
+    assert guess_names(features(**values)) == expected
 
 
 @pytest.mark.parametrize(
@@ -150,7 +151,7 @@ def test_guesses_the_names_of_other_people(values: dict[str, Any], expected: Nam
     ids=["none", "text", "two", "numbers", "raw-without-size", "raw-cut", "other-name"],
 )
 def test_guesses_nothing_where_there_is_no_image(values: dict[str, Any]) -> None:
-    assert records.guess_names(features(**values)) is None
+    assert guess_names(features(**values)) is None
 
 
 @pytest.mark.parametrize(
@@ -196,3 +197,20 @@ def test_raw_rows_may_begin_like_an_image_file(first: bytes) -> None:
     data = first + PIXELS.tobytes()[len(first) :]
     record = ImageRecord(image=data, height_px=4, width_px=5)
     assert records.pixels(record).tobytes() == data
+
+
+class TestContentDigest:
+    RECORDS = ((5, b"a" * 32), (2**56 - 1, b"b" * 32), (0, b"c" * 32))
+
+    def test_does_not_depend_on_order(self) -> None:
+        assert content_digest(self.RECORDS) == content_digest(self.RECORDS[::-1])
+
+    def test_golden(self) -> None:
+        """Keys as eight bytes, big-endian, before each digest, sorted by key.
+
+        (printf '\\0\\0\\0\\0\\0\\0\\0\\0'; printf 'c%.0s' $(seq 32);
+        printf '\\0\\0\\0\\0\\0\\0\\0\\5'; printf 'a%.0s' $(seq 32);
+        printf '\\0\\377\\377\\377\\377\\377\\377\\377'; printf 'b%.0s' $(seq 32)) | sha256sum
+        """
+        expected = "4fa04fdc48cdc6875eb4b6f6d927c77ace2be3de9a57a80ff63a0a8895b5a300"
+        assert content_digest(self.RECORDS) == expected

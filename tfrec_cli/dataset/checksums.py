@@ -1,0 +1,33 @@
+"""SHA256SUMS, and with it all files that describe the splits of a folder together."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+
+from tfrec_cli.dataset import manifest, tfds
+from tfrec_cli.dataset.manifest import Manifest
+from tfrec_cli.dataset.names import MANIFEST_SUFFIX, SUMS
+
+
+def dataset_files(manifests: Sequence[Manifest]) -> dict[str, bytes]:
+    """Make the files that describe a folder's splits together.
+
+    Returns:
+        File name to content: what ``tfds.builder_from_directory`` reads (not for GZIP shards,
+        which TFDS cannot read), and SHA256SUMS over every file of the dataset.
+    """
+    files: dict[str, bytes] = {}
+    if all(described.compression == "none" for described in manifests):
+        files |= tfds.describe(manifests)
+    sums = {name: hashlib.sha256(data).hexdigest() for name, data in files.items()}
+    for described in manifests:
+        data = manifest.dump(described)
+        sums[described.split + MANIFEST_SUFFIX] = hashlib.sha256(data).hexdigest()
+        sums[described.rejects_file] = described.rejects_sha256
+        for shard in described.shards:
+            sums[shard.name] = shard.sha256
+            if shard.index and shard.index_sha256:
+                sums[shard.index] = shard.index_sha256
+    lines = [f"{digest}  {name}\n" for name, digest in sorted(sums.items())]
+    return {**files, SUMS: "".join(lines).encode()}

@@ -1,0 +1,124 @@
+"""The files that TFDS reads: dataset_info.json, features.json, the class names.
+
+Knows: formats of TFDS, as the only place. Must not know: how they get onto a disk.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from typing import Any
+
+from tfrec_cli.dataset.manifest import Manifest, as_json
+from tfrec_cli.dataset.names import TFDS_FEATURES, TFDS_INFO, labels_name
+from tfrec_cli.dataset.records import NAMES
+
+_PACKAGE = "tensorflow_datasets.core.features"
+
+
+def describe(manifests: Sequence[Manifest]) -> dict[str, bytes]:
+    """Make dataset_info.json, features.json and the class names.
+
+    Features keep the names that they have in the records, slashes too: nested ones could not be
+    ``supervisedKeys``.
+
+    Source: TFDS 4.9, core/dataset_info.py and core/features; docs/external_tfrecord.md.
+    """
+    first = manifests[0]
+    info: dict[str, Any] = {
+        "name": "dataset",
+        "version": "1.0.0",
+        "fileFormat": "tfrecord",
+        "splits": [
+            {
+                "name": manifest.split,
+                "shardLengths": [str(shard.records) for shard in manifest.shards],
+                "numBytes": str(sum(shard.size_bytes for shard in manifest.shards)),
+                "filepathTemplate": "{SPLIT}-{SHARD_X_OF_Y}.{FILEFORMAT}",
+            }
+            for manifest in manifests
+        ],
+    }
+    names = NAMES[first.keys]
+    leaves: dict[str, Any] = {
+        names.image: _image(first),
+        str(names.key): _scalar("int64"),
+        str(names.filename): _value("bytes"),
+    }
+    if first.labels is not None:
+        leaves[str(names.label)] = {
+            "pythonClassName": f"{_PACKAGE}.class_label_feature.ClassLabel",
+            "classLabel": {"numClasses": str(len(first.labels))},
+        }
+        items = [{"featureKey": names.image}, {"featureKey": names.label}]
+        info["supervisedKeys"] = {"tuple": {"items": items}}
+    leaves |= _columns(manifests)
+    features = {
+        "pythonClassName": f"{_PACKAGE}.features_dict.FeaturesDict",
+        "featuresDict": {"features": leaves},
+    }
+    files = {TFDS_INFO: as_json(info), TFDS_FEATURES: as_json(features)}
+    if first.labels is not None:
+        lines = b"".join(os.fsencode(name) + b"\n" for name in first.labels)
+        if not _misreads(lines, first.labels):
+            files[labels_name(str(names.label))] = lines
+    return files
+
+
+def _misreads(lines: bytes, labels: Sequence[str]) -> bool:
+    """Tell whether TFDS would take these lines for other class names, and say nothing.
+
+    It strips each name and drops empty ones. Where it can read none (no UTF-8), or there is no
+    file, it calls the classes by their numbers.
+    """
+    try:
+        names = [name.strip() for name in lines.decode().splitlines() if name.strip()]
+    except UnicodeDecodeError:
+        return False
+    return names not in ([], list(labels))
+
+
+def _image(manifest: Manifest) -> dict[str, Any]:
+    sides = manifest.crop or (-1, -1)
+    shape = {"dimensions": [str(side) for side in (*sides, 3)]}
+    if manifest.stored == "raw":
+        return {
+            "pythonClassName": f"{_PACKAGE}.tensor_feature.Tensor",
+            "tensor": {"shape": shape, "dtype": "uint8", "encoding": "bytes"},
+        }
+    return {
+        "pythonClassName": f"{_PACKAGE}.image_feature.Image",
+        "image": {"shape": shape, "dtype": "uint8"},
+    }
+
+
+def _scalar(dtype: str) -> dict[str, Any]:
+    return {
+        "pythonClassName": f"{_PACKAGE}.scalar.Scalar",
+        "tensor": {"shape": {}, "dtype": dtype, "encoding": "none"},
+    }
+
+
+def _columns(manifests: Sequence[Manifest]) -> dict[str, Any]:
+    """Describe further features: lists, and single values that every record of every split has.
+
+    TFDS takes a single value that is missing for an error, and a list for an empty one.
+    """
+    missing = {
+        one.name for manifest in manifests for one in manifest.columns if not one.is_everywhere
+    }
+    columns = [one for one in manifests[0].columns if one.is_list or one.name not in missing]
+    return {one.name: _list(one.kind) if one.is_list else _value(one.kind) for one in columns}
+
+
+def _value(kind: str) -> dict[str, Any]:
+    if kind == "bytes":
+        return {"pythonClassName": f"{_PACKAGE}.text_feature.Text", "text": {}}
+    return _scalar("float32" if kind == "float" else kind)
+
+
+def _list(kind: str) -> dict[str, Any]:
+    return {
+        "pythonClassName": f"{_PACKAGE}.sequence_feature.Sequence",
+        "sequence": {"feature": _value(kind), "length": "-1"},
+    }
