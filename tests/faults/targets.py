@@ -27,7 +27,7 @@ from tfrec_cli.dataset.foreign import guess_names
 from tfrec_cli.errors import TfrecError
 from tfrec_cli.imaging import structure
 from tfrec_cli.runtime import native, pool
-from tfrec_cli.sources import listing
+from tfrec_cli.sources import labels
 from tfrec_cli.tfrecord import example, framing
 from tfrec_cli.tfrecord.framing import Damage
 
@@ -173,7 +173,7 @@ def _config(data: bytes) -> None:
 
 
 def _labels(data: bytes) -> None:
-    names = listing.read_labels(_file(data))
+    names = labels.read_labels(_file(data))
     assert len(set(names)) == len(names)
 
 

@@ -350,9 +350,9 @@ class TestFolders:
     ) -> None:
         """As soon as the folder above is listed, or before the files in it are looked at."""
         from tfrec_cli.errors import RunError
-        from tfrec_cli.sources import listing
+        from tfrec_cli.sources import folder
 
-        right: Callable[..., object] = listing._entry
+        right: Callable[..., object] = folder._entry
 
         def entry(*args: object) -> object:
             found = right(*args)
@@ -361,10 +361,10 @@ class TestFolders:
                 shutil.rmtree(gone, ignore_errors=True)
             return found
 
-        monkeypatch.setattr(listing, "_entry", entry)
+        monkeypatch.setattr(folder, "_entry", entry)
         if what == "class":
             with pytest.raises(RunError) as error:
-                listing.list_folder(place / "src")
+                folder.list_folder(place / "src")
             assert str(error.value) == f"{place}/src/a: No such file or directory"
         else:
-            assert len(listing.list_folder(place / "src").sources) == 1
+            assert len(folder.list_folder(place / "src").sources) == 1

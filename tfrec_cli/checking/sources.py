@@ -28,7 +28,7 @@ from tfrec_cli.imaging import images
 from tfrec_cli.runtime import pool
 from tfrec_cli.runtime.paths import printable
 from tfrec_cli.runtime.pool import Progress
-from tfrec_cli.sources import table
+from tfrec_cli.sources import open_source
 from tfrec_cli.sources.listing import Listing, Source
 from tfrec_cli.writing import plan, shard
 from tfrec_cli.writing.plan import Item
@@ -103,7 +103,7 @@ def folders(
         if named.count(name) > 1:
             which = f"split {name!r}" if name else "every split"
             raise UsageError(f"--source: found several folders for {which}, expected one")
-        table.root_of(source, root, told_by="--source ")
+        open_source.root_of(source, root, prefix="--source ")
     others = [name for name in known if name not in named]
     if None in named and not others:
         raise UsageError("--source: found a folder for each split already, expected no other")
@@ -143,8 +143,8 @@ def compare(
     compared = Compared()
     listing = _list(source, root, splits)
     is_folder = source.is_dir()
-    hint = table.root_hint(source, root)
-    root = table.root_of(source, root)
+    hint = open_source.root_hint(source, root)
+    root = open_source.root_of(source, root)
     find = _finder(listing.sources)
     found = [
         _part(root, split, checked, find, listing, compared, hint, is_folder=is_folder)
@@ -170,7 +170,7 @@ def _list(source: Path, root: Path | None, splits: Sequence[Split]) -> Listing:
     described = splits[0].manifest
     assert described
     is_labelled = described.labels is not None and not source.is_dir()
-    return table.list_source(
+    return open_source.list_source(
         source,
         root=root,
         labels="auto" if is_labelled else None,

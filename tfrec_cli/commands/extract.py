@@ -26,9 +26,13 @@ from tfrec_cli.errors import DataError, FramingError, UsageError
 from tfrec_cli.imaging import formats as sniff
 from tfrec_cli.imaging import images
 from tfrec_cli.runtime import pool
-from tfrec_cli.runtime.paths import printable
+from tfrec_cli.runtime.paths import (
+    collision_key,
+    collision_message,
+    printable,
+    repeated_keys,
+)
 from tfrec_cli.runtime.pool import Progress
-from tfrec_cli.sources import listing
 from tfrec_cli.tfrecord import example, framing
 from tfrec_cli.writing import shard, staging
 
@@ -416,7 +420,7 @@ def _settle(parts: Sequence[_Done]) -> None:
     if not any(part.wanted for part in parts):
         return
     names = [name for _, _, name in _files(parts) if name]
-    taken = {hash(listing.place_of(path)) for path in (*names, *_folders(names))}
+    taken = {hash(collision_key(path)) for path in (*names, *_folders(names))}
     with _Place(parts[0].task.folder) as place:
         for part in parts:
             names, wanted = part.names.split(b"\0"), iter(part.wanted)
@@ -425,13 +429,13 @@ def _settle(parts: Sequence[_Done]) -> None:
                 is_number, name = next(
                     (is_number, name)
                     for is_number, name in _names(next(wanted), number)
-                    if hash(listing.place_of(name)) not in taken
+                    if hash(collision_key(name)) not in taken
                 )
                 try:
                     place.move(part.task.waiting / str(number), name)
                 except DataError as error:
                     raise DataError(f"{part.task.path}: record {index}: {error}") from error
-                taken.update(hash(listing.place_of(path)) for path in (name, *_folders([name])))
+                taken.update(hash(collision_key(path)) for path in (name, *_folders([name])))
                 names[index] = name
                 part.numbered += is_number
                 part.renamed += not is_number
@@ -465,14 +469,14 @@ def _check_places(parts: Sequence[_Done]) -> None:
     Raises:
         DataError: two paths differ only in case or Unicode form.
     """
-    if not listing.repeated_places(name for _, _, name in _files(parts)):
+    if not repeated_keys(name for _, _, name in _files(parts)):
         return
     seen: dict[tuple[str, str], bytes] = {}
     for part, number, name in _files(parts):
-        first = seen.setdefault(listing.place_of(name), name)
+        first = seen.setdefault(collision_key(name), name)
         if first != name:
             where = f"{part.task.path}: record {number}: {printable(name)}"
-            raise DataError(f"{where}: {listing.twin(first)}")
+            raise DataError(f"{where}: {collision_message(first)}")
 
 
 def _doubts(done: Sequence[_Done]) -> tuple[str, ...]:
@@ -484,7 +488,7 @@ def _doubts(done: Sequence[_Done]) -> tuple[str, ...]:
     }
     seen: dict[str, bytes] = {}
     for place, folder in sorted(found):
-        key = os.path.join(*listing.place_of(os.path.join(place, folder))).casefold()
+        key = os.path.join(*collision_key(os.path.join(place, folder))).casefold()
         if first := seen.get(key):
             names = f"{printable(first)} and {printable(folder)}"
             which = f"folders differ only in case or Unicode form ({names}…)"

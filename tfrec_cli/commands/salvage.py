@@ -26,7 +26,7 @@ from tfrec_cli.errors import DataError, FramingError, ManifestError, RunError, U
 from tfrec_cli.imaging import images
 from tfrec_cli.runtime import files
 from tfrec_cli.runtime.paths import printable
-from tfrec_cli.sources import table
+from tfrec_cli.sources import open_source
 from tfrec_cli.tfrecord import example, framing
 from tfrec_cli.tfrecord.compression import Compression
 from tfrec_cli.tfrecord.framing import Damage, Record
@@ -315,7 +315,7 @@ def _planned(options: Options, path: Path, described: Manifest) -> dict[bytes, i
                 f"{described.split}{MANIFEST_SUFFIX}: options: {name}: "
                 f"found {told.get(name)!r}, expected {words}"
             )
-    root = table.root_of(source, options.root, told_by="--source ")
+    root = open_source.root_of(source, options.root, prefix="--source ")
     try:
         made = _plan(source, root, path.parent, described)
     except (DataError, UsageError) as error:
@@ -354,7 +354,7 @@ def _written(made: Plan, rejects: Path, count: int) -> list[bytes] | None:
 
 def _plan(source: Path, root: Path, folder: Path, described: Manifest) -> Plan:
     told = described.options
-    listing = table.list_source(
+    listing = open_source.list_source(
         source,
         root=None if source.is_dir() else root,
         labels=described.labels,

@@ -35,9 +35,10 @@ from tfrec_cli.imaging.policy import Alpha, Encoding, Exif, Frames
 from tfrec_cli.runtime import allocator, files, pool
 from tfrec_cli.runtime.paths import printable
 from tfrec_cli.runtime.pool import Progress
-from tfrec_cli.sources import listing as sources
-from tfrec_cli.sources import table
-from tfrec_cli.sources.listing import Listing
+from tfrec_cli.sources import open_source
+from tfrec_cli.sources.columns import has_boxes
+from tfrec_cli.sources.labels import read_labels
+from tfrec_cli.sources.listing import Listing, Source
 from tfrec_cli.tfrecord.compression import WrittenCompression
 from tfrec_cli.writing import plan, shard, staging
 from tfrec_cli.writing import split as splits
@@ -100,7 +101,7 @@ class _Batch:
     """Some sources whose headers one worker reads, or all of them for digests of contents."""
 
     root: Path
-    sources: Sequence[sources.Source]
+    sources: Sequence[Source]
     policy: images.Policy
     digested: bool
     deadly: Mapping[int, ImageError] = field(default_factory=dict)
@@ -165,7 +166,7 @@ def write(
             manifest.
         RunError: ``out`` holds something else or cannot be written.
     """
-    root = table.root_of(source, options.root)
+    root = open_source.root_of(source, options.root)
     _check_options(options)
     shares = splits.parse(options.split)
     _check_place(root, out, shares)
@@ -181,7 +182,7 @@ def write(
         plans = _plans(root, listing, options, shares, recipe, run, progress)
         allocator.give_back()  # what planning took is not for the shards to come
         listed = [(one.rejects, one.records) for _, one in plans.values()]
-        _check_rejects(root, listed, options, table.root_hint(source, options.root))
+        _check_rejects(root, listed, options, open_source.root_hint(source, options.root))
         parts = [
             _Part(
                 split=split,
@@ -317,10 +318,10 @@ def _list(source: Path, out: Path, options: Options, others: Sequence[Manifest])
     if options.labels == "none":
         labels = None
     elif options.labels != "auto":
-        labels = sources.read_labels(Path(options.labels))
+        labels = read_labels(Path(options.labels))
     elif others and others[0].labels is not None:
         labels, labels_from = others[0].labels, f"split {others[0].split!r}"
-    listing = table.list_source(
+    listing = open_source.list_source(
         source,
         root=options.root,
         labels=labels,
@@ -351,7 +352,7 @@ def _list(source: Path, out: Path, options: Options, others: Sequence[Manifest])
                 f"{source}: found further columns {_columns(listing.columns)}, expected those of "
                 f"split {other.split!r} in {out}: {_columns(other.columns)}"
             )
-    if options.crop and table.has_boxes(listing.columns):
+    if options.crop and has_boxes(listing.columns):
         raise UsageError("--crop: found boxes, expected whole images: a crop would make them wrong")
     return listing
 

@@ -5,6 +5,7 @@ Knows: files and folders. Must not know: what is in them, or why.
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
 import stat
@@ -14,6 +15,11 @@ from pathlib import Path
 from typing import BinaryIO
 
 _CHUNK_BYTES = 1 << 20
+
+_TO_READ = os.O_RDONLY | os.O_NONBLOCK
+
+_EXHAUSTED = (errno.EMFILE, errno.ENFILE, errno.ENOMEM)
+"""Errors of a system that ran out of descriptors or memory: the file is not to blame."""
 
 
 @contextmanager
@@ -65,6 +71,27 @@ def _replaced_mode(path: Path) -> int | None:
     if stat.S_ISREG(mode):
         os.close(os.open(path, os.O_WRONLY))
     return mode
+
+
+def open_to_read(path: bytes) -> BinaryIO:
+    """Open a file to read without waiting: it may have become a pipe."""
+    return os.fdopen(os.open(path, _TO_READ), "rb")
+
+
+@contextmanager
+def descriptor_to_read(path: bytes) -> Iterator[int]:
+    """Open a file as `open_to_read` does, but as a bare descriptor, which costs less."""
+    descriptor = os.open(path, _TO_READ)
+    try:
+        yield descriptor
+    finally:
+        os.close(descriptor)
+
+
+def raise_if_exhausted(error: OSError) -> None:
+    """Raise an error again if the system ran out of descriptors or memory."""
+    if error.errno in _EXHAUSTED:
+        raise error
 
 
 def sync(path: Path) -> None:

@@ -1,11 +1,47 @@
-"""Paths as text for a person."""
+"""Paths as text for a person, and paths that some file systems take for the same one."""
 
 from __future__ import annotations
 
 import os
+import unicodedata
+from collections.abc import Iterable
+from itertools import pairwise
+
+from tfrec_cli.runtime.row_store import ordered
 
 
 def printable(path: bytes) -> str:
     """Return a path as text that cannot disturb a terminal."""
     text = os.fsdecode(path)
     return text if text.isprintable() else ascii(text)[1:-1]
+
+
+def collision_key(path: bytes) -> tuple[str, str]:
+    """Return folder and name of a path, the same for paths that not every file system tells apart.
+
+    Some do not know small from capital letters, or one form of Unicode from another.
+    """
+    text = os.fsdecode(path)
+    folder, name = os.path.split(text if text.isascii() else unicodedata.normalize("NFC", text))
+    return folder, name.casefold()
+
+
+def repeated_keys(paths: Iterable[bytes]) -> frozenset[int]:
+    """Return the hashes of keys (see `collision_key`) that several paths have; 8 bytes a path.
+
+    Two keys may have the same hash, though seldom: the caller compares the keys themselves.
+    """
+    hashes = (hash(collision_key(path)).to_bytes(8, "big", signed=True) for path in paths)
+    return frozenset(
+        int.from_bytes(before, "big", signed=True)
+        for before, after in pairwise(ordered(hashes, 8))
+        if before == after
+    )
+
+
+def collision_message(first: bytes) -> str:
+    """Say of a path that its key (see `collision_key`) is that of an earlier one."""
+    return (
+        f"found a path that differs from {printable(first)} only in case or Unicode form, "
+        "expected paths that every file system tells apart"
+    )

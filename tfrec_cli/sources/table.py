@@ -24,15 +24,15 @@ from typing import Any, BinaryIO, Literal, NoReturn
 from tfrec_cli.dataset.names import KeyStyle
 from tfrec_cli.dataset.records import OURS, SOURCE_ID, Column
 from tfrec_cli.dataset.rejects import Reject
-from tfrec_cli.errors import RunError, TableError, UsageError
+from tfrec_cli.errors import TableError, UsageError
+from tfrec_cli.runtime.files import raise_if_exhausted
 from tfrec_cli.runtime.paths import printable
 from tfrec_cli.runtime.row_store import Packed
-from tfrec_cli.sources import listing as sources
-from tfrec_cli.sources.listing import Listing, Source
+from tfrec_cli.sources.columns import BOXES, PER_OBJECT
+from tfrec_cli.sources.labels import doubts
+from tfrec_cli.sources.listing import NO_LABEL, Listing, Source, packed
 
 SUFFIXES = (".csv", ".tsv", ".jsonl")
-
-BOXES = tuple(f"image/object/bbox/{side}" for side in ("xmin", "xmax", "ymin", "ymax"))
 
 _BOM = b"\xef\xbb\xbf"
 _PATH, _LABEL = "path", "label"
@@ -64,25 +64,7 @@ _OLD_MAC = "found a carriage return alone (line ends of old Macs), expected \\n 
 _SHORT = reprlib.Repr()
 _SHORT.maxstring = _SHORT.maxlong = _SHORT.maxother = 60
 
-_PER_OBJECT: dict[str, str] = {
-    **dict.fromkeys(BOXES, "float"),
-    "image/object/class/label": "int64",
-    "image/object/class/text": "bytes",
-    "image/object/area": "float",
-    "image/object/is_crowd": "int64",
-    "image/object/difficult": "int64",
-    "image/object/group_of": "int64",
-    "image/object/truncated": "int64",
-    "image/object/weight": "float",
-    "image/object/view": "bytes",
-}
-"""Features with a value for each box, and their kinds.
-
-Source: TF Models, official/vision/dataloaders/tf_example_decoder.py; in research/object_detection
-data_decoders/tf_example_decoder.py, dataset_tools/create_pascal_tf_record.py.
-"""
-
-_KINDS = {**_PER_OBJECT, SOURCE_ID: "bytes"}
+_KINDS = {**PER_OBJECT, SOURCE_ID: "bytes"}
 
 _SHORT_NAMES = {
     **{feature.rpartition("/")[2]: feature for feature in _KINDS if "/class/" not in feature},
@@ -92,84 +74,12 @@ _SHORT_NAMES = {
 """What columns of manifests are called, and the feature that each becomes."""
 
 
-def root_of(source: Path, root: Path | None = None, *, told_by: str = "") -> Path:
-    """Return the folder that the images of a folder or manifest are below.
-
-    Args:
-        root: what the paths of a manifest are relative to, if not to its own folder.
-        told_by: where ``source`` comes from, for messages.
-    Raises:
-        UsageError: no folder and no manifest is there, or ``root`` is no folder.
-    """
-    if source.is_dir():
-        if root:
-            raise UsageError(f"--root: found the folder {source}, expected a manifest with it")
-        return source
-    if not source.is_file() or source.suffix.lower() not in SUFFIXES:
-        found = "a file" if source.exists() else "nothing"
-        expected = "a folder of images or a .csv, .tsv or .jsonl file"
-        raise UsageError(f"{told_by}{source}: found {found}, expected {expected}")
-    if root and not root.is_dir():
-        found = "a file" if root.exists() else "nothing"
-        raise UsageError(f"--root {root}: found {found}, expected the folder of the images")
-    return root or source.parent
-
-
-def root_hint(source: Path, root: Path | None) -> str:
-    """Say what may help where the images of a manifest are not found; nothing of a folder."""
-    return "" if root or source.is_dir() else " (--root names the folder that its paths are below)"
-
-
-def list_source(
-    source: Path,
-    *,
-    root: Path | None = None,
-    labels: Sequence[str] | str | None = "auto",
-    labels_from: str = "--labels",
-    exclude: Path | None = None,
-    keys: KeyStyle = "plain",
-    columns: Sequence[Column] = (),
-) -> Listing:
-    """List the images of a folder, as `sources.list_folder` does, or of a manifest.
-
-    Images are labelled by the manifest alone, then, whatever folders they are in.
-
-    Args:
-        root: what the paths of a manifest are relative to, if not to its own folder.
-        labels: as for `sources.list_folder`; ``auto`` takes the names in the column ``label``.
-        keys: ``tf-models`` gives columns their names of the Object Detection API.
-        columns: of another split, whose kinds these must have too.
-    Raises:
-        UsageError: as for `root_of`, or a column has a name that is taken.
-        TableError: the manifest is wrong: names every bad line.
-        DataError, RunError: as for `sources.list_folder`.
-    """
-    folder = root_of(source, root)
-    if source.is_dir():
-        return sources.list_folder(source, labels=labels, labels_from=labels_from, exclude=exclude)
-    table = _Table(source, keys, columns, has_labels=labels is not None)
-    try:
-        with sources.opened(os.fsencode(source)) as file:
-            if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
-                raise UsageError(f"{source}: found a pipe or device, expected a file")
-            table.read(file)
-    except OSError as error:
-        raise RunError(f"{source}: cannot be read: {error.strerror or error}") from error
-    return table.listing(folder, labels, labels_from)
-
-
-def has_boxes(columns: Sequence[Column]) -> bool:
-    """Tell whether columns hold places in a picture, by their names in any layout."""
-    sides = {*BOXES, *(feature.rpartition("/")[2] for feature in BOXES)}
-    return any(column.name in sides for column in columns)
-
-
 @dataclass(frozen=True, slots=True)
 class _Row:
     """One row as it was read.
 
     Attributes:
-        label: number of its class in the order in which classes were met, or `sources.NO_LABEL`.
+        label: number of its class in the order in which classes were met, or `NO_LABEL`.
         values: JSON list of what its cells hold, in the order in which columns were met.
     """
 
@@ -231,8 +141,8 @@ _WORDS = {
 _Columns = list[tuple[_Met, Column]]
 
 
-class _Table:
-    """A manifest on its way to a listing."""
+class Table:
+    """An image list on its way to a listing."""
 
     def __init__(
         self, path: Path, keys: KeyStyle, columns: Sequence[Column], *, has_labels: bool
@@ -271,8 +181,8 @@ class _Table:
         columns, warnings = self._decide()
         names, numbers = self._number_classes(labels, labels_from)
         if names is not None:
-            warnings += sources.doubts(names, pinned=labels != "auto")
-        found, rejects = sources.packed(), []
+            warnings += doubts(names, pinned=labels != "auto")
+        found, rejects = packed(), []
         before: _Row | None = None
         for index in sorted(range(len(self._rows)), key=self._rows.path):
             row = self._rows[index]
@@ -404,7 +314,7 @@ class _Table:
         else:
             raise ValueError(f"found {len(read)} cells, expected {len(self._names)}")
         path = _path(cells.pop(_PATH, None))
-        label = self._class(cells.pop(_LABEL, None)) if self._has_labels else sources.NO_LABEL
+        label = self._class(cells.pop(_LABEL, None)) if self._has_labels else NO_LABEL
         cells.pop(_LABEL, None)
         values: list[Any] = [None] * len(self._columns)
         for name, cell in cells.items():
@@ -418,7 +328,7 @@ class _Table:
     def _class(self, label: object) -> int:
         """Return the number of a row's class, in the order in which classes are met."""
         if label is None or label == "":
-            return sources.NO_LABEL
+            return NO_LABEL
         name = str(label)
         if type(label) not in (int, str) or "\0" in name or name.splitlines() != [name.strip()]:
             expected = "the name of a class in one line, without spaces around it"
@@ -542,7 +452,7 @@ class _Table:
         if not self._classes:
             return None, {}
         for line, label in zip(lines, met, strict=True):
-            if label == sources.NO_LABEL:
+            if label == NO_LABEL:
                 expected = "one in every row or in none"
                 self._tell(line, f"label: found none, expected {expected}")
         names = tuple(sorted(self._classes, key=str.encode)) if labels == "auto" else labels
@@ -588,7 +498,7 @@ def _source(root: Path, path: bytes, label: int | None, features: bytes) -> Sour
     try:
         status = os.stat(os.path.join(os.fsencode(root), path))
     except OSError as error:
-        sources.blame(error)
+        raise_if_exhausted(error)
         return Reject(path, "unreadable", f"found {error.strerror}, expected a file")
     if not stat.S_ISREG(status.st_mode):
         found = "found a folder, pipe, socket or device, expected a file"
@@ -737,7 +647,7 @@ def _check_boxes(features: dict[str, Any]) -> None:
     """Refuse boxes that are none, and as many of anything else that belongs to each."""
     lists = {
         name: value if isinstance(value, list) else [value]
-        for name in _PER_OBJECT
+        for name in PER_OBJECT
         if (value := features.get(name)) is not None
     }
     if lists.keys().isdisjoint(BOXES):

@@ -29,10 +29,12 @@ from tfrec_cli.imaging import images
 from tfrec_cli.imaging.images import Policy
 from tfrec_cli.imaging.policy import Encoding
 from tfrec_cli.runtime import heartbeat
+from tfrec_cli.runtime.files import descriptor_to_read, raise_if_exhausted
 from tfrec_cli.runtime.paths import printable
 from tfrec_cli.runtime.row_store import Packed, Pieces, deflated, inflated, ordered
-from tfrec_cli.sources import listing as sources
 from tfrec_cli.sources.listing import Listing, Source
+from tfrec_cli.sources.listing import pack as pack_source
+from tfrec_cli.sources.listing import unpack as unpack_source
 from tfrec_cli.writing import split
 from tfrec_cli.writing.options import Decoder, Small
 
@@ -330,7 +332,7 @@ def _survey_one(root: Path, source: Source, policy: Policy, *, digested: bool) -
     content = b""
     try:
         _check_size(source.size_bytes)
-        with sources.descriptor_of(path) as descriptor:
+        with descriptor_to_read(path) as descriptor:
             header = images.read_plain_header(descriptor, policy)
             if header is None or digested:
                 with open(descriptor, "rb", closefd=False) as file:
@@ -343,7 +345,7 @@ def _survey_one(root: Path, source: Source, policy: Policy, *, digested: bool) -
             size = images.scaled_short(*size, policy.resize_short_px)
             images.check_pixels(*size, policy.max_pixels)
     except OSError as error:
-        sources.blame(error)
+        raise_if_exhausted(error)
         return Reject(source.path, "unreadable", f"cannot be read: {error.strerror or error}")
     except ImageError as error:
         return _rejected(source, error)
@@ -366,7 +368,7 @@ def _rejected(source: Source, error: ImageError) -> Reject:
 
 
 def _pack(item: Item) -> Pieces:
-    path, numbers, *notes = sources.pack(item.source)
+    path, numbers, *notes = pack_source(item.source)
     numbers = (*numbers, item.height_px, item.width_px)
     return (path, numbers, notes[0]) if notes else (path, numbers)
 
@@ -380,7 +382,7 @@ def _unpack(
     width_px: int,
     *features: bytes,
 ) -> Item:
-    source = sources.unpack(path, size_bytes, label, mtime_ns, *features)
+    source = unpack_source(path, size_bytes, label, mtime_ns, *features)
     return Item(source, height_px, width_px)
 
 

@@ -32,8 +32,13 @@ from tfrec_cli.imaging import images, structure, tensorflow_decoder
 from tfrec_cli.imaging.images import Examined, Header, Policy
 from tfrec_cli.imaging.policy import Encoding
 from tfrec_cli.runtime import allocator, files, heartbeat
+<<<<<<< HEAD
 from tfrec_cli.runtime.stderr import stderr_silenced
 from tfrec_cli.sources.listing import Source, blame, descriptor_of
+=======
+from tfrec_cli.runtime.files import descriptor_to_read, raise_if_exhausted
+from tfrec_cli.sources.listing import Source
+>>>>>>> 044a35f (Split listings from folders and labels; open sources in a module of their own)
 from tfrec_cli.tfrecord import framing
 from tfrec_cli.tfrecord.compression import WrittenCompression
 from tfrec_cli.writing.options import Check, Small
@@ -360,7 +365,7 @@ def _record(task: Task, number: int, source: Source, done: Done) -> ImageRecord:
     recipe = task.recipe
     try:
         path = os.path.join(os.fsencode(task.root), source.path)
-        with descriptor_of(path) as descriptor:
+        with descriptor_to_read(path) as descriptor:
             size_bytes = os.fstat(descriptor).st_size
             if size_bytes > MAX_FILE_BYTES:
                 raise too_large(size_bytes)
@@ -369,7 +374,7 @@ def _record(task: Task, number: int, source: Source, done: Done) -> ImageRecord:
                 data += more
             _check_unchanged(source, os.fstat(descriptor))
     except OSError as error:
-        blame(error)
+        raise_if_exhausted(error)
         raise ImageError("unreadable", f"cannot be read: {error.strerror or error}") from error
     if recipe.crop is None:
         header, stored = images.store_whole(data, recipe.policy, decodes=recipe.check == "decode")

@@ -376,7 +376,7 @@ def test_what_is_interrupted_leaves_nothing(
     module, name = {
         "describe": (staging, "describe"),
         "sync": (files, "sync"),
-        "folder": (manifest, "content_digest"),
+        "folder": (reshard, "content_digest"),
     }[what]
     sync = files.sync
 

@@ -586,7 +586,7 @@ class TestFailures:
         self, folder: Path, out: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setattr(shard, "write", os._exit)
-        monkeypatch.setattr(manifest, "shard_name", lambda *_: "x")
+        monkeypatch.setattr("tfrec_cli.commands.write.shard_name", lambda *_: "x")
         monkeypatch.setattr(shard, "Task", lambda **_: 1)
         with pytest.raises(RunError) as error:
             run(folder, out, jobs=2, shards=2)

@@ -11,9 +11,10 @@ import pytest
 from conftest import fill
 
 from tfrec_cli.dataset.rejects import Reject
-from tfrec_cli.errors import DataError, UsageError
-from tfrec_cli.runtime.paths import printable
-from tfrec_cli.sources import listing as sources
+from tfrec_cli.errors import DataError
+from tfrec_cli.runtime.paths import collision_key
+from tfrec_cli.sources import listing as listings
+from tfrec_cli.sources.folder import list_folder
 from tfrec_cli.sources.listing import Listing, Source
 
 PATHS = ["a/B.jpg", "a/a.jpg", "a/é.jpg", "a.d/1.jpg", "b/10.jpg", "b/9.jpg", "b/c/d/1.jpg"]
@@ -40,7 +41,7 @@ def reasons_of(listing: Listing) -> dict[bytes, str]:
 class TestOrder:
     def test_is_that_of_the_paths_bytes(self, tmp_path: Path) -> None:
         """A dot sorts before a slash, capitals before small letters, é behind both."""
-        listing = sources.list_folder(touch(tmp_path / "x", *PATHS))
+        listing = list_folder(touch(tmp_path / "x", *PATHS))
         assert paths_of(listing) == [
             b"a.d/1.jpg",
             b"a/B.jpg",
@@ -54,13 +55,13 @@ class TestOrder:
     @pytest.mark.parametrize("seed", range(5))
     def test_does_not_depend_on_the_order_of_creation(self, tmp_path: Path, seed: int) -> None:
         shuffled = random.Random(seed).sample([*PATHS, "a/.x", "Thumbs.db"], len(PATHS) + 2)
-        one = sources.list_folder(touch(tmp_path / "one", *PATHS, "a/.x", "Thumbs.db"))
-        two = sources.list_folder(touch(tmp_path / "two", *shuffled))
+        one = list_folder(touch(tmp_path / "one", *PATHS, "a/.x", "Thumbs.db"))
+        two = list_folder(touch(tmp_path / "two", *shuffled))
         assert one == two
 
     def test_a_source_is_path_size_and_label(self, tmp_path: Path) -> None:
         fill(tmp_path, {"a/1.jpg": b"123", "b/2.jpg": b""})
-        assert sources.list_folder(tmp_path).sources == (
+        assert list_folder(tmp_path).sources == (
             Source(b"a/1.jpg", 3, 0),
             Source(b"b/2.jpg", 0, 1),
         )
@@ -71,7 +72,7 @@ class TestLeftOut:
         "path", ["a/.hidden.jpg", ".git/x", "a/._1.jpg", "a/Thumbs.db", "a/.DS_Store", "__MACOSX/1"]
     )
     def test_hidden_and_junk_is_ignored_as_harmless(self, tmp_path: Path, path: str) -> None:
-        listing = sources.list_folder(touch(tmp_path / "x", "a/1.jpg", path))
+        listing = list_folder(touch(tmp_path / "x", "a/1.jpg", path))
         name = path.encode() if path.startswith("a/") else path.encode().split(b"/")[0]
         assert (paths_of(listing), listing.rejects) == (
             [b"a/1.jpg"],
@@ -81,26 +82,26 @@ class TestLeftOut:
     def test_a_linked_folder_is_refused(self, tmp_path: Path) -> None:
         root = touch(tmp_path / "x", "a/1.jpg")
         (root / "b").symlink_to(root / "a")
-        (reject,) = sources.list_folder(root).rejects
+        (reject,) = list_folder(root).rejects
         assert (reject.path, reject.reason, reject.harmless) == (b"b", "linked_folder", False)
 
     def test_a_linked_file_is_followed(self, tmp_path: Path) -> None:
         root = touch(tmp_path / "x", "a/1.jpg")
         (root / "a/2.jpg").symlink_to(root / "a/1.jpg")
-        assert paths_of(sources.list_folder(root)) == [b"a/1.jpg", b"a/2.jpg"]
+        assert paths_of(list_folder(root)) == [b"a/1.jpg", b"a/2.jpg"]
 
     @pytest.mark.parametrize("target", ["nowhere", "link", "1.jpg/below", "n" * 300])
     def test_a_dangling_link_is_rejected(self, tmp_path: Path, target: str) -> None:
         """Nowhere, itself, below a file, and with a name longer than any."""
         root = touch(tmp_path / "x", "a/1.jpg")
         (root / "a/link").symlink_to(target)
-        (reject,) = sources.list_folder(root).rejects
+        (reject,) = list_folder(root).rejects
         assert (reject.path, reject.reason, reject.harmless) == (b"a/link", "unreadable", False)
 
     def test_a_pipe_is_rejected_without_being_opened(self, tmp_path: Path) -> None:
         root = touch(tmp_path / "x", "a/1.jpg")
         os.mkfifo(root / "a/2.jpg")
-        (reject,) = sources.list_folder(root).rejects
+        (reject,) = list_folder(root).rejects
         assert (reject.path, reject.reason, reject.harmless) == (
             b"a/2.jpg",
             "not_a_regular_file",
@@ -116,7 +117,7 @@ class TestLeftOut:
         ],
     )
     def test_of_twins_the_first_is_kept(self, tmp_path: Path, kept: str, twin: str) -> None:
-        listing = sources.list_folder(touch(tmp_path / "x", twin, kept))
+        listing = list_folder(touch(tmp_path / "x", twin, kept))
         assert (paths_of(listing), reasons_of(listing)) == (
             [kept.encode()],
             {twin.encode(): "path_collision"},
@@ -124,29 +125,17 @@ class TestLeftOut:
 
     def test_the_excluded_folder_is_not_looked_into(self, tmp_path: Path) -> None:
         root = touch(tmp_path / "x", "a/1.jpg", "out/1.jpg")
-        listing = sources.list_folder(root, exclude=root / "a" / ".." / "out")
+        listing = list_folder(root, exclude=root / "a" / ".." / "out")
         assert (paths_of(listing), listing.rejects) == ([b"a/1.jpg"], ())
 
     @pytest.mark.parametrize("name", [b"caf\xe9.jpg", b"new\nline.jpg", b"\xff", b"\x1b[31m.jpg"])
     def test_any_name_survives(self, tmp_path: Path, name: bytes) -> None:
         root = touch(tmp_path / "x", b"a/" + name)
-        assert paths_of(sources.list_folder(root)) == [b"a/" + name]
-
-    @pytest.mark.parametrize(
-        ("path", "text"),
-        [
-            (b"a/caf\xe9.jpg", r"a/caf\udce9.jpg"),
-            (b"a/new\nline.jpg", r"a/new\nline.jpg"),
-            (b"\x1b[31m", r"\x1b[31m"),
-            ("a/é.jpg".encode(), "a/é.jpg"),
-        ],
-    )
-    def test_no_name_disturbs_a_terminal(self, path: bytes, text: str) -> None:
-        assert printable(path) == text
+        assert paths_of(list_folder(root)) == [b"a/" + name]
 
 
 def labelled(root: Path, labels: Sequence[str] | str | None) -> tuple[object, list[int | None]]:
-    listing = sources.list_folder(root, labels=labels)
+    listing = list_folder(root, labels=labels)
     return listing.labels, [source.label for source in listing.sources]
 
 
@@ -175,7 +164,7 @@ class TestLabels:
     ) -> None:
         root = touch(tmp_path / "x", "a/1.jpg", "2.jpg")
         with pytest.raises(DataError) as error:
-            sources.list_folder(root, labels=labels)
+            list_folder(root, labels=labels)
         assert str(error.value) == (
             f"{root}/2.jpg: found an image beside class folders, "
             "expected every image in one (or --labels none)"
@@ -184,7 +173,7 @@ class TestLabels:
     def test_a_class_that_is_not_pinned_is_an_error(self, tmp_path: Path) -> None:
         root = touch(tmp_path / "x", "a/1.jpg", "b/1.jpg")
         with pytest.raises(DataError) as error:
-            sources.list_folder(root, labels=("a", "c"), labels_from="--labels l.txt")
+            list_folder(root, labels=("a", "c"), labels_from="--labels l.txt")
         assert str(error.value) == (
             f"{root}/b: found a class that --labels l.txt does not name, "
             "expected one of its 2 classes"
@@ -192,21 +181,21 @@ class TestLabels:
 
     def test_a_class_name_of_two_lines_is_an_error(self, tmp_path: Path) -> None:
         with pytest.raises(DataError):
-            sources.list_folder(touch(tmp_path / "x", "a\nb/1.jpg"))
+            list_folder(touch(tmp_path / "x", "a\nb/1.jpg"))
 
     def test_an_empty_class_folder_warns(self, tmp_path: Path) -> None:
         root = touch(tmp_path / "x", "a/1.jpg")
         (root / "b").mkdir()
-        listing = sources.list_folder(root)
+        listing = list_folder(root)
         assert (listing.labels, listing.warnings) == (("a",), ("b: class folder without images",))
 
     def test_an_empty_folder_warns_of_nothing_without_labels(self, tmp_path: Path) -> None:
         root = touch(tmp_path / "x", "a/1.jpg")
         (root / "b").mkdir()
-        assert sources.list_folder(root, labels=None).warnings == ()
+        assert list_folder(root, labels=None).warnings == ()
 
     def test_letters_as_classes_are_kept_and_warn(self, tmp_path: Path) -> None:
-        listing = sources.list_folder(touch(tmp_path / "x", "A/1.jpg", "a/1.jpg"))
+        listing = list_folder(touch(tmp_path / "x", "A/1.jpg", "a/1.jpg"))
         assert (paths_of(listing), listing.warnings) == (
             [b"A/1.jpg", b"a/1.jpg"],
             ("class names differ only in case: other file systems would merge them",),
@@ -214,74 +203,13 @@ class TestLabels:
 
     def test_numbers_as_class_names_warn(self, tmp_path: Path) -> None:
         root = touch(tmp_path / "x", "10/1.jpg", "9/1.jpg")
-        assert sources.list_folder(root).warnings == (
+        assert list_folder(root).warnings == (
             "class names are numbers and sort as text (10, 9…): pin their order with --labels FILE",
         )
 
     def test_pinned_numbers_do_not(self, tmp_path: Path) -> None:
         root = touch(tmp_path / "x", "10/1.jpg", "9/1.jpg")
-        assert sources.list_folder(root, labels=("9", "10")).warnings == ()
-
-
-class TestLabelsFile:
-    def test_order_gives_the_numbers(self, tmp_path: Path) -> None:
-        path = tmp_path / "labels.txt"
-        path.write_bytes("owls\n\r\n cats \r\nÄ b\n".encode())
-        assert sources.read_labels(path) == ("owls", "cats", "Ä b")
-
-    def test_a_byte_order_mark_is_no_part_of_a_name(self, tmp_path: Path) -> None:
-        """Windows' editors put one in front."""
-        path = tmp_path / "labels.txt"
-        path.write_bytes("\ufeffcats\nowls\n".encode())
-        assert sources.read_labels(path) == ("cats", "owls")
-
-    @pytest.mark.parametrize(
-        ("data", "found"),
-        [
-            (b"cats\nowls\ncats\n", "found 'cats' twice, expected it once"),
-            (b"\n  \n", "found no class names, expected one a line"),
-            (b"a\0b\n", r"found 'a\x00b', expected the name of a folder"),
-            (b"a/b\n", "found 'a/b', expected the name of a folder"),
-            (b"x" * 10**6, f"found '{'x' * 60}'…, expected the name of a folder"),
-            (b"x\n" * 2**23 + b"x", "found more, expected 16777216 bytes at most"),
-        ],
-        ids=["twice", "none", "NUL", "path", "long", "large"],
-    )
-    def test_a_bad_file_is_an_error(self, tmp_path: Path, data: bytes, found: str) -> None:
-        path = tmp_path / "labels.txt"
-        path.write_bytes(data)
-        with pytest.raises(UsageError) as error:
-            sources.read_labels(path)
-        assert str(error.value) == f"--labels {path}: {found}"
-
-    def test_half_a_million_names_take_no_time(self, tmp_path: Path) -> None:
-        path = tmp_path / "labels.txt"
-        path.write_text("".join(f"{number}\n" for number in range(500_000)))
-        assert len(sources.read_labels(path)) == 500_000
-
-    def test_a_pipe_is_not_waited_for(self, tmp_path: Path) -> None:
-        path = tmp_path / "labels.txt"
-        os.mkfifo(path)
-        with pytest.raises(UsageError) as error:
-            sources.read_labels(path)
-        found = "found a folder, pipe or device, expected a file"
-        assert str(error.value) == f"--labels {path}: {found}"
-
-    @pytest.mark.parametrize("place", ["/", "/dev/zero"])
-    def test_a_folder_or_a_device_is_no_file(self, place: str) -> None:
-        with pytest.raises(UsageError):
-            sources.read_labels(Path(place))
-
-    def test_no_file_is_an_error(self, tmp_path: Path) -> None:
-        with pytest.raises(UsageError) as error:
-            sources.read_labels(tmp_path / "none")
-        assert str(error.value) == f"--labels {tmp_path}/none: No such file or directory"
-
-    def test_bytes_that_are_no_text_are_an_error(self, tmp_path: Path) -> None:
-        path = tmp_path / "labels.txt"
-        path.write_bytes(b"caf\xe9\n")
-        with pytest.raises(UsageError):
-            sources.read_labels(path)
+        assert list_folder(root, labels=("9", "10")).warnings == ()
 
 
 def test_folders_nested_deeper_than_calls(tmp_path: Path) -> None:
@@ -292,7 +220,7 @@ def test_folders_nested_deeper_than_calls(tmp_path: Path) -> None:
         os.mkdir(folder)
     image = folders[-1] / "1.jpg"
     image.touch()
-    found = paths_of(sources.list_folder(tmp_path / "x"))
+    found = paths_of(list_folder(tmp_path / "x"))
     image.unlink()
     for folder in reversed(folders):
         os.rmdir(folder)
@@ -301,26 +229,21 @@ def test_folders_nested_deeper_than_calls(tmp_path: Path) -> None:
 
 def test_a_folder_whose_name_is_another_ones_in_ascii(tmp_path: Path) -> None:
     """The Kelvin sign, U+212A, is a K to file systems that normalise."""
-    listing = sources.list_folder(touch(tmp_path / "x", "K/1.jpg", "L/1.jpg", "\u212a/1.JPG"))
+    listing = list_folder(touch(tmp_path / "x", "K/1.jpg", "L/1.jpg", "\u212a/1.JPG"))
     assert (paths_of(listing), reasons_of(listing)) == (
         [b"K/1.jpg", b"L/1.jpg"],
         {"\u212a/1.JPG".encode(): "path_collision"},
     )
 
 
-def test_places_of_several_paths() -> None:
-    paths = [b"a/1.jpg", b"b/1.jpg", b"a/1.JPG", b"a/2.jpg"]
-    assert sources.repeated_places(paths) == {hash(("a", "1.jpg"))}
-
-
 def test_paths_that_share_no_more_than_a_hash_are_no_twins(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def repeated(paths: Iterable[bytes]) -> frozenset[int]:
-        return frozenset(hash(sources.place_of(path)) for path in paths)
+        return frozenset(hash(collision_key(path)) for path in paths)
 
-    monkeypatch.setattr(sources, "repeated_places", repeated)
-    listing = sources.list_folder(touch(tmp_path / "x", "a/1.jpg", "a/2.jpg", "a/1.JPG"))
+    monkeypatch.setattr(listings, "repeated_keys", repeated)
+    listing = list_folder(touch(tmp_path / "x", "a/1.jpg", "a/2.jpg", "a/1.JPG"))
     assert (paths_of(listing), reasons_of(listing)) == (
         [b"a/1.JPG", b"a/2.jpg"],
         {b"a/1.jpg": "path_collision"},

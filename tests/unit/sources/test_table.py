@@ -23,8 +23,9 @@ from tfrec_cli.commands.write import Options, write
 from tfrec_cli.dataset import manifest, records
 from tfrec_cli.dataset.records import Column
 from tfrec_cli.errors import DataError, RunError, TableError, TfrecError, UsageError
-from tfrec_cli.sources import listing as sources
-from tfrec_cli.sources import table
+from tfrec_cli.sources import open_source
+from tfrec_cli.sources.columns import BOXES as SIDES
+from tfrec_cli.sources.folder import list_folder
 from tfrec_cli.sources.listing import Listing
 from tfrec_cli.tfrecord import example, framing
 from tfrec_cli.tfrecord.example import Feature
@@ -41,7 +42,7 @@ def images(tmp_path: Path) -> Path:
 def listed(folder: Path, text: str | bytes, kind: str = "csv", **options: Any) -> Listing:
     path = folder / f"table.{kind}"
     path.write_bytes(text if isinstance(text, bytes) else text.encode())
-    return table.list_source(path, **options)
+    return open_source.list_source(path, **options)
 
 
 def lines(*rows: Mapping[str, Any]) -> str:
@@ -447,13 +448,13 @@ class TestBadLines:
     def test_a_pipe_is_not_waited_for(self, images: Path) -> None:
         os.mkfifo(images / "table.csv")
         with pytest.raises(UsageError, match=r"table\.csv: found a file, expected a folder"):
-            table.list_source(images / "table.csv")
+            open_source.list_source(images / "table.csv")
 
     def test_one_that_cannot_be_read_is_an_error_of_the_run(self, images: Path) -> None:
         path = images / "table.csv"
         path.symlink_to("/proc/self/mem")
         with pytest.raises(RunError) as error:
-            table.list_source(path)
+            open_source.list_source(path)
         assert str(error.value) == f"{path}: cannot be read: Input/output error"
 
 
@@ -561,12 +562,12 @@ class TestDetection:
         )
         assert features(listed(images, text, keys="tf-models")) == [
             {
-                **{name: [float(name.endswith("max"))] for name in table.BOXES},
+                **{name: [float(name.endswith("max"))] for name in SIDES},
                 "image/object/class/text": [b"x"],
                 "image/source_id": [b"007"],
             },
             {
-                **{name: [] for name in table.BOXES},
+                **{name: [] for name in SIDES},
                 "image/object/class/text": [],
                 "image/source_id": [b"8"],
             },
@@ -620,17 +621,17 @@ class TestDetection:
 
 class TestSources:
     def test_a_folder_is_listed_as_ever(self, images: Path) -> None:
-        assert table.list_source(images) == sources.list_folder(images)
+        assert open_source.list_source(images) == list_folder(images)
 
     def test_a_folder_has_no_other_root(self, images: Path) -> None:
         with pytest.raises(UsageError, match="--root: found the folder"):
-            table.list_source(images, root=images)
+            open_source.list_source(images, root=images)
 
     @pytest.mark.parametrize("name", ["x.txt", "x", "x.json"])
     def test_other_files_are_refused(self, tmp_path: Path, name: str) -> None:
         (tmp_path / name).write_text("path\n")
         with pytest.raises(UsageError) as error:
-            table.root_of(tmp_path / name)
+            open_source.root_of(tmp_path / name)
         expected = "a folder of images or a .csv, .tsv or .jsonl file"
         assert str(error.value) == f"{tmp_path / name}: found a file, expected {expected}"
 
@@ -638,7 +639,7 @@ class TestSources:
         (images / "t.csv").write_text("path\n")
         for root, found in ((images / "no", "nothing"), (images / "a.jpg", "a file")):
             with pytest.raises(UsageError, match=f"found {found}, expected the folder of the"):
-                table.root_of(images / "t.csv", root)
+                open_source.root_of(images / "t.csv", root)
 
     def test_the_order_of_rows_and_the_format_mean_nothing(self, images: Path) -> None:
         one = listed(images, "path,x,label\na.jpg,1,u\nb.jpg,0.5,v\n")

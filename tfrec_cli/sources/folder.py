@@ -1,0 +1,149 @@
+"""Folders of images: which files there are, and what is left out."""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from tfrec_cli.dataset.rejects import Reject
+from tfrec_cli.errors import RunError
+from tfrec_cli.imaging import formats
+from tfrec_cli.runtime.files import open_to_read, raise_if_exhausted
+from tfrec_cli.runtime.paths import printable
+from tfrec_cli.sources.labels import doubts, label_by_folder
+from tfrec_cli.sources.listing import Listing, Source, packed, without_twins
+
+JUNK = frozenset({b"Thumbs.db", b"desktop.ini", b"__MACOSX"})
+SIDECARS = tuple(
+    b".cfg .csv .html .ini .json .jsonl .log .md .py .rst .sh .toml .tsv .txt .xml .yaml "
+    b".yml".split()
+)
+"""Extensions of sidecar files: without an image's first bytes they are ignored."""
+
+
+def list_folder(
+    root: Path,
+    *,
+    labels: Sequence[str] | str | None = "auto",
+    labels_from: str = "--labels",
+    exclude: Path | None = None,
+) -> Listing:
+    """List the images below ``root`` and give each its label.
+
+    Links to files are followed, links to folders are not. Hidden files, and what operating systems
+    leave behind, are ignored and listed as harmless rejects.
+
+    Args:
+        labels: ``auto`` makes the first folder's name the class, classes sorted by their bytes;
+            a sequence pins class names and their order; None labels nothing.
+        labels_from: where a sequence comes from, for messages.
+        exclude: a folder not to look into: the output, should it lie inside.
+    Raises:
+        DataError: images both beside and in class folders, or a class that ``labels`` misses.
+        RunError: a folder cannot be read.
+    """
+    walk = _Walk(root, exclude)
+    walk.go()
+    sources, twins = without_twins(walk.sources)
+    unused = sorted(walk.classes - {path.split(b"/", 1)[0] for path in sources.paths()})
+    warnings = [f"{printable(name)}: class folder without images" for name in unused]
+    if labels is None or (labels == "auto" and not any(b"/" in path for path in sources.paths())):
+        names = None
+        warnings = []
+    else:
+        names = label_by_folder(root, sources, labels, labels_from)
+        if sources and all(path.count(b"/") > 1 for path in sources.paths()):
+            first = ", ".join(names[:3])
+            warnings.append(
+                f"every image lies two folders deep or more: classes are the first ({first}…)"
+            )
+        warnings += doubts(names, pinned=labels != "auto")
+    rejects = [*sorted(walk.rejects, key=lambda reject: reject.path), *twins]
+    return Listing(sources=sources, labels=names, rejects=tuple(rejects), warnings=tuple(warnings))
+
+
+class _Walk:
+    """The way through a folder and those below it, sorted by the bytes of paths."""
+
+    def __init__(self, root: Path, exclude: Path | None) -> None:
+        self.sources = packed()
+        self.rejects: list[Reject] = []
+        self.classes: set[bytes] = set()
+        self._top = os.fsencode(root)
+        self._excluded = exclude.stat() if exclude and exclude.exists() else None
+
+    def go(self) -> None:
+        """Go through every folder, in a loop: some are nested deeper than Python's calls may be."""
+        entered = [(b"", self._list(b""))]
+        while entered:
+            folder, entries = entered[-1]
+            source = next(entries, None)
+            if source is None:
+                entered.pop()
+            elif source.path.endswith(b"/"):
+                path = source.path[:-1]
+                if not folder:
+                    self.classes.add(path)
+                entered.append((path, self._list(path)))
+            else:
+                self.sources.append(source)
+
+    def _list(self, folder: bytes) -> Iterator[Source]:
+        """Iterate what is in one folder, sorted; its folders are called, and sort as, ``name/``."""
+        full = os.path.join(self._top, folder)
+        prefix = folder + b"/" if folder else b""
+        lines: list[bytes] = []  # which sort as their paths do
+        try:
+            with os.scandir(full) as entries:
+                for entry in entries:
+                    path = prefix + entry.name
+                    item = _entry(entry, path)
+                    if isinstance(item, Reject):
+                        self.rejects.append(item)
+                    elif item is not None:
+                        lines.append(b"%s\0%d %d" % (path, item.size_bytes, item.mtime_ns))
+                    elif not self._is_excluded(entry):
+                        lines.append(path + b"/\x000 0")
+        except OSError as error:
+            raise RunError(f"{printable(full)}: {error.strerror or error}") from error
+        lines.sort(reverse=True)
+        while lines:
+            path, _, numbers = lines.pop().partition(b"\0")
+            size_bytes, mtime_ns = map(int, numbers.split())
+            yield Source(path, size_bytes, None, mtime_ns)
+
+    def _is_excluded(self, entry: os.DirEntry[bytes]) -> bool:
+        """Tell whether a folder is the one not to look into."""
+        if self._excluded is None or entry.inode() != self._excluded.st_ino:
+            return False
+        return os.path.samestat(entry.stat(follow_symlinks=False), self._excluded)
+
+
+def _entry(entry: os.DirEntry[bytes], path: bytes) -> Source | Reject | None:
+    """Return what one name in a folder is; None is a folder."""
+    if entry.name.startswith(b".") or entry.name in JUNK:
+        return Reject(path, "hidden", "hidden or junk: ignored", harmless=True)
+    try:
+        if entry.is_dir(follow_symlinks=False):
+            return None
+        if entry.is_dir():
+            found = "found a link to a folder, expected a folder: links to them are not followed"
+            return Reject(path, "linked_folder", found)
+        status = entry.stat()
+        if not stat.S_ISREG(status.st_mode):
+            found = "found a pipe, socket or device, expected a file"
+            return Reject(path, "not_a_regular_file", found)
+        if entry.name.lower().endswith(SIDECARS):
+            head = b""
+            if status.st_size:  # some that say 0, in /proc, never end
+                with open_to_read(entry.path) as file:
+                    head = file.read(formats.HEAD_BYTES)
+            if formats.image_format(head) is None:
+                found = f"{formats.describe(head)} beside images: ignored"
+                return Reject(path, "sidecar", found, harmless=True)
+    except OSError as error:
+        raise_if_exhausted(error)
+        return Reject(path, "unreadable", f"found {error.strerror or error}, expected a file")
+    return Source(path, status.st_size, None, status.st_mtime_ns)
