@@ -32,13 +32,9 @@ from tfrec_cli.imaging import images, structure, tensorflow_decoder
 from tfrec_cli.imaging.images import Examined, Header, Policy
 from tfrec_cli.imaging.policy import Encoding
 from tfrec_cli.runtime import allocator, files, heartbeat
-<<<<<<< HEAD
-from tfrec_cli.runtime.stderr import stderr_silenced
-from tfrec_cli.sources.listing import Source, blame, descriptor_of
-=======
 from tfrec_cli.runtime.files import descriptor_to_read, raise_if_exhausted
+from tfrec_cli.runtime.stderr import stderr_silenced
 from tfrec_cli.sources.listing import Source
->>>>>>> 044a35f (Split listings from folders and labels; open sources in a module of their own)
 from tfrec_cli.tfrecord import framing
 from tfrec_cli.tfrecord.compression import WrittenCompression
 from tfrec_cli.writing.options import Check, Small
