@@ -22,7 +22,7 @@ from tests.contract.interop import proof
 from tests.contract.interop.proof import Expected, Found
 from tests.contract.interop.readers import INDEXERS, OTHERWISE, READERS, Read, Split
 from tfrec_cli.commands import write
-from tfrec_cli.commands.write import Options
+from tfrec_cli.writing.options import WriteOptions as Options
 
 PROCESSES = [name for name in READERS if name != "dali"]
 ROWS = [row for name in PROCESSES for row in (*READERS[name], *INDEXERS.get(name, {}))]

@@ -19,10 +19,10 @@ from unittest import mock
 from PIL import Image
 
 from tfrec_cli.commands.verify import Options, Report, verify
-from tfrec_cli.commands.write import Options as WriteOptions
 from tfrec_cli.commands.write import write
 from tfrec_cli.runtime import pool
 from tfrec_cli.tfrecord import framing
+from tfrec_cli.writing.options import WriteOptions
 
 Files = Mapping[str, bytes]
 _SHOWN = 20

@@ -198,7 +198,7 @@ def test_other_numbers_of_records_are_found(tmp_path: Path) -> None:
 @pytest.fixture
 def crops(tmp_path: Path) -> Path:
     """Write crops of the samples."""
-    write.write(IMAGES, tmp_path / "crops", write.Options(crop=(96, 96), jobs=1))
+    write.write(IMAGES, tmp_path / "crops", write.WriteOptions(crop=(96, 96), jobs=1))
     return tmp_path / "crops"
 
 
@@ -260,7 +260,7 @@ def photos(tmp_path: Path) -> Path:
     """Write the samples that are plain photos as they are."""
     plain = folders.plain_photos(IMAGES)
     folders.link(folders.large(plain), tmp_path / "photos", 32)
-    write.write(tmp_path / "photos", tmp_path / "whole", write.Options(jobs=1))
+    write.write(tmp_path / "photos", tmp_path / "whole", write.WriteOptions(jobs=1))
     return tmp_path / "whole"
 
 
@@ -278,7 +278,9 @@ def test_readers_are_checked(photos: Path, monkeypatch: pytest.MonkeyPatch) -> N
 
 def test_stored_crops_are_checked(photos: Path, tmp_path: Path) -> None:
     """Our reader passes, and does not where the bytes of a record are others than it read."""
-    write.write(tmp_path / "photos", tmp_path / "crops", write.Options(crop=(128, 128), jobs=1))
+    write.write(
+        tmp_path / "photos", tmp_path / "crops", write.WriteOptions(crop=(128, 128), jobs=1)
+    )
     same.stored_crops(tmp_path / "crops")
 
 

@@ -674,7 +674,7 @@ def raw_signs(ran: Ran) -> list[str]:
 )
 def test_hostile_names_never_reach_the_terminal(hostile: Path, tmp_path: Path, argv: str) -> None:
     out = tmp_path / f"out{ESCAPE}\n"
-    write.write(hostile, out, write.Options(jobs=1))
+    write.write(hostile, out, write.WriteOptions(jobs=1))
     whole = tmp_path / f"whole{ESCAPE}"
     shutil.copytree(out, whole)
     damaged = out / "train-00000-of-00001.tfrecord"
@@ -690,7 +690,7 @@ def test_names_that_are_no_text_can_be_printed(source: Path, tmp_path: Path, com
     """A strict UTF-8 terminal must not turn a finished job into a bug."""
     out = tmp_path / os.fsdecode(b"out\xff")
     if "SRC" not in command:
-        write.write(source, out, write.Options(jobs=1))
+        write.write(source, out, write.WriteOptions(jobs=1))
     words = [{"SRC": source, "OUT": out}.get(word, word) for word in command.split()]
     ran = tfrec(*words)
     assert (ran.code, ran.err) == (0, "")
@@ -856,7 +856,7 @@ def defaults_of(command: str, *argv: str) -> dict[str, Any]:
 
 
 def test_defaults_of_write_are_those_of_its_options() -> None:
-    expected = dataclasses.asdict(write.Options())
+    expected = dataclasses.asdict(write.WriteOptions())
     params = defaults_of("write", "src", "out")
     assert {name: params[name] for name in params if name in expected} == expected
 
@@ -906,7 +906,7 @@ def test_words_of_write_become_its_options(
     called = mock.Mock(side_effect=KeyboardInterrupt)
     monkeypatch.setattr(write, "write", called)
     tfrec("write", "src", "out", *argv.split())
-    expected = write.Options(**{"jobs": 1, **options})
+    expected = write.WriteOptions(**{"jobs": 1, **options})
     assert called.call_args.args[:3] == (Path("src"), Path("out"), expected)
 
 

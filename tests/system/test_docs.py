@@ -13,8 +13,9 @@ import pytest
 from conftest import ROOT
 
 from tfrec_cli.cli import main as cli
-from tfrec_cli.commands.write import Options, write
+from tfrec_cli.commands.write import write
 from tfrec_cli.dataset.manifest import Manifest, Shard
+from tfrec_cli.writing.options import WriteOptions as Options
 
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 

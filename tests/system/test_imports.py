@@ -35,7 +35,7 @@ HEAVY = {"tensorflow", "torch", "jax", "pandas", "matplotlib"}
 def data(tmp_path: Path) -> Path:
     """Make a folder SRC of images and a dataset OUT of them."""
     fill(tmp_path / "src", class_files())
-    write.write(tmp_path / "src", tmp_path / "out", write.Options(jobs=1))
+    write.write(tmp_path / "src", tmp_path / "out", write.WriteOptions(jobs=1))
     return tmp_path
 
 

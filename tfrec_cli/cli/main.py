@@ -300,10 +300,11 @@ def write(
     """
     from tfrec_cli.commands import write as work
     from tfrec_cli.report import write as report
+    from tfrec_cli.writing.options import WriteOptions
 
     seed = None if no_shuffle else shuffle_seed
     with _progress(quiet) as progress:
-        result = work.write(source, out, work.Options(shuffle_seed=seed, **options), progress)
+        result = work.write(source, out, WriteOptions(shuffle_seed=seed, **options), progress)
     rejects = [reject for one in [result, *result.more] for reject in one.rejects]
     notes = [*result.warnings, *(f"left out: {reject}" for reject in rejects if verbose)]
     for line in [] if quiet else notes:

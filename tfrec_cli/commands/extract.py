@@ -22,7 +22,7 @@ from tfrec_cli.dataset.discover import Split
 from tfrec_cli.dataset.foreign import guess_names
 from tfrec_cli.dataset.manifest import Manifest
 from tfrec_cli.dataset.records import ImageRecord
-from tfrec_cli.errors import DataError, FramingError, UsageError
+from tfrec_cli.errors import DataError, FramingError
 from tfrec_cli.imaging import formats as sniff
 from tfrec_cli.imaging import images
 from tfrec_cli.runtime import pool
@@ -35,6 +35,7 @@ from tfrec_cli.runtime.paths import (
 from tfrec_cli.runtime.pool import Progress
 from tfrec_cli.tfrecord import example, framing
 from tfrec_cli.writing import shard, staging
+from tfrec_cli.writing.options import validate
 
 EXTENSIONS: dict[sniff.ImageFormat, tuple[str, ...]] = {
     "jpeg": (".jpg", ".jpeg", ".jpe", ".jfif"),
@@ -149,8 +150,7 @@ def extract(
             safe, or that of another record.
         RunError: ``out`` is not new or cannot be written.
     """
-    if options.jobs is not None and not 1 <= options.jobs <= pool.MOST_JOBS:
-        raise UsageError(f"--jobs: found {options.jobs}, expected 1 to {pool.MOST_JOBS}")
+    validate("jobs", options.jobs)
     splits = discover.chosen(path, options.split)
     with ExitStack() as cleaning:
         folder = cleaning.enter_context(staging.new_folder(out))

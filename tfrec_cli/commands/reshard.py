@@ -34,6 +34,7 @@ from tfrec_cli.runtime.pool import Progress
 from tfrec_cli.tfrecord import example, framing
 from tfrec_cli.tfrecord.compression import WrittenCompression
 from tfrec_cli.writing import plan, shard, staging
+from tfrec_cli.writing.options import default_of, validate
 from tfrec_cli.writing.shard import Done
 
 _RUN_BYTES = 1 << 22
@@ -144,13 +145,8 @@ def _check_options(options: Options) -> None:
     if (options.shards is None) == (options.shard_size is None):
         found = "neither" if options.shards is None else "both"
         raise UsageError(f"--shards, --shard-size: found {found}, expected one of the two")
-    for name, value, most in (
-        ("shards", options.shards, plan.MAX_SHARDS),
-        ("shard-size", options.shard_size, 2**63),
-        ("jobs", options.jobs, pool.MOST_JOBS),
-    ):
-        if value is not None and not 1 <= value <= most:
-            raise UsageError(f"--{name}: found {value}, expected 1 to {most}")
+    for name in ("shards", "shard_size", "jobs"):
+        validate(name, getattr(options, name))
 
 
 def _described(path: Path, one: Split) -> Manifest:
@@ -186,7 +182,7 @@ def _copied(
     if indexed and described.compression == "gzip":
         raise UsageError("--index: found GZIP shards, expected others: no offsets in GZIP")
     size_bytes = sum(entry.size_bytes for entry in described.shards)
-    shard_bytes = options.shard_size or plan.SHARD_BYTES
+    shard_bytes = options.shard_size or default_of("shard_size")
     bounds = plan.cut(described.records, size_bytes, options.shards, shard_bytes)
     runs = _located(one, described, folder, run)
     tasks = []

@@ -29,6 +29,7 @@ from tfrec_cli.runtime.pool import Progress
 from tfrec_cli.seeds import check_seed
 from tfrec_cli.tfrecord import framing
 from tfrec_cli.tfrecord.framing import Record
+from tfrec_cli.writing.options import validate
 
 if TYPE_CHECKING:
     from tfrec_cli.checking.sources import Given
@@ -157,8 +158,7 @@ def fingerprint(
 
 
 def _check_options(options: Options) -> None:
-    if options.jobs is not None and not 1 <= options.jobs <= pool.MOST_JOBS:
-        raise UsageError(f"--jobs: found {options.jobs}, expected 1 to {pool.MOST_JOBS}")
+    validate("jobs", options.jobs)
     if options.root and not options.source:
         raise UsageError("--root: found no --source, expected a manifest of images")
     if options.quick and options.seed is not None:

@@ -9,7 +9,6 @@ from __future__ import annotations
 import hashlib
 import os
 import platform
-import re
 import shlex
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
@@ -26,12 +25,11 @@ from tfrec_cli import __version__
 from tfrec_cli.dataset import manifest
 from tfrec_cli.dataset import rejects as rejects_file
 from tfrec_cli.dataset.manifest import Manifest
-from tfrec_cli.dataset.names import MANIFEST_SUFFIX, KeyStyle, index_name, is_of_split, shard_name
+from tfrec_cli.dataset.names import MANIFEST_SUFFIX, index_name, is_of_split, shard_name
 from tfrec_cli.dataset.records import Column, content_digest
 from tfrec_cli.dataset.rejects import Reject
 from tfrec_cli.errors import DataError, ImageError, RunError, UnreadableError, UsageError
 from tfrec_cli.imaging import images, tensorflow_decoder
-from tfrec_cli.imaging.policy import Alpha, Encoding, Exif, Frames
 from tfrec_cli.runtime import allocator, files, pool
 from tfrec_cli.runtime.paths import printable
 from tfrec_cli.runtime.pool import Progress
@@ -39,61 +37,14 @@ from tfrec_cli.sources import open_source
 from tfrec_cli.sources.columns import has_boxes
 from tfrec_cli.sources.labels import read_labels
 from tfrec_cli.sources.listing import Listing, Source
-from tfrec_cli.tfrecord.compression import WrittenCompression
 from tfrec_cli.writing import plan, shard, staging
 from tfrec_cli.writing import split as splits
-from tfrec_cli.writing.options import Check, Decoder, OnError, Small
+from tfrec_cli.writing.options import WriteOptions
 from tfrec_cli.writing.plan import Plan
 from tfrec_cli.writing.shard import Done, Recipe
 from tfrec_cli.writing.staging import Journal
 
 _SURVEY_BATCH = 256
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Options:
-    """Everything ``tfrec write`` can be told; the names are those of the command line.
-
-    Attributes:
-        crop: (height, width) of a fixed centre crop in pixels; None stores whole images.
-        encoding: of crops; None is ``raw``, or ``png`` where ``keys`` is ``tf-models``.
-        jpeg_quality: of JPEG crops, 1 to 100.
-        resize_short: first scale the shorter side to this, in pixels.
-        labels: ``auto``, ``none``, or a file of class names.
-        root: what the paths of a manifest are relative to, if not to its own folder.
-        decoder: of crops; ``auto`` lets the plan decide by the size of the job.
-        shards: how many; None for as many as ``shard_size`` (bytes) asks for.
-        shuffle_seed: None keeps the order of the paths.
-        max_errors: with ``on_error="skip"``, the most rejects allowed: a number, or a share of
-            the images such as ``"1%"``.
-    """
-
-    crop: tuple[int, int] | None = None
-    encoding: Encoding | None = None
-    jpeg_quality: int = images.JPEG_QUALITY
-    decoder: Decoder = "auto"
-    resize_short: int | None = None
-    split: str = "train"
-    labels: str = "auto"
-    root: Path | None = None
-    keys: KeyStyle = "plain"
-    shards: int | None = None
-    shard_size: int = plan.SHARD_BYTES
-    shuffle_seed: int | None = 0
-    on_error: OnError = "fail"
-    max_errors: str | None = None
-    small: Small = "fail"
-    check: Check = "structure"
-    exif: Exif = "apply"
-    alpha: Alpha = "drop"
-    frames: Frames = "first"
-    max_pixels: int = images.MAX_PIXELS
-    compression: WrittenCompression = "none"
-    index: bool | None = None
-    jobs: int | None = None
-    overwrite: bool = False
-    resume: bool = False
-    dry_run: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -150,7 +101,7 @@ class Result:
 
 
 def write(
-    source: Path, out: Path, options: Options, progress: Progress = lambda *_: None
+    source: Path, out: Path, options: WriteOptions, progress: Progress = lambda *_: None
 ) -> Result:
     """Write the images of a folder or manifest as one split of the dataset in ``out``, or several.
 
@@ -167,7 +118,7 @@ def write(
         RunError: ``out`` holds something else or cannot be written.
     """
     root = open_source.root_of(source, options.root)
-    _check_options(options)
+    options.validate()
     shares = splits.parse(options.split)
     _check_place(root, out, shares)
     jobs = options.jobs or pool.available_jobs()
@@ -214,33 +165,6 @@ def write(
     return _result(out, parts)
 
 
-def _check_options(options: Options) -> None:
-    for name, least, most, values in (
-        ("crop", 1, 65535, options.crop),
-        ("jpeg-quality", 1, 100, [options.jpeg_quality]),
-        ("resize-short", 1, 65535, [options.resize_short]),
-        ("shards", 1, 99999, [options.shards]),
-        ("shard-size", 1, 2**63, [options.shard_size]),
-        ("max-pixels", 1, 2**63, [options.max_pixels]),
-        ("jobs", 1, pool.MOST_JOBS, [options.jobs]),
-    ):
-        for value in values or ():
-            if value is not None and not least <= value <= most:
-                raise UsageError(f"--{name}: found {value}, expected {least} to {most}")
-    if options.encoding and not options.crop:
-        raise UsageError("--encoding: found no --crop, expected one: whole images keep their bytes")
-    if options.decoder != "auto" and not options.crop:
-        raise UsageError("--decoder: found no --crop, expected one: whole images keep their bytes")
-    if options.encoding == "raw" and options.keys == "tf-models":
-        raise UsageError("--encoding raw: found --keys tf-models, expected png or jpeg with it")
-    if options.index and options.compression == "gzip":
-        raise UsageError("--index: found --compression gzip, expected none: no offsets in GZIP")
-    if options.max_errors and not re.fullmatch(r"\d+|\d+(\.\d+)?%", options.max_errors):
-        raise UsageError(f"--max-errors: found {options.max_errors!r}, expected 10 or 1%")
-    if options.max_errors and options.on_error == "fail":
-        raise UsageError("--max-errors: found --on-error fail, expected --on-error skip")
-
-
 def _check_place(source: Path, out: Path, names: Iterable[str]) -> None:
     """Refuse what cannot be a dataset's folder before anything is made in it."""
     above = source.resolve(), *source.resolve().parents
@@ -255,7 +179,7 @@ def _check_place(source: Path, out: Path, names: Iterable[str]) -> None:
         raise RunError(f"{out}: cannot be read: {error.strerror}") from error
 
 
-def _other_splits(out: Path, options: Options, names: Collection[str]) -> list[Manifest]:
+def _other_splits(out: Path, options: WriteOptions, names: Collection[str]) -> list[Manifest]:
     """Return the manifests of the splits in ``out`` that are not written now, or refuse it."""
     if not out.exists():
         return []
@@ -284,7 +208,7 @@ def _check_leaks(out: Path, names: Collection[str], told: Mapping[str, str]) -> 
             )
 
 
-def _check_free(out: Path, split: str, found: Collection[str], options: Options) -> None:
+def _check_free(out: Path, split: str, found: Collection[str], options: WriteOptions) -> None:
     """Refuse a place that holds this split already, something of it, or something else."""
     partial = staging.folder_of(out, split)
     if not options.overwrite and not options.resume:
@@ -312,7 +236,7 @@ def _check_free(out: Path, split: str, found: Collection[str], options: Options)
             )
 
 
-def _list(source: Path, out: Path, options: Options, others: Sequence[Manifest]) -> Listing:
+def _list(source: Path, out: Path, options: WriteOptions, others: Sequence[Manifest]) -> Listing:
     labels: str | Sequence[str] | None = options.labels
     labels_from = f"--labels {options.labels}"
     if options.labels == "none":
@@ -341,7 +265,7 @@ def _list(source: Path, out: Path, options: Options, others: Sequence[Manifest])
         for name, mine, theirs in (
             ("keys", options.keys, other.keys),
             ("crop", _size(options.crop), _size(other.crop)),
-            ("encoding", _stored(options), other.stored),
+            ("encoding", options.stored, other.stored),
             ("compression", options.compression, other.compression),
         ):
             if mine != theirs:
@@ -369,15 +293,7 @@ def _classes(labels: tuple[str, ...] | None) -> str:
     return "no labels" if labels is None else f"{len(labels)} classes ({', '.join(labels[:5])}…)"
 
 
-def _encoding(options: Options) -> Encoding:
-    return options.encoding or ("png" if options.keys == "tf-models" else "raw")
-
-
-def _stored(options: Options) -> manifest.Stored:
-    return _encoding(options) if options.crop else "whole"
-
-
-def _recipe(options: Options, listing: Listing) -> Recipe:
+def _recipe(options: WriteOptions, listing: Listing) -> Recipe:
     return Recipe(
         policy=images.Policy(
             exif=options.exif,
@@ -387,7 +303,7 @@ def _recipe(options: Options, listing: Listing) -> Recipe:
             resize_short_px=options.resize_short,
         ),
         crop=options.crop,
-        encoding=_encoding(options),
+        encoding=options.crop_encoding,
         quality=options.jpeg_quality,
         decoder="pillow",
         small=options.small,
@@ -399,7 +315,9 @@ def _recipe(options: Options, listing: Listing) -> Recipe:
     )
 
 
-def _decoder(planned: Plan, options: Options, run: pool.Map) -> Literal["pillow", "tensorflow"]:
+def _decoder(
+    planned: Plan, options: WriteOptions, run: pool.Map
+) -> Literal["pillow", "tensorflow"]:
     """Return the decoder of the plan, or Pillow, of the same crops, if TensorFlow does not load.
 
     Raises:
@@ -428,7 +346,7 @@ def _loads_tensorflow(_: None) -> bool:
 
 @contextmanager
 def _staged(
-    source: Path, out: Path, part: _Part, options: Options, run: pool.Map
+    source: Path, out: Path, part: _Part, options: WriteOptions, run: pool.Map
 ) -> Iterator[None]:
     """Give a split the folder where it waits, unless ``resume`` finds nothing left to do."""
     journal = _journal(source, out, options, part)
@@ -450,7 +368,7 @@ def _staged(
         yield
 
 
-def _journal(source: Path, out: Path, options: Options, part: _Part) -> Journal:
+def _journal(source: Path, out: Path, options: WriteOptions, part: _Part) -> Journal:
     told = asdict(options)
     for unheard in ("jobs", "overwrite", "dry_run", "resume", "root"):
         del told[unheard]
@@ -469,7 +387,7 @@ def _journal(source: Path, out: Path, options: Options, part: _Part) -> Journal:
     )
 
 
-def _command(source: Path, out: Path, options: Options) -> str:
+def _command(source: Path, out: Path, options: WriteOptions) -> str:
     """Return what to type to go on with a write."""
     paths = [os.fspath(path) for path in (source, out)]
     words = ["tfrec", "write", *(f"./{path}" if path[0] == "-" else path for path in paths)]
@@ -488,7 +406,7 @@ def _command(source: Path, out: Path, options: Options) -> str:
 
 
 def _finished(
-    out: Path, part: _Part, journal: Journal, options: Options, run: pool.Map
+    out: Path, part: _Part, journal: Journal, options: WriteOptions, run: pool.Map
 ) -> Manifest | None:
     """Return the split's manifest where ``resume`` finds that nothing is left to do.
 
@@ -553,7 +471,7 @@ def _batches(source: Path, listing: Listing, recipe: Recipe, *, digested: bool) 
 def _plans(
     source: Path,
     listing: Listing,
-    options: Options,
+    options: WriteOptions,
     shares: Mapping[str, Fraction],
     recipe: Recipe,
     run: pool.Map,
@@ -603,7 +521,10 @@ def _survey_without(batch: _Batch, number: int, cause: str) -> _Batch:
 
 
 def _check_rejects(
-    source: Path, parts: Sequence[tuple[Sequence[Reject], int]], options: Options, hint: str = ""
+    source: Path,
+    parts: Sequence[tuple[Sequence[Reject], int]],
+    options: WriteOptions,
+    hint: str = "",
 ) -> None:
     """Refuse to go on after a reject under ``fail``, after more than ``max_errors``, or with none.
 
@@ -642,7 +563,9 @@ def _check_rejects(
         raise DataError(f"{source}: found no image that can be used, expected at least one")
 
 
-def _make(source: Path, part: _Part, options: Options, run: pool.Map, progress: Progress) -> None:
+def _make(
+    source: Path, part: _Part, options: WriteOptions, run: pool.Map, progress: Progress
+) -> None:
     """Write the shards of a split into its folder, and describe it."""
     done = _make_shards(source, part, options, run, progress)
     found = [*part.planned.rejects, *(reject for one in done for reject in one.rejects)]
@@ -651,7 +574,7 @@ def _make(source: Path, part: _Part, options: Options, run: pool.Map, progress: 
 
 
 def _make_shards(
-    source: Path, part: _Part, options: Options, run: pool.Map, progress: Progress
+    source: Path, part: _Part, options: WriteOptions, run: pool.Map, progress: Progress
 ) -> list[Done]:
     planned, recipe, folder = part.planned, part.recipe, part.folder
     assert folder
@@ -693,13 +616,13 @@ def _make_shards(
     return sorted(done, key=lambda one: one.number)
 
 
-def _manifest(part: _Part, done: Sequence[Done], options: Options) -> Manifest:
+def _manifest(part: _Part, done: Sequence[Done], options: WriteOptions) -> Manifest:
     split, journal = part.split, part.journal
     assert journal
     sizes = [one.smallest for one in done if one.smallest]
     return Manifest(
         split=split,
-        stored=_stored(options),
+        stored=options.stored,
         keys=options.keys,
         crop=part.recipe.crop,
         labels=journal.labels,

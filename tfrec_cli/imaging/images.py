@@ -24,8 +24,8 @@ from PIL import Image, features
 
 from tfrec_cli.errors import ImageError, TfrecError
 from tfrec_cli.imaging import formats, structure
+from tfrec_cli.imaging.policy import JPEG_QUALITY, Alpha, Encoding, Exif, Frames
 from tfrec_cli.imaging.policy import MAX_PIXELS as MAX_PIXELS
-from tfrec_cli.imaging.policy import Alpha, Encoding, Exif, Frames
 from tfrec_cli.runtime.stderr import stderr_silenced
 
 if TYPE_CHECKING:
@@ -35,8 +35,6 @@ if TYPE_CHECKING:
     Pixels = npt.NDArray[np.uint8]
 
 logging.getLogger("PIL").addHandler(logging.NullHandler())  # what it says, its errors say too
-
-JPEG_QUALITY = 95
 
 _JPEG_SIDE_LIMIT = 65_500
 """What libjpeg encodes at most."""

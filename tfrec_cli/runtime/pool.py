@@ -34,9 +34,6 @@ Progress = Callable[[str, int, int], object]
 Instead = Callable[[Any, int, str], Any]
 """Given a task, the number of the item that killed its worker, and how: the task to do instead."""
 
-MOST_JOBS = 4096
-"""More processes than any machine has processors for."""
-
 _NO_TASK = object()
 _WATCH_SECONDS = 0.5
 _PR_SET_PDEATHSIG = 1

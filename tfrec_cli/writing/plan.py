@@ -36,13 +36,7 @@ from tfrec_cli.sources.listing import Listing, Source
 from tfrec_cli.sources.listing import pack as pack_source
 from tfrec_cli.sources.listing import unpack as unpack_source
 from tfrec_cli.writing import split
-from tfrec_cli.writing.options import Decoder, Small
-
-SHARD_BYTES = 128 * 2**20
-"""Of a shard, unless told."""
-
-MAX_SHARDS = 99_999
-"""What five digits in a shard's name can number."""
+from tfrec_cli.writing.options import MAX_SHARDS, Decoder, Small
 
 MAX_FILE_BYTES = 2**30
 """No protocol buffer holds 2 GiB, and no image file worth training on is half as large."""

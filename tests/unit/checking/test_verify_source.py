@@ -16,7 +16,6 @@ from conftest import class_files, fill, jpeg, photo, png, png_of
 from tfrec_cli.checking import rebuild
 from tfrec_cli.checking.shard import Finding
 from tfrec_cli.commands.verify import Options, Report, verify
-from tfrec_cli.commands.write import Options as WriteOptions
 from tfrec_cli.commands.write import write
 from tfrec_cli.dataset import manifest
 from tfrec_cli.errors import UsageError
@@ -25,6 +24,7 @@ from tfrec_cli.report import verify as verify_report
 from tfrec_cli.runtime import pool
 from tfrec_cli.tfrecord import example, framing
 from tfrec_cli.writing import shard
+from tfrec_cli.writing.options import WriteOptions
 
 OURS = ("unwritten", "unexpected", "label", "differs", "duplicate")
 

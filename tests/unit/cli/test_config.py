@@ -41,9 +41,9 @@ def options_of_write(monkeypatch: pytest.MonkeyPatch) -> mock.Mock:
     return called
 
 
-def written(called: mock.Mock) -> write.Options:
+def written(called: mock.Mock) -> write.WriteOptions:
     options = called.call_args.args[2]
-    assert isinstance(options, write.Options)
+    assert isinstance(options, write.WriteOptions)
     return options
 
 
@@ -124,7 +124,7 @@ def test_keys_are_options(
     tmp_path: Path, options_of_write: mock.Mock, text: str, options: dict[str, Any]
 ) -> None:
     configured(tmp_path, text, "write", "src", "out", TFREC_WRITE_JOBS="")
-    assert written(options_of_write) == write.Options(**options)
+    assert written(options_of_write) == write.WriteOptions(**options)
 
 
 def test_each_command_reads_its_own_table(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -136,7 +136,7 @@ def test_each_command_reads_its_own_table(tmp_path: Path, monkeypatch: pytest.Mo
 
 def test_commands_on_datasets_read_theirs(tmp_path: Path, source: Path) -> None:
     text = "[reshard]\nshards = 2\nno-index = true\n[extract]\nsplit = 'train'"
-    write.write(source, tmp_path / "out", write.Options(jobs=1))
+    write.write(source, tmp_path / "out", write.WriteOptions(jobs=1))
     ran = [
         configured(tmp_path, text, command, tmp_path / "out", tmp_path / command)
         for command in ("reshard", "extract")
@@ -248,7 +248,7 @@ def test_json_is_a_variable_as_every_option_is(source: Path, tmp_path: Path, com
 
 
 def test_the_page_is_a_variable_as_every_option_is(source: Path, tmp_path: Path) -> None:
-    write.write(source, tmp_path / "out", write.Options(jobs=1))
+    write.write(source, tmp_path / "out", write.WriteOptions(jobs=1))
     page = tmp_path / "page.html"
     tfrec("inspect", tmp_path / "out", TFREC_INSPECT_HTML=str(page))
     assert page.exists()

@@ -46,7 +46,7 @@ def run(path: Path, out: Path, **options: Any) -> Extracted:
 
 
 def written(source: Path, out: Path, **options: Any) -> Path:
-    write.write(source, out, write.Options(**{"jobs": 1, **options}))
+    write.write(source, out, write.WriteOptions(**{"jobs": 1, **options}))
     return out
 
 

@@ -34,7 +34,7 @@ def run(path: Path, out: Path, **options: Any) -> Resharded:
 
 
 def written(source: Path, out: Path, **options: Any) -> Path:
-    write.write(source, out, write.Options(**{"jobs": 1, **options}))
+    write.write(source, out, write.WriteOptions(**{"jobs": 1, **options}))
     return out
 
 
@@ -216,7 +216,7 @@ class TestRefused:
             ({"shards": 2, "shard_size": 2}, "--shards, --shard-size: found both, expected one"),
             ({"shards": 0}, "--shards: found 0, expected 1 to 99999"),
             ({"shards": 100_000}, "--shards: found 100000, expected 1 to 99999"),
-            ({"shard_size": 0}, "--shard-size: found 0, expected 1 to 9223372036854775808"),
+            ({"shard_size": 0}, "--shard-size: found 0, expected 1 to 9223372036854775807"),
             ({"shards": 14}, "--shards 14: found 13 images, expected one for each shard"),
             ({"shards": 2, "jobs": 0}, "--jobs: found 0, expected 1 to 4096"),
             ({"shards": 2, "split": "val"}, "found splits train, expected 'val'"),

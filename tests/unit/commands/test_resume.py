@@ -19,13 +19,14 @@ from conftest import class_files, fill, photo, png, save, tree
 
 from tfrec_cli.cli import main as cli
 from tfrec_cli.commands import write as write_module
-from tfrec_cli.commands.write import Options, Result, write
+from tfrec_cli.commands.write import Result, write
 from tfrec_cli.dataset import manifest
 from tfrec_cli.dataset import rejects as rejects_file
 from tfrec_cli.dataset.names import index_name
 from tfrec_cli.errors import DataError, RunError, UsageError
 from tfrec_cli.imaging import images
 from tfrec_cli.writing import shard
+from tfrec_cli.writing.options import WriteOptions as Options
 
 PARTIAL = ".train.partial"
 WAYS: list[dict[str, Any]] = [{}, {"crop": (32, 32)}, {"compression": "gzip"}, {"index": False}]

@@ -206,7 +206,7 @@ def written(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Write a dataset of three shards; SRC and OUT lie in the folder."""
     folder = tmp_path_factory.mktemp("written")
     fill(folder / "src", class_files())
-    write.write(folder / "src", folder / "data", write.Options(jobs=1, shards=3))
+    write.write(folder / "src", folder / "data", write.WriteOptions(jobs=1, shards=3))
     return folder
 
 
@@ -286,7 +286,7 @@ def test_the_images_tell_names_though_records_moved(
 
 
 def test_names_of_gzip_shards_are_told(written: Path, tmp_path: Path) -> None:
-    options = write.Options(jobs=1, compression="gzip", crop=(32, 32))
+    options = write.WriteOptions(jobs=1, compression="gzip", crop=(32, 32))
     write.write(written / "src", tmp_path / "data", options)
     path = tmp_path / "data" / "train-00000-of-00001.tfrecord.gz"
     names = names_in(path)
@@ -299,16 +299,16 @@ def test_names_of_gzip_shards_are_told(written: Path, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "options",
     [
-        write.Options(shards=2, shuffle_seed=None, labels="none"),
-        write.Options(shards=2, shuffle_seed=5, crop=(48, 48), small="skip"),
-        write.Options(shards=2, crop=(48, 48), small="pad", keys="tf-models"),
-        write.Options(shards=2, resize_short=50, max_pixels=4200, on_error="skip"),
-        write.Options(shards=2, frames="fail", alpha="fail", on_error="skip", exif="ignore"),
+        write.WriteOptions(shards=2, shuffle_seed=None, labels="none"),
+        write.WriteOptions(shards=2, shuffle_seed=5, crop=(48, 48), small="skip"),
+        write.WriteOptions(shards=2, crop=(48, 48), small="pad", keys="tf-models"),
+        write.WriteOptions(shards=2, resize_short=50, max_pixels=4200, on_error="skip"),
+        write.WriteOptions(shards=2, frames="fail", alpha="fail", on_error="skip", exif="ignore"),
     ],
     ids=["plain", "skip", "pad", "resize", "fail"],
 )
 def test_the_plan_of_any_options_is_made_again(
-    written: Path, tmp_path: Path, options: write.Options
+    written: Path, tmp_path: Path, options: write.WriteOptions
 ) -> None:
     """So that a whole shard has lost no file, and a damaged one exactly its own."""
     made = write.write(written / "src", tmp_path / "data", options).manifest

@@ -252,7 +252,7 @@ def test_heights_and_widths_are_found(place: Path, height: str, width: str) -> N
 def test_labels_are_named_by_the_manifest(tmp_path: Path) -> None:
     files = {f"{name}/1.png": png(photo(8, 8)) for name in ("ants", "bees")}
     source = fill(tmp_path / "src", {**files, "bees/2.png": png(photo(8, 8, 2))})
-    write.write(source, tmp_path / "out", write.Options(jobs=1))
+    write.write(source, tmp_path / "out", write.WriteOptions(jobs=1))
     (tmp_path / "out/label.labels.txt").unlink()
     found = summarise(inspect_.find([str(tmp_path / "out")]))
     assert (found.labels, found.label_names) == ({0: 1, 1: 2}, {0: "ants", 1: "bees"})
@@ -428,7 +428,7 @@ def test_the_spec_parses_sequence_examples(
 def test_the_spec_of_our_records_has_no_feature_of_varying_length(
     folder: Path, tmp_path: Path, keys: Any, crop: tuple[int, int] | None
 ) -> None:
-    options = write.Options(jobs=1, keys=keys, crop=crop)
+    options = write.WriteOptions(jobs=1, keys=keys, crop=crop)
     write.write(folder, tmp_path / "out", options)
     spec = inspect_.parse_spec(summarise(inspect_.find([str(tmp_path / "out")])))
     assert {line.split(": ")[1].split("(")[0] for line in spec.splitlines()[1:-2]} == {
@@ -525,7 +525,7 @@ def test_a_damaged_manifest_beside_a_file_does_not_hide_it(place: Path) -> None:
 def test_a_shard_that_its_manifest_names_and_is_missing_is_named(tmp_path: Path) -> None:
     """A dataset that lost a shard must not look like a smaller one."""
     source = fill(tmp_path / "src", {f"{n}.png": png(photo(8, 8, n)) for n in range(4)})
-    write.write(source, tmp_path / "out", write.Options(jobs=1, shards=2))
+    write.write(source, tmp_path / "out", write.WriteOptions(jobs=1, shards=2))
     (tmp_path / "out/train-00000-of-00002.tfrecord").unlink()
     ran = tfrec("inspect", tmp_path / "out")
     assert (ran.code, "train-00000-of-00002.tfrecord" in ran.out + ran.err) == (1, True)
@@ -800,7 +800,7 @@ def test_damage_does_not_hide_the_pictures(place: Path) -> None:
 
 
 def test_inspect_agrees_with_what_write_made(folder: Path, tmp_path: Path) -> None:
-    write.write(folder, tmp_path / "out", write.Options(jobs=1, crop=(32, 24)))
+    write.write(folder, tmp_path / "out", write.WriteOptions(jobs=1, crop=(32, 24)))
     found = summarise(inspect_.find([str(tmp_path / "out")]))
     assert (
         found.records,
@@ -828,7 +828,7 @@ def test_messages_by_hand_are_those_of_the_codec() -> None:
 def test_processes_count_what_one_counts(
     folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    write.write(folder, tmp_path / "out", write.Options(shards=3, jobs=1))
+    write.write(folder, tmp_path / "out", write.WriteOptions(shards=3, jobs=1))
     paths = inspect_.find([str(tmp_path / "out")])
     alone = report.document(summarise(paths), "")
     monkeypatch.setattr(inspect_, "_WORTH_PROCESSES_BYTES", 0)

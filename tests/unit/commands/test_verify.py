@@ -14,12 +14,12 @@ from tfrec_cli.checking import shard as check
 from tfrec_cli.cli import main as cli
 from tfrec_cli.commands import verify as module
 from tfrec_cli.commands.verify import Options, Report, verify
-from tfrec_cli.commands.write import Options as WriteOptions
 from tfrec_cli.commands.write import write
 from tfrec_cli.dataset import manifest, records
 from tfrec_cli.dataset.checksums import dataset_files
 from tfrec_cli.errors import UsageError
 from tfrec_cli.tfrecord import example, framing
+from tfrec_cli.writing.options import WriteOptions
 
 QUICK = Options(quick=True, jobs=1)
 WHOLE = Options(jobs=1)

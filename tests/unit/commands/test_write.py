@@ -19,7 +19,7 @@ import tensorflow as tf
 from conftest import class_files, fill, jpeg, oriented, photo, png, save, tree
 from PIL import Image
 
-from tfrec_cli.commands.write import Options, Result, write
+from tfrec_cli.commands.write import Result, write
 from tfrec_cli.dataset import manifest, records
 from tfrec_cli.dataset.records import NAMES, ImageRecord
 from tfrec_cli.errors import DataError, RunError, TfrecError, UsageError
@@ -27,6 +27,7 @@ from tfrec_cli.imaging import images
 from tfrec_cli.runtime import pool
 from tfrec_cli.tfrecord import example, framing
 from tfrec_cli.writing import plan, shard
+from tfrec_cli.writing.options import WriteOptions as Options
 
 CLASSES = ("cats", "dogs", "owls")
 KEPT = [
@@ -263,7 +264,7 @@ class TestSameBytes:
     def test_in_another_process_with_other_hashes(self, folder: Path, tmp_path: Path) -> None:
         script = (
             "import sys; from pathlib import Path\n"
-            "from tfrec_cli.commands.write import Options, write\n"
+            "from tfrec_cli.commands.write import WriteOptions as Options, write\n"
             "write(Path(sys.argv[1]), Path(sys.argv[2]), Options(keys='tf-models', jobs=1))"
         )
         for seed in ("1", "2"):
@@ -558,7 +559,7 @@ class TestFailures:
         script = (
             "import resource, sys; from pathlib import Path\n"
             "from tfrec_cli.errors import RunError\n"
-            "from tfrec_cli.commands.write import Options, write\n"
+            "from tfrec_cli.commands.write import WriteOptions as Options, write\n"
             "resource.setrlimit(resource.RLIMIT_FSIZE, (9000, 9000))\n"
             "try: write(Path(sys.argv[1]), Path(sys.argv[2]), Options(jobs=int(sys.argv[3])))\n"
             "except RunError as error: print(error)\n"

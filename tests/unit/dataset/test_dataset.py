@@ -32,7 +32,7 @@ def ours(tmp_path: Path) -> Path:
     """Write a dataset with the splits train and val, of two shards each."""
     source = fill(tmp_path / "src", {f"{n}.png": png(photo(6, 6, n)) for n in range(4)})
     for split in ("train", "val"):
-        write.write(source, tmp_path / "ours", write.Options(jobs=1, shards=2, split=split))
+        write.write(source, tmp_path / "ours", write.WriteOptions(jobs=1, shards=2, split=split))
     return tmp_path / "ours"
 
 

@@ -14,12 +14,13 @@ import pytest
 from conftest import ROOT, class_files, fill, jpeg, oriented, photo, png
 from PIL import Image
 
-from tfrec_cli.commands.write import Options, Result, write
+from tfrec_cli.commands.write import Result, write
 from tfrec_cli.errors import RunError, UsageError
 from tfrec_cli.imaging import images, structure, tensorflow_decoder
 from tfrec_cli.imaging.images import Policy
 from tfrec_cli.runtime import pool
 from tfrec_cli.writing import plan
+from tfrec_cli.writing.options import WriteOptions as Options
 
 DECODERS = pytest.mark.parametrize("decoder", ["pillow", "tensorflow"])
 JOBS = pytest.mark.parametrize("jobs", [1, 2])

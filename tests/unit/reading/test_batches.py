@@ -16,12 +16,13 @@ from conftest import Pixels, class_files, fill, jpeg, photo, png
 from PIL import Image
 
 from tfrec_cli import crops, read_tf
-from tfrec_cli.commands.write import Options, write
+from tfrec_cli.commands.write import write
 from tfrec_cli.dataset.records import NAMES, Names
 from tfrec_cli.errors import DataError, RunError
 from tfrec_cli.imaging import images, tensorflow_decoder
 from tfrec_cli.reading.batch import Cutter
 from tfrec_cli.tfrecord import example
+from tfrec_cli.writing.options import WriteOptions as Options
 
 Box = tuple[int, int, int, int]
 

@@ -17,8 +17,9 @@ import pytest
 from conftest import class_files, fill, photo, png
 
 from tfrec_cli import read_numpy, read_tf
-from tfrec_cli.commands.write import Options, write
+from tfrec_cli.commands.write import write
 from tfrec_cli.errors import DataError, UsageError
+from tfrec_cli.writing.options import WriteOptions as Options
 
 CROP = (33, 38)
 

@@ -15,12 +15,13 @@ import tensorflow as tf
 from conftest import Pixels, fill, jpeg, photo, png
 
 from tfrec_cli import crops
-from tfrec_cli.commands.write import Options, write
+from tfrec_cli.commands.write import write
 from tfrec_cli.dataset import discover, records
 from tfrec_cli.errors import DataError, UsageError
 from tfrec_cli.imaging import images
 from tfrec_cli.read_tf import dataset as read
 from tfrec_cli.tfrecord import example, framing
+from tfrec_cli.writing.options import WriteOptions as Options
 
 SEED = 42
 CROP = (33, 38)

@@ -19,8 +19,9 @@ from contract import same_everywhere
 from torch.utils.data import DataLoader, DistributedSampler
 
 from tfrec_cli import read_tf, read_torch
-from tfrec_cli.commands.write import Options, write
+from tfrec_cli.commands.write import write
 from tfrec_cli.errors import DataError, UsageError
+from tfrec_cli.writing.options import WriteOptions as Options
 
 CROP = (33, 38)
 CONFIGURATIONS = ["tensorflow-1", "numpy-4", "torch-0", "torch-fork-2", "torch-spawn-1"]

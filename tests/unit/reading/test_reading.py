@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 from conftest import ROOT, class_files, fill, jpeg, photo
 
-from tfrec_cli.commands.write import Options, write
+from tfrec_cli.commands.write import write
 from tfrec_cli.dataset import records
 from tfrec_cli.dataset.records import ImageRecord
 from tfrec_cli.errors import UsageError
@@ -23,6 +23,7 @@ from tfrec_cli.imaging import pillow_decoder
 from tfrec_cli.reading import options as reading
 from tfrec_cli.reading.options import Look
 from tfrec_cli.tfrecord import framing
+from tfrec_cli.writing.options import WriteOptions as Options
 
 LOOK: dict[str, Any] = {
     "crop": (33, 38),

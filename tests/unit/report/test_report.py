@@ -70,7 +70,7 @@ def hostile_result(tmp_path: Path) -> write.Result:
     files = {f"{name[:-1]}/1{name}.png": png(photo(8, 8)), f"b/2{name}.png": png(photo(8, 8, 2))}
     source = fill(tmp_path / f"s{name}", {**files, f"b/{name}.jpg": b"no picture"})
     (source / f"{name[:-1]}").rename(source / f"\x1b[31m{name.splitlines()[1]}")
-    options = write.Options(jobs=1, on_error="skip")
+    options = write.WriteOptions(jobs=1, on_error="skip")
     return write.write(source, tmp_path / f"o{name}", options)
 
 

@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 from tfrec_cli.commands import salvage
 from tfrec_cli.commands.verify import Options as VerifyOptions
 from tfrec_cli.commands.verify import verify
-from tfrec_cli.commands.write import Options, write
+from tfrec_cli.commands.write import write
 from tfrec_cli.dataset import manifest, records
 from tfrec_cli.dataset.records import Column
 from tfrec_cli.errors import DataError, RunError, TableError, TfrecError, UsageError
@@ -29,6 +29,7 @@ from tfrec_cli.sources.folder import list_folder
 from tfrec_cli.sources.listing import Listing
 from tfrec_cli.tfrecord import example, framing
 from tfrec_cli.tfrecord.example import Feature
+from tfrec_cli.writing.options import WriteOptions as Options
 
 IMAGES = {f"{name}.jpg": jpeg(photo(40, 50, seed)) for seed, name in enumerate("abcd")}
 

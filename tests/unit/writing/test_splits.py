@@ -22,12 +22,13 @@ from tfrec_cli.commands.salvage import Options as SalvageOptions
 from tfrec_cli.commands.salvage import salvage
 from tfrec_cli.commands.verify import Options as VerifyOptions
 from tfrec_cli.commands.verify import verify
-from tfrec_cli.commands.write import Options, Result, write
+from tfrec_cli.commands.write import Result, write
 from tfrec_cli.dataset import manifest
 from tfrec_cli.errors import DataError, RunError, UsageError
 from tfrec_cli.tfrecord import example, framing
 from tfrec_cli.writing import shard
 from tfrec_cli.writing import split as splits
+from tfrec_cli.writing.options import WriteOptions as Options
 
 SHARES = "train=0.75,val=0.25"
 
