@@ -26,7 +26,7 @@ from tfrec_cli.tfrecord import compression
 from tfrec_cli.writing import options
 
 if TYPE_CHECKING:
-    from tfrec_cli.commands.inspect_ import Summary
+    from tfrec_cli.inspecting.tally import Summary
 
 _UNITS = {"": 1, "B": 1, "K": 2**10, "M": 2**20, "G": 2**30}
 _SAMPLES = 40
@@ -354,6 +354,7 @@ def inspect(
 ) -> None:
     """Show what is in record files, folders of them, or glob patterns; anyone's, not only ours."""
     from tfrec_cli.commands import inspect_
+    from tfrec_cli.inspecting.spec import parse_spec
     from tfrec_cli.report import inspect_ as report
 
     _check_replaced(pictures["contact_sheet"], b"\x89PNG", "picture")
@@ -368,7 +369,7 @@ def inspect(
         click.echo(records_report.document(shown) if json else records_report.text(shown))
         return
     result = inspect_.summarise(found)
-    spec = inspect_.parse_spec(result)
+    spec = parse_spec(result)
     text = report.text(result, spec, all_labels=labels)
     if not json:
         click.echo(text)
@@ -535,17 +536,17 @@ def _draw(
     """Write the pictures that were asked for."""
     if not contact_sheet and not html:
         return
-    from tfrec_cli.commands import inspect_
+    from tfrec_cli.inspecting.samples import samples
     from tfrec_cli.report import page
     from tfrec_cli.runtime.files import atomic_file
 
     needed = contact_sheet or result.names
-    samples = inspect_.samples(paths, result, _SAMPLES, crop, seed) if needed else []
+    pictures = samples(paths, result, _SAMPLES, crop, seed) if needed else []
     if contact_sheet:
         with atomic_file(contact_sheet) as file:
-            page.contact_sheet(samples).save(file, "PNG")
+            page.contact_sheet(pictures).save(file, "PNG")
     if html:
-        content = page.html_page(result, spec, samples).encode()
+        content = page.html_page(result, spec, pictures).encode()
         with atomic_file(html) as file:
             file.write(content)
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from tfrec_cli.report.format import counts, json_document, plural, safe_text, size, table
 
 if TYPE_CHECKING:
-    from tfrec_cli.commands.inspect_ import FeatureSummary, Summary, Tally
+    from tfrec_cli.inspecting.tally import FeatureSummary, Summary, Tally
 
 _MOST_LABELS = 20
 _MOST_FILES = 20

@@ -14,7 +14,8 @@ from tfrec_cli.report.inspect_ import FEATURE_TITLES, feature_rows
 if TYPE_CHECKING:
     from PIL import Image
 
-    from tfrec_cli.commands.inspect_ import Sample, Summary
+    from tfrec_cli.inspecting.samples import Sample
+    from tfrec_cli.inspecting.tally import Summary
 
 _THUMBNAIL_PX = 128
 _CAPTION_PX = 14

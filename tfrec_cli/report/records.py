@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tfrec_cli.commands.inspect_ import content, size_of
+from tfrec_cli.inspecting.features import ImageSize, content, size_of
 from tfrec_cli.report.format import json_document, safe_text
 
 if TYPE_CHECKING:
@@ -17,7 +17,6 @@ if TYPE_CHECKING:
 
 _MOST_VALUES = 8
 _MOST_TEXT_BYTES = 200
-_Size = tuple[int | None, int | None]
 
 
 def text(shown: Iterable[tuple[Path, int, Record, dict[str, Feature]]]) -> str:
@@ -60,7 +59,7 @@ def document(shown: Iterable[tuple[Path, int, Record, dict[str, Feature]]]) -> s
     )
 
 
-def _values(feature: Feature, size: _Size) -> str:
+def _values(feature: Feature, size: ImageSize) -> str:
     words = [
         _bytes(value, size)
         if isinstance(value, bytes)
@@ -73,7 +72,7 @@ def _values(feature: Feature, size: _Size) -> str:
     return ", ".join(words) + (f", … {more} more" if more > 0 else "")
 
 
-def _bytes(value: bytes, size: _Size) -> str:
+def _bytes(value: bytes, size: ImageSize) -> str:
     kind = content(value, size)
     if kind == "empty":
         return kind
@@ -83,7 +82,7 @@ def _bytes(value: bytes, size: _Size) -> str:
     return f"{kind} of {len(value):,} bytes{start}"
 
 
-def _json_value(value: Any, size: _Size) -> Any:
+def _json_value(value: Any, size: ImageSize) -> Any:
     if isinstance(value, float) and not math.isfinite(value):
         return str(value)
     if not isinstance(value, bytes):

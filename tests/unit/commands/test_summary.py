@@ -15,8 +15,12 @@ from conftest import fill, jpeg, photo, png, save
 from program import Ran, tfrec
 
 from tfrec_cli.commands import inspect_, write
-from tfrec_cli.commands.inspect_ import Summary, Tally, summarise
+from tfrec_cli.commands.inspect_ import summarise
 from tfrec_cli.errors import UsageError
+from tfrec_cli.inspecting.features import features_of
+from tfrec_cli.inspecting.samples import samples
+from tfrec_cli.inspecting.spec import parse_spec
+from tfrec_cli.inspecting.tally import Summary, Tally
 from tfrec_cli.report import inspect_ as report
 from tfrec_cli.runtime import pool
 from tfrec_cli.tfrecord import example, framing
@@ -430,14 +434,14 @@ def test_the_spec_of_our_records_has_no_feature_of_varying_length(
 ) -> None:
     options = write.WriteOptions(jobs=1, keys=keys, crop=crop)
     write.write(folder, tmp_path / "out", options)
-    spec = inspect_.parse_spec(summarise(inspect_.find([str(tmp_path / "out")])))
+    spec = parse_spec(summarise(inspect_.find([str(tmp_path / "out")])))
     assert {line.split(": ")[1].split("(")[0] for line in spec.splitlines()[1:-2]} == {
         "tf.io.FixedLenFeature"
     }
 
 
 def test_the_spec_of_unknown_records_is_empty(place: Path) -> None:
-    assert inspect_.parse_spec(summary_of(place, b"\xffunknown")) == ""
+    assert parse_spec(summary_of(place, b"\xffunknown")) == ""
 
 
 # Compression
@@ -710,7 +714,7 @@ def test_records_behind_damage_are_not_made_up(place: Path) -> None:
 def test_a_step_of_another_kind_is_named_the_same_way_everywhere(place: Path) -> None:
     """Not by the order of a set of words, which differs between processes."""
     payload = a_sequence({}, {"list": [None, [1], None]})
-    shown = inspect_.features_of(payload)["sequence/list"]
+    shown = features_of(payload)["sequence/list"]
     assert (shown.kind, list(shown.values)) == ("int64", [1])
 
 
@@ -720,14 +724,14 @@ def test_a_step_of_another_kind_is_named_the_same_way_everywhere(place: Path) ->
 def test_samples_lie_evenly_over_all_records(place: Path) -> None:
     payloads = [an_example(image=png(photo(4, 4, n)), filename=b"%d" % n) for n in range(10)]
     found = summary_of(place, *payloads)
-    shown = inspect_.samples([place], found, 4, None, None)
+    shown = samples([place], found, 4, None, None)
     assert [one.caption for one in shown] == ["0", "2", "5", "7"]
 
 
 def test_samples_are_the_pictures(place: Path) -> None:
     pictures = [photo(4, 5, n) for n in range(3)]
     found = summary_of(place, *(an_example(image=png(one)) for one in pictures))
-    shown = inspect_.samples([place], found, 9, None, None)
+    shown = samples([place], found, 9, None, None)
     assert [(one.pixels.tolist(), one.caption) for one in shown] == [
         (picture.tolist(), f"record {n}") for n, picture in enumerate(pictures)
     ]
@@ -736,14 +740,14 @@ def test_samples_are_the_pictures(place: Path) -> None:
 def test_samples_are_cut_in_the_middle(place: Path) -> None:
     picture = photo(9, 8)
     found = summary_of(place, an_example(image=png(picture)))
-    (shown,) = inspect_.samples([place], found, 1, (4, 3), None)
+    (shown,) = samples([place], found, 1, (4, 3), None)
     assert shown.pixels.tolist() == picture[2:6, 2:5].tolist()
 
 
 def test_samples_are_cut_where_the_reader_cuts(tf: Any, place: Path) -> None:
     picture = photo(30, 40)
     found = summary_of(place, an_example(image=png(picture), key=[12345]))
-    (shown,) = inspect_.samples([place], found, 1, (4, 3), 42)
+    (shown,) = samples([place], found, 1, (4, 3), 42)
     expected = tf.image.stateless_random_crop(picture, (4, 3, 3), seed=(42, 12345))
     assert shown.pixels.tolist() == expected.numpy().tolist()
 
@@ -751,7 +755,7 @@ def test_samples_are_cut_where_the_reader_cuts(tf: Any, place: Path) -> None:
 def test_samples_without_a_key_are_cut_by_their_number(tf: Any, place: Path) -> None:
     picture = photo(30, 40)
     found = summary_of(place, *[an_example(image=png(picture))] * 3)
-    shown = inspect_.samples([place], found, 3, (4, 3), 42)
+    shown = samples([place], found, 3, (4, 3), 42)
     expected = [tf.image.stateless_random_crop(picture, (4, 3, 3), seed=(42, n)) for n in range(3)]
     assert [one.pixels.tolist() for one in shown] == [one.numpy().tolist() for one in expected]
 

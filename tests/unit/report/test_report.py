@@ -18,8 +18,10 @@ from PIL import Image
 from record_files import record_file
 
 from tfrec_cli.commands import inspect_, verify, write
-from tfrec_cli.commands.inspect_ import Sample
 from tfrec_cli.commands.verify import Finding
+from tfrec_cli.inspecting.samples import Sample, samples
+from tfrec_cli.inspecting.spec import parse_spec
+from tfrec_cli.inspecting.tally import ShardSummary
 from tfrec_cli.report import format as words
 from tfrec_cli.report import inspect_ as inspect_report
 from tfrec_cli.report import page
@@ -197,7 +199,7 @@ def strange(tmp_path: Path) -> Path:
 def texts(path: Path) -> dict[str, str]:
     """Return everything that inspect can print of a file."""
     found = inspect_.summarise([path])
-    spec = inspect_.parse_spec(found)
+    spec = parse_spec(found)
     shown = inspect_.pick([path], first=9)
     return {
         "text": inspect_report.text(found, spec, all_labels=True),
@@ -452,11 +454,11 @@ class Page(HTMLParser):
 @pytest.fixture
 def html(strange: Path) -> str:
     found = inspect_.summarise([strange])
-    found.shards[0] = inspect_.ShardSummary(
+    found.shards[0] = ShardSummary(
         path=strange, records=1, size_bytes=1, compression="none", problem=HOSTILE
     )
-    samples = inspect_.samples([strange], found, 9, None, None)
-    return page.html_page(found, inspect_.parse_spec(found), samples)
+    shown = samples([strange], found, 9, None, None)
+    return page.html_page(found, parse_spec(found), shown)
 
 
 def test_no_name_makes_a_tag(html: str) -> None:

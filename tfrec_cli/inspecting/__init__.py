@@ -1,0 +1,1 @@
+"""What is in record files, ours or anyone's: counted, described, drawn."""

@@ -1,0 +1,80 @@
+"""The features of any payload, and what a value of bytes holds."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from tfrec_cli.dataset import records
+from tfrec_cli.dataset.foreign import guess_names
+from tfrec_cli.imaging import formats
+from tfrec_cli.tfrecord import example
+from tfrec_cli.tfrecord.example import Feature
+
+ImageSize = tuple[int | None, int | None]
+"""The (height, width) in pixels that a record states; None for what it does not state."""
+
+_TEXT_BYTES = 200
+
+
+def features_of(payload: bytes) -> dict[str, Feature]:
+    """Return the features of an Example or SequenceExample, ``{}`` of anything else.
+
+    Features of a SequenceExample are called ``context/NAME``, and ``sequence/NAME``, which then
+    has the values of all steps.
+
+    Raises:
+        ExampleError: the message contradicts itself.
+    """
+    match example.classify(payload):
+        case "tf.train.Example":
+            return example.decode(payload)
+        case "tf.train.SequenceExample":
+            context, lists = example.decode_sequence(payload)
+            features = {f"context/{name}": feature for name, feature in context.items()}
+            for name, steps in lists.items():
+                kinds = sorted({step.kind for step in steps} - {"unset"}) or ["unset"]
+                values = [value for step in steps for value in step.values]
+                features[f"sequence/{name}"] = Feature(kinds[0], values)
+            return features
+    return {}
+
+
+def size_of(features: Mapping[str, Feature]) -> ImageSize:
+    """Return the (height, width) that a record states of its image."""
+    names = guess_names(features)
+    return stated_size(features, names) if names else (None, None)
+
+
+def stated_size(features: Mapping[str, Feature], names: records.Names) -> ImageSize:
+    """Return the same of a record whose feature names are known."""
+    return single(features, names.height), single(features, names.width)
+
+
+def single(features: Mapping[str, Feature], name: str | None) -> Any:
+    """Return the value of a feature that has exactly one, else None."""
+    feature = features.get(name) if name else None
+    return feature.values[0] if feature is not None and len(feature.values) == 1 else None
+
+
+def content(value: bytes, size: ImageSize = (None, None)) -> str:
+    """Say in a word what a bytes value holds; ``size`` is the record's (height, width)."""
+    if records.is_raw(value, *size):
+        return f"raw {size[0]}x{size[1]}x3"
+    image_format = formats.image_format(value[: formats.HEAD_BYTES])
+    if image_format:
+        return image_format.upper()
+    if not value:
+        return "empty"
+    return "text" if _is_text(value) else "binary"
+
+
+def _is_text(value: bytes) -> bool:
+    """Tell whether bytes are text; only the first of long ones are looked at."""
+    if not formats.is_text(value[:_TEXT_BYTES]):
+        return False
+    try:
+        value[:_TEXT_BYTES].decode()
+    except UnicodeDecodeError:  # a letter that is cut in two: there has to be more of it
+        return len(value) > _TEXT_BYTES
+    return True

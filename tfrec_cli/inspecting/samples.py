@@ -1,0 +1,93 @@
+"""Pictures to show of some record files, whole or cropped as the readers crop."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from tfrec_cli.dataset import records
+from tfrec_cli.errors import DataError
+from tfrec_cli.inspecting.tally import Summary
+from tfrec_cli.tfrecord import example, framing
+from tfrec_cli.tfrecord.framing import Damage
+
+if TYPE_CHECKING:
+    from tfrec_cli.imaging.images import Pixels
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """One picture to show: uint8[height, width, 3] and a line below it."""
+
+    pixels: Pixels
+    caption: str
+
+
+def samples(
+    paths: Sequence[Path],
+    summary: Summary,
+    count: int,
+    crop: tuple[int, int] | None,
+    seed: int | None,
+) -> list[Sample]:
+    """Pick ``count`` pictures spread evenly over all records, but no broken and no small ones.
+
+    Args:
+        crop: cut them to this (height, width) in pixels: at random by ``seed``, as the readers do
+            in epoch 0, or in the middle without a seed.
+    Raises:
+        DataError: there are no images that can be shown.
+    """
+    names = summary.names
+    if names is None:
+        raise DataError(f"{paths[0]}: found no images, expected some to show")
+    count = min(count, summary.records)
+    wanted = {index * summary.records // count for index in range(count)}
+    shown = []
+    number = 0
+    for path in paths:
+        for record in framing.scan(path) if path.is_file() else ():
+            if isinstance(record, Damage):
+                continue
+            if number in wanted:
+                with suppress(DataError):
+                    shown.append(_sample(names, number, record.payload, crop, seed))
+            number += 1
+    if not shown:
+        least = f" of {crop[0]}x{crop[1]} or more" if crop else ""
+        raise DataError(f"{paths[0]}: found no image that can be shown, expected one{least}")
+    return shown
+
+
+def _sample(
+    names: records.Names,
+    number: int,
+    payload: bytes,
+    crop: tuple[int, int] | None,
+    seed: int | None,
+) -> Sample:
+    """Decode the picture of a record, and cut it.
+
+    Raises:
+        DataError: the record or its image is bad, or smaller than the crop.
+    """
+    record = records.decode(example.decode(payload), names)
+    caption = os.fsdecode(record.filename) if record.filename else f"record {number}"
+    pixels = records.pixels(record)
+    if crop:
+        from tfrec_cli import crops
+
+        height, width, _ = pixels.shape
+        if height < crop[0] or width < crop[1]:
+            raise DataError(f"record {number}: found {height}x{width}, expected {crop}")
+        top, left, *_ = crops.center_box(height, width, crop)
+        if seed is not None:
+            key = crops.seed_key(record.key, number)
+            boxes = crops.random_boxes([[height, width]], crop, seed=seed, epoch=0, keys=[key])
+            top, left = int(boxes[0, 0]), int(boxes[0, 1])
+        pixels = pixels[top : top + crop[0], left : left + crop[1]]
+    return Sample(pixels, caption)

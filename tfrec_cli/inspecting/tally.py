@@ -1,0 +1,205 @@
+"""Counts over records: of numbers, of one feature, of whole files."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from tfrec_cli.dataset import records
+from tfrec_cli.dataset.foreign import guess_names
+from tfrec_cli.inspecting.features import ImageSize, content, single, stated_size
+from tfrec_cli.tfrecord import example
+from tfrec_cli.tfrecord.compression import Compression
+from tfrec_cli.tfrecord.example import Feature
+
+_FIRST_BYTES = 24
+"""Shown of a record that is none of the known messages."""
+
+
+class Tally:
+    """How often each whole number came up; knows the least, the median and the greatest."""
+
+    def __init__(self) -> None:
+        self._counts: Counter[int] = Counter()
+
+    def add(self, value: int) -> None:
+        """Count one value."""
+        self._counts[value] += 1
+
+    def merge(self, other: Tally) -> None:
+        """Add the counts of another tally."""
+        self._counts += other._counts
+
+    def spread(self) -> tuple[int, int, int] | None:
+        """Return (least, median, greatest), the lower of two medians; None of nothing."""
+        if not self._counts:
+            return None
+        values = sorted(self._counts)
+        half = (sum(self._counts.values()) + 1) // 2
+        for median in values:
+            half -= self._counts[median]
+            if half <= 0:
+                break
+        return values[0], median, values[-1]
+
+
+@dataclass(slots=True)
+class FeatureSummary:
+    """One feature over all records.
+
+    Attributes:
+        records: how many records have it.
+        kinds: ``bytes``, ``float``, ``int64`` or ``unset``, with how many records each.
+        counts: values in a record.
+        lengths: bytes in a value.
+        numbers: the integers, where a record has exactly one.
+        contents: what the bytes are: JPEG, PNG, raw of a shape, text…, with how many values each.
+        steps: steps in a record, for the feature lists of a SequenceExample.
+    """
+
+    records: int = 0
+    kinds: Counter[str] = field(default_factory=Counter)
+    counts: Tally = field(default_factory=Tally)
+    lengths: Tally = field(default_factory=Tally)
+    numbers: Tally = field(default_factory=Tally)
+    contents: Counter[str] = field(default_factory=Counter)
+    steps: Tally | None = None
+
+    def add(self, feature: Feature, size: ImageSize = (None, None)) -> None:
+        """Count the values of one record, or of one step; ``size`` is the record's."""
+        self.kinds[feature.kind] += 1
+        self.counts.add(len(feature.values))
+        if feature.kind == "bytes":
+            for value in feature.values:
+                self.lengths.add(len(value))
+                self.contents[content(value, size)] += 1
+        elif feature.kind == "int64" and len(feature.values) == 1:
+            self.numbers.add(feature.values[0])
+
+    def merge(self, other: FeatureSummary) -> None:
+        """Add the counts of another summary of this feature."""
+        self.records += other.records
+        self.kinds += other.kinds
+        self.contents += other.contents
+        self.counts.merge(other.counts)
+        self.lengths.merge(other.lengths)
+        self.numbers.merge(other.numbers)
+        if other.steps:
+            self.steps = self.steps or Tally()
+            self.steps.merge(other.steps)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ShardSummary:
+    """One file; ``problem`` says what it is instead of an intact TFRecord file."""
+
+    path: Path
+    records: int
+    size_bytes: int
+    compression: Compression
+    problem: str | None
+
+
+@dataclass(slots=True, kw_only=True)
+class Summary:
+    """Everything ``tfrec inspect`` says of some files.
+
+    Attributes:
+        payloads: what the records are, with how many each.
+        features: by name; of a SequenceExample as ``context/NAME`` and ``sequence/NAME``.
+        names: what the image and its companions are called, where there is an image.
+        labels: class numbers with how many records each.
+        label_names: class names by number, from sidecar files or the records.
+        events: kinds of TensorBoard events, with how many each.
+        first_bytes: of the first record that is none of the known messages.
+    """
+
+    shards: list[ShardSummary] = field(default_factory=list)
+    payloads: Counter[str] = field(default_factory=Counter)
+    features: dict[str, FeatureSummary] = field(default_factory=dict)
+    names: records.Names | None = None
+    heights: Tally = field(default_factory=Tally)
+    widths: Tally = field(default_factory=Tally)
+    labels: Counter[int] = field(default_factory=Counter)
+    label_names: dict[int, str] = field(default_factory=dict)
+    events: Counter[str] = field(default_factory=Counter)
+    first_bytes: bytes | None = None
+
+    @property
+    def records(self) -> int:
+        """Complete records in all files."""
+        return sum(shard.records for shard in self.shards)
+
+    @property
+    def problems(self) -> list[ShardSummary]:
+        """The files that are not intact TFRecord files."""
+        return [shard for shard in self.shards if shard.problem]
+
+    def add(self, payload: bytes) -> None:
+        """Count what is in one record.
+
+        Raises:
+            ExampleError: the message contradicts itself.
+        """
+        kind, message = example.parse(payload)
+        self.payloads[kind] += 1
+        if kind == "tf.train.Example":
+            self._add_example(example.features(message))
+        elif kind == "tf.train.SequenceExample":
+            context, lists = example.decode_sequence(payload)
+            for name, feature in context.items():
+                self._feature(f"context/{name}").add(feature)
+            for name, steps in lists.items():
+                summary = self._feature(f"sequence/{name}")
+                summary.steps = summary.steps or Tally()
+                summary.steps.add(len(steps))
+                for feature in steps:
+                    summary.add(feature)
+        elif kind == "tensorflow.Event":
+            self.events[example.event_kind(payload)] += 1
+        elif self.first_bytes is None:
+            self.first_bytes = payload[:_FIRST_BYTES]
+
+    def merge(self, other: Summary) -> None:
+        """Add what is in further files."""
+        self.shards += other.shards
+        self.payloads += other.payloads
+        self.names = self.names or other.names
+        self.labels += other.labels
+        self.label_names = other.label_names | self.label_names
+        self.events += other.events
+        self.first_bytes = self.first_bytes or other.first_bytes
+        self.heights.merge(other.heights)
+        self.widths.merge(other.widths)
+        for name, feature in other.features.items():
+            self.features.setdefault(name, FeatureSummary()).merge(feature)
+
+    def _add_example(self, features: Mapping[str, Feature]) -> None:
+        if self.names is None:
+            self.names = guess_names(features)
+        height, width = stated_size(features, self.names) if self.names else (None, None)
+        if height is not None and width is not None:
+            self.heights.add(height)
+            self.widths.add(width)
+        for name, feature in features.items():
+            self._feature(name).add(feature, (height, width))
+        self._add_label(features)
+
+    def _add_label(self, features: Mapping[str, Feature]) -> None:
+        label = single(features, self.names.label) if self.names else None
+        if self.names is None or label is None:
+            return
+        self.labels[label] += 1
+        name = single(features, self.names.class_name)
+        if isinstance(name, bytes):
+            self.label_names.setdefault(label, name.decode("utf-8", "replace"))
+
+    def _feature(self, name: str) -> FeatureSummary:
+        """Return the summary of a feature, with one more record."""
+        summary = self.features.get(name)
+        if summary is None:
+            summary = self.features[name] = FeatureSummary()
+        summary.records += 1
+        return summary
