@@ -1,21 +1,56 @@
-"""Record files for tests: whole ones, bombs, and files with holes."""
+"""Record files for tests: golden bytes, bombs, files with holes; and what is in them."""
 
 from __future__ import annotations
 
+import gzip
+import time
+import tracemalloc
 import zlib
+from collections.abc import Callable, Iterable
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from tfrec_cli.tfrecord import framing
+from tfrec_cli.tfrecord.record import frame
+from tfrec_cli.tfrecord.scan import Damage, Record, scan
 
 MIB = 2**20
 
+# Made by TensorFlow 2.21:
+#   with tf.io.TFRecordWriter(path, tf.io.TFRecordOptions(compression_type=c)) as writer:
+#       for payload in PAYLOADS: writer.write(payload)
+# for c in "", "GZIP", "ZLIB", then path.read_bytes().hex().
+# A one-byte record that it wrote begins 01000000 00000000 0175de41: the CRC below of length 1.
+PAYLOADS = [b"first", b"", bytes(range(8)) * 2 + bytes(8)]
+PLAIN = bytes.fromhex(
+    "0500000000000000eab2043e666972737455ff23e5"
+    "000000000000000029039807d8ea82a2"
+    "1800000000000000a37f4b22000102030405060700010203040506070000000000000000"
+    "2deda54b"
+)
+GZIP = bytes.fromhex(
+    "1f8b080000000000000363658080579b58ecd2328b8a4b42ff2b3f858a316832cf60bff1aa69910494bfb8de5b"
+    "898191899985958d1d4e4381eedba5de008a4f7aa24d000000"
+)
+ZLIB = bytes.fromhex(
+    "789c63658080579b58ecd2328b8a4b42ff2b3f858a316832cf60bff1aa69910494bfb8de5b8981918999859"
+    "58d1d4e4381eedba5de0070750e02"
+)
+FILES = {"": PLAIN, "GZIP": GZIP, "ZLIB": ZLIB}
+WHOLE = [Record(0, 0, PAYLOADS[0]), Record(1, 21, PAYLOADS[1]), Record(2, 37, PAYLOADS[2])]
+PLACES = [(0, 21), (21, 16), (37, 40)]
+COMPRESS: dict[str, Callable[[bytes], bytes]] = {
+    "": bytes,
+    "GZIP": gzip.compress,
+    "ZLIB": zlib.compress,
+}
+BOUNDARIES = [offset for offset, _ in PLACES]
+
 
 def record_file(path: Path, *payloads: bytes) -> Path:
-    path.write_bytes(
-        b"".join(framing.header(len(one)) + one + framing.footer(one) for one in payloads)
-    )
+    path.write_bytes(b"".join(map(frame, payloads)))
     return path
 
 
@@ -40,3 +75,44 @@ def sparse(folder: Path, pieces: dict[int, bytes], size: int) -> Path:
     if path.stat().st_blocks * 512 > 2**26:
         pytest.skip("this file system knows no holes")
     return path
+
+
+def scanned(folder: Path, data: bytes, **options: Any) -> list[Record | Damage]:
+    path = folder / "file.tfrecord"
+    path.write_bytes(data)
+    return list(scan(path, **options))
+
+
+def payloads(items: Iterable[Record | Damage]) -> list[bytes]:
+    return [item.payload for item in items if isinstance(item, Record)]
+
+
+def damages(items: Iterable[Record | Damage]) -> list[Damage]:
+    return [item for item in items if isinstance(item, Damage)]
+
+
+def flipped(data: bytes, bit: int) -> bytes:
+    flip = bytearray(data)
+    flip[bit // 8] ^= 1 << bit % 8
+    return bytes(flip)
+
+
+def hit_by(bit: int) -> int:
+    """Return the number of the record of PLAIN in which ``bit`` lies."""
+    return sum(bit // 8 >= offset for offset, _ in PLACES) - 1
+
+
+def holding(path: Path, *, seconds: float = 4, most_bytes: int = 2**27) -> list[Record | Damage]:
+    """Scan a file, and return what is found; fail where that takes much time or memory."""
+    tracemalloc.start()
+    started = time.process_time()
+    try:
+        found = [
+            item if isinstance(item, Damage) else replace(item, payload=b"") for item in scan(path)
+        ]
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert time.process_time() - started < seconds
+    assert peak < most_bytes
+    return found

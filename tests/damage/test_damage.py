@@ -15,7 +15,7 @@ from faults import damage
 from program import tfrec
 
 from damage import make
-from tfrec_cli.tfrecord import framing
+from tfrec_cli.tfrecord.scan import read_records
 
 TABLE: list[dict[str, Any]] = json.loads(make.EXPECTED.read_bytes())
 by_name = pytest.mark.parametrize("case", TABLE, ids=lambda case: str(case["file"]))
@@ -151,7 +151,7 @@ def test_readers_differ(name: str, theirs: list[int] | None, protobufs: list[Any
     import tensorflow as tf
     from google.protobuf.message import DecodeError
 
-    records = framing.read(make.FILES / f"example-{name}.tfrecord")
+    records = read_records(make.FILES / f"example-{name}.tfrecord")
     payload = [record.payload for record in records][1]
     try:
         spec = {"label": tf.io.VarLenFeature(tf.int64)}

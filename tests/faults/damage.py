@@ -21,7 +21,8 @@ from PIL import Image
 from tfrec_cli.commands.verify import Options, Report, verify
 from tfrec_cli.commands.write import write
 from tfrec_cli.runtime import pool
-from tfrec_cli.tfrecord import framing
+from tfrec_cli.tfrecord.index import index_line
+from tfrec_cli.tfrecord.record import FOOTER_BYTES, HEADER_BYTES, OVERHEAD_BYTES, frame
 from tfrec_cli.writing.options import WriteOptions
 
 Files = Mapping[str, bytes]
@@ -220,9 +221,9 @@ def _moved_records(good: Files, shards: Mapping[str, Sequence[bytes]]) -> Iterat
             bad = dict(good)
             left = iter(order)
             for name, size in zip(shards, sizes, strict=True):
-                some = [framing.frame(one) for one in itertools.islice(left, size)]
+                some = [frame(one) for one in itertools.islice(left, size)]
                 offsets = itertools.accumulate(map(len, some), initial=0)
-                lines = map(framing.index_line, offsets, map(len, some))
+                lines = map(index_line, offsets, map(len, some))
                 bad[name] = b"".join(some)
                 bad[name.replace(".tfrecord", ".tfindex")] = b"".join(lines)
             return bad
@@ -302,15 +303,15 @@ def _several(good: Files, rng: random.Random) -> Damage:
 def _payloads(shard: bytes) -> list[bytes]:
     payloads = []
     while shard:
-        stop = int.from_bytes(shard[:8], "little") + framing.OVERHEAD_BYTES
-        payloads.append(shard[framing.HEADER_BYTES : stop - framing.FOOTER_BYTES])
+        stop = int.from_bytes(shard[:8], "little") + OVERHEAD_BYTES
+        payloads.append(shard[HEADER_BYTES : stop - FOOTER_BYTES])
         shard = shard[stop:]
     return payloads
 
 
 def _starts(payloads: Sequence[bytes]) -> list[int]:
     """Return where records start."""
-    sizes = [len(one) + framing.OVERHEAD_BYTES for one in payloads[:-1]]
+    sizes = [len(one) + OVERHEAD_BYTES for one in payloads[:-1]]
     return list(itertools.accumulate(sizes, initial=0)) if payloads else []
 
 

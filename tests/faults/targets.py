@@ -28,8 +28,11 @@ from tfrec_cli.errors import TfrecError
 from tfrec_cli.imaging import structure
 from tfrec_cli.runtime import native, pool
 from tfrec_cli.sources import labels
-from tfrec_cli.tfrecord import example, framing
-from tfrec_cli.tfrecord.framing import Damage
+from tfrec_cli.tfrecord import example
+from tfrec_cli.tfrecord.index import locate_records, read_index
+from tfrec_cli.tfrecord.record import frame
+from tfrec_cli.tfrecord.scan import Damage, scan
+from tfrec_cli.tfrecord.stream import compression_of
 
 IMAGE = bytes.fromhex(  # a PNG of one pixel
     "89504e470d0a1a0a0000000d4948445200000001000000010802000000907753de0000000c4944415408d763f8cf"
@@ -48,7 +51,7 @@ EXAMPLE = example.encode(
 SEQUENCE = bytes.fromhex(
     "0a0d0a0b0a02696412051a030a0109121d0a1b0a047374657012130a050a030a01610a0812060a040000c03f0a00"
 )
-SHARD = b"".join(map(framing.frame, (EXAMPLE, b"", SEQUENCE)))
+SHARD = b"".join(map(frame, (EXAMPLE, b"", SEQUENCE)))
 TOML = b'[write]\ncrop = "8x9"\nquiet = true\njobs = 2\n\n[verify]\nseed = 42\n'
 MANIFEST = (
     b'{"changes": {"cmyk": 1}, "compression": "none", "content_sha256": "%b", "crop": [1, 1], '
@@ -89,16 +92,16 @@ def _scan(data: bytes) -> None:
     """What is whole is there; records and damage cover an uncompressed file without a gap."""
     path = _file(data)
     end = 0
-    for number, item in enumerate(framing.scan(path, limit_bytes=1 << 20)):
+    for number, item in enumerate(scan(path, limit_bytes=1 << 20)):
         assert item.index == number
-        if framing.compression_of(data) != "none":
+        if compression_of(data) != "none":
             continue
         assert item.offset_bytes == end
         if isinstance(item, Damage):
             assert item.lost_bytes > 0
             end += item.lost_bytes
         else:
-            whole = framing.frame(item.payload)
+            whole = frame(item.payload)
             assert data[end : end + len(whole)] == whole
             end += len(whole)
     assert end in (0, len(data))
@@ -179,16 +182,16 @@ def _labels(data: bytes) -> None:
 
 def _framed(run: Callable[[bytes], object]) -> Callable[[bytes], object]:
     """Put right checksums around a payload, which chance would not find."""
-    return lambda data: run(framing.frame(data))
+    return lambda data: run(frame(data))
 
 
 PAYLOADS = (EXAMPLE, IMAGE, SEQUENCE)
-SHARDS = (SHARD, zlib.compress(SHARD), framing.frame(b""))
+SHARDS = (SHARD, zlib.compress(SHARD), frame(b""))
 TARGETS: dict[str, Target] = {
-    "framing.scan": Target(run=_scan, seeds=SHARDS),
-    "framing.locate": Target(run=lambda data: framing.locate(_file(data)), seeds=SHARDS),
-    "framing.read_index": Target(
-        run=lambda data: framing.read_index(_file(data)), seeds=(b"0 62\n62 16\n78 59\n",)
+    "scan": Target(run=_scan, seeds=SHARDS),
+    "locate_records": Target(run=lambda data: locate_records(_file(data)), seeds=SHARDS),
+    "read_index": Target(
+        run=lambda data: read_index(_file(data)), seeds=(b"0 62\n62 16\n78 59\n",)
     ),
     "example.decode": Target(run=example.decode, seeds=PAYLOADS),
     "example.decode_sequence": Target(run=example.decode_sequence, seeds=PAYLOADS[::-1]),

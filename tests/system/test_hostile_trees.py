@@ -18,8 +18,8 @@ import pytest
 from conftest import Measured, fill, jpeg, measured, photo, png, tree
 
 from tfrec_cli.dataset import records
-from tfrec_cli.tfrecord import framing
 from tfrec_cli.tfrecord.example import decode
+from tfrec_cli.tfrecord.scan import read_records
 
 GOOD = png(photo(9, 8))
 MOST_SECONDS, MOST_MEBIBYTES = 2, 286  # 300 MB
@@ -51,7 +51,7 @@ def written(place: Path, out: str = "out") -> set[bytes]:
     """Return the names in the records of ``out``."""
     names = {}
     for path in (place / out).glob("*.tfrecord"):
-        for record in framing.read(path):
+        for record in read_records(path):
             one = records.decode(decode(record.payload), records.NAMES["plain"])
             names[one.filename] = one.image
     return {name for name in names if name}

@@ -21,9 +21,9 @@ from tfrec_cli.imaging import images, policy
 from tfrec_cli.imaging.images import Policy
 from tfrec_cli.runtime.paths import printable
 from tfrec_cli.sources.listing import Source
-from tfrec_cli.tfrecord import example, framing
+from tfrec_cli.tfrecord import example
 from tfrec_cli.tfrecord.example import Feature
-from tfrec_cli.tfrecord.framing import Damage, Record
+from tfrec_cli.tfrecord.scan import Damage, Record, scan
 from tfrec_cli.writing import options, shard
 from tfrec_cli.writing.shard import Recipe
 
@@ -138,7 +138,7 @@ def named(path: Path, keys: KeyStyle) -> Iterator[tuple[Record, bytes, object]]:
     names = records.NAMES[keys]
     reader = example.SingleValues({str(names.filename): "filename", str(names.label): "label"})
     try:
-        for record in framing.scan(path):
+        for record in scan(path):
             if isinstance(record, Damage):
                 continue
             try:

@@ -25,9 +25,12 @@ from tfrec_cli.imaging import formats, structure
 from tfrec_cli.imaging.policy import MAX_PIXELS
 from tfrec_cli.runtime import heartbeat
 from tfrec_cli.seeds import seed_key
-from tfrec_cli.tfrecord import example, framing
+from tfrec_cli.tfrecord import example
 from tfrec_cli.tfrecord.compression import HEAD_BYTES
-from tfrec_cli.tfrecord.framing import Damage, Record
+from tfrec_cli.tfrecord.index import index_line, read_index
+from tfrec_cli.tfrecord.record import OVERHEAD_BYTES, read_at
+from tfrec_cli.tfrecord.scan import Damage, Record, scan
+from tfrec_cli.tfrecord.stream import compression_of
 
 if TYPE_CHECKING:
     from tfrec_cli.imaging.images import Pixels
@@ -198,9 +201,9 @@ def _check_present(checked: Checked) -> Checked:
     places: list[tuple[int, int]] = []
     checked.names = records.NAMES[task.manifest.keys] if task.manifest else None
     with task.path.open("rb") as file:
-        compressed = framing.compression_of(file.read(HEAD_BYTES)) != "none"
+        compressed = compression_of(file.read(HEAD_BYTES)) != "none"
     reader = None if compressed and not task.quick else _reader(checked.names)
-    for item in framing.scan(task.path, observe=digest.update):
+    for item in scan(task.path, observe=digest.update):
         if isinstance(item, Damage):
             checked.damaged = True
             message = f"{item.kind}: {item.found}, expected {item.expected}"
@@ -208,7 +211,7 @@ def _check_present(checked: Checked) -> Checked:
                 message = discover.problem(task.path, item)
             checked.findings.append(_of_record(task, item, "framing", message))
             continue
-        place = (item.offset_bytes, len(item.payload) + framing.OVERHEAD_BYTES)
+        place = (item.offset_bytes, len(item.payload) + OVERHEAD_BYTES)
         places.append(place)
         number = checked.records
         checked.records += 1
@@ -238,7 +241,7 @@ def smallest_side(path: Path) -> int | None:
 
     least: int | None = None
     names: Names | None = None
-    for item in framing.scan(path):
+    for item in scan(path):
         if isinstance(item, Damage):
             continue
         try:
@@ -276,7 +279,7 @@ def decode(part: Part) -> Decoded:
             for row in range(part.records):
                 start = row * _UNDECODED
                 index, offset, length, number = part.undecoded[start : start + _UNDECODED]
-                payload = framing.read_at(file.fileno(), offset, length, str(path))
+                payload = read_at(file.fileno(), offset, length, str(path))
                 item = Record(index, offset, payload)
                 heartbeat.start_item(row)
                 if row in part.deadly:
@@ -540,12 +543,12 @@ def _check_index(checked: Checked, path: Path, places: Sequence[tuple[int, int]]
         return
     try:
         size = path.stat().st_size
-        whole = sum(len(framing.index_line(*place)) for place in places)
+        whole = sum(len(index_line(*place)) for place in places)
         most = 3 * checked.size_bytes if checked.damaged else whole  # a record has 16 bytes or more
         if size > most + _PAGE_BYTES:
             found(f"found {size} bytes, expected {most}")
             return
-        pairs = framing.read_index(path)
+        pairs = read_index(path)
     except OSError as error:
         found(f"cannot be read: {error.strerror or error}")
         return

@@ -33,7 +33,8 @@ from tfrec_cli.runtime.paths import (
     repeated_keys,
 )
 from tfrec_cli.runtime.pool import Progress
-from tfrec_cli.tfrecord import example, framing
+from tfrec_cli.tfrecord import example
+from tfrec_cli.tfrecord.index import locate_records
 from tfrec_cli.writing import shard, staging
 from tfrec_cli.writing.options import validate
 
@@ -214,7 +215,7 @@ def _tasks(one: Split, folder: Path, waiting: Path, run: pool.Map) -> list[_Task
 
 def _count(path: Path) -> tuple[Path, int]:
     with suppress(FramingError, OSError):  # it is compressed or damaged, as reading it tells
-        return path, len(framing.locate(path))
+        return path, len(locate_records(path))
     return path, sum(1 for _ in discover.whole_records(path))
 
 

@@ -18,9 +18,9 @@ from tfrec_cli.imaging import formats
 from tfrec_cli.inspecting.features import features_of
 from tfrec_cli.inspecting.tally import ShardSummary, Summary
 from tfrec_cli.runtime import pool
-from tfrec_cli.tfrecord import framing
 from tfrec_cli.tfrecord.example import Feature
-from tfrec_cli.tfrecord.framing import Damage, Record
+from tfrec_cli.tfrecord.scan import Damage, Record, read_records, scan
+from tfrec_cli.tfrecord.stream import compression_of
 
 _WORTH_PROCESSES_BYTES = 2**25
 """Files that are smaller together are read before processes have started."""
@@ -92,7 +92,7 @@ def records_of(paths: Sequence[Path]) -> Iterator[tuple[Path, Record]]:
         FramingError: a file is damaged.
     """
     for path in paths:
-        for record in framing.read(path):
+        for record in read_records(path):
             yield path, record
 
 
@@ -116,7 +116,7 @@ def _summarise_file(numbered: tuple[int, Path]) -> tuple[int, Summary]:
         )
         summary.shards.append(missing)
         return number, summary
-    for item in framing.scan(path):
+    for item in scan(path):
         if isinstance(item, Damage):
             problem = problem or discover.problem(path, item)
             continue
@@ -133,7 +133,7 @@ def _summarise_file(numbered: tuple[int, Path]) -> tuple[int, Summary]:
             path=path,
             records=intact,
             size_bytes=path.stat().st_size,
-            compression=framing.compression_of(head) if intact or not problem else "none",
+            compression=compression_of(head) if intact or not problem else "none",
             problem=problem or (None if intact else "empty"),
         )
     )

@@ -31,8 +31,10 @@ from tfrec_cli.dataset.rejects import Reject
 from tfrec_cli.errors import DataError, UsageError
 from tfrec_cli.runtime import files, pool
 from tfrec_cli.runtime.pool import Progress
-from tfrec_cli.tfrecord import example, framing
+from tfrec_cli.tfrecord import example
 from tfrec_cli.tfrecord.compression import WrittenCompression
+from tfrec_cli.tfrecord.index import locate_records
+from tfrec_cli.tfrecord.record import frame, read_places
 from tfrec_cli.writing import plan, shard, staging
 from tfrec_cli.writing.options import default_of, validate
 from tfrec_cli.writing.shard import Done
@@ -254,8 +256,8 @@ def _locate(source: _Source) -> tuple[int, _Run]:
     if source.plain:
         with source.plain.open("xb") as file:
             for record in discover.whole_records(source.path):
-                file.write(framing.frame(record.payload))
-    lengths = np.array([length for _, length in framing.locate(path)], np.int64)
+                file.write(frame(record.payload))
+    lengths = np.array([length for _, length in locate_records(path)], np.int64)
     shard.check_count(source.path, source.described, len(lengths))
     return source.number, _Run(path=path, first=0, offset_bytes=0, lengths=lengths)
 
@@ -305,7 +307,7 @@ def _copy(task: _Task) -> Done:
             with one.path.open("rb", buffering=0) as file:
                 offsets = itertools.accumulate(lengths, initial=one.offset_bytes)
                 places = list(zip(offsets, lengths, strict=False))
-                payloads = framing.read_places(file.fileno(), places, str(one.path), memory)
+                payloads = read_places(file.fileno(), places, str(one.path), memory)
             put([bytes(memory[:size_bytes])], lengths)
             for number, payload in enumerate(payloads, one.first):
                 done.add_digest(_key(reader, payload, one.path, number), payload)

@@ -27,9 +27,11 @@ from tfrec_cli.imaging import images
 from tfrec_cli.runtime import files
 from tfrec_cli.runtime.paths import printable
 from tfrec_cli.sources import open_source
-from tfrec_cli.tfrecord import example, framing
+from tfrec_cli.tfrecord import example
 from tfrec_cli.tfrecord.compression import Compression
-from tfrec_cli.tfrecord.framing import Damage, Record
+from tfrec_cli.tfrecord.index import read_index
+from tfrec_cli.tfrecord.record import OVERHEAD_BYTES, frame_pieces
+from tfrec_cli.tfrecord.scan import Damage, Record, recognise, scan
 from tfrec_cli.writing import plan, split
 from tfrec_cli.writing.plan import Plan
 
@@ -132,7 +134,7 @@ def salvage(path: Path, out: Path, options: Options) -> Salvaged:
         found = "no file" if path.exists() else "nothing"
         raise RunError(f"{path}: found {found}, expected a record file")
     with path.open("rb") as file:
-        compression = framing.recognise(file)
+        compression = recognise(file)
     result = Salvaged(path=path, out=out, compression=compression)
     described = _described(result)
     if options.source and not described:
@@ -184,15 +186,11 @@ class _Work:
     def save(self, item: Record, file: BinaryIO) -> None:
         """Write one whole record."""
         result = self._result
-        for piece in (
-            framing.header(len(item.payload)),
-            item.payload,
-            framing.footer(item.payload),
-        ):
+        for piece in frame_pieces(item.payload):
             file.write(piece)
             if self._entry:
                 self._sha256.update(piece)
-        place = (item.offset_bytes, len(item.payload) + framing.OVERHEAD_BYTES)
+        place = (item.offset_bytes, len(item.payload) + OVERHEAD_BYTES)
         result.read_bytes = sum(place)
         result.out_bytes += place[1]
         self._digests += blake3(item.payload).digest(_DIGEST_BYTES)
@@ -284,7 +282,7 @@ def _index(result: Salvaged, entry: manifest.Shard | None) -> dict[tuple[int, in
     if result.compression != "none" or path == result.path or not path.is_file():
         return None
     try:
-        pairs = framing.read_index(path)
+        pairs = read_index(path)
     except (FramingError, OSError) as error:
         result.unchecked.append(f"the numbers of lost records: {error}")
         return None
@@ -392,7 +390,7 @@ def _plan(source: Path, root: Path, folder: Path, described: Manifest) -> Plan:
 def _scan(path: Path) -> Iterator[Record | Damage]:
     """Iterate records and damage; an error of the disk names the file."""
     try:
-        yield from framing.scan(path)
+        yield from scan(path)
     except OSError as error:
         raise RunError(f"{path}: cannot be read: {error.strerror or error}") from error
 

@@ -27,8 +27,7 @@ from tfrec_cli.errors import DataError, ManifestError, UsageError
 from tfrec_cli.runtime import files, pool
 from tfrec_cli.runtime.pool import Progress
 from tfrec_cli.seeds import check_seed
-from tfrec_cli.tfrecord import framing
-from tfrec_cli.tfrecord.framing import Record
+from tfrec_cli.tfrecord.scan import Record, scan
 from tfrec_cli.writing.options import validate
 
 if TYPE_CHECKING:
@@ -425,7 +424,7 @@ def _tasks(
             if shard:
                 first += shard.records
             elif crop and path.is_file():
-                first += sum(1 for item in framing.scan(path) if isinstance(item, Record))
+                first += sum(1 for item in scan(path) if isinstance(item, Record))
 
 
 def _check_split(split: Split, checked: Sequence[Checked], report: Report, *, quick: bool) -> None:

@@ -20,9 +20,12 @@ from tfrec_cli.dataset.manifest import Manifest
 from tfrec_cli.dataset.records import ImageRecord, Names
 from tfrec_cli.errors import DataError, ExampleError, FramingError, RunError, UsageError
 from tfrec_cli.imaging import formats
-from tfrec_cli.tfrecord import example, framing
+from tfrec_cli.tfrecord import example
 from tfrec_cli.tfrecord.compression import Compression
-from tfrec_cli.tfrecord.framing import Damage, Record
+from tfrec_cli.tfrecord.index import locate_records, read_index
+from tfrec_cli.tfrecord.record import HEADER_BYTES
+from tfrec_cli.tfrecord.scan import Damage, Record, read_records, scan
+from tfrec_cli.tfrecord.stream import compression_of
 
 if TYPE_CHECKING:
     import numpy as np
@@ -132,9 +135,9 @@ def places(one: Split) -> npt.NDArray[np.int64]:
     for number, (path, shard) in enumerate(zip(one.shards, entries, strict=True)):
         try:
             if shard and shard.index:
-                pairs = framing.read_index(one.folder / shard.index)
+                pairs = read_index(one.folder / shard.index)
             else:
-                pairs = framing.locate(path)
+                pairs = locate_records(path)
         except OSError as error:
             raise RunError(f"{error.filename}: {error.strerror}") from error
         if shard and len(pairs) != shard.records:
@@ -151,9 +154,9 @@ def compression(one: Split) -> Compression:
     """Tell how a split's shards are compressed, by the first that is not empty."""
     for path in one.shards:
         with path.open("rb") as file:
-            head = file.read(framing.HEADER_BYTES)
+            head = file.read(HEADER_BYTES)
         if head:
-            return framing.compression_of(head)
+            return compression_of(head)
     return "none"
 
 
@@ -165,7 +168,7 @@ def whole_records(path: Path) -> Iterator[Record]:
         RunError: it cannot be read.
     """
     with reading(path):
-        for item in framing.scan(path):
+        for item in scan(path):
             if isinstance(item, Damage):
                 found = problem(path, item)
                 if not found.startswith("not "):
@@ -193,7 +196,7 @@ def reading(path: Path) -> Iterator[None]:
 def payloads(one: Split) -> Iterator[bytes]:
     """Iterate all records of a split in the order they are stored."""
     for path in one.shards:
-        for record in framing.read(path):
+        for record in read_records(path):
             yield record.payload
 
 
@@ -226,7 +229,7 @@ def problem(path: Path, damage: Damage) -> str:
     """Say what a file is whose first damage is this: no TFRecord file at all, or a damaged one."""
     with path.open("rb") as file:
         head = file.read(formats.HEAD_BYTES)
-    is_short_text = len(head) < framing.HEADER_BYTES and formats.is_text(head)
+    is_short_text = len(head) < HEADER_BYTES and formats.is_text(head)
     if damage.offset_bytes == 0 and (damage.kind == "length_crc" or is_short_text):
         return f"not a TFRecord file: {formats.describe(head)}"
     if damage.kind in ("truncated", "trailing"):

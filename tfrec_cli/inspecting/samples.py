@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING
 from tfrec_cli.dataset import records
 from tfrec_cli.errors import DataError
 from tfrec_cli.inspecting.tally import Summary
-from tfrec_cli.tfrecord import example, framing
-from tfrec_cli.tfrecord.framing import Damage
+from tfrec_cli.tfrecord import example
+from tfrec_cli.tfrecord.scan import Damage, scan
 
 if TYPE_CHECKING:
     from tfrec_cli.imaging.images import Pixels
@@ -50,7 +50,7 @@ def samples(
     shown = []
     number = 0
     for path in paths:
-        for record in framing.scan(path) if path.is_file() else ():
+        for record in scan(path) if path.is_file() else ():
             if isinstance(record, Damage):
                 continue
             if number in wanted:

@@ -20,8 +20,8 @@ from tfrec_cli.dataset import discover
 from tfrec_cli.dataset.discover import Split
 from tfrec_cli.errors import FramingError, RunError, UsageError
 from tfrec_cli.reading.buffers import BufferPool
-from tfrec_cli.tfrecord import framing
 from tfrec_cli.tfrecord.compression import Compression
+from tfrec_cli.tfrecord.record import read_places
 
 
 class Rows:
@@ -174,7 +174,7 @@ class RandomAccess:
             try:
                 _check_places(path, os.fstat(descriptor).st_size, wanted)
                 view = buffers.view(sum(length for _, length in wanted))
-                read = framing.read_places(descriptor, wanted, str(path), view)
+                read = read_places(descriptor, wanted, str(path), view)
             finally:
                 os.close(descriptor)
             for row, payload in zip(mine, read, strict=True):

@@ -13,7 +13,7 @@ from tfrec_cli.report.format import json_document, safe_text
 
 if TYPE_CHECKING:
     from tfrec_cli.tfrecord.example import Feature
-    from tfrec_cli.tfrecord.framing import Record
+    from tfrec_cli.tfrecord.scan import Record
 
 _MOST_VALUES = 8
 _MOST_TEXT_BYTES = 200

@@ -35,8 +35,9 @@ from tfrec_cli.runtime import allocator, files, heartbeat
 from tfrec_cli.runtime.files import descriptor_to_read, raise_if_exhausted
 from tfrec_cli.runtime.stderr import stderr_silenced
 from tfrec_cli.sources.listing import Source
-from tfrec_cli.tfrecord import framing
 from tfrec_cli.tfrecord.compression import WrittenCompression
+from tfrec_cli.tfrecord.index import index_line
+from tfrec_cli.tfrecord.record import OVERHEAD_BYTES, frame_pieces
 from tfrec_cli.writing.options import Check, Small
 from tfrec_cli.writing.plan import MAX_FILE_BYTES, Item, too_large
 
@@ -163,7 +164,7 @@ def write(task: Task) -> Done:
                     break
                 continue
             payload = records.encode(record, task.recipe.keys)
-            put(framing.pieces(payload), [len(payload) + framing.OVERHEAD_BYTES])
+            put(frame_pieces(payload), [len(payload) + OVERHEAD_BYTES])
             _count(done, record, payload)
     allocator.give_back()  # what lies between what is kept would be in the way of the next shard
     return done
@@ -189,7 +190,7 @@ def filled(
         else:
             stream.write(b"".join(pieces))
         for length in lengths:
-            lines.append(framing.index_line(offset, length))
+            lines.append(index_line(offset, length))
             offset += length
 
     with _Sink(path) as sink, _compressed(sink, compression) as stream:

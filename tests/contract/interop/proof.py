@@ -21,8 +21,8 @@ import numpy as np
 from PIL import Image
 
 from tfrec_cli.dataset import manifest, records
-from tfrec_cli.tfrecord import example, framing
-from tfrec_cli.tfrecord.framing import Record
+from tfrec_cli.tfrecord import example
+from tfrec_cli.tfrecord.scan import Record, scan
 
 from .readers import INDEXERS, OTHERWISE, READERS, Pixels, Read, Split
 
@@ -218,7 +218,7 @@ def expect(source: Path, split: Split) -> list[Expected]:
     classes = sorted((path.name for path in _class_folders(source)), key=os.fsencode)
     expected = []
     for path in split.files(".tfrecord"):
-        for item in framing.scan(Path(path)):
+        for item in scan(Path(path)):
             assert isinstance(item, Record)
             features = example.decode(item.payload)
             style = "plain" if split.image == "image" else "tf-models"

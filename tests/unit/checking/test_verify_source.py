@@ -22,7 +22,9 @@ from tfrec_cli.errors import UsageError
 from tfrec_cli.imaging import images
 from tfrec_cli.report import verify as verify_report
 from tfrec_cli.runtime import pool
-from tfrec_cli.tfrecord import example, framing
+from tfrec_cli.tfrecord import example
+from tfrec_cli.tfrecord.record import HEADER_BYTES, frame
+from tfrec_cli.tfrecord.scan import read_records
 from tfrec_cli.writing import shard
 from tfrec_cli.writing.options import WriteOptions
 
@@ -59,12 +61,12 @@ def shard_of(out: Path) -> Path:
 def change_record(out: Path, path_of: bytes, **changes: Any) -> None:
     """Change features of one record, with good framing around it."""
     payloads = []
-    for record in framing.read(shard_of(out)):
+    for record in read_records(shard_of(out)):
         features = {name: one.values[0] for name, one in example.decode(record.payload).items()}
         if features["filename"] == path_of:
             features |= changes
         payloads.append(example.encode({name: v for name, v in features.items() if v is not None}))
-    shard_of(out).write_bytes(b"".join(map(framing.frame, payloads)))
+    shard_of(out).write_bytes(b"".join(map(frame, payloads)))
 
 
 LAYOUTS: dict[str, dict[str, Any]] = {
@@ -118,7 +120,7 @@ class TestNames:
         write(folder, out, WriteOptions(jobs=1, shuffle_seed=None))
         (folder / "cats" / "444.jpg").unlink()
         (one,) = found(out, folder)
-        second = list(framing.read(shard_of(out)))[1]
+        second = list(read_records(shard_of(out)))[1]
         assert (one.kind, one.path, one.record, one.offset_bytes, one.message) == (
             "unexpected",
             shard_of(out),
@@ -130,7 +132,7 @@ class TestNames:
     def test_a_record_that_damage_took_is_named(self, folder: Path, out: Path) -> None:
         write(folder, out, WriteOptions(jobs=1, shuffle_seed=None))
         data = bytearray(shard_of(out).read_bytes())
-        data[framing.HEADER_BYTES] ^= 1
+        data[HEADER_BYTES] ^= 1
         shard_of(out).write_bytes(data)
         assert [(one.kind, one.path) for one in found(out, folder)] == [
             ("unwritten", folder / "cats" / "420.jpg")
@@ -287,7 +289,7 @@ class TestContent:
         write(folder, out, WriteOptions(crop=(32, 32), jobs=1))
         (right,) = (
             one["image"].values[0]
-            for one in (example.decode(record.payload) for record in framing.read(shard_of(out)))
+            for one in (example.decode(record.payload) for record in read_records(shard_of(out)))
             if one["filename"].values == [b"owls/plain.png"]
         )
         wrong = bytearray(right)

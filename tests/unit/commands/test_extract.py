@@ -27,7 +27,9 @@ from tfrec_cli.dataset import manifest, records
 from tfrec_cli.dataset.records import ImageRecord
 from tfrec_cli.errors import DataError, RunError, UsageError
 from tfrec_cli.runtime.files import sha256
-from tfrec_cli.tfrecord import example, framing
+from tfrec_cli.tfrecord import example
+from tfrec_cli.tfrecord.index import locate_records
+from tfrec_cli.tfrecord.record import frame
 from tfrec_cli.writing import staging
 
 JPEG, PNG = jpeg(photo(9, 8)), png(photo(7, 9))
@@ -58,7 +60,7 @@ def files(folder: Path) -> dict[str, bytes]:
 def bare(path: Path, *features: dict[str, Any]) -> Path:
     """Write somebody's record file."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_bytes(b"".join(framing.frame(example.encode(one)) for one in features))
+    path.write_bytes(b"".join(frame(example.encode(one)) for one in features))
     return path
 
 
@@ -70,7 +72,7 @@ def forged(tmp_path: Path, *names: bytes, image: bytes = JPEG) -> Path:
         ImageRecord(image=image, height_px=9, width_px=8, key=key, filename=name, window=0)
         for key, name in enumerate(names)
     ]
-    frames = [framing.frame(records.encode(one, "plain")) for one in made]
+    frames = [frame(records.encode(one, "plain")) for one in made]
     (out / SHARD).write_bytes(b"".join(frames))
     path = out / "train.manifest.json"
     converted = {"format_gif": 1, "format_webp": 1}
@@ -342,7 +344,7 @@ class TestOthers:
     ) -> None:
         path = bare(tmp_path / "x", {"image": JPEG})
         first = path.stat().st_size
-        path.write_bytes(path.read_bytes() + framing.frame(payload))
+        path.write_bytes(path.read_bytes() + frame(payload))
         with pytest.raises(DataError) as error:
             run(path, out)
         assert str(error.value).startswith(f"{path}: record 1 at byte {first}: {message}")
@@ -505,7 +507,7 @@ class TestDamage:
 
     def test_is_named_by_file_record_and_offset(self, data: Path, out: Path) -> None:
         path = next(data.glob("*-00001-*.tfrecord"))
-        offset, length = framing.locate(path)[1]
+        offset, length = locate_records(path)[1]
         damaged = bytearray(path.read_bytes())
         damaged[offset + length // 2] ^= 1
         path.write_bytes(damaged)
@@ -515,8 +517,8 @@ class TestDamage:
 
     def test_a_cut_between_records_is_one(self, data: Path, out: Path) -> None:
         path = next(data.glob("*-00003-*.tfrecord"))
-        count = len(framing.locate(path))
-        path.write_bytes(path.read_bytes()[: framing.locate(path)[-1][0]])
+        count = len(locate_records(path))
+        path.write_bytes(path.read_bytes()[: locate_records(path)[-1][0]])
         found = f"{path}: found {count - 1} records, expected {count} by the manifest"
         assert self.refused(data, out) == f"{found}: run `tfrec verify`"
 
@@ -525,7 +527,7 @@ class TestDamage:
         self, data: Path, out: Path, tmp_path: Path, jobs: int
     ) -> None:
         path = next(data.glob("*-00003-*.tfrecord"))
-        count = len(framing.locate(path))
+        count = len(locate_records(path))
         bare(path, *({"image": JPEG, "filename": b"%d.jpg" % n, "key": n} for n in range(count)))
         with pytest.raises(DataError) as error:
             run(data, out, jobs=jobs)

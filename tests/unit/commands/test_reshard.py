@@ -23,7 +23,9 @@ from tfrec_cli.commands.reshard import Options, Resharded
 from tfrec_cli.dataset import discover, manifest
 from tfrec_cli.errors import DataError, ImageError, RunError, UsageError
 from tfrec_cli.imaging import images
-from tfrec_cli.tfrecord import example, framing
+from tfrec_cli.tfrecord import example
+from tfrec_cli.tfrecord.index import locate_records
+from tfrec_cli.tfrecord.scan import read_records
 
 FIXED = settings(deadline=None, derandomize=True, max_examples=30)
 
@@ -194,7 +196,7 @@ class TestWhatGoesOn:
         run(made, tmp_path / "b", shards=shards)
         names = []
         for path in sorted((tmp_path / "b").glob("*.tfrecord")):
-            features = [example.decode(one.payload) for one in framing.read(path)]
+            features = [example.decode(one.payload) for one in read_records(path)]
             names.append([one["filename"].values[0] for one in features])
         assert sum(map(len, names)) == 13 - rejected
         for number, path in enumerate(sorted((tmp_path / "b").glob("*.tfrecord"))):
@@ -266,7 +268,7 @@ class TestDamage:
         self, data: Path, out: Path, place: int, number: int
     ) -> None:
         path = data / "train-00002-of-00004.tfrecord"
-        offset, length = framing.locate(path)[number]
+        offset, length = locate_records(path)[number]
         path.write_bytes(flip(path.read_bytes(), offset + place % length))
         message = self.refused(data, out)
         assert message.startswith(f"{path}: ")
@@ -333,7 +335,7 @@ class TestDamage:
         self, data: Path, out: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         """Every record's CRCs are compared as it is copied."""
-        path, locate = data / "train-00002-of-00004.tfrecord", framing.locate
+        path, locate = data / "train-00002-of-00004.tfrecord", locate_records
 
         def late(one: Path) -> list[tuple[int, int]]:
             found = locate(one)
@@ -341,7 +343,7 @@ class TestDamage:
                 path.write_bytes(flip(path.read_bytes(), found[1][0] + 40))
             return found
 
-        monkeypatch.setattr(framing, "locate", late)
+        monkeypatch.setattr(reshard, "locate_records", late)
         assert "found no whole record of" in self.refused(data, out)
 
     def test_what_cannot_be_read_is_none(self, data: Path, out: Path) -> None:

@@ -24,8 +24,9 @@ from tfrec_cli.commands import salvage, verify, write
 from tfrec_cli.commands.salvage import Lost, Options, Salvaged
 from tfrec_cli.dataset.names import index_name
 from tfrec_cli.errors import RunError, UsageError
-from tfrec_cli.tfrecord import framing
-from tfrec_cli.tfrecord.framing import Record
+from tfrec_cli.tfrecord.index import locate_records
+from tfrec_cli.tfrecord.record import header
+from tfrec_cli.tfrecord.scan import Record, read_records, scan
 
 PAYLOADS = [b"first", b"", b"\xff" * 3000, bytes(500), b"last"]
 FRAMES = [frame(payload) for payload in PAYLOADS]
@@ -126,25 +127,25 @@ def test_damaged_shards(shards: int) -> None:
 
 
 def test_the_harness_sees_a_salvage_that_skips_a_record(monkeypatch: pytest.MonkeyPatch) -> None:
-    whole_scan = framing.scan
+    whole_scan = scan
 
     def skipping(path: Path) -> Any:
         return (item for item in whole_scan(path) if item.index != 1)
 
-    monkeypatch.setattr(framing, "scan", skipping)
+    monkeypatch.setattr(salvage, "scan", skipping)
     tried = salvaging.run(10, seed=0)
     assert tried["missed"] > 0
     assert tried["wrong"] != []
 
 
 def test_the_harness_sees_a_salvage_that_invents_a_record(monkeypatch: pytest.MonkeyPatch) -> None:
-    whole_scan = framing.scan
+    whole_scan = scan
 
     def inventing(path: Path) -> Any:
         yield from whole_scan(path)
         yield Record(99, 0, b"invented")
 
-    monkeypatch.setattr(framing, "scan", inventing)
+    monkeypatch.setattr(salvage, "scan", inventing)
     assert salvaging.run(10, seed=0)["foreign"] == 10
 
 
@@ -219,14 +220,14 @@ def data(written: Path, tmp_path: Path) -> Path:
 def names_in(path: Path) -> list[str]:
     """Return the file names of a shard's records, by a protocol buffer's plain bytes."""
     found = []
-    for record in framing.read(path):
+    for record in read_records(path):
         found += [name for name in class_files() if name.encode() in record.payload]
     return found
 
 
 def damage(path: Path, number: int) -> None:
     """Flip a bit in one record of a shard."""
-    offset, _ = framing.locate(path)[number]
+    offset, _ = locate_records(path)[number]
     path.write_bytes(flipped(path.read_bytes(), offset + 40))
 
 
@@ -257,7 +258,7 @@ def test_a_damaged_index_is_not_believed(data: Path, tmp_path: Path, index: byte
 def test_without_a_manifest_the_index_promises(data: Path, tmp_path: Path) -> None:
     (data / "train.manifest.json").unlink()
     path = data / SHARD
-    path.write_bytes(path.read_bytes()[: framing.locate(path)[3][0]])
+    path.write_bytes(path.read_bytes()[: locate_records(path)[3][0]])
     result = salvage.salvage(path, tmp_path / "out", Options())
     assert (result.lost, result.lost_records, result.missing, result.is_less) == ([], [3], 1, True)
 
@@ -280,7 +281,7 @@ def test_the_images_tell_names_though_records_moved(
 ) -> None:
     names = names_in(data / SHARD)
     path = data / SHARD
-    path.write_bytes(path.read_bytes()[framing.locate(path)[1][0] :])
+    path.write_bytes(path.read_bytes()[locate_records(path)[1][0] :])
     result = salvage.salvage(path, tmp_path / "out", Options(source=written / "src"))
     assert (result.lost_names, result.lost_records) == ([names[0].encode()], [0])
 
@@ -334,7 +335,7 @@ def test_records_missing_without_a_trace_are_less(data: Path, tmp_path: Path) ->
     """A cut between two records damages nothing that framing could see."""
     (data / index_name(SHARD)).unlink()
     path = data / SHARD
-    path.write_bytes(path.read_bytes()[: framing.locate(path)[2][0]])
+    path.write_bytes(path.read_bytes()[: locate_records(path)[2][0]])
     result = salvage.salvage(path, tmp_path / "out", Options())
     assert (result.lost, result.missing, result.is_less) == ([], 2, True)
 
@@ -342,7 +343,7 @@ def test_records_missing_without_a_trace_are_less(data: Path, tmp_path: Path) ->
 def test_copies_do_not_stand_for_missing_records(data: Path, tmp_path: Path) -> None:
     (data / index_name(SHARD)).unlink()
     path = data / SHARD
-    places = framing.locate(path)
+    places = locate_records(path)
     whole_shard = path.read_bytes()
     first = whole_shard[: places[1][0]]
     path.write_bytes(whole_shard[: places[3][0]] + first)
@@ -445,7 +446,7 @@ def test_a_failed_run_leaves_nothing(
         raise error
 
     target, name = {
-        "write": (framing, "footer"),
+        "write": (salvage, "frame_pieces"),
         "sync": (os, "fsync"),
         "rename": (Path, "rename"),
     }[place]
@@ -481,7 +482,7 @@ def test_the_file_is_on_disk_before_it_has_its_name_and_the_name_after(
 
 def test_the_command_says_what_is_lost(data: Path, written: Path, tmp_path: Path) -> None:
     names = names_in(data / SHARD)
-    start, length = framing.locate(data / SHARD)[1]
+    start, length = locate_records(data / SHARD)[1]
     damage(data / SHARD, 1)
     ran = tfrec("salvage", data / SHARD, tmp_path / "out", "--source", written / "src")
     lines = ran.out.splitlines()
@@ -502,7 +503,7 @@ def test_the_command_on_a_whole_shard(data: Path, tmp_path: Path) -> None:
 
 
 def test_json_says_the_same(data: Path, tmp_path: Path) -> None:
-    start, length = framing.locate(data / SHARD)[1]
+    start, length = locate_records(data / SHARD)[1]
     damage(data / SHARD, 1)
     ran = tfrec("salvage", data / SHARD, tmp_path / "out", "--json")
     told = json.loads(ran.out)
@@ -560,11 +561,11 @@ def test_what_was_salvaged_can_be_read(data: Path, tmp_path: Path) -> None:
 
 
 def length_of_2_to_63(folder: Path) -> Path:
-    return fill(folder, {"long": framing.header(2**63) + bytes(100)}) / "long"
+    return fill(folder, {"long": header(2**63) + bytes(100)}) / "long"
 
 
 def bomb_of_one_record(folder: Path) -> Path:
-    return bomb(folder, "GZIP", framing.header(2**31 - 1), bytes(16 * MIB), 128)
+    return bomb(folder, "GZIP", header(2**31 - 1), bytes(16 * MIB), 128)
 
 
 def bomb_of_many_records(folder: Path) -> Path:
@@ -576,11 +577,11 @@ def bomb_of_zeros(folder: Path) -> Path:
 
 
 def sparse_terabyte(folder: Path) -> Path:
-    return sparse(folder, {0: DATA, 2**35: framing.header(2**31 - 1)}, 2**40)
+    return sparse(folder, {0: DATA, 2**35: header(2**31 - 1)}, 2**40)
 
 
 def false_lengths(folder: Path) -> Path:
-    lie = framing.header(30 * MIB) + b"\xff" * 4
+    lie = header(30 * MIB) + b"\xff" * 4
     return fill(folder, {"lies": DATA + b"\1" + lie * (4 * MIB)}) / "lies"
 
 

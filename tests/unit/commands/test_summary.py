@@ -23,7 +23,8 @@ from tfrec_cli.inspecting.spec import parse_spec
 from tfrec_cli.inspecting.tally import Summary, Tally
 from tfrec_cli.report import inspect_ as report
 from tfrec_cli.runtime import pool
-from tfrec_cli.tfrecord import example, framing
+from tfrec_cli.tfrecord import example
+from tfrec_cli.tfrecord.record import footer, header
 
 Value = bytes | Sequence[bytes] | Sequence[int] | Sequence[float] | None
 
@@ -78,9 +79,7 @@ def a_sequence(context: Mapping[str, Value], lists: Mapping[str, Sequence[Value]
 
 
 def framed(payloads: Sequence[bytes]) -> bytes:
-    return b"".join(
-        framing.header(len(payload)) + payload + framing.footer(payload) for payload in payloads
-    )
+    return b"".join(header(len(payload)) + payload + footer(payload) for payload in payloads)
 
 
 def record_file(path: Path, *payloads: bytes) -> Path:

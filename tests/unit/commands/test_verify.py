@@ -18,7 +18,9 @@ from tfrec_cli.commands.write import write
 from tfrec_cli.dataset import manifest, records
 from tfrec_cli.dataset.checksums import dataset_files
 from tfrec_cli.errors import UsageError
-from tfrec_cli.tfrecord import example, framing
+from tfrec_cli.tfrecord import example
+from tfrec_cli.tfrecord.record import HEADER_BYTES, footer, header
+from tfrec_cli.tfrecord.scan import read_records
 from tfrec_cli.writing.options import WriteOptions
 
 QUICK = Options(quick=True, jobs=1)
@@ -54,10 +56,8 @@ def kinds(report: Report) -> list[str]:
 
 def rewrite(path: Path, change: Callable[[list[bytes]], list[bytes]]) -> None:
     """Change the payloads of a shard, with good framing around whatever comes out."""
-    payloads = change([record.payload for record in framing.read(path)])
-    path.write_bytes(
-        b"".join(framing.header(len(one)) + one + framing.footer(one) for one in payloads)
-    )
+    payloads = change([record.payload for record in read_records(path)])
+    path.write_bytes(b"".join(header(len(one)) + one + footer(one) for one in payloads))
 
 
 def test_whole_datasets_have_no_findings(crops: Path, whole: Path) -> None:
@@ -110,9 +110,9 @@ def test_every_missing_file_is_found(crops: Path) -> None:
 
 def test_damage_names_file_record_and_offset(tiny: Path) -> None:
     shard = tiny / SHARD
-    second = list(framing.read(shard))[1]
+    second = list(read_records(shard))[1]
     data = bytearray(shard.read_bytes())
-    data[second.offset_bytes + framing.HEADER_BYTES] ^= 1
+    data[second.offset_bytes + HEADER_BYTES] ^= 1
     shard.write_bytes(data)
     found = verify(tiny, QUICK).findings[0]
     assert (found.kind, found.path, found.record, found.offset_bytes) == (
@@ -125,10 +125,10 @@ def test_damage_names_file_record_and_offset(tiny: Path) -> None:
 
 def test_a_second_damage_is_found_behind_the_first(whole: Path) -> None:
     shard = sorted(whole.glob("*.tfrecord"))[0]
-    places = list(framing.read(shard))
+    places = list(read_records(shard))
     data = bytearray(shard.read_bytes())
     data[places[0].offset_bytes] ^= 1
-    data[places[2].offset_bytes + framing.HEADER_BYTES] ^= 1
+    data[places[2].offset_bytes + HEADER_BYTES] ^= 1
     shard.write_bytes(data)
     found = [one.offset_bytes for one in verify(whole, QUICK).findings if one.kind == "framing"]
     assert found == [places[0].offset_bytes, places[2].offset_bytes]
@@ -356,7 +356,7 @@ def foreign(path: Path, count: int = 3) -> Path:
         example.encode({"image/encoded": jpeg(photo(30 + n, 40, n)), "image/height": 30 + n})
         for n in range(count)
     ]
-    data = [framing.header(len(one)) + one + framing.footer(one) for one in payloads]
+    data = [header(len(one)) + one + footer(one) for one in payloads]
     path.write_bytes(b"".join(data))
     return path
 
@@ -380,7 +380,7 @@ def test_a_folder_of_other_peoples_files_counts_records_through(tmp_path: Path) 
 def test_records_without_images_are_said_to_be_unchecked(tmp_path: Path) -> None:
     path = tmp_path / "x.tfrecord"
     payload = example.encode({"text": b"hello"})
-    path.write_bytes(framing.header(len(payload)) + payload + framing.footer(payload))
+    path.write_bytes(header(len(payload)) + payload + footer(payload))
     report = verify(path, WHOLE)
     assert kinds(report) == []
     assert report.unchecked[-1] == "images of 1 records: none was found in them"
@@ -470,7 +470,7 @@ def test_other_peoples_keys_may_be_any_integers(tmp_path: Path) -> None:
     payloads = [
         example.encode({"image": png(photo(9, 9, n)), "key": key}) for n, key in enumerate(keys)
     ]
-    data = [framing.header(len(one)) + one + framing.footer(one) for one in payloads]
+    data = [header(len(one)) + one + footer(one) for one in payloads]
     (tmp_path / "x.tfrecord").write_bytes(b"".join(data))
     report = verify(tmp_path / "x.tfrecord", Options(seed=1, crop=(4, 4), jobs=1))
     assert (kinds(report), bool(report.fingerprint)) == ([], True)
@@ -479,7 +479,7 @@ def test_other_peoples_keys_may_be_any_integers(tmp_path: Path) -> None:
 def test_other_peoples_gifs_are_said_to_be_unchecked(tmp_path: Path) -> None:
     payload = example.encode({"image": save(photo(9, 9), "GIF")})
     path = tmp_path / "x.tfrecord"
-    path.write_bytes(framing.header(len(payload)) + payload + framing.footer(payload))
+    path.write_bytes(header(len(payload)) + payload + footer(payload))
     report = verify(path, WHOLE)
     assert (kinds(report), report.unchecked[-1]) == (
         [],

@@ -25,7 +25,9 @@ from tfrec_cli.dataset.records import NAMES, ImageRecord
 from tfrec_cli.errors import DataError, RunError, TfrecError, UsageError
 from tfrec_cli.imaging import images
 from tfrec_cli.runtime import pool
-from tfrec_cli.tfrecord import example, framing
+from tfrec_cli.tfrecord import example
+from tfrec_cli.tfrecord.index import locate_records, read_index
+from tfrec_cli.tfrecord.scan import read_records
 from tfrec_cli.writing import plan, shard
 from tfrec_cli.writing.options import WriteOptions as Options
 
@@ -59,7 +61,7 @@ def stored(out: Path, keys: Any = "plain") -> dict[str, ImageRecord]:
     found = [
         records.decode(example.decode(record.payload), NAMES[keys])
         for path in paths
-        for record in framing.read(path)
+        for record in read_records(path)
     ]
     return {os.fsdecode(record.filename or b""): record for record in found}
 
@@ -700,8 +702,8 @@ class TestOut:
     def test_indexes_lead_to_every_record(self, folder: Path, out: Path) -> None:
         run(folder, out, shards=2)
         for path in out.glob("*.tfrecord"):
-            index = framing.read_index(path.with_suffix(".tfindex"))
-            assert index == framing.locate(path)
+            index = read_index(path.with_suffix(".tfindex"))
+            assert index == locate_records(path)
 
     def test_no_index_where_none_is_wanted(self, folder: Path, out: Path) -> None:
         run(folder, out, index=False)

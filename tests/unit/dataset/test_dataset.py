@@ -11,13 +11,15 @@ from conftest import fill, photo, png
 from tfrec_cli.commands import write
 from tfrec_cli.dataset import discover
 from tfrec_cli.errors import DataError, FramingError, RunError, UsageError
-from tfrec_cli.tfrecord import example, framing
+from tfrec_cli.tfrecord import example
+from tfrec_cli.tfrecord.index import locate_records
+from tfrec_cli.tfrecord.record import footer, header
 
 PAYLOADS = [b"first", b"", b"the third one"]
 
 
 def framed(*payloads: bytes) -> bytes:
-    return b"".join(framing.header(len(one)) + one + framing.footer(one) for one in payloads)
+    return b"".join(header(len(one)) + one + footer(one) for one in payloads)
 
 
 @pytest.fixture
@@ -140,7 +142,7 @@ def test_places_are_those_of_the_index_files(ours: Path) -> None:
     walked = [
         [number, offset, length]
         for number, path in enumerate(split.shards)
-        for offset, length in framing.locate(path)
+        for offset, length in locate_records(path)
     ]
     assert discover.places(split).tolist() == walked
 

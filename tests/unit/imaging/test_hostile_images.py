@@ -20,7 +20,8 @@ from PIL import Image
 from tfrec_cli.errors import ImageError
 from tfrec_cli.imaging import images
 from tfrec_cli.imaging.images import Policy
-from tfrec_cli.tfrecord import example, framing
+from tfrec_cli.tfrecord import example
+from tfrec_cli.tfrecord.record import frame
 
 MOST_SECONDS, MOST_MEBIBYTES = 2, 286  # 300 MB
 BOMB_BYTES = 2**28
@@ -338,7 +339,7 @@ def test_no_more_than_64_mebibytes_are_read_for_a_header() -> None:
 def test_in_a_record_is_a_finding(tmp_path: Path, name: str) -> None:
     payload = example.encode({"image": REFUSED[name][1]()})
     (tmp_path / "x").mkdir()
-    (tmp_path / "x" / "1.tfrecord").write_bytes(framing.frame(payload))
+    (tmp_path / "x" / "1.tfrecord").write_bytes(frame(payload))
     ran = measured(tmp_path / "x", "verify", "1.tfrecord", "-j1")
     assert (ran.code, ran.out.splitlines()[-1], ran.err) == (1, "1 finding", "")
     assert ran.cpu_seconds < MOST_SECONDS

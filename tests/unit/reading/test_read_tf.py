@@ -20,7 +20,8 @@ from tfrec_cli.dataset import discover, records
 from tfrec_cli.errors import DataError, UsageError
 from tfrec_cli.imaging import images
 from tfrec_cli.read_tf import dataset as read
-from tfrec_cli.tfrecord import example, framing
+from tfrec_cli.tfrecord import example
+from tfrec_cli.tfrecord.record import footer, header
 from tfrec_cli.writing.options import WriteOptions as Options
 
 SEED = 42
@@ -314,7 +315,7 @@ def test_tf_models_names_read_like_plain_ones(whole: Path, tmp_path: Path) -> No
 
 
 def frame(payloads: list[bytes]) -> bytes:
-    return b"".join(framing.header(len(one)) + one + framing.footer(one) for one in payloads)
+    return b"".join(header(len(one)) + one + footer(one) for one in payloads)
 
 
 def test_other_peoples_records_are_known_by_their_number(tmp_path: Path) -> None:

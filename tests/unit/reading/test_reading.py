@@ -22,7 +22,7 @@ from tfrec_cli.errors import UsageError
 from tfrec_cli.imaging import pillow_decoder
 from tfrec_cli.reading import options as reading
 from tfrec_cli.reading.options import Look
-from tfrec_cli.tfrecord import framing
+from tfrec_cli.tfrecord.record import frame
 from tfrec_cli.writing.options import WriteOptions as Options
 
 LOOK: dict[str, Any] = {
@@ -193,7 +193,7 @@ def test_a_damaged_jpeg_is_an_error_and_nothing_else(
         window=int(image.startswith(BASELINE[:300])),
     )
     path = tmp_path / "data" / "train-00000-of-00001.tfrecord"
-    fill(path.parent, {path.name: framing.frame(records.encode(record, "plain"))})
+    fill(path.parent, {path.name: frame(records.encode(record, "plain"))})
     ran = subprocess.run(
         [sys.executable, "-c", DAMAGED, reader, str(path.parent), str(crop)],
         cwd=ROOT,

@@ -28,7 +28,8 @@ from tfrec_cli.errors import TfrecError
 from tfrec_cli.imaging import structure
 from tfrec_cli.reading import batch
 from tfrec_cli.runtime import native
-from tfrec_cli.tfrecord import example, framing
+from tfrec_cli.tfrecord import example
+from tfrec_cli.tfrecord.record import footer, frame, header, read_places
 
 pytestmark = pytest.mark.skipif(
     not native.is_compiled and "ALL_TESTS" not in os.environ, reason="needs the C extension"
@@ -115,7 +116,7 @@ def test_checksums_of_scattered_bytes_are_refused() -> None:
 # Records
 
 PAYLOADS = [b"", b"abc", bytes(40)]
-SHARD = b"".join(map(framing.frame, PAYLOADS))
+SHARD = b"".join(map(frame, PAYLOADS))
 PLACES = [(0, 16), (16, 19), (35, 56)]
 
 
@@ -126,10 +127,10 @@ def test_records_are_read_as_python_reads_them(tmp_path: Path) -> None:
         path.write_bytes(shard)
         memory = memoryview(bytearray(SHARD * 3)[:memory_bytes])  # as it was used before
         with path.open("rb") as file:
-            found = framing.read_places(file.fileno(), places, "x.tfrecord", memory)
+            found = read_places(file.fileno(), places, "x.tfrecord", memory)
         return list(map(bytes, found))
 
-    lie = SHARD[:16] + framing.header(4) + b"abc" + framing.footer(b"abc") + SHARD[35:]
+    lie = SHARD[:16] + header(4) + b"abc" + footer(b"abc") + SHARD[35:]
     found = agree(read, [(one, PLACES, 91) for one in (SHARD, lie, *changed(SHARD, 1, 0x80))])
     assert found.count(PAYLOADS) == 1
     found = agree(read, [(SHARD, PLACES, size) for size in range(93)])
@@ -145,7 +146,7 @@ def test_records_are_read_as_python_reads_them(tmp_path: Path) -> None:
 def test_records_of_what_is_no_file_are_an_error(tmp_path: Path) -> None:
     opened = *os.pipe(), os.open(tmp_path, os.O_RDONLY)
     memory = memoryview(bytearray(91))
-    found = agree(framing.read_places, [(one, PLACES, "x", memory) for one in (*opened, -1)])
+    found = agree(read_places, [(one, PLACES, "x", memory) for one in (*opened, -1)])
     assert {name for name, _ in found} == {"OSError", "IsADirectoryError"}
     for descriptor in opened:
         os.close(descriptor)

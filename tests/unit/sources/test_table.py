@@ -27,8 +27,9 @@ from tfrec_cli.sources import open_source
 from tfrec_cli.sources.columns import BOXES as SIDES
 from tfrec_cli.sources.folder import list_folder
 from tfrec_cli.sources.listing import Listing
-from tfrec_cli.tfrecord import example, framing
+from tfrec_cli.tfrecord import example
 from tfrec_cli.tfrecord.example import Feature
+from tfrec_cli.tfrecord.index import read_index
 from tfrec_cli.writing.options import WriteOptions as Options
 
 IMAGES = {f"{name}.jpg": jpeg(photo(40, 50, seed)) for seed, name in enumerate("abcd")}
@@ -902,7 +903,7 @@ class TestSalvaged:
 
     def test_lost_records_have_their_names(self, written: Path, tmp_path: Path) -> None:
         shard = self.damaged(tmp_path / "out")
-        first, *_ = framing.read_index(shard.with_suffix(".tfindex"))
+        first, *_ = read_index(shard.with_suffix(".tfindex"))
         options = salvage.Options(source=written)
         result = salvage.salvage(shard, tmp_path / "saved", options)
         assert (first[0], len(result.lost_names or ()), result.lost_records) == (0, 1, [0])

@@ -25,7 +25,8 @@ from tfrec_cli.commands.verify import verify
 from tfrec_cli.commands.write import Result, write
 from tfrec_cli.dataset import manifest
 from tfrec_cli.errors import DataError, RunError, UsageError
-from tfrec_cli.tfrecord import example, framing
+from tfrec_cli.tfrecord import example
+from tfrec_cli.tfrecord.scan import read_records
 from tfrec_cli.writing import shard
 from tfrec_cli.writing import split as splits
 from tfrec_cli.writing.options import WriteOptions as Options
@@ -167,7 +168,7 @@ def names_in(out: Path, split: str) -> list[str]:
 
 
 def names_of(path: Path) -> list[str]:
-    payloads = (example.decode(record.payload) for record in framing.read(path))
+    payloads = (example.decode(record.payload) for record in read_records(path))
     return sorted(one["filename"].values[0].decode() for one in payloads)
 
 

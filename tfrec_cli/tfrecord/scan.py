@@ -1,0 +1,247 @@
+"""Everything in a record file, in order: its records, and whatever is wrong between them.
+
+Knows: how each damage is told apart, and how to go on after it.
+Must not know: what a payload means, index files.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO, Literal
+
+from tfrec_cli.errors import FramingError
+from tfrec_cli.tfrecord import compression as compressions
+from tfrec_cli.tfrecord.compression import Compression
+from tfrec_cli.tfrecord.record import (
+    CRC,
+    FOOTER_BYTES,
+    HEADER,
+    HEADER_BYTES,
+    LIMIT_BYTES,
+    OVERHEAD_BYTES,
+    is_header,
+    masked_crc,
+)
+from tfrec_cli.tfrecord.search import Search
+from tfrec_cli.tfrecord.stream import (
+    LARGE_BYTES,
+    Inflated,
+    Plain,
+    Stream,
+    compression_of,
+    inflates,
+    streamed_crc,
+)
+
+DamageKind = Literal["length_crc", "data_crc", "too_long", "truncated", "trailing", "compression"]
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """One whole record: its number in the file, where its length field starts, its payload."""
+
+    index: int
+    offset_bytes: int
+    payload: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Damage:
+    """One thing wrong with a record file.
+
+    Attributes:
+        index: number of the record at which it was seen, counting those before it in the file.
+        offset_bytes: where it starts, in the (decompressed) stream.
+        lost_bytes: how far it reaches; reading goes on behind it.
+    """
+
+    kind: DamageKind
+    index: int
+    offset_bytes: int
+    lost_bytes: int
+    found: str
+    expected: str
+
+    def __str__(self) -> str:
+        """Say it in one line, without the file's name."""
+        return (
+            f"record {self.index} at byte {self.offset_bytes}: "
+            f"{self.found}, expected {self.expected}"
+        )
+
+
+def recognise(file: BinaryIO, limit_bytes: int = LIMIT_BYTES) -> Compression:
+    """Tell how a record file is compressed, though its beginning be damaged."""
+    head = file.read(compressions.HEAD_BYTES)
+    compression = compression_of(head)
+    if compression != "none" and not inflates(head, compression):
+        # A damaged length can look like GZIP or zlib; whole records behind it tell the truth.
+        hidden = Search(Plain(file), limit_bytes).whole(1, None)
+        compression = compression if hidden is None else "none"
+    file.seek(0)
+    return compression
+
+
+def scan(
+    path: Path,
+    *,
+    limit_bytes: int = LIMIT_BYTES,
+    observe: Callable[[bytes], object] | None = None,
+) -> Iterator[Record | Damage]:
+    """Iterate everything in one record file: its records, and whatever is wrong between them.
+
+    After damage, reading goes on at the next place where a whole record with both CRCs right
+    starts; behind damage to the compression itself there is none. Memory and time are bounded by
+    the bytes that are there, whatever a length says: see `LARGE_BYTES` and `INFLATED_BYTES`. The
+    search ends early in a file with false lengths by the ten thousand.
+
+    Args:
+        path: the file; GZIP and zlib are recognised by their first bytes.
+        limit_bytes: largest payload accepted, in bytes; guards against a damaged length asking
+            for all memory.
+        observe: called with each piece of the file as it lies on disk, in order, to its end, so
+            that a checksum needs no second reading. Incomplete once there is damage.
+    Yields:
+        Record and Damage, in file order.
+    Raises:
+        OSError: the file cannot be read.
+    """
+    with path.open("rb", buffering=0) as file:
+        compression = recognise(file, limit_bytes)
+        if compression == "none":
+            yield from _scan(Plain(file), limit_bytes, observe)
+        else:
+            yield from _scan(Inflated(file, compression, observe), limit_bytes, None)
+
+
+def read_records(path: Path, *, limit_bytes: int = LIMIT_BYTES) -> Iterator[Record]:
+    """Iterate the records of one file.
+
+    Args:
+        limit_bytes: largest payload accepted, in bytes.
+    Yields:
+        Record(index, offset_bytes, payload), in file order.
+    Raises:
+        FramingError: at the first thing that is not a whole record.
+    """
+    for item in scan(path, limit_bytes=limit_bytes):
+        if isinstance(item, Damage):
+            raise FramingError(f"{path}: {item}")
+        yield item
+
+
+def _scan(
+    source: Stream, limit_bytes: int, observe: Callable[[bytes], object] | None
+) -> Iterator[Record | Damage]:
+    search = Search(source, limit_bytes)
+    size = source.size_bytes
+    offset = index = 0
+    head = source.read(0, HEADER_BYTES)
+    while head:
+        left = None if size is None else size - offset
+        damage, length = check_header(head, left, index, offset, limit_bytes)
+        if damage is None and length > LARGE_BYTES:
+            damage = _check_large(source, length, index, offset)
+        if damage is None:
+            payload = source.read(offset + HEADER_BYTES, length)
+            rest = source.read(offset + HEADER_BYTES + length, FOOTER_BYTES + HEADER_BYTES)
+            foot = rest[:FOOTER_BYTES]
+            damage = _check_data(source, masked_crc(payload), foot, length, index, offset)
+            if damage is None:
+                if observe:
+                    observe(head)
+                    observe(payload)
+                    observe(foot)
+                source.forget(offset + length + OVERHEAD_BYTES)
+                yield Record(index, offset, payload)
+                offset += length + OVERHEAD_BYTES
+                index += 1
+                head = rest[FOOTER_BYTES:]
+                continue
+        observe = None
+        after = _after(damage, source, search)
+        kind, found, expected = damage.kind, damage.found, damage.expected
+        if search.exhausted:
+            found += ", and too many false lengths to search on"
+        elif source.fault and after == source.end() and kind in ("truncated", "trailing"):
+            kind, found, expected = "compression", *source.fault
+        yield Damage(kind, index, offset, after - offset, found, expected)
+        if search.exhausted or kind == "compression":
+            return
+        offset = after
+        index += 1
+        head = source.read(offset, HEADER_BYTES)
+    if source.fault:
+        yield Damage("compression", index, offset, 0, *source.fault)
+
+
+def _after(damage: Damage, source: Stream, search: Search) -> int:
+    """Return where reading goes on after damage: where a whole record starts, or at the end."""
+    start = damage.offset_bytes + 1
+    stop = damage.offset_bytes + damage.lost_bytes
+    search.spend(damage.lost_bytes if damage.kind == "data_crc" else 0)
+    if damage.kind != "data_crc" or not _starts_well(source, stop):
+        found = search.whole(start, None)
+    else:  # what was laid over a part of the record may hold whole ones
+        found = search.whole(start, stop) or stop
+    return source.end() if found is None or search.exhausted else found
+
+
+def check_header(
+    head: bytes, left_bytes: int | None, index: int, offset: int, limit_bytes: int
+) -> tuple[Damage | None, int]:
+    """Check the 12 bytes before a payload against what the file still holds."""
+    if len(head) < HEADER_BYTES:
+        kind: DamageKind = "trailing" if index else "truncated"
+        found = f"{len(head)} bytes, then the end"
+        return Damage(kind, index, offset, len(head), found, "a whole record or the end"), 0
+    length, crc = HEADER.unpack(head)
+    right = masked_crc(head[:8])
+    if crc != right:
+        lost = left_bytes or len(head)
+        found = f"length CRC {crc:#010x} for length {length}"
+        return Damage("length_crc", index, offset, lost, found, f"{right:#010x}"), 0
+    if left_bytes is not None and length > left_bytes - OVERHEAD_BYTES:
+        found = f"length {length}, but only {left_bytes} bytes to the end"
+        expected = f"{length + OVERHEAD_BYTES} bytes for the record"
+        return Damage("truncated", index, offset, left_bytes, found, expected), 0
+    if length > limit_bytes:
+        lost = left_bytes or len(head)
+        expected = f"at most {limit_bytes} bytes"
+        return Damage("too_long", index, offset, lost, f"length {length}", expected), 0
+    return None, length
+
+
+def _check_large(source: Stream, length: int, index: int, offset: int) -> Damage | None:
+    """Check a large payload before memory is taken for it."""
+    start = offset + HEADER_BYTES
+    most = source.most(start, length)
+    if length > most:
+        expected = f"at most {most} bytes in {source.words}"
+        return Damage("too_long", index, offset, 0, f"length {length}", expected)
+    crc = streamed_crc(source, start, length)
+    foot = source.read(start + length, FOOTER_BYTES)
+    return _check_data(source, crc, foot, length, index, offset)
+
+
+def _check_data(
+    source: Stream, right: int, foot: bytes, length: int, index: int, offset: int
+) -> Damage | None:
+    """Compare the CRC behind a payload with ``right``, the one that it has."""
+    if len(foot) < FOOTER_BYTES:
+        found = f"{source.end() - offset} bytes, then the end"
+        expected = f"{length + OVERHEAD_BYTES} bytes"
+        return Damage("truncated", index, offset, 0, found, expected)
+    (crc,) = CRC.unpack(foot)
+    if crc == right:
+        return None
+    lost = length + OVERHEAD_BYTES
+    return Damage("data_crc", index, offset, lost, f"data CRC {crc:#010x}", f"{right:#010x}")
+
+
+def _starts_well(source: Stream, offset: int) -> bool:
+    """Tell whether a header, or the end, is at ``offset``: then a length before it was right."""
+    head = source.read(offset, HEADER_BYTES)
+    return not head or is_header(head)
