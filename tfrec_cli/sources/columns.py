@@ -1,14 +1,33 @@
-"""Columns of an image list: boxes and what else belongs to each."""
+"""Columns of an image list: what their cells hold, the type of each, boxes.
+
+A column's type is inferred after the last row. So cells are read twice: `ColumnStats.add` notes
+what each holds, `infer` makes a type of that, and `convert` makes the values.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import chain
+from typing import Any
 
-from tfrec_cli.dataset.records import Column
+from tfrec_cli.dataset.names import KeyStyle
+from tfrec_cli.dataset.records import SOURCE_ID, Column, ColumnKind
+from tfrec_cli.sources.cells import (
+    CellType,
+    RowError,
+    is_not_finite,
+    parse,
+    shown,
+    to_float32,
+    to_int64,
+    to_text,
+    type_of,
+)
 
 BOXES = tuple(f"image/object/bbox/{side}" for side in ("xmin", "xmax", "ymin", "ymax"))
 
-PER_OBJECT: dict[str, str] = {
+_PER_OBJECT: dict[str, ColumnKind] = {
     **dict.fromkeys(BOXES, "float"),
     "image/object/class/label": "int64",
     "image/object/class/text": "bytes",
@@ -26,8 +45,258 @@ Source: TF Models, official/vision/dataloaders/tf_example_decoder.py; in researc
 data_decoders/tf_example_decoder.py, dataset_tools/create_pascal_tf_record.py.
 """
 
+_KINDS: dict[str, ColumnKind] = {**_PER_OBJECT, SOURCE_ID: "bytes"}
+
+_SHORT_NAMES = {
+    **{feature.rpartition("/")[2]: feature for feature in _KINDS if "/class/" not in feature},
+    "object_label": "image/object/class/label",
+    "object_text": "image/object/class/text",
+}
+"""Short names of columns, and the feature that each becomes."""
+
+_MOST_COLUMNS = 1000
+_NAME_BYTES = 255
+
+_ALLOWED: dict[ColumnKind, set[str]] = {
+    "int64": {"int64"},
+    "float": {"int64", "float", "not finite"},
+    "bytes": {"bytes", "int64"},
+}
+"""What the cells of a column may hold that must be of a kind."""
+
+_WORDS: dict[tuple[str, bool], str] = {
+    ("int64", False): "a whole number",
+    ("float", False): "a number",
+    ("not finite", False): "text",
+    ("bytes", False): "text",
+    ("nothing", True): "a list",
+    ("int64", True): "a list of whole numbers",
+    ("float", True): "a list of numbers",
+    ("bytes", True): "a list of texts",
+}
+
+
+@dataclass(slots=True, kw_only=True)
+class ColumnStats:
+    """One column, and what its cells held so far.
+
+    Attributes:
+        number: its place in the order in which columns appear.
+        feature: what it becomes.
+        is_text: cells are text of CSV; else values of JSON.
+        kind: that it must have, if any.
+        is_list: whether it must hold lists, where that is known.
+        is_pinned: another split has it: kind and ``is_list`` are those, whatever the cells hold.
+        types: of its cells, and the line of the first cell of each.
+        rows: how many have it.
+    """
+
+    name: str
+    number: int = 0
+    feature: str
+    is_text: bool
+    kind: ColumnKind | None = None
+    is_list: bool | None = None
+    is_pinned: bool = False
+    types: dict[CellType, int] = field(default_factory=dict)
+    rows: int = 0
+
+    def add(self, cell: Any, line: int) -> None:
+        """Note what a cell holds.
+
+        Raises:
+            RowError: no feature can hold it, or not together with what the column holds.
+        """
+        value, cell_type = self.read(cell)
+        if cell_type is None:
+            expected = "a number, text, true, false, null, or a list of numbers or of texts"
+            raise RowError(f"{self.name}: found {shown(value)}, expected {expected}")
+        self.rows += 1
+        if cell_type in self.types:
+            return
+        if self.kind or not self.is_text:
+            self._check(cell_type, value)
+        self.types[cell_type] = line
+
+    def read(self, cell: Any) -> tuple[Any, CellType | None]:
+        """Return what a cell holds, and its type; None where no feature can hold it."""
+        if not self.is_text:
+            return cell, type_of(cell)
+        value = parse(cell)
+        cell_type = type_of(value)
+        is_texts = cell_type in (("bytes", True), ("nothing", True)) and self.is_list is not False
+        if self.kind == "bytes" and not is_texts:
+            return cell, CellType("bytes")
+        if value is cell and is_not_finite(cell):
+            return cell, CellType("not finite")
+        return value, cell_type
+
+    def _check(self, cell_type: CellType, value: object) -> None:
+        """Refuse a value that is unlike those before it, or unlike what the column must hold."""
+        known = [base for base, _ in self.types if base != "nothing"]
+        base: str = known[0] if known else cell_type.base
+        allowed = {base} if base in ("bytes", "nothing") else {"int64", "float"}
+        if self.kind:
+            base, allowed = self.kind, _ALLOWED[self.kind]
+        is_list = self.is_list
+        if is_list is None:
+            is_list = next((is_list for _, is_list in self.types), cell_type.is_list)
+        if cell_type.is_list == is_list and cell_type.base in {*allowed, "nothing"}:
+            return
+        expected = _WORDS["float" if base == "int64" and not self.kind else base, is_list]
+        lines = self.types.values()
+        like = f" as in line {min(lines)}" if lines and not self.kind else ""
+        raise RowError(f"{self.name}: found {shown(value)}, expected {expected}{like}")
+
+
+TypedColumn = tuple[ColumnStats, Column]
+
+
+def new_column(
+    name: str,
+    earlier: Mapping[str, ColumnStats],
+    pinned: Sequence[Column],
+    keys: KeyStyle,
+    *,
+    is_text: bool,
+) -> ColumnStats:
+    """Make the statistics of a column that appears for the first time.
+
+    Args:
+        earlier: columns that appeared before, by their names.
+        pinned: columns of another split.
+        keys: ``tf-models`` gives columns their names of the Object Detection API.
+    Raises:
+        RowError: the name is not good, or that of another column's feature.
+    """
+    if not name.isprintable() or name.strip() != name or not name:
+        raise RowError(f"found column {shown(name)}, expected a name without spaces around it")
+    if len(name.encode()) > _NAME_BYTES or len(earlier) == _MOST_COLUMNS:
+        expected = f"{_MOST_COLUMNS} columns at most, with names of {_NAME_BYTES} bytes"
+        raise RowError(f"found column {shown(name)}, expected {expected}")
+    is_detection = keys == "tf-models"
+    feature = _SHORT_NAMES.get(name, name) if is_detection else name
+    for other in earlier.values():
+        if other.feature == feature:
+            raise RowError(f"found columns {other.name!r} and {name!r}, expected one of them")
+    pin = next((column for column in pinned if column.name == feature), None)
+    kind = _KINDS.get(feature) if is_detection else None
+    is_list = False if feature == SOURCE_ID else None
+    return ColumnStats(
+        name=name,
+        number=len(earlier),
+        feature=feature,
+        is_text=is_text,
+        kind=pin.kind if pin else kind,
+        is_list=pin.is_list if pin else is_list,
+        is_pinned=pin is not None,
+    )
+
+
+def infer(stats: ColumnStats, row_count: int) -> tuple[Column | None, str | None]:
+    """Infer a column's type from what its cells held.
+
+    Returns:
+        The column, None where no cell holds a value; and a warning, None if there is none.
+    """
+    bases = {base for base, _ in stats.types} - {"nothing"}
+    shapes = {is_list for _, is_list in stats.types}
+    is_numeric = bool(bases & {"int64", "float"})
+    kind, is_list, warning = stats.kind, shapes == {True}, None
+    if stats.is_pinned:
+        is_list = bool(stats.is_list)
+    elif not shapes or not (kind or bases):
+        return None, f"column {stats.name!r}: found no value: left out"
+    elif kind is None and len(shapes) == 1 and is_numeric and "bytes" not in bases:
+        kind = "int64" if bases == {"int64"} else "float"
+    elif kind is None and (len(shapes) > 1 or is_numeric):
+        is_list = False
+        lines = sorted(stats.types.items(), key=lambda item: item[1])
+        held = " and ".join(f"{_WORDS[cell_type]} in line {line}" for cell_type, line in lines)
+        warning = f"column {stats.name!r}: found {held}: stored as text"
+    is_everywhere = stats.rows == row_count
+    column = Column(
+        name=stats.feature, kind=kind or "bytes", is_list=is_list, is_everywhere=is_everywhere
+    )
+    return column, warning
+
+
+def infer_all(
+    columns: Iterable[ColumnStats], row_count: int
+) -> tuple[list[TypedColumn], list[str]]:
+    """Infer the types of columns, sorted by their features; returns those with values, warnings."""
+    typed, warnings = [], []
+    for stats in sorted(columns, key=lambda stats: stats.feature.encode()):
+        column, warning = infer(stats, row_count)
+        if column:
+            typed.append((stats, column))
+        if warning:
+            warnings.append(warning)
+    return typed, warnings
+
+
+def convert(cells: Sequence[Any], columns: Sequence[TypedColumn]) -> dict[str, Any]:
+    """Convert the cells of a row to what the features of its columns hold, None where nothing is.
+
+    Args:
+        cells: in the order in which columns appear; those at the end may lack.
+    Raises:
+        RowError: a value is too large for its feature.
+    """
+    values = {}
+    for stats, column in columns:
+        cell = cells[stats.number] if stats.number < len(cells) else None
+        try:
+            values[column.name] = None if cell is None else _convert(cell, stats, column)
+        except RowError as error:
+            raise RowError(f"{stats.name}: {error}") from error
+    return values
+
+
+def _convert(cell: Any, stats: ColumnStats, column: Column) -> Any:
+    keeps_text = stats.is_text and column.kind == "bytes" and not column.is_list
+    value = cell if keeps_text else stats.read(cell)[0]
+    make = {"int64": to_int64, "float": to_float32, "bytes": to_text}[column.kind]
+    return [make(item) for item in value] if column.is_list else make(value)
+
 
 def has_boxes(columns: Sequence[Column]) -> bool:
     """Tell whether columns hold places in a picture, by their names in any layout."""
     sides = {*BOXES, *(feature.rpartition("/")[2] for feature in BOXES)}
     return any(column.name in sides for column in columns)
+
+
+def missing_sides(columns: Sequence[Column]) -> list[str]:
+    """Return the sides that boxes lack, by their short names; none where there are no boxes."""
+    names = {column.name for column in columns}
+    if names.isdisjoint(BOXES):
+        return []
+    return [name.rpartition("/")[2] for name in BOXES if name not in names]
+
+
+def check_boxes(features: Mapping[str, Any]) -> None:
+    """Check boxes, and that there are as many values of whatever belongs to each box.
+
+    Args:
+        features: what `convert` returns.
+    Raises:
+        RowError: a box is none, or numbers of values differ.
+    """
+    lists: dict[str, Sequence[Any]] = {
+        name: value if isinstance(value, list) else [value]
+        for name in _PER_OBJECT
+        if (value := features.get(name)) is not None
+    }
+    if lists.keys().isdisjoint(BOXES):
+        return
+    sides = [lists.get(name, []) for name in BOXES]
+    for name, values in chain(zip(BOXES, sides, strict=True), lists.items()):
+        if len(values) != len(sides[0]):
+            found = f"found {len(values)} values in {name} and {len(sides[0])} in {BOXES[0]}"
+            raise RowError(f"{found}, expected one for each box")
+    for box, (left, right, top, bottom) in enumerate(zip(*sides, strict=True)):
+        if not (0 <= left <= right <= 1 and 0 <= top <= bottom <= 1):
+            raise RowError(
+                f"box {box}: found x {left} to {right} and y {top} to {bottom}, expected "
+                "fractions of width and height from 0 to 1, the lesser first"
+            )

@@ -9,11 +9,16 @@ from pathlib import Path
 
 from tfrec_cli.dataset.names import KeyStyle
 from tfrec_cli.dataset.records import Column
-from tfrec_cli.errors import RunError, UsageError
-from tfrec_cli.runtime.files import open_to_read
+from tfrec_cli.dataset.rejects import Reject
+from tfrec_cli.errors import RunError, TableError, UsageError
+from tfrec_cli.runtime.files import open_to_read, raise_if_exhausted
+from tfrec_cli.runtime.paths import printable
+from tfrec_cli.sources.cells import RowError, shown
+from tfrec_cli.sources.columns import TypedColumn, check_boxes, convert, infer_all, missing_sides
 from tfrec_cli.sources.folder import list_folder
-from tfrec_cli.sources.listing import Listing
-from tfrec_cli.sources.table import SUFFIXES, Table
+from tfrec_cli.sources.labels import doubts
+from tfrec_cli.sources.listing import NO_LABEL, Listing, Source, packed
+from tfrec_cli.sources.table import LABEL, SUFFIXES, Row, Table, dump_json
 
 
 def root_of(source: Path, root: Path | None = None, *, prefix: str = "") -> Path:
@@ -79,4 +84,108 @@ def list_source(
             table.read(file)
     except OSError as error:
         raise RunError(f"{source}: cannot be read: {error.strerror or error}") from error
-    return table.listing(folder, labels, labels_from)
+    return _listing(table, folder, keys, labels, labels_from)
+
+
+def _listing(
+    table: Table,
+    root: Path,
+    keys: KeyStyle,
+    labels: Sequence[str] | str | None,
+    labels_from: str,
+) -> Listing:
+    """Make the listing of an image list, of the files that are there now.
+
+    Raises:
+        TableError: a path stands there twice, a value does not fit its column, a class is not
+            among the ``labels``.
+    """
+    rows, errors = table.rows, table.errors
+    columns, warnings = infer_all(table.columns.values(), len(rows))
+    is_detection = keys == "tf-models"
+    if is_detection and (missing := missing_sides([column for _, column in columns])):
+        sides = ", ".join(missing)
+        raise TableError(f"{table.path}: found boxes without {sides}, expected all four sides")
+    names, numbers = _number_classes(table, labels, labels_from)
+    if names is not None:
+        warnings += doubts(names, pinned=labels != "auto")
+    sources, rejects = packed(), []
+    before: Row | None = None
+    for index in sorted(range(len(rows)), key=rows.path):
+        row = rows[index]
+        if before and row.path == before.path:
+            repeated = f"found {printable(row.path)} again"
+            errors.add(row.line, f"{repeated}, expected it in line {before.line} alone")
+            continue
+        before = row
+        try:
+            features = _features(row, columns, is_detection=is_detection)
+        except RowError as error:
+            errors.add(row.line, str(error))
+            continue
+        item = _source(root, row.path, numbers.get(row.class_number), features)
+        if isinstance(item, Reject):
+            rejects.append(item)
+        else:
+            sources.append(item)
+    errors.check()
+    return Listing(
+        sources=sources,
+        labels=names,
+        rejects=tuple(rejects),
+        warnings=tuple(warnings),
+        columns=tuple(column for _, column in columns),
+    )
+
+
+def _number_classes(
+    table: Table, labels: Sequence[str] | str | None, labels_from: str
+) -> tuple[tuple[str, ...] | None, dict[int, int]]:
+    """Return the class names by number, and the label of each class number of ``table``."""
+    classes = table.classes
+    is_pinned = labels is not None and not isinstance(labels, str)
+    if not classes and is_pinned:
+        expected = f"one with classes of {labels_from}"
+        raise TableError(f"{table.path}: found no column {LABEL!r}, expected {expected}")
+    if not classes:
+        return None, {}
+    lines, class_numbers = table.rows.column(0), table.rows.column(1)
+    for line, class_number in zip(lines, class_numbers, strict=True):
+        if class_number == NO_LABEL:
+            table.errors.add(line, "label: found none, expected one in every row or in none")
+    names = tuple(sorted(classes, key=str.encode)) if labels == "auto" else tuple(labels or ())
+    numbers = {name: number for number, name in enumerate(names)}
+    unknown = {number: name for name, number in classes.items() if name not in numbers}
+    for line, class_number in zip(lines, class_numbers, strict=True):
+        if class_number in unknown:
+            expected = f"one of the {len(names)} classes of {labels_from}"
+            found = shown(unknown[class_number])
+            table.errors.add(line, f"label: found {found}, expected {expected}")
+    return names, {number: numbers[name] for name, number in classes.items() if name in numbers}
+
+
+def _features(row: Row, columns: Sequence[TypedColumn], *, is_detection: bool) -> bytes:
+    """Make what a source holds of a row: see `records.further`.
+
+    Raises:
+        RowError: a value is too large, or boxes are none.
+    """
+    if not columns:
+        return b""
+    features = convert(row.cells(), columns)
+    if is_detection:
+        check_boxes(features)
+    return dump_json([*features.values()]).encode()
+
+
+def _source(root: Path, path: bytes, label: int | None, features: bytes) -> Source | Reject:
+    """Look at the file that a row names."""
+    try:
+        status = os.stat(os.path.join(os.fsencode(root), path))
+    except OSError as error:
+        raise_if_exhausted(error)
+        return Reject(path, "unreadable", f"found {error.strerror}, expected a file")
+    if not stat.S_ISREG(status.st_mode):
+        found = "found a folder, pipe, socket or device, expected a file"
+        return Reject(path, "not_a_regular_file", found)
+    return Source(path, status.st_size, label, status.st_mtime_ns, features)
