@@ -8,7 +8,6 @@ from __future__ import annotations
 import hashlib
 from array import array
 from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from io import BytesIO
 from pathlib import Path
@@ -23,7 +22,7 @@ from tfrec_cli.dataset.records import ImageRecord, Names
 from tfrec_cli.errors import DataError, FramingError, ImageError
 from tfrec_cli.imaging import formats, structure
 from tfrec_cli.imaging.policy import MAX_PIXELS
-from tfrec_cli.runtime import heartbeat
+from tfrec_cli.runtime import files, heartbeat
 from tfrec_cli.seeds import seed_key
 from tfrec_cli.tfrecord import example
 from tfrec_cli.tfrecord.compression import HEAD_BYTES
@@ -36,7 +35,6 @@ if TYPE_CHECKING:
     from tfrec_cli.imaging.images import Pixels
 
 _PART_RECORDS = 64
-_HASHED_BYTES = 1 << 20
 _PAGE_BYTES = 4096
 """By how much an index may be too long and still is read."""
 _UNDECODED = 4
@@ -197,13 +195,13 @@ def check_shard(task: Task) -> Checked:
 def _check_present(checked: Checked) -> Checked:
     task = checked.task
     checked.size_bytes = task.path.stat().st_size
-    digest = _Sha256()
+    digest = files.ThreadedSha256()
     places: list[tuple[int, int]] = []
     checked.names = records.NAMES[task.manifest.keys] if task.manifest else None
     with task.path.open("rb") as file:
         compressed = compression_of(file.read(HEAD_BYTES)) != "none"
     reader = None if compressed and not task.quick else _reader(checked.names)
-    for item in scan(task.path, observe=digest.update):
+    for item in scan(task.path, observe=digest.write):
         if isinstance(item, Damage):
             checked.damaged = True
             message = f"{item.kind}: {item.found}, expected {item.expected}"
@@ -322,40 +320,6 @@ def _take_over(checked: Checked, decoded: Decoded) -> None:
     checked.findings += decoded.findings
     checked.crops += decoded.crops
     checked.foreign_formats += decoded.foreign_formats
-
-
-class _Sha256:
-    """Hashes what it is given in a thread of its own, while more is read and checked."""
-
-    def __init__(self) -> None:
-        self._sha256 = hashlib.sha256()
-        self._thread = ThreadPoolExecutor(1)
-        self._pieces: list[bytes] = []
-        self._waiting_bytes = 0
-        self._running: Future[None] | None = None
-
-    def update(self, piece: bytes) -> None:
-        """Hash one piece more, soon."""
-        self._pieces.append(piece)
-        self._waiting_bytes += len(piece)
-        if self._waiting_bytes >= _HASHED_BYTES:
-            self._flush()
-
-    def hexdigest(self) -> str:
-        """Return the digest of everything."""
-        with self._thread:
-            self._flush()
-        return self._sha256.hexdigest()
-
-    def _flush(self) -> None:
-        if self._running:
-            self._running.result()
-        self._running = self._thread.submit(self._hash, self._pieces)
-        self._pieces, self._waiting_bytes = [], 0
-
-    def _hash(self, pieces: list[bytes]) -> None:
-        for piece in pieces:
-            self._sha256.update(piece)
 
 
 def _reader(names: Names | None) -> example.SingleValues | None:
@@ -568,7 +532,7 @@ def _check_index(checked: Checked, path: Path, places: Sequence[tuple[int, int]]
         found(f"line {wrong[0] + 1}: found {one[0]} {one[1]}, expected {right[0]} {right[1]}{more}")
     shard = checked.task.described
     if shard and shard.index_sha256 and pairs == list(places):
-        sha256 = hashlib.sha256(path.read_bytes()).hexdigest()
+        sha256 = files.sha256(path)
         if sha256 != shard.index_sha256:
             found(f"found SHA-256 {sha256}, expected {shard.index_sha256}")
 

@@ -286,7 +286,7 @@ def _index(result: Salvaged, entry: manifest.Shard | None) -> dict[tuple[int, in
     except (FramingError, OSError) as error:
         result.unchecked.append(f"the numbers of lost records: {error}")
         return None
-    if entry and hashlib.sha256(path.read_bytes()).hexdigest() != entry.index_sha256:
+    if entry and files.sha256(path) != entry.index_sha256:
         message = f"{path}: found another SHA-256, expected that of the manifest"
         result.unchecked.append(f"the numbers of lost records: {message}")
         return None

@@ -34,7 +34,6 @@ if TYPE_CHECKING:
     from tfrec_cli.checking.sources import Given
 
 DEFAULT_CROP_PX = 128
-_CHUNK_BYTES = 1 << 20
 _MOST_SUMS_BYTES = 1 << 26
 """What is read of SHA256SUMS to learn which manifests there were; it is compared byte for byte."""
 _READER_RUNS: tuple[tuple[int, int, bool], ...] = ((1, 1, False), (8, 32, False), (3, 7, True))
@@ -301,7 +300,7 @@ def _compare_file(path: Path, expected: bytes, report: Report) -> None:
         return
     try:
         with path.open("rb") as file:
-            found = file.read(len(expected) + _CHUNK_BYTES)
+            found = file.read(len(expected) + files.CHUNK_BYTES)
     except OSError as error:
         report.findings.append(_unreadable(path, error))
         return

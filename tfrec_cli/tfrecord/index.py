@@ -10,13 +10,13 @@ import re
 from pathlib import Path
 
 from tfrec_cli.errors import FramingError
+from tfrec_cli.runtime.files import CHUNK_BYTES
 from tfrec_cli.tfrecord.record import HEADER_BYTES, LIMIT_BYTES, OVERHEAD_BYTES
 from tfrec_cli.tfrecord.scan import check_header
 
 _LINE = re.compile(rb"\d{1,18} \d{1,18}\n")
 _LINE_BYTES = 40
 _LINES = re.compile(rb"(?:\d{1,18} \d{1,18}\n)*")
-_CHUNK_BYTES = 1 << 20
 
 
 def index_line(offset_bytes: int, length_bytes: int) -> bytes:
@@ -38,7 +38,7 @@ def read_index(path: Path) -> list[tuple[int, int]]:
     pairs: list[tuple[int, int]] = []
     rest = b""
     with path.open("rb") as file:
-        while data := file.read(_CHUNK_BYTES):
+        while data := file.read(CHUNK_BYTES):
             lines, newline, rest = (rest + data).rpartition(b"\n")
             pairs += _index_pairs(lines + newline, path, len(pairs) + 1)
             if len(rest) > _LINE_BYTES:

@@ -14,6 +14,7 @@ from contextlib import suppress
 from typing import BinaryIO
 
 from tfrec_cli.runtime import native
+from tfrec_cli.runtime.files import CHUNK_BYTES
 from tfrec_cli.tfrecord import compression as compressions
 from tfrec_cli.tfrecord.compression import Compression
 from tfrec_cli.tfrecord.record import HEADER_BYTES, is_header, mask
@@ -34,7 +35,6 @@ INFLATED_RATIO = 64
 WINDOW_BYTES = 1 << 18
 """How much a search looks at at once; inflated data comes in pieces of this size."""
 
-_CHUNK_BYTES = 1 << 20
 _INPUT_BYTES = 1 << 14
 """Compressed bytes read at once: what zlib leaves of them is copied for every piece."""
 
@@ -223,7 +223,7 @@ def streamed_crc(source: Stream, offset: int, length: int) -> int:
     """Return the masked CRC32C of ``length`` bytes, or of those that are there, holding few."""
     crc = 0
     stop = offset + length
-    while offset < stop and (piece := source.read(offset, min(_CHUNK_BYTES, stop - offset))):
+    while offset < stop and (piece := source.read(offset, min(CHUNK_BYTES, stop - offset))):
         crc = native.crc32c(piece, crc)
         offset += len(piece)
     return mask(crc)

@@ -28,7 +28,7 @@ from tfrec_cli.errors import ImageError, UsageError
 from tfrec_cli.imaging import images
 from tfrec_cli.imaging.images import Policy
 from tfrec_cli.imaging.policy import Encoding
-from tfrec_cli.runtime import heartbeat
+from tfrec_cli.runtime import files, heartbeat
 from tfrec_cli.runtime.files import descriptor_to_read, raise_if_exhausted
 from tfrec_cli.runtime.paths import printable
 from tfrec_cli.runtime.row_store import Packed, Pieces, deflated, inflated, ordered
@@ -50,8 +50,6 @@ RECORD_EXTRA_BYTES = 160
 
 TENSORFLOW_PIXELS = 2**29
 """From so many pixels in all images on TensorFlow's decoder saves more than loading it costs."""
-
-_CHUNK_BYTES = 1 << 20
 
 _SIZE, _LABEL, _MTIME, _HEIGHT, _WIDTH = 0, 1, 2, 3, 4
 """Where an item's numbers are among its packed integers."""
@@ -351,7 +349,7 @@ def _digest_of(file: BinaryIO) -> bytes:
     digest = blake3()
     file.seek(0)
     read = 0
-    while read <= MAX_FILE_BYTES and (chunk := file.read(_CHUNK_BYTES)):
+    while read <= MAX_FILE_BYTES and (chunk := file.read(files.CHUNK_BYTES)):
         digest.update(chunk)
         read += len(chunk)
     return digest.digest(split.DIGEST_BYTES)

@@ -7,16 +7,13 @@ task, whatever runs beside it.
 from __future__ import annotations
 
 import base64
-import ctypes
 import gzip
 import hashlib
 import os
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
-from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, Literal, cast
 
@@ -48,13 +45,6 @@ NOTE_SUFFIX = ".whole"
 """Of the file beside an unfinished split's shard that says that the shard is on the disk."""
 
 _GZIP_LEVEL = 6
-_CHUNK_BYTES = 1 << 20
-_MOST_PIECES = 1000
-"""What one call of the system takes at least 1,024 of."""
-
-_STEP_BYTES = 1 << 22
-"""So much of a file is given to the disk at once, while more is made."""
-_SYNC_FILE_RANGE_WRITE = 2
 
 _KEY_BYTES, _DIGEST_BYTES = 8, 32
 
@@ -193,10 +183,10 @@ def filled(
             lines.append(index_line(offset, length))
             offset += length
 
-    with _Sink(path) as sink, _compressed(sink, compression) as stream:
+    with files.HashingWriter(path) as sink, _compressed(sink, compression) as stream:
         yield put
     done.size_bytes = sink.size_bytes
-    done.sha256 = sink.sha256.hexdigest()
+    done.sha256 = sink.hexdigest()
     if index:
         data = b"".join(lines)
         index.unlink(missing_ok=True)
@@ -299,16 +289,6 @@ def check_count(path: Path, described: manifest.Shard, found: int) -> None:
         )
 
 
-@cache
-def _sync_file_range() -> Callable[[int, int, int, int], int]:
-    """Find sync_file_range(2), which Linux alone has: it begins what `files.sync` waits for."""
-    function = getattr(ctypes.CDLL(None), "sync_file_range", None)
-    if function is None:
-        return lambda *_: 0
-    function.argtypes = (ctypes.c_int, ctypes.c_int64, ctypes.c_int64, ctypes.c_uint)
-    return cast("Callable[[int, int, int, int], int]", function)
-
-
 _NOTED = (
     "number",
     "records",
@@ -367,7 +347,7 @@ def _record(task: Task, number: int, source: Source, done: Done) -> ImageRecord:
             if size_bytes > MAX_FILE_BYTES:
                 raise too_large(size_bytes)
             data = os.read(descriptor, size_bytes + 1)
-            while len(data) != size_bytes and (more := os.read(descriptor, _CHUNK_BYTES)):
+            while len(data) != size_bytes and (more := os.read(descriptor, files.CHUNK_BYTES)):
                 data += more
             _check_unchanged(source, os.fstat(descriptor))
     except OSError as error:
@@ -460,73 +440,10 @@ def _count(done: Done, record: ImageRecord, payload: bytes) -> None:
 
 
 @contextmanager
-def _compressed(sink: _Sink, compression: WrittenCompression) -> Iterator[BinaryIO]:
+def _compressed(sink: files.HashingWriter, compression: WrittenCompression) -> Iterator[BinaryIO]:
     raw = cast("BinaryIO", sink)
     if compression == "none":
         yield raw
         return
     with gzip.GzipFile("", "wb", _GZIP_LEVEL, raw, mtime=0) as stream:
         yield cast("BinaryIO", stream)
-
-
-class _Sink:
-    """Writes a file, counting and hashing what lands there, in a thread of its own.
-
-    Both let go of the interpreter: so the next images are read meanwhile.
-    """
-
-    def __init__(self, path: Path) -> None:
-        self.size_bytes = 0
-        self.sha256 = hashlib.sha256()
-        path.unlink(missing_ok=True)  # what a killed write left, should it still be written to
-        self._file = path.open("xb", buffering=0)
-        self._thread = ThreadPoolExecutor(1)
-        self._waiting: list[bytes] = []
-        self._waiting_bytes = 0
-        self._landing: Future[None] | None = None
-        self._begun_bytes = 0
-
-    def write(self, data: bytes) -> int:
-        self.writelines([data])
-        return len(data)
-
-    def writelines(self, pieces: Sequence[bytes]) -> None:
-        self._waiting += pieces
-        self._waiting_bytes += sum(map(len, pieces))
-        if self._waiting_bytes >= _CHUNK_BYTES or len(self._waiting) >= _MOST_PIECES:
-            self.flush()
-
-    def flush(self) -> None:
-        pieces, self._waiting, self._waiting_bytes = self._waiting, [], 0
-        if self._landing:
-            self._landing.result()
-        self._landing = self._thread.submit(self._land, pieces)
-
-    def _land(self, pieces: list[bytes]) -> None:
-        for piece in pieces:
-            self.size_bytes += len(piece)
-            self.sha256.update(piece)
-        written = os.writev(self._file.fileno(), pieces) if pieces else 0
-        for piece in pieces:  # of which a full disk, or a signal, may have left some
-            rest = memoryview(piece)[written:]
-            written = max(written - len(piece), 0)
-            while rest:
-                rest = rest[self._file.write(rest) :]
-        self._begin_sync()
-
-    def _begin_sync(self) -> None:
-        """Have the disk begin with what it has not; what fails here fails again in `files.sync`."""
-        start, size_bytes = self._begun_bytes, self.size_bytes - self._begun_bytes
-        if size_bytes >= _STEP_BYTES:
-            _sync_file_range()(self._file.fileno(), start, size_bytes, _SYNC_FILE_RANGE_WRITE)
-            self._begun_bytes = self.size_bytes
-
-    def __enter__(self) -> _Sink:
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
-        with self._file, self._thread:
-            if kind is None:
-                self.flush()
-                assert self._landing
-                self._landing.result()

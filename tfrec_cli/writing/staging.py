@@ -11,7 +11,6 @@ from __future__ import annotations
 import errno
 import fcntl
 import hashlib
-import itertools
 import os
 import re
 import shutil
@@ -154,20 +153,20 @@ def opened(
         yield folder
     except BaseException as error:
         if isinstance(error, (DataError, UsageError)) and not isinstance(error, UnreadableError):
-            _remove(folder)
+            files.remove_folder(folder)
         elif not any(folder.glob("*" + shard.NOTE_SUFFIX)):
             shutil.rmtree(folder, ignore_errors=True)  # an error is on its way already
         else:
             _add_hint(error, f"`{journal.command}` goes on")
         raise
-    _remove(folder)
+    files.remove_folder(folder)
 
 
 def clear(out: Path, split: str) -> None:
     """Remove what is left of a write that came to its end."""
     folder = folder_of(out, split)
     if folder.exists():
-        _remove(folder)
+        files.remove_folder(folder)
 
 
 def unfinished(folder: Path) -> RunError:
@@ -288,7 +287,7 @@ def new_folder(out: Path) -> Iterator[Path]:
         with locked(hidden):
             folder = hidden / place.name
             if folder.exists():
-                _remove(folder)
+                files.remove_folder(folder)
             folder.mkdir()
             try:
                 yield folder
@@ -296,7 +295,7 @@ def new_folder(out: Path) -> Iterator[Path]:
                 folder.rename(place)
             except BaseException:
                 with suppress(OSError):  # an error is on its way already
-                    _remove(folder)
+                    files.remove_folder(folder)
                 raise
             files.sync(place.parent)
         with suppress(OSError):  # who was killed left it, else it is gone
@@ -318,32 +317,6 @@ def _check_new(out: Path) -> None:
     if os.path.ismount(out) or out.samefile(os.curdir):
         what = "a mounted disk" if os.path.ismount(out) else "the current folder"
         raise RunError(f"{out}: found {what}, expected a folder that can be replaced, or nothing")
-
-
-def _remove(folder: Path) -> None:
-    """Remove a folder, in a loop: others may lie in it deeper than calls and open files may be."""
-    try:
-        if folder.is_symlink():
-            raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR))
-        names = (folder / str(number) for number in itertools.count())
-        while inner := _folders_left(folder):
-            for path in inner:
-                for below in _folders_left(path):
-                    os.rename(below, next(name for name in names if not os.path.lexists(name)))
-                os.rmdir(path)
-        folder.rmdir()
-    except OSError as error:  # it names no more than the last part of the path
-        raise OSError(error.errno, error.strerror, str(folder)) from error
-
-
-def _folders_left(folder: Path | str) -> list[str]:
-    """Remove the files in a folder, and return its folders."""
-    with os.scandir(folder) as entries:
-        found = [(entry.path, entry.is_dir(follow_symlinks=False)) for entry in entries]
-    for path, is_folder in found:
-        if not is_folder:
-            os.unlink(path)
-    return [path for path, is_folder in found if is_folder]
 
 
 def _begin(folder: Path, planned: Plan, journal: Journal) -> None:

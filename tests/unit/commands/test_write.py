@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import io
 import json
 import os
@@ -613,40 +612,6 @@ def test_a_note_that_somebody_changes_is_told_of(
     monkeypatch.setattr(shard, "finish", finish)
     with pytest.raises(RunError, match=r"\.whole: found it gone or changed, expected what was"):
         run(folder, out)
-
-
-def test_the_disk_begins_while_more_is_made(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    begun: list[tuple[int, int]] = []
-
-    def begin(_descriptor: int, start: int, size_bytes: int, _flags: int) -> int:
-        begun.append((start, size_bytes))
-        return -1  # nothing depends on it
-
-    monkeypatch.setattr(shard, "_sync_file_range", lambda: begin)
-    done = shard.Done(number=0, paths=[])
-    with shard.filled(done, tmp_path / "shard", None, "none") as put:
-        for number in range(9):
-            put([bytes([number]) * 2**20], [2**20])
-    assert begun == [(0, 2**22), (2**22, 2**22)]
-    data = b"".join(bytes([number]) * 2**20 for number in range(9))
-    assert (tmp_path / "shard").read_bytes() == data
-    assert done.sha256 == hashlib.sha256(data).hexdigest()
-
-
-@pytest.mark.skipif(sys.platform != "linux", reason="Linux alone has it")
-def test_linux_is_asked_to_begin(tmp_path: Path) -> None:
-    with (tmp_path / "file").open("wb") as file:
-        file.write(bytes(5000))
-        file.flush()
-        assert shard._sync_file_range()(file.fileno(), 0, 5000, 2) == 0
-        assert shard._sync_file_range()(file.fileno(), -1, 5000, 2) == -1
-
-
-def test_other_systems_are_not_asked_to_begin(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("ctypes.CDLL", lambda _: object())
-    assert shard._sync_file_range.__wrapped__()(0, 0, 2**22, 2) == 0
 
 
 class TestOut:

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
+import resource
+import signal
 import stat
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -115,3 +119,65 @@ def test_a_pipe_is_written_to(tmp_path: Path) -> None:
         file.write(b"new")
     reader.join()
     assert (received, os.listdir(tmp_path)) == ([b"new"], ["pipe"])
+
+
+class TestHashing:
+    """In a thread of its own, written to a file or not."""
+
+    PIECES = (
+        [],
+        [b""],
+        [b"one"],
+        [b"%d" % number for number in range(2500)],
+        [bytes([number]) * 2**20 for number in range(5)],
+    )
+
+    @pytest.mark.parametrize("pieces", PIECES, ids=len)
+    def test_digest_and_size_are_those_of_all_pieces(self, pieces: list[bytes]) -> None:
+        data = b"".join(pieces)
+        digest = files.ThreadedSha256()
+        for piece in pieces:
+            assert digest.write(piece) == len(piece)
+        assert digest.hexdigest() == hashlib.sha256(data).hexdigest()
+        assert digest.size_bytes == len(data)
+
+    @pytest.mark.parametrize("pieces", PIECES, ids=len)
+    def test_a_file_holds_all_pieces(self, tmp_path: Path, pieces: list[bytes]) -> None:
+        path = tmp_path / "file"
+        path.write_bytes(b"what a killed process left")
+        with files.HashingWriter(path) as file:
+            file.writelines(pieces)
+        data = b"".join(pieces)
+        assert path.read_bytes() == data
+        assert (file.hexdigest(), file.size_bytes) == (hashlib.sha256(data).hexdigest(), len(data))
+        assert files.sha256(path) == file.hexdigest()
+
+    def test_what_the_system_wrote_in_part_is_written_to_its_end(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        right = os.writev
+        monkeypatch.setattr(os, "writev", lambda file, pieces: right(file, [b"".join(pieces)[:3]]))
+        with files.HashingWriter(tmp_path / "file") as file:
+            file.writelines([b"12", b"345", b"6"])
+        assert (tmp_path / "file").read_bytes() == b"123456"
+
+    def test_a_disk_that_is_full_is_an_error(self, tmp_path: Path) -> None:
+        with (
+            pytest.raises(OSError, match="File too large"),
+            limited(1000),
+            files.HashingWriter(tmp_path / "file") as file,
+        ):
+            file.write(bytes(2000))
+
+
+@contextmanager
+def limited(size_bytes: int) -> Iterator[None]:
+    """Let files grow to this size only, as a full disk would."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size_bytes, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+        signal.signal(signal.SIGXFSZ, handler)
