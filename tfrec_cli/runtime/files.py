@@ -185,7 +185,11 @@ class HashingWriter(ThreadedSha256):
 
     def _process(self, pieces: list[bytes]) -> None:
         super()._process(pieces)
-        written = os.writev(self._file.fileno(), pieces) if pieces else 0
+        for start in range(0, len(pieces), _MOST_PIECES):
+            self._write(pieces[start : start + _MOST_PIECES])
+
+    def _write(self, pieces: list[bytes]) -> None:
+        written = os.writev(self._file.fileno(), pieces)
         for piece in pieces:  # of which a full disk, or a signal, may have left some
             rest = memoryview(piece)[written:]
             written = max(written - len(piece), 0)
