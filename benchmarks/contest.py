@@ -187,7 +187,7 @@ def _ratios(
     work: Work, one: Contestant, values: Mapping[str, Sequence[float]]
 ) -> tuple[float, ...]:
     """Compare one with ours, round by round."""
-    ours = values[one.than or work.contestants[0].name]
+    ours = values[work.contestants[0].name]
     starts = values[one.start_up] if one.start_up else [0.0] * len(ours)
     return tuple(
         theirs / (mine - start)

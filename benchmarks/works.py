@@ -31,7 +31,6 @@ class Contestant:
         command: what runs, as in a shell. Words in braces are folders, see `folders.prepare`; {out}
             is new each time, {made} is what ``before`` made.
         at_least: target: ours is to be at least so many times as fast; None only shows.
-        than: which of ours is compared with it; the work's first, unless named.
         start_up: which of ours does no work to speak of; its time is taken off ours first.
         before: runs once, and is not timed.
         needs: the distribution that must be installed.
@@ -43,7 +42,6 @@ class Contestant:
     command: str
     _: KW_ONLY
     at_least: float | None = None
-    than: str | None = None
     start_up: str | None = None
     before: str | None = None
     needs: str | None = None
@@ -144,13 +142,8 @@ def works(photos: int) -> tuple[Work, ...]:
                 ),
                 Contestant(
                     "ours",
-                    "tfrec, TensorFlow decodes",
-                    "tfrec write {images} {out} --crop 128 --small skip -q --decoder tensorflow",
-                ),
-                Contestant(
-                    "ours",
-                    "tfrec, likewise, one photo",
-                    "tfrec write {one} {out} --crop 128 --small skip -q --decoder tensorflow",
+                    "tfrec, one photo",
+                    "tfrec write {one} {out} --crop 128 --small skip -q",
                 ),
                 Contestant(
                     "usual",
@@ -163,8 +156,7 @@ def works(photos: int) -> tuple[Work, ...]:
                     "bare window decodes",
                     "python -m benchmarks.limits.windows files {images}",
                     at_least=0.9,
-                    than="tfrec, TensorFlow decodes",
-                    start_up="tfrec, likewise, one photo",
+                    start_up="tfrec, one photo",
                 ),
             ),
             same="written {ours} {usual}",

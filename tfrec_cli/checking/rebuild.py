@@ -62,9 +62,6 @@ def recipe(described: Manifest, columns: tuple[Column, ...] = ()) -> Recipe:
     Args:
         columns: what the features of each source are.
 
-    Crops are decoded by Pillow, whoever decoded them when they were written: so two decoders, where
-    there were two, check each other, and TensorFlow is not needed.
-
     Raises:
         ManifestError: an option is missing, or has a value that it cannot have.
     """
@@ -93,7 +90,6 @@ def recipe(described: Manifest, columns: tuple[Column, ...] = ()) -> Recipe:
         crop=described.crop,
         encoding="raw" if described.stored == "whole" else described.stored,
         quality=min(number("jpeg_quality"), 100),
-        decoder="pillow",
         small=word("small", options.Small),
         check=word("check", options.Check),
         keys=described.keys,

@@ -158,13 +158,6 @@ def main(ctx: click.Context, config: Path | None) -> None:
     help="Of crops stored as JPEG, 1 to 100.",
 )
 @click.option(
-    "--decoder",
-    type=_choice(options.Decoder),
-    default="auto",
-    show_default=True,
-    help="Of crops; both give the same pixels. auto: tensorflow for large jobs.",
-)
-@click.option(
     "--resize-short", type=click.IntRange(1), metavar="N", help="First scale the shorter side to N."
 )
 @click.option(

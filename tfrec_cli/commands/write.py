@@ -19,7 +19,7 @@ from fractions import Fraction
 from functools import partial
 from itertools import chain
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from tfrec_cli import __version__
 from tfrec_cli.dataset import manifest
@@ -29,7 +29,7 @@ from tfrec_cli.dataset.names import MANIFEST_SUFFIX, index_name, is_of_split, sh
 from tfrec_cli.dataset.records import Column, content_digest
 from tfrec_cli.dataset.rejects import Reject
 from tfrec_cli.errors import DataError, ImageError, RunError, UnreadableError, UsageError
-from tfrec_cli.imaging import images, tensorflow_decoder
+from tfrec_cli.imaging import images
 from tfrec_cli.runtime import allocator, files, pool
 from tfrec_cli.runtime.paths import printable
 from tfrec_cli.runtime.pool import Progress
@@ -139,7 +139,7 @@ def write(
                 split=split,
                 listing=told,
                 planned=planned,
-                recipe=replace(recipe, decoder=_decoder(planned, options, run)),
+                recipe=recipe,
                 rejects=planned.rejects,
             )
             for split, (told, planned) in plans.items()
@@ -305,7 +305,6 @@ def _recipe(options: WriteOptions, listing: Listing) -> Recipe:
         crop=options.crop,
         encoding=options.crop_encoding,
         quality=options.jpeg_quality,
-        decoder="pillow",
         small=options.small,
         check=options.check,
         keys=options.keys,
@@ -313,35 +312,6 @@ def _recipe(options: WriteOptions, listing: Listing) -> Recipe:
         classes=listing.labels if options.keys == "tf-models" else None,
         columns=listing.columns,
     )
-
-
-def _decoder(
-    planned: Plan, options: WriteOptions, run: pool.Map
-) -> Literal["pillow", "tensorflow"]:
-    """Return the decoder of the plan, or Pillow, of the same crops, if TensorFlow does not load.
-
-    Raises:
-        RunError: TensorFlow was asked for, and is not installed.
-    """
-    if options.crop and planned.decoder == "tensorflow":
-        try:
-            tensorflow_decoder.find_library()
-        except RunError:
-            if options.decoder == "tensorflow":
-                raise
-            return "pillow"
-        if options.decoder == "auto" and not all(run(_loads_tensorflow, [None])):
-            return "pillow"
-    return planned.decoder
-
-
-def _loads_tensorflow(_: None) -> bool:
-    """Tell whether a worker, which loads TensorFlow's library for this, can decode with it."""
-    try:
-        tensorflow_decoder.load()
-    except RunError:
-        return False
-    return True
 
 
 @contextmanager
@@ -373,7 +343,6 @@ def _journal(source: Path, out: Path, options: WriteOptions, part: _Part) -> Jou
     for unheard in ("jobs", "overwrite", "dry_run", "resume", "root"):
         del told[unheard]
     told["crop"] = list(options.crop) if options.crop else None  # as JSON has it
-    told["decoder"] = part.recipe.decoder if options.crop else None
     return Journal(
         command=_command(source, out, options),
         plan_sha256=part.planned.sha256,
@@ -495,7 +464,6 @@ def _plans(
         shards=options.shards,
         shard_bytes=options.shard_size,
         shuffle_seed=options.shuffle_seed,
-        decoder=options.decoder,
     )
     if len(shares) == 1:
         packs = chain.from_iterable([items, *rejects] for items, rejects in surveyed())

@@ -354,22 +354,23 @@ def store_whole(data: bytes, policy: Policy, *, decodes: bool) -> tuple[Header, 
     )
 
 
-def decode_whole(data: bytes, policy: Policy) -> tuple[Header, tuple[str, ...], Pixels]:
+def decode_examined(data: bytes, examined: Examined, policy: Policy) -> Pixels:
     """Decode an image file to the pixels of what `store_whole` makes of it.
 
     So a crop of them is the crop of the stored whole image, also where that is transcoded to JPEG.
 
+    Args:
+        examined: what `examine` says of it.
     Returns:
-        The header, what would be changed, and uint8[height, width, 3].
+        uint8[height, width, 3].
     Raises:
-        ImageError: not whole, or the policy refuses it.
+        ImageError: it cannot be decoded, or the policy refuses it.
     """
-    examined = examine(data, policy)
     pixels = decode(data, policy)
     if examined.changes and examined.jpeg:
         stored = _transcode(pixels, examined.header, examined.jpeg, None)
         pixels = decode_as_tensorflow(stored, policy.max_pixels)
-    return examined.header, examined.changes, pixels
+    return pixels
 
 
 def scaled_short(height_px: int, width_px: int, short_px: int) -> tuple[int, int]:

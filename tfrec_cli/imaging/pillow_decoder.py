@@ -24,7 +24,14 @@ _MARGIN_ROWS = 2
 
 
 class Decoder:
-    """Decodes JPEG and PNG images; has no state."""
+    """Decodes JPEG and PNG images.
+
+    Args:
+        max_pixels: larger pictures are refused before they are decoded.
+    """
+
+    def __init__(self, max_pixels: int = images.MAX_PIXELS) -> None:
+        self._max_pixels = max_pixels
 
     def decode_window(self, data: bytes, width_px: int, box: tuple[int, int, int, int]) -> Pixels:
         """Decode one window of a JPEG that has exact ones (`structure.Jpeg.has_exact_window`).
@@ -41,7 +48,7 @@ class Decoder:
         """
         top, left, height, width = box
         with images.foreign_errors():
-            image = _open_jpeg(data, top + height + _MARGIN_ROWS)
+            image = self._open_jpeg(data, top + height + _MARGIN_ROWS)
             if image.width != width_px or image.height < top + height:
                 found = f"found {image.width} columns and {image.height} rows"
                 expected = f"expected {width_px} and at least {top + height} by its record"
@@ -62,19 +69,18 @@ class Decoder:
             image: Image.Image
             if name == "jpeg":
                 structure.check_scans(data)
-                image = _open_jpeg(data)
+                image = self._open_jpeg(data)
             elif name == "png":
                 image = PngImagePlugin.PngImageFile(io.BytesIO(data))
-                images.check_pixels(image.height, image.width, images.MAX_PIXELS)
+                images.check_pixels(image.height, image.width, self._max_pixels)
             else:
                 found = formats.describe(data[: formats.HEAD_BYTES])
                 raise ImageError("unsupported_format", f"found {found}, expected JPEG or PNG")
             image.load()
             return images.stored_rgb(image, name)
 
-
-def _open_jpeg(data: bytes, most_rows: int = images.MAX_SIDE) -> Image.Image:
-    """Open a JPEG without its EXIF block, at which Pillow may warn."""
-    image = JpegImagePlugin.JpegImageFile(io.BytesIO(structure.bare_jpeg(data, most_rows)))
-    images.check_pixels(image.height, image.width, images.MAX_PIXELS)
-    return image
+    def _open_jpeg(self, data: bytes, most_rows: int = images.MAX_SIDE) -> Image.Image:
+        """Open a JPEG without its EXIF block, at which Pillow may warn."""
+        image = JpegImagePlugin.JpegImageFile(io.BytesIO(structure.bare_jpeg(data, most_rows)))
+        images.check_pixels(image.height, image.width, self._max_pixels)
+        return image

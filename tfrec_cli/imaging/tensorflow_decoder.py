@@ -105,10 +105,7 @@ def find_library() -> Path:
         for name in _LIBRARIES:
             if (Path(folder) / name).is_file():
                 return Path(folder) / name
-    raise RunError(
-        "TensorFlow: found no C library of it, expected one for --decoder tensorflow: "
-        "pip install tensorflow, or --decoder pillow"
-    )
+    raise RunError("TensorFlow: found no C library of it, expected one")
 
 
 def load() -> None:

@@ -19,8 +19,10 @@ from tfrec_cli.tfrecord.compression import WrittenCompression
 if TYPE_CHECKING:
     from tfrec_cli.dataset.manifest import Manifest
 
+GONE = frozenset({"decoder"})
+"""Options of earlier versions, on which no byte of a shard depends."""
+
 Check = Literal["structure", "decode"]
-Decoder = Literal["auto", "pillow", "tensorflow"]
 OnError = Literal["fail", "skip"]
 Small = Literal["fail", "skip", "pad", "resize"]
 
@@ -82,7 +84,6 @@ class WriteOptions:
         resize_short: first scale the shorter side to this, in pixels.
         labels: ``auto``, ``none``, or a file of class names.
         root: what the paths of an image list are relative to, if not to its own folder.
-        decoder: of crops; ``auto`` lets the plan decide by the size of the job.
         shards: how many; None for as many as ``shard_size`` (bytes) asks for.
         shuffle_seed: None keeps the order of the paths.
         max_errors: with ``on_error="skip"``, the most rejects allowed: a number, or a share of
@@ -93,7 +94,6 @@ class WriteOptions:
     crop: tuple[int, int] | None = field(default=None, metadata=_numbers(1, _MAX_SIDE))
     encoding: Encoding | None = field(default=None, metadata=_words(Encoding))
     jpeg_quality: int = field(default=JPEG_QUALITY, metadata=_numbers(1, 100))
-    decoder: Decoder = field(default="auto", metadata=_words(Decoder))
     resize_short: int | None = field(default=None, metadata=_numbers(1, _MAX_SIDE))
     split: str = "train"
     labels: str = "auto"
@@ -160,10 +160,6 @@ class WriteOptions:
         if self.encoding and not self.crop:
             raise UsageError(
                 "--encoding: found no --crop, expected one: whole images keep their bytes"
-            )
-        if self.decoder != "auto" and not self.crop:
-            raise UsageError(
-                "--decoder: found no --crop, expected one: whole images keep their bytes"
             )
         if self.encoding == "raw" and self.keys == "tf-models":
             raise UsageError("--encoding raw: found --keys tf-models, expected png or jpeg with it")

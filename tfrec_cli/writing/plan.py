@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import math
-import operator
 import os
 from array import array
 from collections import Counter
@@ -18,7 +17,7 @@ from fractions import Fraction
 from itertools import pairwise
 from pathlib import Path
 from types import MappingProxyType
-from typing import BinaryIO, Literal
+from typing import BinaryIO
 
 from blake3 import blake3
 
@@ -36,7 +35,7 @@ from tfrec_cli.sources.listing import Listing, Source
 from tfrec_cli.sources.listing import pack as pack_source
 from tfrec_cli.sources.listing import unpack as unpack_source
 from tfrec_cli.writing import split
-from tfrec_cli.writing.options import MAX_SHARDS, Decoder, Small
+from tfrec_cli.writing.options import MAX_SHARDS, Small
 
 MAX_FILE_BYTES = 2**30
 """No protocol buffer holds 2 GiB, and no image file worth training on is half as large."""
@@ -48,8 +47,6 @@ previews, frames and films take beside it. Others are sparse, or have something 
 RECORD_EXTRA_BYTES = 160
 """About what a record needs beside its image: framing, feature names, path."""
 
-TENSORFLOW_PIXELS = 2**29
-"""From so many pixels in all images on TensorFlow's decoder saves more than loading it costs."""
 
 _SIZE, _LABEL, _MTIME, _HEIGHT, _WIDTH = 0, 1, 2, 3, 4
 """Where an item's numbers are among its packed integers."""
@@ -79,7 +76,6 @@ class Layout:
         small: what to do with images smaller than the crop.
         shards: how many; None for as many as ``shard_bytes`` asks for.
         shuffle_seed: None keeps the order of the paths.
-        decoder: of crops; ``auto`` is TensorFlow's where the job is large enough to load it for.
     """
 
     crop: tuple[int, int] | None
@@ -88,7 +84,6 @@ class Layout:
     shards: int | None
     shard_bytes: int
     shuffle_seed: int | None
-    decoder: Decoder = "auto"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -100,7 +95,6 @@ class Plan:
         sizes: how many records each shard holds.
         estimated_bytes: of all shards together.
         source_bytes: of all items' files.
-        decoder: of crops.
         sha256: digest of the items in their order, wherever shards begin.
     """
 
@@ -109,7 +103,6 @@ class Plan:
     rejects: tuple[Reject, ...]
     estimated_bytes: int
     source_bytes: int
-    decoder: Literal["pillow", "tensorflow"]
     sha256: str
 
     @property
@@ -269,7 +262,6 @@ def make(
         rejects=tuple(sorted(rejects, key=lambda reject: reject.path)),
         estimated_bytes=estimated_bytes,
         source_bytes=source_bytes,
-        decoder=_decoder(items, layout),
         sha256=_digest(items, order, listing.columns),
     )
 
@@ -442,16 +434,6 @@ def _shards_bytes(source_bytes: int, count: int, layout: Layout) -> int:
     values = layout.crop[0] * layout.crop[1] * 3
     share = {"raw": 1.0, "png": 0.8, "jpeg": 0.2}[layout.encoding]
     return count * (int(values * share) + RECORD_EXTRA_BYTES)
-
-
-def _decoder(items: Packed[Item], layout: Layout) -> Literal["pillow", "tensorflow"]:
-    """Choose by the size of the job alone, so that every machine chooses alike."""
-    if layout.decoder != "auto":
-        return layout.decoder
-    if layout.crop is None:
-        return "pillow"
-    pixels = sum(map(operator.mul, items.column(_HEIGHT), items.column(_WIDTH)))
-    return "tensorflow" if pixels >= TENSORFLOW_PIXELS else "pillow"
 
 
 def _digest(items: Packed[Item], order: Sequence[int], columns: Sequence[Column]) -> str:

@@ -12,10 +12,10 @@ import hashlib
 import os
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO, Literal, cast
+from typing import TYPE_CHECKING, BinaryIO, cast
 
 from blake3 import blake3
 
@@ -25,12 +25,11 @@ from tfrec_cli.dataset.names import KeyStyle, index_name
 from tfrec_cli.dataset.records import Column, ImageRecord
 from tfrec_cli.dataset.rejects import Reject
 from tfrec_cli.errors import DataError, ImageError, ManifestError, RunError
-from tfrec_cli.imaging import images, structure, tensorflow_decoder
+from tfrec_cli.imaging import images, structure
 from tfrec_cli.imaging.images import Examined, Header, Policy
 from tfrec_cli.imaging.policy import Encoding
 from tfrec_cli.runtime import allocator, files, heartbeat
 from tfrec_cli.runtime.files import descriptor_to_read, raise_if_exhausted
-from tfrec_cli.runtime.stderr import stderr_silenced
 from tfrec_cli.sources.listing import Source
 from tfrec_cli.tfrecord.compression import WrittenCompression
 from tfrec_cli.tfrecord.index import index_line
@@ -56,8 +55,6 @@ class Recipe:
     Attributes:
         crop: (height, width) of the centre crop in pixels; None for whole images.
         quality: of JPEG crops, 1 to 100.
-        decoder: of crops: ``tensorflow`` decodes no more than the window of a JPEG where that is
-            exact; the rest is Pillow's.
         stops: end at the first image that cannot be used.
         classes: class names by number, for layouts that store them.
         columns: what the features of each source are.
@@ -67,7 +64,6 @@ class Recipe:
     crop: tuple[int, int] | None
     encoding: Encoding
     quality: int
-    decoder: Literal["pillow", "tensorflow"]
     small: Small
     check: Check
     keys: KeyStyle
@@ -392,21 +388,22 @@ def _check_unchanged(source: Source, status: os.stat_result) -> None:
 def _crop(
     data: bytes, recipe: Recipe, crop: tuple[int, int]
 ) -> tuple[Header, tuple[str, ...], Pixels]:
-    """Decode an image's centre crop, by its window alone where the recipe says so and it can.
+    """Decode an image's centre crop, and nothing below it where a window of it is exact.
 
     Returns:
         The header, what would be changed of the whole image, and uint8[height, width, 3].
     """
     from tfrec_cli import crops
+    from tfrec_cli.imaging.pillow_decoder import Decoder
 
-    if recipe.decoder == "tensorflow":
-        examined = images.examine(data, recipe.policy)
-        header = examined.header
-        if _has_window(data, examined) and _holds(header.height_px, header.width_px, crop):
-            box = crops.center_box(header.height_px, header.width_px, crop)
-            with stderr_silenced():
-                return header, (), tensorflow_decoder.decode_window(data, header.width_px, box)
-    header, changes, pixels = images.decode_whole(data, recipe.policy)
+    examined = images.examine(data, recipe.policy)
+    header, changes = examined.header, examined.changes
+    if _has_window(data, examined) and _holds(header.height_px, header.width_px, crop):
+        box = crops.center_box(header.height_px, header.width_px, crop)
+        decoder = Decoder(recipe.policy.max_pixels)
+        with suppress(ImageError):  # decoding all of it says what is wrong
+            return header, (), decoder.decode_window(data, header.width_px, box)
+    pixels = images.decode_examined(data, examined, recipe.policy)
     full_height, full_width, _ = pixels.shape
     if recipe.small in ("pad", "resize") and not _holds(full_height, full_width, crop):
         pixels = images.enlarge(pixels, *crop, recipe.small, recipe.policy.max_pixels)

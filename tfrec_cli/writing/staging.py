@@ -32,6 +32,7 @@ from tfrec_cli.errors import DataError, RunError, Terminated, UnreadableError, U
 from tfrec_cli.runtime import files
 from tfrec_cli.runtime.paths import printable
 from tfrec_cli.writing import shard
+from tfrec_cli.writing.options import GONE
 from tfrec_cli.writing.plan import Plan
 
 LOCK = ".tfrec.lock"
@@ -190,7 +191,7 @@ def unfinished_splits(out: Path, but: Collection[str]) -> dict[str, str]:
 
 def changes(before: Mapping[str, Any], now: Mapping[str, Any], form: str = "{}") -> Iterator[str]:
     """Say what differs between two sets of values, such as options, one line each."""
-    for name in sorted({*before, *now}):
+    for name in sorted({*before, *now} - GONE):
         was, is_now = before.get(name), now.get(name)
         if was != is_now:
             yield f"{form.format(name.replace('_', '-'))} was {_word(was)}, now {_word(is_now)}"

@@ -84,7 +84,6 @@ LAYOUTS: dict[str, dict[str, Any]] = {
     "padded": {"crop": (64, 64), "small": "pad"},
     "enlarged": {"crop": (64, 64), "small": "resize"},
     "without small ones": {"crop": (50, 50), "small": "skip"},
-    "as TensorFlow decodes": {"crop": (32, 31), "decoder": "tensorflow"},
     "policies": {"exif": "ignore", "alpha": "white", "frames": "fail", "on_error": "skip"},
 }
 
@@ -500,7 +499,7 @@ def test_a_shard_that_cannot_be_read_stops_nothing(folder: Path, out: Path) -> N
 def test_the_recipe_is_that_of_the_writer(
     folder: Path, out: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """But for what cannot change a record: who decodes, and when to stop."""
+    """But for what cannot change a record: when to stop."""
     monkeypatch.setattr(pool, "_can_fork", lambda: False)  # what is used is seen here
     used: list[shard.Recipe] = []
     right: Callable[[shard.Task], shard.Done] = shard.write
@@ -508,7 +507,7 @@ def test_the_recipe_is_that_of_the_writer(
     layout = WriteOptions(crop=(32, 31), jpeg_quality=7, encoding="jpeg", max_pixels=9999, jobs=1)
     write(folder, out, layout)
     made = rebuild.recipe(manifest.load(out / "train.manifest.json"))
-    assert (made.stops, made.decoder) == (False, "pillow")
+    assert not made.stops
     assert [getattr(made, name) for name in made.__slots__ if name != "stops"] == [
         getattr(used[0], name) for name in made.__slots__ if name != "stops"
     ]

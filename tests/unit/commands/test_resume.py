@@ -25,7 +25,7 @@ from tfrec_cli.dataset import rejects as rejects_file
 from tfrec_cli.dataset.names import index_name
 from tfrec_cli.errors import DataError, RunError, UsageError
 from tfrec_cli.imaging import images
-from tfrec_cli.writing import shard
+from tfrec_cli.writing import shard, staging
 from tfrec_cli.writing.options import WriteOptions as Options
 
 PARTIAL = ".train.partial"
@@ -260,7 +260,7 @@ class TestIsRefused:
     @pytest.mark.parametrize(
         ("options", "what"),
         [
-            ({"crop": (32, 32)}, "--crop was not given, now 32x32 (and 1 more)"),
+            ({"crop": (32, 32)}, "--crop was not given, now 32x32"),
             ({"shards": 3}, "--shards was 4, now 3"),
             ({"shuffle_seed": None}, "--shuffle-seed was 0, now not given"),
             ({"check": "decode"}, "--check was structure, now decode"),
@@ -569,3 +569,8 @@ def test_verify_names_an_image_that_kills_its_decoder(tmp_path: Path) -> None:
     assert len(lines) == 1
     assert lines[0].endswith(f": found a decoder that ended with SIGSEGV, {DECODES}")
     assert " record 6 at byte " in lines[0]
+
+
+def test_an_option_that_is_gone_does_not_keep_an_old_write_from_being_resumed() -> None:
+    before = {"crop": None, "decoder": "tensorflow", "shards": 4}
+    assert list(staging.changes(before, {"crop": None, "shards": 4}, "--{}")) == []

@@ -1,11 +1,12 @@
-"""``write --decoder``: Pillow's decoder and TensorFlow's make the same shards."""
+"""``write --crop`` decodes windows of JPEGs, and makes what whole decodes would make."""
 
 from __future__ import annotations
 
-import json
 import os
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 from unittest import mock
@@ -15,14 +16,12 @@ from conftest import ROOT, class_files, fill, jpeg, oriented, photo, png
 from PIL import Image
 
 from tfrec_cli.commands.write import Result, write
-from tfrec_cli.errors import RunError, UsageError
-from tfrec_cli.imaging import images, structure, tensorflow_decoder
+from tfrec_cli.imaging import images, pillow_decoder, structure
 from tfrec_cli.imaging.images import Policy
 from tfrec_cli.runtime import pool
-from tfrec_cli.writing import plan
+from tfrec_cli.writing import shard
 from tfrec_cli.writing.options import WriteOptions as Options
 
-DECODERS = pytest.mark.parametrize("decoder", ["pillow", "tensorflow"])
 JOBS = pytest.mark.parametrize("jobs", [1, 2])
 
 GRAY = Image.fromarray(photo(62, 45, 3)).convert("L")
@@ -60,8 +59,28 @@ def told(result: Result) -> list[tuple[bytes, str]]:
     return [(reject.path, reject.reason) for reject in result.rejects]
 
 
-def recorded(out: Path) -> object:
-    return json.loads((out / "train.manifest.json").read_text())["options"]["decoder"]
+def no_windows() -> Any:
+    """Have everything decoded whole."""
+    return mock.patch.object(shard, "_has_window", return_value=False)
+
+
+@contextmanager
+def counted_windows() -> Iterator[mock.Mock]:
+    """Count the windows that are decoded, in this process."""
+    decoder = pillow_decoder.Decoder
+    here = mock.patch.object(pool, "_can_fork", return_value=False)
+    counted = mock.patch.object(
+        decoder, "decode_window", autospec=True, side_effect=decoder.decode_window
+    )
+    with here, counted as decode:
+        yield decode
+
+
+def both(source: Path, folder: Path, **options: Any) -> tuple[Result, Result]:
+    """Write by windows into ``folder / "windows"``, and without them into ``folder / "whole"``."""
+    by_windows = made(source, folder / "windows", **options)
+    with no_windows():
+        return by_windows, made(source, folder / "whole", **options)
 
 
 @pytest.fixture(scope="module")
@@ -76,11 +95,8 @@ def source(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @JOBS
 @pytest.mark.parametrize("small", ["skip", "pad", "resize"])
 def test_shards_are_the_same(source: Path, tmp_path: Path, small: str, jobs: int) -> None:
-    found = []
-    for decoder in ("pillow", "tensorflow"):
-        made(source, tmp_path / decoder, decoder=decoder, small=small, jobs=jobs, shards=2)
-        found.append(shards(tmp_path / decoder))
-    assert found[0] == found[1]
+    both(source, tmp_path, small=small, jobs=jobs, shards=2)
+    assert shards(tmp_path / "windows") == shards(tmp_path / "whole")
 
 
 @pytest.mark.parametrize(
@@ -99,38 +115,28 @@ def test_shards_are_the_same(source: Path, tmp_path: Path, small: str, jobs: int
     ids=str,
 )
 def test_shards_are_the_same_with(source: Path, tmp_path: Path, options: dict[str, Any]) -> None:
-    found = []
-    for decoder in ("pillow", "tensorflow"):
-        made(source, tmp_path / decoder, decoder=decoder, **options)
-        found.append(shards(tmp_path / decoder))
-    assert found[0] == found[1]
+    both(source, tmp_path, **options)
+    assert shards(tmp_path / "windows") == shards(tmp_path / "whole")
 
 
-@DECODERS
-def test_rejects_are_the_same(source: Path, tmp_path: Path, decoder: str) -> None:
-    assert told(made(source, tmp_path / "out", decoder=decoder)) == [
+def test_rejects_and_changes_are_the_same(source: Path, tmp_path: Path) -> None:
+    results = both(source, tmp_path)
+    rejects, others = map(told, results)
+    assert rejects == others
+    assert rejects == [
         (f"more/a {kind}".encode(), "too_small")
         for kind in ("low one.jpg", "small gray.jpg", "small one.jpg", "small png.png")
     ]
+    first, second = (result.manifest for result in results)
+    assert first
+    assert second
+    assert (first.changes, first.icc_profiles) == (second.changes, second.icc_profiles)
 
 
-def test_both_name_the_same_changes(source: Path, tmp_path: Path) -> None:
-    changes = []
-    for decoder in ("pillow", "tensorflow"):
-        result = made(source, tmp_path / decoder, decoder=decoder)
-        assert result.manifest
-        changes.append((result.manifest.changes, result.manifest.icc_profiles))
-    assert changes[0] == changes[1]
-
-
-def test_windows_are_decoded_by_tensorflow(source: Path, tmp_path: Path) -> None:
-    """Without this the tests above could compare Pillow with itself."""
-    here = mock.patch.object(pool, "_can_fork", return_value=False)  # where calls are counted
-    counted = mock.patch.object(
-        tensorflow_decoder, "decode_window", wraps=tensorflow_decoder.decode_window
-    )
-    with here, counted as decode:
-        made(source, tmp_path / "out", decoder="tensorflow")
+def test_windows_are_decoded_where_they_are_exact(source: Path, tmp_path: Path) -> None:
+    """Without this the tests above could compare whole decodes with themselves."""
+    with counted_windows() as decode:
+        made(source, tmp_path / "out")
     windows = [
         name
         for name, data in FILES.items()
@@ -141,9 +147,14 @@ def test_windows_are_decoded_by_tensorflow(source: Path, tmp_path: Path) -> None
     assert (decode.call_count, len(windows)) == (len(windows), 11)
 
 
-def test_nothing_is_decoded_by_tensorflow_for_pillow(source: Path, tmp_path: Path) -> None:
-    with mock.patch.object(tensorflow_decoder, "_library", side_effect=AssertionError):
-        made(source, tmp_path / "out", decoder="pillow")
+def test_the_limit_of_pixels_is_that_of_the_options(tmp_path: Path) -> None:
+    """A window of a picture of more than Pillow's limit is no larger than the picture."""
+    fill(tmp_path / "images", {"a.jpg": jpeg(photo(50, 60, 1))})
+    here = mock.patch.object(pool, "_can_fork", return_value=False)
+    asked = mock.patch.object(pillow_decoder, "Decoder", wraps=pillow_decoder.Decoder)
+    with here, asked as decoder:
+        made(tmp_path / "images", tmp_path / "out", max_pixels=2**40)
+    assert decoder.call_args.args == (2**40,)
 
 
 # Damaged JPEGs
@@ -206,130 +217,46 @@ def damaged() -> dict[str, bytes]:
 
 @pytest.fixture(scope="module")
 def compared(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
-    """Write damaged JPEGs with both decoders."""
+    """Write damaged JPEGs by windows and without."""
     root = tmp_path_factory.mktemp("damaged")
-    fill(root / "images", damaged())
-    found: dict[str, Any] = {}
-    for decoder in ("pillow", "tensorflow"):
-        result = made(root / "images", root / decoder, decoder=decoder)
-        found[decoder] = (told(result), shards(root / decoder))
-    return found
+    results = both(fill(root / "images", damaged()), root)
+    return {
+        kind: (list(map(str, result.rejects)), shards(root / kind))
+        for kind, result in zip(("windows", "whole"), results, strict=True)
+    }
 
 
 def test_damaged_jpegs_are_rejected_alike(compared: dict[str, Any]) -> None:
-    (by_pillow, _), (by_tensorflow, _) = compared.values()
-    assert set(by_pillow) ^ set(by_tensorflow) == set()
+    assert compared["windows"][0] == compared["whole"][0]
 
 
 def test_damaged_jpegs_that_are_accepted_give_the_same_shards(compared: dict[str, Any]) -> None:
-    (_, by_pillow), (_, by_tensorflow) = compared.values()
-    assert by_pillow == by_tensorflow
+    assert compared["windows"][1] == compared["whole"][1]
 
 
 def test_some_damage_is_rejected_and_some_is_not(compared: dict[str, Any]) -> None:
     """Without this the two tests above could be about one of the two alone."""
-    rejected = {path.split(b"/")[0] for path, _ in compared["pillow"][0]}
-    assert (b"scan" in rejected, b"cut" in rejected) == (True, False)
+    rejected = {line.split("/")[0] for line in compared["whole"][0]}
+    assert ("scan" in rejected, "cut" in rejected) == (True, False)
 
 
-# Which one is chosen
-
-
-CHOSEN = {"a.jpg": jpeg(photo(40, 50)), "b.png": png(photo(36, 33))}
-PIXELS = 40 * 50 + 36 * 33
-
-
-@pytest.mark.parametrize(
-    ("limit", "decoder"), [(PIXELS, "tensorflow"), (PIXELS + 1, "pillow"), (1, "tensorflow")]
-)
-def test_auto_goes_by_the_size_of_the_job(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, limit: int, decoder: str
+def test_what_no_window_decodes_of_is_rejected_in_the_words_of_a_whole_decode(
+    tmp_path: Path,
 ) -> None:
-    monkeypatch.setattr(plan, "TENSORFLOW_PIXELS", limit)
-    made(fill(tmp_path / "images", CHOSEN), tmp_path / "out")
-    assert recorded(tmp_path / "out") == decoder
+    """A table of codes that is no such table: examined, it looks like any other."""
+    start = SOUND["444"].index(b"\xff\xc4") + 5
+    data = SOUND["444"][:start] + b"\xff" * 16 + SOUND["444"][start + 16 :]
+    fill(tmp_path / "images", {"broken.jpg": data, "sound.jpg": SOUND["420"]})
+    with counted_windows() as decode:
+        by_windows = made(tmp_path / "images", tmp_path / "windows")
+    with no_windows():
+        whole = made(tmp_path / "images", tmp_path / "whole")
+    assert decode.call_count == 2
+    assert len(by_windows.rejects) == 1
+    assert by_windows.rejects == whole.rejects
 
 
-@DECODERS
-@pytest.mark.parametrize("limit", [1, 2**62])
-def test_a_decoder_that_is_asked_for_is_taken(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, limit: int, decoder: str
-) -> None:
-    monkeypatch.setattr(plan, "TENSORFLOW_PIXELS", limit)
-    made(fill(tmp_path / "images", CHOSEN), tmp_path / "out", decoder=decoder)
-    assert recorded(tmp_path / "out") == decoder
-
-
-def test_whole_images_have_no_decoder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setattr(plan, "TENSORFLOW_PIXELS", 1)
-    made(fill(tmp_path / "images", CHOSEN), tmp_path / "out", crop=None, small="fail")
-    assert recorded(tmp_path / "out") is None
-
-
-def test_images_that_are_left_out_do_not_count(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
-    monkeypatch.setattr(plan, "TENSORFLOW_PIXELS", PIXELS + 1)
-    files = {**CHOSEN, "small.png": png(photo(9, 99))}
-    made(fill(tmp_path / "images", files), tmp_path / "out")
-    assert recorded(tmp_path / "out") == "pillow"
-
-
-def test_no_library_ends_before_anything_is_written(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
-    def find_library() -> Path:
-        raise RunError("TensorFlow: found no C library of it")
-
-    monkeypatch.setattr(tensorflow_decoder, "find_library", find_library)
-    fill(tmp_path / "images", CHOSEN)
-    with pytest.raises(RunError):
-        made(tmp_path / "images", tmp_path / "out", decoder="tensorflow")
-    assert not (tmp_path / "out").exists()
-
-
-# Without a crop
-
-NO_CROP = "--decoder: found no --crop, expected one: whole images keep their bytes"
-
-
-@DECODERS
-def test_a_decoder_without_a_crop_is_refused(tmp_path: Path, decoder: Any) -> None:
-    fill(tmp_path / "images", CHOSEN)
-    with pytest.raises(UsageError) as raised:
-        write(tmp_path / "images", tmp_path / "out", Options(decoder=decoder))
-    assert str(raised.value) == NO_CROP
-
-
-@DECODERS
-def test_a_decoder_without_a_crop_ends_the_program_with_2(tmp_path: Path, decoder: str) -> None:
-    argv = ["write", fill(tmp_path / "images", CHOSEN), tmp_path / "out", "--decoder", decoder]
-    ran = subprocess.run(
-        [sys.executable, "-m", "tfrec_cli", *map(str, argv)],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert (ran.returncode, ran.stderr) == (2, f"tfrec: {NO_CROP}\n")
-
-
-def test_auto_without_a_crop_is_not_refused(tmp_path: Path) -> None:
-    fill(tmp_path / "images", CHOSEN)
-    write(tmp_path / "images", tmp_path / "out", Options(decoder="auto", jobs=1))
-    assert recorded(tmp_path / "out") is None
-
-
-def test_auto_does_without_tensorflow(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Both decoders make the same shards, so a machine without it makes them too."""
-    fill(tmp_path / "images", {f"{number}.jpg": jpeg(photo(64, 64, number)) for number in range(4)})
-    monkeypatch.setattr(plan, "TENSORFLOW_PIXELS", 1)
-    monkeypatch.setattr(tensorflow_decoder, "_LIBRARIES", ())
-    made = write(tmp_path / "images", tmp_path / "out", Options(crop=(32, 32), jobs=1)).manifest
-    assert made
-    assert made.options["decoder"] == "pillow"
-    options = Options(crop=(32, 32), jobs=1, decoder="tensorflow")
-    with pytest.raises(RunError, match="found no C library"):
-        write(tmp_path / "images", tmp_path / "other", options)
+# Without TensorFlow
 
 
 BROKEN = {
@@ -350,13 +277,8 @@ def test_crops_are_written_where_tensorflow_is_there_but_does_not_load(
 ) -> None:
     fill(tmp_path / "images", {f"{number}.jpg": jpeg(photo(64, 64, number)) for number in range(4)})
     fill(tmp_path / "broken", {f"tensorflow/{name}": data for name, data in BROKEN[kind].items()})
-    program = (
-        "import sys; from tfrec_cli import __main__; from tfrec_cli.writing import plan\n"
-        "plan.TENSORFLOW_PIXELS = 1\n"
-        "__main__.main()\n"
-    )
     ran = subprocess.run(
-        [sys.executable, "-c", program, "write", "images", "broken-out", "--crop", "32"],
+        [sys.executable, "-m", "tfrec_cli", "write", "images", "broken-out", "--crop", "32"],
         cwd=tmp_path,
         env={**os.environ, "PYTHONPATH": os.pathsep.join([str(tmp_path / "broken"), str(ROOT)])},
         capture_output=True,
@@ -364,11 +286,5 @@ def test_crops_are_written_where_tensorflow_is_there_but_does_not_load(
         check=False,
     )
     assert (ran.returncode, ran.stderr) == (0, "")
-    assert recorded(tmp_path / "broken-out") == "pillow"
-    options = Options(crop=(32, 32), jobs=1, decoder="pillow")
-    write(tmp_path / "images", tmp_path / "out", options)
-    shards = [
-        (tmp_path / name / "train-00000-of-00001.tfrecord").read_bytes()
-        for name in ("broken-out", "out")
-    ]
-    assert shards[0] == shards[1]
+    write(tmp_path / "images", tmp_path / "out", Options(crop=(32, 32), jobs=1))
+    assert shards(tmp_path / "broken-out") == shards(tmp_path / "out")

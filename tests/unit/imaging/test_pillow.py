@@ -143,3 +143,11 @@ def test_threads_leave_filters_and_limits_alone() -> None:
         seen.add((len(warnings.filters), Image.MAX_IMAGE_PIXELS))
     assert seen <= {(len(before[0]), before[1])}
     assert (list(warnings.filters), Image.MAX_IMAGE_PIXELS) == before
+
+
+@pytest.mark.parametrize("data", [jpeg(photo(20, 30)), png(photo(20, 30))])
+def test_more_pixels_than_the_limit_are_refused(data: bytes) -> None:
+    assert Decoder(20 * 30).decode_whole(data).shape == (20, 30, 3)
+    with pytest.raises(ImageError) as refused:
+        Decoder(20 * 30 - 1).decode_whole(data)
+    assert refused.value.reason == "too_many_pixels"
