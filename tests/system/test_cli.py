@@ -24,6 +24,7 @@ from program import Ran, fail_with, tfrec
 
 from tfrec_cli import __version__
 from tfrec_cli.cli import main as cli
+from tfrec_cli.cli import progress
 from tfrec_cli.commands import verify, write
 from tfrec_cli.dataset import manifest
 from tfrec_cli.report import format as words
@@ -413,7 +414,7 @@ MISUSED = [
     ("write a b --shard-size lots", "found 'lots', expected a size such as 128MiB"),
     ("write a b --small grow", "'grow' is not one of 'fail', 'skip', 'pad', 'resize'."),
     ("write a b --jpeg-quality 101", "101 is not in the range 1<=x<=100."),
-    ("write a b -j 0", "0 is not in the range x>=1."),
+    ("write a b -j 0", "0 is not in the range 1<=x<=4096."),
     ("inspect", "Missing argument 'PATH...'."),
     ("inspect a --record -1", "-1 is not in the range x>=0."),
     ("verify --seed 4294967296", "4294967296 is not in the range 0<=x<=4294967295."),
@@ -584,20 +585,20 @@ class Terminal(io.StringIO):
 
 
 def test_progress_is_shown_on_a_terminal(source: Path, out: Path) -> None:
-    with redirect_stderr(Terminal()) as err, cli._progress(quiet=False) as progress:
-        progress("writing", 2, 3)
+    with redirect_stderr(Terminal()) as err, progress.shown(quiet=False) as show:
+        show("writing", 2, 3)
     assert "2/3" in err.getvalue()
 
 
 def test_quiet_silences_progress() -> None:
-    with redirect_stderr(Terminal()) as err, cli._progress(quiet=True) as progress:
-        progress("writing", 2, 3)
+    with redirect_stderr(Terminal()) as err, progress.shown(quiet=True) as show:
+        show("writing", 2, 3)
     assert err.getvalue() == ""
 
 
 def test_no_progress_is_left_on_a_terminal() -> None:
-    with redirect_stderr(Terminal()) as err, cli._progress(quiet=False) as progress:
-        progress("writing", 2, 3)
+    with redirect_stderr(Terminal()) as err, progress.shown(quiet=False) as show:
+        show("writing", 2, 3)
     assert err.getvalue().rsplit("\r", 2)[-2:][0].strip() == ""
 
 

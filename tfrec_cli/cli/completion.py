@@ -2,9 +2,9 @@
 
 Knows: how these shells ask and want to be answered. Must not know: what options do.
 
-As click's own, but for what that gets wrong in these shells (``--option=value`` in bash and zsh,
-help texts with a comma in fish) or lacks: files by their endings, paths after ``SPLIT=``, and
-silence where the program cannot be started. Paths are listed by the shell itself.
+Not click's own scripts, since with click 8.5 ``--option=value`` completes in none of these shells.
+They also lack files by their endings, paths after ``SPLIT=``, and silence where the program cannot
+be started. Paths are listed by the shell itself.
 
 An answer has a type: ``plain``, a word; ``dir``, folders; ``file``, files and folders; or
 ``file:csv|tsv``, folders and files of these endings. The value of a path is the path so far.

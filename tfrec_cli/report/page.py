@@ -6,10 +6,13 @@ import base64
 import html
 import io
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
 
+from tfrec_cli.errors import RunError
 from tfrec_cli.report.format import plural, safe, size
 from tfrec_cli.report.inspect_ import FEATURE_TITLES, feature_rows
+from tfrec_cli.runtime.files import atomic_file
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -28,6 +31,32 @@ _STYLE = (
     "overflow:auto}.pictures{display:flex;flex-wrap:wrap;gap:.6rem}figure{margin:0;width:128px}"
     "figcaption{font-size:.7rem;overflow-wrap:anywhere}img{display:block}"
 )
+
+
+def check_replaceable(sheet: Path | None, page: Path | None) -> None:
+    """Refuse to write a contact sheet or a page over a file of another kind.
+
+    Raises:
+        RunError: such a file is there.
+    """
+    for path, start, kind in ((sheet, b"\x89PNG", "picture"), (page, b"<!", "page")):
+        if path and path.is_file() and path.stat().st_size:
+            with path.open("rb") as file:
+                if file.read(len(start)) != start:
+                    raise RunError(f"{path}: found a file that is no {kind}, expected none, or one")
+
+
+def write_contact_sheet(path: Path, samples: Sequence[Sample]) -> None:
+    """Write a contact sheet as a PNG file, which appears when it is complete."""
+    with atomic_file(path) as file:
+        contact_sheet(samples).save(file, "PNG")
+
+
+def write_html(path: Path, summary: Summary, spec: str, samples: Sequence[Sample]) -> None:
+    """Write a page as an HTML file, which appears when it is complete."""
+    content = html_page(summary, spec, samples).encode()
+    with atomic_file(path) as file:
+        file.write(content)
 
 
 def contact_sheet(samples: Sequence[Sample]) -> Image.Image:

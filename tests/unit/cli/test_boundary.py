@@ -1,0 +1,40 @@
+"""boundary: the line and the exit code of each kind of error."""
+
+from __future__ import annotations
+
+import click
+import pytest
+
+from tfrec_cli import errors
+from tfrec_cli.cli.boundary import Failure, failure_of
+
+
+def aborted(*hints: str) -> click.Abort:
+    abort = click.Abort()
+    abort.__cause__ = KeyboardInterrupt(*hints)
+    return abort
+
+
+@pytest.mark.parametrize(
+    ("error", "failure"),
+    [
+        (errors.DataError("x: bad", ["1", "2"]), Failure("x: bad", 1, ("1", "2"))),
+        (errors.UsageError("--crop: bad"), Failure("--crop: bad", 2)),
+        (errors.RunError("disk full"), Failure("disk full", 3)),
+        (errors.MissingExtraError("no torch"), Failure("no torch", 3)),
+        (click.UsageError("No such option"), Failure("No such option", 2)),
+        (errors.Terminated(), Failure("terminated", 143)),
+        (errors.Terminated("--resume goes on"), Failure("terminated; --resume goes on", 143)),
+        (aborted(), Failure("interrupted", 130)),
+        (aborted("--resume goes on"), Failure("interrupted; --resume goes on", 130)),
+        (click.Abort(), Failure("interrupted", 130)),
+        (KeyboardInterrupt(), Failure("interrupted", 130)),
+        (MemoryError(), Failure("out of memory: fewer --jobs need less", 3)),
+        (OSError(28, "No space left", "a/b"), Failure("a/b: No space left", 3)),
+        (OSError(28, "No space left"), Failure("system: No space left", 3)),
+        (OSError("odd"), Failure("system: odd", 3)),
+        (ValueError("x"), Failure("this is a bug in tfrec: please report the lines above", 70)),
+    ],
+)  # fmt: skip
+def test_an_error_is_a_line_and_an_exit_code(error: BaseException, failure: Failure) -> None:
+    assert failure_of(error, None) == failure

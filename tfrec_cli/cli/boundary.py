@@ -1,0 +1,131 @@
+"""The one place where an exception becomes a line, a JSON document and an exit code."""
+
+from __future__ import annotations
+
+import atexit
+import gc
+import os
+import signal
+import sys
+import traceback
+from collections.abc import Sequence
+from dataclasses import dataclass
+from types import FrameType
+from typing import NoReturn
+
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # no threads of NumPy's: workers are forked
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+
+import click
+
+from tfrec_cli import errors
+from tfrec_cli.cli import command
+from tfrec_cli.cli import main as cli
+
+_EXIT_PIPE = 128 + signal.SIGPIPE
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """What a person and a program are told of an error; ``details`` only with --verbose."""
+
+    message: str
+    exit_code: int
+    details: Sequence[str] = ()
+
+
+def main() -> NoReturn:
+    """Run the command line and exit.
+
+    0 done and nothing wrong, 1 the data is wrong, 2 called wrongly, 3 could not run, 70 a bug,
+    130 interrupted, 143 terminated. With --json an error is a document on stdout too.
+    """
+    gc.set_threshold(10_000)  # hardly anything here lies in cycles, and the search takes time
+    atexit.register(gc.freeze)  # nor is there a use in a last search
+    signal.signal(signal.SIGTERM, _terminate)
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:  # closed by whoever started us
+            setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: SIM115  # to the end
+    stdout = sys.stdout
+    calls: list[click.Context] = []
+    try:
+        cli.main(prog_name="tfrec", standalone_mode=False, obj=calls)
+        sys.stdout.flush()
+    except SystemExit:
+        if sys.stdout is stdout:
+            raise
+        sys.exit(_EXIT_PIPE)  # click met a closed pipe, wrapped stdout, and exits with 1
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(_EXIT_PIPE)
+    except click.exceptions.NoArgsIsHelpError as error:
+        error.show()
+        sys.exit(errors.EXIT_USAGE)
+    except BaseException as error:
+        if isinstance(error, OSError) and not error.filename:
+            sys.stdout = None  # should it be what cannot be written, it would fail again
+        failure = failure_of(error, calls[-1] if calls else None)
+        if failure.exit_code == errors.EXIT_BUG:
+            traceback.print_exc()
+        _end(failure, calls)
+    sys.exit(0)
+
+
+def failure_of(error: BaseException, ctx: click.Context | None) -> Failure:
+    """Return the line and exit code of an error.
+
+    Args:
+        ctx: of the command that was called, as far as it was reached.
+    """
+    match error:
+        case errors.TfrecError():
+            return Failure(command.explained(error, ctx), error.exit_code, error.details)
+        case click.ClickException():
+            return Failure(command.explained(error, ctx), errors.EXIT_USAGE)
+        case errors.Terminated():
+            return Failure("; ".join(["terminated", *error.args]), errors.EXIT_TERMINATED)
+        case click.Abort():  # what click makes of a KeyboardInterrupt
+            hints = error.__cause__.args if error.__cause__ else ()
+            return Failure("; ".join(["interrupted", *hints]), errors.EXIT_INTERRUPTED)
+        case KeyboardInterrupt():
+            return Failure("interrupted", errors.EXIT_INTERRUPTED)
+        case MemoryError():
+            return Failure("out of memory: fewer --jobs need less", errors.EXIT_RUN)
+        case OSError():
+            reason = error.strerror or error
+            return Failure(f"{error.filename or 'system'}: {reason}", errors.EXIT_RUN)
+    return Failure("this is a bug in tfrec: please report the lines above", errors.EXIT_BUG)
+
+
+def _terminate(_signal_number: int, _frame: FrameType | None) -> NoReturn:
+    raise errors.Terminated
+
+
+def _end(failure: Failure, calls: Sequence[click.Context]) -> NoReturn:
+    """Say what went wrong, for a person and, where --json was asked for, for a program.
+
+    Args:
+        calls: contexts of the program and of the command, as far as they were reached.
+    """
+    params = calls[-1].params if calls else {}
+    if params.get("json") or "--json" in sys.argv:
+        click.echo(_document(failure, calls[-1].info_name if len(calls) > 1 else None))
+    for line in [*(failure.details if params.get("verbose") else ()), failure.message]:
+        printable = line if line.isprintable() else ascii(line)[1:-1]
+        click.echo(f"tfrec: {printable}", err=True)
+    sys.exit(failure.exit_code)
+
+
+def _document(failure: Failure, command_name: str | None) -> str:
+    from tfrec_cli.report.format import json_document
+
+    return json_document(
+        "tfrec-error",
+        {
+            "command": command_name,
+            "exit_code": failure.exit_code,
+            "message": failure.message,
+            "details": failure.details,
+        },
+        ok=False,
+    )

@@ -1,0 +1,147 @@
+"""Types of values (sizes, crops, origins), options of several commands, options made from fields.
+
+Knows: click, and the fields of `WriteOptions`, whose defaults, ranges and words are not repeated.
+Must not know: what options do.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Callable
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+
+import click
+
+from tfrec_cli.seeds import SEED_LIMIT
+from tfrec_cli.writing.options import WriteOptions
+
+_UNITS = {"": 1, "B": 1, "K": 2**10, "M": 2**20, "G": 2**30}
+_MOST_SHOWN = 2**32
+"""What is stored of a number limits it too, but a person need not hear of such limits."""
+
+_FIELDS = {field.name: field for field in fields(WriteOptions)}
+
+Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
+
+
+class Size(click.ParamType):  # type: ignore[type-arg]  # generic only since click 8.4
+    """A number of bytes, such as 128MiB."""
+
+    name = "size"
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> int:
+        """Accept 1000, 64K, 128MiB, 1 GB (units of 1024)."""
+        match = re.fullmatch(r"(\d+)\s*([KMG]?)(iB|B)?", str(value), re.IGNORECASE)
+        if not match or not int(match[1]):
+            self.fail(f"found {value!r}, expected a size such as 128MiB", param, ctx)
+        return int(match[1]) * _UNITS[match[2].upper()]
+
+    @staticmethod
+    def spell(size_bytes: int) -> str:
+        """Write a size as a person would type it: ``128MiB``."""
+        for unit in "GMK":
+            if size_bytes % _UNITS[unit] == 0:
+                return f"{size_bytes // _UNITS[unit]}{unit}iB"
+        return str(size_bytes)
+
+
+class Crop(click.ParamType):  # type: ignore[type-arg]  # likewise
+    """A crop's size: one number for a square, or HEIGHTxWIDTH."""
+
+    name = "crop"
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> tuple[int, int]:
+        """Accept 128, "128", "128x96"."""
+        match = re.fullmatch(r"(\d{1,9})(?:x(\d{1,9}))?", str(value))
+        size = (int(match[1]), int(match[2] or match[1])) if match else (0, 0)
+        if min(size) < 1:
+            self.fail(f"found {value!r}, expected N or HEIGHTxWIDTH in pixels", param, ctx)
+        return size
+
+
+class Origin(click.ParamType):  # type: ignore[type-arg]  # likewise
+    """A folder or image list of sources, after ``SPLIT=`` if it is that of one split only."""
+
+    name = "origin"
+    envvar_list_splitter = os.pathsep
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> tuple[str | None, Path]:
+        """Accept images, train=images/train, ./a=b."""
+        if isinstance(value, tuple):
+            return value
+        match = re.fullmatch(r"(?:([A-Za-z0-9_][A-Za-z0-9_-]*)=)?(.+)", value, re.DOTALL)
+        if not match:
+            self.fail(f"found {value!r}, expected a folder or SPLIT=FOLDER", param, ctx)
+        return match[1], Path(match[2])
+
+
+def field_option(name: str, *letters: str, **settings: Any) -> Decorator:
+    """Make the option of a field of `WriteOptions`, which has its default, range and words.
+
+    Args:
+        letters: short names, such as ``-j``.
+        settings: of click, its help text first of all; they win over those of the field.
+    """
+    default, metadata = _FIELDS[name].default, _FIELDS[name].metadata
+    made: dict[str, Any] = {"default": default, "show_default": default is not None}
+    if isinstance(default, bool):
+        made = {"is_flag": True}
+    elif "words" in metadata:
+        made["type"] = click.Choice(metadata["words"])
+    elif "range" in metadata:
+        least, most = metadata["range"].least, metadata["range"].most
+        number = click.IntRange(least, most if most < _MOST_SHOWN else None)
+        made |= {"type": number, "metavar": "N"}
+    return click.option(*letters, f"--{name.replace('_', '-')}", **{**made, **settings})
+
+
+def path_option(name: str, **settings: Any) -> Decorator:
+    """Make an option that names a file or folder."""
+    return click.option(name, type=click.Path(path_type=Path), **settings)
+
+
+def path_argument(name: str, **settings: Any) -> Decorator:
+    """Make an argument that names a file or folder."""
+    return click.argument(name, type=click.Path(path_type=Path), **settings)
+
+
+quiet = click.option("-q", "--quiet", is_flag=True, help="No progress and no warnings.")
+# eager: known before another option can be wrong
+json = click.option("--json", is_flag=True, is_eager=True, help="Print one JSON document.")
+root = path_option(
+    "--root",
+    metavar="DIR",
+    help="Folder that the paths of a manifest are relative to. [default: the manifest's folder]",
+)
+jobs = field_option("jobs", "-j", help="Number of processes. [default: all processors]")
+
+
+def crop(**settings: Any) -> Decorator:
+    """Make the option of a crop's size."""
+    return click.option("--crop", type=Crop(), metavar="N|HxW", **settings)
+
+
+def seed(**settings: Any) -> Decorator:
+    """Make the option of the seed that crops are drawn from."""
+    return click.option("--seed", type=click.IntRange(0, SEED_LIMIT - 1), metavar="S", **settings)
+
+
+def shard_size(**settings: Any) -> Decorator:
+    """Make the option of a shard's size; its default is shown as a person would type it."""
+    default: Any = _FIELDS["shard_size"].default
+    return field_option(
+        "shard_size",
+        **{"type": Size(), "metavar": None, "default": Size.spell(default), **settings},
+    )
+
+
+def index(*, default: str) -> Decorator:
+    """Make the option of index files; ``default`` says in words when there are some."""
+    return click.option(
+        "--index/--no-index",
+        default=None,
+        help=f"Index files for DALI and PyTorch. [default: {default}]",
+    )

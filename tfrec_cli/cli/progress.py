@@ -1,0 +1,32 @@
+"""Progress of a command as a bar on a terminal."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from tfrec_cli.runtime.pool import Progress
+
+_FORMAT = "{desc}{n_fmt}/{total_fmt} |{bar}| {elapsed}<{remaining}"
+
+
+@contextmanager
+def shown(*, quiet: bool) -> Iterator[Progress]:
+    """Yield a function that shows progress: a bar on a terminal, else nothing."""
+    if quiet or sys.stderr is None or not sys.stderr.isatty():
+        yield lambda *_: None
+        return
+    from tqdm import tqdm
+
+    with tqdm(total=1, leave=False, file=sys.stderr, bar_format=_FORMAT, delay=0.01) as bar:
+
+        def show(what: str, done: int, total: int) -> None:
+            bar.set_description(what, refresh=False)
+            bar.total = total
+            bar.n = done
+            bar.refresh()
+
+        yield show
