@@ -5,11 +5,27 @@ Knows: magic numbers. Must not know: how anything is decoded.
 
 from __future__ import annotations
 
+import os
 import re
 from typing import Literal, get_args
 
 ImageFormat = Literal["jpeg", "png", "gif", "webp", "bmp", "tiff", "ppm", "avif", "jpeg2000"]
 IMAGE_FORMATS: tuple[ImageFormat, ...] = get_args(ImageFormat)
+
+EXTENSIONS: dict[ImageFormat, tuple[str, ...]] = {
+    "jpeg": (".jpg", ".jpeg", ".jpe", ".jfif"),
+    "png": (".png",),
+    "gif": (".gif",),
+    "webp": (".webp",),
+    "bmp": (".bmp",),
+    "tiff": (".tif", ".tiff"),
+    "ppm": (".ppm", ".pgm", ".pbm", ".pnm"),
+    "avif": (".avif", ".avifs"),
+    "jpeg2000": (".jp2", ".j2k", ".jpx", ".jpf", ".j2c", ".jpc"),
+}
+"""Extensions of file names by the format they promise; the first of each is the usual one."""
+
+_PROMISED = {name.encode(): key for key, names in EXTENSIONS.items() for name in names}
 
 HEAD_BYTES = 512
 """How many first bytes the functions of this module want to see."""
@@ -49,6 +65,11 @@ def image_format(head: bytes) -> ImageFormat | None:
         if magic.match(head):
             return name
     return None
+
+
+def format_of_name(path: bytes) -> ImageFormat | None:
+    """Name the image format that the extension of a file name promises, or None."""
+    return _PROMISED.get(os.path.splitext(path)[1].lower())
 
 
 def is_text(data: bytes) -> bool:

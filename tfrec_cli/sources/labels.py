@@ -8,6 +8,7 @@ from array import array
 from collections.abc import Sequence
 from pathlib import Path
 
+from tfrec_cli.dataset.names import MOST_NAME_BYTES
 from tfrec_cli.errors import DataError, UsageError
 from tfrec_cli.runtime.paths import printable
 from tfrec_cli.runtime.row_store import Packed
@@ -15,9 +16,6 @@ from tfrec_cli.sources.listing import LABEL_COLUMN, Source
 
 _MOST_FILE_BYTES = 1 << 24
 """A million names of 16 letters."""
-
-_NAME_BYTES = 255
-"""The longest name of a folder that Linux and macOS have."""
 
 _SHOWN = 60
 """How much of a name is shown, in characters."""
@@ -46,7 +44,7 @@ def read_labels(path: Path) -> tuple[str, ...]:
     for name in names:
         if name in seen:
             raise UsageError(f"--labels {path}: found {name!r} twice, expected it once")
-        if {"/", "\0"} & set(name) or name in (".", "..") or len(name.encode()) > _NAME_BYTES:
+        if {"/", "\0"} & set(name) or name in (".", "..") or len(name.encode()) > MOST_NAME_BYTES:
             found = f"{name[:_SHOWN]!r}…" if len(name) > _SHOWN else repr(name)
             raise UsageError(f"--labels {path}: found {found}, expected the name of a folder")
         seen.add(name)

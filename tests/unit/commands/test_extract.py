@@ -26,6 +26,8 @@ from tfrec_cli.commands.extract import Extracted, Options
 from tfrec_cli.dataset import manifest, records
 from tfrec_cli.dataset.records import ImageRecord
 from tfrec_cli.errors import DataError, RunError, UsageError
+from tfrec_cli.extracting import collisions
+from tfrec_cli.imaging.formats import EXTENSIONS
 from tfrec_cli.runtime.files import sha256
 from tfrec_cli.tfrecord import example
 from tfrec_cli.tfrecord.index import locate_records
@@ -235,10 +237,10 @@ class TestExtensions:
         run(forged(tmp_path, name.encode(), image=image), out)
         assert files(out) == {expected: image}
 
-    @pytest.mark.parametrize("kind", [*extract.EXTENSIONS])
+    @pytest.mark.parametrize("kind", [*EXTENSIONS])
     def test_every_format_has_one_that_pillow_knows(self, kind: str) -> None:
         Image.init()
-        known = {Image.EXTENSION.get(ending) for ending in extract.EXTENSIONS[kind]}  # type: ignore[index]
+        known = {Image.EXTENSION.get(ending) for ending in EXTENSIONS[kind]}  # type: ignore[index]
         assert known - {None} == {kind.upper()}
 
 
@@ -276,6 +278,13 @@ class TestOthers:
                     writer.write(example.encode({"image": PNG}))
         run(tmp_path / "x", out, jobs=2)
         assert files(out) == {f"{number:08d}.png": PNG for number in range(5)}
+
+    def test_a_file_without_records_takes_no_name(self, tmp_path: Path, out: Path) -> None:
+        bare(tmp_path / "x" / "a")
+        bare(tmp_path / "x" / "b", {"image": PNG})
+        bare(tmp_path / "x" / "c")
+        run(tmp_path / "x", out)
+        assert files(out) == {"00000000.png": PNG}
 
     def test_other_formats_keep_theirs(self, tmp_path: Path, out: Path) -> None:
         gif = save(Image.fromarray(photo(6, 6)), "GIF")
@@ -473,7 +482,7 @@ class TestNames:
     def test_equal_hashes_are_looked_at(
         self, lasting: Path, out: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr(extract, "hash", lambda _: 7, raising=False)
+        monkeypatch.setattr(collisions, "hash", lambda _: 7, raising=False)
         assert run(lasting / "five", out).files == 13
 
     def test_a_record_without_a_name_is_refused(self, tmp_path: Path, out: Path) -> None:

@@ -1,0 +1,99 @@
+"""The file name of an extracted image: the record's own where that is safe and true."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+
+from tfrec_cli.dataset.manifest import Manifest
+from tfrec_cli.dataset.names import MOST_NAME_BYTES
+from tfrec_cli.dataset.records import ImageRecord
+from tfrec_cli.errors import DataError
+from tfrec_cli.imaging.formats import EXTENSIONS, ImageFormat, format_of_name
+from tfrec_cli.runtime.paths import printable
+
+_SHOWN_BYTES = 60
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FileName:
+    """The path of a file below the folder of its split.
+
+    Attributes:
+        is_final: False if other records' names have precedence: then the path is a wish, and one
+            without a name before its extension (``folder/.jpg``) asks for the record's number.
+        is_renamed: the path has one more extension than the record's own.
+    """
+
+    path: bytes
+    is_final: bool
+    is_renamed: bool = False
+
+
+def file_name(
+    record: ImageRecord, image_format: ImageFormat, described: Manifest | None
+) -> FileName:
+    """Name the file of an image.
+
+    A record of ours keeps the path it was written from, with the right extension appended if its
+    own promises a format that write changed. A record of others gets an extension if it has none,
+    its label's folder if it is in none, and its number if its path is not safe.
+
+    Args:
+        image_format: that of the file.
+        described: the manifest of its split; None for records of others.
+    Raises:
+        DataError: a record of ours has no path, or one that is not safe.
+    """
+    extension = EXTENSIONS[image_format][0].encode()
+    own = record.filename or b""
+    promised = format_of_name(own)
+    keeps = promised == image_format
+    if described is not None:
+        keeps = keeps or not _may_have_changed(described, promised)
+    path = own if keeps else own + extension
+    is_good = is_safe(own) and is_safe(path)
+    if described is None:
+        folder = _class_folder(record)
+        if not is_good:
+            return FileName(path=folder + extension, is_final=False)
+        return FileName(path=path if b"/" in path else folder + path, is_final=keeps)
+    if not is_good:
+        raise DataError(
+            f"found filename {shown(own)}, expected a path in a folder: relative, "
+            f"without '..' and zero bytes, each name of up to {MOST_NAME_BYTES} bytes"
+        )
+    return FileName(path=path, is_final=True, is_renamed=not keeps)
+
+
+def _may_have_changed(described: Manifest, promised: ImageFormat | None) -> bool:
+    """Tell whether a write may have changed the format of images whose names promise this one.
+
+    Whole images in JPEG and PNG keep their format: a name that lies now did so before.
+    """
+    if described.stored != "whole":
+        return promised is not None
+    return f"format_{promised}" in described.changes
+
+
+def _class_folder(record: ImageRecord) -> bytes:
+    """Return the folder of a label, by its name where that can be one; nothing without a label."""
+    name = os.fsencode(record.class_name or "")
+    if is_safe(name) and b"/" not in name:
+        return name + b"/"
+    return b"" if record.label is None else b"%d/" % record.label
+
+
+def is_safe(path: bytes) -> bool:
+    """Tell whether a path stays in its folder, and each part of it can be a name."""
+    names = path.split(b"/")
+    are_names = all(
+        0 < len(name) <= MOST_NAME_BYTES and name not in (b".", b"..") for name in names
+    )
+    return are_names and b"\0" not in path
+
+
+def shown(name: bytes) -> str:
+    """Return a name, quoted and short, for messages."""
+    cut = printable(name[:_SHOWN_BYTES])
+    return f"'{cut}'" + ("…" if len(name) > _SHOWN_BYTES else "")

@@ -1,0 +1,138 @@
+"""The images of one record file become files; those without a name of their own wait for one."""
+
+from __future__ import annotations
+
+from collections import Counter
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from tfrec_cli.dataset import discover, records
+from tfrec_cli.dataset.foreign import guess_names
+from tfrec_cli.dataset.manifest import Manifest, Shard
+from tfrec_cli.dataset.records import ImageRecord
+from tfrec_cli.errors import DataError, FramingError
+from tfrec_cli.extracting.names import file_name
+from tfrec_cli.extracting.tree import FileTree
+from tfrec_cli.imaging import formats, images
+from tfrec_cli.imaging.formats import ImageFormat
+from tfrec_cli.tfrecord import example
+from tfrec_cli.tfrecord.index import locate_records
+from tfrec_cli.tfrecord.scan import Record
+from tfrec_cli.writing.shard import check_count, check_digest
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Task:
+    """One record file, and where its images go.
+
+    Attributes:
+        waiting: folder of files that have no final name yet, called by the numbers of their
+            records.
+        described: the manifest of its split; None for records of others.
+        entry: what the manifest says of the file.
+        first: number of its first record among all of the split.
+    """
+
+    path: Path
+    folder: Path
+    waiting: Path
+    described: Manifest | None
+    entry: Shard | None
+    first: int
+
+
+@dataclass(slots=True, kw_only=True)
+class ExtractedShard:
+    """Result of extracting one record file.
+
+    Attributes:
+        names: paths of the files, joined by zero bytes, which no path holds; empty if not final.
+        wishes: the paths that others would have, see `names.FileName`.
+    """
+
+    task: Task
+    names: bytes = b""
+    wishes: list[bytes] = field(default_factory=list)
+    size_bytes: int = 0
+    records: int = 0
+    formats: Counter[str] = field(default_factory=Counter)
+    labels: set[int] = field(default_factory=set)
+    renamed: int = 0
+    numbered: int = 0
+
+    def paths(self) -> list[bytes]:
+        """Return the path of each record's file, empty if it is not final."""
+        return self.names.split(b"\0") if self.records else []
+
+
+def count_records(path: Path) -> tuple[Path, int]:
+    """Count the records of a file; returns its path too."""
+    with suppress(FramingError, OSError):  # compressed or damaged: a whole reading tells which
+        return path, len(locate_records(path))
+    return path, sum(1 for _ in discover.whole_records(path))
+
+
+def extract_shard(task: Task) -> ExtractedShard:
+    """Write the images of one record file.
+
+    Raises:
+        DataError: the file is not what its manifest promises, or a record has no image or a bad
+            name.
+    """
+    if task.entry:  # before a stranger's names meet those of others
+        check_digest(task.path, task.entry, by_count=True)
+    done = ExtractedShard(task=task)
+    with FileTree(task.folder) as tree:
+        paths = [_extract(item, done, tree) for item in discover.whole_records(task.path)]
+    if task.entry:
+        check_count(task.path, task.entry, done.records)
+    done.names = b"\0".join(paths)
+    return done
+
+
+def _extract(item: Record, done: ExtractedShard, tree: FileTree) -> bytes:
+    """Write the image of one record; returns its path, empty if it is not final."""
+    try:
+        return _write_image(item.payload, done, tree)
+    except DataError as error:
+        where = f"{done.task.path}: record {item.index} at byte {item.offset_bytes}"
+        raise DataError(f"{where}: {error}") from error
+
+
+def _write_image(payload: bytes, done: ExtractedShard, tree: FileTree) -> bytes:
+    task = done.task
+    record = _decode(payload, task.described)
+    data, image_format = _file_of(record)
+    name = file_name(record, image_format, task.described)
+    if name.is_final:
+        tree.write(name.path, data)
+    else:
+        (task.waiting / str(task.first + done.records)).write_bytes(data)
+        done.wishes.append(name.path)
+    done.records += 1
+    done.size_bytes += len(data)
+    done.formats[image_format] += 1
+    done.renamed += name.is_renamed
+    if record.label is not None:
+        done.labels.add(record.label)
+    return name.path if name.is_final else b""
+
+
+def _decode(payload: bytes, described: Manifest | None) -> ImageRecord:
+    features = example.decode(payload)
+    names = records.NAMES[described.keys] if described else guess_names(features)
+    if names is None:
+        raise DataError(f"found features {', '.join(features)}, expected one that holds an image")
+    return records.decode(features, names)
+
+
+def _file_of(record: ImageRecord) -> tuple[bytes, ImageFormat]:
+    """Return the bytes of the file that an image becomes, and their format."""
+    if record.is_raw:
+        return images.encode(records.pixels(record), "png"), "png"
+    head = record.image[: formats.HEAD_BYTES]
+    image_format = formats.image_format(head)
+    if image_format is None:
+        raise DataError(f"found {formats.describe(head)}, expected an image")
+    return record.image, image_format
