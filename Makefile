@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 USABLE := $(VENV)/.usable
 READY := $(VENV)/.ready
-PURE := reading/test_batches tfrecord imaging/test_headers imaging/test_images
+PURE := reading/test_batch tfrecord imaging/test_headers imaging/test_images
 COGGED := README.md docs/architecture.md docs/cli.md docs/json.md
 
 .DEFAULT_GOAL := help

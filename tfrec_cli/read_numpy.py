@@ -14,20 +14,14 @@ from itertools import groupby
 from typing import Any, SupportsIndex
 
 import numpy as np
-import numpy.typing as npt
 
 from tfrec_cli.crops import CropMode, Int64s
 from tfrec_cli.dataset.discover import Split
-from tfrec_cli.errors import UsageError
 from tfrec_cli.imaging import pillow_decoder
-from tfrec_cli.reading import options
-from tfrec_cli.reading.batch import Dtype, Small
-from tfrec_cli.reading.options import Look
+from tfrec_cli.reading.batch import Batch
+from tfrec_cli.reading.open import OpenSplit, open_split
+from tfrec_cli.reading.options import Dtype, ReadOptions, Small
 from tfrec_cli.reading.prefetch import run_ahead
-from tfrec_cli.runtime import pool as engines
-
-Array = npt.NDArray[Any]
-Batch = tuple[Array, Int64s]
 
 
 def dataset(
@@ -63,30 +57,25 @@ def dataset(
             can hold, images of different sizes to be batched.
         DataError: the files are not what their manifest says; while reading, a damaged record.
     """
-    if parallel is not None:
-        options.check_least("parallel", parallel, 1)
-    read = options.batches(
-        path,
-        split,
-        Look(
-            crop=crop,
-            crop_mode=crop_mode,
-            seed=seed,
-            flip=flip,
-            brightness=brightness,
-            dtype=dtype,
-            small=small,
-        ),
+    options = ReadOptions(
+        split=split,
+        crop=crop,
+        crop_mode=crop_mode,
+        seed=seed,
         epoch=epoch,
         epochs=epochs,
         batch_size=batch_size,
         shuffle=shuffle,
         shard=shard,
         start=start,
+        flip=flip,
+        brightness=brightness,
+        dtype=dtype,
+        small=small,
         drop_remainder=drop_remainder,
-        decoder=pillow_decoder.Decoder,
+        parallel=parallel,
     )
-    return Batches(read, batch_size, drop_remainder, parallel or engines.available_jobs())
+    return Batches(open_split(path, options, pillow_decoder.Decoder()))
 
 
 def source(
@@ -115,34 +104,21 @@ def source(
         UsageError: as for `dataset`, compressed shards, or ``small="skip"``.
         DataError: the files are not what their manifest says.
     """
-    look = Look(
+    options = ReadOptions(
+        split=split,
         crop=crop,
         crop_mode=crop_mode,
         seed=seed,
+        epoch=epoch,
+        epochs=epochs,
+        shuffle=shuffle,
+        shard=shard,
         flip=flip,
         brightness=brightness,
         dtype=dtype,
         small=small,
     )
-    options.check_no_skip(look)
-    read = options.batches(
-        path,
-        split,
-        look,
-        epoch=epoch,
-        epochs=epochs,
-        batch_size=None,
-        shuffle=shuffle,
-        shard=shard,
-        start=0,
-        drop_remainder=False,
-        decoder=pillow_decoder.Decoder,
-        chunk=1,
-    )
-    if read.rows.is_sequential:
-        where = path.folder if isinstance(path, Split) else path
-        raise UsageError(f"random access: found compressed shards in {where}, expected plain ones")
-    return Source(read)
+    return Source(open_split(path, options, pillow_decoder.Decoder(), by_number=True))
 
 
 class Batches:
@@ -151,18 +127,15 @@ class Batches:
     An iterator that is given up ends its threads, and one holds only some batches in memory.
     """
 
-    def __init__(
-        self, read: options.Batches, batch_size: int | None, drop_remainder: bool, parallel: int
-    ) -> None:
-        self._read = read
-        self._batch_size = batch_size
-        self._drop_remainder = drop_remainder
-        self._parallel = parallel
+    def __init__(self, opened: OpenSplit) -> None:
+        self._opened = opened
+        self._order = opened.order()
 
     def __len__(self) -> int:
-        if self._read.length is None:
+        length = self._opened.length(self._order)
+        if length is None:
             raise TypeError("the length is not known where small images are skipped")
-        return self._read.length
+        return length
 
     def __iter__(self) -> Iterator[Any]:
         """Iterate ``(image, label)``, or ``image`` where there are no labels.
@@ -171,38 +144,43 @@ class Batches:
             image: uint8 or float32 [batch, height, width, 3], label: int64 [batch]; without batch
             for single records.
         """
-        with closing(run_ahead(self._tasks(), self._parallel)) as chunks:
+        opened = self._opened
+        with closing(run_ahead(self._tasks(), opened.options.threads)) as chunks:
             for _, epoch in groupby(chunks, operator.itemgetter(0)):
                 for images, labels in self._regrouped(batch for _, batch in epoch):
-                    yield (images, labels) if self._read.labelled else images
+                    yield (images, labels) if opened.labelled else images
 
     def _tasks(self) -> Iterator[Callable[[], tuple[int, Batch]]]:
-        """Yield for each chunk what cuts it, and says to which epoch it belongs.
+        """Yield for each chunk a function that returns its epoch and its batch.
 
-        What has to be read in sequence is read here, in the thread that iterates.
+        What has to be fetched in sequence is fetched here, in the thread that iterates.
         """
-        rows, buffers = self._read.rows, self._read.cutter.buffers
-        first_chunks, later_chunks = rows.chunk_counts()
-        for number in range(rows.epochs):
-            for chunk in range(later_chunks if number else first_chunks):
-                fetched = rows.fetch(number, chunk, buffers) if rows.is_sequential else None
-                yield partial(self._cut, number, chunk, fetched)
+        order, opened = self._order, self._opened
+        first_chunks, later_chunks = order.chunk_counts()
+        for index in range(order.epochs):
+            for chunk in range(later_chunks if index else first_chunks):
+                if opened.records.is_sequential:
+                    numbers = order.numbers(index, chunk)
+                    yield partial(self._build, index, numbers, opened.fetch(numbers))
+                else:
+                    yield partial(self._read, index, chunk)
 
-    def _cut(
-        self, number: int, chunk: int, fetched: tuple[list[memoryview], Int64s] | None
-    ) -> tuple[int, Batch]:
-        rows, cutter = self._read.rows, self._read.cutter
-        payloads, numbers = fetched or rows.fetch(number, chunk, cutter.buffers)
-        return number, cutter.cut(payloads, numbers, rows.first_epoch + number)
+    def _read(self, index: int, chunk: int) -> tuple[int, Batch]:
+        epoch = self._order.first_epoch + index
+        return epoch, self._opened.read(self._order.numbers(index, chunk), epoch)
+
+    def _build(self, index: int, numbers: Int64s, payloads: list[memoryview]) -> tuple[int, Batch]:
+        epoch = self._order.first_epoch + index
+        return epoch, self._opened.builder.build(payloads, numbers, epoch)
 
     def _regrouped(self, chunks: Iterable[Batch]) -> Iterator[tuple[Any, Any]]:
         """Make one epoch's batches, or single records, of its chunks."""
-        size = self._batch_size
+        size = self._opened.options.batch_size
         if size is None:
             for images, labels in chunks:
                 yield from zip(images, labels, strict=True)
             return
-        if not self._read.regroups:
+        if not self._opened.may_skip:
             yield from chunks
             return
         held: list[Batch] = []
@@ -213,7 +191,7 @@ class Batches:
                 yield images[:size], labels[:size]
                 held = [(images[size:], labels[size:])]  # a chunk has no more than a batch
         images, labels = _joined(held) if held else (np.empty(0), np.empty(0, np.int64))
-        if len(labels) and not self._drop_remainder:
+        if len(labels) and not self._opened.options.drop_remainder:
             yield images, labels
 
 
@@ -223,14 +201,15 @@ class Source:
     Source: https://google-grain.readthedocs.io/en/latest/data_sources/protocol.html.
     """
 
-    def __init__(self, read: options.Batches) -> None:
-        self._read = read
+    def __init__(self, opened: OpenSplit) -> None:
+        self._opened = opened
+        self._order = opened.order(1)
 
     def __repr__(self) -> str:
         return f"<tfrec source of {len(self)} samples>"
 
     def __len__(self) -> int:
-        return self._read.rows.record_count()
+        return self._order.record_count()
 
     def __getitem__(self, index: SupportsIndex) -> Any:
         """Read and cut one sample.
@@ -242,11 +221,10 @@ class Source:
             IndexError: there are not so many; negative ones count from the end.
             DataError: the record is damaged, or smaller than the crop.
         """
-        rows, cutter = self._read.rows, self._read.cutter
-        number, place = divmod(range(len(self))[index], rows.chunk_counts()[1])
-        payloads, numbers = rows.fetch(number, place, cutter.buffers)
-        images, labels = cutter.cut(payloads, numbers, rows.first_epoch + number)
-        return (images[0], labels[0]) if self._read.labelled else images[0]
+        opened, order = self._opened, self._order
+        epoch, chunk = divmod(range(len(self))[index], order.chunk_counts()[1])
+        images, labels = opened.read(order.numbers(epoch, chunk), order.first_epoch + epoch)
+        return (images[0], labels[0]) if opened.labelled else images[0]
 
 
 def _joined(batches: list[Batch]) -> Batch:

@@ -15,14 +15,13 @@ import os
 import re
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable
 from contextlib import suppress
-from functools import cache, partial
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from tfrec_cli.errors import DataError, ImageError, MissingExtraError, RunError
 from tfrec_cli.imaging import structure, tensorflow_decoder
-from tfrec_cli.runtime import pool
 from tfrec_cli.runtime.stderr import stderr_silenced
 
 if TYPE_CHECKING:
@@ -32,8 +31,10 @@ if TYPE_CHECKING:
     from tfrec_cli.crops import CropMode, Int64s
     from tfrec_cli.dataset.discover import Split
     from tfrec_cli.imaging.images import Pixels
-    from tfrec_cli.reading.batch import Cutter, Decoder, Dtype, Small
-    from tfrec_cli.reading.fetch import Rows
+    from tfrec_cli.reading.batch import Batch, Decoder
+    from tfrec_cli.reading.open import OpenSplit
+    from tfrec_cli.reading.options import Dtype, Small
+    from tfrec_cli.reading.order import ChunkOrder
 
 _IDLE_SECONDS, _LAST_SECONDS = 0.05, 5.0
 """After so long without a call none is to come; and after so long Python ends in any case."""
@@ -101,50 +102,50 @@ def dataset(
     """
     import numpy as np
 
-    from tfrec_cli.reading import options
+    from tfrec_cli.reading.open import open_split
+    from tfrec_cli.reading.options import ReadOptions
     from tfrec_cli.reading.prefetch import BATCHES_AHEAD
 
     tf = load_tensorflow()
-    read = options.batches(
-        path,
-        split,
-        options.Look(
-            crop=crop,
-            crop_mode=crop_mode,
-            seed=seed,
-            flip=flip,
-            brightness=brightness,
-            dtype=dtype,
-            small=small,
-        ),
+    options = ReadOptions(
+        split=split,
+        crop=crop,
+        crop_mode=crop_mode,
+        seed=seed,
         epoch=epoch,
         epochs=epochs,
         batch_size=batch_size,
         shuffle=shuffle,
         shard=shard,
         start=start,
+        flip=flip,
+        brightness=brightness,
+        dtype=dtype,
+        small=small,
         drop_remainder=drop_remainder,
-        decoder=partial(_decoder, tf),
+        parallel=parallel,
     )
-    rows = read.rows
-    first_chunks, later_chunks = rows.chunk_counts()
+    opened = open_split(path, options, _decoder(tf))
+    order = opened.order()
+    first_chunks, later_chunks = order.chunk_counts()
 
-    def one_epoch(number: Any) -> Any:
-        """Make the dataset of one epoch, ``number`` counted from the first that is read."""
-        chunks = tf.where(tf.equal(number, 0), np.int64(first_chunks), np.int64(later_chunks))
-        cut = _cut(tf, tf.data.Dataset.range(chunks), rows, read.cutter, number, parallel)
-        if batch_size is None or read.regroups:
-            cut = cut.unbatch()
-        if batch_size is not None and read.regroups:
-            cut = cut.batch(batch_size, drop_remainder=drop_remainder)
-        return cut if read.labelled else cut.map(lambda images, _: images)
+    def one_epoch(index: Any) -> Any:
+        """Make the dataset of one epoch, ``index`` counted from the first that is read."""
+        count = tf.where(tf.equal(index, 0), np.int64(first_chunks), np.int64(later_chunks))
+        batches = _batches(tf, tf.data.Dataset.range(count), opened, order, index)
+        if batch_size is None or opened.may_skip:
+            batches = batches.unbatch()
+        if batch_size is not None and opened.may_skip:
+            batches = batches.batch(batch_size, drop_remainder=drop_remainder)
+        return batches if opened.labelled else batches.map(lambda images, _: images)
 
-    if rows.epochs == 1:
+    if order.epochs == 1:
         result = one_epoch(tf.constant(0, tf.int64))
     else:
-        result = tf.data.Dataset.range(rows.epochs).flat_map(one_epoch)
-    if read.length is not None:
-        result = result.apply(tf.data.experimental.assert_cardinality(read.length))
+        result = tf.data.Dataset.range(order.epochs).flat_map(one_epoch)
+    length = opened.length(order)
+    if length is not None:
+        result = result.apply(tf.data.experimental.assert_cardinality(length))
     untuned = tf.data.Options()
     untuned.autotune.enabled = False  # nothing here to tune, and the tuner delays an epoch's end
     return result.prefetch(BATCHES_AHEAD).with_options(untuned)
@@ -260,43 +261,39 @@ def _load_quietly() -> Any:
         return load_tensorflow()
 
 
-def _cut(
-    tf: Any, chunks: Any, rows: Rows, cutter: Cutter, number: Any, parallel: int | None
-) -> Any:
-    """Map numbers of chunks to their records, cropped: (images, labels).
+def _batches(tf: Any, chunks: Any, opened: OpenSplit, order: ChunkOrder, index: Any) -> Any:
+    """Map numbers of chunks to their batches: (images, labels).
 
     Several chunks at once, in threads that leave Python while they read and decode.
     """
     import numpy as np
 
-    kinds = [tf.as_dtype(cutter.dtype), tf.int64]
-    sides = [None, None] if cutter.size is None else [*cutter.size]
-    several = {
-        "num_parallel_calls": parallel or pool.available_jobs(),
-        "deterministic": True,
-    }
+    options, crop = opened.options, opened.builder.crop
+    kinds = [tf.as_dtype(options.dtype), tf.int64]
+    sides = [None, None] if crop is None else [*crop]
+    several = {"num_parallel_calls": options.threads, "deterministic": True}
 
-    def fetch(number: Any, chunk: Any) -> tuple[npt.NDArray[np.object_], Int64s]:
-        payloads, numbers = rows.fetch(int(number), int(chunk), cutter.buffers)
+    def fetch(index: Any, chunk: Any) -> tuple[npt.NDArray[np.object_], Int64s]:
+        numbers = order.numbers(int(index), int(chunk))
+        payloads = opened.fetch(numbers)
         array = np.empty(len(payloads), object)
         array[:] = list(map(bytes, payloads))
         return array, numbers
 
-    def cut(payloads: Sequence[memoryview], numbers: Int64s, number: int) -> tuple[Any, ...]:
+    def build(payloads: Iterable[Any], numbers: Int64s, index: Any) -> Batch:
+        views = [memoryview(payload) for payload in payloads]
         try:
-            return cutter.cut(payloads, numbers, rows.first_epoch + number)
+            return opened.builder.build(views, numbers, order.first_epoch + int(index))
         except DataError as error:
             raise ValueError(str(error)) from error  # which TensorFlow calls an invalid argument
 
-    def cut_apart(payloads: Any, numbers: Int64s, number: Any) -> tuple[Any, ...]:
-        return cut([memoryview(payload) for payload in payloads], numbers, int(number))
-
-    def fetch_and_cut(number: Any, chunk: Any) -> tuple[Any, ...]:
-        return cut(*rows.fetch(int(number), int(chunk), cutter.buffers), int(number))
+    def read(index: Any, chunk: Any) -> Batch:
+        numbers = order.numbers(int(index), int(chunk))
+        return build(opened.fetch(numbers), numbers, index)
 
     def shaped(images: Any, labels: Any) -> tuple[Any, Any]:
-        images.set_shape([rows.chunk_size, *sides, 3])
-        labels.set_shape([rows.chunk_size])
+        images.set_shape([order.fixed_size, *sides, 3])
+        labels.set_shape([order.fixed_size])
         return images, labels
 
     calls = _calls()
@@ -305,14 +302,11 @@ def _cut(
         """Call Python; said to be stateless, or enable_op_determinism would make maps serial."""
         return tf.numpy_function(calls.counted(function), inputs, outputs, stateful=False)
 
-    if not rows.is_sequential:
-        return chunks.map(
-            lambda chunk: shaped(*call(fetch_and_cut, [number, chunk], kinds)),
-            **several,
-        )
-    fetched = chunks.map(lambda chunk: call(fetch, [number, chunk], [tf.string, tf.int64]))
+    if not opened.records.is_sequential:
+        return chunks.map(lambda chunk: shaped(*call(read, [index, chunk], kinds)), **several)
+    fetched = chunks.map(lambda chunk: call(fetch, [index, chunk], [tf.string, tf.int64]))
     return fetched.map(
-        lambda payloads, numbers: shaped(*call(cut_apart, [payloads, numbers, number], kinds)),
+        lambda payloads, numbers: shaped(*call(build, [payloads, numbers, index], kinds)),
         **several,
     )
 

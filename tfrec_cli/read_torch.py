@@ -9,15 +9,16 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from typing import Any, SupportsIndex
 
 from tfrec_cli.crops import CropMode
 from tfrec_cli.dataset.discover import Split
 from tfrec_cli.errors import MissingExtraError, UsageError
 from tfrec_cli.imaging import pillow_decoder
-from tfrec_cli.reading import fetch, options
-from tfrec_cli.reading.batch import Dtype, Small
-from tfrec_cli.reading.options import Look
+from tfrec_cli.reading.open import OpenSplit, open_split
+from tfrec_cli.reading.options import Dtype, ReadOptions, Small
+from tfrec_cli.reading.order import host_count, record_numbers
 
 try:
     import torch
@@ -67,17 +68,19 @@ def dataset(
             can hold, compressed shards, ``small="skip"``.
         DataError: the files are not what their manifest says.
     """
-    look = Look(
+    options = ReadOptions(
+        split=split,
         crop=crop,
         crop_mode=crop_mode,
         seed=seed,
+        epoch=epoch,
         flip=flip,
         brightness=brightness,
         dtype=dtype,
         small=small,
     )
-    samples = options.samples(path, split, look, epoch=epoch, decoder=pillow_decoder.Decoder)
-    return Records(samples, epoch, transform)
+    opened = open_split(path, options, pillow_decoder.Decoder(), by_number=True)
+    return Records(opened, transform)
 
 
 class Records(data.Dataset):  # type: ignore[misc]  # PyTorch's types are not looked at
@@ -88,11 +91,10 @@ class Records(data.Dataset):  # type: ignore[misc]  # PyTorch's types are not lo
     ``torch.multiprocessing`` hands over share it, so open the dataset in each training process.
     """
 
-    def __init__(self, samples: options.Samples, epoch: int, transform: Transform | None) -> None:
-        self._samples = samples
+    def __init__(self, opened: OpenSplit, transform: Transform | None) -> None:
+        self._opened = opened
         self._transform = transform
-        self._epoch = torch.zeros(1, dtype=torch.int64).share_memory_()
-        self.set_epoch(epoch)
+        self._epoch = torch.tensor([opened.options.epoch], dtype=torch.int64).share_memory_()
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state)
@@ -102,9 +104,14 @@ class Records(data.Dataset):  # type: ignore[misc]  # PyTorch's types are not lo
         return f"<tfrec dataset of {len(self)} records, epoch {self.epoch}>"
 
     @property
+    def options(self) -> ReadOptions:
+        """What `dataset` was asked for; its ``epoch`` is the first."""
+        return self._opened.options
+
+    @property
     def seed(self) -> int:
         """What crops, flips, brightness and order are drawn from."""
-        return self._samples.cutter.seed
+        return self.options.seed
 
     @property
     def epoch(self) -> int:
@@ -119,12 +126,10 @@ class Records(data.Dataset):  # type: ignore[misc]  # PyTorch's types are not lo
         Raises:
             UsageError: out of range.
         """
-        options.check_least("epoch", epoch, 0)
-        options.check(seed=self.seed, epoch=epoch)
-        self._epoch[0] = epoch
+        self._epoch[0] = replace(self.options, epoch=epoch).epoch
 
     def __len__(self) -> int:
-        return self._samples.records.count
+        return self._opened.records.count
 
     def __getitem__(self, index: SupportsIndex) -> Any:
         """Read one record.
@@ -143,11 +148,11 @@ class Records(data.Dataset):  # type: ignore[misc]  # PyTorch's types are not lo
         every = range(len(self))
         numbers = [every[index] for index in indices]
         read = []
-        for images, labels in self._samples.read(numbers, self.epoch):
+        for images, labels in self._opened.read_all(numbers, self.epoch):
             planes = torch.from_numpy(images).permute(0, 3, 1, 2).contiguous()
             for image, label in zip(planes, labels.tolist(), strict=True):
                 changed = self._transform(image) if self._transform else image
-                read.append((changed, label) if self._samples.labelled else changed)
+                read.append((changed, label) if self._opened.labelled else changed)
         return read
 
 
@@ -179,15 +184,10 @@ class Order(data.Sampler):  # type: ignore[misc]  # PyTorch's types are not look
         if not isinstance(dataset, Records):
             found = type(dataset).__name__
             raise UsageError(f"dataset: found {found}, expected what read_torch.dataset returns")
-        options.check(shard=shard, start=start)
         self._dataset = dataset
-        self._shuffle = shuffle
-        self._shard = shard
-        self._start = start
-        self._own = len(range(shard[0], len(dataset), shard[1]))
+        self._options = replace(dataset.options, shuffle=shuffle, shard=shard, start=start)
+        self._own = host_count(len(dataset), self._options)
         self._first_epoch: int | None = None
-        if start > self._own:
-            raise UsageError(f"start: found {start}, expected at most {self._own} records")
 
     def set_epoch(self, epoch: int) -> None:
         """Set the dataset's epoch: see `Records.set_epoch`."""
@@ -200,14 +200,8 @@ class Order(data.Sampler):  # type: ignore[misc]  # PyTorch's types are not look
         epoch = self._dataset.epoch
         if self._first_epoch is None:
             self._first_epoch = epoch
-        numbers = fetch.numbers_of(
-            len(self._dataset),
-            seed=self._dataset.seed,
-            epoch=epoch,
-            shuffle=self._shuffle,
-            shard=self._shard,
-        )
+        numbers = record_numbers(len(self._dataset), self._options, epoch)
         return iter(numbers[self._passed() :].tolist())
 
     def _passed(self) -> int:
-        return self._start if self._first_epoch in (None, self._dataset.epoch) else 0
+        return self._options.start if self._first_epoch in (None, self._dataset.epoch) else 0

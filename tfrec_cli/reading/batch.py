@@ -7,25 +7,27 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
 from tfrec_cli import crops
-from tfrec_cli.crops import CropMode, Int64s
+from tfrec_cli.crops import Int64s
 from tfrec_cli.dataset.records import Names
 from tfrec_cli.errors import DataError, ImageError
 from tfrec_cli.imaging import structure
 from tfrec_cli.reading.buffers import BufferPool
+from tfrec_cli.reading.options import ReadOptions, Small
 from tfrec_cli.runtime import native
 from tfrec_cli.tfrecord import example
 
 if TYPE_CHECKING:
     from tfrec_cli.imaging.images import Pixels
 
-Dtype = Literal["float32", "uint8"]
-Small = Literal["fail", "skip", "pad"]
+Batch = tuple[npt.NDArray[Any], Int64s]
+"""Images, uint8 or float32 [n, height, width, 3], and labels, int64[n]."""
+
 _UNIT = np.float32(1 / 255)
 _FIELDS = ("image", "height", "width", "label", "key", "window")
 
@@ -53,69 +55,66 @@ class _Record:
 
 
 @dataclass(slots=True, kw_only=True)
-class Cutter:
-    """Makes batches of records.
+class BatchBuilder:
+    """Makes batches of the payloads of records.
 
     Attributes:
         names: what the features of the records are called.
         raw: images are height * width * 3 values.
-        size: (height, width) of the crops in pixels; None keeps the size of the images.
-        small: what to do with an image smaller than the crop; None where there is none.
-        brightness: the largest change to values in [0, 1].
-        dtype: ``float32`` in [0, 1], or ``uint8``.
+        crop: (height, width) of the crops in pixels; None keeps the size of the images.
+        may_be_small: an image may be smaller than the crop.
         buffers: what batches are made in.
     """
 
+    options: ReadOptions
     names: Names
     raw: bool
-    size: tuple[int, int] | None
-    mode: CropMode
-    seed: int
-    small: Small | None
-    flip: bool
-    brightness: float
-    dtype: Dtype
+    crop: tuple[int, int] | None
+    may_be_small: bool
     decoder: Decoder
+    buffers: BufferPool = field(default_factory=BufferPool)
+    _small: Small | None = field(init=False)
     _named: dict[str, str] = field(init=False)
     _values: example.SingleValues = field(init=False)
-    buffers: BufferPool = field(default_factory=BufferPool)
 
     def __post_init__(self) -> None:
+        self._small = self.options.small if self.may_be_small else None
         self._named = {called: name for called in _FIELDS if (name := getattr(self.names, called))}
         self._values = example.SingleValues({name: called for called, name in self._named.items()})
 
-    def cut(
-        self, payloads: Sequence[memoryview], numbers: Int64s, epoch: int
-    ) -> tuple[npt.NDArray[Any], Int64s]:
-        """Crop some records.
+    def build(self, payloads: Sequence[memoryview], numbers: Int64s, epoch: int) -> Batch:
+        """Make a batch of some records.
 
         Args:
             payloads: of the records.
             numbers: of the records, int64[n]; keys for those that have none.
         Returns:
-            The images, uint8 or float32 [n, height, width, 3], and the labels, int64[n]; zeros
-            where there are none. Fewer than n under ``small="skip"``.
+            Their images and labels, zeros where there are no labels; of fewer than n records under
+            ``small="skip"``.
         Raises:
             DataError: not images, or smaller than the crop under ``small="fail"``.
         """
-        found = [
+        options = self.options
+        records = [
             self._record(self._values.read(payload), number)
             for payload, number in zip(payloads, numbers.tolist(), strict=True)
         ]
-        if self.small == "skip":
-            found = [self._sized(one) for one in found]
-            found = [one for one in found if self._fits(one.size or (0, 0))]
-        keys = np.array([one.key for one in found], np.int64)
-        chosen: dict[str, Any] = {"seed": self.seed, "epoch": epoch, "keys": keys}
-        offsets = [(0, 0)] * len(found)
-        if self.mode == "random" and any(one.size != self.size for one in found):
-            offsets = list(map(tuple, crops.random_offsets(**chosen).tolist()))
-        flips = crops.random_flips(**chosen).tolist() if self.flip else [False] * len(found)
-        images = self._stack(found, offsets, flips)
-        if self.brightness:
-            deltas = crops.random_brightness(self.brightness, **chosen)
+        if self._small == "skip":
+            records = [self._sized(record) for record in records]
+            records = [record for record in records if self._fits(record.size or (0, 0))]
+        keys = np.array([record.key for record in records], np.int64)
+        drawn_from: dict[str, Any] = {"seed": options.seed, "epoch": epoch, "keys": keys}
+        offsets = [(0, 0)] * len(records)
+        if options.crop_mode == "random" and any(record.size != self.crop for record in records):
+            offsets = list(map(tuple, crops.random_offsets(**drawn_from).tolist()))
+        flips = [False] * len(records)
+        if options.flip:
+            flips = crops.random_flips(**drawn_from).tolist()
+        images = self._stack(records, offsets, flips)
+        if options.brightness:
+            deltas = crops.random_brightness(options.brightness, **drawn_from)
             images = self._brightened(images, deltas)
-        return images, np.array([one.label for one in found], np.int64)
+        return images, np.array([record.label for record in records], np.int64)
 
     def _record(self, values: Mapping[str, Any], number: int) -> _Record:
         for called, name in self._named.items():
@@ -135,27 +134,28 @@ class Cutter:
 
     def _stack(
         self,
-        found: Sequence[_Record],
+        records: Sequence[_Record],
         offsets: Sequence[tuple[int, int]],
         flips: Sequence[bool],
     ) -> npt.NDArray[Any]:
         """Decode crops into one array; float32 where brightness or ``dtype`` want it."""
-        kind = np.float32 if self.dtype == "float32" or self.brightness else np.uint8
-        if self.raw and not any(flips) and found and all(map(self._is_cut, found)):
-            stacked = self.buffers.array((len(found), *(self.size or ()), 3), kind)
-            images = [one.image for one in found]
+        options = self.options
+        kind = np.float32 if options.dtype == "float32" or options.brightness else np.uint8
+        if self.raw and not any(flips) and records and all(map(self._is_cropped, records)):
+            stacked = self.buffers.array((len(records), *(self.crop or ()), 3), kind)
+            images = [record.image for record in records]
             if not native.stack(images, stacked, kind is np.float32):
                 _convert(np.frombuffer(b"".join(images), np.uint8).reshape(stacked.shape), stacked)
             return stacked
-        stacked = np.empty((0, *(self.size or (1, 1)), 3), kind)
-        for place, (one, offset, flip) in enumerate(zip(found, offsets, flips, strict=True)):
+        stacked = np.empty((0, *(self.crop or (1, 1)), 3), kind)
+        for row, (record, offset, flip) in enumerate(zip(records, offsets, flips, strict=True)):
             try:
-                pixels = self._whole(one) if self.size is None else self._crop(one, offset)
+                pixels = self._whole(record) if self.crop is None else self._crop(record, offset)
             except DataError as error:
-                raise DataError(f"record {one.number}: {error}") from error
-            if not place:
-                stacked = self.buffers.array((len(found), *pixels.shape), kind)
-            _convert(pixels[:, ::-1] if flip else pixels, stacked[place])
+                raise DataError(f"record {record.number}: {error}") from error
+            if not row:
+                stacked = self.buffers.array((len(records), *pixels.shape), kind)
+            _convert(pixels[:, ::-1] if flip else pixels, stacked[row])
         return stacked
 
     def _brightened(
@@ -163,35 +163,35 @@ class Cutter:
     ) -> npt.NDArray[Any]:
         images += deltas[:, None, None, None]
         np.clip(images, np.float32(0), np.float32(1), out=images)
-        if self.dtype == "float32":
+        if self.options.dtype == "float32":
             return images
         rounded: Pixels = np.rint(images * np.float32(255)).astype(np.uint8)
         return rounded
 
-    def _crop(self, one: _Record, offset: tuple[int, int]) -> Pixels:
-        assert self.size is not None
-        one = one if self.raw else self._sized(one)
-        if self.raw or (self.small == "pad" and not self._fits(one.size or (0, 0))):
-            whole = self._padded(self._whole(one))
+    def _crop(self, record: _Record, offset: tuple[int, int]) -> Pixels:
+        assert self.crop is not None
+        record = record if self.raw else self._sized(record)
+        if self.raw or (self._small == "pad" and not self._fits(record.size or (0, 0))):
+            whole = self._padded(self._whole(record))
             top, left = self._place(whole.shape[:2], offset)
-            return whole[top : top + self.size[0], left : left + self.size[1]]
-        top, left = self._place(one.size or (0, 0), offset)
-        if one.window:
-            width = one.size[1] if one.size else 0
-            return self.decoder.decode_window(bytes(one.image), width, (top, left, *self.size))
-        whole = self._whole(one)
-        if whole.shape[:2] != one.size:
+            return whole[top : top + self.crop[0], left : left + self.crop[1]]
+        top, left = self._place(record.size or (0, 0), offset)
+        if record.window:
+            width = record.size[1] if record.size else 0
+            return self.decoder.decode_window(bytes(record.image), width, (top, left, *self.crop))
+        whole = self._whole(record)
+        if whole.shape[:2] != record.size:
             raise DataError(
-                f"found an image of {whole.shape[:2]}, expected {one.size} by its record"
+                f"found an image of {whole.shape[:2]}, expected {record.size} by its record"
             )
-        return whole[top : top + self.size[0], left : left + self.size[1]]
+        return whole[top : top + self.crop[0], left : left + self.crop[1]]
 
-    def _sized(self, one: _Record) -> _Record:
+    def _sized(self, record: _Record) -> _Record:
         """Find out how large an image is, and whether it has exact windows, if no feature tells."""
-        if one.size is not None and one.window is not None:
-            return one
+        if record.size is not None and record.window is not None:
+            return record
         window = False
-        data = bytes(one.image)
+        data = bytes(record.image)
         if data[:2] == b"\xff\xd8":
             try:
                 frame = structure.read_frame(data)
@@ -199,46 +199,46 @@ class Cutter:
             except ImageError:
                 pass  # its decoder will say what is wrong
             else:
-                size = one.size or (frame.height_px, frame.width_px)
+                size = record.size or (frame.height_px, frame.width_px)
                 window = jpeg.has_exact_window and structure.is_undisturbed(data, jpeg)
-                return replace(one, size=size, window=window)
-        size = one.size or self._whole(one).shape[:2]
-        return replace(one, size=size, window=window)
+                return replace(record, size=size, window=window)
+        size = record.size or self._whole(record).shape[:2]
+        return replace(record, size=size, window=window)
 
-    def _whole(self, one: _Record) -> Pixels:
+    def _whole(self, record: _Record) -> Pixels:
         if not self.raw:
-            return self.decoder.decode_whole(bytes(one.image))
-        height, width = one.size or (0, 0)
-        if len(one.image) != height * width * 3 or min(height, width) < 1:
-            found = f"found {len(one.image)} bytes"
+            return self.decoder.decode_whole(bytes(record.image))
+        height, width = record.size or (0, 0)
+        if len(record.image) != height * width * 3 or min(height, width) < 1:
+            found = f"found {len(record.image)} bytes"
             raise DataError(f"{found}, expected {height} x {width} x 3 raw values")
-        return np.frombuffer(one.image, np.uint8).reshape(height, width, 3)
+        return np.frombuffer(record.image, np.uint8).reshape(height, width, 3)
 
-    def _is_cut(self, one: _Record) -> bool:
+    def _is_cropped(self, record: _Record) -> bool:
         """Tell whether a raw image has the size of the crops already."""
-        size = one.size or (0, 0)
-        return size == self.size and len(one.image) == size[0] * size[1] * 3
+        size = record.size or (0, 0)
+        return size == self.crop and len(record.image) == size[0] * size[1] * 3
 
     def _fits(self, full: tuple[int, int]) -> bool:
-        return self.size is None or (full[0] >= self.size[0] and full[1] >= self.size[1])
+        return self.crop is None or (full[0] >= self.crop[0] and full[1] >= self.crop[1])
 
     def _place(self, full: tuple[int, ...], offset: tuple[int, int]) -> tuple[int, int]:
         """Return where a crop starts, (top, left), in an image of the size ``full``."""
-        assert self.size is not None
-        room = full[0] - self.size[0], full[1] - self.size[1]
+        assert self.crop is not None
+        room = full[0] - self.crop[0], full[1] - self.crop[1]
         if min(room) < 0:
             raise DataError(
-                f"found {full[0]}x{full[1]}: an image is smaller than the crop {self.size}"
+                f"found {full[0]}x{full[1]}: an image is smaller than the crop {self.crop}"
             )
-        if self.mode == "center":
+        if self.options.crop_mode == "center":
             return room[0] // 2, room[1] // 2
         return offset[0] % (room[0] + 1), offset[1] % (room[1] + 1)
 
     def _padded(self, pixels: Pixels) -> Pixels:
         """Put black around a picture smaller than the crop, the picture in the middle."""
-        if self.small != "pad" or self._fits((pixels.shape[0], pixels.shape[1])):
+        if self._small != "pad" or self._fits((pixels.shape[0], pixels.shape[1])):
             return pixels
-        height, width = self.size or (0, 0)
+        height, width = self.crop or (0, 0)
         down, across = max(height - pixels.shape[0], 0), max(width - pixels.shape[1], 0)
         before = down // 2, across // 2
         margins = ((before[0], down - before[0]), (before[1], across - before[1]), (0, 0))

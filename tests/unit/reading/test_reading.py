@@ -20,20 +20,10 @@ from tfrec_cli.dataset import records
 from tfrec_cli.dataset.records import ImageRecord
 from tfrec_cli.errors import UsageError
 from tfrec_cli.imaging import pillow_decoder
-from tfrec_cli.reading import options as reading
-from tfrec_cli.reading.options import Look
+from tfrec_cli.reading.open import OpenSplit, open_split
+from tfrec_cli.reading.options import ReadOptions
 from tfrec_cli.tfrecord.record import frame
 from tfrec_cli.writing.options import WriteOptions as Options
-
-LOOK: dict[str, Any] = {
-    "crop": (33, 38),
-    "crop_mode": "random",
-    "seed": 42,
-    "flip": False,
-    "brightness": 0.0,
-    "dtype": "uint8",
-    "small": "fail",
-}
 
 
 @pytest.fixture(scope="module")
@@ -107,34 +97,33 @@ def test_every_reader_names_the_splits_that_there_are(whole: Path, dataset: Any)
         dataset(whole, crop=8, split="test")
 
 
-def samples(path: Path, **options: Any) -> reading.Samples:
-    return reading.samples(
-        path, "train", Look(**{**LOOK, **options}), epoch=0, decoder=pillow_decoder.Decoder
-    )
+def samples(path: Path, **asked: Any) -> OpenSplit:
+    options = ReadOptions(**{"crop": (33, 38), "seed": 42, "dtype": "uint8", **asked})
+    return open_split(path, options, pillow_decoder.Decoder(), by_number=True)
 
 
 def test_samples_are_the_same_alone_and_together(whole: Path) -> None:
-    ((images, labels),) = samples(whole).read(range(13), 5)
-    alone = [batch for number in range(13) for batch in samples(whole).read([number], 5)]
+    ((images, labels),) = samples(whole).read_all(range(13), 5)
+    alone = [batch for number in range(13) for batch in samples(whole).read_all([number], 5)]
     assert np.array_equal(images, np.concatenate([image for image, _ in alone]))
     assert np.array_equal(labels, np.concatenate([label for _, label in alone]))
 
 
 def test_samples_of_many_sizes_come_one_by_one(whole: Path) -> None:
-    batches = samples(whole, crop=None).read([3, 1], 0)
+    batches = samples(whole, crop=None).read_all([3, 1], 0)
     assert [image.shape[0] for image, _ in batches] == [1, 1]
     assert batches[0][0].shape != batches[1][0].shape
 
 
 def test_no_samples_are_no_samples(whole: Path) -> None:
-    assert samples(whole).read([], 0) == []
+    assert samples(whole).read_all([], 0) == []
 
 
 def test_samples_can_be_pickled(whole: Path) -> None:
     one = samples(whole)
-    one.read([1], 0)
-    ((image, label),) = pickle.loads(pickle.dumps(one)).read([2], 3)
-    ((expected, right),) = one.read([2], 3)
+    one.read_all([1], 0)
+    ((image, label),) = pickle.loads(pickle.dumps(one)).read_all([2], 3)
+    ((expected, right),) = one.read_all([2], 3)
     assert np.array_equal(image, expected)
     assert np.array_equal(label, right)
 

@@ -20,7 +20,8 @@ from tfrec_cli.commands.write import write
 from tfrec_cli.dataset.records import NAMES, Names
 from tfrec_cli.errors import DataError, RunError
 from tfrec_cli.imaging import images, tensorflow_decoder
-from tfrec_cli.reading.batch import Cutter
+from tfrec_cli.reading.batch import BatchBuilder
+from tfrec_cli.reading.options import ReadOptions
 from tfrec_cli.tfrecord import example
 from tfrec_cli.writing.options import WriteOptions as Options
 
@@ -60,20 +61,21 @@ class PillowDecoder:
         return images.decode_as_tensorflow(data)
 
 
-def cutter(**options: Any) -> Cutter:
-    given: dict[str, Any] = {
+def builder(small: str | None = None, **options: Any) -> BatchBuilder:
+    """Return a builder; with ``small`` of None no image is smaller than the crop."""
+    of_builder: dict[str, Any] = {
         "names": NAMES["plain"],
         "raw": False,
-        "size": CROP,
-        "mode": "random",
-        "seed": SEED,
-        "small": None,
-        "flip": False,
-        "brightness": 0.0,
-        "dtype": "uint8",
+        "crop": CROP,
         "decoder": PillowDecoder(),
     }
-    return Cutter(**{**given, **options})
+    of_builder.update({name: options.pop(name) for name in [*options] if name in of_builder})
+    asked: dict[str, Any] = {"seed": SEED, "dtype": "uint8", **options}
+    return BatchBuilder(
+        options=ReadOptions(small=small or "fail", **asked),
+        may_be_small=small is not None,
+        **of_builder,
+    )
 
 
 def raw(pictures: Sequence[Pixels] = PICTURES, **others: Any) -> list[memoryview]:
@@ -143,8 +145,8 @@ def sliced(pictures: Sequence[Pixels], boxes: Any) -> Pixels:
 
 
 def cut(records: Sequence[memoryview], **options: Any) -> Any:
-    """Return the images that a cutter with these options makes of records."""
-    return cutter(**options).cut(records, NUMBERS[: len(records)], EPOCH)[0]
+    """Return the images that a builder with these options makes of records."""
+    return builder(**options).build(records, NUMBERS[: len(records)], EPOCH)[0]
 
 
 def same(left: Any, right: Any) -> bool:
@@ -179,12 +181,12 @@ def test_random_crops_are_those_of_random_boxes(source: Source) -> None:
 
 def test_centre_crops_are_those_of_center_box(source: Source) -> None:
     records, options, pictures = source
-    assert same(cut(records, mode="center", **options), centre_crops(pictures))
+    assert same(cut(records, crop_mode="center", **options), centre_crops(pictures))
 
 
 def test_labels_stand_beside_their_images(source: Source) -> None:
     records, options, _ = source
-    labels = cutter(**options).cut(records, NUMBERS, EPOCH)[1]
+    labels = builder(**options).build(records, NUMBERS, EPOCH)[1]
     assert same(labels, np.array(LABELS))
 
 
@@ -226,7 +228,7 @@ def test_both_kinds_of_flips_are_among_those_tested() -> None:
 
 def test_another_epoch_has_other_crops(source: Source) -> None:
     records, options, _ = source
-    one, other = (cutter(**options).cut(records, NUMBERS, epoch)[0] for epoch in (0, 1))
+    one, other = (builder(**options).build(records, NUMBERS, epoch)[0] for epoch in (0, 1))
     assert not np.array_equal(one, other)
 
 
@@ -237,11 +239,11 @@ def test_a_crop_does_not_depend_on_the_batch(source: Source, order: list[int]) -
     assert same(found, cut(records, **options)[order])
 
 
-def test_one_cutter_makes_many_batches(source: Source) -> None:
+def test_one_builder_makes_many_batches(source: Source) -> None:
     """What was made before keeps its values, though memory is used again."""
     records, options, pictures = source
-    one = cutter(**options)
-    made = [one.cut(records, NUMBERS, epoch)[0] for epoch in [EPOCH, *range(60)]]
+    one = builder(**options)
+    made = [one.build(records, NUMBERS, epoch)[0] for epoch in [EPOCH, *range(60)]]
     assert same(made[0], random_crops(pictures))
 
 
@@ -274,7 +276,7 @@ def stored_crops() -> list[Pixels]:
 
 @pytest.mark.parametrize("mode", ["random", "center"])
 def test_stored_crops_are_themselves(mode: str) -> None:
-    found = cut(raw(stored_crops()), raw=True, names=NAMES_OF_RAW, mode=mode)
+    found = cut(raw(stored_crops()), raw=True, names=NAMES_OF_RAW, crop_mode=mode)
     assert same(found, np.stack(stored_crops()))
 
 
@@ -299,18 +301,18 @@ def test_a_stored_crop_among_larger_pictures() -> None:
 
 
 def test_pictures_as_they_are() -> None:
-    found = cut(raw(PICTURES[:1]), raw=True, names=NAMES_OF_RAW, size=None)
+    found = cut(raw(PICTURES[:1]), raw=True, names=NAMES_OF_RAW, crop=None)
     assert same(found, PICTURES[0][None])
 
 
 def test_encoded_pictures_as_they_are() -> None:
-    assert same(cut(encoded()[2:3], size=None), decoded()[2][None])
+    assert same(cut(encoded()[2:3], crop=None), decoded()[2][None])
 
 
 def test_a_picture_as_it_is_flipped() -> None:
     flips = crops.random_flips(seed=SEED, epoch=EPOCH, keys=KEYS).tolist()
     place = flips.index(True)
-    found = cut(encoded()[place : place + 1], size=None, flip=True)
+    found = cut(encoded()[place : place + 1], crop=None, flip=True)
     assert same(found, decoded()[place][None, :, ::-1])
 
 
@@ -337,7 +339,7 @@ def test_small_images_are_padded_and_then_cropped(source: Source, mode: Any) -> 
         boxes = crops.random_boxes(sizes, SMALL, seed=SEED, epoch=EPOCH, keys=KEYS).tolist()
     else:
         boxes = [crops.center_box(*size, SMALL) for size in sizes]
-    found = cut(records, size=SMALL, small="pad", mode=mode, **options)
+    found = cut(records, crop=SMALL, small="pad", crop_mode=mode, **options)
     assert same(found, sliced(wide, boxes))
 
 
@@ -354,19 +356,19 @@ def test_small_images_are_skipped(source: Source) -> None:
         epoch=EPOCH,
         keys=[KEYS[place] for place in FITTING],
     )
-    found = cut(records, size=SKIP_CROP, small="skip", **options)
+    found = cut(records, crop=SKIP_CROP, small="skip", **options)
     assert same(found, sliced([pictures[place] for place in FITTING], boxes))
 
 
 def test_labels_of_small_images_are_skipped(source: Source) -> None:
     records, options, _ = source
-    labels = cutter(size=SKIP_CROP, small="skip", **options).cut(records, NUMBERS, EPOCH)[1]
+    labels = builder(crop=SKIP_CROP, small="skip", **options).build(records, NUMBERS, EPOCH)[1]
     assert same(labels, np.array([LABELS[place] for place in FITTING]))
 
 
 def test_all_images_are_skipped(source: Source) -> None:
     records, options, _ = source
-    found = cut(records, size=(50, 50), small="skip", **options)
+    found = cut(records, crop=(50, 50), small="skip", **options)
     assert found.shape == (0, 50, 50, 3)
 
 
@@ -374,7 +376,7 @@ def test_all_images_are_skipped(source: Source) -> None:
 def test_a_small_image_fails(source: Source, small: Any) -> None:
     records, options, _ = source
     with pytest.raises(DataError) as raised:
-        cut(records, size=SKIP_CROP, small=small, **options)
+        cut(records, crop=SKIP_CROP, small=small, **options)
     message = "record 1: found 11x13: an image is smaller than the crop (12, 20)"
     assert str(raised.value) == message
 
@@ -382,7 +384,7 @@ def test_a_small_image_fails(source: Source, small: Any) -> None:
 @pytest.mark.parametrize("small", ["fail", None])
 def test_a_small_image_without_a_size_fails(small: Any) -> None:
     with pytest.raises(DataError) as raised:
-        cut(bare(), names=IMAGE_ALONE, size=SKIP_CROP, small=small)
+        cut(bare(), names=IMAGE_ALONE, crop=SKIP_CROP, small=small)
     message = "record 1: found 11x13: an image is smaller than the crop (12, 20)"
     assert str(raised.value) == message
 
@@ -392,7 +394,7 @@ def test_a_small_image_without_a_size_fails(small: Any) -> None:
 
 def test_keys_that_are_not_there_are_numbers() -> None:
     numbers = np.array([7, 1000, 3, 0, 9])
-    found, _ = cutter(names=IMAGE_ALONE).cut(bare(), numbers, EPOCH)
+    found, _ = builder(names=IMAGE_ALONE).build(bare(), numbers, EPOCH)
     assert same(found, random_crops(decoded(), numbers))
 
 
@@ -404,7 +406,7 @@ def test_keys_out_of_range_are_numbers(key: int) -> None:
 
 
 def test_labels_that_are_not_there_are_zeros() -> None:
-    labels = cutter(names=IMAGE_ALONE).cut(bare(), NUMBERS, EPOCH)[1]
+    labels = builder(names=IMAGE_ALONE).build(bare(), NUMBERS, EPOCH)[1]
     assert same(labels, np.zeros(5, np.int64))
 
 
@@ -441,7 +443,7 @@ def test_pngs_without_a_size(small: Any) -> None:
 
 
 def test_jpegs_without_a_size_are_skipped() -> None:
-    found = cut(bare(), names=IMAGE_ALONE, small="skip", size=SKIP_CROP)
+    found = cut(bare(), names=IMAGE_ALONE, small="skip", crop=SKIP_CROP)
     boxes = crops.random_boxes(
         [SIZES[place] for place in FITTING], SKIP_CROP, seed=SEED, epoch=EPOCH, keys=FITTING
     )
@@ -454,7 +456,7 @@ def test_other_names_are_read() -> None:
         memoryview(example.encode({"jpg": data, "cls": label, "label": 99}))
         for data, label in zip(JPEGS, LABELS, strict=True)
     ]
-    labels = cutter(names=names).cut(records, NUMBERS, EPOCH)[1]
+    labels = builder(names=names).build(records, NUMBERS, EPOCH)[1]
     assert same(labels, np.array(LABELS))
 
 
@@ -470,14 +472,14 @@ def test_a_feature_that_one_record_lacks(missing: str) -> None:
     }
     records = [encoded()[0], memoryview(example.encode(features))]
     with pytest.raises(DataError) as raised:
-        cutter().cut(records, np.array([8, 9]), EPOCH)
+        builder().build(records, np.array([8, 9]), EPOCH)
     assert str(raised.value) == f"record 9: found no feature {missing!r}, expected one value"
 
 
 def test_a_feature_of_two_values() -> None:
     records = [*encoded()[:1], *raw(PICTURES[:1], label=[1, 2], window=0)]
     with pytest.raises(DataError) as raised:
-        cutter().cut(records, np.array([8, 9]), EPOCH)
+        builder().build(records, np.array([8, 9]), EPOCH)
     assert str(raised.value) == "record 9: found no feature 'label', expected one value"
 
 
@@ -489,7 +491,7 @@ def test_a_feature_of_another_kind(name: str) -> None:
     features[name] = 7 if name == "image" else b"7"
     records = [encoded()[0], memoryview(example.encode(features))]
     with pytest.raises(DataError) as raised:
-        cutter().cut(records, np.array([8, 9]), EPOCH)
+        builder().build(records, np.array([8, 9]), EPOCH)
     assert str(raised.value) == f"record 9: found feature {name!r} of another kind"
 
 
@@ -508,7 +510,7 @@ def test_an_image_of_another_size_than_its_record_says(sides: tuple[int, int]) -
         )
     )
     with pytest.raises(DataError) as raised:
-        cut([picture], size=(4, 5))
+        cut([picture], crop=(4, 5))
     found = f"found an image of (11, 13), expected {sides} by its record"
     assert str(raised.value) == f"record 0: {found}"
 
@@ -620,7 +622,7 @@ def test_padding_decodes_no_more_than_windows_of_images_that_fit() -> None:
     """Two of five hold the crop; the three others are decoded whole, and get black around them."""
     decoder = PillowDecoder()
     crop = (20, 20)
-    found, _ = cutter(size=crop, small="pad", decoder=decoder).cut(encoded(), NUMBERS, EPOCH)
+    found, _ = builder(crop=crop, small="pad", decoder=decoder).build(encoded(), NUMBERS, EPOCH)
     padded = [images.enlarge(one, *crop, "pad") for one in decoded()]
     sizes = [one.shape[:2] for one in padded]
     boxes = crops.random_boxes(sizes, crop, seed=SEED, epoch=EPOCH, keys=KEYS)

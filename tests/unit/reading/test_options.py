@@ -1,0 +1,152 @@
+"""The arguments of readers: the same in all of them, checked in one place."""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+import pickle
+from dataclasses import fields, replace
+from typing import Any
+
+import numpy as np
+import pytest
+
+from tfrec_cli.errors import UsageError
+from tfrec_cli.reading.options import ReadOptions
+
+OF_EPOCHS = {"epochs", "batch_size", "shuffle", "shard", "start", "drop_remainder", "parallel"}
+LACKS: dict[str, set[str]] = {
+    "read_tf.dataset": set(),
+    "read_numpy.dataset": set(),
+    "read_numpy.source": {"batch_size", "start", "drop_remainder", "parallel"},
+    "read_torch.dataset": OF_EPOCHS,  # a DataLoader has these, and `read_torch.Order`
+}
+HAS_MORE = {"read_torch.dataset": ["transform"]}
+
+OTHER: dict[str, Any] = {
+    "split": "val",
+    "crop": (5, 7),
+    "crop_mode": "center",
+    "seed": 11,
+    "epoch": 2,
+    "epochs": 3,
+    "batch_size": 4,
+    "shuffle": True,
+    "shard": (1, 6),
+    "start": 8,
+    "flip": True,
+    "brightness": 0.25,
+    "dtype": "uint8",
+    "small": "pad",
+    "drop_remainder": True,
+    "parallel": 9,
+}
+"""For each argument a value that is not its default."""
+
+
+@pytest.fixture(params=LACKS)
+def reader(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
+def function(reader: str) -> Any:
+    module, name = reader.split(".")
+    return getattr(importlib.import_module(f"tfrec_cli.{module}"), name)
+
+
+def test_every_signature_repeats_the_options(reader: str) -> None:
+    """Names, order, defaults and annotations; what a reader lacks or has more stands above."""
+    first, *parameters = inspect.signature(function(reader)).parameters.values()
+    assert (first.name, first.annotation) == ("path", "str | os.PathLike[str] | Split")
+    assert {one.kind for one in parameters} == {inspect.Parameter.KEYWORD_ONLY}
+    more = HAS_MORE.get(reader, [])
+    found = [(one.name, one.default, one.annotation) for one in parameters if one.name not in more]
+    expected = [
+        (field.name, field.default, field.type)
+        for field in fields(ReadOptions)
+        if field.name not in LACKS[reader]
+    ]
+    assert found == expected
+    assert [one.name for one in parameters][len(expected) :] == more
+
+
+def test_the_order_of_pytorch_repeats_the_options() -> None:
+    """Except that it shuffles by default, as its name says."""
+    from tfrec_cli.read_torch import Order
+
+    _, *parameters = inspect.signature(Order).parameters.values()
+    expected = {field.name: (field.default, field.type) for field in fields(ReadOptions)}
+    expected["shuffle"] = (True, "bool")
+    assert [one.name for one in parameters] == ["shuffle", "shard", "start"]
+    for one in parameters:
+        assert (one.default, one.annotation) == expected[one.name]
+
+
+def test_every_argument_arrives(monkeypatch: pytest.MonkeyPatch, reader: str) -> None:
+    class CheckedError(Exception):
+        pass
+
+    def stop(options: ReadOptions) -> None:
+        raise CheckedError(options)
+
+    monkeypatch.setattr(ReadOptions, "__post_init__", stop)
+    given = {name: value for name, value in OTHER.items() if name not in LACKS[reader]}
+    with pytest.raises(CheckedError) as raised:
+        function(reader)("nowhere", **given)
+    (options,) = raised.value.args
+    assert {name: getattr(options, name) for name in given} == given
+    for field in fields(ReadOptions):
+        assert field.name in given or getattr(options, field.name) == field.default
+
+
+def test_other_values_are_no_defaults() -> None:
+    assert [*OTHER] == [field.name for field in fields(ReadOptions)]
+    assert all(field.default != OTHER[field.name] for field in fields(ReadOptions))
+    assert ReadOptions(**OTHER)
+
+
+@pytest.mark.parametrize(
+    ("asked", "message"),
+    [
+        ({"crop": "8"}, "crop: found '8', expected a number or (height, width)"),
+        ({"crop": [8, 8]}, "crop: found [8, 8], expected a number or (height, width)"),
+        ({"crop": (8, 0)}, "crop: found 0, expected 1 or more"),
+        ({"crop": (8, 8.5)}, "crop: found 8.5, expected 1 or more"),
+        ({"batch_size": 0}, "batch_size: found 0, expected 1 or more"),
+        ({"batch_size": 2.0}, "batch_size: found 2.0, expected 1 or more"),
+        ({"parallel": 0}, "parallel: found 0, expected 1 or more"),
+        ({"start": -1}, "start: found -1, expected 0 or more"),
+        ({"epochs": "2"}, "epochs: found 2, expected 1 or more"),
+        ({"shard": 3}, "shard: found 3, expected (i, n)"),
+        ({"shard": (-1, 3)}, "shard: found -1, expected 0 or more"),
+        ({"shard": (0, 2.5)}, "shard: found 2.5, expected 0 or more"),
+        ({"shard": (0, 0)}, "shard: found (0, 0), expected (i, n) with i below n"),
+        ({"seed": 2**32}, "seed: found 4294967296, expected 0 to 4294967295"),
+        ({"brightness": -0.1}, "brightness: found -0.1, expected 0 to 1"),
+        ({"brightness": float("nan")}, "brightness: found nan, expected 0 to 1"),
+    ],
+)
+def test_what_makes_no_sense_is_refused(asked: dict[str, Any], message: str) -> None:
+    with pytest.raises(UsageError) as raised:
+        ReadOptions(**asked)
+    assert str(raised.value) == message
+
+
+def test_changed_options_are_checked_too() -> None:
+    with pytest.raises(UsageError, match="epoch: found -1"):
+        replace(ReadOptions(), epoch=-1)
+
+
+@pytest.mark.parametrize("number", [8, np.int64(8)])
+def test_a_number_is_a_square_crop(number: Any) -> None:
+    size = ReadOptions(crop=number).crop_size
+    assert (size, repr(size)) == ((8, 8), "(8, 8)")
+
+
+def test_a_crop_of_numpys_numbers_is_one_of_pythons() -> None:
+    assert repr(ReadOptions(crop=tuple(np.array([5, 6]))).crop_size) == "(5, 6)"
+
+
+def test_options_can_be_pickled() -> None:
+    options = ReadOptions(**OTHER)
+    assert pickle.loads(pickle.dumps(options)) == options
