@@ -15,7 +15,7 @@ from record_files import record_file
 from referencing import Registry, Resource
 from test_cli import WRONG
 
-from tfrec_cli.checking import shard as check
+from tfrec_cli.checking.finding import Kind
 from tfrec_cli.cli import main as cli
 from tfrec_cli.tfrecord import example
 from tfrec_cli.writing import shard
@@ -66,7 +66,7 @@ def test_every_command_has_a_schema_and_the_option() -> None:
 
 def test_every_kind_of_finding_is_in_the_schema() -> None:
     finding = SCHEMAS["verify.schema.json"]["properties"]["findings"]["items"]["properties"]
-    assert finding["kind"]["enum"] == list(get_args(check.Kind))
+    assert finding["kind"]["enum"] == list(get_args(Kind))
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, get_args
 
-from tfrec_cli.checking.shard import Finding, Kind
+from tfrec_cli.checking.finding import Finding, Kind, record_finding
 from tfrec_cli.dataset import records
 from tfrec_cli.dataset.manifest import Manifest
 from tfrec_cli.dataset.names import KeyStyle
@@ -48,8 +48,8 @@ class Task:
 
 
 @dataclass(slots=True, kw_only=True)
-class Remade:
-    """What became of one shard."""
+class Comparison:
+    """Result of comparing one shard."""
 
     path: Path
     records: int = 0
@@ -99,31 +99,35 @@ def recipe(described: Manifest, columns: tuple[Column, ...] = ()) -> Recipe:
     )
 
 
-def compare(task: Task) -> Remade:
-    """Hold every whole record of a shard against the source it names."""
+def compare(task: Task) -> Comparison:
+    """Compare every whole record of a shard with the source that it names."""
     writing = task.writing
-    remade = Remade(path=writing.path)
+    comparison = Comparison(path=writing.path)
     numbers = {item.source.path: number for number, item in enumerate(writing.items)}
     for record, filename, label in named(writing.path, writing.recipe.keys):
-        remade.records += 1
-        number = numbers.get(filename)
-        if number is None:
-            wrong: tuple[Kind, str] | None = ("unexpected", "found no such image among the sources")
-        elif label != (source := writing.items[number].source).label:
-            wrong = "label", _label(label, source, task)
-        else:
-            wrong = None if task.quick else _difference(writing, record.payload, number)
-        if wrong:
-            remade.findings.append(
-                Finding(
-                    kind=wrong[0],
-                    path=writing.path,
-                    record=record.index,
-                    offset_bytes=record.offset_bytes,
-                    message=f"{printable(filename)}: {wrong[1]}",
-                )
-            )
-    return remade
+        comparison.records += 1
+        difference = _compare_record(task, record, numbers.get(filename), label)
+        if difference:
+            kind, text = difference
+            message = f"{printable(filename)}: {text}"
+            comparison.findings.append(record_finding(kind, writing.path, record, message))
+    return comparison
+
+
+def _compare_record(
+    task: Task, record: Record, number: int | None, label: object
+) -> tuple[Kind, str] | None:
+    """Say in what a record differs from its source: kind of the finding, and message.
+
+    Args:
+        number: of the source among the items of the task; None where it is not among them.
+    """
+    if number is None:
+        return "unexpected", "found no such image among the sources"
+    source = task.writing.items[number].source
+    if label != source.label:
+        return "label", _label(label, source, task)
+    return None if task.quick else _difference(task.writing, record.payload, number)
 
 
 def named(path: Path, keys: KeyStyle) -> Iterator[tuple[Record, bytes, object]]:
@@ -169,6 +173,8 @@ def _label(found: object, source: Source, task: Task) -> str:
     labels = task.labels
 
     def called(label: object) -> str:
+        if isinstance(label, memoryview):
+            return repr(bytes(label[:_SHOWN]))
         if isinstance(label, int) and labels and 0 <= label < len(labels):
             return f"{label} ({labels[label]})"
         return "none" if label is None else str(label)[:_SHOWN]

@@ -1,22 +1,22 @@
-"""A dataset held against what it came from: each source once, and nothing else beside.
+"""A dataset compared with its sources: each source once, and nothing else.
 
-Knows: which records and rejects there are, which files. Must not know: how a record is made,
-terminals.
+Knows: which records, rejects and files there are. Must not know: how a record is made, terminals.
 """
 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from functools import partial
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 
 from tfrec_cli.checking import rebuild
-from tfrec_cli.checking.shard import Checked, Finding, Kind
+from tfrec_cli.checking.finding import Finding, Note, file_finding
+from tfrec_cli.checking.shard import Checked
+from tfrec_cli.checking.splits import Subject
 from tfrec_cli.dataset import records
 from tfrec_cli.dataset import rejects as rejects_file
 from tfrec_cli.dataset.discover import Split
@@ -25,9 +25,7 @@ from tfrec_cli.dataset.names import MANIFEST_SUFFIX
 from tfrec_cli.dataset.rejects import Reject
 from tfrec_cli.errors import ManifestError, UsageError
 from tfrec_cli.imaging import images
-from tfrec_cli.runtime import pool
 from tfrec_cli.runtime.paths import printable
-from tfrec_cli.runtime.pool import Progress
 from tfrec_cli.sources import open_source
 from tfrec_cli.sources.listing import Listing, Source
 from tfrec_cli.writing import plan, shard
@@ -42,17 +40,28 @@ _BATCH = 64
 _BEYOND_KEYS = 2**63 - 1
 
 
-@dataclass(slots=True, kw_only=True)
-class Compared:
-    """What came of it: findings, and a line for each thing that could or could not be checked."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Origin:
+    """What some splits came from.
 
-    findings: list[Finding] = field(default_factory=list)
-    checks: list[str] = field(default_factory=list)
-    unchecked: list[str] = field(default_factory=list)
+    Attributes:
+        source: the folder, or manifest of images.
+        root: what the paths of its sources are relative to.
+        hint: what to say where none of them is in the dataset.
+    """
 
-    def found(self, kind: Kind, path: Path, message: str) -> None:
-        """Add a finding that concerns a whole file."""
-        self.findings.append(Finding(kind=kind, path=path, message=message))
+    source: Path
+    root: Path
+    listing: Listing
+    is_folder: bool
+    hint: str
+
+    def class_of(self, source: Source) -> bytes | None:
+        """Return the name of a source's class."""
+        if self.is_folder:
+            return source.path.split(b"/", 1)[0]
+        labels = self.listing.labels
+        return None if labels is None or source.label is None else os.fsencode(labels[source.label])
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,18 +72,16 @@ class _Part:
         shards: in order.
         held: for each shard the numbers in the listing of the sources that it should hold.
         rejects: those sources that the split says it left out, by path.
-        class_of: gives the name of a source's class, as bytes, or None.
-        told_by: where that name comes from.
+        has_rejects: the list of them is not damaged.
     """
 
     described: Manifest
     recipe: Recipe
     shards: Sequence[Checked]
     held: Sequence[Numbers]
-    rejects: dict[bytes, Reject]
+    rejects: Mapping[bytes, Reject]
+    has_rejects: bool
     rejects_path: Path
-    class_of: Callable[[Source], bytes | None]
-    told_by: str
 
 
 def folders(
@@ -94,7 +101,7 @@ def folders(
             found = f"no split {name!r}" if known else "no manifest"
             expected = ", ".join(map(str, known)) or "a dataset that tfrec wrote"
             raise UsageError(f"--source: found {found}, expected {expected}")
-        divided = [one for one in splits if one.name == name and "," in _told(one)]
+        divided = [split for split in splits if split.name == name and "," in _told(split)]
         if divided:
             raise UsageError(
                 f"--source {name}={source}: found one of several splits of one source "
@@ -118,51 +125,55 @@ def _told(split: Split) -> str:
     return str(split.manifest.options.get("split")) if split.manifest else ""
 
 
-def compare(
-    source: Path,
-    root: Path | None,
-    splits: Sequence[Split],
-    checked: Sequence[Checked],
-    run: pool.Map,
-    progress: Progress,
-    *,
-    quick: bool,
-) -> Compared:
-    """Hold the records and rejects of some splits against the folder that they came from.
+def check(subject: Subject) -> Iterator[Finding | Note]:
+    """Compare records and rejects with the sources that they came from.
 
-    Args:
-        source: the folder, or a manifest.
-        root: what the paths of a manifest are relative to, if not to its own folder.
-        splits: with manifests.
-        checked: the shards of the dataset, in order.
-        quick: names and labels alone.
+    A quick check compares names and labels only.
+
     Raises:
-        RunError: the folder cannot be read.
-        DataError: the manifest is wrong.
+        RunError: a source folder cannot be read.
+        DataError: a manifest of images is wrong.
     """
-    compared = Compared()
-    listing = _list(source, root, splits)
-    is_folder = source.is_dir()
-    hint = open_source.root_hint(source, root)
-    root = open_source.root_of(source, root)
-    find = _finder(listing.sources)
-    found = [
-        _part(root, split, checked, find, listing, compared, hint, is_folder=is_folder)
-        for split in splits
-    ]
-    parts = [part for part in found if part]
+    for source, splits in subject.folders:
+        yield from _check_origin(subject, source, splits)
+
+
+def _check_origin(
+    subject: Subject, source: Path, splits: Sequence[Split]
+) -> Iterator[Finding | Note]:
+    """Compare the splits that came from one folder, or manifest of images."""
+    quick = subject.options.quick
+    origin = _Origin(
+        source=source,
+        root=open_source.root_of(source, subject.options.root),
+        listing=_list(source, subject.options.root, splits),
+        is_folder=source.is_dir(),
+        hint=open_source.root_hint(source, subject.options.root),
+    )
+    find = _finder(origin.listing.sources)
+    parts: list[_Part] = []
+    for split in splits:
+        part = _part(origin, split, subject.shards, find)
+        if isinstance(part, Finding):
+            yield part
+            continue
+        if not part.has_rejects:
+            text = f"sources that {part.described.split} left out: {part.rejects_path} is bad"
+            yield Note(text, is_checked=False)
+        parts.append(part)
     if not parts:
-        return compared
-    rejected = _compare_names(root, parts, listing, compared)
-    _compare_records(root, parts, listing.sources, run, progress, compared, quick=quick)
+        return
+    unwritten = yield from _check_copies(origin, parts)
+    yield from _check_unwritten(origin, parts, unwritten)
+    yield from _check_rejects(origin, parts)
+    yield from _compare_records(subject, origin, parts)
     if not quick:
-        _try_rejects(root, parts, rejected, run, compared)
-        _compare_versions(parts, compared)
+        yield from _try_rejects(subject, origin, parts, unwritten)
+        yield from _note_versions(parts)
     names = " and ".join(part.described.split for part in parts)
     how = "names and labels" if quick else "labels, and each record made again"
-    count = len(listing.sources)
-    compared.checks.append(f"{count} sources in {source} against {names}: each once, {how}")
-    return compared
+    count = len(origin.listing.sources)
+    yield Note(f"{count} sources in {source} against {names}: each once, {how}")
 
 
 def _list(source: Path, root: Path | None, splits: Sequence[Split]) -> Listing:
@@ -180,209 +191,201 @@ def _list(source: Path, root: Path | None, splits: Sequence[Split]) -> Listing:
     )
 
 
-def _finder(listed: Sequence[Source]) -> Callable[[Sequence[int]], Numbers]:
+def _finder(sources: Sequence[Source]) -> Callable[[Sequence[int]], Numbers]:
     """Make a function that returns the numbers of those sources that have one of some keys."""
-    keys = np.fromiter((records.key_of(one.path) for one in listed), np.int64, len(listed))
+    keys = np.fromiter((records.key_of(source.path) for source in sources), np.int64, len(sources))
     order = np.argsort(keys)
     ascending = np.append(keys[order], _BEYOND_KEYS)
 
     def find(wanted: Sequence[int]) -> Numbers:
         asked = np.unique(np.array(wanted, np.int64))
         places = np.searchsorted(ascending, asked)
-        found: Numbers = order[places[ascending[places] == asked]]
-        return found
+        numbers: Numbers = order[places[ascending[places] == asked]]
+        return numbers
 
     return find
 
 
 def _part(
-    root: Path,
+    origin: _Origin,
     split: Split,
-    checked: Sequence[Checked],
+    shards: Sequence[Checked],
     find: Callable[[Sequence[int]], Numbers],
-    listing: Listing,
-    compared: Compared,
-    hint: str,
-    *,
-    is_folder: bool,
-) -> _Part | None:
-    """Find the sources of a split; None, and a finding, where it cannot have come from them.
+) -> _Part | Finding:
+    """Find the sources of a split; or say why it cannot have come from them.
 
     Args:
-        hint: what to say where none is found.
+        shards: of all splits.
     """
     described = split.manifest
     assert described
     path = split.folder / (described.split + MANIFEST_SUFFIX)
-    shards = [one for one in checked if one.task.manifest and one.task.manifest.split == split.name]
-    held = [find(_keys(one, described)) for one in shards]
-    count = sum(one.records for one in shards)
+    shards = [
+        checked
+        for checked in shards
+        if checked.task.manifest and checked.task.manifest.split == split.name
+    ]
+    held = [find(_keys(checked, described)) for checked in shards]
+    count = sum(checked.records for checked in shards)
     if count and not sum(map(len, held)):
-        found = f"found none of the sources of its {count} records in {root}"
-        expected = f"expected the folder that it came from{hint}"
-        compared.found("unexpected", path, f"{found}, {expected}")
-        return None
+        message = (
+            f"found none of the sources of its {count} records in {origin.root}, "
+            f"expected the folder that it came from{origin.hint}"
+        )
+        return file_finding("unexpected", path, message)
     try:
-        recipe = rebuild.recipe(described, listing.columns)
+        recipe = rebuild.recipe(described, origin.listing.columns)
     except ManifestError as error:
-        compared.found("manifest", path, str(error))
-        return None
+        return file_finding("manifest", path, str(error))
     rejects_path = split.folder / described.rejects_file
     try:
         rejects = rejects_file.parse(rejects_path.read_bytes(), rejects_path)
-    except (OSError, ManifestError):  # a finding of those who compare its SHA-256
-        rejects = []
-        compared.unchecked.append(f"sources that {described.split} left out: {rejects_path} is bad")
+        has_rejects = True
+    except (OSError, ManifestError):  # a finding of `sidecars`
+        rejects, has_rejects = [], False
     return _Part(
         described=described,
         recipe=recipe,
         shards=shards,
         held=held,
         rejects={reject.path: reject for reject in rejects},
+        has_rejects=has_rejects,
         rejects_path=rejects_path,
-        class_of=_first_folder if is_folder else partial(_class_of, listing.labels),
-        told_by="folder" if is_folder else "row",
     )
 
 
-def _first_folder(source: Source) -> bytes:
-    return source.path.split(b"/", 1)[0]
-
-
-def _class_of(labels: Sequence[str] | None, source: Source) -> bytes | None:
-    return None if labels is None or source.label is None else os.fsencode(labels[source.label])
-
-
-def _keys(one: Checked, described: Manifest) -> list[int]:
+def _keys(checked: Checked, described: Manifest) -> list[int]:
     """Return the keys of a shard's sources, by their names where what records say is in doubt."""
-    if any(finding.kind == "contract" for finding in one.findings):
-        named = rebuild.named(one.task.path, described.keys)
+    if any(finding.kind == "contract" for finding in checked.findings):
+        named = rebuild.named(checked.task.path, described.keys)
         return [records.key_of(filename) for _, filename, _ in named]
-    return [key for key, _ in one.contents]
+    return [key for key, _ in checked.contents]
 
 
-def _compare_names(
-    root: Path, parts: Sequence[_Part], listing: Listing, compared: Compared
-) -> list[Source]:
-    """Find sources that are nowhere in the dataset, or in two splits, and rejects without source.
+def _check_copies(
+    origin: _Origin, parts: Sequence[_Part]
+) -> Generator[Finding, None, list[Source]]:
+    """Find sources that are in two splits.
 
     Returns:
-        The sources that were left out.
+        Those that are in none.
     """
-    listed = listing.sources
-    times = np.zeros(len(listed), np.int64)
+    sources = origin.listing.sources
+    is_written = np.zeros(len(sources), bool)
     for part in parts:
-        mine = np.unique(np.concatenate([np.empty(0, np.int64), *part.held]))
-        if (twice := mine[times[mine] > 0]).size:
-            first = printable(listed[int(twice.min())].path)
+        numbers = np.unique(np.concatenate([np.empty(0, np.int64), *part.held]))
+        if (twice := numbers[is_written[numbers]]).size:
+            first = printable(sources[int(twice.min())].path)
             message = f"found {len(twice)} sources of other splits too ({first}…), expected none"
-            compared.found("duplicate", part.rejects_path.parent, message)
-        times[mine] += 1
-    left_out = {path for part in parts for path in part.rejects}
-    rejected = []
-    for number in np.flatnonzero(times == 0).tolist():
-        if (source := listed[number]).path in left_out:
-            rejected.append(source)
-        else:
+            yield file_finding("duplicate", part.rejects_path.parent, message)
+        is_written[numbers] = True
+    return [sources[number] for number in np.flatnonzero(~is_written).tolist()]
+
+
+def _check_unwritten(
+    origin: _Origin, parts: Sequence[_Part], unwritten: Sequence[Source]
+) -> Iterator[Finding]:
+    """Find sources that are neither in a record nor in a list of rejects."""
+    rejected = {path for part in parts for path in part.rejects}
+    for source in unwritten:
+        if source.path not in rejected:
             message = "found neither a record of it nor its rejection, expected one of them"
-            compared.found("unwritten", _below(root, source.path), message)
-    for reject in listing.rejects:
-        if not reject.harmless and reject.path not in left_out:
-            compared.found("unwritten", _below(root, reject.path), reject.message)
-    left_out.difference_update(one.path for one in listed)
-    left_out.difference_update(one.path for one in listing.rejects)
+            yield file_finding("unwritten", _below(origin.root, source.path), message)
+    for reject in origin.listing.rejects:
+        if not reject.harmless and reject.path not in rejected:
+            yield file_finding("unwritten", _below(origin.root, reject.path), reject.message)
+
+
+def _check_rejects(origin: _Origin, parts: Sequence[_Part]) -> Iterator[Finding]:
+    """Find rejects without a source."""
+    gone = {path for part in parts for path in part.rejects}
+    gone.difference_update(source.path for source in origin.listing.sources)
+    gone.difference_update(reject.path for reject in origin.listing.rejects)
     for part in parts:
-        for path in sorted(left_out & part.rejects.keys()):
+        for path in sorted(gone & part.rejects.keys()):
             if not part.rejects[path].harmless:
                 message = f"{printable(path)}: found no such file among the sources"
-                compared.found("unexpected", part.rejects_path, message)
-    return rejected
+                yield file_finding("unexpected", part.rejects_path, message)
 
 
 def _compare_records(
-    root: Path,
-    parts: Sequence[_Part],
-    listed: Sequence[Source],
-    run: pool.Map,
-    progress: Progress,
-    compared: Compared,
-    *,
-    quick: bool,
-) -> None:
-    """Compare each record with the one that its source gives now; ``quick``, its label alone."""
+    subject: Subject, origin: _Origin, parts: Sequence[_Part]
+) -> Iterator[Finding]:
+    """Compare each record with the one that its source gives now."""
+    sources = origin.listing.sources
     tasks = (
         rebuild.Task(
             writing=_writing(
-                root, part, one.task.path, (listed[number] for number in held.tolist())
+                origin, part, checked.task.path, (sources[number] for number in held.tolist())
             ),
             labels=part.described.labels,
-            quick=quick,
-            told_by=part.told_by,
+            quick=subject.options.quick,
+            told_by="folder" if origin.is_folder else "row",
         )
         for part in parts
-        for one, held in zip(part.shards, part.held, strict=True)
+        for checked, held in zip(part.shards, part.held, strict=True)
     )
-    total = sum(one.records for part in parts for one in part.shards)
+    shards = [checked for part in parts for checked in part.shards]
+    total = sum(checked.records for checked in shards)
     done = 0
-    found: dict[Path, list[Finding]] = {}
-    for result in run(rebuild.compare, tasks, rebuild.compare_without):
-        found[result.path] = result.findings
+    findings: dict[Path, list[Finding]] = {}
+    for result in subject.run(rebuild.compare, tasks, rebuild.compare_without):
+        findings[result.path] = result.findings
         done += result.records
-        progress("comparing with sources", done, total)
-    for part in parts:
-        for one in part.shards:
-            compared.findings += found[one.task.path]
+        subject.progress("comparing with sources", done, total)
+    for checked in shards:
+        yield from findings[checked.task.path]
 
 
 def _try_rejects(
-    root: Path,
-    parts: Sequence[_Part],
-    rejected: Sequence[Source],
-    run: pool.Map,
-    compared: Compared,
-) -> None:
+    subject: Subject, origin: _Origin, parts: Sequence[_Part], unwritten: Sequence[Source]
+) -> Iterator[Finding]:
     """Find sources that were left out, and could be written now: they have changed since."""
     for part in parts:
-        mine = [one for one in rejected if one.path in part.rejects]
-        mine = [one for one in mine if part.rejects[one.path].reason != "key_collision"]
+        rejected = [
+            source
+            for source in unwritten
+            if source.path in part.rejects and part.rejects[source.path].reason != "key_collision"
+        ]
         batches = (
-            _writing(root, part, part.rejects_path, mine[start : start + _BATCH])
-            for start in range(0, len(mine), _BATCH)
+            _writing(origin, part, part.rejects_path, rejected[start : start + _BATCH])
+            for start in range(0, len(rejected), _BATCH)
         )
-        usable = run(rebuild.usable, batches, shard.without)
+        usable = subject.run(rebuild.usable, batches, shard.without)
         for path in sorted(path for paths in usable for path in paths):
             message = f"found an image, expected one that is left out: {part.rejects[path].reason}"
-            compared.found("differs", _below(root, path), message)
+            yield file_finding("differs", _below(origin.root, path), message)
 
 
-def _compare_versions(parts: Sequence[_Part], compared: Compared) -> None:
+def _note_versions(parts: Sequence[_Part]) -> Iterator[Note]:
     """Say where other versions of encoders stand between a record and its source."""
     now = images.versions()
     for described in (part.described for part in parts):
         then = {name: described.versions.get(name) for name in now}
         if then != now and (described.changes or described.stored in ("png", "jpeg")):
-            compared.unchecked.append(
+            text = (
                 f"bytes of encoded images in {described.split}, only pixels: written with "
                 f"{_spelled(then)}, found {_spelled(now)}"
             )
+            yield Note(text, is_checked=False)
 
 
 def _spelled(versions: Mapping[str, object]) -> str:
     return ", ".join(f"{name} {version}" for name, version in versions.items())
 
 
-def _writing(root: Path, part: _Part, path: Path, chosen: Iterable[Source]) -> shard.Task:
+def _writing(origin: _Origin, part: _Part, path: Path, sources: Iterable[Source]) -> shard.Task:
     """Make the task that would write some sources, each with the label that its class has."""
     labels: dict[bytes | None, int] = {
         os.fsencode(name): number for number, name in enumerate(part.described.labels or ())
     }
-    labelled = (replace(one, label=labels.get(part.class_of(one))) for one in chosen)
+    labelled = (replace(source, label=labels.get(origin.class_of(source))) for source in sources)
     return shard.Task(
         number=0,
-        root=root,
+        root=origin.root,
         path=path,
         index=None,
-        items=plan.packed(Item(one, 0, 0) for one in labelled),
+        items=plan.packed(Item(source, 0, 0) for source in labelled),
         recipe=part.recipe,
         compression=part.described.compression,
     )

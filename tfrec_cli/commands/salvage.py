@@ -17,7 +17,7 @@ from typing import BinaryIO
 import numpy as np
 from blake3 import blake3
 
-from tfrec_cli.checking import shard
+from tfrec_cli.checking import record as contract
 from tfrec_cli.dataset import manifest, records
 from tfrec_cli.dataset import rejects as rejects_file
 from tfrec_cli.dataset.manifest import Manifest
@@ -207,7 +207,7 @@ class _Work:
         except DataError as error:
             self._doubt(item, str(error))
             return
-        message = next(shard.broken_contract(one, described), None)
+        message = next(contract.broken_contract(one, described), None)
         name = one.filename or b""
         if message is None and self._planned is not None and name not in self._planned:
             message = f"found {printable(name)}, expected an image of this shard"

@@ -14,7 +14,7 @@ import pytest
 from conftest import class_files, fill, jpeg, photo, png, png_of
 
 from tfrec_cli.checking import rebuild
-from tfrec_cli.checking.shard import Finding
+from tfrec_cli.checking.finding import Finding
 from tfrec_cli.commands.verify import Options, Report, verify
 from tfrec_cli.commands.write import write
 from tfrec_cli.dataset import manifest

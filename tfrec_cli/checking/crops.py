@@ -1,0 +1,162 @@
+"""Crops compared between NumPy with Pillow and tf.data, and the fingerprint of all of them.
+
+Knows: how two readers must agree. Must not know: how either makes a crop.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from tfrec_cli.checking.finding import Finding, Note, file_finding
+from tfrec_cli.checking.images import Crops
+from tfrec_cli.checking.shard import Checked
+from tfrec_cli.checking.splits import Subject
+from tfrec_cli.dataset.discover import Split
+from tfrec_cli.errors import DataError
+
+_READER_RUNS: tuple[tuple[int, int, bool], ...] = ((1, 1, False), (8, 32, False), (3, 7, True))
+"""(images decoded at once, batch size, inside tf.function) of each pass through the reader."""
+
+
+Digests = Callable[..., list[bytes]]
+"""`read_tf.crop_digests`: the SHA-256 of each crop of a split, in the order it is stored."""
+Draw = Callable[..., Any]
+"""`read_tf.random_offsets`: int32[n, 2], the random numbers of the crop of each of n keys."""
+
+
+def check(subject: Subject, read_digests: Digests, draw: Draw) -> Iterator[Finding | Note]:
+    """Compare the crops that NumPy and Pillow made with those that TensorFlow's reader makes."""
+    asked = subject.crops
+    if asked is None:
+        return
+    if broken := _uncropped(subject.shards):
+        names = ", ".join(checked.task.path.name for checked in broken[:3])
+        yield Note(f"crops: not every record of {names} could be cropped", is_checked=False)
+        return
+    runs = len(_READER_RUNS) * asked.epochs * len(subject.splits)
+    done = 0
+    for number, split in enumerate(subject.splits):
+        shards = subject.shards_of(number)
+        path = split.folder if split.manifest else split.shards[0]
+        for epoch in range(asked.epochs):
+            yield from compare_draws(shards, path, asked.seed, epoch, draw)
+            for run in _READER_RUNS:
+                subject.progress("reading crops", done, runs)
+                yield from _compare_run(shards, split, path, asked, epoch, run, read_digests)
+                done += 1
+                subject.progress("reading crops", done, runs)
+    yield Note(
+        f"crops of {asked.size[0]}x{asked.size[1]}, seed {asked.seed}: NumPy and Pillow against "
+        f"tf.data in {len(_READER_RUNS)} ways"
+    )
+
+
+def fingerprint_of(subject: Subject) -> str | None:
+    """Return the fingerprint of all crops; None if none were asked for, or some are missing."""
+    asked = subject.crops
+    if asked is None or _uncropped(subject.shards):
+        return None
+    records = [pair for checked in subject.shards for pair in checked.crops]
+    return fingerprint(asked.size, asked.seed, records)
+
+
+def fingerprint(
+    crop: tuple[int, int], seed: int, records: Sequence[tuple[int, Sequence[bytes]]]
+) -> str:
+    """Digest the crops of all records, the same for any sharding, order, machine or framework.
+
+    Args:
+        records: each record's key, and the SHA-256 of its crop's pixels in each epoch from 0.
+    Returns:
+        ``seed42-128x128-e0:`` and the SHA-256 over (key as 8 bytes big-endian, SHA-256 of pixels)
+        sorted by key, epoch after epoch.
+    """
+    epochs = len(records[0][1]) if records else 1
+    digest = hashlib.sha256()
+    for epoch in range(epochs):
+        for key, pixels_sha256 in sorted((key, digests[epoch]) for key, digests in records):
+            digest.update(key.to_bytes(8, "big") + pixels_sha256)
+    span = "e0" if epochs == 1 else f"e0-{epochs - 1}"
+    return f"seed{seed}-{crop[0]}x{crop[1]}-{span}:{digest.hexdigest()}"
+
+
+def _uncropped(shards: Sequence[Checked]) -> list[Checked]:
+    """Return the shards of which not every record has a crop."""
+    return [
+        checked for checked in shards if checked.damaged or len(checked.crops) != checked.records
+    ]
+
+
+def compare_draws(
+    shards: Sequence[Checked], path: Path, seed: int, epoch: int, draw: Draw
+) -> Iterator[Finding]:
+    """Compare the random numbers of every record's crop with TensorFlow's own."""
+    import numpy as np
+
+    from tfrec_cli import crops
+
+    keys = np.array([key for checked in shards for key, _ in checked.crops], np.int64)
+    if not len(keys):
+        return
+    ours = crops.random_offsets(seed=seed, epoch=epoch, keys=keys)
+    theirs = draw(keys, seed=seed, epoch=epoch)
+    for key in keys[(ours != theirs).any(axis=1)].tolist():
+        message = f"key {key}, epoch {epoch}: found other random numbers than TensorFlow draws"
+        yield file_finding("crop", path, message)
+
+
+def _compare_run(
+    shards: Sequence[Checked],
+    split: Split,
+    path: Path,
+    asked: Crops,
+    epoch: int,
+    run: tuple[int, int, bool],
+    read_digests: Digests,
+) -> Iterator[Finding]:
+    """Read the crops of a split in one of the ways, and compare them."""
+    parallel, batch_size, in_graph = run
+    how = f"{parallel} at once, batches of {batch_size}{', in tf.function' if in_graph else ''}"
+    try:
+        digests = read_digests(
+            split,
+            crop=asked.size,
+            seed=asked.seed,
+            epoch=epoch,
+            batch_size=batch_size,
+            parallel=parallel,
+            in_graph=in_graph,
+        )
+    except DataError as error:
+        yield file_finding("crop", path, f"the reader failed ({how}): {error}")
+    else:
+        yield from compare_crops(shards, digests, epoch, how)
+
+
+def compare_crops(
+    shards: Sequence[Checked], digests: Sequence[bytes], epoch: int, how: str
+) -> Iterator[Finding]:
+    """Compare each record's crop with what the reader made of it.
+
+    Args:
+        digests: SHA-256 of the pixels of the reader's crops, in the order of the records.
+        how: the way in which they were read, in words.
+    """
+    expected = [
+        (checked.task.path, record, key, crops[epoch])
+        for checked in shards
+        for record, (key, crops) in enumerate(checked.crops)
+    ]
+    if len(digests) != len(expected):
+        message = f"found {len(digests)} crops from the reader, expected {len(expected)} ({how})"
+        yield file_finding("crop", shards[0].task.path, message)
+    for (path, record, key, right), digest in zip(expected, digests, strict=False):
+        if digest != right:
+            message = (
+                f"key {key}, epoch {epoch}: found another crop from the reader, "
+                f"expected the one that NumPy and Pillow cut ({how})"
+            )
+            yield Finding(kind="crop", path=path, message=message, record=record)

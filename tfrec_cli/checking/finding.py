@@ -1,0 +1,89 @@
+"""What a check of ``verify`` yields: findings, of which kinds, and notes on what was checked.
+
+Knows: how a finding is said in one line. Must not know: what is checked. A new finding begins with
+its kind here, and is yielded by the check that sees it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from tfrec_cli.tfrecord.scan import Damage, Record
+
+Kind = Literal[
+    "manifest",
+    "missing",
+    "extra",
+    "size",
+    "unreadable",
+    "sha256",
+    "count",
+    "framing",
+    "example",
+    "contract",
+    "image",
+    "index",
+    "content",
+    "duplicate",
+    "metadata",
+    "crop",
+    "fingerprint",
+    "unwritten",
+    "unexpected",
+    "label",
+    "differs",
+]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Finding:
+    """One thing that is wrong.
+
+    Attributes:
+        record: number of the record in its file, from 0.
+        offset_bytes: where in the file it starts.
+        message: what was found and what was expected.
+    """
+
+    kind: Kind
+    path: Path
+    message: str
+    record: int | None = None
+    offset_bytes: int | None = None
+
+    def __str__(self) -> str:
+        """Say it in one line."""
+        where = "" if self.record is None else f" record {self.record}"
+        where += "" if self.offset_bytes is None else f" at byte {self.offset_bytes}"
+        return f"{self.path}:{where}{':' if where else ''} {self.message}"
+
+
+@dataclass(frozen=True, slots=True)
+class Note:
+    """A line on what was checked; or, if not ``is_checked``, on what was not, and why."""
+
+    text: str
+    is_checked: bool = True
+
+
+def file_finding(kind: Kind, path: Path, message: str) -> Finding:
+    """Make a finding that concerns a whole file."""
+    return Finding(kind=kind, path=path, message=message)
+
+
+def record_finding(kind: Kind, path: Path, record: Record | Damage, message: str) -> Finding:
+    """Make a finding that concerns one record, or what should have been one."""
+    return Finding(
+        kind=kind,
+        path=path,
+        message=message,
+        record=record.index,
+        offset_bytes=record.offset_bytes,
+    )
+
+
+def unreadable(path: Path, error: OSError) -> Finding:
+    """Make the finding that a file cannot be read."""
+    return file_finding("unreadable", path, f"cannot be read: {error.strerror or error}")

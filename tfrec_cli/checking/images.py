@@ -1,0 +1,222 @@
+"""The images of one shard decoded, a part at a time so that every worker has some; their crops.
+
+Knows: what a decoded image is compared with. Must not know: shards, manifests, TensorFlow.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from array import array
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from io import BytesIO
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from tfrec_cli.checking.finding import Finding, file_finding, record_finding
+from tfrec_cli.dataset import records
+from tfrec_cli.dataset.foreign import guess_names
+from tfrec_cli.dataset.records import ImageRecord, Names
+from tfrec_cli.errors import DataError, ImageError
+from tfrec_cli.imaging import formats
+from tfrec_cli.runtime import heartbeat
+from tfrec_cli.seeds import seed_key
+from tfrec_cli.tfrecord import example
+from tfrec_cli.tfrecord.record import read_at
+from tfrec_cli.tfrecord.scan import Damage, Record, scan
+
+if TYPE_CHECKING:
+    from tfrec_cli.imaging.images import Pixels
+
+_PART_IMAGES = 64
+_NUMBERS = 4
+"""Numbers in `Part.places` for each image."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Crops:
+    """Which crops are made of every image.
+
+    Attributes:
+        size: (height, width) in pixels.
+        epochs: how many, from 0.
+    """
+
+    size: tuple[int, int]
+    seed: int
+    epochs: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Part:
+    """Some images of a shard that are to be decoded.
+
+    Attributes:
+        names: of the features.
+        first_number: what numbers of the file's records begin with, among those of all files;
+            records without a key have this one.
+        max_pixels: the most that an image may have.
+        is_ours: the images must be JPEG or PNG; else others are counted.
+        places: for each image its record's number in the file, offset and whole length in bytes,
+            and number among the file's whole records.
+        deadly: images, by their number in this part from 0, that killed a worker, with the error
+            to report.
+    """
+
+    path: Path
+    names: Names
+    first_number: int
+    max_pixels: int
+    is_ours: bool
+    crops: Crops | None
+    places: array[int] = field(default_factory=lambda: array("q"))
+    deadly: Mapping[int, ImageError] = field(default_factory=dict)
+
+    @property
+    def images(self) -> int:
+        """How many images these are."""
+        return len(self.places) // _NUMBERS
+
+    def pieces(self) -> Iterator[Part]:
+        """Cut into parts small enough for several workers."""
+        step = _PART_IMAGES * _NUMBERS
+        for start in range(0, len(self.places), step):
+            yield replace(self, places=self.places[start : start + step])
+
+    def without(self, number: int, cause: str) -> Part:
+        """Return a part in which an image that killed a worker is left out, and reported."""
+        from tfrec_cli.imaging import images
+
+        return replace(self, deadly={**self.deadly, number: images.deadly(cause)})
+
+
+@dataclass(slots=True, kw_only=True)
+class Decoded:
+    """Result of decoding some images of a shard.
+
+    Attributes:
+        first: number in the file of the first image's record.
+        images: how many these were.
+        crops: for each image its key, and the SHA-256 of its crop in each epoch.
+        foreign_formats: images that are neither JPEG nor PNG, which only TensorFlow would decode.
+    """
+
+    path: Path
+    first: int = 0
+    images: int = 0
+    findings: list[Finding] = field(default_factory=list)
+    crops: list[tuple[int, tuple[bytes, ...]]] = field(default_factory=list)
+    foreign_formats: int = 0
+
+
+def decode(part: Part) -> Decoded:
+    """Decode the images of one part, and compute their crops."""
+    decoded = Decoded(path=part.path, first=part.places[0], images=part.images)
+    try:
+        decoded.findings.extend(_read_again(part, decoded))
+    except (OSError, DataError) as error:  # it was whole a moment ago
+        message = f"cannot be read again: {error}"
+        decoded.findings.append(file_finding("unreadable", part.path, message))
+    return decoded
+
+
+def _read_again(part: Part, decoded: Decoded) -> Iterator[Finding]:
+    """Read and check each record of a part, of which only the contract was checked so far."""
+    with part.path.open("rb", buffering=0) as file:
+        for row in range(part.images):
+            start = row * _NUMBERS
+            index, offset, length, number = part.places[start : start + _NUMBERS]
+            payload = read_at(file.fileno(), offset, length, str(part.path))
+            item = Record(index, offset, payload)
+            heartbeat.start_item(row)
+            if row in part.deadly:
+                yield record_finding("image", part.path, item, str(part.deadly[row]))
+                continue
+            try:
+                record = records.decode(example.decode(payload), part.names)
+            except DataError as error:
+                yield record_finding("example", part.path, item, str(error))
+            else:
+                yield from check(part, record, item, number, decoded)
+
+
+def check(
+    part: Part, record: ImageRecord, item: Record, number: int, decoded: Decoded
+) -> Iterator[Finding]:
+    """Decode the image of one record, and add its crops to ``decoded``.
+
+    Args:
+        number: of the record among the whole ones of its file.
+    """
+    if not part.is_ours and not record.is_raw and _is_foreign(record.image):
+        decoded.foreign_formats += 1
+        return
+    try:
+        pixels = records.pixels(record, part.max_pixels) if part.crops else None
+        size = (
+            pixels.shape[:2]
+            if pixels is not None
+            else records.decoded_size(record, part.max_pixels)
+        )
+    except ImageError as error:
+        yield record_finding("image", part.path, item, str(error))
+        return
+    recorded = (record.height_px, record.width_px)
+    if None not in recorded and size != recorded:
+        message = f"found an image of {size[0]}x{size[1]}, expected {recorded[0]}x{recorded[1]}"
+        yield record_finding("image", part.path, item, message)
+    if pixels is None or part.crops is None:
+        return
+    if size[0] < part.crops.size[0] or size[1] < part.crops.size[1]:
+        message = f"found {size[0]}x{size[1]}, expected at least the crop {part.crops.size}"
+        yield record_finding("crop", part.path, item, message)
+        return
+    key = seed_key(record.key, part.first_number + number)
+    decoded.crops.append((key, _crop_digests(pixels, key, part.crops)))
+
+
+def _is_foreign(image: bytes) -> bool:
+    image_format = formats.image_format(image[: formats.HEAD_BYTES])
+    return image_format is not None and image_format not in ("jpeg", "png")
+
+
+def _crop_digests(pixels: Pixels, key: int, asked: Crops) -> tuple[bytes, ...]:
+    """Return the SHA-256 of one image's crop in each epoch."""
+    from tfrec_cli import crops
+
+    height, width = asked.size
+    digests = []
+    for epoch in range(asked.epochs):
+        boxes = crops.random_boxes(
+            [pixels.shape[:2]], asked.size, seed=asked.seed, epoch=epoch, keys=[key]
+        )
+        top, left = int(boxes[0, 0]), int(boxes[0, 1])
+        window = pixels[top : top + height, left : left + width]
+        digests.append(hashlib.sha256(window.tobytes()).digest())
+    return tuple(digests)
+
+
+def smallest_side(path: Path) -> int | None:
+    """Return the smallest side of all images in one record file, in pixels; None without images."""
+    from tfrec_cli.imaging import images
+
+    least: int | None = None
+    names: Names | None = None
+    for item in scan(path):
+        if isinstance(item, Damage):
+            continue
+        try:
+            features = example.decode(item.payload)
+            names = names or guess_names(features)
+            if names is None:
+                continue
+            record = records.decode(features, names)
+            if record.is_raw:
+                size = (record.height_px or 0, record.width_px or 0)
+            else:
+                header = images.read_header(BytesIO(record.image), images.Policy(exif="ignore"))
+                size = (header.height_px, header.width_px)
+        except DataError:
+            continue
+        least = min(size) if least is None else min(least, *size)
+    return least

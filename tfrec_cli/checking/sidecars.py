@@ -1,0 +1,190 @@
+"""The sidecar files of a dataset: manifests, SHA256SUMS, dataset_info, labels, lists of rejects.
+
+Knows: which small files there should be, with which bytes. Must not know: what is in a shard.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import re
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from tfrec_cli.checking.finding import Finding, Note, file_finding, unreadable
+from tfrec_cli.checking.splits import Subject
+from tfrec_cli.dataset import discover, manifest
+from tfrec_cli.dataset.checksums import dataset_files
+from tfrec_cli.dataset.discover import Split
+from tfrec_cli.dataset.manifest import Manifest
+from tfrec_cli.dataset.names import MANIFEST_SUFFIX, REJECTS_SUFFIX, SUMS
+from tfrec_cli.errors import ManifestError, UsageError
+from tfrec_cli.runtime import files
+
+_MOST_SUMS_BYTES = 1 << 26
+"""What is read of SHA256SUMS to learn which manifests there were; it is compared byte for byte."""
+
+
+def read_splits(path: Path) -> tuple[list[Split], list[Finding]]:
+    """Find the splits at ``path``, and what is wrong with their manifests.
+
+    The shards of a damaged manifest are checked without it, if there is no other.
+
+    Raises:
+        UsageError: nothing is there.
+    """
+    if not path.is_dir():
+        return discover.splits(path), []
+    splits: list[Split] = []
+    findings: list[Finding] = []
+    for file in manifest.find(path).values():
+        try:
+            data = manifest.read(file)
+            described = manifest.parse(data, file)
+        except OSError as error:
+            findings.append(unreadable(file, error))
+            continue
+        except ManifestError as error:
+            message = str(error).removeprefix(f"{file}: ")
+            findings.append(file_finding("manifest", file, message))
+            continue
+        if manifest.dump(described) != data:
+            message = "found other spacing or order, expected the bytes that were written"
+            findings.append(file_finding("manifest", file, message))
+        splits.append(discover.described(path, described))
+    if not splits:
+        try:
+            splits = [discover.undescribed(path)]
+        except UsageError:
+            if not findings:  # else a damaged manifest, and none of its shards
+                raise
+    return splits, findings
+
+
+def check(subject: Subject) -> Iterator[Finding | Note]:
+    """Check the files of a dataset's folder against what its manifests say."""
+    folder = subject.path
+    manifests = [split.manifest for split in subject.splits if split.manifest]
+    for path in folder.glob(".*.partial"):
+        message = "found an unfinished write, expected none: `tfrec write … --resume` goes on"
+        yield file_finding("extra", path, message)
+    yield from _check_manifests(folder)
+    if not manifests:
+        yield from _check_sums(folder)
+        text = "which shards there should be, their counts and digests: no manifest"
+        yield Note(text, is_checked=False)
+        return
+    yield from _check_strangers(folder, subject.splits, manifests)
+    for name, data in dataset_files(manifests).items():
+        yield from compare_file(folder / name, data)
+    for described in manifests:
+        yield from _check_rejects(folder / described.rejects_file, described.rejects_sha256)
+
+
+def _check_strangers(
+    folder: Path, splits: Sequence[Split], manifests: Sequence[Manifest]
+) -> Iterator[Finding]:
+    """Find record files and index files that no manifest names."""
+    for path in discover.strangers(folder, splits):
+        message = "found a file that no manifest names, expected only shards of the dataset"
+        yield file_finding("extra", path, message)
+    indexes = {shard.index for described in manifests for shard in described.shards}
+    for path in sorted(folder.glob("*.tfindex")):
+        if path.name not in indexes:
+            message = "found an index file that no manifest names, expected only those of shards"
+            yield file_finding("extra", path, message)
+
+
+def _check_manifests(folder: Path) -> Iterator[Finding]:
+    """Check that the manifests that other files name are there, and are those."""
+    summed = _summed(folder)
+    splits = [path.name.removesuffix(REJECTS_SUFFIX) for path in folder.glob("*" + REJECTS_SUFFIX)]
+    for name in sorted({split + MANIFEST_SUFFIX for split in splits} | summed.keys()):
+        path = folder / name
+        if not re.fullmatch(r"[\w-]{1,64}" + re.escape(MANIFEST_SUFFIX), name, re.ASCII):
+            continue
+        if not path.is_file():
+            message = f"found no such file, expected it by {SUMS} or the rejects"
+            yield file_finding("missing", path, message)
+            continue
+        try:
+            digest = hashlib.sha256(manifest.read(path)).hexdigest()
+        except (OSError, ManifestError):  # are findings of `read_splits`
+            continue
+        if digest != summed.get(name, digest):
+            message = f"found SHA-256 {digest}, expected {summed[name]} by {SUMS}"
+            yield file_finding("manifest", path, message)
+
+
+def _check_rejects(path: Path, sha256: str) -> Iterator[Finding]:
+    try:
+        digest = files.sha256(path)
+    except OSError as error:
+        yield unreadable(path, error)
+        return
+    if digest != sha256:
+        yield file_finding("metadata", path, f"found SHA-256 {digest}, expected {sha256}")
+
+
+def _check_sums(folder: Path) -> Iterator[Finding]:
+    """Check what SHA256SUMS shows at once: that its lines are intact, that the files are there."""
+    path = folder / SUMS
+    summed = _summed(folder)
+    are_lines = [re.fullmatch(r"[0-9a-f]{64}", digest) is not None for digest in summed.values()]
+    is_text = "".join(name + digest for name, digest in summed.items()).isprintable()
+    if not is_text or (any(are_lines) and not all(are_lines)):  # other programs have other formats
+        message = "found lines without a digest and a name, expected both in each"
+        yield file_finding("metadata", path, message)
+    for name in summed if all(are_lines) else ():
+        is_inside = not {"..", ""} & set(name.split("/"))
+        if is_inside and not name.endswith(MANIFEST_SUFFIX) and not os.path.exists(folder / name):
+            message = f"found no such file, expected it by {SUMS}"
+            yield file_finding("missing", folder / name, message)
+
+
+def _summed(folder: Path) -> dict[str, str]:
+    """Return the names that a folder's SHA256SUMS lists, with their digests."""
+    path = folder / SUMS
+    if not path.is_file():
+        return {}
+    try:
+        with path.open("rb") as file:
+            lines = file.read(_MOST_SUMS_BYTES).decode(errors="replace")
+    except OSError:  # is a finding where its content is compared
+        return {}
+    return {line[66:]: line[:64] for line in lines.splitlines()}
+
+
+def compare_file(path: Path, expected: bytes) -> Iterator[Finding]:
+    """Compare a file with the bytes that it should have."""
+    if not path.is_file():
+        message = "found no such file, expected it beside the shards"
+        yield file_finding("missing", path, message)
+        return
+    try:
+        with path.open("rb") as file:
+            data = file.read(len(expected) + files.CHUNK_BYTES)
+    except OSError as error:
+        yield unreadable(path, error)
+        return
+    if data == expected:
+        return
+    offset = next(
+        (i for i, (a, b) in enumerate(zip(data, expected, strict=False)) if a != b),
+        min(len(data), len(expected)),
+    )
+    message = f"found {data[offset : offset + 16]!r}, expected {expected[offset : offset + 16]!r}"
+    lengths = _shard_lengths(data) if path.name == "dataset_info.json" else None
+    if lengths is not None and lengths != _shard_lengths(expected):
+        message = f"found shardLengths {lengths}, expected {_shard_lengths(expected)}"
+    yield Finding(kind="metadata", path=path, message=message, offset_bytes=offset)
+
+
+def _shard_lengths(data: bytes) -> Any:
+    """Return each split's shardLengths in a dataset_info.json, None where it cannot be read."""
+    try:
+        return {split["name"]: split["shardLengths"] for split in json.loads(data)["splits"]}
+    except (ValueError, KeyError, TypeError, RecursionError):
+        return None

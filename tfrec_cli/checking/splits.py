@@ -1,0 +1,277 @@
+"""The splits under check: what was asked, their shards checked on all workers, and their totals.
+
+Knows: which shards a split has, what only all of them together show. Must not know: what is
+checked in one shard.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from tfrec_cli.checking import images, shard
+from tfrec_cli.checking.finding import Finding, Note, file_finding
+from tfrec_cli.checking.images import Crops, Decoded, Part
+from tfrec_cli.checking.shard import Checked, Task
+from tfrec_cli.dataset.discover import Split
+from tfrec_cli.dataset.manifest import Manifest
+from tfrec_cli.dataset.names import MANIFEST_SUFFIX, index_name
+from tfrec_cli.dataset.records import content_digest
+from tfrec_cli.errors import UsageError
+from tfrec_cli.runtime import pool
+from tfrec_cli.runtime.pool import Progress
+from tfrec_cli.seeds import check_seed
+from tfrec_cli.tfrecord.scan import Record, scan
+from tfrec_cli.writing.options import validate
+
+if TYPE_CHECKING:
+    from tfrec_cli.checking.sources import Given
+
+DEFAULT_CROP_PX = 128
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Options:
+    """What ``tfrec verify`` can be asked; the names are those of the command line.
+
+    Attributes:
+        seed: compute the crops of every record with it, by two independent ways.
+        crop: (height, width) in pixels; None takes the stored size, or for whole images 128 or
+            the smallest side, whichever is less.
+        epochs: how many epochs of crops, from 0.
+        quick: stop before decoding images.
+        expect: the fingerprint that must come out.
+        source: folders that the dataset was written from, each with the split it is of, or None
+            for every split that is not named; or manifests.
+        root: what the paths of those manifests are relative to, if not to their own folders.
+    """
+
+    seed: int | None = None
+    crop: tuple[int, int] | None = None
+    epochs: int = 1
+    quick: bool = False
+    expect: str | None = None
+    source: tuple[Given, ...] = ()
+    root: Path | None = None
+    jobs: int | None = None
+
+    def check(self) -> None:
+        """Refuse options that contradict each other.
+
+        Raises:
+            UsageError: they do.
+        """
+        validate("jobs", self.jobs)
+        if self.root and not self.source:
+            raise UsageError("--root: found no --source, expected a manifest of images")
+        if self.quick and self.seed is not None:
+            raise UsageError("--quick: found --seed, expected one of the two: crops need decoding")
+        if self.seed is None and self.expect:
+            raise UsageError("--expect: found no --seed, expected one to compute a fingerprint")
+        if self.seed is None and self.crop:
+            raise UsageError("--crop: found no --seed, expected one to place crops")
+        if self.seed is not None:
+            try:
+                check_seed(self.seed, self.epochs - 1)
+            except ValueError as error:
+                raise UsageError(f"--{error}") from error
+
+
+@dataclass(frozen=True, kw_only=True)
+class Subject:
+    """What is verified. Its shards are checked when a check first asks for them.
+
+    Attributes:
+        folders: the sources that were given, each with the splits that came from it.
+        run: maps work over worker processes.
+    """
+
+    path: Path
+    splits: Sequence[Split]
+    options: Options
+    folders: Sequence[tuple[Path, Sequence[Split]]]
+    run: pool.Map
+    progress: Progress
+
+    @cached_property
+    def crops(self) -> Crops | None:
+        """The crops that are made of every image; None where none are, or there are no images.
+
+        Raises:
+            UsageError: they are larger than an image.
+        """
+        seed = self.options.seed
+        size = None if seed is None else _crop_size(self)
+        if seed is None or size is None:
+            return None
+        return Crops(size=size, seed=seed, epochs=self.options.epochs)
+
+    @cached_property
+    def shards(self) -> list[Checked]:
+        """All shards, in order, each checked with all its images."""
+        tasks = list(_tasks(self))
+        checked: dict[Path, Checked] = {}
+        self.progress("checking shards", 0, len(tasks))
+        for result in self.run(shard.check_shard, tasks):
+            checked[result.task.path] = result
+            self.progress("checking shards", len(checked), len(tasks))
+        shards = [checked[task.path] for task in tasks]
+        for result, task in zip(shards, tasks, strict=True):
+            result.task = task  # not a copy that came from a worker
+        if not self.options.quick:
+            _decode(self, shards)
+        return shards
+
+    def shards_of(self, number: int) -> list[Checked]:
+        """Return the shards of the split of this number."""
+        return [checked for checked in self.shards if checked.task.split == number]
+
+
+def check_shards(subject: Subject) -> Iterator[Finding]:
+    """Check each shard by itself: bytes, framing, index, records, images."""
+    for checked in subject.shards:
+        yield from checked.findings
+
+
+def check_totals(subject: Subject) -> Iterator[Finding]:
+    """Check what only all shards of a split together can show."""
+    for number, split in enumerate(subject.splits):
+        if split.manifest:
+            path = split.folder / (split.manifest.split + MANIFEST_SUFFIX)
+            shards = subject.shards_of(number)
+            yield from _check_totals(path, split.manifest, shards, quick=subject.options.quick)
+
+
+def note_extent(subject: Subject) -> Iterator[Note]:
+    """Say what of the shards was checked, and what was not."""
+    if any(split.manifest for split in subject.splits):
+        yield Note("shards against the manifest: names, sizes, SHA-256, counts, indexes")
+    yield Note("framing: both CRCs of every record")
+    imageless = sum(checked.imageless for checked in subject.shards)
+    has_images = imageless < sum(checked.records for checked in subject.shards)
+    if imageless:
+        text = f"images of {imageless} records: none was found in them"
+        yield Note(text, is_checked=False)
+    foreign = sum(checked.foreign_formats for checked in subject.shards)
+    if foreign:
+        text = f"{foreign} images: neither JPEG nor PNG, decoders differ on them"
+        yield Note(text, is_checked=False)
+    if has_images:
+        yield Note("records: features, sizes, labels, keys")
+    if subject.options.quick:
+        yield Note("whether the images decode: --quick stops before that", is_checked=False)
+    elif has_images:
+        yield Note("images: every one decoded whole")
+
+
+def _crop_size(subject: Subject) -> tuple[int, int] | None:
+    """Decide on the (height, width) of crops; None where there are no images."""
+    manifests = [split.manifest for split in subject.splits if split.manifest]
+    crop = subject.options.crop
+    if crop:
+        smallest = [described.smallest for described in manifests if described.smallest]
+        least = tuple(map(min, zip(*smallest, strict=True))) or crop
+        if crop[0] > least[0] or crop[1] > least[1]:
+            raise UsageError(
+                f"--crop: found {crop[0]}x{crop[1]}, expected at most {least[0]}x{least[1]}, "
+                f"the least height and width in {subject.splits[0].folder}"
+            )
+        return crop
+    sizes = [described.crop for described in manifests if described.crop]
+    sides: list[int] = []
+    for split in subject.splits:
+        if split.manifest and split.manifest.crop:
+            continue
+        if split.manifest and split.manifest.smallest:
+            sides += split.manifest.smallest
+        else:
+            present = [path for path in split.shards if path.is_file()]
+            found = subject.run(images.smallest_side, present)
+            sides += [side for side in found if side is not None]
+    if sizes:
+        return min(sizes)
+    if not sides:
+        return None
+    side = min(DEFAULT_CROP_PX, *sides)
+    return side, side
+
+
+def _tasks(subject: Subject) -> Iterator[Task]:
+    crops = subject.crops
+    for number, split in enumerate(subject.splits):
+        first = 0
+        lines = split.manifest.shards if split.manifest else (None,) * len(split.shards)
+        common = replace(split.manifest, shards=()) if split.manifest else None
+        for path, described in zip(split.shards, lines, strict=True):
+            index = split.folder / described.index if described and described.index else None
+            if described is None and not split.manifest:
+                beside = path.with_name(index_name(path.name))
+                index = beside if beside != path and beside.is_file() else None
+            yield Task(
+                split=number,
+                path=path,
+                described=described,
+                manifest=common,
+                index=index,
+                first_number=first,
+                quick=subject.options.quick,
+                crops=crops,
+            )
+            if described:
+                first += described.records
+            elif crops and path.is_file():
+                first += sum(1 for item in scan(path) if isinstance(item, Record))
+
+
+def _decode(subject: Subject, shards: Sequence[Checked]) -> None:
+    """Decode the images of all shards, in parts that keep every worker busy to the end."""
+    parts = [checked.undecoded for checked in shards if checked.undecoded]
+    total = sum(part.images for part in parts)
+    pieces = (piece for part in parts for piece in part.pieces())
+    decoded: dict[Path, list[Decoded]] = {}
+    done = 0
+    for result in subject.run(images.decode, pieces, Part.without):
+        decoded.setdefault(result.path, []).append(result)
+        done += result.images
+        subject.progress("decoding images", done, total)
+    for checked in shards:
+        shard.merge(checked, decoded.get(checked.task.path, ()))
+
+
+def _check_totals(
+    path: Path, described: Manifest, shards: Sequence[Checked], *, quick: bool
+) -> Iterator[Finding]:
+    """Compare all shards of one split with its manifest, which is ``path``."""
+    records = sum(checked.records for checked in shards)
+    if records != described.records:
+        message = f"found {records} whole records in all shards, expected {described.records}"
+        yield file_finding("count", path, message)
+    yield from _check_keys(shards)
+    is_damaged = any(checked.damaged for checked in shards)
+    sizes = [checked.smallest for checked in shards if checked.smallest]
+    smallest = (min(h for h, _ in sizes), min(w for _, w in sizes)) if sizes else None
+    if smallest != described.smallest and not is_damaged:
+        message = f"smallest: found {described.smallest}, expected {smallest} by the records"
+        yield file_finding("manifest", path, message)
+    if quick or is_damaged:
+        return
+    content = content_digest(pair for checked in shards for pair in checked.contents)
+    if content != described.content_sha256:
+        message = f"found records of digest {content}, expected {described.content_sha256}"
+        yield file_finding("content", path, message)
+
+
+def _check_keys(shards: Sequence[Checked]) -> Iterator[Finding]:
+    """Find keys that stand in more than one record."""
+    seen: dict[int, Path] = {}
+    for checked in shards:
+        for key, _ in checked.contents:
+            if key not in seen:
+                seen[key] = checked.task.path
+                continue
+            first = seen[key].name
+            message = f"found the record of key {key} again, expected it once, in {first}"
+            yield file_finding("duplicate", checked.task.path, message)
