@@ -142,7 +142,7 @@ def check_totals(subject: Subject) -> Iterator[Finding]:
         if split.manifest:
             path = split.folder / (split.manifest.split + MANIFEST_SUFFIX)
             shards = subject.shards_of(number)
-            yield from _check_totals(path, split.manifest, shards, quick=subject.options.quick)
+            yield from compare_totals(path, split.manifest, shards, quick=subject.options.quick)
 
 
 def note_extent(subject: Subject) -> Iterator[Note]:
@@ -241,7 +241,7 @@ def _decode(subject: Subject, shards: Sequence[Checked]) -> None:
         shard.merge(checked, decoded.get(checked.task.path, ()))
 
 
-def _check_totals(
+def compare_totals(
     path: Path, described: Manifest, shards: Sequence[Checked], *, quick: bool
 ) -> Iterator[Finding]:
     """Compare all shards of one split with its manifest, which is ``path``."""

@@ -10,7 +10,6 @@ from pathlib import Path
 import pytest
 from conftest import fill, jpeg, photo, png, save
 
-from tfrec_cli.checking import crops as checking_crops
 from tfrec_cli.cli import main as cli
 from tfrec_cli.commands import verify as module
 from tfrec_cli.commands.verify import Options, Report, verify
@@ -295,14 +294,6 @@ def test_the_fingerprint_depends_on_seed_crop_and_epochs(whole: Path) -> None:
         "seed1-8x8-e0-1",
     ]
     assert len({one.split(":")[1] for one in found}) == 4
-
-
-def test_the_fingerprint_formula() -> None:
-    """Made by: printf of key and digest bytes, sorted by key, piped into sha256sum."""
-    pairs = [(7, (b"\x02" * 32,)), (3, (b"\x01" * 32,))]
-    assert checking_crops.fingerprint((8, 9), 5, pairs) == (
-        "seed5-8x9-e0:5b58c1a4c70fc21008600316a4d8edf4b7b54a55705360a69fd710c83bcd15eb"
-    )
 
 
 def test_an_unexpected_fingerprint_is_a_finding(crops: Path) -> None:

@@ -1,0 +1,76 @@
+"""crops: two readers compared, and the fingerprint, without TensorFlow."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import tfrec_cli.crops
+from tfrec_cli.checking import crops
+from tfrec_cli.checking.shard import Checked, Task
+
+
+def shard_of(name: str, *keys: int) -> Checked:
+    """Return a checked shard of records that have one-byte digests: key, and key + 1 later."""
+    task = Task(
+        split=0,
+        path=Path(name),
+        described=None,
+        manifest=None,
+        index=None,
+        first_number=0,
+        quick=False,
+        crops=None,
+    )
+    made = [(key, (bytes([key]), bytes([key + 1]))) for key in keys]
+    return Checked(task=task, records=len(keys), crops=made)
+
+
+SHARDS = [shard_of("a", 1, 2), shard_of("b", 3)]
+
+
+def test_the_fingerprint_formula() -> None:
+    """Made by: printf of key and digest bytes, sorted by key, piped into sha256sum."""
+    pairs = [(7, (b"\x02" * 32,)), (3, (b"\x01" * 32,))]
+    assert crops.fingerprint((8, 9), 5, pairs) == (
+        "seed5-8x9-e0:5b58c1a4c70fc21008600316a4d8edf4b7b54a55705360a69fd710c83bcd15eb"
+    )
+
+
+def test_equal_crops_have_no_finding() -> None:
+    assert list(crops.compare_crops(SHARDS, [b"\1", b"\2", b"\3"], 0, "how")) == []
+    assert list(crops.compare_crops(SHARDS, [b"\2", b"\3", b"\4"], 1, "how")) == []
+
+
+def test_another_crop_is_found_with_its_record() -> None:
+    (finding,) = crops.compare_crops(SHARDS, [b"\1", b"X", b"\3"], 0, "one by one")
+    assert (finding.kind, finding.path, finding.record) == ("crop", Path("a"), 1)
+    assert finding.message == (
+        "key 2, epoch 0: found another crop from the reader, "
+        "expected the one that NumPy and Pillow cut (one by one)"
+    )
+
+
+def test_crops_that_are_too_few_or_too_many_are_found() -> None:
+    for digests in ([b"\1", b"\2"], [b"\1", b"\2", b"\3", b"\4"]):
+        (finding,) = crops.compare_crops(SHARDS, digests, 0, "how")
+        assert finding.message == (f"found {len(digests)} crops from the reader, expected 3 (how)")
+
+
+def test_other_random_numbers_are_found_by_key() -> None:
+    def draw(keys: Any, *, seed: int, epoch: int) -> Any:
+        drawn = tfrec_cli.crops.random_offsets(seed=seed, epoch=epoch, keys=keys).copy()
+        drawn[keys == 3, 1] ^= 1
+        return drawn
+
+    findings = list(crops.compare_draws(SHARDS, Path("out"), 5, 1, draw))
+    assert [(finding.path, finding.message) for finding in findings] == [
+        (Path("out"), "key 3, epoch 1: found other random numbers than TensorFlow draws")
+    ]
+
+
+def test_no_records_draw_nothing() -> None:
+    def draw(*_: Any, **__: Any) -> Any:
+        raise AssertionError
+
+    assert list(crops.compare_draws([shard_of("a")], Path("out"), 5, 1, draw)) == []

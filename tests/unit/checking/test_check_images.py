@@ -1,0 +1,132 @@
+"""images: parts of a shard decoded, and compared with what their records say."""
+
+from __future__ import annotations
+
+import hashlib
+from array import array
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from conftest import jpeg, photo, png, save
+from record_files import record_file
+
+from tfrec_cli import crops
+from tfrec_cli.checking import images
+from tfrec_cli.checking.images import Crops, Part
+from tfrec_cli.dataset import records
+from tfrec_cli.tfrecord import example
+from tfrec_cli.tfrecord.scan import read_records
+
+
+def part_of(path: Path, *images_and_heights: tuple[bytes, int], asked: Crops | None = None) -> Part:
+    """Write a file of such records, all of them to be decoded."""
+    payloads = [
+        example.encode({"image": image, "height": height, "width": 40, "key": number + 70})
+        for number, (image, height) in enumerate(images_and_heights)
+    ]
+    record_file(path, *payloads)
+    places = array("q")
+    for item in read_records(path):
+        places.extend((item.index, item.offset_bytes, len(item.payload) + 16, item.index))
+    return Part(
+        path=path,
+        names=records.NAMES["plain"],
+        first_number=0,
+        max_pixels=10_000,
+        is_ours=True,
+        crops=asked,
+        places=places,
+    )
+
+
+def test_pieces_hold_every_image_once_in_order(tmp_path: Path) -> None:
+    part = part_of(tmp_path / "x", *[(b"", 1)] * 130)
+    pieces = list(part.pieces())
+    assert [piece.images for piece in pieces] == [64, 64, 2]
+    assert sum((piece.places for piece in pieces), array("q")) == part.places
+
+
+def test_images_that_are_what_their_records_say_have_no_finding(tmp_path: Path) -> None:
+    part = part_of(tmp_path / "x", (png(photo(30, 40)), 30), (jpeg(photo(31, 40)), 31))
+    decoded = images.decode(part)
+    assert (decoded.findings, decoded.first, decoded.images, decoded.crops) == ([], 0, 2, [])
+
+
+def test_each_image_that_is_something_else_is_found_with_its_place(tmp_path: Path) -> None:
+    part = part_of(
+        tmp_path / "x",
+        (png(photo(30, 40)), 31),
+        (png(photo(30, 40)), 30),
+        (b"nothing", 30),
+        (png(photo(300, 40)), 300),
+    )
+    findings = images.decode(part).findings
+    assert [(finding.kind, finding.record) for finding in findings] == [
+        ("image", 0),
+        ("image", 2),
+        ("image", 3),
+    ]
+    assert findings[0].message == "found an image of 30x40, expected 31x40"
+    assert findings[1].offset_bytes == part.places[2 * 4 + 1]
+    assert "10000" in findings[2].message.replace(",", "")
+
+
+def test_an_image_that_killed_a_worker_is_reported_and_the_others_are_decoded(
+    tmp_path: Path,
+) -> None:
+    part = part_of(tmp_path / "x", (png(photo(30, 40)), 30), (png(photo(30, 40)), 31))
+    findings = images.decode(part.without(0, "a decoder that ended with SIGSEGV")).findings
+    assert [(finding.record, "SIGSEGV" in finding.message) for finding in findings] == [
+        (0, True),
+        (1, False),
+    ]
+
+
+def test_crops_are_those_that_the_key_gives(tmp_path: Path) -> None:
+    pixels = photo(30, 40)
+    asked = Crops(size=(8, 9), seed=5, epochs=2)
+    decoded = images.decode(part_of(tmp_path / "x", (png(pixels), 30), asked=asked))
+    digests = []
+    for epoch in (0, 1):
+        boxes = crops.random_boxes([(30, 40)], (8, 9), seed=5, epoch=epoch, keys=[70])
+        top, left = boxes[0, :2].tolist()
+        window = pixels[top : top + 8, left : left + 9]
+        digests.append(hashlib.sha256(window.tobytes()).digest())
+    assert decoded.crops == [(70, tuple(digests))]
+    assert digests[0] != digests[1]
+
+
+@pytest.mark.parametrize("size", [(31, 9), (8, 41)])
+def test_an_image_smaller_than_the_crop_is_found(tmp_path: Path, size: tuple[int, int]) -> None:
+    asked = Crops(size=size, seed=5, epochs=1)
+    decoded = images.decode(part_of(tmp_path / "x", (png(photo(30, 40)), 30), asked=asked))
+    assert [finding.message for finding in decoded.findings] == [
+        f"found 30x40, expected at least the crop {size}"
+    ]
+    assert decoded.crops == []
+
+
+def test_other_formats_are_counted_in_other_peoples_files_only(tmp_path: Path) -> None:
+    ours = part_of(tmp_path / "x", (save(photo(30, 40), "GIF"), 30))
+    decoded = images.decode(ours)
+    assert ([finding.kind for finding in decoded.findings], decoded.foreign_formats) == (
+        ["image"],
+        0,
+    )
+    decoded = images.decode(replace(ours, is_ours=False))
+    assert (decoded.findings, decoded.foreign_formats) == ([], 1)
+
+
+def test_a_file_that_went_meanwhile_is_a_finding(tmp_path: Path) -> None:
+    part = part_of(tmp_path / "x", (png(photo(30, 40)), 30))
+    part.path.unlink()
+    findings = images.decode(part).findings
+    assert [finding.kind for finding in findings] == ["unreadable"]
+    assert findings[0].message.startswith("cannot be read again: ")
+
+
+def test_the_smallest_side_is_that_of_all_images(tmp_path: Path) -> None:
+    part = part_of(tmp_path / "x", (png(photo(30, 40)), 30), (jpeg(photo(60, 21)), 60), (b"", 2))
+    assert images.smallest_side(part.path) == 21
+    assert images.smallest_side(record_file(tmp_path / "y", b"\xff")) is None
