@@ -1,4 +1,4 @@
-"""Where a crop lies: centre boxes, and boxes drawn statelessly from (seed, epoch, key).
+"""Where a crop lies, and its padding: centre boxes, boxes drawn from (seed, epoch, key).
 
 Knows: boxes and random numbers. Must not know: pixels, Pillow, TensorFlow.
 
@@ -26,6 +26,7 @@ from tfrec_cli.seeds import seed_key as seed_key
 Int64s = npt.NDArray[np.int64]
 Words = npt.NDArray[np.uint32]
 CropMode = Literal["random", "center"]
+Margins = tuple[tuple[int, int], tuple[int, int], tuple[int, int]]
 
 CROP, FLIP, BRIGHTNESS, ORDER = 0, 1, 2, 3
 
@@ -33,14 +34,49 @@ _SCRAMBLE_KEY = (0x3EC8F720, 0x02461E29)
 _INT32_MAX = 2**31 - 1
 
 
+def holds(size: Sequence[int], crop: tuple[int, int]) -> bool:
+    """Tell whether a picture is as large as a crop; both are (height, width) in pixels."""
+    return size[0] >= crop[0] and size[1] >= crop[1]
+
+
+def place(
+    size: Sequence[int], crop: tuple[int, int], mode: CropMode, offset: tuple[int, int] = (0, 0)
+) -> tuple[int, int]:
+    """Return where a crop starts, (top, left) in pixels.
+
+    The centre is rounded towards top and left.
+
+    Args:
+        size: (height, width) of the picture in pixels, at least ``crop``.
+        crop: (height, width) in pixels.
+        offset: what `random_offsets` draws for the record.
+    """
+    down, across = size[0] - crop[0], size[1] - crop[1]
+    if mode == "center":
+        return down // 2, across // 2
+    return offset[0] % (down + 1), offset[1] % (across + 1)
+
+
+def margins(size: Sequence[int], crop: tuple[int, int]) -> Margins:
+    """Return what is missing of a crop around a picture in its middle, as ``numpy.pad`` takes it.
+
+    Args:
+        size: (height, width) of the picture in pixels.
+        crop: (height, width) in pixels.
+    Returns:
+        Pixels (above, below), (left, right), and none of colours.
+    """
+    down, across = max(crop[0] - size[0], 0), max(crop[1] - size[1], 0)
+    return (down // 2, down - down // 2), (across // 2, across - across // 2), (0, 0)
+
+
 def center_box(height_px: int, width_px: int, crop: tuple[int, int]) -> tuple[int, int, int, int]:
-    """Return the centre crop's box (top, left, height, width), rounded towards top and left.
+    """Return the centre crop's box (top, left, height, width), see `place`.
 
     Args:
         crop: (height, width) in pixels, at most the picture's.
     """
-    height, width = crop
-    return (height_px - height) // 2, (width_px - width) // 2, height, width
+    return (*place((height_px, width_px), crop, "center"), *crop)
 
 
 def random_boxes(

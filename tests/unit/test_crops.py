@@ -311,3 +311,47 @@ def test_order_differs_between_seeds_and_epochs() -> None:
         for epoch in range(20)
     }
     assert len(orders) == 400
+
+
+# Places and padding
+
+
+def test_a_place_is_that_of_the_boxes() -> None:
+    sizes = np.array([(9, 7), (7, 9), (20, 33)])
+    for seed in range(20):
+        drawn: dict[str, Any] = {"seed": seed, "epoch": 3, "keys": [1, 2, 3]}
+        boxes = crops.random_boxes(sizes, (7, 6), **drawn)
+        offsets = crops.random_offsets(**drawn).tolist()
+        places = [
+            crops.place(size, (7, 6), "random", (top, left))
+            for size, (top, left) in zip(sizes.tolist(), offsets, strict=True)
+        ]
+        assert places == list(map(tuple, boxes[:, :2].tolist()))
+
+
+@pytest.mark.parametrize(
+    ("size", "crop", "expected"),
+    [((9, 8), (4, 4), (2, 2)), ((5, 4), (4, 1), (0, 1)), ((4, 4), (4, 4), (0, 0))],
+)
+def test_a_centre_is_rounded_towards_top_and_left(
+    size: tuple[int, int], crop: tuple[int, int], expected: tuple[int, int]
+) -> None:
+    assert crops.place(size, crop, "center", (77, 77)) == expected
+    assert crops.center_box(*size, crop) == (*expected, *crop)
+
+
+@pytest.mark.parametrize(
+    ("size", "expected"),
+    [
+        ((4, 4), ((1, 2), (1, 1), (0, 0))),
+        ((7, 3), ((0, 0), (1, 2), (0, 0))),
+        ((9, 9), ((0, 0), (0, 0), (0, 0))),
+    ],
+)
+def test_margins_are_wider_below_and_right(size: tuple[int, int], expected: object) -> None:
+    assert crops.margins(size, (7, 6)) == expected
+
+
+def test_a_picture_holds_crops_up_to_its_size() -> None:
+    held = [crops.holds((7, 6, 3), crop) for crop in ((7, 6), (8, 6), (7, 7), (1, 1))]
+    assert held == [True, False, False, True]

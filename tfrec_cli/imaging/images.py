@@ -412,13 +412,13 @@ def enlarge(
     """
     import numpy as np
 
-    height, width = pixels.shape[:2]
-    if height >= height_px and width >= width_px:
+    from tfrec_cli import crops
+
+    size = height, width = pixels.shape[:2]
+    if crops.holds(size, (height_px, width_px)):
         return pixels
     if how == "pad":
-        down, across = max(height_px - height, 0), max(width_px - width, 0)
-        margins = ((down // 2, down - down // 2), (across // 2, across - across // 2), (0, 0))
-        return np.pad(pixels, margins)
+        return np.pad(pixels, crops.margins(size, (height_px, width_px)))
     new_height, new_width = height_px, -(-width * height_px // height)
     if new_width < width_px:
         new_height, new_width = -(-height * width_px // width), width_px

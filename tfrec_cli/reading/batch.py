@@ -172,8 +172,10 @@ class BatchBuilder:
         assert self.crop is not None
         record = record if self.raw else self._sized(record)
         if self.raw or (self._small == "pad" and not self._fits(record.size or (0, 0))):
-            whole = self._padded(self._whole(record))
-            top, left = self._place(whole.shape[:2], offset)
+            whole = self._whole(record)
+            if self._small == "pad" and not self._fits(whole.shape):
+                whole = np.pad(whole, crops.margins(whole.shape, self.crop))
+            top, left = self._place(whole.shape, offset)
             return whole[top : top + self.crop[0], left : left + self.crop[1]]
         top, left = self._place(record.size or (0, 0), offset)
         if record.window:
@@ -219,30 +221,17 @@ class BatchBuilder:
         size = record.size or (0, 0)
         return size == self.crop and len(record.image) == size[0] * size[1] * 3
 
-    def _fits(self, full: tuple[int, int]) -> bool:
-        return self.crop is None or (full[0] >= self.crop[0] and full[1] >= self.crop[1])
+    def _fits(self, full: tuple[int, ...]) -> bool:
+        return self.crop is None or crops.holds(full, self.crop)
 
     def _place(self, full: tuple[int, ...], offset: tuple[int, int]) -> tuple[int, int]:
         """Return where a crop starts, (top, left), in an image of the size ``full``."""
         assert self.crop is not None
-        room = full[0] - self.crop[0], full[1] - self.crop[1]
-        if min(room) < 0:
+        if not crops.holds(full, self.crop):
             raise DataError(
                 f"found {full[0]}x{full[1]}: an image is smaller than the crop {self.crop}"
             )
-        if self.options.crop_mode == "center":
-            return room[0] // 2, room[1] // 2
-        return offset[0] % (room[0] + 1), offset[1] % (room[1] + 1)
-
-    def _padded(self, pixels: Pixels) -> Pixels:
-        """Put black around a picture smaller than the crop, the picture in the middle."""
-        if self._small != "pad" or self._fits((pixels.shape[0], pixels.shape[1])):
-            return pixels
-        height, width = self.crop or (0, 0)
-        down, across = max(height - pixels.shape[0], 0), max(width - pixels.shape[1], 0)
-        before = down // 2, across // 2
-        margins = ((before[0], down - before[0]), (before[1], across - before[1]), (0, 0))
-        return np.pad(pixels, margins)
+        return crops.place(full, self.crop, self.options.crop_mode, offset)
 
 
 def _convert(pixels: Pixels, out: npt.NDArray[Any]) -> None:

@@ -398,18 +398,17 @@ def _crop(
 
     examined = images.examine(data, recipe.policy)
     header, changes = examined.header, examined.changes
-    if _has_window(data, examined) and _holds(header.height_px, header.width_px, crop):
+    if _has_window(data, examined) and crops.holds((header.height_px, header.width_px), crop):
         box = crops.center_box(header.height_px, header.width_px, crop)
         decoder = Decoder(recipe.policy.max_pixels)
         with suppress(ImageError):  # decoding all of it says what is wrong
             return header, (), decoder.decode_window(data, header.width_px, box)
     pixels = images.decode_examined(data, examined, recipe.policy)
-    full_height, full_width, _ = pixels.shape
-    if recipe.small in ("pad", "resize") and not _holds(full_height, full_width, crop):
+    if recipe.small in ("pad", "resize") and not crops.holds(pixels.shape, crop):
         pixels = images.enlarge(pixels, *crop, recipe.small, recipe.policy.max_pixels)
         changes = (*changes, "padded" if recipe.small == "pad" else "enlarged")
     full_height, full_width, _ = pixels.shape
-    if not _holds(full_height, full_width, crop):
+    if not crops.holds(pixels.shape, crop):
         found = f"found {full_height}x{full_width} pixels"
         raise ImageError("too_small", f"{found}, expected at least {crop}")
     top, left, height, width = crops.center_box(full_height, full_width, crop)
@@ -422,10 +421,6 @@ def _has_window(data: bytes, examined: Examined) -> bool:
     if jpeg is None or examined.changes or not jpeg.has_exact_window:
         return False
     return structure.is_undisturbed(data, jpeg)
-
-
-def _holds(height_px: int, width_px: int, crop: tuple[int, int]) -> bool:
-    return height_px >= crop[0] and width_px >= crop[1]
 
 
 def _count(done: Done, record: ImageRecord, payload: bytes) -> None:
