@@ -6,6 +6,7 @@ Knows: exit codes. Must not know: anything else.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Literal
 
 EXIT_DATA = 1
 EXIT_USAGE = 2
@@ -14,19 +15,26 @@ EXIT_BUG = 70
 EXIT_INTERRUPTED = 130
 EXIT_TERMINATED = 143
 
+Hint = Literal["verify", "salvage", "resume"]
+"""What helps after an error; the command line says it as a command to run."""
+
 
 class TfrecError(Exception):
     """A failure we expect and can explain in one line: where, what was found, what was expected.
 
     Attributes:
         details: a line for each thing that is wrong, where the one line names only the first.
+        hint: what helps, if it is known.
     """
 
     exit_code = EXIT_RUN
 
-    def __init__(self, message: str, details: Sequence[str] = ()) -> None:
+    def __init__(
+        self, message: str, details: Sequence[str] = (), *, hint: Hint | None = None
+    ) -> None:
         super().__init__(message)
         self.details = tuple(details)
+        self.hint = hint
 
 
 class DataError(TfrecError):

@@ -23,6 +23,12 @@ from tfrec_cli.cli import command
 from tfrec_cli.cli import main as cli
 
 _EXIT_PIPE = 128 + signal.SIGPIPE
+_HINTS: dict[errors.Hint | None, str] = {
+    None: "",
+    "verify": ": run `tfrec verify`",
+    "salvage": "; `tfrec salvage` saves the whole records",
+    "resume": ": `tfrec write … --resume` goes on",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +85,8 @@ def failure_of(error: BaseException, ctx: click.Context | None) -> Failure:
     """
     match error:
         case errors.TfrecError():
-            return Failure(command.explained(error, ctx), error.exit_code, error.details)
+            message = command.explained(error, ctx) + _HINTS[error.hint]
+            return Failure(message, error.exit_code, error.details)
         case click.ClickException():
             return Failure(command.explained(error, ctx), errors.EXIT_USAGE)
         case errors.Terminated():

@@ -88,7 +88,7 @@ def undescribed(folder: Path) -> Split:
     if not shards:
         if any(folder.glob(".*.partial")):
             found = "found an unfinished write alone, expected record files"
-            raise UsageError(f"{folder}: {found}: `tfrec write … --resume` goes on")
+            raise UsageError(f"{folder}: {found}", hint="resume")
         raise UsageError(f"{folder}: found no record files, expected at least one")
     return Split(folder=folder, name=None, manifest=None, shards=shards)
 
@@ -142,8 +142,8 @@ def places(one: Split) -> npt.NDArray[np.int64]:
             raise RunError(f"{error.filename}: {error.strerror}") from error
         if shard and len(pairs) != shard.records:
             raise DataError(
-                f"{path}: found {len(pairs)} records, expected {shard.records} by the manifest: "
-                "run `tfrec verify`"
+                f"{path}: found {len(pairs)} records, expected {shard.records} by the manifest",
+                hint="verify",
             )
         located = np.array(pairs, np.int64).reshape(-1, 2)
         found.append(np.insert(located, 0, number, axis=1))
@@ -171,9 +171,8 @@ def whole_records(path: Path) -> Iterator[Record]:
         for item in scan(path):
             if isinstance(item, Damage):
                 found = problem(path, item)
-                if not found.startswith("not "):
-                    found += "; `tfrec salvage` saves the whole records"
-                raise FramingError(f"{path}: {found}")
+                is_damaged = not found.startswith("not ")
+                raise FramingError(f"{path}: {found}", hint="salvage" if is_damaged else None)
             yield item
 
 

@@ -101,7 +101,8 @@ def _check_spans(path: Path, size_bytes: int, spans: Sequence[Sequence[int]]) ->
         if offset + length > size_bytes:
             raise FramingError(
                 f"{path}: at byte {offset}: found {size_bytes} bytes in all, expected a record of "
-                f"{length} bytes there: run `tfrec verify`"
+                f"{length} bytes there",
+                hint="verify",
             )
 
 

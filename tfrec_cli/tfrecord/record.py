@@ -113,6 +113,6 @@ def _check_whole(whole: native.Bytes, offset: int, length: int, name: str) -> No
         or whole[-FOOTER_BYTES:] != footer(memoryview(whole)[HEADER_BYTES:-FOOTER_BYTES])
     ):
         raise FramingError(
-            f"{name}: at byte {offset}: found no whole record of {length} bytes, "
-            "expected one: run `tfrec verify`"
+            f"{name}: at byte {offset}: found no whole record of {length} bytes, expected one",
+            hint="verify",
         )

@@ -267,9 +267,7 @@ def check_digest(path: Path, described: manifest.Shard, *, by_count: bool = Fals
     count = sum(1 for _ in discover.whole_records(path))  # names what is missing, or damaged
     if by_count:
         check_count(path, described, count)
-    raise DataError(
-        f"{path}: found another SHA-256, expected that of the manifest: run `tfrec verify`"
-    )
+    raise DataError(f"{path}: found another SHA-256, expected that of the manifest", hint="verify")
 
 
 def check_count(path: Path, described: manifest.Shard, found: int) -> None:
@@ -280,8 +278,8 @@ def check_count(path: Path, described: manifest.Shard, found: int) -> None:
     """
     if found != described.records:
         raise DataError(
-            f"{path}: found {found} records, expected {described.records} by the manifest: "
-            "run `tfrec verify`"
+            f"{path}: found {found} records, expected {described.records} by the manifest",
+            hint="verify",
         )
 
 

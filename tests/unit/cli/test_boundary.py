@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import pickle
+import re
+from typing import get_args
+
 import click
 import pytest
 
 from tfrec_cli import errors
+from tfrec_cli.cli import main as cli
 from tfrec_cli.cli.boundary import Failure, failure_of
 
 
@@ -19,6 +24,7 @@ def aborted(*hints: str) -> click.Abort:
     ("error", "failure"),
     [
         (errors.DataError("x: bad", ["1", "2"]), Failure("x: bad", 1, ("1", "2"))),
+        (errors.DataError("x: bad", hint="verify"), Failure("x: bad: run `tfrec verify`", 1)),
         (errors.UsageError("--crop: bad"), Failure("--crop: bad", 2)),
         (errors.RunError("disk full"), Failure("disk full", 3)),
         (errors.MissingExtraError("no torch"), Failure("no torch", 3)),
@@ -38,3 +44,11 @@ def aborted(*hints: str) -> click.Abort:
 )  # fmt: skip
 def test_an_error_is_a_line_and_an_exit_code(error: BaseException, failure: Failure) -> None:
     assert failure_of(error, None) == failure
+
+
+@pytest.mark.parametrize("hint", get_args(errors.Hint))
+def test_a_hint_names_a_command_even_from_a_worker(hint: errors.Hint) -> None:
+    raised = pickle.loads(pickle.dumps(errors.DataError("x: bad", hint=hint)))
+    command = re.fullmatch(r"x: bad[;:] .*`tfrec (\w+).*`.*", failure_of(raised, None).message)
+    assert command
+    assert command[1] in cli.main.commands

@@ -45,8 +45,7 @@ def test_read_at_refuses_a_wrong_place(tmp_path: Path, offset: int, length: int)
     with pytest.raises(FramingError) as raised:
         read_at(tmp_path, PLAIN, offset, length)
     assert str(raised.value) == (
-        f"file: at byte {offset}: found no whole record of {length} bytes, expected one: "
-        "run `tfrec verify`"
+        f"file: at byte {offset}: found no whole record of {length} bytes, expected one"
     )
 
 
