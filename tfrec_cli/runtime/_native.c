@@ -1,4 +1,4 @@
-/* Loops over bytes, in C: checksums, markers, features, pixels.
+/* Loops over bytes, in C: features, markers, pixels.
  *
  * Knows: bytes. Must not know: what is done with an answer.
  *
@@ -10,11 +10,8 @@
 #define PY_SSIZE_T_CLEAN
 #include <Python.h>
 
-#include <errno.h>
 #include <stdint.h>
-#include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 typedef unsigned char byte;
 
@@ -25,163 +22,6 @@ static int get_bytes(PyObject *object, Py_buffer *data, int flags) {
     }
     PyErr_Clear();
     return 0;
-}
-
-/* --- CRC-32C: the Castagnoli polynomial, reflected ------------------------------------------- */
-
-#if defined(__x86_64__)
-#include <nmmintrin.h>
-#define HARDWARE __attribute__((target("sse4.2")))
-#define CRC_8(crc, word) _mm_crc32_u64(crc, word)
-#define CRC_1(crc, one) _mm_crc32_u8((uint32_t)(crc), one)
-#define HAS_HARDWARE __builtin_cpu_supports("sse4.2")
-#elif defined(__aarch64__) && defined(__ARM_FEATURE_CRC32) && !defined(__AARCH64EB__)
-#include <arm_acle.h>
-#define HARDWARE
-#define CRC_8(crc, word) __crc32cd((uint32_t)(crc), word)
-#define CRC_1(crc, one) __crc32cb((uint32_t)(crc), one)
-#define HAS_HARDWARE 1
-#else
-#error "no CRC-32C instructions: Python and google-crc32c do all of it"
-#endif
-
-#define LONG_BYTES (1 << 20) /* less is done before another thread would have been let in */
-#define LANE_BYTES 1024 /* three lanes at once hide that the instruction takes three cycles */
-
-static uint32_t behind_lane[4][256]; /* what LANE_BYTES zeros make of each byte of a checksum */
-
-static inline uint64_t word_at(const byte *data) {
-    uint64_t word;
-    memcpy(&word, data, 8);
-    return word;
-}
-
-HARDWARE static void prepare_crc(void) {
-    for (int place = 0; place < 32; place++) {
-        uint64_t crc = 1u << place;
-        for (int i = 0; i < LANE_BYTES; i += 8) {
-            crc = CRC_8(crc, 0);
-        }
-        uint32_t *table = behind_lane[place / 8];
-        int bit = 1 << place % 8;
-        for (int value = 0; value < bit; value++) { /* the same however often it is imported */
-            table[bit | value] = table[value] ^ (uint32_t)crc;
-        }
-    }
-}
-
-static inline uint32_t shifted(uint32_t crc) {
-    return behind_lane[0][crc & 255] ^ behind_lane[1][crc >> 8 & 255] ^
-           behind_lane[2][crc >> 16 & 255] ^ behind_lane[3][crc >> 24];
-}
-
-HARDWARE static uint32_t crc32c(uint32_t before, const byte *data, size_t size) {
-    uint64_t crc = ~before;
-    for (; size >= 3 * LANE_BYTES; data += 3 * LANE_BYTES, size -= 3 * LANE_BYTES) {
-        uint64_t second = 0, third = 0;
-        for (int i = 0; i < LANE_BYTES; i += 8) {
-            crc = CRC_8(crc, word_at(data + i));
-            second = CRC_8(second, word_at(data + LANE_BYTES + i));
-            third = CRC_8(third, word_at(data + 2 * LANE_BYTES + i));
-        }
-        crc = shifted(shifted((uint32_t)crc) ^ (uint32_t)second) ^ (uint32_t)third;
-    }
-    for (; size >= 8; data += 8, size -= 8) {
-        crc = CRC_8(crc, word_at(data));
-    }
-    for (; size; data++, size--) {
-        crc = CRC_1(crc, *data);
-    }
-    return ~(uint32_t)crc;
-}
-
-static PyObject *native_crc32c(PyObject *module, PyObject *args) {
-    Py_buffer data;
-    unsigned int before = 0;
-    if (!PyArg_ParseTuple(args, "y*|I:crc32c", &data, &before)) {
-        return NULL;
-    }
-    uint32_t crc;
-    if (data.len < LONG_BYTES) {
-        crc = crc32c(before, data.buf, (size_t)data.len);
-    } else {
-        Py_BEGIN_ALLOW_THREADS
-        crc = crc32c(before, data.buf, (size_t)data.len);
-        Py_END_ALLOW_THREADS
-    }
-    PyBuffer_Release(&data);
-    return PyLong_FromUnsignedLong(crc);
-}
-
-/* --- TFRecord framing ------------------------------------------------------------------------ */
-
-#define HEADER_BYTES 12
-#define FOOTER_BYTES 4
-
-static inline uint64_t little_endian(const byte *data, int count) {
-    uint64_t number = 0;
-    for (int i = 0; i < count; i++) {
-        number |= (uint64_t)data[i] << 8 * i;
-    }
-    return number;
-}
-
-static inline int has_masked_crc(const byte *stored, const byte *data, size_t size) {
-    uint32_t crc = crc32c(0, data, size);
-    return (uint32_t)little_endian(stored, 4) == (crc >> 15 | crc << 17) + 0xa282ead8u;
-}
-
-/* Whether `length` bytes, which hold header and footer, are one record. */
-static int is_whole_record(const byte *data, int64_t length) {
-    uint64_t payload = (uint64_t)length - HEADER_BYTES - FOOTER_BYTES;
-    const byte *start = data + HEADER_BYTES;
-    return has_masked_crc(data + 8, data, 8) && little_endian(data, 8) == payload &&
-           has_masked_crc(start + payload, start, payload);
-}
-
-static int read_all(int descriptor, byte *memory, int64_t size, int64_t offset) {
-    while (size) {
-        ssize_t count = pread(descriptor, memory, (size_t)size, offset);
-        if (count < 0 && errno == EINTR) {
-            continue;
-        }
-        if (count <= 0) {
-            return 0;
-        }
-        memory += count;
-        offset += count;
-        size -= count;
-    }
-    return 1;
-}
-
-static PyObject *native_read_records(PyObject *module, PyObject *args) {
-    int descriptor;
-    Py_buffer places, memory;
-    if (!PyArg_ParseTuple(args, "iy*w*:read_records", &descriptor, &places, &memory)) {
-        return NULL;
-    }
-    int64_t place[2];
-    Py_ssize_t count = places.len / (Py_ssize_t)sizeof place, good = 0;
-    int64_t left = memory.len;
-    byte *start = memory.buf;
-    Py_BEGIN_ALLOW_THREADS
-    for (; good < count; good++) {
-        memcpy(place, (byte *)places.buf + (size_t)good * sizeof place, sizeof place);
-        int64_t offset = place[0], length = place[1];
-        if (length < HEADER_BYTES + FOOTER_BYTES || length > left || offset < 0) {
-            break;
-        }
-        if (!read_all(descriptor, start, length, offset) || !is_whole_record(start, length)) {
-            break;
-        }
-        start += length;
-        left -= length;
-    }
-    Py_END_ALLOW_THREADS
-    PyBuffer_Release(&places);
-    PyBuffer_Release(&memory);
-    return PyLong_FromSsize_t(good);
 }
 
 /* --- tf.train.Example ------------------------------------------------------------------------ */
@@ -341,116 +181,6 @@ static PyObject *native_single_values(PyObject *module, PyObject *args) {
     }
     PyObject *found = read_features(payload, (Reader){data.buf, 0, data.len}, wanted);
     PyBuffer_Release(&data);
-    return found;
-}
-
-static int varint_bytes(uint64_t number) {
-    int count = 1;
-    while (number >>= 7) {
-        count++;
-    }
-    return count;
-}
-
-static byte *put_varint(byte *out, uint64_t number) {
-    for (; number >= 0x80; number >>= 7) {
-        *out++ = (byte)(number | 0x80);
-    }
-    *out++ = (byte)number;
-    return out;
-}
-
-static byte *put_head(byte *out, byte tag, uint64_t length) {
-    *out++ = tag;
-    return put_varint(out, length);
-}
-
-/* One feature, and how long everything in it is. */
-typedef struct {
-    const char *key;
-    const byte *value; /* NULL is a number */
-    uint64_t number, key_bytes, value_bytes, list_bytes, feature_bytes, entry_bytes;
-} Entry;
-
-#define MOST_ENTRIES 32
-
-static uint64_t field_bytes(uint64_t length) {
-    return 1 + (uint64_t)varint_bytes(length) + length;
-}
-
-/* Return whether it is usual. */
-static int measure(PyObject *key, PyObject *value, Entry *entry) {
-    Py_ssize_t length;
-    if (!PyUnicode_CheckExact(key) || !(entry->key = PyUnicode_AsUTF8AndSize(key, &length))) {
-        PyErr_Clear();
-        return 0;
-    }
-    entry->key_bytes = (uint64_t)length;
-    entry->value = NULL;
-    if (PyBytes_CheckExact(value)) {
-        entry->value = (const byte *)PyBytes_AS_STRING(value);
-        entry->value_bytes = (uint64_t)PyBytes_GET_SIZE(value);
-    } else if (PyLong_CheckExact(value)) {
-        int overflow;
-        entry->number = (uint64_t)PyLong_AsLongLongAndOverflow(value, &overflow);
-        entry->value_bytes = (uint64_t)varint_bytes(entry->number);
-        if (overflow) {
-            return 0;
-        }
-    } else {
-        return 0;
-    }
-    entry->list_bytes = field_bytes(entry->value_bytes);
-    entry->feature_bytes = field_bytes(entry->list_bytes);
-    entry->entry_bytes = field_bytes(entry->key_bytes) + field_bytes(entry->feature_bytes);
-    return 1;
-}
-
-static int by_key(const void *one, const void *other) {
-    const Entry *first = one, *second = other;
-    uint64_t shorter = first->key_bytes < second->key_bytes ? first->key_bytes : second->key_bytes;
-    int order = memcmp(first->key, second->key, shorter);
-    return order ? order : (first->key_bytes > shorter) - (second->key_bytes > shorter);
-}
-
-static byte *put_entry(byte *out, const Entry *entry) {
-    out = put_head(out, 0x0a, entry->entry_bytes);
-    out = put_head(out, 0x0a, entry->key_bytes);
-    memcpy(out, entry->key, entry->key_bytes);
-    out = put_head(out + entry->key_bytes, 0x12, entry->feature_bytes);
-    out = put_head(out, entry->value ? BYTES_LIST : INT64_LIST, entry->list_bytes);
-    out = put_head(out, 0x0a, entry->value_bytes);
-    if (!entry->value) {
-        return put_varint(out, entry->number);
-    }
-    memcpy(out, entry->value, entry->value_bytes);
-    return out + entry->value_bytes;
-}
-
-static PyObject *native_encode(PyObject *module, PyObject *features) {
-    if (!PyDict_CheckExact(features) || !PyDict_GET_SIZE(features) ||
-        PyDict_GET_SIZE(features) > MOST_ENTRIES) {
-        Py_RETURN_NONE;
-    }
-    Entry entries[MOST_ENTRIES];
-    PyObject *key, *value;
-    Py_ssize_t at = 0;
-    size_t count = 0;
-    uint64_t total = 0;
-    while (PyDict_Next(features, &at, &key, &value)) { /* which runs no Python: nothing changes */
-        if (!measure(key, value, &entries[count])) {
-            Py_RETURN_NONE;
-        }
-        total += field_bytes(entries[count++].entry_bytes);
-    }
-    qsort(entries, count, sizeof(Entry), by_key);
-    PyObject *found = PyBytes_FromStringAndSize(NULL, (Py_ssize_t)field_bytes(total));
-    if (found) {
-        byte *out = put_head((byte *)PyBytes_AS_STRING(found), 0x0a, total);
-        for (size_t i = 0; i < count; i++) {
-            out = put_entry(out, &entries[i]);
-        }
-    }
     return found;
 }
 
@@ -768,26 +498,14 @@ done:
 /* --- the module ------------------------------------------------------------------------------ */
 
 static PyMethodDef methods[] = {
-    {"crc32c", native_crc32c, METH_VARARGS, NULL},
-    {"read_records", native_read_records, METH_VARARGS, NULL},
     {"single_values", native_single_values, METH_VARARGS, NULL},
-    {"encode", native_encode, METH_O, NULL},
     {"jpeg_frame", native_jpeg_frame, METH_O, NULL},
     {"scan_end", native_scan_end, METH_VARARGS, NULL},
     {"stack", native_stack, METH_VARARGS, NULL},
     {NULL, NULL, 0, NULL},
 };
 
-static int prepare(PyObject *module) {
-    if (!HAS_HARDWARE) {
-        PyErr_SetString(PyExc_ImportError, "the processor has no CRC-32C instruction");
-        return -1;
-    }
-    prepare_crc();
-    return 0;
-}
-
-static PyModuleDef_Slot slots[] = {{Py_mod_exec, prepare}, {0, NULL}};
+static PyModuleDef_Slot slots[] = {{0, NULL}};
 
 static struct PyModuleDef definition = {
     PyModuleDef_HEAD_INIT, "_native", NULL, 0, methods, slots, NULL, NULL, NULL,

@@ -11,8 +11,6 @@ C, the functions of the same names in ``_native.c`` take their places, unless
 from __future__ import annotations
 
 import os
-from array import array
-from collections.abc import Mapping
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
@@ -20,26 +18,7 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
 Bytes = bytes | bytearray | memoryview
-"""What lies in one piece, for checksums; from the rest C takes such bytes alone."""
-
-
-def crc32c(data: Bytes, before: int = 0) -> int:
-    """Return the CRC-32C of ``data``, which follows what has the CRC ``before``."""
-    import google_crc32c
-
-    crc: int = google_crc32c.extend(before, bytes(data))
-    return crc
-
-
-def read_records(file_descriptor: int, places: array[int], memory: memoryview) -> int:  # noqa: ARG001
-    """Read and check TFRecord records, one behind the other into ``memory``.
-
-    Args:
-        places: offset and whole length of each in bytes, of typecode ``q``.
-    Returns:
-        How many are whole, up to the first that is not, does not fit, or cannot be read.
-    """
-    return 0
+"""What is read without a copy, where it lies in one piece."""
 
 
 def single_values(
@@ -53,15 +32,6 @@ def single_values(
     Returns:
         The bytes (as slices of ``payload``) and int64 values of those that are there; None for
         another layout, or where one of them is a float or a list.
-    """
-    return None
-
-
-def encode(features: Mapping[str, Any]) -> bytes | None:  # noqa: ARG001
-    """Serialise a ``tf.train.Example`` of few features, each one value of bytes or int.
-
-    Returns:
-        Its bytes, features sorted by name; None where it is another.
     """
     return None
 
@@ -103,12 +73,9 @@ def stack(
 
 is_compiled = False
 if not os.environ.get("TFREC_NO_EXTENSIONS"):
-    with suppress(ImportError):  # no compiler was there, or a processor without the instructions
+    with suppress(ImportError):  # no compiler was there
         from tfrec_cli.runtime._native import (  # type: ignore[import-not-found, no-redef] # noqa: F401
-            crc32c,
-            encode,
             jpeg_frame,
-            read_records,
             scan_end,
             single_values,
             stack,

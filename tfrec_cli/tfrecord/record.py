@@ -8,14 +8,15 @@ Source of the format: tensorflow/core/lib/io/record_writer.h and tensorflow/tsl/
 
 from __future__ import annotations
 
+import functools
 import os
 import struct
-from array import array
 from collections.abc import Sequence
-from itertools import chain
+from typing import Any
+
+import google_crc32c
 
 from tfrec_cli.errors import FramingError
-from tfrec_cli.runtime import native
 
 HEADER_BYTES = 12
 FOOTER_BYTES = 4
@@ -28,9 +29,9 @@ CRC = struct.Struct("<I")
 HEADER = struct.Struct("<QI")
 
 
-def masked_crc(data: native.Bytes) -> int:
+def masked_crc(data: bytes) -> int:
     """Return the masked CRC32C of ``data`` as TFRecord stores it, in ``[0, 2**32)``."""
-    return mask(native.crc32c(data))
+    return mask(google_crc32c.value(data))
 
 
 def mask(crc: int) -> int:
@@ -40,11 +41,15 @@ def mask(crc: int) -> int:
 
 def header(length_bytes: int) -> bytes:
     """Return the 12 bytes before a payload of ``length_bytes``."""
-    length = LENGTH.pack(length_bytes)
-    return length + CRC.pack(masked_crc(length))
+    return HEADER.pack(*_header(length_bytes))
 
 
-def footer(payload: native.Bytes) -> bytes:
+@functools.lru_cache(1024)
+def _header(length_bytes: int) -> tuple[int, int]:
+    return length_bytes, masked_crc(LENGTH.pack(length_bytes))
+
+
+def footer(payload: bytes) -> bytes:
     """Return the 4 bytes after ``payload``."""
     return CRC.pack(masked_crc(payload))
 
@@ -71,14 +76,16 @@ def read_at(file_descriptor: int, offset_bytes: int, length_bytes: int, name: st
     """Read and check one record of an uncompressed file: see `read_places`."""
     most = min(LIMIT_BYTES + OVERHEAD_BYTES, os.fstat(file_descriptor).st_size)
     whole = os.pread(file_descriptor, min(max(length_bytes, 0), most), offset_bytes)
-    _check_whole(whole, offset_bytes, length_bytes, name)
-    return whole[HEADER_BYTES:-FOOTER_BYTES]
+    payload = whole[HEADER_BYTES:-FOOTER_BYTES]
+    if length_bytes != len(whole) or not _is_whole(whole, payload):
+        raise _not_whole(offset_bytes, length_bytes, name)
+    return payload
 
 
 def read_places(
     file_descriptor: int, places: Sequence[Sequence[int]], name: str, memory: memoryview
 ) -> list[memoryview]:
-    """Read and check some records of an uncompressed file.
+    """Read and check some records of an uncompressed file; adjacent ones are read together.
 
     Args:
         places: each record's offset, and its whole length with framing, as an index file has them,
@@ -90,29 +97,68 @@ def read_places(
     Raises:
         FramingError: the bytes at a place are no whole record of that length.
     """
-    good = native.read_records(file_descriptor, array("q", chain(*places)), memory)
+    data = _checksummed(memory)
+    read_stop = _read_runs(file_descriptor, places, memory)
     payloads = []
     start = 0
-    for number, (offset, length) in enumerate(places):
-        if number >= good:
-            whole = memory[start : start + max(length, 0)]
-            size = os.preadv(file_descriptor, [whole], offset)
-            _check_whole(whole[:size], offset, length, name)
-        payloads.append(memory[start + HEADER_BYTES : start + length - FOOTER_BYTES])
-        start += length
+    for offset, length in places:
+        stop = start + length
+        payload = slice(start + HEADER_BYTES, stop - FOOTER_BYTES)
+        if (
+            length < OVERHEAD_BYTES
+            or stop > read_stop
+            or HEADER.unpack_from(memory, start) != _header(length - OVERHEAD_BYTES)
+            or CRC.unpack_from(memory, stop - FOOTER_BYTES) != (masked_crc(data[payload]),)
+        ):
+            raise _not_whole(offset, length, name)
+        payloads.append(memory[payload])
+        start = stop
     return payloads
 
 
-def _check_whole(whole: native.Bytes, offset: int, length: int, name: str) -> None:
-    """Check that what was read at a place is a record of that length."""
-    if (
-        offset < 0  # for the system, -1 is wherever the file was read last
-        or length != len(whole)
-        or length < OVERHEAD_BYTES
-        or whole[:HEADER_BYTES] != header(length - OVERHEAD_BYTES)
-        or whole[-FOOTER_BYTES:] != footer(memoryview(whole)[HEADER_BYTES:-FOOTER_BYTES])
-    ):
-        raise FramingError(
-            f"{name}: at byte {offset}: found no whole record of {length} bytes, expected one",
-            hint="verify",
-        )
+def _checksummed(memory: memoryview) -> Any:
+    """Return ``memory`` as google_crc32c takes it without a copy: in C, of no memoryview."""
+    if google_crc32c.implementation != "c":
+        return memory
+    import numpy as np
+
+    return np.frombuffer(memory, np.uint8)
+
+
+def _read_runs(file_descriptor: int, places: Sequence[Sequence[int]], memory: memoryview) -> int:
+    """Read places into ``memory``, adjacent ones at once; return how many bytes are there."""
+    runs: list[tuple[int, int, int]] = []  # offset, where it starts and stops in memory
+    next_offset = stop = 0
+    for offset, length in places:
+        if offset < 0 or length < OVERHEAD_BYTES:
+            break
+        if runs and offset == next_offset:
+            runs[-1] = (*runs[-1][:2], stop + length)
+        else:
+            runs.append((offset, stop, stop + length))
+        next_offset = offset + length
+        stop += length
+    for offset, start, stop in runs:
+        at = start
+        while at < stop and (count := os.preadv(file_descriptor, [memory[at:stop]], offset)):
+            at += count
+            offset += count
+        if at < stop:
+            return at
+    return stop
+
+
+def _is_whole(whole: bytes | memoryview, payload: Any) -> bool:
+    """Tell whether ``whole`` is a record with this payload and right CRCs."""
+    return (
+        len(whole) >= OVERHEAD_BYTES
+        and whole[:HEADER_BYTES] == header(len(payload))
+        and whole[-FOOTER_BYTES:] == footer(payload)
+    )
+
+
+def _not_whole(offset: int, length: int, name: str) -> FramingError:
+    return FramingError(
+        f"{name}: at byte {offset}: found no whole record of {length} bytes, expected one",
+        hint="verify",
+    )

@@ -9,7 +9,8 @@ import functools
 from bisect import bisect_left
 from typing import TYPE_CHECKING
 
-from tfrec_cli.runtime import native
+import google_crc32c
+
 from tfrec_cli.tfrecord.record import (
     CRC,
     FOOTER_BYTES,
@@ -129,9 +130,9 @@ def _length_crcs() -> npt.NDArray[np.uint32]:
     """
     import numpy as np
 
-    zero = native.crc32c(bytes(8))
+    zero = google_crc32c.value(bytes(8))
     changes = [
-        [native.crc32c(LENGTH.pack(value << 8 * byte)) ^ zero for value in range(256)]
+        [google_crc32c.value(LENGTH.pack(value << 8 * byte)) ^ zero for value in range(256)]
         for byte in range(4)
     ]
     first, second, third, fourth = np.array(changes, np.uint32)

@@ -13,7 +13,8 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import BinaryIO
 
-from tfrec_cli.runtime import native
+import google_crc32c
+
 from tfrec_cli.runtime.files import CHUNK_BYTES
 from tfrec_cli.tfrecord import compression as compressions
 from tfrec_cli.tfrecord.compression import Compression
@@ -224,6 +225,6 @@ def streamed_crc(source: Stream, offset: int, length: int) -> int:
     crc = 0
     stop = offset + length
     while offset < stop and (piece := source.read(offset, min(CHUNK_BYTES, stop - offset))):
-        crc = native.crc32c(piece, crc)
+        crc = google_crc32c.extend(crc, piece)
         offset += len(piece)
     return mask(crc)

@@ -8,7 +8,9 @@ import sys
 from collections.abc import Callable
 from typing import Any
 
+import example_bytes
 import pytest
+from example_bytes import field, payload_of, varint
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -92,15 +94,9 @@ def theirs(tf: Any, values: dict[str, list[Any]]) -> Any:
     return message
 
 
-def field(number: int, *contents: bytes) -> bytes:
-    """Write one length-delimited field, under 128 bytes long, as the wire format has it."""
-    content = b"".join(contents)
-    return bytes([number << 3 | 2, len(content)]) + content
-
-
 def entry(name: bytes, *feature: bytes) -> bytes:
     """Write an Example of one feature by hand."""
-    return field(1, field(1, field(1, name), field(2, *feature)))
+    return payload_of(example_bytes.entry(name, *feature))
 
 
 INT_LIST = field(3, b"\x0a\x01\x07")
@@ -182,15 +178,6 @@ def test_decode_reads_what_tensorflow_serialises(tf: Any) -> None:
         assert decoded(message.SerializeToString()) == expected
 
     check()
-
-
-def varint(number: int, more: int = 0) -> bytes:
-    """Write a varint in ``more`` bytes than it needs."""
-    pieces = [number & 0x7F]
-    while number := number >> 7:
-        pieces.append(number & 0x7F)
-    pieces += [0] * more
-    return bytes([piece | 0x80 for piece in pieces[:-1]] + pieces[-1:])
 
 
 @st.composite

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import Any
 
 import pytest
 from record_files import PAYLOADS, PLACES, PLAIN, flipped, hit_by
 
 from tfrec_cli.errors import FramingError
 from tfrec_cli.tfrecord import record
-from tfrec_cli.tfrecord.record import frame
+from tfrec_cli.tfrecord.record import footer, frame, header
 
 
 def test_frames_as_tensorflow_does() -> None:
@@ -53,3 +54,110 @@ def test_read_at_refuses_a_wrong_place(tmp_path: Path, offset: int, length: int)
 def test_read_at_refuses_an_impossible_length(tmp_path: Path, length: int) -> None:
     with pytest.raises(FramingError):
         read_at(tmp_path, PLAIN, 0, length)
+
+
+# Several records at once
+
+
+def read_all(shard: bytes, places: list[tuple[int, int]], path: Path, memory_bytes: int) -> Any:
+    """Return the payloads of `read_places`, or what it raises; memory was used before."""
+    path.write_bytes(shard)
+    memory = memoryview(bytearray((SHARD * 3)[:memory_bytes]))
+    with path.open("rb") as file:
+        try:
+            return list(map(bytes, record.read_places(file.fileno(), places, "file", memory)))
+        except (FramingError, OSError, OverflowError) as error:
+            return type(error).__name__, str(error)
+
+
+def one_by_one(shard: bytes, places: list[tuple[int, int]], path: Path) -> Any:
+    """Return what `read_at` gives of each record, or the first thing that it raises."""
+    try:
+        return [read_at(path.parent, shard, *place) for place in places]
+    except (FramingError, OSError, OverflowError) as error:
+        return type(error).__name__, str(error)
+
+
+MANY = [b"", b"abc", bytes(40)]
+SHARD = b"".join(map(frame, MANY))
+MANY_PLACES = [(0, 16), (16, 19), (35, 56)]
+ORDERS = [MANY_PLACES, MANY_PLACES[::-1], MANY_PLACES[1:] * 2, MANY_PLACES[:1] * 3, []]
+
+
+@pytest.mark.parametrize("places", ORDERS, ids=str)
+def test_places_are_read_as_one_by_one(tmp_path: Path, places: list[tuple[int, int]]) -> None:
+    """In any order, adjacent or not; also where a byte is cut or changed."""
+    path = tmp_path / "file"
+    shards = [SHARD, *(SHARD[:stop] for stop in range(len(SHARD)))]
+    shards += [flipped(SHARD, bit) for bit in range(0, len(SHARD) * 8, 13)]
+    shards.append(SHARD[:16] + header(4) + b"abc" + footer(b"abc") + SHARD[35:])
+    found = [read_all(shard, places, path, 200) for shard in shards]
+    assert found == [one_by_one(shard, places, path) for shard in shards]
+    assert found[0] == [MANY[MANY_PLACES.index(place)] for place in places]
+
+
+def test_impossible_places_are_refused(tmp_path: Path) -> None:
+    path = tmp_path / "file"
+    numbers = [-(2**63), -1, 0, 1, 12, 15, 16, 17, 19, 35, 56, 90, 91, 92, 2**31, 2**62, 2**63 - 1]
+    for place in [(offset, length) for offset in numbers[:-1] for length in numbers]:
+        found = read_all(SHARD, [*MANY_PLACES[:2], place, *MANY_PLACES[:1]], path, 200)
+        if place in MANY_PLACES:
+            assert found == [*MANY[:2], MANY[MANY_PLACES.index(place)], MANY[0]]
+        else:
+            message = f"file: at byte {place[0]}: found no whole record of {place[1]} bytes"
+            assert found[0] == "FramingError"
+            assert found[1].startswith(message)
+
+
+def test_records_that_memory_cannot_hold_are_refused(tmp_path: Path) -> None:
+    path = tmp_path / "file"
+    found = [read_all(SHARD, MANY_PLACES, path, size) for size in range(93)]
+    assert [size for size in range(93) if found[size] == MANY] == [91, 92]
+    assert {one[0] for one in found[:91]} == {"FramingError"}
+
+
+def test_adjacent_records_are_read_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Into the memory that they are given in; the rest is read where the system gave less."""
+    reads: list[int] = []
+    preadv = os.preadv
+
+    def noting(descriptor: int, buffers: list[memoryview], offset: int) -> int:
+        reads.append(offset)
+        return preadv(descriptor, [buffers[0][:60]], offset)
+
+    monkeypatch.setattr(os, "preadv", noting)
+    assert read_all(SHARD, MANY_PLACES, tmp_path / "file", 91) == MANY
+    assert reads == [0, 60]
+    reads.clear()
+    assert read_all(SHARD, MANY_PLACES[::2], tmp_path / "file", 91) == MANY[::2]
+    assert reads == [0, 35]
+
+
+def test_payloads_lie_in_memory_uncopied(tmp_path: Path) -> None:
+    path = tmp_path / "file"
+    path.write_bytes(SHARD)
+    memory = memoryview(bytearray(91))
+    with path.open("rb") as file:
+        payloads = record.read_places(file.fileno(), MANY_PLACES, "file", memory)
+    memory[16 + 12] = ord("x")
+    assert bytes(payloads[1]) == b"xbc"
+
+
+def test_records_of_what_is_no_file_are_an_error(tmp_path: Path) -> None:
+    opened = *os.pipe(), os.open(tmp_path, os.O_RDONLY)
+    for descriptor in (*opened, -1):
+        with pytest.raises(OSError, match=r"seek|directory|descriptor"):
+            record.read_places(descriptor, MANY_PLACES, "file", memoryview(bytearray(91)))
+    for descriptor in opened:
+        os.close(descriptor)
+
+
+def test_records_are_checked_without_googles_c(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from google_crc32c import python
+
+    monkeypatch.setattr(record.google_crc32c, "implementation", "python")
+    monkeypatch.setattr(record.google_crc32c, "value", python.value)
+    assert read_all(SHARD, MANY_PLACES, tmp_path / "file", 91) == MANY
+    assert read_all(flipped(SHARD, 500), MANY_PLACES, tmp_path / "file", 91)[0] == "FramingError"
