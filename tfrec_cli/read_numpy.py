@@ -49,13 +49,16 @@ def dataset(
     Images are JPEG, PNG or raw, as `tfrec write` stores them.
 
     Returns:
-        Something to iterate, again and again: what it yields, `read_tf.dataset` yields in the same
-        order. ``len()`` tells how many, but under ``small="skip"`` where images may be left out.
+        An iterable that starts again each time: it yields what `read_tf.dataset` yields, in the
+        same order, as NumPy arrays: see `Batches.__iter__`. ``len()`` is the number of batches, or
+        of records without ``batch_size``; not known where ``small="skip"`` may leave images out.
 
     Raises:
-        UsageError: no such split, a value out of range, a crop that no image or not every image
-            can hold, images of different sizes to be batched.
-        DataError: the files are not what their manifest says; while reading, a damaged record.
+        UsageError: no such split, a value out of range, a crop that not every image can hold,
+            images of different sizes to be batched, shuffled GZIP shards.
+        DataError: the files are not what their manifest says. While iterating: a damaged record,
+            or an image that cannot be decoded or is smaller than the crop.
+        RunError: a file cannot be read.
     """
     options = ReadOptions(
         split=split,
@@ -96,13 +99,14 @@ def source(
 ) -> Source:
     """Open a dataset for random access, such as Grain's: arguments as in `read_tf.dataset`.
 
-    ``source[i]`` is the i-th sample that `read_tf.dataset` yields, so that with ``epochs=3`` there
-    are three times as many as records, each epoch with its own crops, and with ``shuffle`` with
-    its own order: nothing has to be told to another process when an epoch ends.
+    ``source[i]`` is the i-th sample that `read_tf.dataset` yields without a batch size. With
+    ``epochs=3`` there are three times as many samples as records, each epoch with its own crops
+    and, with ``shuffle``, its own order: no other process has to know when an epoch ends.
 
     Raises:
-        UsageError: as for `dataset`, compressed shards, or ``small="skip"``.
+        UsageError: as for `dataset`; compressed shards, or ``small="skip"``.
         DataError: the files are not what their manifest says.
+        RunError: a file cannot be read.
     """
     options = ReadOptions(
         split=split,

@@ -8,16 +8,12 @@ Nothing here has state: no shuffle buffer, no global seed, no generator.
 
 from __future__ import annotations
 
-import atexit
 import hashlib
 import importlib.util
 import os
 import re
-import threading
-import time
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from contextlib import suppress
-from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from tfrec_cli.errors import DataError, ImageError, MissingExtraError, RunError
@@ -35,9 +31,6 @@ if TYPE_CHECKING:
     from tfrec_cli.reading.open import OpenSplit
     from tfrec_cli.reading.options import Dtype, Small
     from tfrec_cli.reading.order import ChunkOrder
-
-_IDLE_SECONDS, _LAST_SECONDS = 0.05, 5.0
-"""After so long without a call none is to come; and after so long Python ends in any case."""
 
 Box = tuple[int, int, int, int]
 
@@ -64,41 +57,46 @@ def dataset(
 ) -> Any:
     """Open a dataset for training.
 
-    Stored crops and whole images go through this one door: any stored image may be the source of a
-    crop that fits it. Datasets of other programs work too, where their images are found
-    (``image/encoded``, ``image``…); records without a key are known by their number.
+    Stored crops and whole images are read in the same way: any stored image may be the source of a
+    crop that fits it. Datasets of other programs work too, where their images are recognised
+    (``image/encoded``, ``image``…); a record without a key has its number as key.
 
     Args:
         path: a folder that ``tfrec write`` made, a record file, a folder of record files, or a
-            split that was found already.
+            split that was opened already.
+        split: the split's name; record files without a manifest are every split.
         crop: (height, width) in pixels, or one number for both; None keeps the stored size.
         crop_mode: ``random`` places crops statelessly, ``center`` in the middle.
         seed: in [0, 2**32); decides crops, flips, brightness and order.
         epoch: number of the first epoch, in [0, 2**31).
-        epochs: how many follow each other; a batch never spans two of them.
-        batch_size: None yields single records.
+        epochs: number of epochs, read one after another; a batch never spans two of them.
+        batch_size: records in a batch; None yields single records.
         shuffle: over everything, by (seed, epoch), without a buffer; not for GZIP shards.
         shard: (i, n): of each epoch's positions, those congruent to i modulo n, for host i of n.
-        start: how many records of this host to leave out at the start, to go on where one stopped.
-        flip: mirror each record left to right or not, each with one half.
+        start: number of this host's records to leave out at the start, to resume there.
+        flip: mirror each record left to right with probability 1/2.
         brightness: largest change to values in [0, 1], drawn for each record; 0 changes nothing.
-        dtype: ``float32`` in [0, 1], or ``uint8``.
+        dtype: ``float32`` in [0, 1], or ``uint8`` in [0, 255].
         small: what to do with an image smaller than the crop: ``fail`` when the dataset is opened
-            (while reading, where no manifest tells the smallest), ``skip`` it, ``pad`` it with
-            black, the image in the middle.
+            (while reading, if no manifest holds the smallest size), ``skip`` it, or ``pad`` it with
+            black on all sides, the image in the middle.
         drop_remainder: leave out an epoch's last batch if it is not full.
-        parallel: make so many batches at once; None is one for each processor. Never changes a
-            value.
+        parallel: number of batches made at once; None is one for each processor. It never changes
+            a value.
 
     Returns:
-        A ``tf.data.Dataset`` of ``(image, label)``, or of ``image`` where there are no labels.
-        image: [batch, height, width, 3], label: int64 [batch]; without batch for single records.
+        A ``tf.data.Dataset`` of ``(image, label)``, or of ``image`` if there are no labels.
+        image: ``dtype`` [batch, height, width, 3], RGB; label: int64 [batch]. Single records have
+        no batch dimension. Its cardinality is known, except where ``skip`` may leave images out.
 
     Raises:
-        UsageError: no such split, a value out of range, a crop that no image or not every image
-            can hold, images of different sizes to be batched.
+        UsageError: no such split, a value out of range, a crop that not every image can hold,
+            images of different sizes to be batched, shuffled GZIP shards.
         DataError: the files are not what their manifest says.
+        RunError: a file cannot be read.
         MissingExtraError: TensorFlow is not installed, or does not load.
+        tf.errors.OpError: while iterating, a damaged record, or an image that cannot be decoded or
+            is smaller than the crop; the message names the file or the record.
     """
     import numpy as np
 
@@ -268,6 +266,8 @@ def _batches(tf: Any, chunks: Any, opened: OpenSplit, order: ChunkOrder, index: 
     """
     import numpy as np
 
+    from tfrec_cli.reading.callbacks import counted_calls
+
     options, crop = opened.options, opened.builder.crop
     kinds = [tf.as_dtype(options.dtype), tf.int64]
     sides = [None, None] if crop is None else [*crop]
@@ -296,7 +296,7 @@ def _batches(tf: Any, chunks: Any, opened: OpenSplit, order: ChunkOrder, index: 
         labels.set_shape([order.fixed_size])
         return images, labels
 
-    calls = _calls()
+    calls = counted_calls()
 
     def call(function: Any, inputs: list[Any], outputs: list[Any]) -> Any:
         """Call Python; said to be stateless, or enable_op_determinism would make maps serial."""
@@ -309,53 +309,6 @@ def _batches(tf: Any, chunks: Any, opened: OpenSplit, order: ChunkOrder, index: 
         lambda payloads, numbers: shaped(*call(build, [payloads, numbers, index], kinds)),
         **several,
     )
-
-
-class _Calls:
-    """Calls of Python from TensorFlow's threads, which Python waits for when it ends.
-
-    An iterator that is left half read makes some batches more than it was asked for. A thread that
-    wants back into a Python that has ended waits for ever, and TensorFlow for it.
-    """
-
-    def __init__(self) -> None:
-        self._changed = threading.Condition()
-        self._running = 0
-        self._begun = 0
-
-    def counted(self, function: Callable[..., Any]) -> Callable[..., Any]:
-        """Return a function that does the same, and is waited for."""
-
-        def call(*arguments: Any) -> Any:
-            with self._changed:
-                self._running += 1
-                self._begun += 1
-            try:
-                return function(*arguments)
-            finally:
-                with self._changed:
-                    self._running -= 1
-                    self._changed.notify_all()
-
-        return call
-
-    def wait(self) -> None:
-        """Wait until nothing runs and nothing begins any more, but not for ever."""
-        end = time.monotonic() + _LAST_SECONDS
-        begun = -1
-        while begun != self._begun and time.monotonic() < end:
-            with self._changed:
-                self._changed.wait_for(lambda: not self._running, end - time.monotonic())
-                begun = self._begun
-            time.sleep(_IDLE_SECONDS)
-
-
-@cache
-def _calls() -> _Calls:
-    """Return what counts all calls; made once TensorFlow is imported, so that it ends before."""
-    calls = _Calls()
-    atexit.register(calls.wait)
-    return calls
 
 
 def _decoder(tf: Any) -> Decoder:

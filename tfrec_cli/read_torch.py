@@ -51,22 +51,28 @@ def dataset(
 
     Args:
         path: a folder that ``tfrec write`` made, a record file, a folder of record files, or a
-            split that was found already.
+            split that was opened already.
+        split: the split's name; record files without a manifest are every split.
         crop: (height, width) in pixels, or one number for both; None keeps the stored size.
         crop_mode: ``random`` places crops statelessly, ``center`` in the middle.
         seed: in [0, 2**32); decides crops, flips, brightness, and the order of `Order`.
-        epoch: in [0, 2**31), until `Records.set_epoch` tells another.
-        flip: mirror each record left to right or not, each with one half.
+        epoch: in [0, 2**31), until `Records.set_epoch` sets another.
+        flip: mirror each record left to right with probability 1/2.
         brightness: largest change to values in [0, 1], drawn for each record; 0 changes nothing.
-        dtype: ``float32`` in [0, 1], or ``uint8``.
+        dtype: ``float32`` in [0, 1], or ``uint8`` in [0, 255].
         small: what to do with an image smaller than the crop: ``fail`` when the dataset is opened
-            (while reading, where no manifest tells the smallest), or ``pad`` it with black.
-        transform: what to do with each image at last, in the worker.
+            (while reading, if no manifest holds the smallest size), or ``pad`` it with black.
+        transform: called with each image, [3, height, width], in the worker; its result is given.
+
+    Returns:
+        A map-style dataset of ``(image, label)``, or of ``image`` if there are no labels: see
+        `Records.__getitem__`.
 
     Raises:
-        UsageError: no such split, a value out of range, a crop that no image or not every image
-            can hold, compressed shards, ``small="skip"``.
+        UsageError: no such split, a value out of range, a crop that not every image can hold,
+            compressed shards, ``small="skip"``.
         DataError: the files are not what their manifest says.
+        RunError: a file cannot be read.
     """
     options = ReadOptions(
         split=split,

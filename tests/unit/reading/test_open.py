@@ -1,4 +1,4 @@
-"""Reading: what arguments mean, and what is refused, for every framework alike."""
+"""A split opened to be read: what is refused, and its samples, for every framework alike."""
 
 from __future__ import annotations
 
