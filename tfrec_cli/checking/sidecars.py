@@ -67,9 +67,6 @@ def check(subject: Subject) -> Iterator[Finding | Note]:
     """Check the files of a dataset's folder against what its manifests say."""
     folder = subject.path
     manifests = [split.manifest for split in subject.splits if split.manifest]
-    for path in folder.glob(".*.partial"):
-        message = "found an unfinished write, expected none: `tfrec write … --resume` goes on"
-        yield file_finding("extra", path, message)
     yield from _check_manifests(folder)
     if not manifests:
         yield from _check_sums(folder)

@@ -87,6 +87,12 @@ def verify(path: Path, options: Options, progress: Progress = lambda *_: None) -
     return report
 
 
+def _check_unfinished(subject: Subject) -> Iterator[Finding]:
+    for path in subject.path.glob(".*.partial"):
+        message = "found an unfinished write, expected none: `tfrec write … --resume` goes on"
+        yield file_finding("extra", path, message)
+
+
 def _check_sources(subject: Subject) -> Iterator[Finding | Note]:
     if subject.folders:
         from tfrec_cli.checking import sources
@@ -107,6 +113,7 @@ def _check_fingerprint(
 
 
 CHECKS: tuple[Callable[[Subject], Iterator[Finding | Note]], ...] = (
+    _check_unfinished,
     sidecars.check,
     splits.check_shards,
     splits.check_totals,
