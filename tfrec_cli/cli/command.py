@@ -21,9 +21,9 @@ class Command(click.Command):
     """A command whose context is appended to ``obj``, a list, for whoever explains its errors.
 
     Args:
-        needs: options that do nothing without another: its name, or several of which one is
+        needs: options that do nothing without another: the names of others, any of which is
             enough.
-        excludes: options that do nothing beside others. Both are refused only where they are
+        excludes: options that do nothing together with others. Both are refused only where they are
             typed: a configuration file or the environment speaks for many calls.
     """
 
@@ -55,8 +55,8 @@ class Command(click.Command):
         }
         for name in sorted(typed & self._needs.keys()):
             wanted = self._needs[name]
-            if not any(_is_given(ctx, one) for one in wanted):
-                words = " or ".join(_option(ctx, one) for one in wanted)
+            if not any(_is_given(ctx, other) for other in wanted):
+                words = " or ".join(_option(ctx, other) for other in wanted)
                 idle = _option(ctx, name)
                 raise UsageError(f"{idle}: found no {words}, without which it does nothing")
         for name in sorted(typed & self._excludes.keys()):
@@ -125,7 +125,7 @@ def explained(error: Exception, ctx: click.Context | None) -> str:
 
 def _option(ctx: click.Context, name: str) -> str:
     """Return ``--crop`` for ``crop``."""
-    return next(max(one.opts, key=len) for one in ctx.command.params if one.name == name)
+    return next(max(param.opts, key=len) for param in ctx.command.params if param.name == name)
 
 
 def _is_given(ctx: click.Context, name: str) -> bool:

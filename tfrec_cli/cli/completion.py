@@ -25,13 +25,10 @@ from click.shell_completion import (
     add_completion_class,
 )
 
-from tfrec_cli.dataset.names import SPLIT_NAME
+from tfrec_cli.dataset.names import MANIFEST_SUFFIX, SPLIT_NAME
 
 if TYPE_CHECKING:
     Item = CompletionItem[str]  # generic only since click 8.4
-
-_MANIFEST = ".manifest.json"
-"""As `manifest.SUFFIX`, whose module takes longer to load than a completion may."""
 
 _BASH = """\
 %(complete_func)s() {
@@ -222,13 +219,15 @@ def splits(folder: str, *names: str) -> Callable[[Context, Parameter, str], list
     """
 
     def complete(context: Context, _parameter: Parameter, incomplete: str) -> list[Item]:
-        arguments = [one.name for one in context.command.params if isinstance(one, Argument)]
+        arguments = [param.name for param in context.command.params if isinstance(param, Argument)]
         left = dict(
             zip(arguments, context.args, strict=False)
         )  # where --split still lacks its NAME
         where = Path(context.params.get(folder) or left.get(folder) or ".")
-        found = [path.name.removesuffix(_MANIFEST) for path in where.glob("*" + _MANIFEST)]
-        every = sorted({*names, *filter(SPLIT_NAME.fullmatch, found)})
-        return [CompletionItem(name) for name in every if name.startswith(incomplete)]
+        stems = [
+            path.name.removesuffix(MANIFEST_SUFFIX) for path in where.glob("*" + MANIFEST_SUFFIX)
+        ]
+        offered = sorted({*names, *filter(SPLIT_NAME.fullmatch, stems)})
+        return [CompletionItem(name) for name in offered if name.startswith(incomplete)]
 
     return complete

@@ -123,9 +123,9 @@ def _values(
         param, negated = names[key]
         if type(value) not in _TYPES.get(param.type.name, (str,)):
             expected = _EXPECTED.get(param.type.name, "text")
-            found = reprlib.repr(value)
+            shown = reprlib.repr(value)
             raise UsageError(
-                f"--config {path}: [{table}] {key}: found {found}, expected {expected}"
+                f"--config {path}: [{table}] {key}: found {shown}, expected {expected}"
             )
         several = getattr(param, "multiple", False)
         defaults[param.name or ""] = [value] if several else not value if negated else value

@@ -130,9 +130,9 @@ def write(
 ) -> None:
     """Write the images below SRC as one split of the dataset in OUT, or as several.
 
-    Sub-folders of SRC are classes. Or SRC is a manifest, a .csv, .tsv or .jsonl file with a column
-    path, perhaps a column label, and others, which become features. OUT holds a finished dataset,
-    or nothing new.
+    Sub-folders of SRC are classes. Or SRC is an image list: a .csv, .tsv or .jsonl file with a
+    column path, perhaps a column label, and others, which become features. OUT holds a finished
+    dataset, or nothing new.
     """
     from tfrec_cli.commands import write as work
     from tfrec_cli.report import write as report
@@ -190,21 +190,21 @@ def inspect(
         from tfrec_cli.report import page
 
         page.check_replaceable(pictures["contact_sheet"], pictures["html"])
-    found = inspect_.find(paths)
+    files = inspect_.find(paths)
     if record is not None and records is not None:
         raise UsageError("--record: found --records too, expected one of the two")
     if record is not None or records is not None:
         from tfrec_cli.report import records as records_report
 
-        shown = inspect_.pick(found, first=records, number=record)
+        shown = inspect_.pick(files, first=records, number=record)
         click.echo(records_report.document(shown) if json else records_report.text(shown))
         return
-    result = inspect_.summarise(found)
+    result = inspect_.summarise(files)
     spec = parse_spec(result)
     text = report.text(result, spec, all_labels=labels)
     if not json:
         click.echo(text)
-    _draw(found, result, spec, **pictures)
+    _draw(files, result, spec, **pictures)
     if json:
         click.echo(report.document(result, spec))
     if result.problems:
@@ -230,7 +230,7 @@ def inspect(
     type=params.Origin(),
     multiple=True,
     metavar="[SPLIT=]SRC",
-    help="The folder or manifest it was written from: every image must be there once, with its "
+    help="The folder or image list it was written from: every image must be there once, with its "
     "label, and make the same record again (with --quick only names and labels). Once for each "
     "split's folder.",
 )
@@ -258,7 +258,7 @@ def verify(path: Path, *, json: bool, quiet: bool, **options: Any) -> None:
     "--source",
     shell_complete=paths("csv", "tsv", "jsonl"),
     metavar="SRC",
-    help="The images that were written, or their manifest: names what is lost.",
+    help="The images that were written, or their image list: names what is lost.",
 )
 @params.root
 @params.json

@@ -114,7 +114,7 @@ json = click.option("--json", is_flag=True, is_eager=True, help="Print one JSON 
 root = path_option(
     "--root",
     metavar="DIR",
-    help="Folder that the paths of a manifest are relative to. [default: the manifest's folder]",
+    help="Folder that the paths of an image list are relative to. [default: the list's folder]",
 )
 jobs = field_option("jobs", "-j", help="Number of processes. [default: all processors]")
 

@@ -12,7 +12,7 @@ from contextlib import suppress
 from itertools import islice
 from pathlib import Path
 
-from tfrec_cli.dataset import discover, manifest
+from tfrec_cli.dataset import discover, manifest, names
 from tfrec_cli.errors import ExampleError, ManifestError, UsageError
 from tfrec_cli.imaging import formats
 from tfrec_cli.inspecting.features import features_of
@@ -76,8 +76,8 @@ def pick(
     """
     start, stop = (0, first) if number is None else (number, number + 1)
     picked = [
-        (path, start + place, record, _features_or_none(record.payload))
-        for place, (path, record) in enumerate(islice(records_of(paths), start, stop))
+        (path, start + offset, record, _features_or_none(record.payload))
+        for offset, (path, record) in enumerate(islice(records_of(paths), start, stop))
     ]
     if number is not None and not picked:
         count = sum(1 for _ in records_of(paths))
@@ -124,8 +124,8 @@ def _summarise_file(numbered: tuple[int, Path]) -> tuple[int, Summary]:
         try:
             summary.add(item.payload)
         except ExampleError as error:
-            place = f"record {item.index} at byte {item.offset_bytes}"
-            problem = problem or f"damaged: {place}: {error}"
+            where = f"record {item.index} at byte {item.offset_bytes}"
+            problem = problem or f"damaged: {where}: {error}"
     with path.open("rb") as file:
         head = file.read(formats.HEAD_BYTES)
     summary.shards.append(
@@ -146,10 +146,10 @@ def _name_labels(summary: Summary, paths: Sequence[Path]) -> None:
         for described in manifest.find(folder).values():
             with suppress(ManifestError):
                 summary.label_names |= dict(enumerate(manifest.load(described).labels or ()))
-        label = summary.names.label if summary.names else None
-        for joint in "-.":  # of nested features, and of one whose name has slashes
-            file = folder / f"{(label or '').replace('/', joint)}.labels.txt"
+        feature = summary.names.label if summary.names else None
+        for joint in "-.":  # of nested features, and of a feature whose name has slashes
+            file = folder / names.labels_name(feature or "", joint)
             if file.is_file():
-                names = os.fsdecode(file.read_bytes()).splitlines()
-                for number, name in enumerate(names):
+                lines = os.fsdecode(file.read_bytes()).splitlines()
+                for number, name in enumerate(lines):
                     summary.label_names.setdefault(number, name)

@@ -206,7 +206,8 @@ def _copied(
     if content != described.content_sha256:
         raise DataError(
             f"{one.folder}: split {described.split!r}: found content digest {content}, expected "
-            f"{described.content_sha256} by the manifest: run `tfrec verify`"
+            f"{described.content_sha256} by the manifest",
+            hint="verify",
         )
     told: dict[str, Any] = {"shards": options.shards, "shard_size": shard_bytes}
     if options.index is not None:
@@ -244,7 +245,8 @@ def _located(one: Split, described: Manifest, folder: Path, run: pool.Map) -> li
     if total != described.records:
         raise DataError(
             f"{one.folder}: split {described.split!r}: found {total} records, expected "
-            f"{described.records} by the manifest: run `tfrec verify`"
+            f"{described.records} by the manifest",
+            hint="verify",
         )
     return runs
 

@@ -59,7 +59,7 @@ def table(titles: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
     kept = [column for column in range(len(titles)) if any(row[column] for row in rows)]
     lines = [[titles[column] for column in kept]]
     lines += [[safe(row[column]) for column in kept] for row in rows]
-    widths = [max(len(line[place]) for line in lines) for place in range(len(kept))]
+    widths = [max(len(line[column]) for line in lines) for column in range(len(kept))]
     return [
         "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip()
         for line in lines
