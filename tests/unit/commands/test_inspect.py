@@ -4,88 +4,23 @@ from __future__ import annotations
 
 import gzip
 import json
-import struct
 import zlib
-from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import fill, jpeg, photo, png, save
+from conftest import fill, jpeg, photo, png
+from messages import an_example, feature, field, framed, record_file
 from program import Ran, tfrec
 
 from tfrec_cli.commands import inspect_, write
 from tfrec_cli.commands.inspect_ import summarise
 from tfrec_cli.errors import UsageError
-from tfrec_cli.inspecting.features import features_of
-from tfrec_cli.inspecting.samples import samples
-from tfrec_cli.inspecting.spec import parse_spec
-from tfrec_cli.inspecting.tally import Summary, Tally
+from tfrec_cli.inspecting.tally import Summary
 from tfrec_cli.report import inspect_ as report
 from tfrec_cli.runtime import pool
-from tfrec_cli.tfrecord import example
-from tfrec_cli.tfrecord.record import footer, header
 
-Value = bytes | Sequence[bytes] | Sequence[int] | Sequence[float] | None
-
-
-# Messages by hand, from tensorflow/core/example/{example,feature}.proto
-
-
-def varint(value: int) -> bytes:
-    value &= 2**64 - 1
-    out = b""
-    while value > 127:
-        out, value = out + bytes([value & 127 | 128]), value >> 7
-    return out + bytes([value])
-
-
-def field(number: int, body: bytes) -> bytes:
-    return varint(number << 3 | 2) + varint(len(body)) + body
-
-
-def feature(value: Value) -> bytes:
-    """Serialise a Feature; None has no list at all."""
-    if value is None:
-        return b""
-    values: Sequence[Any] = [value] if isinstance(value, bytes) else value
-    if all(isinstance(one, int) for one in values):
-        return field(3, field(1, b"".join(varint(one) for one in values)))
-    if all(isinstance(one, bytes) for one in values):
-        return field(1, b"".join(field(1, one) for one in values))
-    return field(2, field(1, struct.pack(f"<{len(values)}f", *values)))
-
-
-def features(values: Mapping[str, Value]) -> bytes:
-    return b"".join(
-        field(1, field(1, name.encode()) + field(2, feature(value)))
-        for name, value in values.items()
-    )
-
-
-def an_example(**values: Value) -> bytes:
-    return field(1, features(values))
-
-
-def a_sequence(context: Mapping[str, Value], lists: Mapping[str, Sequence[Value]]) -> bytes:
-    steps = b"".join(
-        field(
-            1,
-            field(1, name.encode()) + field(2, b"".join(field(1, feature(step)) for step in steps)),
-        )
-        for name, steps in lists.items()
-    )
-    return field(1, features(context)) + field(2, steps)
-
-
-def framed(payloads: Sequence[bytes]) -> bytes:
-    return b"".join(header(len(payload)) + payload + footer(payload) for payload in payloads)
-
-
-def record_file(path: Path, *payloads: bytes) -> Path:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_bytes(framed(payloads))
-    return path
+PICTURE = photo(6, 5)
 
 
 @pytest.fixture
@@ -96,157 +31,6 @@ def place(tmp_path: Path) -> Path:
 
 def summary_of(place: Path, *payloads: bytes) -> Summary:
     return summarise([record_file(place, *payloads)])
-
-
-# Numbers
-
-
-@pytest.mark.parametrize(
-    ("values", "spread"),
-    [
-        ([], None),
-        ([7], (7, 7, 7)),
-        ([3, 1], (1, 1, 3)),
-        ([3, 1, 2], (1, 2, 3)),
-        ([4, 1, 3, 2], (1, 2, 4)),
-        ([5, 5, 5, 1], (1, 5, 5)),
-        ([1, 1, 9, 9, 9], (1, 9, 9)),
-        ([-3, 0, 2**62], (-3, 0, 2**62)),
-    ],
-)
-def test_tally_knows_least_median_and_greatest(
-    values: list[int], spread: tuple[int, int, int] | None
-) -> None:
-    tally = Tally()
-    for value in values:
-        tally.add(value)
-    assert tally.spread() == spread
-
-
-# Features
-
-
-def test_shards_are_counted(tmp_path: Path) -> None:
-    paths = [
-        record_file(tmp_path / "a.tfrecord", an_example(x=[1])),
-        record_file(tmp_path / "b.tfrecord", an_example(x=[1]), an_example(x=[2])),
-    ]
-    found = summarise(paths)
-    assert [
-        (one.path, one.records, one.size_bytes, one.compression, one.problem)
-        for one in found.shards
-    ] == [(path, n, path.stat().st_size, "none", None) for n, path in enumerate(paths, start=1)]
-
-
-def test_types_are_counted(place: Path) -> None:
-    found = summary_of(place, an_example(x=[1]), an_example(x=[1.0]), an_example(x=None))
-    assert found.features["x"].kinds == {"int64": 1, "float": 1, "unset": 1}
-
-
-def test_records_with_a_feature_are_counted(place: Path) -> None:
-    found = summary_of(place, an_example(x=[1], y=[1]), an_example(y=[1]))
-    assert {name: one.records for name, one in found.features.items()} == {"x": 1, "y": 2}
-
-
-def test_values_of_a_record_are_counted(place: Path) -> None:
-    found = summary_of(place, *(an_example(x=[5] * count) for count in (3, 1, 4, 1)))
-    assert found.features["x"].counts.spread() == (1, 1, 4)
-
-
-def test_lengths_are_those_of_every_value(place: Path) -> None:
-    found = summary_of(place, an_example(x=[b"", b"abc"]), an_example(x=b"abcde"))
-    assert found.features["x"].lengths.spread() == (0, 3, 5)
-
-
-def test_numbers_are_those_of_single_integers(place: Path) -> None:
-    found = summary_of(place, an_example(x=[-5]), an_example(x=[9]), an_example(x=[100, 200]))
-    assert found.features["x"].numbers.spread() == (-5, -5, 9)
-
-
-def test_features_of_a_sequence_are_counted_by_steps(place: Path) -> None:
-    found = summary_of(
-        place,
-        a_sequence({"id": [1]}, {"words": [b"a", b"bb", b"ccc"]}),
-        a_sequence({"id": [2]}, {"words": [[b"a", b"b"]]}),
-    )
-    words = found.features["sequence/words"]
-    assert words.steps is not None
-    assert (
-        sorted(found.features),
-        found.payloads,
-        words.records,
-        words.steps.spread(),
-        words.counts.spread(),
-        words.lengths.spread(),
-    ) == (
-        ["context/id", "sequence/words"],
-        {"tf.train.SequenceExample": 2},
-        2,
-        (1, 1, 3),
-        (1, 1, 2),
-        (1, 1, 3),
-    )
-
-
-def test_events_are_counted(place: Path) -> None:
-    version = b"\x09" + struct.pack("<d", 1.0) + field(3, b"brain.Event:2")
-    scalar = b"\x09" + struct.pack("<d", 2.0) + field(5, field(1, b""))
-    found = summary_of(place, version, scalar, scalar)
-    assert (found.payloads, found.events) == (
-        {"tensorflow.Event": 3},
-        {"file_version": 1, "summary": 2},
-    )
-
-
-def test_unknown_records_show_their_first_bytes(place: Path) -> None:
-    found = summary_of(place, bytes(range(200, 240)), b"other")
-    assert (found.payloads, found.first_bytes) == ({"unknown": 2}, bytes(range(200, 224)))
-
-
-PICTURE = photo(6, 5)
-
-
-@pytest.mark.parametrize(
-    ("value", "kind"),
-    [
-        (jpeg(PICTURE), "JPEG"),
-        (png(PICTURE), "PNG"),
-        (save(PICTURE, "GIF"), "GIF"),
-        (save(PICTURE, "WEBP"), "WEBP"),
-        (save(PICTURE, "BMP"), "BMP"),
-        (save(PICTURE, "TIFF"), "TIFF"),
-        (PICTURE.tobytes(), "raw 6x5x3"),
-        (PICTURE.tobytes()[:-1], "binary"),
-        (b"plain text", "text"),
-        ("Grüße\n".encode(), "text"),
-        (b"\0\1\2", "binary"),
-        (b"", "empty"),
-    ],
-    ids=lambda value: value if isinstance(value, str) else "",
-)
-def test_contents_are_named(place: Path, value: bytes, kind: str) -> None:
-    found = summary_of(place, an_example(image=value, height=[6], width=[5]))
-    # Without an image there are no sizes to compare with.
-    assert found.features["image"].contents == {kind: 1}
-
-
-def test_contents_are_counted(place: Path) -> None:
-    values = [png(PICTURE), jpeg(PICTURE), png(PICTURE), b"", b"text"]
-    found = summary_of(place, *(an_example(image=value) for value in values))
-    assert found.features["image"].contents == {"PNG": 2, "JPEG": 1, "empty": 1, "text": 1}
-
-
-@pytest.mark.parametrize(
-    ("height", "width"),
-    [("height", "width"), ("image/height", "image/width"), ("rows", "cols")],
-)
-def test_heights_and_widths_are_found(place: Path, height: str, width: str) -> None:
-    sizes = [(7, 5), (20, 30), (8, 6)]
-    payloads = [
-        an_example(**{"image": png(PICTURE), height: [one], width: [two]}) for one, two in sizes
-    ]
-    found = summary_of(place, *payloads)
-    assert (found.heights.spread(), found.widths.spread()) == ((7, 8, 20), (5, 6, 30))
 
 
 # Labels
@@ -306,141 +90,6 @@ def test_many_labels_are_shown_when_asked_for(place: Path, shown: list[str]) -> 
     numbers = [f"{n:<5}  1" for n in range(30)]
     expected = numbers if shown else [*numbers[:20], "… and 10 more (--labels shows all)"]
     assert lines[start : lines.index("", start)] == expected
-
-
-# The spec to paste
-
-
-@pytest.fixture(scope="module")
-def tf() -> Any:
-    import tensorflow
-
-    return tensorflow
-
-
-EXAMPLES = [
-    {
-        "image": png(PICTURE),
-        "label": [3],
-        "box": [0.25, 0.5, 0.75, 1.0],
-        "pair": [7, 8],
-        "varying": [1, 2, 3],
-        "optional": b"here",
-        "sometimes": [5],
-        "two words'\n": [1.5],
-    },
-    {
-        "image": jpeg(PICTURE),
-        "label": [-4],
-        "box": [1.0, 2.0, 3.0, 4.0],
-        "pair": [9, 10],
-        "varying": [],
-        "sometimes": None,
-        "two words'\n": [2.5],
-    },
-    {
-        "image": b"",
-        "label": [2**40],
-        "box": [0.0, 0.0, 0.0, 0.0],
-        "pair": [11, 12],
-        "varying": [4],
-        "sometimes": None,
-        "two words'\n": [3.5],
-    },
-]
-
-
-def pasted(tf: Any, place: Path, **names: Any) -> dict[str, Any]:
-    """Run what ``tfrec inspect`` prints to be pasted, as it stands in its output."""
-    lines = tfrec("inspect", place).out.splitlines()
-    program = "\n".join(lines[lines.index("# to parse with TensorFlow") :])
-    scope: dict[str, Any] = {"tf": tf, **names}
-    exec(program, scope)
-    return scope
-
-
-def plain(tf: Any, parsed: Mapping[str, Any]) -> dict[str, Any]:
-    """Turn tensors of any kind into lists, sparse and ragged ones with a list for each row."""
-    values = {}
-    for name, tensor in parsed.items():
-        dense = isinstance(tensor, tf.Tensor)
-        ragged = tf.RaggedTensor.from_sparse if isinstance(tensor, tf.SparseTensor) else None
-        values[name] = (
-            tensor.numpy().tolist() if dense else (ragged(tensor) if ragged else tensor).to_list()
-        )
-    return values
-
-
-def test_the_spec_parses_examples(tf: Any, place: Path) -> None:
-    record_file(place, *(an_example(**one) for one in EXAMPLES))
-    batch = list(tf.data.TFRecordDataset(str(place)))
-    assert plain(tf, pasted(tf, place, batch_of_records=batch)["parsed"]) == {
-        "image": [one["image"] for one in EXAMPLES],
-        "label": [3, -4, 2**40],
-        "box": [one["box"] for one in EXAMPLES],
-        "pair": [[7, 8], [9, 10], [11, 12]],
-        "varying": [[1, 2, 3], [], [4]],
-        "optional": [[b"here"], [], []],
-        "sometimes": [[5], [], []],
-        "two words'\n": [1.5, 2.5, 3.5],
-    }
-
-
-@pytest.mark.parametrize(
-    ("lists", "expected"),
-    [
-        ([[[1], [2], [3]], [[4]]], [[1, 2, 3], [4]]),
-        ([[[1, 2], [3, 4]], [[5, 6]]], [[[1, 2], [3, 4]], [[5, 6]]]),
-        ([[[1], [2, 3]], [[]]], [[[1], [2, 3]], [[]]]),
-        ([[], [[1]]], [[], [1]]),
-        ([[b"a", b"bc"], [b"d"]], [[b"a", b"bc"], [b"d"]]),
-        ([[[0.5, 1.5]], []], [[[0.5, 1.5]], []]),
-        ([[[1], None], [None, [2]]], [[[1], []], [[], [2]]]),
-        ([[None, None, [1]]], [[[], [], [1]]]),
-        ([[[1, 2]], None], [[[1, 2]], []]),
-    ],
-    ids=[
-        "one value a step",
-        "two",
-        "varying",
-        "no steps",
-        "bytes",
-        "floats",
-        "unset steps",
-        "mostly unset steps",
-        "a record without the list",
-    ],
-)
-def test_the_spec_parses_sequence_examples(
-    tf: Any, place: Path, lists: list[Any], expected: list[Any]
-) -> None:
-    payloads = [
-        a_sequence({"id": [number]}, {} if steps is None else {"list": steps})
-        for number, steps in enumerate(lists)
-    ]
-    record_file(place, *payloads)
-    found = []
-    for payload in payloads:
-        scope = pasted(tf, place, record=payload)
-        found.append({**plain(tf, scope["context"]), **plain(tf, scope["sequences"])})
-    assert found == [{"id": n, "list": steps} for n, steps in enumerate(expected)]
-
-
-@pytest.mark.parametrize("keys", ["plain", "tf-models"])
-@pytest.mark.parametrize("crop", [None, (7, 8)], ids=["whole", "crops"])
-def test_the_spec_of_our_records_has_no_feature_of_varying_length(
-    folder: Path, tmp_path: Path, keys: Any, crop: tuple[int, int] | None
-) -> None:
-    options = write.WriteOptions(jobs=1, keys=keys, crop=crop)
-    write.write(folder, tmp_path / "out", options)
-    spec = parse_spec(summarise(inspect_.find([str(tmp_path / "out")])))
-    assert {line.split(": ")[1].split("(")[0] for line in spec.splitlines()[1:-2]} == {
-        "tf.io.FixedLenFeature"
-    }
-
-
-def test_the_spec_of_unknown_records_is_empty(place: Path) -> None:
-    assert parse_spec(summary_of(place, b"\xffunknown")) == ""
 
 
 # Compression
@@ -710,53 +359,7 @@ def test_records_behind_damage_are_not_made_up(place: Path) -> None:
     )
 
 
-def test_a_step_of_another_kind_is_named_the_same_way_everywhere(place: Path) -> None:
-    """Not by the order of a set of words, which differs between processes."""
-    payload = a_sequence({}, {"list": [None, [1], None]})
-    shown = features_of(payload)["sequence/list"]
-    assert (shown.kind, list(shown.values)) == ("int64", [1])
-
-
 # Pictures
-
-
-def test_samples_lie_evenly_over_all_records(place: Path) -> None:
-    payloads = [an_example(image=png(photo(4, 4, n)), filename=b"%d" % n) for n in range(10)]
-    found = summary_of(place, *payloads)
-    shown = samples([place], found, 4, None, None)
-    assert [one.caption for one in shown] == ["0", "2", "5", "7"]
-
-
-def test_samples_are_the_pictures(place: Path) -> None:
-    pictures = [photo(4, 5, n) for n in range(3)]
-    found = summary_of(place, *(an_example(image=png(one)) for one in pictures))
-    shown = samples([place], found, 9, None, None)
-    assert [(one.pixels.tolist(), one.caption) for one in shown] == [
-        (picture.tolist(), f"record {n}") for n, picture in enumerate(pictures)
-    ]
-
-
-def test_samples_are_cut_in_the_middle(place: Path) -> None:
-    picture = photo(9, 8)
-    found = summary_of(place, an_example(image=png(picture)))
-    (shown,) = samples([place], found, 1, (4, 3), None)
-    assert shown.pixels.tolist() == picture[2:6, 2:5].tolist()
-
-
-def test_samples_are_cut_where_the_reader_cuts(tf: Any, place: Path) -> None:
-    picture = photo(30, 40)
-    found = summary_of(place, an_example(image=png(picture), key=[12345]))
-    (shown,) = samples([place], found, 1, (4, 3), 42)
-    expected = tf.image.stateless_random_crop(picture, (4, 3, 3), seed=(42, 12345))
-    assert shown.pixels.tolist() == expected.numpy().tolist()
-
-
-def test_samples_without_a_key_are_cut_by_their_number(tf: Any, place: Path) -> None:
-    picture = photo(30, 40)
-    found = summary_of(place, *[an_example(image=png(picture))] * 3)
-    shown = samples([place], found, 3, (4, 3), 42)
-    expected = [tf.image.stateless_random_crop(picture, (4, 3, 3), seed=(42, n)) for n in range(3)]
-    assert [one.pixels.tolist() for one in shown] == [one.numpy().tolist() for one in expected]
 
 
 def asked(place: Path, *options: str) -> tuple[Ran, list[str]]:
@@ -820,12 +423,6 @@ def test_inspect_agrees_with_what_write_made(folder: Path, tmp_path: Path) -> No
         {0: 4, 1: 5, 2: 4},
         {0: "cats", 1: "dogs", 2: "owls"},
     )
-
-
-def test_messages_by_hand_are_those_of_the_codec() -> None:
-    """The helpers of this file, against the encoder that is tested with TensorFlow."""
-    values: dict[str, Any] = {"a": [b"x", b""], "b": [-1, 2**62], "c": [0.5]}
-    assert an_example(**values) == example.encode(values)
 
 
 def test_processes_count_what_one_counts(

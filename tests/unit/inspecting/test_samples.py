@@ -1,0 +1,70 @@
+"""samples: which pictures are shown, and where they are cut."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from conftest import photo, png
+from messages import an_example, record_file
+
+from tfrec_cli.commands.inspect_ import summarise
+from tfrec_cli.inspecting.samples import samples
+from tfrec_cli.inspecting.tally import Summary
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> Path:
+    """Name a record file that is not there yet."""
+    return tmp_path / "data" / "some.tfrecord"
+
+
+def summary_of(place: Path, *payloads: bytes) -> Summary:
+    return summarise([record_file(place, *payloads)])
+
+
+@pytest.fixture(scope="module")
+def tf() -> Any:
+    import tensorflow
+
+    return tensorflow
+
+
+def test_samples_lie_evenly_over_all_records(place: Path) -> None:
+    payloads = [an_example(image=png(photo(4, 4, n)), filename=b"%d" % n) for n in range(10)]
+    found = summary_of(place, *payloads)
+    shown = samples([place], found, 4, None, None)
+    assert [one.caption for one in shown] == ["0", "2", "5", "7"]
+
+
+def test_samples_are_the_pictures(place: Path) -> None:
+    pictures = [photo(4, 5, n) for n in range(3)]
+    found = summary_of(place, *(an_example(image=png(one)) for one in pictures))
+    shown = samples([place], found, 9, None, None)
+    assert [(one.pixels.tolist(), one.caption) for one in shown] == [
+        (picture.tolist(), f"record {n}") for n, picture in enumerate(pictures)
+    ]
+
+
+def test_samples_are_cut_in_the_middle(place: Path) -> None:
+    picture = photo(9, 8)
+    found = summary_of(place, an_example(image=png(picture)))
+    (shown,) = samples([place], found, 1, (4, 3), None)
+    assert shown.pixels.tolist() == picture[2:6, 2:5].tolist()
+
+
+def test_samples_are_cut_where_the_reader_cuts(tf: Any, place: Path) -> None:
+    picture = photo(30, 40)
+    found = summary_of(place, an_example(image=png(picture), key=[12345]))
+    (shown,) = samples([place], found, 1, (4, 3), 42)
+    expected = tf.image.stateless_random_crop(picture, (4, 3, 3), seed=(42, 12345))
+    assert shown.pixels.tolist() == expected.numpy().tolist()
+
+
+def test_samples_without_a_key_are_cut_by_their_number(tf: Any, place: Path) -> None:
+    picture = photo(30, 40)
+    found = summary_of(place, *[an_example(image=png(picture))] * 3)
+    shown = samples([place], found, 3, (4, 3), 42)
+    expected = [tf.image.stateless_random_crop(picture, (4, 3, 3), seed=(42, n)) for n in range(3)]
+    assert [one.pixels.tolist() for one in shown] == [one.numpy().tolist() for one in expected]
