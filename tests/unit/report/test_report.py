@@ -1,27 +1,20 @@
-"""report: results as text, JSON, pictures and pages."""
+"""report: results as text and as JSON."""
 
 from __future__ import annotations
 
-import base64
-import io
 import json
-import re
 from collections.abc import Callable
-from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 from conftest import fill, photo, png
-from PIL import Image
+from hostile import HOSTILE, raw_signs, strange_file
 from record_files import record_file
 
 from tfrec_cli.commands import inspect_, verify, write
 from tfrec_cli.commands.verify import Finding
-from tfrec_cli.inspecting.samples import Sample, samples
 from tfrec_cli.inspecting.spec import parse_spec
-from tfrec_cli.inspecting.tally import ShardSummary
 from tfrec_cli.report import format as words
 from tfrec_cli.report import inspect_ as inspect_report
 from tfrec_cli.report import page
@@ -29,38 +22,6 @@ from tfrec_cli.report import records as records_report
 from tfrec_cli.report import verify as verify_report
 from tfrec_cli.report import write as write_report
 from tfrec_cli.tfrecord import example
-
-HOSTILE = "\x1b[31mred\x1b]0;owned\x07\n<script>alert(1)</script>&'\""
-
-
-def raw_signs(text: str) -> list[str]:
-    """Return the signs that are no text, but line ends."""
-    return [sign for sign in text if not sign.isprintable() and sign != "\n"]
-
-
-@pytest.mark.parametrize(
-    ("count", "text"),
-    [
-        (0, "0 B"),
-        (1023, "1023 B"),
-        (1024, "1.0 KiB"),
-        (1536, "1.5 KiB"),
-        (2**20 - 1, "1.0 MiB"),
-        (128 * 2**20, "128.0 MiB"),
-        (5 * 2**30, "5.0 GiB"),
-        (3000 * 2**40, "3000.0 TiB"),
-    ],
-)
-def test_sizes_are_for_people(count: int, text: str) -> None:
-    assert words.size(count) == text
-
-
-@pytest.mark.parametrize(
-    ("count", "text"), [(0, "0 shards"), (1, "1 shard"), (2, "2 shards"), (12345, "12,345 shards")]
-)
-def test_counts_have_their_noun(count: int, text: str) -> None:
-    assert words.plural(count, "shard") == text
-
 
 # write
 
@@ -183,17 +144,7 @@ def test_verify_json_says_it_all() -> None:
 
 @pytest.fixture
 def strange(tmp_path: Path) -> Path:
-    """Make a record file whose every name wants to disturb."""
-    values: dict[str, Any] = {
-        "image": png(photo(40, 30)),
-        "height": 40,
-        "width": 30,
-        "label": 0,
-        "class_name": HOSTILE.encode(),
-        "filename": HOSTILE.encode(),
-        HOSTILE: [1.0, float("nan"), float("-inf")],
-    }
-    return record_file(tmp_path / f"x{HOSTILE.replace('/', '')}", example.encode(values))
+    return strange_file(tmp_path)
 
 
 def texts(path: Path) -> dict[str, str]:
@@ -400,88 +351,6 @@ def test_bytes_are_text_for_a_program_where_all_of_them_are(
     document = json.loads(records_report.document(inspect_.pick([path], number=0)))
     assert document["shown"][0]["features"]["image"]["values"] == [shown]
     assert records_report.text(inspect_.pick([path], number=0))
-
-
-# Pictures
-
-
-def sample(height: int, width: int, caption: str = "x") -> Sample:
-    return Sample(photo(height, width), caption)
-
-
-@pytest.mark.parametrize(
-    ("count", "size"),
-    [(1, (140, 154)), (3, (408, 154)), (8, (1078, 154)), (9, (1078, 302)), (40, (1078, 746))],
-)
-def test_the_sheet_has_rows_of_eight(count: int, size: tuple[int, int]) -> None:
-    assert page.contact_sheet([sample(9, 9)] * count).size == size
-
-
-def test_pictures_on_the_sheet_keep_their_pixels() -> None:
-    shown = sample(100, 128)
-    sheet = np.asarray(page.contact_sheet([shown]))
-    assert sheet[6 + 28 : 6 + 128, 6 : 6 + 128].tolist() == shown.pixels.tolist()
-
-
-@pytest.mark.parametrize("size", [(1, 4000), (4000, 1), (3000, 2000)])
-def test_pictures_of_any_shape_fit_the_sheet(size: tuple[int, int]) -> None:
-    assert page.contact_sheet([sample(*size)]).size == (140, 154)
-
-
-@pytest.mark.parametrize("caption", ["", HOSTILE, "猫" * 80, "\udcff", "x" * 500, "a\nb" * 9])
-def test_captions_of_any_kind_fit_the_sheet(caption: str) -> None:
-    assert page.contact_sheet([sample(9, 9, caption)]).size == (140, 154)
-
-
-class Page(HTMLParser):
-    """Collects what a browser would make of a page."""
-
-    def __init__(self, page: str) -> None:
-        super().__init__()
-        self.tags: list[str] = []
-        self.links: list[str] = []
-        self.texts: list[str] = []
-        self.feed(page)
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.tags.append(tag)
-        self.links += [value or "" for name, value in attrs if name in ("src", "href", "srcset")]
-
-    def handle_data(self, data: str) -> None:
-        self.texts.append(data)
-
-
-@pytest.fixture
-def html(strange: Path) -> str:
-    found = inspect_.summarise([strange])
-    found.shards[0] = ShardSummary(
-        path=strange, records=1, size_bytes=1, compression="none", problem=HOSTILE
-    )
-    shown = samples([strange], found, 9, None, None)
-    return page.html_page(found, parse_spec(found), shown)
-
-
-def test_no_name_makes_a_tag(html: str) -> None:
-    parts = {"h1", "h2", "section", "table", "tr", "th", "td", "meter", "pre"}
-    figures = {"figure", "img", "figcaption"}
-    assert set(Page(html).tags) == {"html", "meta", "title", "style"} | parts | figures
-
-
-def test_the_page_disturbs_no_terminal(html: str) -> None:
-    assert raw_signs(html) == []
-
-
-def test_the_page_needs_nothing_from_outside(html: str) -> None:
-    parsed = Page(html)
-    outside = re.findall(r"https?:|url\(|@import|//", re.sub(r"base64,[^\"]*", "", html))
-    starts = [link.split(",")[0] for link in parsed.links]
-    assert (outside, starts) == ([], ["data:image/png;base64"])
-
-
-def test_the_page_holds_the_pictures(html: str) -> None:
-    (link,) = Page(html).links
-    picture = Image.open(io.BytesIO(base64.b64decode(link.split(",")[1])))
-    assert np.asarray(picture).tolist() == photo(40, 30).tolist()
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,31 @@
+"""format: words and numbers for people."""
+
+from __future__ import annotations
+
+import pytest
+
+from tfrec_cli.report import format as words
+
+
+@pytest.mark.parametrize(
+    ("count", "text"),
+    [
+        (0, "0 B"),
+        (1023, "1023 B"),
+        (1024, "1.0 KiB"),
+        (1536, "1.5 KiB"),
+        (2**20 - 1, "1.0 MiB"),
+        (128 * 2**20, "128.0 MiB"),
+        (5 * 2**30, "5.0 GiB"),
+        (3000 * 2**40, "3000.0 TiB"),
+    ],
+)
+def test_sizes_are_for_people(count: int, text: str) -> None:
+    assert words.size(count) == text
+
+
+@pytest.mark.parametrize(
+    ("count", "text"), [(0, "0 shards"), (1, "1 shard"), (2, "2 shards"), (12345, "12,345 shards")]
+)
+def test_counts_have_their_noun(count: int, text: str) -> None:
+    assert words.plural(count, "shard") == text
