@@ -60,9 +60,11 @@ types: $(READY)  ## Check types
 	$(BIN)/mypy
 
 docs: $(READY)  ## Write --help into the README, and what scripts print into docs/
+	$(BIN)/python docs/reference.py
 	$(BIN)/cog -I docs -r $(COGGED) docs/determinism.md
 
 docs-check: $(READY)  ## Check that they say what is true today (the tests run the scripts)
+	$(BIN)/python docs/reference.py --check
 	$(BIN)/cog -I docs --check $(COGGED)
 
 bench: $(if $(IMAGES),$(READY))  ## Time everything against the usual way (IMAGES=DIR)
@@ -80,7 +82,7 @@ smoke: $(READY)  ## Build wheels with and without C, install them without Tensor
 		--wheel-dir build/smoke/c .
 	$(PYTHON) -m venv build/smoke/venv
 	build/smoke/venv/bin/python -m pip install --quiet --disable-pip-version-check \
-		click pillow numpy tqdm protobuf google-crc32c blake3 'tomli; python_version < "3.11"'
+		click pillow numpy tqdm protobuf google-crc32c blake3 msgspec 'tomli; python_version < "3.11"'
 	set -e; cd build/smoke; for kind in python c; do \
 		venv/bin/python -m pip install --quiet --disable-pip-version-check --no-deps \
 			--force-reinstall $$kind/*.whl; \

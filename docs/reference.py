@@ -7,16 +7,24 @@ from __future__ import annotations
 
 import json
 import re
+import sys
 from pathlib import Path
 from typing import Any
 
 import click
+import msgspec
 
 from tfrec_cli.cli import command
 from tfrec_cli.cli import main as cli
+from tfrec_cli.dataset import manifest
+from tfrec_cli.dataset.manifest import Manifest
 
 SCHEMAS = Path(__file__).parent / "schema"
 _ENVELOPE = ("format", "format_version", "ok")
+_DRAFT = "https://json-schema.org/draft/2020-12/schema"
+_MANIFEST_TITLE = (
+    "The manifest of a split: SPLIT.manifest.json; in documents without format and format_version."
+)
 _DEFAULT = re.compile(r" ?\[default: ([^]]+)\]")
 
 
@@ -42,6 +50,34 @@ def schemas() -> str:
             f"{schema['title']}\n\n| field | type | meaning |\n|---|---|---|\n{rows}\n"
         )
     return "\n".join(sections)
+
+
+def manifest_schema() -> dict[str, Any]:
+    """Make the schema of the manifest of the types that it is read by."""
+    made = msgspec.json.schema(Manifest)
+
+    def inlined(value: Any) -> Any:
+        if isinstance(value, list):
+            return [inlined(one) for one in value]
+        if not isinstance(value, dict):
+            return value
+        if "$ref" in value:
+            name = value.pop("$ref").removeprefix("#/$defs/")
+            value = {**made["$defs"][name], **value}
+            del value["title"]
+        value.pop("default", None)
+        value = {key: inlined(one) for key, one in value.items()}
+        return {**value, "additionalProperties": False} if "properties" in value else value
+
+    schema = inlined({"$ref": made["$ref"]})
+    del schema["description"], schema["properties"]["unknown"]
+    del schema["properties"]["columns"]["minItems"]  # documents have columns in any case
+    schema["properties"] = {
+        "format": {"const": manifest.FORMAT},
+        "format_version": {"const": manifest.FORMAT_VERSION},
+        **schema["properties"],
+    }
+    return {"$schema": _DRAFT, "title": _MANIFEST_TITLE, **schema}
 
 
 def _section(ctx: click.Context) -> str:
@@ -90,8 +126,9 @@ def _fields(schema: dict[str, Any], before: str) -> list[str]:
     rows = []
     for name, one in schema.get("properties", {}).items():
         rows.append(f"| `{before}{name}` | {_type(one)} | {one['description']} |")
-        rows += _fields(one, f"{before}{name}.")
-        rows += _fields(one.get("items", {}), f"{before}{name}[].")
+        for kind in (one, *one.get("anyOf", ())):
+            rows += _fields(kind, f"{before}{name}.")
+            rows += _fields(kind.get("items") or {}, f"{before}{name}[].")
         others = one.get("additionalProperties")
         rows += _fields(others if isinstance(others, dict) else {}, f"{before}{name}.*.")
     return rows
@@ -105,6 +142,23 @@ def _type(schema: dict[str, Any]) -> str:
         return " or ".join(map(_type, schema["anyOf"]))
     if "enum" in schema:
         return ", ".join(f"`{json.dumps(word)}`" for word in schema["enum"])
+    if "prefixItems" in schema:
+        return f"array of {_type(schema['prefixItems'][0])}"
     kinds = schema["type"] if isinstance(schema["type"], list) else [schema["type"]]
     words = {"array": f"array of {_type(schema['items'])}"} if "array" in kinds else {}
     return " or ".join(words.get(kind, kind) for kind in kinds)
+
+
+def main() -> int:
+    """Write the schema of the manifest, or with ``--check`` tell whether it is as written."""
+    path, data = SCHEMAS / "manifest.schema.json", json.dumps(manifest_schema(), indent=2) + "\n"
+    if sys.argv[1:] != ["--check"]:
+        path.write_text(data)
+    elif path.read_text() != data:
+        print(f"{path}: found another schema, expected that of the types: make docs writes it")
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -505,6 +505,7 @@ def dataset(payloads: Sequence[Sequence[bytes]] = (GOOD[:2], GOOD[2:])) -> Files
         labels=("cats", "dogs"),
         records=4,
         smallest=(1, 2),
+        division=None,
         compression="none",
         shards=tuple(shards),
         content_sha256=content_digest(

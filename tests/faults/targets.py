@@ -7,6 +7,7 @@ hypothesis (tests/test_fuzz.py) and atheris (fuzz.py) drive the same table.
 from __future__ import annotations
 
 import atexit
+import dataclasses
 import functools
 import json
 import shutil
@@ -62,6 +63,11 @@ MANIFEST = (
     b'"name": "x-00000-of-00001.tfrecord", "records": 1, "sha256": "%b", "size_bytes": 9}], '
     b'"smallest": null, "split": "x", "stored": "raw", "versions": {"tfrec": "1"}}'
 ) % ((b"0" * 64,) * 4)
+MANIFEST_2 = MANIFEST.replace(
+    b'"format_version": 1',
+    b'"division": {"method": "shares", "parts": [{"share": "0.5", "split": "x"}, '
+    b'{"share": "0.5", "split": "y"}]}, "format_version": 2',
+)
 
 
 _LONGEST_MESSAGE = 2_000
@@ -167,7 +173,9 @@ def _manifest(data: bytes) -> None:
     """What is accepted can be written again, and so can what is made of it."""
     path = Path("x.manifest.json")
     made = manifest.parse(data, path)
-    assert manifest.parse(manifest.dump(made), path) == made
+    assert manifest.dump(made) == data
+    again = dataclasses.replace(made)  # of the newest version
+    assert manifest.parse(manifest.dump(again), path) == made
     assert json.loads(dataset_files([made]).get("features.json", b"0")) is not None
 
 
@@ -203,7 +211,7 @@ TARGETS: dict[str, Target] = {
     "verify, framed": Target(run=_framed(_verify), seeds=PAYLOADS),
     "inspect": Target(run=_summarise, seeds=SHARDS),
     "inspect, framed": Target(run=_framed(_summarise), seeds=PAYLOADS),
-    "manifest.parse": Target(run=_manifest, seeds=(MANIFEST,)),
+    "manifest.parse": Target(run=_manifest, seeds=(MANIFEST, MANIFEST_2)),
     "config.load": Target(run=_config, seeds=(TOML,)),
     "sources.read_labels": Target(run=_labels, seeds=("owls\n\n cats \né\n".encode(),)),
 }

@@ -20,6 +20,7 @@ from tfrec_cli.checking.splits import Subject
 from tfrec_cli.dataset import records
 from tfrec_cli.dataset import rejects as rejects_file
 from tfrec_cli.dataset.discover import Split
+from tfrec_cli.dataset.division import Division
 from tfrec_cli.dataset.manifest import Manifest
 from tfrec_cli.dataset.names import MANIFEST_SUFFIX
 from tfrec_cli.dataset.rejects import Reject
@@ -101,11 +102,11 @@ def folders(
             found = f"no split {name!r}" if known else "no manifest"
             expected = ", ".join(map(str, known)) or "a dataset that tfrec wrote"
             raise UsageError(f"--source: found {found}, expected {expected}")
-        divided = [split for split in splits if split.name == name and "," in _told(split)]
-        if divided:
+        division = next((_division(split) for split in splits if split.name == name), None)
+        if division:
             raise UsageError(
                 f"--source {name}={source}: found one of several splits of one source "
-                f"({_told(divided[0])}), expected --source {source}"
+                f"({division}), expected --source {source}"
             )
         if named.count(name) > 1:
             which = f"split {name!r}" if name else "every split"
@@ -120,9 +121,8 @@ def folders(
     ]
 
 
-def _told(split: Split) -> str:
-    """Return what --split was when a split was written."""
-    return str(split.manifest.options.get("split")) if split.manifest else ""
+def _division(split: Split) -> Division | None:
+    return split.manifest.division if split.manifest else None
 
 
 def check(subject: Subject) -> Iterator[Finding | Note]:

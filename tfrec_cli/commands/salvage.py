@@ -32,7 +32,7 @@ from tfrec_cli.tfrecord.compression import Compression
 from tfrec_cli.tfrecord.index import read_index
 from tfrec_cli.tfrecord.record import OVERHEAD_BYTES, frame_pieces
 from tfrec_cli.tfrecord.scan import Damage, Record, recognise, scan
-from tfrec_cli.writing import plan, split
+from tfrec_cli.writing import plan
 from tfrec_cli.writing.plan import Plan
 
 MOST_STRANGE = 1000
@@ -376,12 +376,11 @@ def _plan(source: Path, root: Path, folder: Path, described: Manifest) -> Plan:
         shard_bytes=1,
         shuffle_seed=told["shuffle_seed"],
     )
-    shares = split.parse(told["split"])
-    several = len(shares) > 1
-    surveyed = plan.survey(root, listing.sources, policy, digested=several)
-    if not several:
+    division = described.division
+    surveyed = plan.survey(root, listing.sources, policy, digested=division is not None)
+    if division is None:
         return plan.make(listing, surveyed, layout)
-    divided = plan.divide(listing, surveyed, shares, layout)
+    divided = plan.divide(listing, surveyed, division.shares(), layout)
     if described.split not in divided:
         raise DataError(f"found splits {', '.join(divided)}, expected {described.split!r} too")
     return plan.make(*divided[described.split], layout)

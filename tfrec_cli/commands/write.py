@@ -24,6 +24,7 @@ from typing import Any
 from tfrec_cli import __version__
 from tfrec_cli.dataset import manifest
 from tfrec_cli.dataset import rejects as rejects_file
+from tfrec_cli.dataset.division import Division, by_shares
 from tfrec_cli.dataset.manifest import Manifest
 from tfrec_cli.dataset.names import MANIFEST_SUFFIX, index_name, is_of_split, shard_name
 from tfrec_cli.dataset.records import Column, content_digest
@@ -187,24 +188,23 @@ def _other_splits(out: Path, options: WriteOptions, names: Collection[str]) -> l
     for name in names:
         _check_free(out, name, found, options)
     others = [manifest.load(path) for split, path in found.items() if split not in names]
-    told = {other.split: str(other.options.get("split")) for other in others}
-    _check_leaks(out, names, {**staging.unfinished_splits(out, names), **told})
+    divided = {other.split: other.division for other in others}
+    _check_leaks(out, names, {**staging.unfinished_splits(out, names), **divided})
     return others
 
 
-def _check_leaks(out: Path, names: Collection[str], told: Mapping[str, str]) -> None:
+def _check_leaks(out: Path, names: Collection[str], divided: Mapping[str, Division | None]) -> None:
     """Refuse to write beside splits that the same images may have been divided among.
 
     Args:
-        told: of other splits, finished or not, what --split was.
+        divided: how each of the other splits, finished or not, was made.
     """
-    for other, how in told.items():
-        parts = [part.partition("=")[0] for part in how.split(",")]
-        if len(parts) > 1 and (len(names) > 1 or set(parts) & set(names)):
+    for other, division in divided.items():
+        if division and (len(names) > 1 or set(division.names) & set(names)):
             raise RunError(
-                f"{out}: found split {other!r} of --split {how}, expected none: its images may be "
-                "among those that are written now; name all of its splits, or write into a new "
-                "folder"
+                f"{out}: found split {other!r} of --split {division}, expected none: its "
+                "images may be among those that are written now; name all of its splits, or write "
+                "into a new folder"
             )
 
 
@@ -346,6 +346,7 @@ def _journal(source: Path, out: Path, options: WriteOptions, part: _Part) -> Jou
     return Journal(
         command=_command(source, out, options),
         plan_sha256=part.planned.sha256,
+        division=by_shares(splits.parse(options.split)),
         labels=part.listing.labels,
         options=told,
         versions={
@@ -593,6 +594,7 @@ def _manifest(part: _Part, done: Sequence[Done], options: WriteOptions) -> Manif
         stored=options.stored,
         keys=options.keys,
         crop=part.recipe.crop,
+        division=journal.division,
         labels=journal.labels,
         records=sum(one.records for one in done),
         smallest=(min(h for h, _ in sizes), min(w for _, w in sizes)) if sizes else None,

@@ -1,28 +1,45 @@
-"""What lies beside the shards: manifests, checksums, and the files that TFDS reads.
+"""The manifest of a split: its fields, and how it is read, checked and written.
 
-Knows: JSON on disk, as the only place with JSON keys. Must not know: how shards are made.
+Knows: its JSON, as the only place. Must not know: how shards are made.
 """
 
 from __future__ import annotations
 
 import hashlib
+import itertools
 import json
-import os
+import math
 import re
 import reprlib
 from collections import Counter
-from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass, fields
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass, field, fields, is_dataclass
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import (
+    TYPE_CHECKING,
+    Annotated,
+    Any,
+    ClassVar,
+    Literal,
+    NoReturn,
+    get_args,
+    get_origin,
+    get_type_hints,
+)
 
+import msgspec
+from msgspec import Meta
+
+from tfrec_cli.dataset import division
+from tfrec_cli.dataset.division import Division
 from tfrec_cli.dataset.names import MANIFEST_SUFFIX, MOST_NAME_BYTES, KeyStyle
-from tfrec_cli.dataset.records import OURS, Column, ColumnKind
+from tfrec_cli.dataset.records import OURS, Column
 from tfrec_cli.errors import ManifestError
 from tfrec_cli.tfrecord.compression import WrittenCompression
 
 FORMAT = "tfrec-manifest"
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
+"""Version 1 had no ``division``, and no fields that its readers do not know."""
 
 _MOST_BYTES = 1 << 26
 """The largest manifest read: with 99,999 shards one has 45 MB."""
@@ -37,65 +54,129 @@ _SHORT.maxstring = _SHORT.maxlong = 60
 Stored = Literal["whole", "raw", "png", "jpeg"]
 
 
+def _as(expected: str, **limits: Any) -> Meta:
+    """Limit a value, and say in messages what is expected."""
+    return Meta(**limits, extra={"expected": expected})
+
+
+Count = Annotated[int, _as("a count", ge=0, le=2**63 - 1)]
+Counts = Annotated[Mapping[str, Count], _as("counts by name")]
+Digest = Annotated[str, _as("64 hexadecimal digits", pattern="^[0-9a-f]{64}$", max_length=64)]
+FileName = Annotated[
+    str,
+    _as(
+        "a file name without a folder",
+        pattern=r"^(?!\.)[^/\\\x00-\x1f\x7f\ud800-\udfff]+$(?!\n)",
+    ),
+]
+Side = Annotated[int, Meta(ge=1, le=2**31 - 1)]
+Size = Annotated[tuple[Side, Side] | None, _as("[height, width] or null")]
+Label = Annotated[str, Meta(pattern=r"^[^\ud800-\udc7f\udd00-\udfff]+$")]
+"""Text that stands for bytes of a file name, as `os.fsdecode` makes it."""
+
+if TYPE_CHECKING:
+    _Value = Any  # whoever reads one knows of which type it is
+else:
+    _Single = None | bool | float | str | Annotated[int, Meta(ge=-(2**63), le=2**63 - 1)]
+    _Value = _Single | list[_Single]
+Values = Annotated[Mapping[str, _Value], _as("values by name")]
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Shard:
-    """One shard of a split, by its file name; ``index`` is the name of its index file or None."""
+    """One shard of a split."""
 
-    name: str
-    records: int
-    size_bytes: int
-    sha256: str
-    index: str | None
-    index_sha256: str | None
+    name: Annotated[FileName, Meta(description="File name.")]
+    records: Annotated[Count, Meta(description="Number of records.")]
+    size_bytes: Annotated[Count, Meta(description="Size of the file.")]
+    sha256: Annotated[Digest, Meta(description="Of the file.")]
+    index: Annotated[FileName | None, Meta(description="Name of the index file.")]
+    index_sha256: Annotated[Digest | None, Meta(description="Of the index file.")]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class Manifest:
     """Everything that is known of one written split.
 
     Attributes:
-        stored: ``whole`` images, or crops as ``raw`` rows, ``png`` or ``jpeg``.
-        crop: [height, width] of stored crops in pixels.
-        labels: class names by number.
-        smallest: the least height and the least width of any stored image, in pixels.
-        content_sha256: digest of the records, whatever their order and shards
-            (see `records.content_digest`).
-        changes: how many images were normalised, by cause: rotated, converted, scaled…
-        icc_profiles: how many images carry a colour profile.
-        rejects: how many sources were not written though they should have been, by reason.
-        ignored: how many files nobody would call an image, by reason.
-        options: of the command, but those that cannot change a byte.
-        columns: further features, sorted by name; on disk only where there are any.
+        unknown: fields of the file that this version does not know, which are kept.
     """
 
-    split: str
-    stored: Stored
-    keys: KeyStyle
-    crop: tuple[int, int] | None
-    labels: tuple[str, ...] | None
-    records: int
-    smallest: tuple[int, int] | None
-    compression: WrittenCompression
-    shards: tuple[Shard, ...]
-    content_sha256: str
-    plan_sha256: str
-    rejects_file: str
-    rejects_sha256: str
-    changes: Mapping[str, int]
-    icc_profiles: int
-    rejects: Mapping[str, int]
-    ignored: Mapping[str, int]
-    options: Mapping[str, Any]
-    versions: Mapping[str, str]
-    columns: tuple[Column, ...] = ()
+    split: Annotated[FileName, Meta(description="Name of the split.")]
+    division: Annotated[
+        Division | None,
+        Meta(description="How the images were divided among this split and others."),
+    ]
+    stored: Annotated[Stored, Meta(description="Whole images, or how crops are stored.")]
+    keys: Annotated[KeyStyle, Meta(description="Style of the feature names.")]
+    crop: Annotated[Size, Meta(description="[height, width] of stored crops in pixels.")]
+    labels: Annotated[
+        tuple[Label, ...] | None,
+        Meta(description="Class names by number.", extra={"expected": "a list of names or null"}),
+    ]
+    records: Annotated[Count, Meta(description="Number of records.")]
+    smallest: Annotated[
+        Size, Meta(description="Least height and least width of any stored image in pixels.")
+    ]
+    compression: Annotated[WrittenCompression, Meta(description="Of the shards.")]
+    shards: Annotated[
+        tuple[Shard, ...],
+        Meta(description="In order.", min_length=1, extra={"expected": "at least one shard"}),
+    ]
+    content_sha256: Annotated[
+        Digest, Meta(description="Digest of the records, whatever their order and shards.")
+    ]
+    plan_sha256: Annotated[Digest, Meta(description="Digest of which image goes where.")]
+    rejects_file: Annotated[
+        FileName, Meta(description="File name of the list of files that were left out.")
+    ]
+    rejects_sha256: Annotated[Digest, Meta(description="Of that file.")]
+    changes: Annotated[Counts, Meta(description="How many images were normalised, by cause.")]
+    icc_profiles: Annotated[Count, Meta(description="How many images carry a colour profile.")]
+    rejects: Annotated[Counts, Meta(description="How many files were left out, by reason.")]
+    ignored: Annotated[
+        Counts, Meta(description="How many files nobody would call an image, by reason.")
+    ]
+    options: Annotated[
+        Values, Meta(description="Of the command, but those that cannot change a byte.")
+    ]
+    versions: Annotated[Values, Meta(description="Of tfrec and what it encodes with.")]
+    columns: Annotated[
+        tuple[Column, ...],
+        Meta(
+            description="Further features that a manifest of images gave; in the file only where "
+            "there are some.",
+            min_length=1,
+            extra={"expected": "some, or no such field"},
+        ),
+    ] = ()
+    unknown: Mapping[str, Any] = field(default_factory=dict)
+
+    _file: ClassVar[bytes | None] = None
+    """The file that it was read from, unless something was replaced."""
+
+    def document(self) -> dict[str, Any]:
+        """Return all fields, as they stand in the JSON document of a command."""
+        values = asdict(self)
+        return {**values.pop("unknown"), **values}
+
+
+_KNOWN = {one.name for one in fields(Manifest)} - {"unknown"}
 
 
 def dump(manifest: Manifest) -> bytes:
-    """Serialise a manifest; the same manifest gives the same bytes."""
-    values = asdict(manifest)
+    """Serialise a manifest; the same manifest gives the same bytes, and one file its own."""
+    if manifest._file is not None:
+        return manifest._file
+    values = manifest.document()
     if not manifest.columns:  # as it was before there were any
         del values["columns"]
     return as_json({"format": FORMAT, "format_version": FORMAT_VERSION, **values})
+
+
+def is_as_dumped(data: bytes) -> bool:
+    """Tell whether the bytes of a manifest have the order and spacing in which it is written."""
+    return as_json(json.loads(data)) == data
 
 
 def load(path: Path) -> Manifest:
@@ -132,21 +213,35 @@ def parse(data: bytes, path: Path) -> Manifest:
     if sum(map(data.count, (b",", b":", b"[", b"{"))) > _MOST_VALUES:
         raise ManifestError(f"{path}: found more values, expected at most {_MOST_VALUES}")
     try:
-        values = json.loads(data, object_pairs_hook=_fields, parse_constant=_refuse)
+        values = json.loads(
+            data, object_pairs_hook=_fields, parse_constant=_refuse, parse_float=_finite
+        )
     except (ValueError, RecursionError) as error:
         raise ManifestError(f"{path}: {error}, expected JSON") from error
-    if not isinstance(values, dict) or values.get("format") != FORMAT:
+    if not isinstance(values, dict) or values.pop("format", None) != FORMAT:
         raise ManifestError(f"{path}: found no field 'format', expected {FORMAT!r}")
-    version = values.get("format_version")
-    if type(version) is not int or version != FORMAT_VERSION:
+    version = values.pop("format_version", None)
+    if type(version) is not int or not 1 <= version <= FORMAT_VERSION:
         raise ManifestError(
-            f"{path}: format_version: found {_SHORT.repr(version)}, expected {FORMAT_VERSION}: "
-            "written by another version of tfrec"
+            f"{path}: format_version: found {_SHORT.repr(version)}, expected 1 to "
+            f"{FORMAT_VERSION}: written by another version of tfrec"
         )
-    manifest = _Checker(path, values).manifest()
-    if path.name != manifest.split + MANIFEST_SUFFIX:
-        raise ManifestError(f"{path}: split: found {manifest.split!r}, expected that of its name")
-    return manifest
+    try:
+        made = _made(values, version)
+    except msgspec.ValidationError as error:
+        raise ManifestError(f"{path}: {_explained(error, values)}") from error
+    except UnicodeEncodeError as error:  # a lone surrogate where a word or name of a field is
+        found = repr(error.object)
+        where = next(key for key, value in values.items() if found in repr(value))
+        raise ManifestError(f"{path}: {where}: found {found}, expected text") from error
+    for problem in itertools.chain(
+        _not_in_version_1(values) if version == 1 else (), _problems(made)
+    ):
+        raise ManifestError(f"{path}: {problem}")
+    if path.name != made.split + MANIFEST_SUFFIX:
+        raise ManifestError(f"{path}: split: found {made.split!r}, expected that of its name")
+    object.__setattr__(made, "_file", data)
+    return made
 
 
 def find(folder: Path) -> dict[str, Path]:
@@ -192,189 +287,109 @@ def _fields(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return values
 
 
-def _refuse(constant: str) -> None:
+def _finite(text: str) -> float:
+    value = float(text)
+    return value if math.isfinite(value) else _refuse(text)
+
+
+def _refuse(constant: str) -> NoReturn:
     raise ValueError(f"found {constant}")
 
 
-def _is_name(value: Any) -> bool:
-    """Tell whether a value is text that stands for bytes of a file name."""
-    try:
-        return isinstance(value, str) and bool(os.fsencode(value))
-    except UnicodeEncodeError:
-        return False
+def _made(values: Mapping[str, Any], version: int) -> Manifest:
+    """Make a manifest of the fields of a file.
+
+    Raises:
+        ValidationError: one is missing, or not what it must be.
+    """
+    known = {key: value for key, value in values.items() if key in _KNOWN}
+    unknown = {key: value for key, value in values.items() if key not in _KNOWN}
+    if version == 1:
+        options = values.get("options")
+        text = options.get("split") if isinstance(options, dict) else None
+        known = {**known, "division": division.of_option(text)}
+    return msgspec.convert({**known, "unknown": unknown}, Manifest)
 
 
-class _Checker:
-    """Takes fields out of a parsed manifest, each of the type it must have."""
+def _not_in_version_1(values: Mapping[str, Any]) -> Iterator[str]:
+    """Iterate what is wrong with fields that are not of version 1, which allows no others."""
+    objects = [("", values, _KNOWN - {"division"})]
+    for name, kind in (("shards", Shard), ("columns", Column)):
+        known = {one.name for one in fields(kind)}
+        objects += [(f"{name}[{i}].", one, known) for i, one in enumerate(values.get(name, ()))]
+    for where, one, known in objects:
+        for key in one.keys() - known:
+            name = key if re.fullmatch(r"\w{1,60}", key, re.ASCII) else _SHORT.repr(key)
+            yield _problem(where + name, one[key], "no field of this name")
 
-    def __init__(self, path: Path, values: Mapping[str, Any], where: str = "") -> None:
-        self._path = path
-        self._values = values
-        self._where = where
 
-    def manifest(self) -> Manifest:
-        self._only(Manifest, "format", "format_version")
-        shards = self._take("shards", list)
-        if not shards:
-            raise self._wrong("shards", "at least one")
-        made = Manifest(
-            split=self._name("split"),
-            stored=self._choice("stored", get_args(Stored)),
-            keys=self._choice("keys", get_args(KeyStyle)),
-            crop=self._pair("crop"),
-            labels=self._strings("labels"),
-            records=self._count("records"),
-            smallest=self._pair("smallest"),
-            compression=self._choice("compression", get_args(WrittenCompression)),
-            shards=tuple(
-                _Checker(
-                    self._path, shard if isinstance(shard, dict) else {}, f"shards[{i}]."
-                )._shard()
-                for i, shard in enumerate(shards)
-            ),
-            content_sha256=self._sha256("content_sha256"),
-            plan_sha256=self._sha256("plan_sha256"),
-            rejects_file=self._name("rejects_file"),
-            rejects_sha256=self._sha256("rejects_sha256"),
-            changes=self._counts("changes"),
-            icc_profiles=self._count("icc_profiles"),
-            rejects=self._counts("rejects"),
-            ignored=self._counts("ignored"),
-            options=self._plain("options"),
-            versions=self._plain("versions"),
-            columns=self._columns(),
-        )
-        self._check_once("shards", [name for one in made.shards for name in (one.name, one.index)])
-        self._check_once("labels", made.labels or ())
-        return made
-
-    def _check_once(self, key: str, names: Iterable[str | None]) -> None:
-        for name, count in Counter(filter(None, names)).most_common(1):
+def _problems(made: Manifest) -> Iterator[str]:
+    """Iterate what types do not tell of a manifest."""
+    named = {"split": made.split, "rejects_file": made.rejects_file}
+    for number, shard in enumerate(made.shards):
+        where = f"shards[{number}]."
+        named |= {f"{where}name": shard.name, f"{where}index": shard.index or ""}
+        if (shard.index is None) != (shard.index_sha256 is None):
+            expected = "null as index is" if shard.index is None else "64 hexadecimal digits"
+            yield _problem(f"{where}index_sha256", shard.index_sha256, expected)
+    for where, name in named.items():
+        if len(name.encode()) > MOST_NAME_BYTES:
+            yield _problem(where, name, f"at most {MOST_NAME_BYTES} bytes")
+    files = [name for shard in made.shards for name in (shard.name, shard.index)]
+    for where, several in (("shards", files), ("labels", made.labels or ())):
+        for again, count in Counter(filter(None, several)).most_common(1):
             if count > 1:
-                raise ManifestError(f"{self._path}: {key}: found {name!r} twice, expected it once")
+                yield f"{where}: found {again!r} twice, expected it once"
+    for number, column in enumerate(made.columns):
+        feature = column.name
+        if not feature.isprintable() or len(feature.encode()) > MOST_NAME_BYTES or feature in OURS:
+            expected = f"the name of a further feature, of {MOST_NAME_BYTES} bytes"
+            yield _problem(f"columns[{number}].name", feature, expected)
+    features = [column.name for column in made.columns]
+    if features != sorted(set(features), key=str.encode):
+        yield _problem("columns", features, "each name once, and sorted")
+    if made.division and (problem := made.division.problem()):
+        yield _problem("division", str(made.division), problem)
 
-    def _shard(self) -> Shard:
-        self._only(Shard)
-        if "index" not in self._values:
-            raise self._wrong("index", "a file name or null")
-        indexed = self._values["index"] is not None
-        return Shard(
-            name=self._name("name"),
-            records=self._count("records"),
-            size_bytes=self._count("size_bytes"),
-            sha256=self._sha256("sha256"),
-            index=self._name("index") if indexed else None,
-            index_sha256=self._sha256("index_sha256") if indexed else None,
-        )
 
-    def _columns(self) -> tuple[Column, ...]:
-        if "columns" not in self._values:
-            return ()
-        found: list[Any] = self._take("columns", list)
-        if not found or not all(isinstance(one, dict) for one in found):
-            raise self._wrong("columns", "some, or no such field")
-        columns = tuple(
-            _Checker(self._path, one, f"columns[{i}].")._column() for i, one in enumerate(found)
-        )
-        names = [column.name for column in columns]
-        if names != sorted(set(names), key=str.encode):
-            raise self._wrong("columns", "each name once, and sorted")
-        return columns
+def _problem(where: str, found: Any, expected: str) -> str:
+    return f"{where}: found {_SHORT.repr(found)}, expected {expected}"
 
-    def _column(self) -> Column:
-        self._only(Column)
-        name: str = self._take("name", str)
-        if not name.isprintable() or len(name.encode()) > MOST_NAME_BYTES or name in OURS:
-            raise self._wrong("name", f"the name of a further feature, of {MOST_NAME_BYTES} bytes")
-        return Column(
-            name=name,
-            kind=self._choice("kind", get_args(ColumnKind)),
-            is_list=self._flag("is_list"),
-            is_everywhere=self._flag("is_everywhere"),
-        )
 
-    def _wrong(self, key: str, expected: str) -> ManifestError:
-        found = _SHORT.repr(self._values.get(key, "nothing"))
-        name = key if re.fullmatch(r"\w{1,60}", key, re.ASCII) else _SHORT.repr(key)
-        return ManifestError(
-            f"{self._path}: {self._where}{name}: found {found}, expected {expected}"
-        )
+def _explained(error: msgspec.ValidationError, values: Any) -> str:
+    """Say of a value that has not the type of its field where it is, and what is expected."""
+    text, _, place = str(error).partition(" - at `$")
+    steps = re.findall(r"\.(\w+)(?:\[(\d+)\])?", place)
+    if missing := re.fullmatch(r"Object missing required field `(\w+)`", text):
+        steps.append((missing[1], ""))
+    where, found, hint = "", values, None
+    kind: Any = Manifest
+    for name, number in steps:
+        found = found.get(name, "nothing")
+        where += f".{name}"
+        hint = get_type_hints(kind, include_extras=True)[name]
+        inner = next(filter(is_dataclass, _parts(hint)), None)
+        if inner:
+            kind = inner
+        if inner and number:
+            found, hint = found[int(number)], inner
+            where += f"[{number}]"
+    return _problem(where[1:], found, _expected(hint))
 
-    def _only(self, kind: type, *more: str) -> None:
-        known = {field.name for field in fields(kind)} | set(more)
-        for key in self._values:
-            if key not in known:
-                raise self._wrong(key, "no field of this name")
 
-    def _take(self, key: str, kind: type) -> Any:
-        value = self._values.get(key)
-        if not isinstance(value, kind) or isinstance(value, bool):
-            raise self._wrong(key, kind.__name__)
-        return value
+def _expected(hint: Any) -> str:
+    for part in _parts(hint):
+        if isinstance(part, Meta) and part.extra:
+            return str(part.extra["expected"])
+        if get_origin(part) is Literal:
+            return "one of " + ", ".join(get_args(part))
+        if is_dataclass(part):
+            return "an object"
+    return "true or false"
 
-    def _count(self, key: str) -> int:
-        value: int = self._take(key, int)
-        if not 0 <= value < 2**63:
-            raise self._wrong(key, "a count")
-        return value
 
-    def _name(self, key: str) -> str:
-        value: str = self._take(key, str)
-        if not re.fullmatch(r"[^/\\\x00-\x1f\x7f\ud800-\udfff]+", value) or value.startswith("."):
-            raise self._wrong(key, "a file name without a folder")
-        if len(value.encode()) > MOST_NAME_BYTES:
-            raise self._wrong(key, f"at most {MOST_NAME_BYTES} bytes")
-        return value
-
-    def _sha256(self, key: str) -> str:
-        value: str = self._take(key, str)
-        if not re.fullmatch(r"[0-9a-f]{64}", value):
-            raise self._wrong(key, "64 hexadecimal digits")
-        return value
-
-    def _flag(self, key: str) -> bool:
-        value = self._values.get(key)
-        if not isinstance(value, bool):
-            raise self._wrong(key, "true or false")
-        return value
-
-    def _choice(self, key: str, choices: tuple[str, ...]) -> Any:
-        if self._values.get(key) not in choices:
-            raise self._wrong(key, "one of " + ", ".join(choices))
-        return self._values[key]
-
-    def _pair(self, key: str) -> tuple[int, int] | None:
-        value = self._values.get(key)
-        if value is None and key in self._values:
-            return None
-        if (
-            not isinstance(value, list)
-            or len(value) != 2
-            or not all(type(side) is int and 0 < side < 2**31 for side in value)
-        ):
-            raise self._wrong(key, "[height, width] or null")
-        return value[0], value[1]
-
-    def _strings(self, key: str) -> tuple[str, ...] | None:
-        value = self._values.get(key)
-        if value is None and key in self._values:
-            return None
-        if not isinstance(value, list) or not all(map(_is_name, value)):
-            raise self._wrong(key, "a list of names or null")
-        return tuple(value)
-
-    def _counts(self, key: str) -> dict[str, int]:
-        value: dict[str, int] = self._take(key, dict)
-        if not all(type(count) is int and 0 <= count < 2**63 for count in value.values()):
-            raise self._wrong(key, "counts by name")
-        return value
-
-    def _plain(self, key: str) -> dict[str, Any]:
-        """Take values of options: single ones, or lists of single ones."""
-        values: dict[str, Any] = self._take(key, dict)
-        for value in values.values():
-            for one in value if isinstance(value, list) else (value,):
-                is_plain = one is None or isinstance(one, (str, float, bool))
-                if not is_plain and not (type(one) is int and -(2**63) <= one < 2**63):
-                    raise self._wrong(key, "values by name")
-        return values
+def _parts(hint: Any) -> Iterator[Any]:
+    """Iterate a type and all that it is made of, what limits it first."""
+    yield hint
+    for part in reversed(get_args(hint)):
+        yield from _parts(part)

@@ -10,7 +10,9 @@ import json
 import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+from msgspec import Meta
 
 from tfrec_cli.dataset.names import KeyStyle
 from tfrec_cli.errors import DataError, ImageError
@@ -89,17 +91,12 @@ ColumnKind = Literal["bytes", "float", "int64"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Column:
-    """A further feature, which a manifest of images gives.
+    """A further feature, which an image list gives."""
 
-    Attributes:
-        is_list: any number of values in a record; else one.
-        is_everywhere: every row of the manifest has it; else records may lack it.
-    """
-
-    name: str
-    kind: ColumnKind
-    is_list: bool
-    is_everywhere: bool
+    name: Annotated[str, Meta(description="Of the feature.", extra={"expected": "a name"})]
+    kind: Annotated[ColumnKind, Meta(description="Of its values.")]
+    is_list: Annotated[bool, Meta(description="Any number of values in a record, else one.")]
+    is_everywhere: Annotated[bool, Meta(description="Whether no record lacks it.")]
 
     def __str__(self) -> str:
         """Say it in two words: ``scores float[]``."""

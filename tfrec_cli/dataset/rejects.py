@@ -7,6 +7,7 @@ import os
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from tfrec_cli.errors import ManifestError
 from tfrec_cli.runtime.paths import printable
@@ -27,25 +28,23 @@ class Reject:
     message: str
     harmless: bool = False
 
+    def document(self) -> dict[str, Any]:
+        """Return it as JSON has it; bytes that are no text survive as surrogates."""
+        return {
+            "path": os.fsdecode(self.path),
+            "reason": self.reason,
+            "message": self.message,
+            "ignored": self.harmless,
+        }
+
     def __str__(self) -> str:
         """Say it in one line."""
         return f"{printable(self.path)}: {self.message}"
 
 
 def dump(rejects: Iterable[Reject]) -> bytes:
-    """Serialise rejects, one JSON object a line; bytes that are no text survive as surrogates."""
-    lines = [
-        json.dumps(
-            {
-                "path": os.fsdecode(reject.path),
-                "reason": reject.reason,
-                "message": reject.message,
-                "ignored": reject.harmless,
-            }
-        )
-        for reject in rejects
-    ]
-    return "".join(f"{line}\n" for line in lines).encode()
+    """Serialise rejects, one JSON object a line."""
+    return "".join(json.dumps(reject.document()) + "\n" for reject in rejects).encode()
 
 
 def parse(data: bytes, path: Path) -> list[Reject]:

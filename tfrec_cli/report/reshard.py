@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 from tfrec_cli.report.format import facts, json_document, plural, safe_text, size
@@ -38,7 +37,7 @@ def document(result: Resharded) -> str:
                     "records": after.records,
                     "shards_before": len(before.shards),
                     "shards": len(after.shards),
-                    "manifest": asdict(after),
+                    "manifest": after.document(),
                 }
                 for before, after in zip(result.before, result.after, strict=True)
             ],

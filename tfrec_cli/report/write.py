@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections import Counter
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
@@ -93,14 +92,6 @@ def _split_values(result: Result) -> dict[str, Any]:
         "size_bytes": sum(shard.size_bytes for shard in shards) if manifest else None,
         "estimated_bytes": result.plan.estimated_bytes,
         "source_bytes": result.source_bytes,
-        "rejects": [
-            {
-                "path": os.fsdecode(reject.path),
-                "reason": reject.reason,
-                "message": reject.message,
-                "ignored": reject.harmless,
-            }
-            for reject in result.rejects
-        ],
-        "manifest": asdict(manifest) if manifest else None,
+        "rejects": [reject.document() for reject in result.rejects],
+        "manifest": manifest.document() if manifest else None,
     }

@@ -28,7 +28,7 @@ _SHARE = re.compile(r"[0-9]{1,9}(\.[0-9]{1,9})?")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Division:
+class Divided:
     """The images of each split.
 
     Attributes:
@@ -76,7 +76,7 @@ def twin(name: str, others: Iterable[str]) -> str | None:
     return next((one for one in others if one != name and one.lower() == name.lower()), None)
 
 
-def divide(labels: Sequence[int], contents: bytes, shares: Mapping[str, Fraction]) -> Division:
+def divide(labels: Sequence[int], contents: bytes, shares: Mapping[str, Fraction]) -> Divided:
     """Divide images among splits; the same classes of images give the same, whatever their order.
 
     The contents of each class, sorted by their digests, are cut into one piece for each split; what
@@ -107,7 +107,7 @@ def divide(labels: Sequence[int], contents: bytes, shares: Mapping[str, Fraction
         ]
     chosen = split_of[groups]
     copies = np.flatnonzero(firsts[groups] != np.arange(len(groups))).tolist()
-    return Division(
+    return Divided(
         parts={name: np.flatnonzero(chosen == number) for number, name in enumerate(shares)},
         copies=tuple((copy, int(firsts[groups[copy]])) for copy in copies),
     )

@@ -22,9 +22,10 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from tfrec_cli.dataset import manifest
+from tfrec_cli.dataset import division, manifest
 from tfrec_cli.dataset import rejects as rejects_file
 from tfrec_cli.dataset.checksums import dataset_files
+from tfrec_cli.dataset.division import Division
 from tfrec_cli.dataset.manifest import Manifest
 from tfrec_cli.dataset.names import MANIFEST_SUFFIX, index_name, is_generated
 from tfrec_cli.dataset.rejects import Reject
@@ -47,11 +48,13 @@ class Journal:
 
     Attributes:
         command: what to type to go on.
+        division: how the images are divided among this split and others.
         options: of the command, but those that cannot change a byte, as JSON has them.
     """
 
     command: str
     plan_sha256: str
+    division: Division | None
     labels: tuple[str, ...] | None
     options: Mapping[str, Any]
     versions: Mapping[str, str]
@@ -179,13 +182,13 @@ def unfinished(folder: Path) -> RunError:
     )
 
 
-def unfinished_splits(out: Path, but: Collection[str]) -> dict[str, str]:
-    """Return the splits that wait in ``out``, other than some, and what --split was for each."""
+def unfinished_splits(out: Path, but: Collection[str]) -> dict[str, Division | None]:
+    """Return the splits that wait in ``out``, other than some, and how each was divided."""
     found = {}
     for folder in sorted(out.glob(".*.partial")):
         split, begun = folder.name[1:].removesuffix(".partial"), _read(folder)
         if split not in but and begun:
-            found[split] = str(begun[0].options.get("split"))
+            found[split] = begun[0].division
     return found
 
 
@@ -339,9 +342,13 @@ def _read(folder: Path) -> tuple[Journal, str] | None:
     try:
         sources_sha256 = values.pop("sources_sha256")
         values["labels"] = values["labels"] and tuple(values["labels"])
+        if "division" not in values:  # begun before it was noted
+            values["division"] = division.of_option(values["options"].get("split"))
+        else:
+            values["division"] = division.of_note(values["division"])
         journal = Journal(**values)
         kinds = journal.options, journal.versions, journal.command, sources_sha256
-    except (TypeError, AttributeError, LookupError):
+    except (TypeError, AttributeError, LookupError, ValueError):
         return None
     whole = all(map(isinstance, kinds, (dict, dict, str, str)))
     return (journal, sources_sha256) if whole else None

@@ -5,8 +5,10 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
+import re
+from fractions import Fraction
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 from conftest import fill
@@ -24,6 +26,7 @@ def sha256(data: bytes) -> str:
 
 MANIFEST = Manifest(
     split="train",
+    division=None,
     stored="raw",
     keys="plain",
     crop=(32, 40),
@@ -64,7 +67,9 @@ WHOLE = dataclasses.replace(
     MANIFEST, split="val", stored="whole", crop=None, labels=None, smallest=None
 )
 VALUES: dict[str, Any] = json.loads(manifest.dump(MANIFEST))
-FIELDS = [field.name for field in dataclasses.fields(Manifest)]
+VERSION_1 = {**VALUES, "format_version": 1}
+del VERSION_1["division"]
+FIELDS = [field.name for field in dataclasses.fields(Manifest) if field.name != "unknown"]
 SHARD_FIELDS = [field.name for field in dataclasses.fields(Shard)]
 
 
@@ -109,7 +114,7 @@ class TestRefuses:
         message = message_of({**VALUES, "shards": [shard]})
         assert message.startswith(f"{PATH}: shards[0].{name}: found 'nothing', expected ")
 
-    @pytest.mark.parametrize("name", [name for name in FIELDS if name != "shards"])
+    @pytest.mark.parametrize("name", [name for name in FIELDS if name not in ("shards", "columns")])
     @pytest.mark.parametrize("value", [True, 1.5, [0.5, 1], [[]]], ids=repr)
     def test_a_field_of_another_type(self, name: str, value: Any) -> None:
         message = message_of({**VALUES, name: value})
@@ -118,12 +123,12 @@ class TestRefuses:
     @pytest.mark.parametrize("value", [True, 1, "x", {}], ids=repr)
     def test_shards_that_are_no_list(self, value: Any) -> None:
         message = message_of({**VALUES, "shards": value})
-        assert message == f"{PATH}: shards: found {value!r}, expected list"
+        assert message == f"{PATH}: shards: found {value!r}, expected at least one shard"
 
     @pytest.mark.parametrize("value", [True, 1.5, "x", []], ids=repr)
     def test_a_shard_that_is_no_object(self, value: Any) -> None:
         message = message_of({**VALUES, "shards": [value]})
-        assert message.startswith(f"{PATH}: shards[0].")
+        assert message == f"{PATH}: shards[0]: found {value!r}, expected an object"
 
     @pytest.mark.parametrize("name", SHARD_FIELDS)
     @pytest.mark.parametrize("value", [True, 1.5, [], {}], ids=repr)
@@ -136,6 +141,11 @@ class TestRefuses:
     )
     def test_null_where_a_value_must_be(self, name: str) -> None:
         assert message_of({**VALUES, name: None}).startswith(f"{PATH}: {name}: found None, ")
+
+    @pytest.mark.parametrize("name", ["stored", "keys", "compression"])
+    def test_a_word_that_is_no_text(self, name: str) -> None:
+        message = message_of({**VALUES, name: "\ud800"})
+        assert message == f"{PATH}: {name}: found '\\ud800', expected text"
 
     @pytest.mark.parametrize("name", ["records", "icc_profiles"])
     @pytest.mark.parametrize("value", [-1, 2**63])
@@ -198,7 +208,9 @@ class TestRefuses:
         message = message_of({**VALUES, field: {"x": value}})
         assert message.endswith(", expected values by name")
 
-    @pytest.mark.parametrize("number", ["NaN", "-Infinity", "1" * 5000, "[" * 900 + "]" * 900])
+    @pytest.mark.parametrize(
+        "number", ["NaN", "-Infinity", "1e999", "1" * 5000, "[" * 900 + "]" * 900]
+    )
     def test_numbers_and_nesting_that_json_or_python_do_not_have(self, number: str) -> None:
         data = manifest.dump(MANIFEST).replace(b'"shards": 2', b'"shards": ' + number.encode())
         with pytest.raises(ManifestError):
@@ -206,9 +218,16 @@ class TestRefuses:
 
     @pytest.mark.parametrize("name", ["\x1b[2J", "\ud800", "a\nb", "x" * 10**6])
     def test_a_field_whose_name_a_terminal_would_act_on(self, name: str) -> None:
-        message = message_of({**VALUES, name: 1})
+        message = message_of({**VERSION_1, name: 1})
         assert message.isprintable()
         assert len(message) < 200
+
+    @pytest.mark.parametrize("field", ["shards", "changes", "options"])
+    def test_a_field_within_whose_name_is_no_text(self, field: str) -> None:
+        value = [{"\ud800": 1}] if field == "shards" else {"\ud800": [[]]}
+        message = message_of({**VALUES, field: value})
+        assert message.isprintable()
+        assert re.match(f"{PATH}: {field}.*: found .*, expected ", message)
 
     @pytest.mark.parametrize("field", ["split", "rejects_file"])
     def test_a_path_elsewhere(self, field: str) -> None:
@@ -216,10 +235,10 @@ class TestRefuses:
         expected = "expected a file name without a folder"
         assert message == f"{PATH}: {field}: found '../x', {expected}"
 
-    @pytest.mark.parametrize("version", [0, 2, "1", None, 1.5])
+    @pytest.mark.parametrize("version", [0, 3, "1", None, 1.5, True, 10**30])
     def test_another_version(self, version: Any) -> None:
         assert message_of({**VALUES, "format_version": version}) == (
-            f"{PATH}: format_version: found {version!r}, expected 1: "
+            f"{PATH}: format_version: found {version!r}, expected 1 to 2: "
             "written by another version of tfrec"
         )
 
@@ -240,9 +259,143 @@ class TestRefuses:
             with pytest.raises(ManifestError):
                 manifest.parse(data[:length], PATH)
 
-    def test_a_field_it_does_not_know(self) -> None:
-        message = message_of({**VALUES, "more": 1})
-        assert message == f"{PATH}: more: found 1, expected no field of this name"
+    @pytest.mark.parametrize("value", [[], [{}], {}, 3, None], ids=repr)
+    def test_columns_that_are_none(self, value: Any) -> None:
+        message = message_of({**VALUES, "columns": value})
+        assert re.match(f"{PATH}: columns.*: found .*, expected ", message)
+
+    @pytest.mark.parametrize(
+        "changes", [{"index": None}, {"index_sha256": None}], ids=["index", "digest"]
+    )
+    def test_an_index_without_digest_and_the_other_way_round(self, changes: Any) -> None:
+        message = message_of(in_shard(**changes))
+        assert message.startswith(f"{PATH}: shards[0].index_sha256: found ")
+
+
+class TestVersion1:
+    """It had no division, and no other fields than it knows."""
+
+    def parse(self, **changes: Any) -> Manifest:
+        return manifest.parse(json.dumps({**VERSION_1, **changes}).encode(), PATH)
+
+    def test_it_is_read_and_stays_as_it_is(self) -> None:
+        data = json.dumps(VERSION_1).encode()
+        made = manifest.parse(data, PATH)
+        assert made == MANIFEST
+        assert manifest.dump(made) == data
+
+    def test_what_is_made_of_it_is_of_this_version(self) -> None:
+        made = dataclasses.replace(self.parse(), records=7)
+        assert json.loads(manifest.dump(made)) == {**VALUES, "records": 7}
+
+    def test_its_division_stands_among_its_options(self) -> None:
+        options = {"split": "train=0.50,val=0.25,test=0.25"}
+        division = self.parse(options=options).division
+        assert division is not None
+        assert str(division) == "train=0.5,val=0.25,test=0.25"
+
+    @pytest.mark.parametrize(
+        "text", ["train", "train=1", "", "train=0.5,val=0.6", "a,b", "a=0.5,a=0.5", None, 5, ["a"]]
+    )
+    def test_other_options_are_no_division(self, text: Any) -> None:
+        assert self.parse(options={"split": text}).division is None
+
+    @pytest.mark.parametrize("name", ["more", "division", "unknown"])
+    def test_a_field_it_does_not_know(self, name: str) -> None:
+        message = message_of({**VERSION_1, name: None})
+        assert message == f"{PATH}: {name}: found None, expected no field of this name"
+
+    @pytest.mark.parametrize("name", ["shards", "columns"])
+    def test_a_field_that_its_parts_do_not_know(self, name: str) -> None:
+        column = {"name": "q", "kind": "int64", "is_list": False, "is_everywhere": True}
+        part = {"shards": VALUES["shards"][0], "columns": column}[name]
+        message = message_of({**VERSION_1, name: [{**part, "more": 1}]})
+        assert message == f"{PATH}: {name}[0].more: found 1, expected no field of this name"
+
+
+class TestLaterFields:
+    """Version 2 may get optional fields without becoming version 3."""
+
+    LATER: ClassVar = {
+        **VALUES,
+        "later": [1, {"a": None}],
+        "unknown": {},
+        "shards": [{**VALUES["shards"][0], "later": 2}],
+    }
+    DATA = manifest.as_json(LATER)
+
+    def test_they_are_passed_over(self) -> None:
+        assert manifest.parse(self.DATA, PATH).records == 3
+
+    def test_the_file_stays_as_it_is(self) -> None:
+        assert manifest.is_as_dumped(self.DATA)
+        assert manifest.dump(manifest.parse(self.DATA, PATH)) == self.DATA
+
+    def test_they_are_kept_where_others_change(self) -> None:
+        made = dataclasses.replace(manifest.parse(self.DATA, PATH), records=7)
+        values = json.loads(manifest.dump(made))
+        assert (values["later"], values["unknown"], values["records"]) == ([1, {"a": None}], {}, 7)
+
+    def test_none_replaces_a_field_that_is_known(self) -> None:
+        made = dataclasses.replace(MANIFEST, unknown={"records": 7})
+        assert json.loads(manifest.dump(made))["records"] == 3
+
+    @pytest.mark.parametrize("data", [manifest.as_json(VALUES), DATA])
+    def test_order_and_spacing_are_those_of_a_manifest(self, data: bytes) -> None:
+        assert manifest.is_as_dumped(data)
+        assert not manifest.is_as_dumped(data + b" ")
+        assert not manifest.is_as_dumped(data.replace(b'"crop": [', b'"crop":  ['))
+
+
+class TestDivision:
+    PARTS = (("train", "0.9"), ("val", "0.05"), ("a-test", "0.05"))
+
+    def values(self, parts: Any = PARTS, method: Any = "shares") -> dict[str, Any]:
+        named = [{"split": name, "share": share} for name, share in parts]
+        return {**VALUES, "division": {"method": method, "parts": named}}
+
+    def test_is_read_in_its_order_and_exactly(self) -> None:
+        data = manifest.as_json(self.values())
+        division = manifest.parse(data, PATH).division
+        assert division is not None
+        shares = {"train": Fraction(9, 10), "val": Fraction(1, 20), "a-test": Fraction(1, 20)}
+        assert list(division.shares().items()) == list(shares.items())
+        assert (str(division), division.names) == ("train=0.9,val=0.05,a-test=0.05", [*shares])
+
+    def test_is_written_as_it_was_read(self) -> None:
+        values = self.values()
+        made = dataclasses.replace(manifest.parse(manifest.as_json(values), PATH), records=3)
+        assert json.loads(manifest.dump(made)) == values
+
+    @pytest.mark.parametrize(
+        ("values", "found"),
+        [
+            ({"method": "other"}, "method: found 'other', expected one of shares"),
+            ({"parts": [("train", "1")]}, "parts: found [{'share': '1', 'split': 'train'}], "),
+            ({"parts": [("a", 0.5), ("b", "0.5")]}, "parts[0].share: found 0.5, expected a number"),
+            ({"parts": [("a", "1/2"), ("b", "0.5")]}, "parts[0].share: found '1/2', expected a "),
+            (
+                {"parts": [("a", "0.5"), ("b", "0.5\n")]},
+                "parts[1].share: found '0.5\\n', ",
+            ),
+            ({"parts": [("a", "0.5"), ("../b", "0.5")]}, "parts[1].split: found '../b', expected "),
+        ],
+    )
+    def test_is_held_to_its_types(self, values: dict[str, Any], found: str) -> None:
+        message = message_of(self.values(**values))
+        assert message.startswith(f"{PATH}: division.{found}")
+
+    @pytest.mark.parametrize(
+        "parts",
+        [
+            [("a", "0.5"), ("b", "0.6")],
+            [("a", "0.5"), ("a", "0.5")],
+            [("a", "1"), ("b", "0")],
+            [("a", "0.5"), ("a", "0.25"), ("b", "0.5")],
+        ],
+    )
+    def test_makes_up_one(self, parts: Any) -> None:
+        assert message_of(self.values(parts)).endswith(", expected shares that make up 1")
 
 
 class TestSize:
@@ -264,7 +417,7 @@ class TestSize:
 
 def test_a_manifest_without_shards_is_refused() -> None:
     assert message_of({**VALUES, "shards": []}) == (
-        f"{PATH}: shards: found [], expected at least one"
+        f"{PATH}: shards: found [], expected at least one shard"
     )
 
 

@@ -1,0 +1,101 @@
+"""How the images of one source were divided among several splits, as manifests say it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from decimal import Decimal
+from fractions import Fraction
+from typing import Annotated, Any, Literal
+
+from msgspec import Meta, ValidationError, convert
+
+from tfrec_cli.dataset.names import SPLIT_NAME
+
+_SHARE = r"[0-9]{1,9}(?:\.[0-9]{1,9})?"
+_NAMED_SHARE = re.compile(rf"({SPLIT_NAME.pattern})=({_SHARE})")
+
+SplitName = Annotated[
+    str,
+    Meta(pattern=rf"^{SPLIT_NAME.pattern}$(?!\n)", extra={"expected": "letters, digits, _ and -"}),
+]
+Share = Annotated[str, Meta(pattern=rf"^{_SHARE}$(?!\n)", extra={"expected": "a number"})]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Part:
+    """One of the splits."""
+
+    split: Annotated[SplitName, Meta(description="Name of the split.")]
+    share: Annotated[Share, Meta(description="Its part of all images, such as 0.9.")]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Division:
+    """How images were divided: each content, whatever its copies, belongs to one split alone."""
+
+    method: Annotated[Literal["shares"], Meta(description="By content, class by class.")]
+    parts: Annotated[
+        tuple[Part, ...],
+        Meta(
+            description="All splits, in the order in which they were given.",
+            min_length=2,
+            extra={"expected": "several splits"},
+        ),
+    ]
+
+    def __str__(self) -> str:
+        """Say it as it was asked for: ``train=0.9,val=0.1``."""
+        return ",".join(f"{part.split}={part.share}" for part in self.parts)
+
+    @property
+    def names(self) -> list[str]:
+        """The names of all splits."""
+        return [part.split for part in self.parts]
+
+    def shares(self) -> dict[str, Fraction]:
+        """Return the share of each split: exact, and 1 in all."""
+        return {part.split: Fraction(part.share) for part in self.parts}
+
+    def problem(self) -> str | None:
+        """Return what is expected of the parts, where they are not all of it, each once."""
+        shares = self.shares()
+        is_whole = sum(shares.values()) == 1 and all(shares.values())
+        return None if is_whole and len(shares) == len(self.parts) else "shares that make up 1"
+
+
+def by_shares(shares: Mapping[str, Fraction]) -> Division | None:
+    """Return the division among splits by shares with up to 9 decimals; None among one split."""
+    if len(shares) < 2:
+        return None
+    parts = tuple(Part(split=name, share=_decimal(share)) for name, share in shares.items())
+    return Division(method="shares", parts=parts)
+
+
+def of_option(text: Any) -> Division | None:
+    """Return the division that ``--split`` asked for, where nothing but its text is recorded.
+
+    Those are manifests of version 1, and notes of writes that were begun before version 2.
+    """
+    parts = str(text).split(",")
+    named = [_NAMED_SHARE.fullmatch(part) for part in parts]
+    shares = {match[1]: Fraction(match[2]) for match in named if match}
+    division = by_shares(shares) if len(shares) == len(parts) else None
+    return None if division is None or division.problem() else division
+
+
+def of_note(value: Any) -> Division | None:
+    """Return a division that a note of our own holds.
+
+    Raises:
+        ValueError: it is none.
+    """
+    made = convert(value, Division | None)
+    if made and (problem := made.problem()):
+        raise ValidationError(problem)
+    return made
+
+
+def _decimal(share: Fraction) -> str:
+    return format(Decimal(share.numerator) / Decimal(share.denominator), "f")
