@@ -9,23 +9,18 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, get_args
 
 from tfrec_cli.checking.finding import Finding, Kind, record_finding
 from tfrec_cli.dataset import records
-from tfrec_cli.dataset.manifest import Manifest
 from tfrec_cli.dataset.names import KeyStyle
-from tfrec_cli.dataset.records import Column
-from tfrec_cli.errors import DataError, ImageError, ManifestError
-from tfrec_cli.imaging import images, policy
-from tfrec_cli.imaging.images import Policy
+from tfrec_cli.errors import DataError, ImageError
+from tfrec_cli.imaging import images
 from tfrec_cli.runtime.paths import printable
 from tfrec_cli.sources.listing import Source
 from tfrec_cli.tfrecord import example
 from tfrec_cli.tfrecord.example import Feature
 from tfrec_cli.tfrecord.scan import Damage, Record, scan
-from tfrec_cli.writing import options, shard
-from tfrec_cli.writing.shard import Recipe
+from tfrec_cli.writing import shard
 
 _SHOWN = 40
 
@@ -54,49 +49,6 @@ class Comparison:
     path: Path
     records: int = 0
     findings: list[Finding] = field(default_factory=list)
-
-
-def recipe(described: Manifest, columns: tuple[Column, ...] = ()) -> Recipe:
-    """Tell from a manifest how its records were made.
-
-    Args:
-        columns: what the features of each source are.
-
-    Raises:
-        ManifestError: an option is missing, or has a value that it cannot have.
-    """
-    told = described.options
-
-    def word(name: str, words: Any) -> Any:
-        if told.get(name) not in get_args(words):
-            expected = f"one of {', '.join(get_args(words))}"
-            raise ManifestError(f"options.{name}: found {told.get(name)!r}, expected {expected}")
-        return told[name]
-
-    def number(name: str) -> Any:
-        value = told.get(name)
-        if type(value) is not int or value < 1:
-            raise ManifestError(f"options.{name}: found {value!r}, expected a number from 1 on")
-        return value
-
-    return Recipe(
-        policy=Policy(
-            exif=word("exif", policy.Exif),
-            alpha=word("alpha", policy.Alpha),
-            frames=word("frames", policy.Frames),
-            max_pixels=number("max_pixels"),
-            resize_short_px=number("resize_short") if told.get("resize_short") else None,
-        ),
-        crop=described.crop,
-        encoding="raw" if described.stored == "whole" else described.stored,
-        quality=min(number("jpeg_quality"), 100),
-        small=word("small", options.Small),
-        check=word("check", options.Check),
-        keys=described.keys,
-        stops=False,
-        classes=described.labels if described.keys == "tf-models" else None,
-        columns=columns,
-    )
 
 
 def compare(task: Task) -> Comparison:

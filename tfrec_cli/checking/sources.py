@@ -29,9 +29,10 @@ from tfrec_cli.imaging import images
 from tfrec_cli.runtime.paths import printable
 from tfrec_cli.sources import open_source
 from tfrec_cli.sources.listing import Listing, Source
-from tfrec_cli.writing import plan, shard
-from tfrec_cli.writing.plan import Item
-from tfrec_cli.writing.shard import Recipe
+from tfrec_cli.writing import shard
+from tfrec_cli.writing.options import WriteOptions
+from tfrec_cli.writing.recipe import Recipe
+from tfrec_cli.writing.survey import Item, packed
 
 Numbers = npt.NDArray[np.int64]
 Given = tuple[str | None, Path]
@@ -234,7 +235,9 @@ def _part(
         )
         return file_finding("unexpected", path, message)
     try:
-        recipe = rebuild.recipe(described, origin.listing.columns)
+        recipe = Recipe.of(
+            WriteOptions.from_manifest(described), described.labels, origin.listing.columns
+        )
     except ManifestError as error:
         return file_finding("manifest", path, str(error))
     rejects_path = split.folder / described.rejects_file
@@ -385,7 +388,7 @@ def _writing(origin: _Origin, part: _Part, path: Path, sources: Iterable[Source]
         root=origin.root,
         path=path,
         index=None,
-        items=plan.packed(Item(source, 0, 0) for source in labelled),
+        items=packed(Item(source, 0, 0) for source in labelled),
         recipe=part.recipe,
         compression=part.described.compression,
     )

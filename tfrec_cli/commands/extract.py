@@ -19,7 +19,7 @@ from tfrec_cli.extracting.collisions import check_files, folder_warnings, settle
 from tfrec_cli.extracting.shard import ExtractedShard, Task, count_records, extract_shard
 from tfrec_cli.runtime import pool
 from tfrec_cli.runtime.pool import Progress
-from tfrec_cli.writing import staging
+from tfrec_cli.writing import output
 from tfrec_cli.writing.options import validate
 
 
@@ -79,7 +79,7 @@ def extract(
     splits = discover.chosen(path, options.split)
     several = len(splits) > 1
     with ExitStack() as cleaning:
-        folder = cleaning.enter_context(staging.new_folder(out))
+        folder = cleaning.enter_context(output.new_folder(out))
         # entered last, so that no worker still writes when the folder goes
         run = cleaning.enter_context(pool.local(options.jobs or pool.available_jobs()))
         total = sum(split.manifest.records for split in splits if split.manifest)

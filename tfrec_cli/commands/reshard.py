@@ -35,9 +35,10 @@ from tfrec_cli.tfrecord import example
 from tfrec_cli.tfrecord.compression import WrittenCompression
 from tfrec_cli.tfrecord.index import locate_records
 from tfrec_cli.tfrecord.record import frame, read_places
-from tfrec_cli.writing import plan, shard, staging
+from tfrec_cli.writing import output, plan, shard, staging
 from tfrec_cli.writing.options import default_of, validate
-from tfrec_cli.writing.shard import Done
+from tfrec_cli.writing.staging import StagedSplit
+from tfrec_cli.writing.written_shard import WrittenShard
 
 _RUN_BYTES = 1 << 22
 """Records copied at once, but for a single longer one."""
@@ -130,16 +131,16 @@ def reshard(
     splits = discover.chosen(path, options.split)
     before = tuple(_described(path, one) for one in splits)
     with ExitStack() as cleaning:
-        folder = cleaning.enter_context(staging.new_folder(out))
+        folder = cleaning.enter_context(output.new_folder(out))
         # entered last, so that no worker still writes when the folder goes
         run = cleaning.enter_context(pool.local(options.jobs or pool.available_jobs()))
         ready = []
         for one, described in zip(splits, before, strict=True):
             left_out = _rejects(one.folder, described)
             made = _copied(one, described, folder, options, run, progress)
-            ready.append(staging.Ready(folder=folder, made=made, rejects=left_out))
+            ready.append(StagedSplit(folder=folder, manifest=made, rejects=left_out))
         staging.describe(ready)
-    after = tuple(one.made for one in ready)
+    after = tuple(one.manifest for one in ready)
     return Resharded(path=path, out=out, before=before, after=after)
 
 
@@ -214,7 +215,7 @@ def _copied(
         told["index"] = options.index
     return replace(
         described,
-        shards=tuple(map(shard.entry, done)),
+        shards=tuple(one.described() for one in done),
         options={**described.options, **told},
     )
 
@@ -253,14 +254,14 @@ def _located(one: Split, described: Manifest, folder: Path, run: pool.Map) -> li
 
 def _locate(source: _Source) -> tuple[int, _Run]:
     """Find the records of a shard that is byte for byte what the manifest promises."""
-    shard.check_digest(source.path, source.described)
+    discover.check_digest(source.path, source.described)
     path = source.plain or source.path
     if source.plain:
         with source.plain.open("xb") as file:
             for record in discover.whole_records(source.path):
                 file.write(frame(record.payload))
     lengths = np.array([length for _, length in locate_records(path)], np.int64)
-    shard.check_count(source.path, source.described, len(lengths))
+    discover.check_count(source.path, source.described, len(lengths))
     return source.number, _Run(path=path, first=0, offset_bytes=0, lengths=lengths)
 
 
@@ -275,9 +276,11 @@ def _between(runs: Sequence[_Run], start: int, stop: int) -> Iterator[_Run]:
             yield _Run(path=one.path, first=low, offset_bytes=offset, lengths=one.lengths[low:high])
 
 
-def _made(tasks: Sequence[_Task], total: int, run: pool.Map, progress: Progress) -> list[Done]:
+def _made(
+    tasks: Sequence[_Task], total: int, run: pool.Map, progress: Progress
+) -> list[WrittenShard]:
     """Make every shard, and wait until all are on the disk."""
-    done: list[Done] = []
+    done: list[WrittenShard] = []
     copied = 0
     disk = ThreadPoolExecutor()
     try:
@@ -294,10 +297,10 @@ def _made(tasks: Sequence[_Task], total: int, run: pool.Map, progress: Progress)
     return sorted(done, key=lambda part: part.number)
 
 
-def _copy(task: _Task) -> Done:
+def _copy(task: _Task) -> WrittenShard:
     """Make one shard, and digest what goes into it."""
     paths = [path for path in (task.path, task.index) if path]
-    done = Done(number=task.number, paths=paths)
+    done = WrittenShard(number=task.number, paths=paths)
     reader = example.SingleValues({task.key: "key"})
     memory = memoryview(bytearray(_RUN_BYTES))
     with shard.filled(done, task.path, task.index, task.compression) as put:

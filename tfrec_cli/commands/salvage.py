@@ -23,7 +23,6 @@ from tfrec_cli.dataset import rejects as rejects_file
 from tfrec_cli.dataset.manifest import Manifest
 from tfrec_cli.dataset.names import MANIFEST_SUFFIX, index_name
 from tfrec_cli.errors import DataError, FramingError, ManifestError, RunError, UsageError
-from tfrec_cli.imaging import images
 from tfrec_cli.runtime import files
 from tfrec_cli.runtime.paths import printable
 from tfrec_cli.sources import open_source
@@ -32,24 +31,14 @@ from tfrec_cli.tfrecord.compression import Compression
 from tfrec_cli.tfrecord.index import read_index
 from tfrec_cli.tfrecord.record import OVERHEAD_BYTES, frame_pieces
 from tfrec_cli.tfrecord.scan import Damage, Record, recognise, scan
-from tfrec_cli.writing import plan
+from tfrec_cli.writing import plan, survey
+from tfrec_cli.writing.options import WriteOptions
 from tfrec_cli.writing.plan import Plan
 
 MOST_STRANGE = 1000
 """So many strange records are told of, and all are counted."""
 
 _DIGEST_BYTES = 16
-_OPTIONS: dict[str, tuple[type, ...]] = {
-    "exif": (str,),
-    "alpha": (str,),
-    "frames": (str,),
-    "max_pixels": (int,),
-    "resize_short": (int, type(None)),
-    "small": (str,),
-    "shuffle_seed": (int, type(None)),
-    "split": (str,),
-}
-"""The options of a write that decide which images come in which order."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -305,17 +294,13 @@ def _planned(options: Options, path: Path, described: Manifest) -> dict[bytes, i
     source = options.source
     if source is None:
         return None
-    told = described.options
-    for name, kinds in _OPTIONS.items():
-        if not isinstance(told.get(name), kinds):
-            words = " or ".join(kind.__name__ for kind in kinds)
-            raise RunError(
-                f"{described.split}{MANIFEST_SUFFIX}: options: {name}: "
-                f"found {told.get(name)!r}, expected {words}"
-            )
+    try:
+        asked = WriteOptions.from_manifest(described)
+    except ManifestError as error:
+        raise RunError(f"{described.split}{MANIFEST_SUFFIX}: {error}") from error
     root = open_source.root_of(source, options.root, prefix="--source ")
     try:
-        made = _plan(source, root, path.parent, described)
+        made = _plan(source, root, path.parent, described, asked)
     except (DataError, UsageError) as error:
         raise RunError(f"--source {source}: {error}") from error
     if made.sha256 != described.plan_sha256:
@@ -350,8 +335,7 @@ def _written(made: Plan, rejects: Path, count: int) -> list[bytes] | None:
     return names if len(names) == count else None
 
 
-def _plan(source: Path, root: Path, folder: Path, described: Manifest) -> Plan:
-    told = described.options
+def _plan(source: Path, root: Path, folder: Path, described: Manifest, asked: WriteOptions) -> Plan:
     listing = open_source.list_source(
         source,
         root=None if source.is_dir() else root,
@@ -361,29 +345,16 @@ def _plan(source: Path, root: Path, folder: Path, described: Manifest) -> Plan:
         keys=described.keys,
         columns=described.columns,
     )
-    policy = images.Policy(
-        exif=told["exif"],
-        alpha=told["alpha"],
-        frames=told["frames"],
-        max_pixels=told["max_pixels"],
-        resize_short_px=told["resize_short"],
-    )
-    layout = plan.Layout(
-        crop=described.crop,
-        encoding="raw",
-        small=told["small"],
-        shards=len(described.shards),
-        shard_bytes=1,
-        shuffle_seed=told["shuffle_seed"],
-    )
     division = described.division
-    surveyed = plan.survey(root, listing.sources, policy, digested=division is not None)
+    surveyed = survey.survey(
+        root, listing.sources, survey.policy_of(asked), digested=division is not None
+    )
     if division is None:
-        return plan.make(listing, surveyed, layout)
-    divided = plan.divide(listing, surveyed, division.shares(), layout)
+        return plan.make(listing, surveyed, asked)
+    divided = plan.divide(listing, surveyed, division.shares(), asked)
     if described.split not in divided:
         raise DataError(f"found splits {', '.join(divided)}, expected {described.split!r} too")
-    return plan.make(*divided[described.split], layout)
+    return plan.make(*divided[described.split], asked)
 
 
 def _scan(path: Path) -> Iterator[Record | Damage]:

@@ -16,10 +16,11 @@ from typing import TYPE_CHECKING
 
 from tfrec_cli.dataset import manifest, records
 from tfrec_cli.dataset.foreign import guess_names
-from tfrec_cli.dataset.manifest import Manifest
+from tfrec_cli.dataset.manifest import Manifest, Shard
 from tfrec_cli.dataset.records import ImageRecord, Names
 from tfrec_cli.errors import DataError, ExampleError, FramingError, RunError, UsageError
 from tfrec_cli.imaging import formats
+from tfrec_cli.runtime import files
 from tfrec_cli.tfrecord import example
 from tfrec_cli.tfrecord.compression import Compression
 from tfrec_cli.tfrecord.index import locate_records, read_index
@@ -190,6 +191,38 @@ def reading(path: Path) -> Iterator[None]:
         raise DataError(f"{path}: found no such file, expected one of a dataset") from error
     except OSError as error:
         raise RunError(f"{path}: cannot be read: {error.strerror or error}") from error
+
+
+def check_digest(path: Path, described: Shard, *, by_count: bool = False) -> None:
+    """Refuse a shard that is not byte for byte what its manifest promises.
+
+    Args:
+        by_count: tell of another number of records rather than of another digest.
+    Raises:
+        DataError: it is missing, damaged, or another.
+        RunError: it cannot be read.
+    """
+    with reading(path):
+        sha256 = files.sha256(path)
+    if sha256 == described.sha256:
+        return
+    count = sum(1 for _ in whole_records(path))  # names what is missing, or damaged
+    if by_count:
+        check_count(path, described, count)
+    raise DataError(f"{path}: found another SHA-256, expected that of the manifest", hint="verify")
+
+
+def check_count(path: Path, described: Shard, found: int) -> None:
+    """Refuse a shard that has not as many records as its manifest says.
+
+    Raises:
+        DataError: it has more, or fewer.
+    """
+    if found != described.records:
+        raise DataError(
+            f"{path}: found {found} records, expected {described.records} by the manifest",
+            hint="verify",
+        )
 
 
 def payloads(one: Split) -> Iterator[bytes]:

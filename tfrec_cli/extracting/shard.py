@@ -19,7 +19,6 @@ from tfrec_cli.imaging.formats import ImageFormat
 from tfrec_cli.tfrecord import example
 from tfrec_cli.tfrecord.index import locate_records
 from tfrec_cli.tfrecord.scan import Record
-from tfrec_cli.writing.shard import check_count, check_digest
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,12 +80,12 @@ def extract_shard(task: Task) -> ExtractedShard:
             name.
     """
     if task.entry:  # before a stranger's names meet those of others
-        check_digest(task.path, task.entry, by_count=True)
+        discover.check_digest(task.path, task.entry, by_count=True)
     done = ExtractedShard(task=task)
     with FileTree(task.folder) as tree:
         paths = [_extract(item, done, tree) for item in discover.whole_records(task.path)]
     if task.entry:
-        check_count(task.path, task.entry, done.records)
+        discover.check_count(task.path, task.entry, done.records)
     done.names = b"\0".join(paths)
     return done
 

@@ -8,82 +8,25 @@ from __future__ import annotations
 
 import hashlib
 import math
-import os
 from array import array
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from itertools import pairwise
-from pathlib import Path
-from types import MappingProxyType
-from typing import BinaryIO
-
-from blake3 import blake3
 
 from tfrec_cli.dataset.records import Column, key_of
 from tfrec_cli.dataset.rejects import Reject
-from tfrec_cli.errors import ImageError, UsageError
-from tfrec_cli.imaging import images
-from tfrec_cli.imaging.images import Policy
-from tfrec_cli.imaging.policy import Encoding
-from tfrec_cli.runtime import files, heartbeat
-from tfrec_cli.runtime.files import descriptor_to_read, raise_if_exhausted
+from tfrec_cli.errors import UsageError
 from tfrec_cli.runtime.paths import printable
-from tfrec_cli.runtime.row_store import Packed, Pieces, deflated, inflated, ordered
-from tfrec_cli.sources.listing import Listing, Source
-from tfrec_cli.sources.listing import pack as pack_source
-from tfrec_cli.sources.listing import unpack as unpack_source
+from tfrec_cli.runtime.row_store import Packed, deflated, inflated, ordered
+from tfrec_cli.sources.listing import Listing
 from tfrec_cli.writing import split
-from tfrec_cli.writing.options import MAX_SHARDS, Small
-
-MAX_FILE_BYTES = 2**30
-"""No protocol buffer holds 2 GiB, and no image file worth training on is half as large."""
-
-BASE_BYTES, BYTES_A_PIXEL = 2**26, 16
-"""A file of more than so much is no picture: twice 16 bits of red, green, blue and alpha, and what
-previews, frames and films take beside it. Others are sparse, or have something behind them."""
+from tfrec_cli.writing.options import MAX_SHARDS, WriteOptions
+from tfrec_cli.writing.survey import HEIGHT, LABEL, MTIME, SIZE, WIDTH, Item, packed
 
 RECORD_EXTRA_BYTES = 160
 """About what a record needs beside its image: framing, feature names, path."""
-
-
-_SIZE, _LABEL, _MTIME, _HEIGHT, _WIDTH = 0, 1, 2, 3, 4
-"""Where an item's numbers are among its packed integers."""
-
-
-@dataclass(frozen=True, slots=True)
-class Item:
-    """One image to be written, its size upright and after scaling, in pixels.
-
-    Attributes:
-        content: BLAKE3 digest of the file, where `survey` was asked for it; not packed.
-    """
-
-    source: Source
-    height_px: int
-    width_px: int
-    content: bytes = field(default=b"", compare=False)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Layout:
-    """What is to be stored of each image, and into how many shards.
-
-    Attributes:
-        crop: (height, width) of the fixed centre crop in pixels; None for whole images.
-        encoding: of crops; whole images keep their own bytes.
-        small: what to do with images smaller than the crop.
-        shards: how many; None for as many as ``shard_bytes`` asks for.
-        shuffle_seed: None keeps the order of the paths.
-    """
-
-    crop: tuple[int, int] | None
-    encoding: Encoding
-    small: Small
-    shards: int | None
-    shard_bytes: int
-    shuffle_seed: int | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -118,7 +61,7 @@ class Plan:
     def sources(self) -> Iterator[tuple[int, int, bytes]]:
         """Iterate size in bytes, time of the last change in ns, and path of the items in order."""
         for items in map(self.shard, range(len(self.sizes))):
-            yield from zip(items.column(_SIZE), items.column(_MTIME), items.paths(), strict=True)
+            yield from zip(items.column(SIZE), items.column(MTIME), items.paths(), strict=True)
 
     def shard(self, number: int) -> Packed[Item]:
         """Return the items of one shard; none if they were taken."""
@@ -132,38 +75,11 @@ class Plan:
         return items
 
 
-def survey(
-    root: Path,
-    batch: Sequence[Source],
-    policy: Policy,
-    deadly: Mapping[int, ImageError] = MappingProxyType({}),
-    *,
-    digested: bool = False,
-) -> list[Item | Reject]:
-    """Read the headers of some sources.
-
-    Args:
-        deadly: numbers of those that killed a worker, with what to say of them.
-        digested: read all of every file, for the digest of its content.
-    Returns:
-        For each source an Item, with its size in pixels, or the reason why it cannot be one.
-    """
-    found: list[Item | Reject] = []
-    for number, source in enumerate(batch):
-        heartbeat.start_item(number)
-        error = deadly.get(number)
-        if error:
-            found.append(_rejected(source, error))
-        else:
-            found.append(_survey_one(root, source, policy, digested=digested))
-    return found
-
-
 def divide(
     listing: Listing,
-    surveyed: Iterable[Item | Reject],
+    surveyed: Iterable[Item | Packed[Item] | Reject],
     shares: Mapping[str, Fraction],
-    layout: Layout,
+    options: WriteOptions,
 ) -> dict[str, tuple[Listing, Packed[Item]]]:
     """Divide surveyed images among splits by their contents; what `make` takes for each of them.
 
@@ -182,12 +98,14 @@ def divide(
     for found in surveyed:
         if isinstance(found, Reject):
             rejects.append(found)
-        elif _fits(found.height_px, found.width_px, layout):
+            continue
+        assert not isinstance(found, Packed)  # those have no digests
+        if _fits(found.height_px, found.width_px, options):
             items.append(found)
             contents += found.content
         else:
-            rejects.append(_too_small(found, layout.crop or (0, 0)))
-    labels = items.column(_LABEL)
+            rejects.append(_too_small(found, options.crop or (0, 0)))
+    labels = items.column(LABEL)
     division = split.divide(labels, bytes(contents), shares)
     parts = {}
     for name, numbers in division.parts.items():
@@ -200,7 +118,7 @@ def divide(
     warnings = [*listing.warnings, *_copies(items, division.copies)]
     for number, label in enumerate(listing.labels or ()):
         whole = number in labels
-        without = [name for name, (_, mine) in parts.items() if number not in mine.column(_LABEL)]
+        without = [name for name, (_, mine) in parts.items() if number not in mine.column(LABEL)]
         if whole and without:
             warnings.append(f"class {label}: found too few images for split {', '.join(without)}")
     first = next(iter(parts))
@@ -210,7 +128,7 @@ def divide(
 
 def _copies(items: Packed[Item], copies: Sequence[tuple[int, int]]) -> Iterator[str]:
     """Say how many images are copies of others, and which of them contradict each other."""
-    labels = items.column(_LABEL)
+    labels = items.column(LABEL)
     strange = [pair for pair in copies if labels[pair[0]] != labels[pair[1]]]
     for pairs, what in (
         (copies, "each is in the split of its original"),
@@ -224,7 +142,7 @@ def _copies(items: Packed[Item], copies: Sequence[tuple[int, int]]) -> Iterator[
 
 
 def make(
-    listing: Listing, surveyed: Iterable[Item | Packed[Item] | Reject], layout: Layout
+    listing: Listing, surveyed: Iterable[Item | Packed[Item] | Reject], options: WriteOptions
 ) -> Plan:
     """Decide order and shards.
 
@@ -236,26 +154,26 @@ def make(
     items = packed()
     rejects = list(listing.rejects)
     largest: Item | None = None
-    for found in _taken_apart(surveyed, layout):
+    for found in _taken_apart(surveyed, options):
         if isinstance(found, Reject):
             rejects.append(found)
         elif isinstance(found, Packed):
             items.extend(found)
-        elif _fits(found.height_px, found.width_px, layout):
+        elif _fits(found.height_px, found.width_px, options):
             items.append(found)
         else:
-            rejects.append(_too_small(found, layout.crop or (0, 0)))
+            rejects.append(_too_small(found, options.crop or (0, 0)))
             largest = max(largest or found, found, key=lambda item: item.height_px * item.width_px)
-    if largest and layout.crop and not items:
+    if largest and options.crop and not items:
         raise UsageError(
-            f"--crop: found no image of {_size(layout.crop)} or more, "
+            f"--crop: found no image of {_size(options.crop)} or more, "
             f"the largest is {largest.height_px}x{largest.width_px}, expected a smaller crop"
         )
-    order, clashes = _without_key_clashes(items, _order(items, layout.shuffle_seed))
+    order, clashes = _without_key_clashes(items, _order(items, options.shuffle_seed))
     rejects += clashes
-    source_bytes = sum(items.column(_SIZE))
-    estimated_bytes = _shards_bytes(source_bytes, len(order), layout) + items.note_bytes
-    bounds = cut(len(order), estimated_bytes, layout.shards, layout.shard_bytes)
+    source_bytes = sum(items.column(SIZE))
+    estimated_bytes = _shards_bytes(source_bytes, len(order), options) + items.note_bytes
+    bounds = cut(len(order), estimated_bytes, options.shards, options.shard_size)
     return Plan(
         deflated=[deflated(items.take(order[start:stop])) for start, stop in pairwise(bounds)],
         sizes=tuple(stop - start for start, stop in pairwise(bounds)),
@@ -284,25 +202,26 @@ def cut(count: int, size_bytes: int, shards: int | None, shard_bytes: int) -> tu
     return tuple(count * index // number for index in range(number + 1))
 
 
-def packed(items: Iterable[Item] = ()) -> Packed[Item]:
-    """Pack items."""
-    return Packed(_pack, _unpack, "q", items)
+def plan_splits(
+    listing: Listing,
+    surveyed: Iterable[Item | Packed[Item] | Reject],
+    shares: Mapping[str, Fraction],
+    options: WriteOptions,
+) -> dict[str, tuple[Listing, Plan]]:
+    """Make the plan of each split.
 
-
-def too_large(size_bytes: int, most_bytes: int = MAX_FILE_BYTES) -> ImageError:
-    """Make the error for a file that is not read at all."""
-    return ImageError("too_large", f"found {size_bytes} bytes, expected at most {most_bytes}")
-
-
-def _check_size(size_bytes: int, pixels: int | None = None) -> None:
-    """Refuse a file by its size alone, or by the number of its pixels too."""
-    if not size_bytes:  # files of /proc say so, and some never end
-        raise ImageError("empty", "found an empty file, expected an image")
-    most_bytes = MAX_FILE_BYTES
-    if pixels is not None:
-        most_bytes = min(most_bytes, BASE_BYTES + BYTES_A_PIXEL * pixels)
-    if size_bytes > most_bytes:
-        raise too_large(size_bytes, most_bytes)
+    Args:
+        surveyed: what `read_headers` yields; with digests where there are several splits.
+        shares: of the splits, which make up 1.
+    Returns:
+        For each split its plan, and the listing with what concerns that split.
+    Raises:
+        UsageError: as for `divide` and `make`.
+    """
+    if len(shares) == 1:
+        return {name: (listing, make(listing, surveyed, options)) for name in shares}
+    divided = divide(listing, surveyed, shares, options)
+    return {name: (part, make(part, [items], options)) for name, (part, items) in divided.items()}
 
 
 def count_reasons(rejects: Iterable[Reject], *, harmless: bool) -> dict[str, int]:
@@ -311,80 +230,21 @@ def count_reasons(rejects: Iterable[Reject], *, harmless: bool) -> dict[str, int
     return dict(sorted(counts.items()))
 
 
-def _survey_one(root: Path, source: Source, policy: Policy, *, digested: bool) -> Item | Reject:
-    path = os.path.join(os.fsencode(root), source.path)
-    content = b""
-    try:
-        _check_size(source.size_bytes)
-        with descriptor_to_read(path) as descriptor:
-            header = images.read_plain_header(descriptor, policy)
-            if header is None or digested:
-                with open(descriptor, "rb", closefd=False) as file:
-                    file.seek(0)
-                    header = images.read_header(file, policy)
-                    content = _digest_of(file) if digested else b""
-            _check_size(source.size_bytes, header.height_px * header.width_px)
-        size = (header.height_px, header.width_px)
-        if policy.resize_short_px:
-            size = images.scaled_short(*size, policy.resize_short_px)
-            images.check_pixels(*size, policy.max_pixels)
-    except OSError as error:
-        raise_if_exhausted(error)
-        return Reject(source.path, "unreadable", f"cannot be read: {error.strerror or error}")
-    except ImageError as error:
-        return _rejected(source, error)
-    return Item(source, *size, content)
-
-
-def _digest_of(file: BinaryIO) -> bytes:
-    """Digest a file's content, or as much of it as could be an image."""
-    digest = blake3()
-    file.seek(0)
-    read = 0
-    while read <= MAX_FILE_BYTES and (chunk := file.read(files.CHUNK_BYTES)):
-        digest.update(chunk)
-        read += len(chunk)
-    return digest.digest(split.DIGEST_BYTES)
-
-
-def _rejected(source: Source, error: ImageError) -> Reject:
-    return Reject(source.path, error.reason, str(error))
-
-
-def _pack(item: Item) -> Pieces:
-    path, numbers, *notes = pack_source(item.source)
-    numbers = (*numbers, item.height_px, item.width_px)
-    return (path, numbers, notes[0]) if notes else (path, numbers)
-
-
-def _unpack(
-    path: bytes,
-    size_bytes: int,
-    label: int,
-    mtime_ns: int,
-    height_px: int,
-    width_px: int,
-    *features: bytes,
-) -> Item:
-    source = unpack_source(path, size_bytes, label, mtime_ns, *features)
-    return Item(source, height_px, width_px)
-
-
-def _fits(height_px: int, width_px: int, layout: Layout) -> bool:
+def _fits(height_px: int, width_px: int, options: WriteOptions) -> bool:
     """Tell whether an item holds the crop, or is made to."""
-    if layout.crop is None or layout.small in ("pad", "resize"):
+    if options.crop is None or options.small in ("pad", "resize"):
         return True
-    return height_px >= layout.crop[0] and width_px >= layout.crop[1]
+    return height_px >= options.crop[0] and width_px >= options.crop[1]
 
 
 def _taken_apart(
-    surveyed: Iterable[Item | Packed[Item] | Reject], layout: Layout
+    surveyed: Iterable[Item | Packed[Item] | Reject], options: WriteOptions
 ) -> Iterator[Item | Packed[Item] | Reject]:
     """Unpack packed items of which one does not fit; else a pack costs no more than one item."""
     for found in surveyed:
         if isinstance(found, Packed) and found:
-            least = min(found.column(_HEIGHT)), min(found.column(_WIDTH))
-            yield from [found] if _fits(*least, layout) else found
+            least = min(found.column(HEIGHT)), min(found.column(WIDTH))
+            yield from [found] if _fits(*least, options) else found
         else:
             yield found
 
@@ -427,12 +287,12 @@ def _without_key_clashes(items: Packed[Item], order: array[int]) -> tuple[array[
     return array("q", owners.values()), clashes
 
 
-def _shards_bytes(source_bytes: int, count: int, layout: Layout) -> int:
+def _shards_bytes(source_bytes: int, count: int, options: WriteOptions) -> int:
     """Estimate the bytes of all shards together."""
-    if layout.crop is None:
+    if options.crop is None:
         return source_bytes + count * RECORD_EXTRA_BYTES
-    values = layout.crop[0] * layout.crop[1] * 3
-    share = {"raw": 1.0, "png": 0.8, "jpeg": 0.2}[layout.encoding]
+    values = options.crop[0] * options.crop[1] * 3
+    share = {"raw": 1.0, "png": 0.8, "jpeg": 0.2}[options.crop_encoding]
     return count * (int(values * share) + RECORD_EXTRA_BYTES)
 
 
@@ -440,7 +300,7 @@ def _digest(items: Packed[Item], order: Sequence[int], columns: Sequence[Column]
     digest = hashlib.sha256()
     for column in columns:
         digest.update(b"%s %s %d\0" % (column.name.encode(), column.kind.encode(), column.is_list))
-    labels, sizes = items.column(_LABEL), items.column(_SIZE)
+    labels, sizes = items.column(LABEL), items.column(SIZE)
     for number in order:
         digest.update(b"%d %d %s\0" % (labels[number], sizes[number], items.path(number)))
         if columns:

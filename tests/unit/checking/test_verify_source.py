@@ -13,7 +13,6 @@ from typing import Any
 import pytest
 from conftest import class_files, fill, jpeg, photo, png, png_of
 
-from tfrec_cli.checking import rebuild
 from tfrec_cli.checking.finding import Finding
 from tfrec_cli.commands.verify import Options, Report, verify
 from tfrec_cli.commands.write import write
@@ -27,6 +26,8 @@ from tfrec_cli.tfrecord.record import HEADER_BYTES, frame
 from tfrec_cli.tfrecord.scan import read_records
 from tfrec_cli.writing import shard
 from tfrec_cli.writing.options import WriteOptions
+from tfrec_cli.writing.recipe import Recipe
+from tfrec_cli.writing.written_shard import WrittenShard
 
 OURS = ("unwritten", "unexpected", "label", "differs", "duplicate")
 
@@ -499,15 +500,12 @@ def test_a_shard_that_cannot_be_read_stops_nothing(folder: Path, out: Path) -> N
 def test_the_recipe_is_that_of_the_writer(
     folder: Path, out: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """But for what cannot change a record: when to stop."""
     monkeypatch.setattr(pool, "_can_fork", lambda: False)  # what is used is seen here
-    used: list[shard.Recipe] = []
-    right: Callable[[shard.Task], shard.Done] = shard.write
+    used: list[Recipe] = []
+    right: Callable[[shard.Task], WrittenShard] = shard.write
     monkeypatch.setattr(shard, "write", lambda task: used.append(task.recipe) or right(task))
     layout = WriteOptions(crop=(32, 31), jpeg_quality=7, encoding="jpeg", max_pixels=9999, jobs=1)
     write(folder, out, layout)
-    made = rebuild.recipe(manifest.load(out / "train.manifest.json"))
-    assert not made.stops
-    assert [getattr(made, name) for name in made.__slots__ if name != "stops"] == [
-        getattr(used[0], name) for name in made.__slots__ if name != "stops"
-    ]
+    described = manifest.load(out / "train.manifest.json")
+    made = Recipe.of(WriteOptions.from_manifest(described), described.labels)
+    assert made == used[0]

@@ -32,7 +32,6 @@ from tfrec_cli.runtime.files import sha256
 from tfrec_cli.tfrecord import example
 from tfrec_cli.tfrecord.index import locate_records
 from tfrec_cli.tfrecord.record import frame
-from tfrec_cli.writing import staging
 
 JPEG, PNG = jpeg(photo(9, 8)), png(photo(7, 9))
 SHARD = "train-00000-of-00001.tfrecord"
@@ -449,7 +448,7 @@ class TestNames:
         try:
             assert Path(os.fsdecode(name)).read_bytes() == JPEG
         finally:  # pytest's own clearing away is not deep enough
-            staging._remove(out / "a")
+            files.remove_folder(out / "a")
 
     @pytest.mark.skipif(sys.platform != "linux", reason="other systems have shorter paths")
     def test_a_path_as_long_as_the_system_has_fits_below_any_folder(
@@ -462,7 +461,7 @@ class TestNames:
         try:
             assert Path(os.fsdecode(name)).read_bytes() == JPEG
         finally:
-            staging._remove(out / "a")
+            files.remove_folder(out / "a")
 
     def test_deep_folders_leave_nothing_behind_after_an_error(
         self, tmp_path: Path, out: Path

@@ -18,14 +18,13 @@ import pytest
 from conftest import class_files, fill, photo, png, save, tree
 
 from tfrec_cli.cli import main as cli
-from tfrec_cli.commands import write as write_module
 from tfrec_cli.commands.write import Result, write
 from tfrec_cli.dataset import manifest
 from tfrec_cli.dataset import rejects as rejects_file
-from tfrec_cli.dataset.names import index_name
+from tfrec_cli.dataset.names import NOTE_SUFFIX, index_name
 from tfrec_cli.errors import DataError, RunError, UsageError
 from tfrec_cli.imaging import images
-from tfrec_cli.writing import shard, staging
+from tfrec_cli.writing import journal
 from tfrec_cli.writing.options import WriteOptions as Options
 
 PARTIAL = ".train.partial"
@@ -42,7 +41,7 @@ def interrupt(source: Path, out: Path, **options: Any) -> Path:
 
     def stop(what: str, done: int, total: int) -> None:
         if what == "writing" and done:
-            wait_for(lambda: list(folder.glob("*" + shard.NOTE_SUFFIX)))
+            wait_for(lambda: list(folder.glob("*" + NOTE_SUFFIX)))
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
@@ -82,8 +81,8 @@ class TestGoesOn:
     def test_with_the_shards_that_are_whole(self, folder: Path, out: Path) -> None:
         """A noted shard is not made again: it is the same file."""
         partial = interrupt(folder, out)
-        (note, *_) = partial.glob("*" + shard.NOTE_SUFFIX)
-        name = note.name.removesuffix(shard.NOTE_SUFFIX)
+        (note, *_) = partial.glob("*" + NOTE_SUFFIX)
+        name = note.name.removesuffix(NOTE_SUFFIX)
         before = (partial / name).stat().st_ino
         run(folder, out, resume=True)
         assert (out / name).stat().st_ino == before
@@ -94,8 +93,8 @@ class TestGoesOn:
         self, folder: Path, out: Path, fresh: dict[str, bytes], what: str, how: str
     ) -> None:
         partial = interrupt(folder, out)
-        (note, *_) = partial.glob("*" + shard.NOTE_SUFFIX)
-        name = note.name.removesuffix(shard.NOTE_SUFFIX)
+        (note, *_) = partial.glob("*" + NOTE_SUFFIX)
+        name = note.name.removesuffix(NOTE_SUFFIX)
         path = {
             "shard": partial / name,
             "index": partial / index_name(name),
@@ -130,7 +129,7 @@ class TestGoesOn:
         self, folder: Path, out: Path, fresh: dict[str, bytes], values: dict[str, Any]
     ) -> None:
         partial = interrupt(folder, out)
-        for note in partial.glob("*" + shard.NOTE_SUFFIX):
+        for note in partial.glob("*" + NOTE_SUFFIX):
             note.write_bytes(manifest.sealed({**manifest.unsealed(note), **values}))
         run(folder, out, resume=True)
         assert tree(out) == fresh
@@ -367,7 +366,7 @@ class TestIsRefused:
 def test_the_command_that_goes_on_means_the_same(
     folder: Path, out: Path, monkeypatch: pytest.MonkeyPatch, options: Options
 ) -> None:
-    words = shlex.split(write_module._command(folder, out, options))
+    words = shlex.split(journal._resume_command(folder, out, options))
     seen = mock.patch("tfrec_cli.commands.write.write", side_effect=RunError("seen"))
     with seen as called, pytest.raises(RunError):
         cli.main(words[1:], standalone_mode=False)
@@ -408,7 +407,7 @@ def test_an_image_that_cannot_be_read_for_a_while_costs_no_work(folder: Path, ou
 
     def stumble(what: str, done: int, total: int) -> None:
         if what == "writing" and done and away.exists():
-            wait_for(lambda: list((out / PARTIAL).glob("*" + shard.NOTE_SUFFIX)))
+            wait_for(lambda: list((out / PARTIAL).glob("*" + NOTE_SUFFIX)))
             away.rename(folder.parent / "away")
 
     options = Options(jobs=1, shards=4, shuffle_seed=None)
@@ -434,8 +433,8 @@ def test_a_file_that_changes_meanwhile_is_refused(folder: Path, out: Path) -> No
 HOLDER = """
 import sys, time
 from pathlib import Path
-from tfrec_cli.writing import staging
-with staging.locked(Path(sys.argv[1])):
+from tfrec_cli.writing import output
+with output.locked(Path(sys.argv[1])):
     print("locked", flush=True)
     time.sleep(1000)
 """
@@ -573,4 +572,4 @@ def test_verify_names_an_image_that_kills_its_decoder(tmp_path: Path) -> None:
 
 def test_an_option_that_is_gone_does_not_keep_an_old_write_from_being_resumed() -> None:
     before = {"crop": None, "decoder": "tensorflow", "shards": 4}
-    assert list(staging.changes(before, {"crop": None, "shards": 4}, "--{}")) == []
+    assert list(journal.changes(before, {"crop": None, "shards": 4}, "--{}")) == []

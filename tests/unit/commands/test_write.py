@@ -20,6 +20,7 @@ from PIL import Image
 
 from tfrec_cli.commands.write import Result, write
 from tfrec_cli.dataset import manifest, records
+from tfrec_cli.dataset.names import NOTE_SUFFIX
 from tfrec_cli.dataset.records import NAMES, ImageRecord
 from tfrec_cli.errors import DataError, RunError, TfrecError, UsageError
 from tfrec_cli.imaging import images
@@ -29,6 +30,7 @@ from tfrec_cli.tfrecord.index import locate_records, read_index
 from tfrec_cli.tfrecord.scan import read_records
 from tfrec_cli.writing import plan, shard
 from tfrec_cli.writing.options import WriteOptions as Options
+from tfrec_cli.writing.written_shard import WrittenShard, make_durable
 
 CLASSES = ("cats", "dogs", "owls")
 KEPT = [
@@ -602,14 +604,13 @@ def no_space(*_: object) -> None:
 def test_a_note_that_somebody_changes_is_told_of(
     folder: Path, out: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    right = shard.finish
-
-    def finish(done: shard.Done) -> None:
-        right(done)
-        note = done.paths[0].with_name(done.paths[0].name + shard.NOTE_SUFFIX)
+    def note(written: WrittenShard) -> None:
+        make_durable(written)
+        (shard, *_) = written.paths
+        note = shard.with_name(shard.name + NOTE_SUFFIX)
         note.write_bytes(note.read_bytes().replace(b"records", b"RECORDS"))
 
-    monkeypatch.setattr(shard, "finish", finish)
+    monkeypatch.setattr("tfrec_cli.commands.write.make_durable", note)
     with pytest.raises(RunError, match=r"\.whole: found it gone or changed, expected what was"):
         run(folder, out)
 

@@ -19,7 +19,7 @@ from tfrec_cli.commands.write import Result, write
 from tfrec_cli.imaging import images, pillow_decoder, structure
 from tfrec_cli.imaging.images import Policy
 from tfrec_cli.runtime import pool
-from tfrec_cli.writing import shard
+from tfrec_cli.writing import recipe
 from tfrec_cli.writing.options import WriteOptions as Options
 
 JOBS = pytest.mark.parametrize("jobs", [1, 2])
@@ -61,7 +61,7 @@ def told(result: Result) -> list[tuple[bytes, str]]:
 
 def no_windows() -> Any:
     """Have everything decoded whole."""
-    return mock.patch.object(shard, "_has_window", return_value=False)
+    return mock.patch.object(recipe, "_has_window", return_value=False)
 
 
 @contextmanager

@@ -14,30 +14,20 @@ from tfrec_cli.dataset.rejects import Reject
 from tfrec_cli.errors import UsageError
 from tfrec_cli.imaging.images import Policy
 from tfrec_cli.sources.listing import Listing, Source
-from tfrec_cli.writing import plan
-from tfrec_cli.writing.plan import Item, Layout, Plan
+from tfrec_cli.writing import plan, survey
+from tfrec_cli.writing.options import WriteOptions
+from tfrec_cli.writing.plan import Plan
+from tfrec_cli.writing.survey import Item
 
 
 def item(path: str, height: int = 50, width: int = 60, size: int = 1000) -> Item:
     return Item(Source(path.encode(), size, 0), height, width)
 
 
-def layout(**changes: Any) -> Layout:
-    values: dict[str, Any] = {
-        "crop": None,
-        "encoding": "raw",
-        "small": "fail",
-        "shards": None,
-        "shard_bytes": 2**27,
-        "shuffle_seed": 0,
-    }
-    return Layout(**{**values, **changes})
-
-
 def made(items: list[Item | Reject], rejects: tuple[Reject, ...] = (), **changes: Any) -> Plan:
     sources = tuple(one.source for one in items if isinstance(one, Item))
     listing = Listing(sources=sources, labels=None, rejects=rejects, warnings=())
-    return plan.make(listing, items, layout(**changes))
+    return plan.make(listing, items, WriteOptions(**changes))
 
 
 def paths(planned: Plan) -> list[list[bytes]]:
@@ -96,11 +86,11 @@ class TestShards:
 
     def test_as_many_as_their_size_asks_for(self) -> None:
         """20 records of 1,000 + 160 bytes are 23,200 bytes."""
-        assert len(made(ITEMS, shard_bytes=10_000).shards) == 3
+        assert len(made(ITEMS, shard_size=10_000).shards) == 3
 
     def test_crops_count_by_their_own_size(self) -> None:
         """20 records of 10 * 10 * 3 + 160 bytes are 9,200 bytes."""
-        planned = made(ITEMS, shard_bytes=4_600, crop=(10, 10))
+        planned = made(ITEMS, shard_size=4_600, crop=(10, 10))
         assert (len(planned.shards), planned.estimated_bytes) == (2, 9_200)
 
     def test_no_images_are_one_empty_shard(self) -> None:
@@ -162,10 +152,10 @@ class TestSmall:
     @pytest.mark.parametrize("cut", [0, 1, 20, 21])
     def test_is_found_in_a_pack(self, size: tuple[int, int], small: str, cut: int) -> None:
         items = [*self.GOOD, item("a/small.jpg", *size)]
-        packs = [plan.packed(items[:cut]), plan.packed(), plan.packed(items[cut:])]
+        packs = [survey.packed(items[:cut]), survey.packed(), survey.packed(items[cut:])]
         listing = Listing(sources=(), labels=None, rejects=(), warnings=())
         options = {"crop": (50, 60), "small": small}
-        assert plan.make(listing, packs, layout(**options)) == made(list(items), **options)
+        assert plan.make(listing, packs, WriteOptions(**options)) == made(list(items), **options)
 
     def test_does_not_matter_to_whole_images(self) -> None:
         assert made([item("a", 1, 1)]).records == 1
@@ -209,13 +199,13 @@ class TestSurvey:
     def test_reads_the_upright_size(self, tmp_path: Path) -> None:
         fill(tmp_path, {"a.jpg": jpeg(photo(20, 30), exif=oriented(6))})
         source = Source(b"a.jpg", 7, None)
-        assert plan.survey(tmp_path, [source], Policy()) == [Item(source, 30, 20)]
+        assert survey.survey(tmp_path, [source], Policy()) == [Item(source, 30, 20)]
 
     def test_gives_the_size_after_scaling(self, tmp_path: Path) -> None:
         fill(tmp_path, {"a.png": png(photo(20, 31))})
         source = Source(b"a.png", 7, None)
         policy = Policy(resize_short_px=10)
-        assert plan.survey(tmp_path, [source], policy) == [Item(source, 10, 16)]
+        assert survey.survey(tmp_path, [source], policy) == [Item(source, 10, 16)]
 
     @pytest.mark.parametrize(
         ("name", "data", "reason"),
@@ -229,16 +219,16 @@ class TestSurvey:
         self, tmp_path: Path, name: str, data: bytes, reason: str
     ) -> None:
         fill(tmp_path, {name: data})
-        (found,) = plan.survey(tmp_path, [Source(name.encode(), len(data), None)], Policy())
+        (found,) = survey.survey(tmp_path, [Source(name.encode(), len(data), None)], Policy())
         assert isinstance(found, Reject)
         assert (found.path, found.reason, found.harmless) == (name.encode(), reason, False)
 
     def test_an_image_named_as_a_text_file_is_an_image(self, tmp_path: Path) -> None:
         fill(tmp_path, {"a.txt": png(photo(20, 31))})
         source = Source(b"a.txt", 7, None)
-        assert plan.survey(tmp_path, [source], Policy()) == [Item(source, 20, 31)]
+        assert survey.survey(tmp_path, [source], Policy()) == [Item(source, 20, 31)]
 
     def test_rejects_what_has_vanished(self, tmp_path: Path) -> None:
-        assert plan.survey(tmp_path, [Source(b"gone", 1, None)], Policy()) == [
+        assert survey.survey(tmp_path, [Source(b"gone", 1, None)], Policy()) == [
             Reject(b"gone", "unreadable", "cannot be read: No such file or directory")
         ]

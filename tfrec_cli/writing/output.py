@@ -1,0 +1,265 @@
+"""What may be written into OUT: its lock, and what else lies there.
+
+Knows: OUT and the splits in it. Must not know: how shards are made, click.
+"""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import os
+import socket
+import stat
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from tfrec_cli.dataset import manifest
+from tfrec_cli.dataset.division import Division
+from tfrec_cli.dataset.manifest import Manifest
+from tfrec_cli.dataset.names import LOCK, is_of_split, is_of_writer
+from tfrec_cli.dataset.records import Column
+from tfrec_cli.errors import DataError, RunError, UsageError
+from tfrec_cli.runtime import files
+from tfrec_cli.runtime.paths import printable
+from tfrec_cli.sources.columns import has_boxes
+from tfrec_cli.sources.listing import Listing
+from tfrec_cli.writing import split as splits
+from tfrec_cli.writing import staging
+from tfrec_cli.writing.options import WriteOptions
+
+_NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP)
+
+
+@contextmanager
+def locked(out: Path) -> Iterator[None]:
+    """Make ``out`` and be the only writer in it; leave no empty folder and no lock behind.
+
+    The lock is the kernel's: it ends with the process, however that ends. Where the file system
+    has none, there is none.
+
+    Raises:
+        RunError: another process writes there.
+        OSError: the folder cannot be made or written.
+    """
+    missing = [path for path in (out, *out.parents) if not path.exists()]
+    path = out / LOCK
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        for made in missing:
+            files.sync(made.parent)
+        descriptor = _lock(path)
+        try:
+            yield
+        finally:
+            path.unlink(missing_ok=True)
+            os.close(descriptor)
+    finally:
+        for made in missing:
+            with suppress(OSError):  # it holds what was written
+                made.rmdir()
+
+
+def _lock(path: Path) -> int:
+    while True:
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK, 0o666)
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            os.close(descriptor)
+            raise RunError(f"{path}: found a pipe or device, expected a lock file or nothing")
+        try:
+            fcntl.lockf(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except (BlockingIOError, PermissionError) as error:
+            holder = os.read(descriptor, 300).decode(errors="replace").strip()
+            os.close(descriptor)
+            raise RunError(
+                f"{path.parent}: found process {holder} writing there, "
+                "expected one writer at a time"
+            ) from error
+        except OSError as error:
+            if error.errno not in _NO_LOCKS:
+                os.close(descriptor)
+                raise
+        with suppress(FileNotFoundError):
+            if os.path.samestat(os.fstat(descriptor), path.stat()):
+                os.truncate(descriptor, 0)
+                os.write(descriptor, f"{os.getpid()} on {socket.gethostname()}\n".encode())
+                return descriptor
+        os.close(descriptor)  # its holder removed it meanwhile
+
+
+@contextmanager
+def new_folder(out: Path) -> Iterator[Path]:
+    """Make a folder that gets the name ``out`` when the block ends well, or never.
+
+    Meanwhile it is hidden beside ``out``, where nobody else makes it; what is left there of a
+    process that was killed goes first. The files in it are for the caller to make durable.
+
+    Raises:
+        RunError: ``out`` holds something, cannot be replaced or written, or another process
+            makes it.
+    """
+    place = Path(os.path.realpath(out))
+    hidden = place.with_name(f".{place.name}.new") if place.name else place
+    try:
+        _check_new(out)
+        if hidden.is_symlink():
+            raise RunError(f"{hidden}: found a link, expected a folder, or nothing")
+        with locked(hidden):
+            folder = hidden / place.name
+            if folder.exists():
+                files.remove_folder(folder)
+            folder.mkdir()
+            try:
+                yield folder
+                files.sync(folder)
+                folder.rename(place)
+            except BaseException:
+                with suppress(OSError):  # an error is on its way already
+                    files.remove_folder(folder)
+                raise
+            files.sync(place.parent)
+        with suppress(OSError):  # who was killed left it, else it is gone
+            hidden.rmdir()
+    except OSError as error:
+        raise RunError(f"{out}: cannot be written: {error.strerror or error}") from error
+
+
+def _check_new(out: Path) -> None:
+    """Refuse what cannot become a new folder."""
+    expected = "expected an empty folder, or nothing"
+    if not out.exists():
+        return
+    if not out.is_dir():
+        raise RunError(f"{out}: found a file, {expected}")
+    if names := os.listdir(out):
+        first = printable(os.fsencode(min(names)))
+        raise RunError(f"{out}: found other files ({first}…), {expected}")
+    if os.path.ismount(out) or out.samefile(os.curdir):
+        what = "a mounted disk" if os.path.ismount(out) else "the current folder"
+        raise RunError(f"{out}: found {what}, expected a folder that can be replaced, or nothing")
+
+
+@contextmanager
+def errors_named(out: Path) -> Iterator[None]:
+    """Turn what the system refuses into one line that names the place."""
+    try:
+        yield
+    except OSError as error:
+        place = printable(os.fsencode(error.filename or out))
+        raise RunError(f"{place}: cannot be written: {error.strerror or error}") from error
+
+
+def check_place(source: Path, out: Path, names: Iterable[str]) -> None:
+    """Refuse what cannot be a dataset's folder before anything is made in it."""
+    above = source.resolve(), *source.resolve().parents
+    if any(staging.folder_of(out, name).resolve() in above for name in names):
+        raise UsageError(f"{source}: found the folder of an unfinished write, expected images")
+    try:
+        if out.exists() and not out.is_dir():
+            raise RunError(f"{out}: found a file, expected a folder, or nothing")
+        if out.exists() and out.samefile(source):
+            raise UsageError(f"{out}: found the folder of the images, expected another one")
+    except OSError as error:
+        raise RunError(f"{out}: cannot be read: {error.strerror}") from error
+
+
+def other_splits(out: Path, options: WriteOptions, names: Collection[str]) -> list[Manifest]:
+    """Return the manifests of the splits in ``out`` that are not written now, or refuse it."""
+    if not out.exists():
+        return []
+    found = manifest.find(out)
+    for name in names:
+        _check_free(out, name, found, options)
+    others = [manifest.load(path) for split, path in found.items() if split not in names]
+    divided = {other.split: other.division for other in others}
+    _check_leaks(out, names, {**staging.unfinished_splits(out, names), **divided})
+    return others
+
+
+def _check_leaks(out: Path, names: Collection[str], divided: Mapping[str, Division | None]) -> None:
+    """Refuse to write beside splits that the same images may have been divided among.
+
+    Args:
+        divided: how each of the other splits, finished or not, was made.
+    """
+    for other, division in divided.items():
+        if division and (len(names) > 1 or set(division.names) & set(names)):
+            raise RunError(
+                f"{out}: found split {other!r} of --split {division}, expected none: its "
+                "images may be among those that are written now; name all of its splits, or write "
+                "into a new folder"
+            )
+
+
+def _check_free(out: Path, split: str, found: Collection[str], options: WriteOptions) -> None:
+    """Refuse a place that holds this split already, something of it, or something else."""
+    partial = staging.folder_of(out, split)
+    if not options.overwrite and not options.resume:
+        if partial.exists():
+            raise staging.unfinished(partial)
+        if split in found:
+            raise RunError(
+                f"{out}: found split {split!r}, expected none of this name: "
+                "--split names another one, --overwrite replaces it"
+            )
+    if split not in found and (twin := splits.twin(split, found)):
+        raise RunError(
+            f"{out}: found split {twin!r}, expected none that differs from {split!r} only in case: "
+            "--split names another one"
+        )
+    if not options.overwrite and split not in found and not partial.exists():
+        names = sorted(path.name for path in out.iterdir() if not is_of_writer(path.name))
+        if found:
+            names = [name for name in names if is_of_split(name, split)]
+        if names:
+            expected = "none of this split" if found else "an empty folder or a dataset"
+            raise RunError(
+                f"{out}: found other files ({printable(os.fsencode(names[0]))}…), "
+                f"expected {expected} (--overwrite)"
+            )
+
+
+def check_agreement(
+    source: Path, out: Path, options: WriteOptions, listing: Listing, others: Sequence[Manifest]
+) -> None:
+    """Refuse a split that could not be read together with the others in ``out``.
+
+    Raises:
+        UsageError: its options, or its further columns, differ from theirs; or a crop would make
+            boxes wrong.
+        DataError: its class names differ from theirs.
+    """
+    for other in others:
+        if other.labels != listing.labels:
+            raise DataError(
+                f"{source}: found {_classes(listing.labels)}, expected those of split "
+                f"{other.split!r} in {out}: {_classes(other.labels)}"
+            )
+        for name, mine, theirs in (
+            ("keys", options.keys, other.keys),
+            ("crop", _size(options.crop), _size(other.crop)),
+            ("encoding", options.stored, other.stored),
+            ("compression", options.compression, other.compression),
+        ):
+            if mine != theirs:
+                expected = f"{theirs} as in split {other.split!r} of {out}"
+                raise UsageError(f"--{name}: found {mine}, expected {expected}")
+        if _columns(listing.columns) != _columns(other.columns):
+            raise UsageError(
+                f"{source}: found further columns {_columns(listing.columns)}, expected those of "
+                f"split {other.split!r} in {out}: {_columns(other.columns)}"
+            )
+    if options.crop and has_boxes(listing.columns):
+        raise UsageError("--crop: found boxes, expected whole images: a crop would make them wrong")
+
+
+def _size(crop: tuple[int, int] | None) -> str:
+    return f"{crop[0]}x{crop[1]}" if crop else "none"
+
+
+def _columns(columns: Sequence[Column]) -> str:
+    return ", ".join(map(str, columns)) or "none"
+
+
+def _classes(labels: tuple[str, ...] | None) -> str:
+    return "no labels" if labels is None else f"{len(labels)} classes ({', '.join(labels[:5])}…)"

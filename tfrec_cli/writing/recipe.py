@@ -1,0 +1,189 @@
+"""How the image of a source becomes a record: read, checked, decoded, cut, encoded.
+
+Knows: one source and its file. Must not know: shards, other sources, where a record goes. A record
+is a pure function of the recipe and the file.
+"""
+
+from __future__ import annotations
+
+import os
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from tfrec_cli.dataset import records
+from tfrec_cli.dataset.names import KeyStyle
+from tfrec_cli.dataset.records import Column, ImageRecord
+from tfrec_cli.errors import ImageError
+from tfrec_cli.imaging import images, structure
+from tfrec_cli.imaging.images import Examined, Header, Policy
+from tfrec_cli.imaging.policy import Encoding
+from tfrec_cli.runtime.files import CHUNK_BYTES, descriptor_to_read, raise_if_exhausted
+from tfrec_cli.sources.listing import Source
+from tfrec_cli.writing.options import Check, Small, WriteOptions
+from tfrec_cli.writing.survey import MAX_FILE_BYTES, policy_of, too_large
+
+if TYPE_CHECKING:
+    from tfrec_cli.imaging.images import Pixels
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Recipe:
+    """How each image becomes a record.
+
+    Attributes:
+        crop: (height, width) of the centre crop in pixels; None for whole images.
+        quality: of JPEG crops, 1 to 100.
+        classes: class names by number, for layouts that store them.
+        columns: what the features of each source are.
+    """
+
+    policy: Policy
+    crop: tuple[int, int] | None
+    encoding: Encoding
+    quality: int
+    small: Small
+    check: Check
+    keys: KeyStyle
+    classes: tuple[str, ...] | None
+    columns: tuple[Column, ...] = ()
+
+    @classmethod
+    def of(
+        cls,
+        options: WriteOptions,
+        labels: tuple[str, ...] | None,
+        columns: tuple[Column, ...] = (),
+    ) -> Recipe:
+        """Return the recipe of a write.
+
+        Args:
+            labels: class names by number.
+            columns: what the features of each source are.
+        """
+        return cls(
+            policy=policy_of(options),
+            crop=options.crop,
+            encoding=options.crop_encoding,
+            quality=options.jpeg_quality,
+            small=options.small,
+            check=options.check,
+            keys=options.keys,
+            classes=labels if options.keys == "tf-models" else None,
+            columns=columns,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class MadeRecord:
+    """One record, and what was done to its image.
+
+    Attributes:
+        changes: how the image was normalised, in stable words.
+        has_icc: its file carries a colour profile.
+    """
+
+    record: ImageRecord
+    changes: tuple[str, ...]
+    has_icc: bool
+
+
+def make_record(root: Path, source: Source, recipe: Recipe) -> MadeRecord:
+    """Make the record of one source.
+
+    Args:
+        root: what the paths of sources are relative to.
+    Raises:
+        ImageError: the image cannot be used.
+        OSError: the system ran out of descriptors or memory.
+    """
+    data = _read(root, source)
+    if recipe.crop is None:
+        header, stored = images.store_whole(data, recipe.policy, decodes=recipe.check == "decode")
+        changes, image, window = stored.changes, stored.data, int(stored.window)
+        height_px, width_px = stored.height_px, stored.width_px
+    else:
+        header, changes, pixels = _crop(data, recipe, recipe.crop)
+        image = images.encode(pixels, recipe.encoding, quality=recipe.quality)
+        window, (height_px, width_px) = None, recipe.crop
+    classes = recipe.classes if source.label is not None else None
+    record = ImageRecord(
+        image=image,
+        height_px=height_px,
+        width_px=width_px,
+        label=source.label,
+        key=records.key_of(source.path),
+        filename=source.path,
+        window=window,
+        class_name=classes[source.label or 0] if classes else None,
+        further=records.further(recipe.columns, source.features) if recipe.columns else None,
+    )
+    return MadeRecord(record, changes, header.icc)
+
+
+def _read(root: Path, source: Source) -> bytes:
+    """Read the file of a source, if it is still what was listed."""
+    path = os.path.join(os.fsencode(root), source.path)
+    try:
+        with descriptor_to_read(path) as descriptor:
+            size_bytes = os.fstat(descriptor).st_size
+            if size_bytes > MAX_FILE_BYTES:
+                raise too_large(size_bytes)
+            data = os.read(descriptor, size_bytes + 1)
+            while len(data) != size_bytes and (more := os.read(descriptor, CHUNK_BYTES)):
+                data += more
+            _check_unchanged(source, os.fstat(descriptor))
+    except OSError as error:
+        raise_if_exhausted(error)
+        raise ImageError("unreadable", f"cannot be read: {error.strerror or error}") from error
+    return data
+
+
+def _check_unchanged(source: Source, status: os.stat_result) -> None:
+    """Refuse a file that is not, or no longer, what was listed."""
+    found = status.st_size, status.st_mtime_ns
+    if source.mtime_ns and found != (source.size_bytes, source.mtime_ns):
+        raise ImageError(
+            "changed",
+            f"found it changed since the folder was listed (from {source.size_bytes} to "
+            f"{status.st_size} bytes, or in time), expected images that nobody writes meanwhile",
+        )
+
+
+def _crop(
+    data: bytes, recipe: Recipe, crop: tuple[int, int]
+) -> tuple[Header, tuple[str, ...], Pixels]:
+    """Decode an image's centre crop, and nothing below it where a window of it is exact.
+
+    Returns:
+        The header, what would be changed of the whole image, and uint8[height, width, 3].
+    """
+    from tfrec_cli import crops
+    from tfrec_cli.imaging.pillow_decoder import Decoder
+
+    examined = images.examine(data, recipe.policy)
+    header, changes = examined.header, examined.changes
+    if _has_window(data, examined) and crops.holds((header.height_px, header.width_px), crop):
+        box = crops.center_box(header.height_px, header.width_px, crop)
+        decoder = Decoder(recipe.policy.max_pixels)
+        with suppress(ImageError):  # decoding all of it says what is wrong
+            return header, (), decoder.decode_window(data, header.width_px, box)
+    pixels = images.decode_examined(data, examined, recipe.policy)
+    if recipe.small in ("pad", "resize") and not crops.holds(pixels.shape, crop):
+        pixels = images.enlarge(pixels, *crop, recipe.small, recipe.policy.max_pixels)
+        changes = (*changes, "padded" if recipe.small == "pad" else "enlarged")
+    full_height, full_width, _ = pixels.shape
+    if not crops.holds(pixels.shape, crop):
+        found = f"found {full_height}x{full_width} pixels"
+        raise ImageError("too_small", f"{found}, expected at least {crop}")
+    top, left, height, width = crops.center_box(full_height, full_width, crop)
+    return header, changes, pixels[top : top + height, left : left + width]
+
+
+def _has_window(data: bytes, examined: Examined) -> bool:
+    """Tell whether a window of the file decodes to the right pixels, and only if all of it does."""
+    jpeg = examined.jpeg
+    if jpeg is None or examined.changes or not jpeg.has_exact_window:
+        return False
+    return structure.is_undisturbed(data, jpeg)

@@ -1,0 +1,313 @@
+"""Sources listed, and their headers read: each becomes an item to be written, or a reject.
+
+Knows: sources, headers, what is refused. Must not know: order, shards, writing.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from types import MappingProxyType
+from typing import BinaryIO
+
+from blake3 import blake3
+
+from tfrec_cli.dataset.manifest import Manifest
+from tfrec_cli.dataset.rejects import Reject
+from tfrec_cli.errors import DataError, ImageError, UnreadableError
+from tfrec_cli.imaging import images
+from tfrec_cli.imaging.images import Policy
+from tfrec_cli.runtime import files, heartbeat, pool
+from tfrec_cli.runtime.files import descriptor_to_read, raise_if_exhausted
+from tfrec_cli.runtime.pool import Progress
+from tfrec_cli.runtime.row_store import Packed, Pieces
+from tfrec_cli.sources import open_source
+from tfrec_cli.sources.labels import read_labels
+from tfrec_cli.sources.listing import Listing, Source
+from tfrec_cli.sources.listing import pack as pack_source
+from tfrec_cli.sources.listing import unpack as unpack_source
+from tfrec_cli.writing import split
+from tfrec_cli.writing.options import WriteOptions
+
+MAX_FILE_BYTES = 2**30
+"""No protocol buffer holds 2 GiB, and no image file worth training on is half as large."""
+
+BASE_BYTES, BYTES_A_PIXEL = 2**26, 16
+"""A file of more than so much is no picture: twice 16 bits of red, green, blue and alpha, and what
+previews, frames and films take beside it. Others are sparse, or have something behind them."""
+
+_BATCH_SOURCES = 256
+
+SIZE, LABEL, MTIME, HEIGHT, WIDTH = 0, 1, 2, 3, 4
+"""Where an item's numbers are among its packed integers."""
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """One image to be written, its size upright and after scaling, in pixels.
+
+    Attributes:
+        content: BLAKE3 digest of the file, where `survey` was asked for it; not packed.
+    """
+
+    source: Source
+    height_px: int
+    width_px: int
+    content: bytes = field(default=b"", compare=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Batch:
+    """Some sources whose headers one worker reads.
+
+    Attributes:
+        digested: read all of every file, for the digest of its content.
+        crashed: numbers of those that killed a worker, with what to say of them.
+    """
+
+    root: Path
+    sources: Sequence[Source]
+    policy: Policy
+    digested: bool
+    crashed: Mapping[int, ImageError] = field(default_factory=dict)
+
+
+def policy_of(options: WriteOptions) -> Policy:
+    """Return what pixels are made of an image file."""
+    return Policy(
+        exif=options.exif,
+        alpha=options.alpha,
+        frames=options.frames,
+        max_pixels=options.max_pixels,
+        resize_short_px=options.resize_short,
+    )
+
+
+def list_sources(
+    source: Path, out: Path, options: WriteOptions, others: Sequence[Manifest]
+) -> Listing:
+    """List the images of a folder or image list, with the class names of the other splits.
+
+    Args:
+        others: the other splits in ``out``.
+    Raises:
+        UsageError: a file of class names that cannot be read.
+        DataError: there is no file at all, or the image list is wrong.
+    """
+    labels: str | Sequence[str] | None = options.labels
+    labels_from = f"--labels {options.labels}"
+    if options.labels == "none":
+        labels = None
+    elif options.labels != "auto":
+        labels = read_labels(Path(options.labels))
+    elif others and others[0].labels is not None:
+        labels, labels_from = others[0].labels, f"split {others[0].split!r}"
+    listing = open_source.list_source(
+        source,
+        root=options.root,
+        labels=labels,
+        labels_from=labels_from,
+        exclude=out,
+        keys=options.keys,
+        columns=others[0].columns if others else (),
+    )
+    if not listing.sources and not listing.rejects:
+        raise DataError(f"{source}: found no files, expected images")
+    return listing
+
+
+def read_headers(
+    root: Path,
+    listing: Listing,
+    policy: Policy,
+    run: pool.Map,
+    progress: Progress,
+    *,
+    digested: bool,
+) -> Iterator[Item | Packed[Item] | Reject]:
+    """Read the headers of all sources, and take them out of the listing.
+
+    So each is in memory once: there, or among what is yielded.
+
+    Args:
+        digested: read all of every file, for the digest of its content.
+    Yields:
+        Items, packed unless ``digested``, and rejects, in any order.
+    """
+    total, done = len(listing.sources), 0
+
+    def batches() -> Iterator[_Batch]:
+        while listing.sources:
+            sources = listing.sources.pop(_BATCH_SOURCES)
+            yield _Batch(root=root, sources=sources, policy=policy, digested=digested)
+
+    for items, rejects in run(_survey_batch, batches(), _without):
+        yield from items if digested else [items]
+        yield from rejects
+        done += len(items) + len(rejects)
+        progress("reading headers", done, total)
+
+
+def _survey_batch(batch: _Batch) -> tuple[Sequence[Item], list[Reject]]:
+    surveyed = survey(
+        batch.root, batch.sources, batch.policy, batch.crashed, digested=batch.digested
+    )
+    rejects = [outcome for outcome in surveyed if isinstance(outcome, Reject)]
+    items = [outcome for outcome in surveyed if not isinstance(outcome, Reject)]
+    return items if batch.digested else packed(items), rejects
+
+
+def _without(batch: _Batch, number: int, cause: str) -> _Batch:
+    return replace(batch, crashed={**batch.crashed, number: images.deadly(cause)})
+
+
+def survey(
+    root: Path,
+    batch: Sequence[Source],
+    policy: Policy,
+    crashed: Mapping[int, ImageError] = MappingProxyType({}),
+    *,
+    digested: bool = False,
+) -> list[Item | Reject]:
+    """Read the headers of some sources.
+
+    Args:
+        crashed: numbers of those that killed a worker, with what to say of them.
+        digested: read all of every file, for the digest of its content.
+    Returns:
+        For each source an Item, with its size in pixels, or the reason why it cannot be one.
+    """
+    outcomes: list[Item | Reject] = []
+    for number, source in enumerate(batch):
+        heartbeat.start_item(number)
+        error = crashed.get(number)
+        if error:
+            outcomes.append(_rejected(source, error))
+        else:
+            outcomes.append(_survey_one(root, source, policy, digested=digested))
+    return outcomes
+
+
+def check_rejects(
+    source: Path,
+    parts: Sequence[tuple[Sequence[Reject], int]],
+    options: WriteOptions,
+    hint: str = "",
+) -> None:
+    """Refuse to go on after a reject under ``fail``, after more than ``max_errors``, or with none.
+
+    Args:
+        parts: the rejects of each split, and how many records it has.
+        hint: what to say of a file that cannot be read.
+    """
+    bad = sorted(
+        (
+            reject
+            for rejects, _ in parts
+            for reject in rejects
+            if not reject.harmless
+            and not (reject.reason == "too_small" and options.small == "skip")
+        ),
+        key=lambda reject: reject.path,
+    )
+    if bad and options.on_error == "fail":
+        more = f" (and {len(bad) - 1} more)" if len(bad) > 1 else ""
+        kind = UnreadableError if bad[0].reason == "unreadable" else DataError
+        hint = hint if bad[0].reason == "unreadable" else ""
+        message = f"{source}/{bad[0]}{hint}{more}; --on-error skip goes on without them"
+        raise kind(message, list(map(str, bad)))
+    if bad and options.max_errors is not None:
+        limit = options.max_errors
+        total = sum(records for _, records in parts) + len(bad)
+        share = limit.endswith("%")
+        allowed = total * float(limit[:-1]) / 100 if share else float(limit)
+        if len(bad) > allowed:
+            raise DataError(
+                f"{source}: found {len(bad)} of {total} images rejected, expected at most {limit} "
+                f"(--max-errors); the first: {bad[0]}",
+                list(map(str, bad)),
+            )
+    if not all(records for _, records in parts):
+        raise DataError(f"{source}: found no image that can be used, expected at least one")
+
+
+def packed(items: Iterable[Item] = ()) -> Packed[Item]:
+    """Pack items."""
+    return Packed(_pack, _unpack, "q", items)
+
+
+def too_large(size_bytes: int, most_bytes: int = MAX_FILE_BYTES) -> ImageError:
+    """Make the error for a file that is not read at all."""
+    return ImageError("too_large", f"found {size_bytes} bytes, expected at most {most_bytes}")
+
+
+def _check_size(size_bytes: int, pixels: int | None = None) -> None:
+    """Refuse a file by its size alone, or by the number of its pixels too."""
+    if not size_bytes:  # files of /proc say so, and some never end
+        raise ImageError("empty", "found an empty file, expected an image")
+    most_bytes = MAX_FILE_BYTES
+    if pixels is not None:
+        most_bytes = min(most_bytes, BASE_BYTES + BYTES_A_PIXEL * pixels)
+    if size_bytes > most_bytes:
+        raise too_large(size_bytes, most_bytes)
+
+
+def _survey_one(root: Path, source: Source, policy: Policy, *, digested: bool) -> Item | Reject:
+    path = os.path.join(os.fsencode(root), source.path)
+    content = b""
+    try:
+        _check_size(source.size_bytes)
+        with descriptor_to_read(path) as descriptor:
+            header = images.read_plain_header(descriptor, policy)
+            if header is None or digested:
+                with open(descriptor, "rb", closefd=False) as file:
+                    file.seek(0)
+                    header = images.read_header(file, policy)
+                    content = _digest_of(file) if digested else b""
+            _check_size(source.size_bytes, header.height_px * header.width_px)
+        size = (header.height_px, header.width_px)
+        if policy.resize_short_px:
+            size = images.scaled_short(*size, policy.resize_short_px)
+            images.check_pixels(*size, policy.max_pixels)
+    except OSError as error:
+        raise_if_exhausted(error)
+        return Reject(source.path, "unreadable", f"cannot be read: {error.strerror or error}")
+    except ImageError as error:
+        return _rejected(source, error)
+    return Item(source, *size, content)
+
+
+def _digest_of(file: BinaryIO) -> bytes:
+    """Digest a file's content, or as much of it as could be an image."""
+    digest = blake3()
+    file.seek(0)
+    read = 0
+    while read <= MAX_FILE_BYTES and (chunk := file.read(files.CHUNK_BYTES)):
+        digest.update(chunk)
+        read += len(chunk)
+    return digest.digest(split.DIGEST_BYTES)
+
+
+def _rejected(source: Source, error: ImageError) -> Reject:
+    return Reject(source.path, error.reason, str(error))
+
+
+def _pack(item: Item) -> Pieces:
+    path, numbers, *notes = pack_source(item.source)
+    numbers = (*numbers, item.height_px, item.width_px)
+    return (path, numbers, notes[0]) if notes else (path, numbers)
+
+
+def _unpack(
+    path: bytes,
+    size_bytes: int,
+    label: int,
+    mtime_ns: int,
+    height_px: int,
+    width_px: int,
+    *features: bytes,
+) -> Item:
+    source = unpack_source(path, size_bytes, label, mtime_ns, *features)
+    return Item(source, height_px, width_px)

@@ -1,0 +1,149 @@
+"""One shard as it was written, and the note of it that a resumed write reads.
+
+Knows: the files of one shard, and the note beside them. Must not know: how a shard is made.
+"""
+
+from __future__ import annotations
+
+import base64
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from blake3 import blake3
+
+from tfrec_cli.dataset import manifest
+from tfrec_cli.dataset import rejects as rejects_file
+from tfrec_cli.dataset.names import NOTE_SUFFIX, index_name
+from tfrec_cli.dataset.rejects import Reject
+from tfrec_cli.errors import ManifestError, RunError
+from tfrec_cli.runtime import files
+
+_KEY_BYTES, _DIGEST_BYTES = 8, 32
+
+_NOTED = (
+    "number",
+    "records",
+    "size_bytes",
+    "sha256",
+    "index_sha256",
+    "smallest",
+    "changes",
+    "icc_profiles",
+)
+
+
+@dataclass(slots=True, kw_only=True)
+class WrittenShard:
+    """One shard as it was written.
+
+    Attributes:
+        paths: the files written: the shard, and its index file if it has one.
+        contents: what `digests` iterates, packed: a million records' are 40 MB. Empty once they are
+            noted, see `make_durable`.
+        smallest: the least height and the least width of a stored image, in pixels.
+        kept: it was made before, by a write that was interrupted.
+    """
+
+    number: int
+    paths: list[Path]
+    records: int = 0
+    size_bytes: int = 0
+    sha256: str = ""
+    index_sha256: str | None = None
+    contents: bytearray = field(default_factory=bytearray)
+    smallest: tuple[int, int] | None = None
+    changes: Counter[str] = field(default_factory=Counter)
+    icc_profiles: int = 0
+    rejects: list[Reject] = field(default_factory=list)
+    kept: bool = False
+
+    def add_digest(self, key: int, payload: bytes | memoryview) -> None:
+        """Note a record's key and the BLAKE3 digest of its payload."""
+        self.contents += key.to_bytes(_KEY_BYTES, "big") + blake3(payload).digest()
+
+    def digests(self) -> Iterator[tuple[int, bytes]]:
+        """Iterate each record's key and the BLAKE3 digest of its payload."""
+        for start in range(0, len(self.contents), _KEY_BYTES + _DIGEST_BYTES):
+            key_stop = start + _KEY_BYTES
+            digest = bytes(self.contents[key_stop : key_stop + _DIGEST_BYTES])
+            yield int.from_bytes(self.contents[start:key_stop], "big"), digest
+
+    def described(self) -> manifest.Shard:
+        """Return what the manifest says of the shard."""
+        path = self.paths[0]
+        return manifest.Shard(
+            name=path.name,
+            records=self.records,
+            size_bytes=self.size_bytes,
+            sha256=self.sha256,
+            index=index_name(path.name) if self.index_sha256 else None,
+            index_sha256=self.index_sha256,
+        )
+
+
+def make_durable(written: WrittenShard) -> None:
+    """Make a shard durable, and note that it is complete for a write that is resumed.
+
+    Its digests are kept in the note only, see `noted_digests`.
+    """
+    for path in written.paths:
+        files.sync(path)
+    values = {name: getattr(written, name) for name in _NOTED}
+    values["contents"] = base64.b64encode(written.contents).decode()
+    values["rejects"] = rejects_file.dump(written.rejects).decode()
+    note = _note(written.paths[0])
+    note.unlink(missing_ok=True)  # it may be something that cannot be written
+    note.write_bytes(manifest.sealed(values))
+    written.contents.clear()
+
+
+def noted_digests(written: WrittenShard) -> Iterator[tuple[int, bytes]]:
+    """Iterate what `WrittenShard.digests` did before `make_durable` noted it.
+
+    Raises:
+        RunError: somebody else changed the note.
+    """
+    note = _note(written.paths[0])
+    values = manifest.unsealed(note)
+    if values is None:
+        raise RunError(f"{note}: found it gone or changed, expected what was noted of a shard")
+    contents = bytearray(base64.b64decode(values["contents"]))
+    yield from replace(written, contents=contents).digests()
+
+
+def noted(number: int, paths: Sequence[Path], count: int) -> WrittenShard | None:
+    """Return what was noted of a shard, if its files are as noted.
+
+    Args:
+        paths: of the shard, and of its index file if it shall have one.
+        count: how many records and rejects it must have.
+    Returns:
+        The shard, without its digests; None where it has to be written.
+    """
+    note = _note(paths[0])
+    values = manifest.unsealed(note)
+    if values is None:
+        return None
+    try:
+        values["contents"] = bytearray(base64.b64decode(values["contents"]))
+        values["rejects"] = rejects_file.parse(values["rejects"].encode(), note)
+        values["smallest"] = values["smallest"] and tuple(values["smallest"])
+        values["changes"] = Counter(values["changes"])
+        written = WrittenShard(paths=[*paths], kept=True, **values)
+    except (ManifestError, ValueError, TypeError, LookupError, AttributeError):
+        return None  # a note by somebody else: the shard is made again
+    records = count - len(written.rejects)
+    recorded = (written.number, written.records, len(written.contents))
+    if recorded != (number, records, records * (_KEY_BYTES + _DIGEST_BYTES)):
+        return None
+    digests = [None if path.is_symlink() else files.sha256(path) for path in paths]
+    if digests != [written.sha256, written.index_sha256][: len(digests)]:
+        return None
+    written.contents.clear()
+    return written
+
+
+def _note(path: Path) -> Path:
+    return path.with_name(path.name + NOTE_SUFFIX)
