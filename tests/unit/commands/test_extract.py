@@ -28,7 +28,7 @@ from tfrec_cli.dataset.records import ImageRecord
 from tfrec_cli.errors import DataError, RunError, UsageError
 from tfrec_cli.extracting import collisions
 from tfrec_cli.imaging.formats import EXTENSIONS
-from tfrec_cli.runtime.files import sha256
+from tfrec_cli.runtime.files import remove_folder, sha256
 from tfrec_cli.tfrecord import example
 from tfrec_cli.tfrecord.index import locate_records
 from tfrec_cli.tfrecord.record import frame
@@ -448,7 +448,7 @@ class TestNames:
         try:
             assert Path(os.fsdecode(name)).read_bytes() == JPEG
         finally:  # pytest's own clearing away is not deep enough
-            files.remove_folder(out / "a")
+            remove_folder(out / "a")
 
     @pytest.mark.skipif(sys.platform != "linux", reason="other systems have shorter paths")
     def test_a_path_as_long_as_the_system_has_fits_below_any_folder(
@@ -461,7 +461,7 @@ class TestNames:
         try:
             assert Path(os.fsdecode(name)).read_bytes() == JPEG
         finally:
-            files.remove_folder(out / "a")
+            remove_folder(out / "a")
 
     def test_deep_folders_leave_nothing_behind_after_an_error(
         self, tmp_path: Path, out: Path

@@ -102,6 +102,27 @@ class TestDivide:
         moved = Counter(labels[number] for number in before ^ (after - {400}))
         assert max(moved.values(), default=0) <= 1
 
+    @pytest.mark.timeout(10)
+    def test_an_image_is_taken_back_where_small_classes_were_promised_too_many(self) -> None:
+        """The last class has one image, and two splits lack a whole one: only one may get it."""
+        sizes = (6, 3, 5, 1)
+        labels = [label for label, size in enumerate(sizes) for _ in range(size)]
+        contents = b"".join(number.to_bytes(32, "big") for number in range(1, 16))
+        shares = splits.parse("a=0.4,b=0.4,c=0.05,d=0.05,e=0.05,f=0.05")
+        parts = splits.divide(labels, contents, shares).parts
+        counts = {
+            name: [sum(labels[number] == label for number in numbers) for label in range(4)]
+            for name, numbers in parts.items()
+        }
+        assert counts == {
+            "a": [3, 1, 1, 0],
+            "b": [3, 1, 1, 1],
+            "c": [0, 1, 0, 0],
+            "d": [0, 0, 1, 0],
+            "e": [0, 0, 1, 0],
+            "f": [0, 0, 1, 0],
+        }
+
     def test_names_copies_by_the_first(self) -> None:
         found = splits.divide([0, 0, 1], digest(7) * 3, splits.parse(SHARES))
         assert found.copies == ((1, 0), (2, 0))
