@@ -155,8 +155,8 @@ class WriteOptions:
         Raises:
             UsageError: it is so; names the option.
         """
-        for one in fields(self):
-            validate(one.name, getattr(self, one.name))
+        for option in fields(self):
+            validate(option.name, getattr(self, option.name))
         if self.encoding and not self.crop:
             raise UsageError(
                 "--encoding: found no --crop, expected one: whole images keep their bytes"
@@ -171,7 +171,7 @@ class WriteOptions:
             raise UsageError("--max-errors: found --on-error fail, expected --on-error skip")
 
 
-_FIELDS = {one.name: one for one in fields(WriteOptions)}
+_FIELDS = {option.name: option for option in fields(WriteOptions)}
 
 
 def default_of(name: str) -> Any:

@@ -167,10 +167,10 @@ def other_splits(out: Path, options: WriteOptions, names: Collection[str]) -> li
     """Return the manifests of the splits in ``out`` that are not written now, or refuse it."""
     if not out.exists():
         return []
-    found = manifest.find(out)
+    existing = manifest.find(out)
     for name in names:
-        _check_free(out, name, found, options)
-    others = [manifest.load(path) for split, path in found.items() if split not in names]
+        _check_free(out, name, existing, options)
+    others = [manifest.load(path) for split, path in existing.items() if split not in names]
     divided = {other.split: other.division for other in others}
     _check_leaks(out, names, {**staging.unfinished_splits(out, names), **divided})
     return others
@@ -191,28 +191,28 @@ def _check_leaks(out: Path, names: Collection[str], divided: Mapping[str, Divisi
             )
 
 
-def _check_free(out: Path, split: str, found: Collection[str], options: WriteOptions) -> None:
+def _check_free(out: Path, split: str, existing: Collection[str], options: WriteOptions) -> None:
     """Refuse a place that holds this split already, something of it, or something else."""
     partial = staging.folder_of(out, split)
     if not options.overwrite and not options.resume:
         if partial.exists():
             raise staging.unfinished(partial)
-        if split in found:
+        if split in existing:
             raise RunError(
                 f"{out}: found split {split!r}, expected none of this name: "
                 "--split names another one, --overwrite replaces it"
             )
-    if split not in found and (twin := splits.twin(split, found)):
+    if split not in existing and (twin := splits.twin(split, existing)):
         raise RunError(
             f"{out}: found split {twin!r}, expected none that differs from {split!r} only in case: "
             "--split names another one"
         )
-    if not options.overwrite and split not in found and not partial.exists():
+    if not options.overwrite and split not in existing and not partial.exists():
         names = sorted(path.name for path in out.iterdir() if not is_of_writer(path.name))
-        if found:
+        if existing:
             names = [name for name in names if is_of_split(name, split)]
         if names:
-            expected = "none of this split" if found else "an empty folder or a dataset"
+            expected = "none of this split" if existing else "an empty folder or a dataset"
             raise RunError(
                 f"{out}: found other files ({printable(os.fsencode(names[0]))}…), "
                 f"expected {expected} (--overwrite)"

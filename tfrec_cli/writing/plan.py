@@ -34,7 +34,7 @@ class Plan:
     """The items of every shard, and what is left out.
 
     Attributes:
-        deflated: the items of each shard, as `shard` reads them; nothing of one that was taken.
+        deflated: the items of each shard, as `shard` reads them; empty for a shard that was taken.
         sizes: how many records each shard holds.
         estimated_bytes: of all shards together.
         source_bytes: of all items' files.
@@ -69,7 +69,7 @@ class Plan:
         return inflated(data) if data else packed()
 
     def take(self, number: int) -> Packed[Item]:
-        """Take the items of one shard out: nobody needs them but who writes them."""
+        """Take the items of one shard out: only the writer needs them."""
         items = self.shard(number)
         self.deflated[number] = b""
         return items
@@ -83,11 +83,10 @@ def divide(
 ) -> dict[str, tuple[Listing, Packed[Item]]]:
     """Divide surveyed images among splits by their contents; what `make` takes for each of them.
 
-    Rejects, images too small for the crop among them, are told of in the first split. What a person
-    should know is added to its warnings.
+    All rejects, images too small for the crop included, go to the first split; so do the warnings.
 
     Args:
-        surveyed: what `survey` found with ``digested``, in any order.
+        surveyed: items with digests of their contents, and rejects, in any order.
         shares: of the splits, which make up 1.
     Raises:
         UsageError: a split that no image is left for.
@@ -95,16 +94,16 @@ def divide(
     items = packed()
     contents = bytearray()
     rejects = list(listing.rejects)
-    for found in surveyed:
-        if isinstance(found, Reject):
-            rejects.append(found)
+    for entry in surveyed:
+        if isinstance(entry, Reject):
+            rejects.append(entry)
             continue
-        assert not isinstance(found, Packed)  # those have no digests
-        if _fits(found.height_px, found.width_px, options):
-            items.append(found)
-            contents += found.content
+        assert not isinstance(entry, Packed)  # those have no digests
+        if _fits(entry.height_px, entry.width_px, options):
+            items.append(entry)
+            contents += entry.content
         else:
-            rejects.append(_too_small(found, options.crop or (0, 0)))
+            rejects.append(_too_small(entry, options.crop or (0, 0)))
     labels = items.column(LABEL)
     division = split.divide(labels, bytes(contents), shares)
     parts = {}
@@ -117,28 +116,27 @@ def divide(
         parts[name] = replace(listing, rejects=(), warnings=()), items.take(numbers.tolist())
     warnings = [*listing.warnings, *_copies(items, division.copies)]
     for number, label in enumerate(listing.labels or ()):
-        whole = number in labels
-        without = [name for name, (_, mine) in parts.items() if number not in mine.column(LABEL)]
-        if whole and without:
+        without = [name for name, (_, held) in parts.items() if number not in held.column(LABEL)]
+        if number in labels and without:
             warnings.append(f"class {label}: found too few images for split {', '.join(without)}")
     first = next(iter(parts))
-    told = replace(listing, rejects=tuple(rejects), warnings=tuple(warnings))
-    return {**parts, first: (told, parts[first][1])}
+    first_listing = replace(listing, rejects=tuple(rejects), warnings=tuple(warnings))
+    return {**parts, first: (first_listing, parts[first][1])}
 
 
 def _copies(items: Packed[Item], copies: Sequence[tuple[int, int]]) -> Iterator[str]:
     """Say how many images are copies of others, and which of them contradict each other."""
     labels = items.column(LABEL)
-    strange = [pair for pair in copies if labels[pair[0]] != labels[pair[1]]]
+    contradicting = [pair for pair in copies if labels[pair[0]] != labels[pair[1]]]
     for pairs, what in (
         (copies, "each is in the split of its original"),
-        (strange, "their labels differ"),
+        (contradicting, "their labels differ"),
     ):
         if pairs:
-            first = min(sorted((items.path(one), items.path(other))) for one, other in pairs)
-            one, other = map(printable, first)
+            first = min(sorted(map(items.path, pair)) for pair in pairs)
+            original, copy = map(printable, first)
             count = f"{len(pairs)} {'copy' if len(pairs) == 1 else 'copies'}"
-            yield f"found {count} of other images ({other} is {one}…): {what}"
+            yield f"found {count} of other images ({copy} is {original}…): {what}"
 
 
 def make(
@@ -147,23 +145,23 @@ def make(
     """Decide order and shards.
 
     Args:
-        surveyed: what `survey` found, in any order, some of it packed.
+        surveyed: what `read_headers` yields, in any order.
     Raises:
         UsageError: a crop larger than every image, or more shards than images.
     """
     items = packed()
     rejects = list(listing.rejects)
     largest: Item | None = None
-    for found in _taken_apart(surveyed, options):
-        if isinstance(found, Reject):
-            rejects.append(found)
-        elif isinstance(found, Packed):
-            items.extend(found)
-        elif _fits(found.height_px, found.width_px, options):
-            items.append(found)
+    for entry in _taken_apart(surveyed, options):
+        if isinstance(entry, Reject):
+            rejects.append(entry)
+        elif isinstance(entry, Packed):
+            items.extend(entry)
+        elif _fits(entry.height_px, entry.width_px, options):
+            items.append(entry)
         else:
-            rejects.append(_too_small(found, options.crop or (0, 0)))
-            largest = max(largest or found, found, key=lambda item: item.height_px * item.width_px)
+            rejects.append(_too_small(entry, options.crop or (0, 0)))
+            largest = max(largest or entry, entry, key=lambda item: item.height_px * item.width_px)
     if largest and options.crop and not items:
         raise UsageError(
             f"--crop: found no image of {_size(options.crop)} or more, "
@@ -241,12 +239,12 @@ def _taken_apart(
     surveyed: Iterable[Item | Packed[Item] | Reject], options: WriteOptions
 ) -> Iterator[Item | Packed[Item] | Reject]:
     """Unpack packed items of which one does not fit; else a pack costs no more than one item."""
-    for found in surveyed:
-        if isinstance(found, Packed) and found:
-            least = min(found.column(HEIGHT)), min(found.column(WIDTH))
-            yield from [found] if _fits(*least, options) else found
+    for entry in surveyed:
+        if isinstance(entry, Packed) and entry:
+            least = min(entry.column(HEIGHT)), min(entry.column(WIDTH))
+            yield from [entry] if _fits(*least, options) else entry
         else:
-            yield found
+            yield entry
 
 
 def _too_small(item: Item, crop: tuple[int, int]) -> Reject:

@@ -142,8 +142,8 @@ def _read(root: Path, source: Source) -> bytes:
 
 def _check_unchanged(source: Source, status: os.stat_result) -> None:
     """Refuse a file that is not, or no longer, what was listed."""
-    found = status.st_size, status.st_mtime_ns
-    if source.mtime_ns and found != (source.size_bytes, source.mtime_ns):
+    now = status.st_size, status.st_mtime_ns
+    if source.mtime_ns and now != (source.size_bytes, source.mtime_ns):
         raise ImageError(
             "changed",
             f"found it changed since the folder was listed (from {source.size_bytes} to "

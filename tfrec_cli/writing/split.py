@@ -73,7 +73,9 @@ def parse(text: str) -> dict[str, Fraction]:
 
 def twin(name: str, others: Iterable[str]) -> str | None:
     """Return the first of other names that differs from this one only in case."""
-    return next((one for one in others if one != name and one.lower() == name.lower()), None)
+    return next(
+        (other for other in others if other != name and other.lower() == name.lower()), None
+    )
 
 
 def divide(labels: Sequence[int], contents: bytes, shares: Mapping[str, Fraction]) -> Divided:
@@ -102,8 +104,8 @@ def divide(labels: Sequence[int], contents: bytes, shares: Mapping[str, Fraction
         counts = _counts(len(mine), list(shares.values()), owed)
         split_of[mine] = np.repeat(np.arange(len(shares)), counts)
         owed = [
-            one + share * len(mine) - count
-            for one, share, count in zip(owed, shares.values(), counts, strict=True)
+            debt + share * len(mine) - count
+            for debt, share, count in zip(owed, shares.values(), counts, strict=True)
         ]
     chosen = split_of[groups]
     copies = np.flatnonzero(firsts[groups] != np.arange(len(groups))).tolist()
@@ -124,19 +126,23 @@ def _ranks(labels: Numbers, groups: Numbers) -> Numbers:
     order = sorted(range(len(names)), key=held.__getitem__)
     ranks = np.empty(len(names), np.int64)
     ranks[order] = np.arange(len(names))
-    found: Numbers = ranks[mine]
-    return found
+    ranks_of_images: Numbers = ranks[mine]
+    return ranks_of_images
 
 
 def _counts(total: int, shares: Sequence[Fraction], owed: Sequence[Fraction]) -> list[int]:
-    """Share out ``total`` whole things, each to the split that lacks most of its due."""
-    due = [one + share * total for one, share in zip(owed, shares, strict=True)]
-    counts = [max(0, math.floor(one)) for one in due]
+    """Share out ``total`` images, each to the split that lacks most of its due.
+
+    Small classes may have left two splits so much that the last image is due to both: then one of
+    them gives it back.
+    """
+    due = [debt + share * total for debt, share in zip(owed, shares, strict=True)]
+    counts = [max(0, math.floor(part)) for part in due]
     while sum(counts) != total:
         step = 1 if sum(counts) < total else -1
         lacking = [
-            step * (one - count) if count + step >= 0 else -math.inf
-            for one, count in zip(due, counts, strict=True)
+            step * (part - count) if count + step >= 0 else -math.inf
+            for part, count in zip(due, counts, strict=True)
         ]
         counts[max(range(len(due)), key=lacking.__getitem__)] += step
     return counts

@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import fill, jpeg, oriented, photo, png
 from hypothesis import given
 from hypothesis import strategies as st
 
 from tfrec_cli.dataset.rejects import Reject
 from tfrec_cli.errors import UsageError
-from tfrec_cli.imaging.images import Policy
 from tfrec_cli.sources.listing import Listing, Source
 from tfrec_cli.writing import plan, survey
 from tfrec_cli.writing.options import WriteOptions
@@ -193,42 +190,3 @@ class TestRejects:
         rejects = [Reject(b"", reason, "", harmless=reason == "b") for reason in "cabca"]
         found = [plan.count_reasons(rejects, harmless=harmless) for harmless in (False, True)]
         assert found == [{"a": 2, "c": 2}, {"b": 1}]
-
-
-class TestSurvey:
-    def test_reads_the_upright_size(self, tmp_path: Path) -> None:
-        fill(tmp_path, {"a.jpg": jpeg(photo(20, 30), exif=oriented(6))})
-        source = Source(b"a.jpg", 7, None)
-        assert survey.survey(tmp_path, [source], Policy()) == [Item(source, 30, 20)]
-
-    def test_gives_the_size_after_scaling(self, tmp_path: Path) -> None:
-        fill(tmp_path, {"a.png": png(photo(20, 31))})
-        source = Source(b"a.png", 7, None)
-        policy = Policy(resize_short_px=10)
-        assert survey.survey(tmp_path, [source], policy) == [Item(source, 10, 16)]
-
-    @pytest.mark.parametrize(
-        ("name", "data", "reason"),
-        [
-            ("a.jpg", b"text", "not_an_image"),
-            ("a.jpg", b"", "empty"),
-            ("a.txt", png(photo(9, 9))[:20], "truncated"),
-        ],
-    )
-    def test_rejects_what_is_no_image(
-        self, tmp_path: Path, name: str, data: bytes, reason: str
-    ) -> None:
-        fill(tmp_path, {name: data})
-        (found,) = survey.survey(tmp_path, [Source(name.encode(), len(data), None)], Policy())
-        assert isinstance(found, Reject)
-        assert (found.path, found.reason, found.harmless) == (name.encode(), reason, False)
-
-    def test_an_image_named_as_a_text_file_is_an_image(self, tmp_path: Path) -> None:
-        fill(tmp_path, {"a.txt": png(photo(20, 31))})
-        source = Source(b"a.txt", 7, None)
-        assert survey.survey(tmp_path, [source], Policy()) == [Item(source, 20, 31)]
-
-    def test_rejects_what_has_vanished(self, tmp_path: Path) -> None:
-        assert survey.survey(tmp_path, [Source(b"gone", 1, None)], Policy()) == [
-            Reject(b"gone", "unreadable", "cannot be read: No such file or directory")
-        ]

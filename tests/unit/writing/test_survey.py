@@ -1,0 +1,138 @@
+"""Headers become items or rejects; rejects end the write, or not."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from conftest import fill, jpeg, oriented, photo, png
+
+from tfrec_cli.dataset.rejects import Reject
+from tfrec_cli.errors import DataError, UnreadableError
+from tfrec_cli.imaging.images import Policy
+from tfrec_cli.runtime import pool
+from tfrec_cli.sources import open_source
+from tfrec_cli.sources.listing import Source
+from tfrec_cli.writing.options import WriteOptions
+from tfrec_cli.writing.survey import Item, check_rejects, read_headers, survey
+
+BAD = Reject(b"b.jpg", "corrupt", "found a hole")
+GONE = Reject(b"a.jpg", "unreadable", "cannot be read")
+HIDDEN = Reject(b".x", "hidden", "hidden", harmless=True)
+SMALL = Reject(b"c.jpg", "too_small", "found 1x1 pixels")
+
+
+class TestSurvey:
+    def test_reads_the_upright_size(self, tmp_path: Path) -> None:
+        fill(tmp_path, {"a.jpg": jpeg(photo(20, 30), exif=oriented(6))})
+        source = Source(b"a.jpg", 7, None)
+        assert survey(tmp_path, [source], Policy()) == [Item(source, 30, 20)]
+
+    def test_gives_the_size_after_scaling(self, tmp_path: Path) -> None:
+        fill(tmp_path, {"a.png": png(photo(20, 31))})
+        source = Source(b"a.png", 7, None)
+        policy = Policy(resize_short_px=10)
+        assert survey(tmp_path, [source], policy) == [Item(source, 10, 16)]
+
+    @pytest.mark.parametrize(
+        ("name", "data", "reason"),
+        [
+            ("a.jpg", b"text", "not_an_image"),
+            ("a.jpg", b"", "empty"),
+            ("a.txt", png(photo(9, 9))[:20], "truncated"),
+        ],
+    )
+    def test_rejects_what_is_no_image(
+        self, tmp_path: Path, name: str, data: bytes, reason: str
+    ) -> None:
+        fill(tmp_path, {name: data})
+        (reject,) = survey(tmp_path, [Source(name.encode(), len(data), None)], Policy())
+        assert isinstance(reject, Reject)
+        assert (reject.path, reject.reason, reject.harmless) == (name.encode(), reason, False)
+
+    def test_an_image_named_as_a_text_file_is_an_image(self, tmp_path: Path) -> None:
+        fill(tmp_path, {"a.txt": png(photo(20, 31))})
+        source = Source(b"a.txt", 7, None)
+        assert survey(tmp_path, [source], Policy()) == [Item(source, 20, 31)]
+
+    def test_rejects_what_has_vanished(self, tmp_path: Path) -> None:
+        assert survey(tmp_path, [Source(b"gone", 1, None)], Policy()) == [
+            Reject(b"gone", "unreadable", "cannot be read: No such file or directory")
+        ]
+
+
+@pytest.mark.parametrize("digested", [False, True])
+def test_all_headers_are_read_and_the_sources_taken_out(tmp_path: Path, digested: bool) -> None:
+    names = [f"{number:03}.png" for number in range(300)]
+    data = png(photo(3, 4))
+    fill(tmp_path, {**dict.fromkeys(names, data), "bad.png": data[:30]})
+    listing = open_source.list_source(tmp_path)
+    steps: list[tuple[str, int, int]] = []
+    with pool.local(1) as run:
+        entries = list(
+            read_headers(
+                tmp_path,
+                listing,
+                Policy(),
+                run,
+                lambda *step: steps.append(step),
+                digested=digested,
+            )
+        )
+    rejects = [entry for entry in entries if isinstance(entry, Reject)]
+    packs = [entry for entry in entries if not isinstance(entry, Reject)]
+    items = packs if digested else [item for pack in packs for item in pack]
+    assert [reject.path for reject in rejects] == [b"bad.png"]
+    assert sorted(item.source.path.decode() for item in items) == names
+    assert {len(item.content) for item in items} == {32 if digested else 0}
+    assert len(listing.sources) == 0
+    assert steps == [("reading headers", 256, 301), ("reading headers", 301, 301)]
+
+
+class TestCheckRejects:
+    @pytest.mark.parametrize(
+        ("rejects", "options"),
+        [
+            ([], {}),
+            ([HIDDEN], {}),
+            ([SMALL], {"small": "skip"}),
+            ([BAD, GONE], {"on_error": "skip"}),
+            ([BAD], {"on_error": "skip", "max_errors": "1"}),
+            ([BAD], {"on_error": "skip", "max_errors": "10%"}),
+        ],
+    )
+    def test_goes_on(self, rejects: list[Reject], options: dict[str, Any]) -> None:
+        check_rejects(Path("src"), [(rejects, 9)], WriteOptions(**options))
+
+    @pytest.mark.parametrize(
+        ("rejects", "options", "message"),
+        [
+            ([BAD], {}, "src/b.jpg: found a hole; --on-error skip goes on without them"),
+            ([BAD, SMALL], {}, "src/b.jpg: found a hole (and 1 more); --on-error"),
+            ([SMALL], {"small": "fail"}, "src/c.jpg: found 1x1 pixels; --on-error"),
+            (
+                [BAD, GONE],
+                {"on_error": "skip", "max_errors": "1"},
+                "found 2 of 11 images rejected, expected at most 1 (--max-errors)",
+            ),
+            ([BAD], {"on_error": "skip", "max_errors": "9%"}, "found 1 of 10 images rejected"),
+        ],
+    )
+    def test_ends_the_write(
+        self, rejects: list[Reject], options: dict[str, Any], message: str
+    ) -> None:
+        with pytest.raises(DataError) as error:
+            check_rejects(Path("src"), [(rejects, 9)], WriteOptions(**options))
+        assert message in str(error.value)
+        assert not isinstance(error.value, UnreadableError)
+
+    def test_a_file_that_cannot_be_read_is_another_error(self) -> None:
+        with pytest.raises(
+            UnreadableError, match=r"src/a\.jpg: cannot be read HINT \(and 1 more\)"
+        ):
+            check_rejects(Path("src"), [([BAD, GONE], 9)], WriteOptions(), " HINT")
+
+    def test_a_split_needs_an_image(self) -> None:
+        with pytest.raises(DataError, match="found no image that can be used"):
+            check_rejects(Path("src"), [([], 3), ([], 0)], WriteOptions())
