@@ -1,7 +1,6 @@
-"""A sequence of many small rows in little memory: a path, a few integers, perhaps a note each.
+"""Many small rows in little memory: each a path, a few integers and perhaps a note.
 
-Knows: bytes. Must not know: what a row means. A million images take 55 MB so, and as Python objects
-half a gigabyte.
+A million images take 55 MB so, and half a gigabyte as Python objects.
 """
 
 from __future__ import annotations
@@ -25,76 +24,62 @@ class Packed(Sequence[Row], Generic[Row]):
     """Rows of one kind, packed.
 
     Args:
-        pack: makes of a row its path and its integers, the same number of them for every row; and
-            its note, for every row or for none.
+        pack: makes of a row its path and its integers of 64 bits, the same number of them for every
+            row; and its note, for every row or for none.
         unpack: makes of a path, integers and note, if any, the row again.
-        typecode: what holds the integers, as in the module `array`.
     """
 
-    __slots__ = (
-        "_ends",
-        "_note_ends",
-        "_notes",
-        "_numbers",
-        "_pack",
-        "_paths",
-        "_unpack",
-        "_width",
-    )
+    __slots__ = ("_ends", "_numbers", "_pack", "_strings", "_texts", "_unpack", "_width")
 
     def __init__(
-        self,
-        pack: Callable[[Row], Pieces],
-        unpack: Callable[..., Row],
-        typecode: str,
-        rows: Iterable[Row] = (),
+        self, pack: Callable[[Row], Pieces], unpack: Callable[..., Row], rows: Iterable[Row] = ()
     ) -> None:
         self._pack = pack
         self._unpack = unpack
-        self._paths = bytearray()
+        self._strings = bytearray()  # of every row its path and its note, if any
         self._ends = array("q", [0])
-        self._notes = bytearray()
-        self._note_ends = array("q", [0])
-        self._numbers = array(typecode)
-        self._width = 1
+        self._texts = 1  # how many strings a row has
+        self._numbers = array("q")
+        self._width = 1  # how many integers a row has
         for row in rows:
             self.append(row)
 
     def append(self, row: Row) -> None:
         """Add one row at the end."""
         path, numbers, *notes = self._pack(row)
-        self._paths += path
-        self._ends.append(len(self._paths))
+        self._texts, self._width = 1 + len(notes), len(numbers)
         self._numbers.extend(numbers)
-        self._width = len(numbers)
-        for note in notes:
-            self._notes += note
-            self._note_ends.append(len(self._notes))
+        for text in (path, *notes):
+            self._strings += text
+            self._ends.append(len(self._strings))
 
     def extend(self, rows: Packed[Row]) -> None:
         """Add all of other rows at the end."""
-        for mine, ends, more, more_ends in (
-            (self._paths, self._ends, rows._paths, rows._ends),
-            (self._notes, self._note_ends, rows._notes, rows._note_ends),
-        ):
-            start = len(mine)
-            ends.extend(start + end for end in more_ends[1:])
-            mine += more
-        self._numbers.extend(rows._numbers)
-        self._width = rows._width if rows else self._width
+        if rows:
+            start = len(self._strings)
+            self._texts, self._width = rows._texts, rows._width
+            self._ends.extend(start + end for end in rows._ends[1:])
+            self._strings += rows._strings
+            self._numbers.extend(rows._numbers)
 
     def path(self, index: int) -> bytes:
         """Return one row's path."""
-        return bytes(self._paths[self._ends[index] : self._ends[index + 1]])
+        start = index * self._texts
+        return bytes(self._strings[self._ends[start] : self._ends[start + 1]])
 
     def paths(self) -> Iterator[bytes]:
         """Iterate the paths of all rows."""
-        return (bytes(self._paths[start:stop]) for start, stop in pairwise(self._ends))
+        starts = islice(self._ends, 0, None, self._texts)
+        stops = islice(self._ends, 1, None, self._texts)
+        bounds = zip(starts, stops, strict=False)
+        return (bytes(self._strings[start:stop]) for start, stop in bounds)
 
     @property
     def note_bytes(self) -> int:
         """How many bytes all notes have together."""
-        return len(self._notes)
+        of_rows = islice(self._ends, self._texts, None, self._texts)
+        of_paths = islice(self._ends, 1, None, self._texts)
+        return sum(of_rows) - sum(of_paths)
 
     def column(self, number: int) -> array[int]:
         """Return one of the integers of all rows."""
@@ -106,35 +91,31 @@ class Packed(Sequence[Row], Generic[Row]):
 
     def take(self, order: Iterable[int]) -> Packed[Row]:
         """Return the rows of these numbers, in this order."""
-        taken = Packed(self._pack, self._unpack, self._numbers.typecode)
-        taken._width = width = self._width
+        taken = Packed(self._pack, self._unpack)
+        taken._texts, taken._width = texts, width = self._texts, self._width
         for index in order:
-            taken._paths += self._paths[self._ends[index] : self._ends[index + 1]]
-            taken._ends.append(len(taken._paths))
+            ends = self._ends[index * texts : (index + 1) * texts + 1]
+            moved = len(taken._strings) - ends[0]
+            taken._strings += self._strings[ends[0] : ends[-1]]
+            taken._ends.extend(moved + end for end in ends[1:])
             taken._numbers.extend(self._numbers[index * width : (index + 1) * width])
-            for note in self._note(index):
-                taken._notes += note
-                taken._note_ends.append(len(taken._notes))
         return taken
 
     def pop(self, count: int) -> Packed[Row]:
         """Take that many rows, or all there are, off the end, and return them."""
         start = max(len(self) - count, 0)
         taken = self[start:]
-        del self._paths[self._ends[start] :], self._ends[start + 1 :]
+        del self._strings[self._ends[start * self._texts] :], self._ends[start * self._texts + 1 :]
         del self._numbers[start * self._width :]
-        if len(self._note_ends) > 1:
-            del self._notes[self._note_ends[start] :], self._note_ends[start + 1 :]
         return taken
 
-    def _note(self, index: int) -> list[bytes]:
-        """Return one row's note, if there are notes."""
-        if len(self._note_ends) == 1:
-            return []
-        return [bytes(self._notes[self._note_ends[index] : self._note_ends[index + 1]])]
+    def _row(self, index: int, numbers: Iterable[int]) -> Row:
+        ends = self._ends[index * self._texts : (index + 1) * self._texts + 1]
+        path, *notes = (bytes(self._strings[start:stop]) for start, stop in pairwise(ends))
+        return self._unpack(path, *numbers, *notes)
 
     def __len__(self) -> int:
-        return len(self._ends) - 1
+        return (len(self._ends) - 1) // self._texts
 
     @overload
     def __getitem__(self, index: int) -> Row: ...
@@ -147,35 +128,21 @@ class Packed(Sequence[Row], Generic[Row]):
             return self.take(range(*index.indices(len(self))))
         if not 0 <= index < len(self):
             raise IndexError(index)
-        width = self._width
-        numbers = self._numbers[index * width : (index + 1) * width]
-        return self._unpack(self.path(index), *numbers, *self._note(index))
+        return self._row(index, self._numbers[index * self._width : (index + 1) * self._width])
 
     def __iter__(self) -> Iterator[Row]:
         """Iterate the rows, in less time than one by one takes."""
         numbers = iter(self._numbers)
-        for index, path in enumerate(self.paths()):
-            yield self._unpack(path, *islice(numbers, self._width), *self._note(index))
+        for index in range(len(self)):
+            yield self._row(index, islice(numbers, self._width))
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Sequence) and list(self) == list(other)
 
-    def __hash__(self) -> int:
-        return hash((len(self), bytes(self._paths)))
+    __hash__ = None  # type: ignore[assignment]
 
     def __repr__(self) -> str:
         return repr(list(self))
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        state = (
-            self._paths,
-            self._ends,
-            self._notes,
-            self._note_ends,
-            self._numbers,
-            self._width,
-        )
-        return _restore, (self._pack, self._unpack, state)
 
 
 def deflated(rows: Packed[Any]) -> bytes:
@@ -186,12 +153,6 @@ def deflated(rows: Packed[Any]) -> bytes:
 def inflated(data: bytes) -> Packed[Any]:
     """Return rows that were `deflated` in this process."""
     rows: Packed[Any] = pickle.loads(zlib.decompress(data))  # noqa: S301  # our own
-    return rows
-
-
-def _restore(pack: Any, unpack: Any, state: Any) -> Packed[Any]:
-    rows: Packed[Any] = Packed(pack, unpack, "q")
-    rows._paths, rows._ends, rows._notes, rows._note_ends, rows._numbers, rows._width = state
     return rows
 
 

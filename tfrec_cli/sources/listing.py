@@ -70,7 +70,7 @@ def without_twins(sources: Packed[Source]) -> tuple[Packed[Source], list[Reject]
 
 def packed(sources: Iterable[Source] = ()) -> Packed[Source]:
     """Pack sources."""
-    return Packed(pack, unpack, "q", sources)
+    return Packed(pack, unpack, sources)
 
 
 def pack(source: Source) -> Pieces:

@@ -121,7 +121,7 @@ class Table:
     def __init__(
         self, path: Path, keys: KeyStyle, pinned: Sequence[Column], *, has_labels: bool
     ) -> None:
-        self.rows = Packed(_pack, Row, "q")
+        self.rows = Packed(_pack, Row)
         self.columns: dict[str, ColumnStats] = {}
         self.classes: dict[str, int] = {}
         self.errors = LineErrors(path)

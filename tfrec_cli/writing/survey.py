@@ -235,7 +235,7 @@ def check_rejects(
 
 def packed(items: Iterable[Item] = ()) -> Packed[Item]:
     """Pack items."""
-    return Packed(_pack, _unpack, "q", items)
+    return Packed(_pack, _unpack, items)
 
 
 def too_large(size_bytes: int, most_bytes: int = MAX_FILE_BYTES) -> ImageError:
