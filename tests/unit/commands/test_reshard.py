@@ -23,6 +23,7 @@ from tfrec_cli.commands.reshard import Options, Resharded
 from tfrec_cli.dataset import discover, manifest
 from tfrec_cli.errors import DataError, ImageError, RunError, UsageError
 from tfrec_cli.imaging import images
+from tfrec_cli.resharding import copy, runs
 from tfrec_cli.tfrecord import example
 from tfrec_cli.tfrecord.index import locate_records
 from tfrec_cli.tfrecord.scan import read_records
@@ -106,7 +107,7 @@ class TestSameAsWrite:
     ) -> None:
         out = lasting / "any"
         with pytest.MonkeyPatch.context() as patched:
-            patched.setattr(reshard, "_RUN_BYTES", run_bytes)
+            patched.setattr(copy, "_PIECE_BYTES", run_bytes)
             run(lasting / "four", out, shards=shards)
         found = payloads(out)
         assert (found, len(list(out.glob("*.tfrecord")))) == (payloads(lasting / "four"), shards)
@@ -343,7 +344,7 @@ class TestDamage:
                 path.write_bytes(flip(path.read_bytes(), found[1][0] + 40))
             return found
 
-        monkeypatch.setattr(reshard, "locate_records", late)
+        monkeypatch.setattr(runs, "locate_records", late)
         assert "found no whole record of" in self.refused(data, out)
 
     def test_what_cannot_be_read_is_none(self, data: Path, out: Path) -> None:

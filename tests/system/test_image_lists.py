@@ -1,0 +1,383 @@
+"""Image lists from the file to the dataset, and what verify and salvage make of them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from conftest import fill, jpeg, measured, photo, tree
+
+from tfrec_cli.commands import salvage
+from tfrec_cli.commands.verify import Options as VerifyOptions
+from tfrec_cli.commands.verify import verify
+from tfrec_cli.commands.write import write
+from tfrec_cli.dataset import manifest
+from tfrec_cli.errors import DataError, RunError, TfrecError, UsageError
+from tfrec_cli.tfrecord import example
+from tfrec_cli.tfrecord.example import Feature
+from tfrec_cli.tfrecord.index import read_index
+from tfrec_cli.writing.options import WriteOptions as Options
+
+IMAGES = {f"{name}.jpg": jpeg(photo(40, 50, seed)) for seed, name in enumerate("abcd")}
+
+
+@pytest.fixture
+def images(tmp_path: Path) -> Path:
+    """A folder with a.jpg, b.jpg, c.jpg and d.jpg."""
+    return fill(tmp_path / "images", IMAGES)
+
+
+def lines(*rows: Mapping[str, Any]) -> str:
+    return "".join(json.dumps(row) + "\n" for row in rows)
+
+
+BOXES: dict[str, Any] = {
+    "path": "a.jpg",
+    "xmin": [0, 0.25],
+    "xmax": [1, 0.5],
+    "ymin": [0, 0],
+    "ymax": [1, 0.5],
+}
+
+
+TABLE = [
+    {
+        "path": "a.jpg",
+        "label": "cat",
+        "n": 1,
+        "q": 0.1,
+        "t": "ü",
+        "ns": [1, 2],
+        "qs": [],
+        "ts": ["x"],
+    },
+    {"path": "b.jpg", "label": "dog", "n": -5, "q": 3, "t": "", "ns": [], "qs": [0.5], "ts": []},
+    {"path": "c.jpg", "label": "cat", "n": 2**40, "q": 1e-3, "ns": [7], "ts": ["y", "z"]},
+]
+
+
+@pytest.fixture
+def written(images: Path, tmp_path: Path) -> Path:
+    """The table in a file, and the dataset made of it in ``out`` beside."""
+    path = images / "table.jsonl"
+    path.write_text(lines(*TABLE))
+    write(path, tmp_path / "out", Options(jobs=1))
+    return path
+
+
+def change(path: Path, **changes: Any) -> None:
+    path.write_text(lines(*TABLE[:2], {**TABLE[2], **changes}))
+
+
+class TestWritten:
+    def test_tensorflow_reads_every_value(self, written: Path, tmp_path: Path) -> None:
+        import tensorflow as tf
+
+        (shard,) = map(str, (tmp_path / "out").glob("*.tfrecord"))
+        spec = {
+            "filename": tf.io.FixedLenFeature([], tf.string),
+            "label": tf.io.FixedLenFeature([], tf.int64),
+            "n": tf.io.FixedLenFeature([], tf.int64),
+            "q": tf.io.FixedLenFeature([], tf.float32),
+            "t": tf.io.FixedLenFeature([], tf.string, default_value="none"),
+            "ns": tf.io.RaggedFeature(tf.int64),
+            "qs": tf.io.RaggedFeature(tf.float32),
+            "ts": tf.io.RaggedFeature(tf.string),
+        }
+        found = {}
+        for payload in tf.data.TFRecordDataset([shard]):
+            one = {
+                name: np.asarray(value.numpy()).tolist()
+                for name, value in tf.io.parse_single_example(payload, spec).items()
+            }
+            found[one.pop("filename").decode()] = one
+        assert found == {
+            "a.jpg": {
+                "label": 0, "n": 1, "q": pytest.approx(0.1), "t": "ü".encode(), "ns": [1, 2],
+                "qs": [], "ts": [b"x"],
+            },
+            "b.jpg": {
+                "label": 1, "n": -5, "q": 3.0, "t": b"", "ns": [], "qs": [0.5], "ts": [],
+            },
+            "c.jpg": {
+                "label": 0, "n": 2**40, "q": pytest.approx(1e-3), "t": b"none", "ns": [7],
+                "qs": [], "ts": [b"y", b"z"],
+            },
+        }  # fmt: skip
+
+    def test_tfds_reads_what_it_can(self, written: Path, tmp_path: Path) -> None:
+        """Of single values those that no record lacks; a list that is missing is an empty one."""
+        import tensorflow_datasets as tfds
+
+        builder = tfds.builder_from_directory(tmp_path / "out")
+        rows = tfds.as_numpy(builder.as_dataset(split="train"))
+        found = {row["filename"].decode(): row for row in rows}
+        assert sorted(found["a.jpg"]) == [
+            "filename", "image", "key", "label", "n", "ns", "q", "qs", "ts",
+        ]  # fmt: skip
+        assert [int(found[name]["n"]) for name in sorted(found)] == [1, -5, 2**40]
+        assert [found[name]["qs"].tolist() for name in sorted(found)] == [[], [0.5], []]
+        assert [found[name]["ts"].tolist() for name in sorted(found)] == [[b"x"], [], [b"y", b"z"]]
+
+    def test_tfds_reads_boxes(self, images: Path, tmp_path: Path) -> None:
+        import tensorflow_datasets as tfds
+
+        path = images / "t.jsonl"
+        path.write_text(lines({**BOXES, "source_id": 1}, {"path": "b.jpg"}))
+        write(path, tmp_path / "out", Options(jobs=1, keys="tf-models"))
+        builder = tfds.builder_from_directory(tmp_path / "out")
+        rows = list(tfds.as_numpy(builder.as_dataset(split="train")))
+        boxes = [row["image/object/bbox/xmax"].tolist() for row in rows]
+        assert sorted(boxes) == [[], [1, 0.5]]
+
+    def test_the_manifest_says_what_there_is(self, written: Path, tmp_path: Path) -> None:
+        made = manifest.load(tmp_path / "out" / "train.manifest.json")
+        assert [(str(one), one.is_everywhere) for one in made.columns] == [
+            ("n int64", True),
+            ("ns int64[]", True),
+            ("q float", True),
+            ("qs float[]", False),
+            ("t bytes", False),
+            ("ts bytes[]", True),
+        ]
+
+    def test_without_columns_the_manifest_is_as_ever(self, images: Path, tmp_path: Path) -> None:
+        write(images, tmp_path / "out", Options(jobs=1))
+        assert "columns" not in json.loads((tmp_path / "out" / "train.manifest.json").read_text())
+
+    def test_it_is_the_dataset_of_the_folder(self, tmp_path: Path) -> None:
+        """Where the manifest says what folders say, every byte of the shards is the same."""
+        folder = fill(tmp_path / "x", {"u/a.jpg": IMAGES["a.jpg"], "v/b.jpg": IMAGES["b.jpg"]})
+        (tmp_path / "t.csv").write_text("path,label\nv/b.jpg,v\nu/a.jpg,u\n")
+        write(folder, tmp_path / "one", Options(jobs=1))
+        write(tmp_path / "t.csv", tmp_path / "two", Options(jobs=1, root=folder))
+        assert tree(tmp_path / "one") == tree(tmp_path / "two")
+
+    def test_any_number_of_processes_gives_the_same(self, written: Path, tmp_path: Path) -> None:
+        options = {"shards": 3, "overwrite": True}
+        write(written, tmp_path / "one", Options(jobs=1, **options))
+        write(written, tmp_path / "two", Options(jobs=3, **options))
+        assert tree(tmp_path / "one") == tree(tmp_path / "two")
+
+    def test_the_same_goes_on(self, written: Path, tmp_path: Path) -> None:
+        before = tree(tmp_path / "out")
+        write(written, tmp_path / "out", Options(jobs=1, resume=True))
+        assert tree(tmp_path / "out") == before
+
+    @pytest.mark.parametrize("changes", [{"n": 3}, {"label": "dog"}, {"ns": [7, 7]}, {"new": 1}])
+    def test_another_row_does_not(
+        self, written: Path, tmp_path: Path, changes: dict[str, Any]
+    ) -> None:
+        change(written, **changes)
+        with pytest.raises(RunError, match="the images changed, or what a manifest says of them"):
+            write(written, tmp_path / "out", Options(jobs=1, resume=True))
+
+    def test_a_dry_run_writes_nothing(self, written: Path, tmp_path: Path) -> None:
+        result = write(written, tmp_path / "dry", Options(jobs=1, dry_run=True))
+        assert [str(one) for one in result.columns][:2] == ["n int64", "ns int64[]"]
+        assert not (tmp_path / "dry").exists()
+
+    def test_a_missing_file_ends_the_job_or_is_left_out(self, images: Path, tmp_path: Path) -> None:
+        (images / "t.csv").write_text("path,x\na.jpg,1\nnone.jpg,2\n")
+        with pytest.raises(DataError, match=r"none\.jpg: found No such file or directory"):
+            write(images / "t.csv", tmp_path / "out", Options(jobs=1))
+        result = write(images / "t.csv", tmp_path / "out", Options(jobs=1, on_error="skip"))
+        assert [(one.path, one.reason) for one in result.rejects] == [(b"none.jpg", "unreadable")]
+        assert check(images / "t.csv", tmp_path / "out") == []
+
+
+class TestSplits:
+    def test_kinds_are_those_of_the_first(self, written: Path, tmp_path: Path) -> None:
+        """Whole numbers in a column that held others are stored as those."""
+        other = written.with_name("val.jsonl")
+        rows = [{**TABLE[2], "path": "d.jpg", "q": 2, "t": "x", "qs": []}]
+        other.write_text(lines(*rows))
+        result = write(other, tmp_path / "out", Options(jobs=1, split="val"))
+        assert "q float" in map(str, result.columns)
+        assert check(other, tmp_path / "out", split="val") == []
+
+    @pytest.mark.parametrize("changes", [{"new": 1}, {"n": None}])
+    def test_columns_must_be_those_of_the_first(
+        self, written: Path, tmp_path: Path, changes: dict[str, Any]
+    ) -> None:
+        other = written.with_name("val.jsonl")
+        row = {**TABLE[1], "path": "d.jpg", "t": "x", "new": None, **changes}
+        other.write_text(lines({name: one for name, one in row.items() if one is not None}))
+        with pytest.raises(UsageError, match=r"expected those of split 'train'"):
+            write(other, tmp_path / "out", Options(jobs=1, split="val"))
+
+
+def check(path: Path, out: Path, *, split: str | None = None, quick: bool = False) -> list[str]:
+    options = VerifyOptions(source=((split, path),), quick=quick, jobs=1)
+    return [f"{one.kind}: {one.message}" for one in verify(out, options).findings]
+
+
+class TestVerified:
+    @pytest.mark.parametrize("quick", [False, True])
+    def test_the_same_has_no_findings(self, written: Path, tmp_path: Path, quick: bool) -> None:
+        assert check(written, tmp_path / "out", quick=quick) == []
+        assert check(written, tmp_path / "out", split="train", quick=quick) == []
+
+    @pytest.mark.parametrize(
+        ("changes", "finding"),
+        [
+            ({"n": 3}, "differs: c.jpg: found n 1099511627776, expected 3"),
+            ({"ts": []}, "differs: c.jpg: found ts b'y', b'z', expected without a value"),
+            ({"label": "dog"}, "label: c.jpg: found label 0 (cat), expected 1 (dog) by its row"),
+            ({"label": "owl"}, "label: c.jpg: found label 0 (cat), expected none by its row"),
+        ],
+    )
+    def test_another_row_is_found(
+        self, written: Path, tmp_path: Path, changes: dict[str, Any], finding: str
+    ) -> None:
+        change(written, **changes)
+        assert check(written, tmp_path / "out") == [finding]
+
+    def test_a_row_more_and_one_less_are_found(self, written: Path, tmp_path: Path) -> None:
+        written.write_text(lines(*TABLE[:2], {**TABLE[2], "path": "d.jpg"}))
+        assert sorted(check(written, tmp_path / "out")) == [
+            "unexpected: c.jpg: found no such image among the sources",
+            "unwritten: found neither a record of it nor its rejection, expected one of them",
+        ]
+
+    def test_the_folder_is_not_what_it_came_from(self, written: Path, tmp_path: Path) -> None:
+        written.unlink()
+        (written.parent / "d.jpg").unlink()
+        found = check(written.parent, tmp_path / "out")
+        assert [one.partition(":")[0] for one in found] == ["label"] * 3
+
+    def test_with_a_root(self, written: Path, tmp_path: Path) -> None:
+        moved = tmp_path / "elsewhere.jsonl"
+        written.rename(moved)
+        options = VerifyOptions(source=((None, moved),), root=written.parent, jobs=1)
+        assert verify(tmp_path / "out", options).findings == []
+
+
+ROOT_HINT = " (--root names the folder that its paths are below)"
+
+
+def test_a_root_that_is_not_told_is_thought_of(written: Path, tmp_path: Path) -> None:
+    (tmp_path / "moved").mkdir()
+    moved = written.rename(tmp_path / "moved" / written.name)
+    with pytest.raises(DataError) as error:
+        write(moved, tmp_path / "new", Options(jobs=1))
+    assert f"a.jpg: found No such file or directory, expected a file{ROOT_HINT} (and " in str(
+        error.value
+    )
+    with pytest.raises(DataError, match=r"directory, expected a file \(and"):
+        write(moved, tmp_path / "new", Options(jobs=1, root=tmp_path / "moved"))
+    for root, hint in ((None, ROOT_HINT), (tmp_path / "moved", "")):
+        options = VerifyOptions(source=((None, moved),), root=root, jobs=1)
+        findings = verify(tmp_path / "out", options).findings
+        assert [one.message for one in findings if one.kind == "unexpected"] == [
+            f"found none of the sources of its 3 records in {tmp_path / 'moved'}, "
+            f"expected the folder that it came from{hint}"
+        ]
+
+
+def test_a_root_needs_a_source(written: Path, tmp_path: Path) -> None:
+    (shard,) = (tmp_path / "out").glob("*.tfrecord")
+    with pytest.raises(UsageError, match="--root: found no --source"):
+        verify(tmp_path / "out", VerifyOptions(root=tmp_path))
+    with pytest.raises(UsageError, match="--root: found no --source"):
+        salvage.salvage(shard, tmp_path / "x", salvage.Options(root=tmp_path))
+
+
+class TestSalvaged:
+    def damaged(self, out: Path) -> Path:
+        (shard,) = out.glob("*.tfrecord")
+        data = shard.read_bytes()
+        shard.write_bytes(data[:20] + b"\xff" + data[21:])
+        return shard
+
+    def test_lost_records_have_their_names(self, written: Path, tmp_path: Path) -> None:
+        shard = self.damaged(tmp_path / "out")
+        first, *_ = read_index(shard.with_suffix(".tfindex"))
+        options = salvage.Options(source=written)
+        result = salvage.salvage(shard, tmp_path / "saved", options)
+        assert (first[0], len(result.lost_names or ()), result.lost_records) == (0, 1, [0])
+
+    def test_another_row_is_another_plan(self, written: Path, tmp_path: Path) -> None:
+        shard = self.damaged(tmp_path / "out")
+        change(written, n=3)
+        with pytest.raises(RunError, match="found images that make another plan"):
+            salvage.salvage(shard, tmp_path / "saved", salvage.Options(source=written))
+
+
+class TestManifest:
+    @pytest.mark.parametrize(
+        ("columns", "where"),
+        [
+            ([], "columns"),
+            ([3], "columns"),
+            ([{"name": "x"}], "columns[0].kind"),
+            ([{"name": "image", "kind": "int64"}], "columns[0].name"),
+            ([{"name": "x", "kind": "string"}], "columns[0].kind"),
+            ([{"name": "x", "kind": "int64", "is_list": 1}], "columns[0].is_list"),
+            (
+                [{"name": "x", "kind": "int64", "is_list": True, "is_everywhere": True}] * 2,
+                "columns",
+            ),
+        ],
+    )
+    def test_columns_that_are_none_are_refused(
+        self, written: Path, tmp_path: Path, columns: Any, where: str
+    ) -> None:
+        path = tmp_path / "out" / "train.manifest.json"
+        path.write_text(json.dumps({**json.loads(path.read_text()), "columns": columns}))
+        with pytest.raises(TfrecError) as error:
+            manifest.load(path)
+        assert str(error.value).startswith(f"{path}: {where}: found ")
+
+
+LISTS: dict[str, list[Any]] = {
+    "bytes": [b"a", b"", b"\xff"],
+    "float": [0.5, 1, -2.5],
+    "int64": [1, -1, 300],
+}
+
+
+class TestEncoding:
+    """The golden bytes are what TensorFlow serialises."""
+
+    @pytest.mark.parametrize("kind", ["bytes", "float", "int64"])
+    @pytest.mark.parametrize("count", [0, 1, 3])
+    def test_lists_are_what_tensorflow_writes(self, kind: str, count: int) -> None:
+        import tensorflow as tf
+
+        values: list[Any] = list(LISTS[kind][:count])
+        lists = {
+            "bytes": lambda: tf.train.Feature(bytes_list=tf.train.BytesList(value=values)),
+            "float": lambda: tf.train.Feature(float_list=tf.train.FloatList(value=values)),
+            "int64": lambda: tf.train.Feature(int64_list=tf.train.Int64List(value=values)),
+        }
+        theirs = tf.train.Example(features=tf.train.Features(feature={"x": lists[kind]()}))
+        ours = example.encode({"x": Feature(kind, values)})  # type: ignore[arg-type]
+        assert ours == theirs.SerializeToString(deterministic=True)
+
+
+class TestCommandLine:
+    def test_all_bad_lines_are_told_when_asked_for(self, images: Path) -> None:
+        (images / "t.csv").write_text("path,x\na.jpg\nb.jpg\n")
+        quiet = measured(images, "write", "t.csv", "out")
+        assert (quiet.code, quiet.out) == (1, "")
+        last = "tfrec: t.csv: line 2: found 1 cells, expected 2 (and 1 more, in line 3)\n"
+        assert quiet.err == last
+        first = [f"tfrec: t.csv: line {line}: found 1 cells, expected 2\n" for line in (2, 3)]
+        assert measured(images, "write", "t.csv", "out", "-v").err == "".join([*first, last])
+
+    def test_columns_are_told(self, images: Path) -> None:
+        (images / "t.csv").write_text('path,b,a\na.jpg,"[1, 2]",x\n')
+        told = measured(images, "write", "t.csv", "out", "--dry-run").out
+        assert "\n  features  2: a bytes, b int64[]\n" in told
+        told = measured(images, "write", "t.csv", "out", "--dry-run", "--json").out
+        assert [one["kind"] for one in json.loads(told)["columns"]] == ["bytes", "int64"]
+
+    def test_a_million_numbers_in_a_line_cost_no_more_than_the_line(self, images: Path) -> None:
+        (images / "t.jsonl").write_text('{"path": "a.jpg", "x": [' + "1," * 500_000 + "1]}")
+        ran = measured(images, "write", "t.jsonl", "out", "--jobs", "1")
+        assert (ran.code, ran.mebibytes < 200) == (0, True)

@@ -1,0 +1,93 @@
+"""Runs of records copied into new shards, checked and digested on the way."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from itertools import accumulate
+from pathlib import Path
+
+from tfrec_cli import crops
+from tfrec_cli.errors import DataError
+from tfrec_cli.resharding.runs import Run, pieces
+from tfrec_cli.runtime import files, pool
+from tfrec_cli.runtime.pool import Progress
+from tfrec_cli.tfrecord.compression import WrittenCompression
+from tfrec_cli.tfrecord.example import SingleValues
+from tfrec_cli.tfrecord.record import read_places
+from tfrec_cli.writing import shard
+from tfrec_cli.writing.written_shard import WrittenShard
+
+_PIECE_BYTES = 1 << 22
+"""Records copied at once, except for a single longer one."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Task:
+    """One shard to be made of the records in ``runs``; ``key`` is the name of their keys."""
+
+    number: int
+    path: Path
+    index: Path | None
+    compression: WrittenCompression
+    key: str
+    runs: tuple[Run, ...]
+
+
+def copy_shards(
+    tasks: Sequence[Task], records: int, run: pool.Map, progress: Progress
+) -> list[WrittenShard]:
+    """Make every shard, and wait until all are on the disk.
+
+    Args:
+        records: how many all shards have together, for ``progress``.
+    Raises:
+        DataError: a record is damaged.
+    """
+    written: list[WrittenShard] = []
+    copied = 0
+    disk = ThreadPoolExecutor()
+    try:
+        syncs: list[Future[None]] = []
+        for part in run(_copy_shard, tasks):
+            syncs += [disk.submit(files.sync, path) for path in part.paths]
+            written.append(part)
+            copied += part.records
+            progress("copying", copied, records)
+        for sync in syncs:
+            sync.result()
+    finally:
+        disk.shutdown(cancel_futures=True)
+    return sorted(written, key=lambda part: part.number)
+
+
+def _copy_shard(task: Task) -> WrittenShard:
+    """Make one shard, and digest its records."""
+    paths = [path for path in (task.path, task.index) if path]
+    written = WrittenShard(number=task.number, paths=paths)
+    reader = SingleValues({task.key: "key"})
+    memory = memoryview(bytearray(_PIECE_BYTES))
+    with shard.filled(written, task.path, task.index, task.compression) as put:
+        for piece in (piece for run in task.runs for piece in pieces(run, _PIECE_BYTES)):
+            lengths = piece.lengths.tolist()
+            size_bytes = sum(lengths)
+            if size_bytes > len(memory):
+                memory = memoryview(bytearray(size_bytes))
+            with piece.path.open("rb", buffering=0) as file:
+                offsets = accumulate(lengths, initial=piece.offset_bytes)
+                places = list(zip(offsets, lengths, strict=False))
+                payloads = read_places(file.fileno(), places, str(piece.path), memory)
+            put([bytes(memory[:size_bytes])], lengths)
+            for number, payload in enumerate(payloads, piece.first):
+                written.add_digest(_key(reader, payload, piece.path, number), payload)
+            written.records += len(lengths)
+    return written
+
+
+def _key(reader: SingleValues, payload: memoryview, path: Path, number: int) -> int:
+    try:
+        key = reader.read(payload).get("key")
+    except DataError as error:
+        raise DataError(f"{path}: record {number}: {error}") from error
+    return crops.seed_key(key if isinstance(key, int) else None, 0)
