@@ -67,7 +67,7 @@ class ImageError(DataError):
 
 
 class TableError(DataError):
-    """A manifest of images is wrong: the details name each bad line."""
+    """An image list is wrong: the details name each bad line."""
 
 
 class UnreadableError(DataError):

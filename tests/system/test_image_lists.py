@@ -173,7 +173,9 @@ class TestWritten:
         self, written: Path, tmp_path: Path, changes: dict[str, Any]
     ) -> None:
         change(written, **changes)
-        with pytest.raises(RunError, match="the images changed, or what a manifest says of them"):
+        with pytest.raises(
+            RunError, match="the images changed, or what an image list says of them"
+        ):
             write(written, tmp_path / "out", Options(jobs=1, resume=True))
 
     def test_a_dry_run_writes_nothing(self, written: Path, tmp_path: Path) -> None:
@@ -313,7 +315,7 @@ class TestManifest:
         ("columns", "where"),
         [
             ([], "columns"),
-            ([3], "columns"),
+            ([3], "columns[0]"),
             ([{"name": "x"}], "columns[0].kind"),
             ([{"name": "image", "kind": "int64"}], "columns[0].name"),
             ([{"name": "x", "kind": "string"}], "columns[0].kind"),

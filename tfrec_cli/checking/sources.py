@@ -36,7 +36,7 @@ from tfrec_cli.writing.survey import Item, packed
 
 Numbers = npt.NDArray[np.int64]
 Given = tuple[str | None, Path]
-"""A source folder or manifest, and the split that came from it; None for all not named."""
+"""A source folder or image list, and the split that came from it; None for all not named."""
 
 _BATCH = 64
 _BEYOND_KEYS = 2**63 - 1
@@ -47,7 +47,7 @@ class _Origin:
     """What some splits came from.
 
     Attributes:
-        source: the folder, or manifest of images.
+        source: the folder, or image list.
         root: what the paths of its sources are relative to.
         hint: what to say where none of them is in the dataset.
     """
@@ -133,7 +133,7 @@ def check(subject: Subject) -> Iterator[Finding | Note]:
 
     Raises:
         RunError: a source folder cannot be read.
-        DataError: a manifest of images is wrong.
+        DataError: an image list is wrong.
     """
     for source, splits in subject.folders:
         yield from _check_origin(subject, source, splits)
@@ -142,7 +142,7 @@ def check(subject: Subject) -> Iterator[Finding | Note]:
 def _check_origin(
     subject: Subject, source: Path, splits: Sequence[Split]
 ) -> Iterator[Finding | Note]:
-    """Compare the splits that came from one folder, or manifest of images."""
+    """Compare the splits that came from one folder, or image list."""
     quick = subject.options.quick
     origin = _Origin(
         source=source,

@@ -66,7 +66,7 @@ class Options:
         """
         validate("jobs", self.jobs)
         if self.root and not self.source:
-            raise UsageError("--root: found no --source, expected a manifest of images")
+            raise UsageError("--root: found no --source, expected an image list")
         if self.quick and self.seed is not None:
             raise UsageError("--quick: found --seed, expected one of the two: crops need decoding")
         if self.seed is None and self.expect:

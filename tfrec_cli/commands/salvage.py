@@ -47,7 +47,7 @@ class Options:
 
     Attributes:
         source: the folder of images, or manifest, that was written: names what is lost.
-        root: what the paths of a manifest are relative to, if not to its own folder.
+        root: what the paths of an image list are relative to, if not to its own folder.
     """
 
     source: Path | None = None
@@ -116,7 +116,7 @@ def salvage(path: Path, out: Path, options: Options) -> Salvaged:
             the one that was written.
     """
     if options.root and not options.source:
-        raise UsageError("--root: found no --source, expected a manifest of images")
+        raise UsageError("--root: found no --source, expected an image list")
     if os.path.lexists(out):
         raise RunError(f"{out}: found a file, expected nothing: salvage replaces no file")
     if not path.is_file():

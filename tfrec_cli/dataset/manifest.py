@@ -144,7 +144,7 @@ class Manifest:
     columns: Annotated[
         tuple[Column, ...],
         Meta(
-            description="Further features that a manifest of images gave; in the file only where "
+            description="Further features that an image list gave; in the file only where "
             "there are some.",
             min_length=1,
             extra={"expected": "some, or no such field"},

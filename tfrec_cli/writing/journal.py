@@ -140,7 +140,7 @@ def check_same(folder: Path, begun: Begun, planned: Plan, journal: Journal) -> N
     if before.labels != journal.labels:
         different.append("the class names changed")
     if not different and before.plan_sha256 != journal.plan_sha256:
-        different.append("the images changed, or what a manifest says of them")
+        different.append("the images changed, or what an image list says of them")
     if different:
         more = f" (and {len(different) - 1} more)" if len(different) > 1 else ""
         raise RunError(

@@ -65,7 +65,7 @@ def finished(
     made = manifest.load(path)
     different = journal.differences(made)
     if made.plan_sha256 != journal.plan_sha256:
-        different.append("the images changed, or what a manifest says of them")
+        different.append("the images changed, or what an image list says of them")
     if made.labels != journal.labels:
         different.append("the class names changed")
     newest = max(planned.sources(), key=lambda source: source[1])
