@@ -317,7 +317,10 @@ class TestManifest:
             ([], "columns"),
             ([3], "columns[0]"),
             ([{"name": "x"}], "columns[0].kind"),
-            ([{"name": "image", "kind": "int64"}], "columns[0].name"),
+            (
+                [{"name": "image", "kind": "int64", "is_list": False, "is_everywhere": True}],
+                "columns[0].name",
+            ),
             ([{"name": "x", "kind": "string"}], "columns[0].kind"),
             ([{"name": "x", "kind": "int64", "is_list": 1}], "columns[0].is_list"),
             (
