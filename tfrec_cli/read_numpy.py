@@ -208,12 +208,14 @@ class Source:
     def __init__(self, opened: OpenSplit) -> None:
         self._opened = opened
         self._order = opened.order(1)
+        self._indices = range(self._order.record_count())
+        self._by_epoch = self._order.chunk_counts()[1]
 
     def __repr__(self) -> str:
         return f"<tfrec source of {len(self)} samples>"
 
     def __len__(self) -> int:
-        return self._order.record_count()
+        return len(self._indices)
 
     def __getitem__(self, index: SupportsIndex) -> Any:
         """Read and cut one sample.
@@ -226,7 +228,7 @@ class Source:
             DataError: the record is damaged, or smaller than the crop.
         """
         opened, order = self._opened, self._order
-        epoch, chunk = divmod(range(len(self))[index], order.chunk_counts()[1])
+        epoch, chunk = divmod(self._indices[index], self._by_epoch)
         images, labels = opened.read(order.numbers(epoch, chunk), order.first_epoch + epoch)
         return (images[0], labels[0]) if opened.labelled else images[0]
 
