@@ -5,11 +5,13 @@ VENV := .venv
 BIN := $(VENV)/bin
 USABLE := $(VENV)/.usable
 READY := $(VENV)/.ready
-PURE := reading/test_batch tfrecord imaging/test_headers imaging/test_images
+PURE := reading/test_batch tfrecord/test_example tfrecord/test_single_values imaging/test_headers \
+	imaging/test_images
+SANITIZED := build/sanitize
 COGGED := README.md docs/architecture.md docs/cli.md docs/json.md
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-pure torture interop lint types docs docs-check bench smoke check clean
+.PHONY: help setup demo test test-pure sanitize torture interop lint types docs docs-check bench smoke check clean
 
 help:  ## Say what there is to make
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -43,6 +45,20 @@ test: $(READY)  ## Run every test
 
 test-pure: $(READY)  ## Run again without C what C stands in for
 	TFREC_NO_EXTENSIONS=1 $(BIN)/python -m pytest -q $(PURE:%=tests/unit/%*)
+
+sanitize: $(READY)  ## Run what tests C with ASan and UBSan, from a copy (gcc)
+	rm -rf $(SANITIZED)
+	mkdir -p $(SANITIZED)
+	cp -r tfrec_cli $(SANITIZED)
+	rm -f $(SANITIZED)/tfrec_cli/runtime/*.so
+	set -e; config() { $(BIN)/python -c "import sysconfig; print(sysconfig.$$1)"; }; \
+		gcc -shared -fPIC -O1 -g -fsanitize=address,undefined -fno-sanitize-recover=all \
+		-I "$$(config "get_path('include')")" tfrec_cli/runtime/_native.c \
+		-o "$(SANITIZED)/tfrec_cli/runtime/_native$$(config "get_config_var('EXT_SUFFIX')")"
+	PYTHONPATH=$(SANITIZED) PYTHONMALLOC=malloc ASAN_OPTIONS=detect_leaks=0 \
+		UBSAN_OPTIONS=print_stacktrace=1 LD_PRELOAD=$$(gcc -print-file-name=libasan.so) \
+		$(BIN)/pytest -q --capture=sys -p no:cacheprovider tests/unit/runtime/test_native.py \
+		tests/unit/tfrecord/test_single_values.py -k "not tensorflow"
 
 torture: $(READY)  ## Break writes and datasets in every way there is (10 minutes; strace)
 	$(BIN)/python -m tests.faults $(if $(SEED),--seed $(SEED))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import numpy as np
+
 
 def varint(number: int, more: int = 0) -> bytes:
     """Write a varint in ``more`` bytes than it needs."""
@@ -37,3 +39,11 @@ def unpacked(*numbers: bytes) -> bytes:
 
 def strings(*values: bytes) -> bytes:
     return field(1, *[field(1, value) for value in values])
+
+
+def exact(data: bytes) -> memoryview:
+    """Return bytes in memory that ends where they do, so that a sanitizer sees one read too far.
+
+    Bytes objects have a zero after them, arrays of Python room to grow.
+    """
+    return memoryview(np.frombuffer(data, np.uint8).copy())

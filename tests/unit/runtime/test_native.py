@@ -13,7 +13,7 @@ from unittest import mock
 import numpy as np
 import pytest
 from conftest import jpeg, oriented, photo
-from example_bytes import entry, field, packed, payload_of, strings, unpacked, varint
+from example_bytes import entry, exact, field, packed, payload_of, strings, unpacked, varint
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from jpeg_bytes import PHOTOSHOP, RESOURCE, XMP, exif, many_tags, segment
@@ -129,7 +129,7 @@ def values_of(payloads: Iterable[bytes]) -> list[Any]:
     given = list(payloads)
     agree(read_all, [(payload,) for payload in given])
     agree(lambda payload: len(example.decode(payload)), [(payload,) for payload in given])
-    found = [outcome(read_values, (memoryview(payload),)) for payload in given]
+    found = [outcome(read_values, (exact(payload),)) for payload in given]
     overlooks = [
         isinstance(values, dict) and isinstance(strict, tuple)
         for values, strict in zip(found, strictly(given), strict=True)
@@ -143,7 +143,7 @@ def values_of(payloads: Iterable[bytes]) -> list[Any]:
 
 
 def strictly(payloads: list[bytes]) -> list[Any]:
-    return without_c(read_values, [(memoryview(payload),) for payload in payloads])
+    return without_c(read_values, [(exact(payload),) for payload in payloads])
 
 
 def test_values_of_a_usual_example_are_read() -> None:
@@ -213,7 +213,7 @@ TABLES, SCAN = HEAD[: HEAD.index(b"\xff\xda")], HEAD[HEAD.index(b"\xff\xda") :]
 
 def markers(datas: Iterable[bytes], start: int = len(HEAD)) -> list[Any]:
     """Read markers of JPEGs, and what comes from ``start`` on."""
-    given = list(datas)
+    given = list(map(exact, datas))
     jpeg = structure.Jpeg(0, (), 1, True, True, start)
     agree(structure.is_undisturbed, [(one, jpeg) for one in given])
     agree(structure.read_jpeg, [(one,) for one in given])

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import pytest
-from example_bytes import entry, field, packed, payload_of, strings, unpacked, varint
+from example_bytes import entry, exact, field, packed, payload_of, strings, unpacked, varint
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -37,7 +37,7 @@ def plain(values: Mapping[str, memoryview | int]) -> Values:
 
 
 def read(reader: example.SingleValues, payload: bytes) -> Values:
-    return plain(reader.read(memoryview(payload)))
+    return plain(reader.read(exact(payload)))
 
 
 def by_decode(payload: bytes) -> Values:
