@@ -159,27 +159,31 @@ def unfinished(folder: Path) -> RunError:
 def unfinished_splits(out: Path, but: Collection[str]) -> dict[str, Division | None]:
     """Return the splits that wait in ``out``, other than some, and how each was divided."""
     begun = {split: journals.read(folder) for split, folder in partial_folders(out)}
-    return {split: one.journal.division for split, one in begun.items() if one and split not in but}
+    return {
+        split: entry.journal.division
+        for split, entry in begun.items()
+        if entry and split not in but
+    }
 
 
 def commit(out: Path, staged: Sequence[StagedSplit], others: Sequence[Manifest]) -> None:
     """Give finished files their names in ``out``, the manifests of all splits last.
 
-    Those that are replaced lose theirs before: no old split stands beside a new one.
+    Those that are replaced lose theirs before: no old split stands beside a new split.
 
     Args:
         others: the splits that stay as they are.
     """
     moved, manifests = describe(staged, others)
-    for one in staged:
-        for shard in one.manifest.shards:
-            moved |= {name: one.folder / name for name in (shard.name, shard.index) if name}
-        files.sync(one.folder)
+    for split in staged:
+        for shard in split.manifest.shards:
+            moved |= {name: split.folder / name for name in (shard.name, shard.index) if name}
+        files.sync(split.folder)
     for name in manifests:
         (out / name).unlink(missing_ok=True)
     files.sync(out)
     for path in out.iterdir():
-        replaced = any(is_generated(path.name, one.manifest.split) for one in staged)
+        replaced = any(is_generated(path.name, split.manifest.split) for split in staged)
         if replaced and path.name not in moved:
             path.unlink()
     for name in sorted(moved):
@@ -193,23 +197,23 @@ def commit(out: Path, staged: Sequence[StagedSplit], others: Sequence[Manifest])
 def describe(
     staged: Sequence[StagedSplit], others: Sequence[Manifest] = ()
 ) -> tuple[dict[str, Path], dict[str, Path]]:
-    """Write what lies beside the shards of splits to the disk, in their folders.
+    """Write the sidecar files of splits into their folders, and make them durable.
 
     Returns:
         The files by their names: those that describe anything else, and the manifests.
     """
-    splits = sorted(
-        [*others, *(one.manifest for one in staged)], key=lambda described: described.split
+    described = sorted(
+        [*others, *(split.manifest for split in staged)], key=lambda entry: entry.split
     )
     others_by_name = {
         name: _written(staged[0].folder / name, data)
-        for name, data in dataset_files(splits).items()
+        for name, data in dataset_files(described).items()
     }
     manifests = {}
-    for one in staged:
-        rejects, last = one.manifest.rejects_file, one.manifest.split + MANIFEST_SUFFIX
-        others_by_name[rejects] = _written(one.folder / rejects, rejects_file.dump(one.rejects))
-        manifests[last] = _written(one.folder / last, manifest.dump(one.manifest))
+    for split in staged:
+        rejects, last = split.manifest.rejects_file, split.manifest.split + MANIFEST_SUFFIX
+        others_by_name[rejects] = _written(split.folder / rejects, rejects_file.dump(split.rejects))
+        manifests[last] = _written(split.folder / last, manifest.dump(split.manifest))
     return others_by_name, manifests
 
 
