@@ -87,8 +87,8 @@ def named(path: Path, keys: KeyStyle) -> Iterator[tuple[Record, bytes, object]]:
 
     What else is wrong with a shard or a record is found where these are checked by themselves.
     """
-    names = records.NAMES[keys]
-    reader = example.SingleValues({str(names.filename): "filename", str(names.label): "label"})
+    wanted = records.NAMES[keys].by_feature(("filename", "label"))
+    reader = example.SingleValues(wanted)
     try:
         for record in scan(path):
             if isinstance(record, Damage):

@@ -13,14 +13,11 @@ from tfrec_cli.checking.finding import Finding, record_finding
 from tfrec_cli.dataset import records
 from tfrec_cli.dataset.foreign import guess_names
 from tfrec_cli.dataset.manifest import Manifest
-from tfrec_cli.dataset.records import ImageRecord, Names
+from tfrec_cli.dataset.records import BYTES_FIELDS, CHECKED_FIELDS, ImageRecord, Names
 from tfrec_cli.errors import DataError, ImageError
 from tfrec_cli.imaging import formats, structure
 from tfrec_cli.tfrecord import example
 from tfrec_cli.tfrecord.scan import Record
-
-_READ = ("image", "height", "width", "label", "key", "filename", "window")
-_READ_AS_BYTES = {"image", "filename"}
 
 
 class RecordReader:
@@ -44,8 +41,7 @@ class RecordReader:
         self._examples = 0
         self._single_values: example.SingleValues | None = None
         if self.names and not parses_all:
-            wanted = {name: field for field in _READ if (name := getattr(self.names, field))}
-            self._single_values = example.SingleValues(wanted)
+            self._single_values = example.SingleValues(self.names.by_feature(CHECKED_FIELDS))
 
     def check(self, item: Record) -> Generator[Finding, None, ImageRecord | None]:
         """Yield what is wrong with one record, but for its pixels.
@@ -86,7 +82,7 @@ def _read_quickly(reader: example.SingleValues, payload: bytes) -> ImageRecord |
     values: dict[str, Any] = dict(reader.read(memoryview(payload)))
     if not {"image", "height", "width", "key", "filename"} <= values.keys():
         return None
-    if {name for name, value in values.items() if not isinstance(value, int)} != _READ_AS_BYTES:
+    if {name for name, value in values.items() if not isinstance(value, int)} != BYTES_FIELDS:
         return None
     return ImageRecord(
         image=values["image"],

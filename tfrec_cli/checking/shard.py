@@ -18,7 +18,7 @@ from tfrec_cli.checking.images import Crops, Decoded, Part
 from tfrec_cli.checking.record import RecordReader
 from tfrec_cli.dataset import discover
 from tfrec_cli.dataset.manifest import Manifest, Shard
-from tfrec_cli.dataset.records import ImageRecord, Names
+from tfrec_cli.dataset.records import ImageRecord, Names, smallest_of
 from tfrec_cli.errors import FramingError
 from tfrec_cli.imaging.policy import MAX_PIXELS
 from tfrec_cli.runtime import files
@@ -185,8 +185,7 @@ def _add_record(checked: Checked, item: Record, record: ImageRecord, *, quick: b
     digest = b"" if quick else blake3(item.payload).digest()
     checked.contents.append((seed_key(record.key, 0), digest))
     size = (record.height_px or 0, record.width_px or 0)
-    least = checked.smallest or size
-    checked.smallest = (min(least[0], size[0]), min(least[1], size[1]))
+    checked.smallest = smallest_of((checked.smallest, size))
 
 
 def _damage(task: Task, damage: Damage) -> str:

@@ -6,20 +6,18 @@ Knows: which small files there should be, with which bytes. Must not know: what 
 from __future__ import annotations
 
 import hashlib
-import json
 import os
 import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
 
 from tfrec_cli.checking.finding import Finding, Note, file_finding, unreadable
 from tfrec_cli.checking.splits import Subject
-from tfrec_cli.dataset import discover, manifest
+from tfrec_cli.dataset import discover, manifest, tfds
 from tfrec_cli.dataset.checksums import dataset_files
 from tfrec_cli.dataset.discover import Split
 from tfrec_cli.dataset.manifest import Manifest
-from tfrec_cli.dataset.names import MANIFEST_SUFFIX, REJECTS_SUFFIX, SUMS
+from tfrec_cli.dataset.names import INDEX_SUFFIX, MANIFEST_SUFFIX, REJECTS_SUFFIX, SUMS, TFDS_INFO
 from tfrec_cli.errors import ManifestError, UsageError
 from tfrec_cli.runtime import files
 
@@ -88,7 +86,7 @@ def _check_strangers(
         message = "found a file that no manifest names, expected only shards of the dataset"
         yield file_finding("extra", path, message)
     indexes = {shard.index for described in manifests for shard in described.shards}
-    for path in sorted(folder.glob("*.tfindex")):
+    for path in sorted(folder.glob("*" + INDEX_SUFFIX)):
         if path.name not in indexes:
             message = "found an index file that no manifest names, expected only those of shards"
             yield file_finding("extra", path, message)
@@ -173,15 +171,7 @@ def compare_file(path: Path, expected: bytes) -> Iterator[Finding]:
         min(len(data), len(expected)),
     )
     message = f"found {data[offset : offset + 16]!r}, expected {expected[offset : offset + 16]!r}"
-    lengths = _shard_lengths(data) if path.name == "dataset_info.json" else None
-    if lengths is not None and lengths != _shard_lengths(expected):
-        message = f"found shardLengths {lengths}, expected {_shard_lengths(expected)}"
+    lengths = tfds.shard_lengths(data) if path.name == TFDS_INFO else None
+    if lengths is not None and lengths != tfds.shard_lengths(expected):
+        message = f"found shardLengths {lengths}, expected {tfds.shard_lengths(expected)}"
     yield Finding(kind="metadata", path=path, message=message, offset_bytes=offset)
-
-
-def _shard_lengths(data: bytes) -> Any:
-    """Return each split's shardLengths in a dataset_info.json, None where it cannot be read."""
-    try:
-        return {split["name"]: split["shardLengths"] for split in json.loads(data)["splits"]}
-    except (ValueError, KeyError, TypeError, RecursionError):
-        return None

@@ -19,7 +19,7 @@ from tfrec_cli.checking.shard import Checked, Task
 from tfrec_cli.dataset.discover import Split
 from tfrec_cli.dataset.manifest import Manifest
 from tfrec_cli.dataset.names import MANIFEST_SUFFIX, index_name
-from tfrec_cli.dataset.records import content_digest
+from tfrec_cli.dataset.records import content_digest, smallest_of
 from tfrec_cli.errors import UsageError
 from tfrec_cli.runtime import pool
 from tfrec_cli.runtime.pool import Progress
@@ -172,8 +172,7 @@ def _crop_size(subject: Subject) -> tuple[int, int] | None:
     manifests = [split.manifest for split in subject.splits if split.manifest]
     crop = subject.options.crop
     if crop:
-        smallest = [described.smallest for described in manifests if described.smallest]
-        least = tuple(map(min, zip(*smallest, strict=True))) or crop
+        least = smallest_of(described.smallest for described in manifests) or crop
         if crop[0] > least[0] or crop[1] > least[1]:
             raise UsageError(
                 f"--crop: found {crop[0]}x{crop[1]}, expected at most {least[0]}x{least[1]}, "
@@ -251,8 +250,7 @@ def compare_totals(
         yield file_finding("count", path, message)
     yield from _check_keys(shards)
     is_damaged = any(checked.damaged for checked in shards)
-    sizes = [checked.smallest for checked in shards if checked.smallest]
-    smallest = (min(h for h, _ in sizes), min(w for _, w in sizes)) if sizes else None
+    smallest = smallest_of(checked.smallest for checked in shards)
     if smallest != described.smallest and not is_damaged:
         message = f"smallest: found {described.smallest}, expected {smallest} by the records"
         yield file_finding("manifest", path, message)

@@ -14,6 +14,7 @@ from tfrec_cli import read_tf
 from tfrec_cli.checking import crops, sidecars, splits
 from tfrec_cli.checking.finding import Finding, Note, file_finding
 from tfrec_cli.checking.splits import Options, Subject
+from tfrec_cli.dataset.names import partial_folders
 from tfrec_cli.runtime import pool
 from tfrec_cli.runtime.pool import Progress
 
@@ -88,7 +89,7 @@ def verify(path: Path, options: Options, progress: Progress = lambda *_: None) -
 
 
 def _check_unfinished(subject: Subject) -> Iterator[Finding]:
-    for path in subject.path.glob(".*.partial"):
+    for _, path in partial_folders(subject.path):
         message = "found an unfinished write, expected none: `tfrec write … --resume` goes on"
         yield file_finding("extra", path, message)
 

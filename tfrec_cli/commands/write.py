@@ -17,7 +17,7 @@ from pathlib import Path
 from tfrec_cli.dataset import rejects as rejects_file
 from tfrec_cli.dataset.manifest import Manifest
 from tfrec_cli.dataset.names import REJECTS_SUFFIX, index_name, shard_name
-from tfrec_cli.dataset.records import Column, content_digest
+from tfrec_cli.dataset.records import Column, content_digest, smallest_of
 from tfrec_cli.dataset.rejects import Reject
 from tfrec_cli.imaging import images
 from tfrec_cli.runtime import allocator, pool
@@ -218,7 +218,6 @@ def _describe(part: _Part, shards: Sequence[WrittenShard], options: WriteOptions
     """Collect the rejects of a split, and make its manifest."""
     rejects = [*part.planned.rejects, *(reject for one in shards for reject in one.rejects)]
     part.rejects = tuple(sorted(rejects, key=lambda reject: reject.path))
-    sizes = [one.smallest for one in shards if one.smallest]
     part.manifest = Manifest(
         split=part.split,
         stored=options.stored,
@@ -227,7 +226,7 @@ def _describe(part: _Part, shards: Sequence[WrittenShard], options: WriteOptions
         division=part.journal.division,
         labels=part.listing.labels,
         records=sum(one.records for one in shards),
-        smallest=(min(h for h, _ in sizes), min(w for _, w in sizes)) if sizes else None,
+        smallest=smallest_of(one.smallest for one in shards),
         compression=options.compression,
         shards=tuple(one.described() for one in shards),
         content_sha256=content_digest(digest for one in shards for digest in noted_digests(one)),

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 from tfrec_cli.dataset import manifest, records
 from tfrec_cli.dataset.foreign import guess_names
 from tfrec_cli.dataset.manifest import Manifest, Shard
+from tfrec_cli.dataset.names import partial_folders
 from tfrec_cli.dataset.records import ImageRecord, Names
 from tfrec_cli.errors import DataError, ExampleError, FramingError, RunError, UsageError
 from tfrec_cli.imaging import formats
@@ -87,7 +88,7 @@ def undescribed(folder: Path) -> Split:
     """
     shards = tuple(sorted(_record_files(folder), key=os.fsencode))
     if not shards:
-        if any(folder.glob(".*.partial")):
+        if any(partial_folders(folder)):
             found = "found an unfinished write alone, expected record files"
             raise UsageError(f"{folder}: {found}", hint="resume")
         raise UsageError(f"{folder}: found no record files, expected at least one")

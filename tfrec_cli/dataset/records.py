@@ -26,6 +26,13 @@ if TYPE_CHECKING:
     from tfrec_cli.imaging.images import Pixels
 
 
+READ_FIELDS = ("image", "height", "width", "label", "key", "window")
+"""Fields of `Names` that readers need."""
+
+CHECKED_FIELDS = (*READ_FIELDS, "filename")
+BYTES_FIELDS = frozenset({"image", "filename"})
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Names:
     """What the features of a record are called; None where there is no such feature."""
@@ -40,6 +47,10 @@ class Names:
     format: str | None = None
     class_name: str | None = None
     source_id: str | None = None
+
+    def by_feature(self, fields: Iterable[str] = READ_FIELDS) -> dict[str, str]:
+        """Return the name of each feature, of those that there are, with its field."""
+        return {name: field for field in fields if (name := getattr(self, field))}
 
     def present(self, features: Mapping[str, Feature]) -> Names:
         """Leave out the names that one record's features do not have."""
@@ -156,6 +167,12 @@ def is_raw(image: bytes, height_px: int | None, width_px: int | None) -> bool:
     except ImageError:
         return True
     return False
+
+
+def smallest_of(sizes: Iterable[tuple[int, int] | None]) -> tuple[int, int] | None:
+    """Return the least height and the least width of some sizes; None where there are none."""
+    known = [size for size in sizes if size]
+    return (min(height for height, _ in known), min(width for _, width in known)) if known else None
 
 
 def encode(record: ImageRecord, style: KeyStyle) -> bytes:

@@ -5,6 +5,7 @@ Knows: formats of TFDS, as the only place. Must not know: how they get onto a di
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Sequence
 from typing import Any
@@ -63,6 +64,14 @@ def describe(manifests: Sequence[Manifest]) -> dict[str, bytes]:
         if not _misreads(lines, first.labels):
             files[labels_name(str(names.label))] = lines
     return files
+
+
+def shard_lengths(data: bytes) -> Any:
+    """Return each split's shardLengths in a dataset_info.json; None where it cannot be read."""
+    try:
+        return {split["name"]: split["shardLengths"] for split in json.loads(data)["splits"]}
+    except (ValueError, KeyError, TypeError, RecursionError):
+        return None
 
 
 def _misreads(lines: bytes, labels: Sequence[str]) -> bool:

@@ -29,7 +29,6 @@ Batch = tuple[npt.NDArray[Any], Int64s]
 """Images, uint8 or float32 [n, height, width, 3], and labels, int64[n]."""
 
 _UNIT = np.float32(1 / 255)
-_FIELDS = ("image", "height", "width", "label", "key", "window")
 
 
 class Decoder(Protocol):
@@ -79,8 +78,9 @@ class BatchBuilder:
 
     def __post_init__(self) -> None:
         self._small = self.options.small if self.may_be_small else None
-        self._named = {called: name for called in _FIELDS if (name := getattr(self.names, called))}
-        self._values = example.SingleValues({name: called for called, name in self._named.items()})
+        by_feature = self.names.by_feature()
+        self._named = {called: name for name, called in by_feature.items()}
+        self._values = example.SingleValues(by_feature)
 
     def build(self, payloads: Sequence[memoryview], numbers: Int64s, epoch: int) -> Batch:
         """Make a batch of some records.

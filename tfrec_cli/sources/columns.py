@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from itertools import chain
 from typing import Any
 
-from tfrec_cli.dataset.names import KeyStyle
+from tfrec_cli.dataset.names import MOST_NAME_BYTES, KeyStyle
 from tfrec_cli.dataset.records import SOURCE_ID, Column, ColumnKind
 from tfrec_cli.sources.cells import (
     CellType,
@@ -55,7 +55,6 @@ _SHORT_NAMES = {
 """Short names of columns, and the feature that each becomes."""
 
 _MOST_COLUMNS = 1000
-_NAME_BYTES = 255
 
 _ALLOWED: dict[ColumnKind, set[str]] = {
     "int64": {"int64"},
@@ -171,8 +170,8 @@ def new_column(
     """
     if not name.isprintable() or name.strip() != name or not name:
         raise RowError(f"found column {shown(name)}, expected a name without spaces around it")
-    if len(name.encode()) > _NAME_BYTES or len(earlier) == _MOST_COLUMNS:
-        expected = f"{_MOST_COLUMNS} columns at most, with names of {_NAME_BYTES} bytes"
+    if len(name.encode()) > MOST_NAME_BYTES or len(earlier) == _MOST_COLUMNS:
+        expected = f"{_MOST_COLUMNS} columns at most, with names of {MOST_NAME_BYTES} bytes"
         raise RowError(f"found column {shown(name)}, expected {expected}")
     is_detection = keys == "tf-models"
     feature = _SHORT_NAMES.get(name, name) if is_detection else name

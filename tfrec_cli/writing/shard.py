@@ -153,8 +153,7 @@ def _count(written: WrittenShard, made: MadeRecord, payload: bytes) -> None:
     written.icc_profiles += made.has_icc
     written.add_digest(made.record.key or 0, payload)
     size = (made.record.height_px or 0, made.record.width_px or 0)
-    least = written.smallest or size
-    written.smallest = (min(least[0], size[0]), min(least[1], size[1]))
+    written.smallest = records.smallest_of((written.smallest, size))
 
 
 @contextmanager
