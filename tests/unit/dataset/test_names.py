@@ -2,9 +2,19 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
-from tfrec_cli.dataset.names import index_name, is_generated, shard_name
+from tfrec_cli.dataset.names import (
+    LOCK,
+    index_name,
+    is_generated,
+    is_of_writer,
+    partial_folders,
+    partial_name,
+    shard_name,
+)
 
 
 class TestNames:
@@ -36,3 +46,18 @@ class TestNames:
     )
     def test_that_a_new_write_replaces(self, name: str, expected: bool) -> None:
         assert is_generated(name, "train") is expected
+
+
+def test_unfinished_writes_are_found_by_their_folders(tmp_path: Path) -> None:
+    for name in (partial_name("val"), partial_name("a.b"), "x.partial", ".x"):
+        (tmp_path / name).mkdir()
+    found = [(split, path.name) for split, path in partial_folders(tmp_path)]
+    assert found == [("a.b", ".a.b.partial"), ("val", ".val.partial")]
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [(".train.partial", True), (LOCK, True), (".partial", False), ("x.partial", False)],
+)
+def test_what_is_there_for_a_writer(name: str, expected: bool) -> None:
+    assert is_of_writer(name) is expected

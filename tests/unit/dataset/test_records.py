@@ -214,3 +214,17 @@ class TestContentDigest:
         """
         expected = "4fa04fdc48cdc6875eb4b6f6d927c77ace2be3de9a57a80ff63a0a8895b5a300"
         assert content_digest(self.RECORDS) == expected
+
+
+@pytest.mark.parametrize(
+    ("sizes", "expected"),
+    [([], None), ([None], None), ([(3, 9), None, (5, 2)], (3, 2)), ([(4, 4)], (4, 4))],
+)
+def test_the_smallest_size_has_the_least_of_each_side(sizes: Any, expected: Any) -> None:
+    assert records.smallest_of(iter(sizes)) == expected
+
+
+def test_features_are_told_apart_by_their_fields() -> None:
+    named = NAMES["tf-models"].by_feature(("image", "label"))
+    assert named == {"image/encoded": "image", "image/class/label": "label"}
+    assert Names(image="x").by_feature() == {"x": "image"}
