@@ -1,7 +1,7 @@
-"""The records of one shard made of their sources again, on one worker, and compared.
+"""Records and plans made of their sources again, and compared with what a dataset has.
 
-Knows: one shard, its manifest, the sources that belong in it. Must not know: other shards, what
-else is in a source folder, TensorFlow.
+Knows: one shard, its manifest, the sources that belong in it. Must not know: what else is in a
+dataset, TensorFlow.
 """
 
 from __future__ import annotations
@@ -11,16 +11,20 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from tfrec_cli.checking.finding import Finding, Kind, record_finding
-from tfrec_cli.dataset import records
-from tfrec_cli.dataset.names import KeyStyle
-from tfrec_cli.errors import DataError, ImageError
+from tfrec_cli.dataset import records, rejects
+from tfrec_cli.dataset.manifest import Manifest
+from tfrec_cli.dataset.names import MANIFEST_SUFFIX, KeyStyle
+from tfrec_cli.errors import DataError, ImageError, ManifestError, RunError, UsageError
 from tfrec_cli.imaging import images
 from tfrec_cli.runtime.paths import printable
+from tfrec_cli.sources import open_source
 from tfrec_cli.sources.listing import Source
 from tfrec_cli.tfrecord import example
 from tfrec_cli.tfrecord.example import Feature
 from tfrec_cli.tfrecord.scan import Damage, Record, scan
-from tfrec_cli.writing import shard
+from tfrec_cli.writing import plan, shard, survey
+from tfrec_cli.writing.options import WriteOptions
+from tfrec_cli.writing.plan import Plan
 
 _SHOWN = 40
 
@@ -33,13 +37,13 @@ class Task:
         writing: what would write this shard again; its items are the sources that belong in it.
         labels: class names by number.
         quick: compare names and labels alone.
-        told_by: what says which label a source has.
+        labelled_by: what says which label a source has.
     """
 
     writing: shard.Task
     labels: tuple[str, ...] | None
     quick: bool
-    told_by: str
+    labelled_by: str
 
 
 @dataclass(slots=True, kw_only=True)
@@ -131,7 +135,7 @@ def _label(found: object, source: Source, task: Task) -> str:
             return f"{label} ({labels[label]})"
         return "none" if label is None else str(label)[:_SHOWN]
 
-    return f"found label {called(found)}, expected {called(source.label)} by its {task.told_by}"
+    return f"found label {called(found)}, expected {called(source.label)} by its {task.labelled_by}"
 
 
 def _difference(writing: shard.Task, payload: bytes, number: int) -> tuple[Kind, str] | None:
@@ -177,3 +181,76 @@ def _same_pixels(one: bytes, other: bytes, max_pixels: int) -> bool:
     except ImageError:
         return False
     return pixels[0].shape == pixels[1].shape and bool((pixels[0] == pixels[1]).all())
+
+
+def planned_paths(path: Path, described: Manifest, source: Path, root: Path | None) -> list[bytes]:
+    """Make the plan of a write again, and return the paths of the sources in one shard, in order.
+
+    Args:
+        path: of the shard, which the manifest names.
+        root: what the paths of an image list are relative to, if not to its own folder.
+    Raises:
+        RunError: it is another plan: images came, went or changed; or the manifest's options are
+            not those of a write.
+    """
+    try:
+        options = WriteOptions.from_manifest(described)
+    except ManifestError as error:
+        raise RunError(f"{described.split}{MANIFEST_SUFFIX}: {error}") from error
+    root = open_source.root_of(source, root, prefix="--source ")
+    try:
+        remade = _plan(source, root, path.parent, described, options)
+    except (DataError, UsageError) as error:
+        raise RunError(f"--source {source}: {error}") from error
+    if remade.sha256 != described.plan_sha256:
+        raise RunError(
+            f"--source {source}: found images that make another plan, expected those of the "
+            f"manifest of split {described.split!r}: some came, went or changed"
+        )
+    number = [line.name for line in described.shards].index(path.name)
+    written = _written(remade, path.with_name(described.rejects_file), described.records)
+    if written is None:
+        return list(remade.shard(number).paths())
+    start = sum(line.records for line in described.shards[:number])
+    return written[start : start + described.shards[number].records]
+
+
+def _written(remade: Plan, rejects_path: Path, count: int) -> list[bytes] | None:
+    """Return the paths of all images that became records, in order; None where nothing tells.
+
+    That is the plan without what was rejected while it was written, which the list of rejects
+    names. Where shards begin, only the manifest tells then: resharding divides the records anew.
+    """
+    rejected: set[bytes] = set()
+    if remade.records > count:
+        try:
+            listed = rejects.parse(rejects_path.read_bytes(), rejects_path)
+        except (ManifestError, OSError):
+            return None
+        rejected = {reject.path for reject in listed}
+    paths = [path for _, _, path in remade.sources() if path not in rejected]
+    return paths if len(paths) == count else None
+
+
+def _plan(
+    source: Path, root: Path, folder: Path, described: Manifest, options: WriteOptions
+) -> Plan:
+    listing = open_source.list_source(
+        source,
+        root=None if source.is_dir() else root,
+        labels=described.labels,
+        labels_from=f"split {described.split!r}",
+        exclude=folder,
+        keys=described.keys,
+        columns=described.columns,
+    )
+    division = described.division
+    surveyed = survey.survey(
+        root, listing.sources, survey.policy_of(options), digested=division is not None
+    )
+    if division is None:
+        return plan.make(listing, surveyed, options)
+    divided = plan.divide(listing, surveyed, division.shares(), options)
+    if described.split not in divided:
+        raise DataError(f"found splits {', '.join(divided)}, expected {described.split!r} too")
+    return plan.make(*divided[described.split], options)

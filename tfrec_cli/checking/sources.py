@@ -323,7 +323,7 @@ def _compare_records(
             ),
             labels=part.described.labels,
             quick=subject.options.quick,
-            told_by="folder" if origin.is_folder else "row",
+            labelled_by="folder" if origin.is_folder else "row",
         )
         for part in parts
         for checked, held in zip(part.shards, part.held, strict=True)

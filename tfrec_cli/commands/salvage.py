@@ -1,14 +1,14 @@
-"""``tfrec salvage``: every whole record of a damaged record file, and what is lost.
+"""``tfrec salvage``: every intact record of a damaged record file, and what is lost.
 
-Knows: which record files, index files, manifests and images tell of each other. Must not know:
-click, terminals, how whole records are found.
+Knows: what index files, manifests and sources say of a shard. Must not know: click, terminals, how
+intact records are found.
 """
 
 from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,26 +17,22 @@ from typing import BinaryIO
 import numpy as np
 from blake3 import blake3
 
-from tfrec_cli.checking import record as contract
+from tfrec_cli.checking import rebuild
+from tfrec_cli.checking.record import broken_contract
 from tfrec_cli.dataset import manifest, records
-from tfrec_cli.dataset import rejects as rejects_file
-from tfrec_cli.dataset.manifest import Manifest
-from tfrec_cli.dataset.names import MANIFEST_SUFFIX, index_name
+from tfrec_cli.dataset.manifest import Manifest, Shard
+from tfrec_cli.dataset.names import index_name
 from tfrec_cli.errors import DataError, FramingError, ManifestError, RunError, UsageError
 from tfrec_cli.runtime import files
 from tfrec_cli.runtime.paths import printable
-from tfrec_cli.sources import open_source
 from tfrec_cli.tfrecord import example
 from tfrec_cli.tfrecord.compression import Compression
 from tfrec_cli.tfrecord.index import read_index
 from tfrec_cli.tfrecord.record import OVERHEAD_BYTES, frame_pieces
 from tfrec_cli.tfrecord.scan import Damage, Record, recognise, scan
-from tfrec_cli.writing import plan, survey
-from tfrec_cli.writing.options import WriteOptions
-from tfrec_cli.writing.plan import Plan
 
 MOST_STRANGE = 1000
-"""So many strange records are told of, and all are counted."""
+"""So many strange records are shown, and all are counted."""
 
 _DIGEST_BYTES = 16
 
@@ -115,50 +111,93 @@ def salvage(path: Path, out: Path, options: Options) -> Salvaged:
         RunError: ``out`` exists or cannot be written, ``path`` cannot be read, the source is not
             the one that was written.
     """
+    _check_paths(path, out, options)
+    with path.open("rb") as file:
+        compression = recognise(file)
+    result = Salvaged(path=path, out=out, compression=compression)
+    ledger = _Ledger(result, _expected(result, options))
+    with _new_file(out) as file:
+        for item in _scan(path):
+            if isinstance(item, Damage):
+                ledger.add_damage(item)
+            else:
+                pieces = frame_pieces(item.payload)
+                for piece in pieces:
+                    file.write(piece)
+                ledger.add_record(item, pieces)
+    ledger.summarize()
+    return result
+
+
+def _check_paths(path: Path, out: Path, options: Options) -> None:
     if options.root and not options.source:
         raise UsageError("--root: found no --source, expected an image list")
     if os.path.lexists(out):
         raise RunError(f"{out}: found a file, expected nothing: salvage replaces no file")
     if not path.is_file():
-        found = "no file" if path.exists() else "nothing"
-        raise RunError(f"{path}: found {found}, expected a record file")
-    with path.open("rb") as file:
-        compression = recognise(file)
-    result = Salvaged(path=path, out=out, compression=compression)
+        there = "no file" if path.exists() else "nothing"
+        raise RunError(f"{path}: found {there}, expected a record file")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Expected:
+    """What manifest, index file and source say of the records of a shard.
+
+    Attributes:
+        manifest: the one that names the shard.
+        line: of the shard in it.
+        paths: the number in the shard of each source, by its path below the source folder.
+        places: the number of each record, by its offset and whole length in bytes.
+    """
+
+    manifest: Manifest | None
+    line: Shard | None
+    paths: dict[bytes, int] | None
+    places: dict[tuple[int, int], int] | None
+
+    @property
+    def records(self) -> int | None:
+        """How many records the shard had."""
+        if self.line:
+            return self.line.records
+        return None if self.places is None else len(self.places)
+
+
+def _expected(result: Salvaged, options: Options) -> _Expected:
+    """Collect what is known of a shard.
+
+    Raises:
+        UsageError: a source was given, but no manifest names the shard.
+        RunError: the source is not the one that was written.
+    """
+    path = result.path
     described = _described(result)
-    if options.source and not described:
-        raise UsageError(f"--source: found no manifest that names {path}, expected one beside it")
-    work = _Work(result, described, options)
-    with _new_file(out) as file:
-        for item in _scan(path):
-            if isinstance(item, Damage):
-                work.lose(item)
-            else:
-                work.save(item, file)
-    work.finish()
-    return result
+    paths = None
+    if options.source:
+        if described is None:
+            message = f"found no manifest that names {path}, expected one beside it"
+            raise UsageError(f"--source: {message}")
+        names = rebuild.planned_paths(path, described, options.source, options.root)
+        paths = {name: number for number, name in enumerate(names)}
+    line = _line(described, path.name) if described else None
+    return _Expected(manifest=described, line=line, paths=paths, places=_places(result, line))
 
 
-class _Work:
-    """Takes a damaged file's items in order, and notes what they are compared with."""
+class _Ledger:
+    """Counts a damaged file's items, in order, and compares them with what was expected."""
 
-    def __init__(self, result: Salvaged, described: Manifest | None, options: Options) -> None:
+    def __init__(self, result: Salvaged, expected: _Expected) -> None:
+        result.promised = expected.records
         self._result = result
-        self._described = described
-        self._entry = _entry(described, result.path.name) if described else None
-        self._digests = bytearray()
+        self._expected = expected
         self._sha256 = hashlib.sha256()
+        self._digests = bytearray()
         self._names: set[bytes] = set()
-        self._planned = _planned(options, result.path, described) if described else None
-        self._unseen = _index(result, self._entry)
+        self._unseen = dict(expected.places or {})
         self._displaced = 0
-        if self._entry:
-            result.promised = self._entry.records
-        elif self._unseen is not None:
-            result.promised = len(self._unseen)
 
-    def lose(self, item: Damage) -> None:
-        """Note what is damaged, as one range with what was damaged right before."""
+    def add_damage(self, item: Damage) -> None:
+        """Add damaged bytes, as one range with those right before them."""
         result = self._result
         start, stop = item.offset_bytes, item.offset_bytes + item.lost_bytes
         result.read_bytes = stop
@@ -172,59 +211,63 @@ class _Work:
             message = "nothing can be read behind such damage"
             result.unchecked.append(f"what follows in the compressed file: {message}")
 
-    def save(self, item: Record, file: BinaryIO) -> None:
-        """Write one whole record."""
+    def add_record(self, item: Record, pieces: Sequence[bytes]) -> None:
+        """Add a whole record.
+
+        Args:
+            pieces: its bytes with its frame, as they were written.
+        """
         result = self._result
-        for piece in frame_pieces(item.payload):
-            file.write(piece)
-            if self._entry:
+        if self._expected.line:
+            for piece in pieces:
                 self._sha256.update(piece)
         place = (item.offset_bytes, len(item.payload) + OVERHEAD_BYTES)
         result.read_bytes = sum(place)
         result.out_bytes += place[1]
         self._digests += blake3(item.payload).digest(_DIGEST_BYTES)
-        if self._unseen is not None and self._unseen.pop(place, None) is None:
+        if self._expected.places is not None and self._unseen.pop(place, None) is None:
             self._displaced += 1
-        if self._described:
-            self._judge(item, self._described)
+        if self._expected.manifest:
+            self._check_contract(item, self._expected.manifest)
         result.records += 1
 
-    def _judge(self, item: Record, described: Manifest) -> None:
+    def _check_contract(self, item: Record, described: Manifest) -> None:
         """Note in which way a record is not what its manifest promises."""
         try:
-            one = records.decode(example.decode(item.payload), records.NAMES[described.keys])
+            record = records.decode(example.decode(item.payload), records.NAMES[described.keys])
         except DataError as error:
-            self._doubt(item, str(error))
+            self._add_strange(item, str(error))
             return
-        message = next(contract.broken_contract(one, described), None)
-        name = one.filename or b""
-        if message is None and self._planned is not None and name not in self._planned:
+        message = next(broken_contract(record, described), None)
+        name = record.filename or b""
+        paths = self._expected.paths
+        if message is None and paths is not None and name not in paths:
             message = f"found {printable(name)}, expected an image of this shard"
         if message:
-            self._doubt(item, message)
+            self._add_strange(item, message)
         else:
             self._names.add(name)
 
-    def _doubt(self, item: Record, message: str) -> None:
+    def _add_strange(self, item: Record, message: str) -> None:
         result = self._result
         result.strange_records += 1
         if result.strange_records <= MOST_STRANGE:
             where = f"record {result.records}, found at byte {item.offset_bytes}"
             result.strange.append(f"{where}: {message}")
 
-    def finish(self) -> None:
-        """Say what is lost, by all that was seen."""
-        result = self._result
+    def summarize(self) -> None:
+        """Say what is lost, by everything that was added."""
+        result, expected = self._result, self._expected
         digests = np.frombuffer(self._digests, f"S{_DIGEST_BYTES}")
         result.duplicates = result.records - len(np.unique(digests))
-        if self._entry:
-            result.missing = max(self._entry.records - len(self._names), 0)
-            result.is_original = self._sha256.hexdigest() == self._entry.sha256
+        if expected.line:
+            result.missing = max(expected.line.records - len(self._names), 0)
+            result.is_original = self._sha256.hexdigest() == expected.line.sha256
         elif result.promised is not None:
             result.missing = max(result.promised - result.records, 0)
-        if self._planned is not None:
-            self._name_lost(self._planned)
-        elif self._unseen is None:
+        if expected.paths is not None:
+            self._name_lost(expected.paths)
+        elif expected.places is None:
             return
         elif self._displaced:
             message = f"{self._displaced} whole records do not lie where the index file says"
@@ -232,37 +275,37 @@ class _Work:
         else:
             result.lost_records = sorted(self._unseen.values())
 
-    def _name_lost(self, planned: dict[bytes, int]) -> None:
+    def _name_lost(self, paths: dict[bytes, int]) -> None:
         result = self._result
-        lost = [name for name in planned if name not in self._names]
+        lost = [name for name in paths if name not in self._names]
         result.lost_names = lost
-        assert self._entry
-        if len(planned) == self._entry.records:
-            result.lost_records = [planned[name] for name in lost]
+        assert result.promised is not None
+        if len(paths) == result.promised:
+            result.lost_records = [paths[name] for name in lost]
         else:
-            unwritten = len(planned) - self._entry.records
+            unwritten = len(paths) - result.promised
             message = f"{unwritten} images were rejected while written, and may be among them"
             result.unchecked.append(f"whether the lost files were all records: {message}")
 
 
 def _described(result: Salvaged) -> Manifest | None:
     """Return the manifest that lies beside a shard and names it."""
-    found = None
+    described = None
     for path in manifest.find(result.path.parent).values():
         try:
-            one = manifest.load(path)
+            other = manifest.load(path)
         except (ManifestError, OSError) as error:
             result.unchecked.append(f"what the manifest promises: {error}")
             continue
-        found = one if _entry(one, result.path.name) else found
-    return found
+        described = other if _line(other, result.path.name) else described
+    return described
 
 
-def _entry(described: Manifest, name: str) -> manifest.Shard | None:
-    return next((one for one in described.shards if one.name == name), None)
+def _line(described: Manifest, name: str) -> Shard | None:
+    return next((shard for shard in described.shards if shard.name == name), None)
 
 
-def _index(result: Salvaged, entry: manifest.Shard | None) -> dict[tuple[int, int], int] | None:
+def _places(result: Salvaged, line: Shard | None) -> dict[tuple[int, int], int] | None:
     """Return the number of each record by its (offset, whole length) in bytes, by the index file.
 
     None where there is no index file, or where it is damaged.
@@ -275,86 +318,11 @@ def _index(result: Salvaged, entry: manifest.Shard | None) -> dict[tuple[int, in
     except (FramingError, OSError) as error:
         result.unchecked.append(f"the numbers of lost records: {error}")
         return None
-    if entry and files.sha256(path) != entry.index_sha256:
+    if line and files.sha256(path) != line.index_sha256:
         message = f"{path}: found another SHA-256, expected that of the manifest"
         result.unchecked.append(f"the numbers of lost records: {message}")
         return None
     return {pair: number for number, pair in enumerate(pairs)}
-
-
-def _planned(options: Options, path: Path, described: Manifest) -> dict[bytes, int] | None:
-    """Make the plan of the write again, and return the paths in one shard, with their numbers.
-
-    None where there is no source.
-
-    Raises:
-        RunError: it is another plan: images came, went or changed; or the manifest's options are
-            not those of a write.
-    """
-    source = options.source
-    if source is None:
-        return None
-    try:
-        asked = WriteOptions.from_manifest(described)
-    except ManifestError as error:
-        raise RunError(f"{described.split}{MANIFEST_SUFFIX}: {error}") from error
-    root = open_source.root_of(source, options.root, prefix="--source ")
-    try:
-        made = _plan(source, root, path.parent, described, asked)
-    except (DataError, UsageError) as error:
-        raise RunError(f"--source {source}: {error}") from error
-    if made.sha256 != described.plan_sha256:
-        raise RunError(
-            f"--source {source}: found images that make another plan, expected those of the "
-            f"manifest of split {described.split!r}: some came, went or changed"
-        )
-    number = [one.name for one in described.shards].index(path.name)
-    names = _written(made, path.with_name(described.rejects_file), described.records)
-    if names is None:
-        names = list(made.shard(number).paths())
-    else:
-        start = sum(one.records for one in described.shards[:number])
-        names = names[start : start + described.shards[number].records]
-    return {name: place for place, name in enumerate(names)}
-
-
-def _written(made: Plan, rejects: Path, count: int) -> list[bytes] | None:
-    """Return the paths of all images that became records, in order; None where nothing tells.
-
-    That is the plan without what was rejected while it was written, which the list of rejects
-    names. Where shards begin, only the manifest tells then: `tfrec reshard` divides the records.
-    """
-    left_out: set[bytes] = set()
-    if made.records > count:
-        try:
-            told = rejects_file.parse(rejects.read_bytes(), rejects)
-        except (ManifestError, OSError):
-            return None
-        left_out = {reject.path for reject in told}
-    names = [path for _, _, path in made.sources() if path not in left_out]
-    return names if len(names) == count else None
-
-
-def _plan(source: Path, root: Path, folder: Path, described: Manifest, asked: WriteOptions) -> Plan:
-    listing = open_source.list_source(
-        source,
-        root=None if source.is_dir() else root,
-        labels=described.labels,
-        labels_from=f"split {described.split!r}",
-        exclude=folder,
-        keys=described.keys,
-        columns=described.columns,
-    )
-    division = described.division
-    surveyed = survey.survey(
-        root, listing.sources, survey.policy_of(asked), digested=division is not None
-    )
-    if division is None:
-        return plan.make(listing, surveyed, asked)
-    divided = plan.divide(listing, surveyed, division.shares(), asked)
-    if described.split not in divided:
-        raise DataError(f"found splits {', '.join(divided)}, expected {described.split!r} too")
-    return plan.make(*divided[described.split], asked)
 
 
 def _scan(path: Path) -> Iterator[Record | Damage]:
