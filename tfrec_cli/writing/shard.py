@@ -20,6 +20,7 @@ from tfrec_cli.errors import ImageError
 from tfrec_cli.imaging import images
 from tfrec_cli.runtime import allocator, heartbeat
 from tfrec_cli.runtime.files import HashingWriter
+from tfrec_cli.sources.listing import Source
 from tfrec_cli.tfrecord.compression import WrittenCompression
 from tfrec_cli.tfrecord.index import index_line
 from tfrec_cli.tfrecord.record import OVERHEAD_BYTES, frame_pieces
@@ -70,7 +71,7 @@ def write(task: Task) -> WrittenShard:
     with filled(written, task.path, task.index, task.compression) as put:
         for number, item in enumerate(task.items):
             try:
-                made = _make(task, number)
+                made = _make(task, number, item.source)
             except ImageError as error:
                 written.rejects.append(Reject(item.source.path, error.reason, str(error)))
                 if task.stops:
@@ -125,7 +126,7 @@ def remake(task: Task, number: int) -> tuple[bytes, bool]:
     Raises:
         ImageError: the image cannot be used.
     """
-    made = _make(task, number)
+    made = _make(task, number, task.items[number].source)
     is_encoded_crop = task.recipe.crop is not None and not made.record.is_raw
     return records.encode(made.record, task.recipe.keys), bool(made.changes) or is_encoded_crop
 
@@ -135,7 +136,7 @@ def without(task: Task, number: int, cause: str) -> Task:
     return replace(task, crashed={**task.crashed, number: images.deadly(cause)})
 
 
-def _make(task: Task, number: int) -> MadeRecord:
+def _make(task: Task, number: int, source: Source) -> MadeRecord:
     """Make the record of one item.
 
     Raises:
@@ -144,7 +145,7 @@ def _make(task: Task, number: int) -> MadeRecord:
     heartbeat.start_item(number)
     if number in task.crashed:
         raise task.crashed[number]
-    return make_record(task.root, task.items[number].source, task.recipe)
+    return make_record(task.root, source, task.recipe)
 
 
 def _count(written: WrittenShard, made: MadeRecord, payload: bytes) -> None:
