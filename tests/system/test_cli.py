@@ -223,7 +223,7 @@ WRONG: list[tuple[str, Callable[[Path], None], str, int, str]] = [
         beside,
         "write TMP/src TMP/out",
         1,
-        "TMP/src/x.png: found an image beside class folders, expected every image in one (or "
+        "TMP/src/x.png: found an image next to class folders, expected every image in one (or "
         "--labels none)",
     ),
     (

@@ -41,7 +41,7 @@ def list_folder(
         labels_from: where a sequence comes from, for messages.
         exclude: a folder not to look into: the output, should it lie inside.
     Raises:
-        DataError: images both beside and in class folders, or a class that ``labels`` misses.
+        DataError: images both next to and in class folders, or a class that ``labels`` misses.
         RunError: a folder cannot be read.
     """
     walk = _Walk(root, exclude)

@@ -77,7 +77,7 @@ def label_by_folder(
     for path in sources.paths():
         if b"/" not in path:
             raise DataError(
-                f"{root}/{printable(path)}: found an image beside class folders, "
+                f"{root}/{printable(path)}: found an image next to class folders, "
                 "expected every image in one (or --labels none)"
             )
     used = sorted({path.split(b"/", 1)[0] for path in sources.paths()})

@@ -61,7 +61,7 @@ def list_source(
 ) -> Listing:
     """List the images of a folder, as `folder.list_folder` does, or of an image list.
 
-    An image list alone labels its images, whatever folders they are in.
+    Images of a list get their labels from the list only, whatever folders they are in.
 
     Args:
         root: what the paths of an image list are relative to, default its own folder.
@@ -115,7 +115,7 @@ def _listing(
         row = rows[index]
         if before and row.path == before.path:
             repeated = f"found {printable(row.path)} again"
-            errors.add(row.line, f"{repeated}, expected it in line {before.line} alone")
+            errors.add(row.line, f"{repeated}, expected it only in line {before.line}")
             continue
         before = row
         try:

@@ -35,7 +35,7 @@ _MOST_REPORTED = 1000
 
 _NUMBERS_SHOWN = 10
 
-_OLD_MAC = "found a carriage return alone (line ends of old Macs), expected \\n or \\r\\n"
+_OLD_MAC = "found a carriage return by itself (line ends of old Macs), expected \\n or \\r\\n"
 
 dump_json = json.JSONEncoder(separators=(",", ":")).encode
 """Like `json.dumps`, which makes an encoder for each call."""

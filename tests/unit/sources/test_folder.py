@@ -166,7 +166,7 @@ class TestLabels:
         with pytest.raises(DataError) as error:
             list_folder(root, labels=labels)
         assert str(error.value) == (
-            f"{root}/2.jpg: found an image beside class folders, "
+            f"{root}/2.jpg: found an image next to class folders, "
             "expected every image in one (or --labels none)"
         )
 

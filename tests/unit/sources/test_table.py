@@ -109,7 +109,7 @@ class TestPaths:
     def test_the_same_twice_is_refused(self, images: Path) -> None:
         message = refused(images, "path\na.jpg\nb.jpg\n./a.jpg\na.jpg\n")
         assert message == (
-            "line 4: found a.jpg again, expected it in line 2 alone (and 1 more, in line 5)"
+            "line 4: found a.jpg again, expected it only in line 2 (and 1 more, in line 5)"
         )
 
     def test_files_that_are_none_are_rejected(self, images: Path) -> None:
@@ -438,7 +438,7 @@ class TestBadLines:
 
     @pytest.mark.parametrize("rows", [1, 200_000])
     def test_line_ends_of_old_macs_are_named(self, images: Path, rows: int) -> None:
-        message = "line 1: found a carriage return alone (line ends of old Macs), "
+        message = "line 1: found a carriage return by itself (line ends of old Macs), "
         assert refused(images, "path,x\r" + "a.jpg,1\r" * rows) == message + r"expected \n or \r\n"
 
     def test_a_pipe_is_not_waited_for(self, images: Path) -> None:
