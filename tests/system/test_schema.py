@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, get_args
@@ -56,6 +58,11 @@ def test_a_schema_is_one_and_allows_nothing_more(name: str) -> None:
         assert one["additionalProperties"] is False
         if name != "manifest.schema.json" or one is not SCHEMAS[name]:
             assert one["required"] == list(one["properties"])
+
+
+def test_the_schema_of_the_manifest_is_that_of_its_types() -> None:
+    words = [sys.executable, ROOT / "docs/reference.py", "--check"]
+    assert subprocess.run(words, check=False).returncode == 0
 
 
 def test_every_command_has_a_schema_and_the_option() -> None:

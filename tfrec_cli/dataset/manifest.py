@@ -5,7 +5,6 @@ Knows: its JSON, as the only place. Must not know: how shards are made.
 
 from __future__ import annotations
 
-import hashlib
 import itertools
 import json
 import math
@@ -252,25 +251,6 @@ def find(folder: Path) -> dict[str, Path]:
         if path.name[0] != "." and path.is_file()
     }
     return dict(sorted(found.items()))
-
-
-def sealed(values: Any) -> bytes:
-    """Serialise notes of our own so that `unsealed` can tell whether they are whole."""
-    data = json.dumps(values).encode()
-    return hashlib.sha256(data).hexdigest().encode() + b"\n" + data
-
-
-def unsealed(path: Path) -> Any:
-    """Read what `sealed` serialised; None where there is no such file, or not all of it."""
-    if not path.is_file():
-        return None
-    seal, _, data = path.read_bytes().partition(b"\n")
-    if seal != hashlib.sha256(data).hexdigest().encode():
-        return None
-    try:
-        return json.loads(data)
-    except (ValueError, RecursionError):
-        return None
 
 
 def as_json(values: Any) -> bytes:

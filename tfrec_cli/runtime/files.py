@@ -8,13 +8,14 @@ from __future__ import annotations
 import errno
 import hashlib
 import itertools
+import json
 import os
 import stat
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 CHUNK_BYTES = 1 << 20
 """Bytes of a file that are read, written or hashed at once."""
@@ -233,3 +234,22 @@ def _folders_left(folder: Path | str) -> list[str]:
         if not is_folder:
             os.unlink(path)
     return [path for path, is_folder in found if is_folder]
+
+
+def sealed(values: Any) -> bytes:
+    """Serialise notes of our own so that `unsealed` can tell whether they are whole."""
+    data = json.dumps(values).encode()
+    return hashlib.sha256(data).hexdigest().encode() + b"\n" + data
+
+
+def unsealed(path: Path) -> Any:
+    """Read what `sealed` serialised; None where there is no such file, or not all of it."""
+    if not path.is_file():
+        return None
+    seal, _, data = path.read_bytes().partition(b"\n")
+    if seal != hashlib.sha256(data).hexdigest().encode():
+        return None
+    try:
+        return json.loads(data)
+    except (ValueError, RecursionError):
+        return None

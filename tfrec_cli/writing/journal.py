@@ -16,11 +16,12 @@ from pathlib import Path
 from typing import Any
 
 from tfrec_cli import __version__
-from tfrec_cli.dataset import division, manifest
+from tfrec_cli.dataset import division
 from tfrec_cli.dataset.division import Division, by_shares
 from tfrec_cli.dataset.manifest import Manifest
 from tfrec_cli.errors import RunError
 from tfrec_cli.imaging import images
+from tfrec_cli.runtime import files
 from tfrec_cli.runtime.paths import printable
 from tfrec_cli.writing import split
 from tfrec_cli.writing.options import GONE, WriteOptions
@@ -101,12 +102,12 @@ def begin(folder: Path, planned: Plan, journal: Journal) -> None:
             file.write(line)
             digest.update(line)
     values = {**asdict(journal), "sources_sha256": digest.hexdigest()}
-    (folder / _JOURNAL).write_bytes(manifest.sealed(values))
+    (folder / _JOURNAL).write_bytes(files.sealed(values))
 
 
 def read(folder: Path) -> Begun | None:
     """Return what was begun in a folder; None where there is no journal, or a damaged one."""
-    values = manifest.unsealed(folder / _JOURNAL)
+    values = files.unsealed(folder / _JOURNAL)
     if values is None:
         return None
     try:

@@ -95,7 +95,7 @@ def make_durable(written: WrittenShard) -> None:
     values["rejects"] = rejects_file.dump(written.rejects).decode()
     note = _note(written.paths[0])
     note.unlink(missing_ok=True)  # it may be something that cannot be written
-    note.write_bytes(manifest.sealed(values))
+    note.write_bytes(files.sealed(values))
     written.contents.clear()
 
 
@@ -106,7 +106,7 @@ def noted_digests(written: WrittenShard) -> Iterator[tuple[int, bytes]]:
         RunError: somebody else changed the note.
     """
     note = _note(written.paths[0])
-    values = manifest.unsealed(note)
+    values = files.unsealed(note)
     if values is None:
         raise RunError(f"{note}: found it gone or changed, expected what was noted of a shard")
     contents = bytearray(base64.b64decode(values["contents"]))
@@ -123,7 +123,7 @@ def noted(number: int, paths: Sequence[Path], count: int) -> WrittenShard | None
         The shard, without its digests; None where it has to be written.
     """
     note = _note(paths[0])
-    values = manifest.unsealed(note)
+    values = files.unsealed(note)
     if values is None:
         return None
     try:

@@ -24,6 +24,7 @@ from tfrec_cli.dataset import rejects as rejects_file
 from tfrec_cli.dataset.names import NOTE_SUFFIX, index_name
 from tfrec_cli.errors import DataError, RunError, UsageError
 from tfrec_cli.imaging import images
+from tfrec_cli.runtime.files import sealed, unsealed
 from tfrec_cli.writing import journal
 from tfrec_cli.writing.options import WriteOptions as Options
 
@@ -130,7 +131,7 @@ class TestGoesOn:
     ) -> None:
         partial = interrupt(folder, out)
         for note in partial.glob("*" + NOTE_SUFFIX):
-            note.write_bytes(manifest.sealed({**manifest.unsealed(note), **values}))
+            note.write_bytes(sealed({**unsealed(note), **values}))
         run(folder, out, resume=True)
         assert tree(out) == fresh
 
@@ -144,10 +145,8 @@ class TestGoesOn:
     ) -> None:
         """Such as one of another version of this program."""
         journal = interrupt(folder, out) / "journal.json"
-        told = manifest.unsealed(journal)
-        journal.write_bytes(
-            manifest.sealed({**told, **values} if values and values != 5 else values)
-        )
+        told = unsealed(journal)
+        journal.write_bytes(sealed({**told, **values} if values and values != 5 else values))
         with pytest.raises(RunError, match="found an unfinished write, expected none: --overwrite"):
             run(folder, out)
         run(folder, out, resume=True)

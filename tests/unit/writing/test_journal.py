@@ -1,0 +1,64 @@
+"""The journal of an unfinished write: how its images were divided, in earlier versions' too."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tfrec_cli.commands.write import write
+from tfrec_cli.dataset.names import partial_name
+from tfrec_cli.errors import RunError
+from tfrec_cli.runtime.files import sealed
+from tfrec_cli.writing import journal
+from tfrec_cli.writing.options import WriteOptions
+
+DIVISION = {
+    "method": "shares",
+    "parts": [{"split": "train", "share": "0.9"}, {"split": "val", "share": "0.1"}],
+}
+
+
+def begin(folder: Path, **values: Any) -> Path:
+    """Write a journal of version 0.1.0, which noted no division but the option."""
+    known = {"command": "tfrec write", "plan_sha256": "0" * 64, "labels": None, "versions": {}}
+    noted = {**known, "options": {"split": "train=0.90,val=0.1"}, "sources_sha256": "0" * 64}
+    folder.mkdir(parents=True)
+    (folder / "journal.json").write_bytes(sealed({**noted, **values}))
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("values", "expected"),
+    [
+        ({}, "train=0.9,val=0.1"),
+        ({"options": {"split": "train"}}, "None"),
+        ({"options": {}}, "None"),
+        ({"division": None}, "None"),
+        ({"division": DIVISION, "options": {}}, "train=0.9,val=0.1"),
+    ],
+)
+def test_the_division_is_read(tmp_path: Path, values: dict[str, Any], expected: str) -> None:
+    begun = journal.read(begin(tmp_path / "x", **values))
+    assert begun is not None
+    assert str(begun.journal.division) == expected
+
+
+@pytest.mark.parametrize(
+    "division",
+    [5, {}, {**DIVISION, "method": "x"}, {**DIVISION, "parts": DIVISION["parts"][:1] * 2}],
+    ids=str,
+)
+def test_what_is_no_division_is_no_journal(tmp_path: Path, division: Any) -> None:
+    assert journal.read(begin(tmp_path / "x", division=division)) is None
+
+
+@pytest.mark.parametrize("values", [{}, {"division": DIVISION}], ids=["earlier", "now"])
+def test_nothing_is_written_beside_what_its_images_may_be_among(
+    tmp_path: Path, values: dict[str, Any]
+) -> None:
+    (tmp_path / "src").mkdir()
+    begin(tmp_path / "out" / partial_name("val"), **values)
+    with pytest.raises(RunError, match=r"found split 'val' of --split train=0\.9,val=0\.1, exp"):
+        write(tmp_path / "src", tmp_path / "out", WriteOptions(split="train", jobs=1))
