@@ -69,14 +69,12 @@ def encode(features: Mapping[str, Value]) -> bytes:
     pieces: list[bytes] = []
     total = 0
     for name in sorted(features, key=str.encode):
-        kind, values = _list(features[name])
-        values_bytes = sum(map(len, values))
-        head = _TAGS[kind] + _varint(values_bytes)
-        head = _name_field(name) + b"\x12" + _varint(len(head) + values_bytes) + head
-        head = b"\x0a" + _varint(len(head) + values_bytes) + head
-        pieces.append(head)
-        pieces += values
-        total += len(head) + values_bytes
+        tag, head, data = _list(features[name])  # data is apart, not to be copied more than once
+        head = tag + _varint(len(head) + len(data)) + head
+        head = _name_field(name) + b"\x12" + _varint(len(head) + len(data)) + head
+        head = b"\x0a" + _varint(len(head) + len(data)) + head
+        pieces += (head, data)
+        total += len(head) + len(data)
     return b"".join((b"\x0a", _varint(total), *pieces))
 
 
@@ -85,30 +83,35 @@ def _name_field(name: str) -> bytes:
     return _field(name.encode())  # without an empty one TensorFlow reads nothing
 
 
-def _list(value: Value) -> tuple[Kind, Sequence[bytes]]:
-    """Return the kind of a feature's list, and its bytes in pieces."""
+def _list(value: Value) -> tuple[bytes, bytes, bytes]:
+    """Return the tag of a feature's list, and the list in two pieces."""
     if isinstance(value, bytes):
-        return "bytes", (b"\x0a" + _varint(len(value)), value)
+        return _TAGS["bytes"], b"\x0a" + _varint(len(value)), value
     if isinstance(value, int):
-        return "int64", (_field(_varint(_unsigned(value))),)
+        return _TAGS["int64"], b"", _number_list(value)
     if isinstance(value, Feature):
-        return _list_of_kind(value.kind, value.values)
-    values: Any = [value] if isinstance(value, Integral) else value
-    if all(isinstance(item, bytes) for item in values):
-        return _list_of_kind("bytes", values)
-    if all(isinstance(item, Integral) for item in values):
-        return _list_of_kind("int64", values)
-    return _list_of_kind("float", values)
-
-
-def _list_of_kind(kind: Kind, values: Sequence[Any]) -> tuple[Kind, Sequence[bytes]]:
+        kind, values = value.kind, value.values
+    else:
+        values = [value] if isinstance(value, Integral) else value
+        kind = _kind_of(values)
     if kind == "bytes":
-        return kind, [_field(item) for item in values]
+        return _TAGS[kind], b"", b"".join(map(_field, values))
     if kind == "int64":
         packed = b"".join(_varint(_unsigned(int(item))) for item in values)
-        return kind, [_field(packed)] if values else []
+        return _TAGS[kind], b"", _field(packed) if values else b""
     floats = struct.pack(f"<{len(values)}f", *values)
-    return "float", [_field(floats)] if values else []
+    return _TAGS["float"], b"", _field(floats) if values else b""
+
+
+def _kind_of(values: Sequence[Any]) -> Kind:
+    if all(isinstance(item, bytes) for item in values):
+        return "bytes"
+    return "int64" if all(isinstance(item, Integral) for item in values) else "float"
+
+
+@lru_cache(256)
+def _number_list(number: int) -> bytes:
+    return _field(_varint(_unsigned(number)))
 
 
 def _field(data: bytes) -> bytes:
