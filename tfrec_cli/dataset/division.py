@@ -73,11 +73,12 @@ def by_shares(shares: Mapping[str, Fraction]) -> Division | None:
     return Division(method="shares", parts=parts)
 
 
-def of_option(text: Any) -> Division | None:
-    """Return the division that ``--split`` asked for, where nothing but its text is recorded.
+def of_options(options: object) -> Division | None:
+    """Return the division that ``--split`` asked for, where only the options are recorded.
 
     Those are manifests of version 1, and notes of writes that were begun before version 2.
     """
+    text = options.get("split") if isinstance(options, dict) else None
     parts = str(text).split(",")
     named = [_NAMED_SHARE.fullmatch(part) for part in parts]
     shares = {match[1]: Fraction(match[2]) for match in named if match}

@@ -285,9 +285,7 @@ def _made(values: Mapping[str, Any], version: int) -> Manifest:
     known = {key: value for key, value in values.items() if key in _KNOWN}
     unknown = {key: value for key, value in values.items() if key not in _KNOWN}
     if version == 1:
-        options = values.get("options")
-        text = options.get("split") if isinstance(options, dict) else None
-        known = {**known, "division": division.of_option(text)}
+        known = {**known, "division": division.of_options(values.get("options"))}
     return msgspec.convert({**known, "unknown": unknown}, Manifest)
 
 

@@ -114,7 +114,7 @@ def read(folder: Path) -> Begun | None:
         sources_sha256 = values.pop("sources_sha256")
         values["labels"] = values["labels"] and tuple(values["labels"])
         if "division" not in values:  # begun before it was noted
-            values["division"] = division.of_option(values["options"].get("split"))
+            values["division"] = division.of_options(values["options"])
         else:
             values["division"] = division.of_note(values["division"])
         journal = Journal(**values)

@@ -8,7 +8,7 @@ from __future__ import annotations
 import base64
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 
 from blake3 import blake3
@@ -21,17 +21,6 @@ from tfrec_cli.errors import ManifestError, RunError
 from tfrec_cli.runtime import files
 
 _KEY_BYTES, _DIGEST_BYTES = 8, 32
-
-_NOTED = (
-    "number",
-    "records",
-    "size_bytes",
-    "sha256",
-    "index_sha256",
-    "smallest",
-    "changes",
-    "icc_profiles",
-)
 
 
 @dataclass(slots=True, kw_only=True)
@@ -81,6 +70,14 @@ class WrittenShard:
             index=index_name(path.name) if self.index_sha256 else None,
             index_sha256=self.index_sha256,
         )
+
+
+_NOTED = [
+    noted.name
+    for noted in fields(WrittenShard)
+    if noted.name not in ("paths", "contents", "rejects", "kept")
+]
+"""What the note holds as it is; contents and rejects are spelled for JSON."""
 
 
 def make_durable(written: WrittenShard) -> None:

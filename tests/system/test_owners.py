@@ -1,0 +1,198 @@
+"""Each fact has one owner: these tests fail where a fact is written down a second time."""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import fields
+from functools import cache
+
+import click
+import pytest
+from conftest import ROOT
+
+from tfrec_cli.cli import main as cli
+from tfrec_cli.dataset import names
+from tfrec_cli.dataset.manifest import Manifest, Shard
+from tfrec_cli.dataset.records import Names
+from tfrec_cli.writing import options
+from tfrec_cli.writing.options import WriteOptions
+
+PACKAGE = ROOT / "tfrec_cli"
+MODULES = sorted(str(path.relative_to(PACKAGE).with_suffix("")) for path in PACKAGE.rglob("*.py"))
+LOWER = [
+    module
+    for module in MODULES
+    if not module.startswith(("cli/", "report/", "commands/")) and module != "__main__"
+]
+"""Modules that do not know the command line."""
+
+RECORD_OWNERS = {"dataset/records", "dataset/foreign", "sources/columns"}
+COMMANDS = "|".join(sorted(cli.main.commands))
+
+
+@cache
+def nodes(module: str) -> tuple[ast.AST, ...]:
+    return tuple(ast.walk(ast.parse((PACKAGE / f"{module}.py").read_text(encoding="utf-8"))))
+
+
+def texts(module: str) -> Iterator[str]:
+    """Iterate the strings of a module that are no docstrings, pieces of f-strings among them."""
+    alone = {id(node.value) for node in nodes(module) if isinstance(node, ast.Expr)}
+    for node in nodes(module):
+        if isinstance(node, ast.Constant) and isinstance(node.value, str) and id(node) not in alone:
+            yield node.value
+
+
+def number(node: ast.AST) -> int | None:
+    """Work out a whole number: 99_999, 2**31 - 1, 128 << 20."""
+    if isinstance(node, ast.Constant):
+        return node.value if type(node.value) is int else None
+    if not isinstance(node, ast.BinOp):
+        return None
+    left, right = number(node.left), number(node.right)
+    if left is None or right is None or right > 2**31:
+        return None
+    match node.op:
+        case ast.Pow() if right < 128:
+            return int(left**right)
+        case ast.LShift() if right < 128:
+            return left << right
+        case ast.Mult():
+            return left * right
+        case ast.Sub():
+            return left - right
+    return None
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_names_of_features_stand_only_with_records_and_columns(module: str) -> None:
+    found = [text for text in texts(module) if text.startswith("image/")]
+    assert module in RECORD_OWNERS or not found
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_the_features_of_a_record_are_listed_once(module: str) -> None:
+    """Three of their names in one list, set or table would be a second list of them."""
+    ours = {field.name for field in fields(Names)}
+    for node in nodes(module):
+        parts = node.keys if isinstance(node, ast.Dict) else getattr(node, "elts", [])
+        listed = {part.value for part in parts if isinstance(part, ast.Constant)}
+        assert module in RECORD_OWNERS or len(listed & ours) < 3, listed
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_keys_of_a_manifest_stand_only_in_dataset(module: str) -> None:
+    """But for words that other JSON has too; what a result's document says is for `report`."""
+    common = {"name", "split", "keys", "records", "columns", "options", "versions", "labels"}
+    common |= {"crop", "shards", "index", "compression", "rejects", "changes", "ignored"}
+    common |= {"stored", "sha256", "size_bytes", "unknown", "division", "smallest"}
+    keys = {field.name for kind in (Manifest, Shard) for field in fields(kind)} - common
+    found = keys.intersection(texts(module))
+    assert module.startswith(("dataset/", "report/")) or not found
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_names_of_files_stand_only_in_names(module: str) -> None:
+    suffixes = (names.MANIFEST_SUFFIX, names.REJECTS_SUFFIX, names.INDEX_SUFFIX, names.SUMS)
+    suffixes += (names.NOTE_SUFFIX, ".partial", ".tfrecord", names.TFDS_INFO, names.LOCK)
+    found = [text for text in texts(module) for suffix in suffixes if text.endswith(suffix)]
+    assert module == "dataset/names" or not found
+
+
+def test_limits_of_options_are_written_once() -> None:
+    """Large numbers tell themselves apart: they are searched for; defaults are compared below."""
+    limits = {
+        options.range_of(field.name).most
+        for field in fields(WriteOptions)
+        if "range" in field.metadata
+    }
+    limits |= {default for field in fields(WriteOptions) if type(default := field.default) is int}
+    limits = {limit for limit in limits if 2**16 <= limit < 2**62}
+    found: Counter[int] = Counter()
+    for module in MODULES:
+        inner = {
+            id(part)
+            for node in nodes(module)
+            if isinstance(node, ast.BinOp) and number(node) is not None
+            for part in ast.walk(node)
+            if part is not node
+        }
+        found.update(
+            number(node)
+            for node in nodes(module)
+            if id(node) not in inner and number(node) in limits
+        )
+    assert found == Counter(dict.fromkeys(limits, 1))
+
+
+def test_the_command_line_has_the_defaults_and_ranges_of_the_fields() -> None:
+    params = {param.name: param for param in cli.main.commands["write"].params}
+    compared = set()
+    for field in fields(WriteOptions):
+        param = params[field.name]
+        if "words" in field.metadata:
+            assert isinstance(param.type, click.Choice)
+            assert tuple(param.type.choices) == options.words_of(field.name)
+        if isinstance(param.type, click.IntRange):
+            limits = options.range_of(field.name)
+            assert param.type.min == limits.least
+            assert param.type.max == limits.most or (param.type.max is None and limits.most > 2**62)
+        default = param.get_default(click.Context(cli.main.commands["write"]))
+        if isinstance(default, (str, int)):
+            assert param.type.convert(default, param, None) == field.default
+            compared.add(field.name)
+    assert {"split", "labels", "shard_size", "max_pixels", "jpeg_quality"} <= compared
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_how_a_split_was_divided_is_read_nowhere_from_its_option(module: str) -> None:
+    """The manifest's typed division says it; the text of --split is parsed by its owner."""
+    for node in nodes(module):
+        reads = (
+            isinstance(node, ast.Subscript)
+            and isinstance(node.slice, ast.Constant)
+            and node.slice.value == "split"
+        ) or (
+            isinstance(node, ast.Call)
+            and getattr(node.func, "attr", "") in ("get", "pop")
+            and any(getattr(one, "value", None) == "split" for one in node.args)
+        )
+        assert module in {"dataset/division", "cli/completion"} or not reads, ast.unparse(node)
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_only_crops_halves_what_is_left_beside_a_crop(module: str) -> None:
+    """Where a centre lies, and how a margin is shared, takes a division by two."""
+    others = {"report/page", "inspecting/tally", "sources/cells"}  # captions, a median, digits
+    halves = [
+        ast.unparse(node)
+        for node in nodes(module)
+        if isinstance(node, ast.BinOp)
+        and isinstance(node.op, ast.FloorDiv)
+        and number(node.right) == 2
+    ]
+    assert module in {"crops", *others} or not halves
+
+
+@pytest.mark.parametrize("module", LOWER)
+def test_lower_layers_do_not_name_commands(module: str) -> None:
+    found = [text for text in texts(module) if re.search(rf"tfrec ({COMMANDS})\b", text)]
+    assert not found
+
+
+def test_these_tests_see_what_they_look_for() -> None:
+    """Each owner has the facts that nobody else may have."""
+    assert any(text.startswith("image/") for text in texts("dataset/records"))
+    assert any(
+        "rejects_sha256" in str(ast.unparse(node))
+        for node in nodes("dataset/manifest")
+        if isinstance(node, ast.AnnAssign)
+    )
+    assert names.MANIFEST_SUFFIX in texts("dataset/names")
+    assert any(
+        isinstance(node, ast.BinOp) and isinstance(node.op, ast.FloorDiv) for node in nodes("crops")
+    )
+    assert any(re.search(rf"tfrec ({COMMANDS})\b", text) for text in texts("cli/boundary"))
