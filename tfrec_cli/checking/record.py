@@ -13,7 +13,13 @@ from tfrec_cli.checking.finding import Finding, record_finding
 from tfrec_cli.dataset import records
 from tfrec_cli.dataset.foreign import guess_names
 from tfrec_cli.dataset.manifest import Manifest
-from tfrec_cli.dataset.records import BYTES_FIELDS, CHECKED_FIELDS, ImageRecord, Names
+from tfrec_cli.dataset.records import (
+    BYTES_FIELDS,
+    CERTAIN_FIELDS,
+    CHECKED_FIELDS,
+    ImageRecord,
+    Names,
+)
 from tfrec_cli.errors import DataError, ImageError
 from tfrec_cli.imaging import formats, structure
 from tfrec_cli.tfrecord import example
@@ -80,7 +86,7 @@ class RecordReader:
 def _read_quickly(reader: example.SingleValues, payload: bytes) -> ImageRecord | None:
     """Read a record of ours; None where something is amiss, which takes a closer look."""
     values: dict[str, Any] = dict(reader.read(memoryview(payload)))
-    if not {"image", "height", "width", "key", "filename"} <= values.keys():
+    if not values.keys() >= CERTAIN_FIELDS:
         return None
     if {name for name, value in values.items() if not isinstance(value, int)} != BYTES_FIELDS:
         return None

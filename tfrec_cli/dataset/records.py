@@ -31,6 +31,8 @@ READ_FIELDS = ("image", "height", "width", "label", "key", "window")
 
 CHECKED_FIELDS = (*READ_FIELDS, "filename")
 BYTES_FIELDS = frozenset({"image", "filename"})
+CERTAIN_FIELDS = frozenset(CHECKED_FIELDS) - {"label", "window"}
+"""What every record of ours has: labels and windows are of some layouts only."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

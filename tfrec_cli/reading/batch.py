@@ -122,7 +122,7 @@ class BatchBuilder:
                 raise DataError(f"record {number}: found no feature {name!r}, expected one value")
             if isinstance(values[called], int) == (called == "image"):
                 raise DataError(f"record {number}: found feature {name!r} of another kind")
-        height, width, window = map(values.get, ("height", "width", "window"))
+        height, width, window = values.get("height"), values.get("width"), values.get("window")
         return _Record(
             number,
             values["image"],
