@@ -201,9 +201,8 @@ def inspect(
         return
     result = inspect_.summarise(files)
     spec = parse_spec(result)
-    text = report.text(result, spec, all_labels=labels)
     if not json:
-        click.echo(text)
+        click.echo(report.text(result, spec, all_labels=labels))
     _draw(files, result, spec, **pictures)
     if json:
         click.echo(report.document(result, spec))
