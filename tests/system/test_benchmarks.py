@@ -39,7 +39,7 @@ def test_the_table_is_well_formed(work: Work) -> None:
     known = {"images", "large", "one", "tenfold", "whole", "crops", "out", "made"}
     for one in work.contestants:
         assert folders.words(f"{one.command} {one.before}") <= known
-        assert {one.than, one.start_up} - {None} <= set(ours)
+        assert {one.start_up} - {None} <= set(ours)
         assert (one.needs is not None) == (one.role == "peer")
         assert one.role != "ours" or one.at_least is None
         for module in re.findall(r"-m (\S+)", f"{one.command} {one.before}"):
