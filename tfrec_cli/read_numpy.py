@@ -78,7 +78,7 @@ def dataset(
         drop_remainder=drop_remainder,
         parallel=parallel,
     )
-    return Batches(open_split(path, options, pillow_decoder.Decoder()))
+    return Batches(open_split(path, options, pillow_decoder.PillowDecoder()))
 
 
 def source(
@@ -122,7 +122,7 @@ def source(
         dtype=dtype,
         small=small,
     )
-    return Source(open_split(path, options, pillow_decoder.Decoder(), by_number=True))
+    return Source(open_split(path, options, pillow_decoder.PillowDecoder(), by_number=True))
 
 
 class Batches:

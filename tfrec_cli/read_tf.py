@@ -17,7 +17,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from tfrec_cli.errors import DataError, ImageError, MissingExtraError, RunError
-from tfrec_cli.imaging import structure, tensorflow_decoder
+from tfrec_cli.imaging import jpeg, tensorflow_decoder
 from tfrec_cli.runtime.stderr import stderr_silenced
 
 if TYPE_CHECKING:
@@ -26,8 +26,8 @@ if TYPE_CHECKING:
 
     from tfrec_cli.crops import CropMode, Int64s
     from tfrec_cli.dataset.discover import Split
-    from tfrec_cli.imaging.images import Pixels
-    from tfrec_cli.reading.batch import Batch, Decoder
+    from tfrec_cli.imaging.decoder import Decoder, Pixels
+    from tfrec_cli.reading.batch import Batch
     from tfrec_cli.reading.open import OpenSplit
     from tfrec_cli.reading.options import Dtype, Small
     from tfrec_cli.reading.order import ChunkOrder
@@ -318,7 +318,7 @@ def _decoder(tf: Any) -> Decoder:
     except RunError:
         return _Quiet(_Eager(tf))
     tensorflow_decoder.load()
-    return _Quiet(tensorflow_decoder)
+    return _Quiet(tensorflow_decoder.TensorFlowDecoder())
 
 
 class _Quiet:
@@ -332,7 +332,7 @@ class _Quiet:
         self._decoder = decoder
         from tfrec_cli.imaging import pillow_decoder
 
-        self._for_damaged = pillow_decoder.Decoder()
+        self._for_damaged = pillow_decoder.PillowDecoder()
 
     def decode_window(self, data: bytes, width_px: int, box: Box) -> Pixels:
         return self._for(data).decode_window(data, width_px, box)
@@ -341,7 +341,7 @@ class _Quiet:
         return self._for(data).decode_whole(data)
 
     def _for(self, data: bytes) -> Decoder:
-        is_damaged = data[:2] == b"\xff\xd8" and not structure.is_complete(data)
+        is_damaged = data[:2] == b"\xff\xd8" and not jpeg.is_complete(data)
         return self._for_damaged if is_damaged else self._decoder
 
 

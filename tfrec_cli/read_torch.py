@@ -85,7 +85,7 @@ def dataset(
         dtype=dtype,
         small=small,
     )
-    opened = open_split(path, options, pillow_decoder.Decoder(), by_number=True)
+    opened = open_split(path, options, pillow_decoder.PillowDecoder(), by_number=True)
     return Records(opened, transform)
 
 

@@ -26,7 +26,7 @@ from tfrec_cli.dataset import manifest, records
 from tfrec_cli.dataset.checksums import dataset_files
 from tfrec_cli.dataset.foreign import guess_names
 from tfrec_cli.errors import TfrecError
-from tfrec_cli.imaging import structure
+from tfrec_cli.imaging import jpeg as jpeg_markers
 from tfrec_cli.runtime import native, pool
 from tfrec_cli.sources import labels
 from tfrec_cli.tfrecord import example
@@ -139,9 +139,9 @@ def _single_values(data: bytes) -> None:
     }
 
 
-def _jpeg(data: bytes) -> structure.Jpeg | str:
+def _jpeg(data: bytes) -> jpeg_markers.Jpeg | str:
     try:
-        return structure.read_jpeg(data)
+        return jpeg_markers.read(data)
     except TfrecError as error:
         return str(error)
 
@@ -149,7 +149,7 @@ def _jpeg(data: bytes) -> structure.Jpeg | str:
 def _read_jpeg(data: bytes) -> None:
     """C, where it is compiled, and Python agree."""
     found = _jpeg(data)
-    with mock.patch.multiple(native, jpeg_frame=lambda _: None, scan_end=lambda *_: -1):
+    with mock.patch.multiple(native, scan_end=lambda *_: -1):
         assert _jpeg(data) == found
 
 
@@ -205,7 +205,7 @@ TARGETS: dict[str, Target] = {
     "example.decode_sequence": Target(run=example.decode_sequence, seeds=PAYLOADS[::-1]),
     "example.parse": Target(run=_classify, seeds=PAYLOADS),
     "example.SingleValues": Target(run=_single_values, seeds=PAYLOADS),
-    "structure.read_jpeg": Target(run=_read_jpeg, seeds=(JPEG,)),
+    "jpeg.read": Target(run=_read_jpeg, seeds=(JPEG,)),
     "records.decode": Target(run=_record, seeds=PAYLOADS),
     "verify": Target(run=_verify, seeds=SHARDS),
     "verify, framed": Target(run=_framed(_verify), seeds=PAYLOADS),

@@ -113,7 +113,7 @@ def test_a_command_starts_without_what_it_does_not_need(
         "report.page",
         "cli.config",
         "crops",
-        "imaging.images",
+        "imaging.normalize",
         "read_tf",
         "reading.options",
         "read_numpy",

@@ -26,7 +26,7 @@ from tfrec_cli.tfrecord.record import read_at
 from tfrec_cli.tfrecord.scan import Damage, Record, scan
 
 if TYPE_CHECKING:
-    from tfrec_cli.imaging.images import Pixels
+    from tfrec_cli.imaging.decoder import Pixels
 
 _PART_IMAGES = 64
 _NUMBERS = 4
@@ -85,9 +85,9 @@ class Part:
 
     def without(self, number: int, cause: str) -> Part:
         """Return a part in which an image that killed a worker is left out, and reported."""
-        from tfrec_cli.imaging import images
+        from tfrec_cli.imaging import decoder
 
-        return replace(self, deadly={**self.deadly, number: images.deadly(cause)})
+        return replace(self, deadly={**self.deadly, number: decoder.crashed(cause)})
 
 
 @dataclass(slots=True, kw_only=True)
@@ -198,7 +198,8 @@ def _crop_digests(pixels: Pixels, key: int, asked: Crops) -> tuple[bytes, ...]:
 
 def smallest_side(path: Path) -> int | None:
     """Return the smallest side of all images in one record file, in pixels; None without images."""
-    from tfrec_cli.imaging import images
+    from tfrec_cli.imaging.header import read_header
+    from tfrec_cli.imaging.policy import Policy
 
     least: int | None = None
     names: Names | None = None
@@ -214,7 +215,7 @@ def smallest_side(path: Path) -> int | None:
             if record.is_raw:
                 size = (record.height_px or 0, record.width_px or 0)
             else:
-                header = images.read_header(BytesIO(record.image), images.Policy(exif="ignore"))
+                header = read_header(BytesIO(record.image), Policy(exif="ignore"))
                 size = (header.height_px, header.width_px)
         except DataError:
             continue

@@ -15,7 +15,7 @@ from tfrec_cli.dataset import records, rejects
 from tfrec_cli.dataset.manifest import Manifest
 from tfrec_cli.dataset.names import MANIFEST_SUFFIX, KeyStyle
 from tfrec_cli.errors import DataError, ImageError, ManifestError, RunError, UsageError
-from tfrec_cli.imaging import images
+from tfrec_cli.imaging import normalize
 from tfrec_cli.runtime.paths import printable
 from tfrec_cli.sources import open_source
 from tfrec_cli.sources.listing import Source
@@ -177,7 +177,7 @@ def _spelled(feature: Feature) -> str:
 
 def _same_pixels(one: bytes, other: bytes, max_pixels: int) -> bool:
     try:
-        pixels = [images.decode_as_tensorflow(data, max_pixels) for data in (one, other)]
+        pixels = [normalize.decode_as_tensorflow(data, max_pixels) for data in (one, other)]
     except ImageError:
         return False
     return pixels[0].shape == pixels[1].shape and bool((pixels[0] == pixels[1]).all())

@@ -21,7 +21,8 @@ from tfrec_cli.dataset.records import (
     Names,
 )
 from tfrec_cli.errors import DataError, ImageError
-from tfrec_cli.imaging import formats, structure
+from tfrec_cli.imaging import formats, jpeg
+from tfrec_cli.imaging.decoder import has_exact_window
 from tfrec_cli.tfrecord import example
 from tfrec_cli.tfrecord.scan import Record
 
@@ -146,7 +147,7 @@ def _broken_image(record: ImageRecord, described: Manifest) -> Iterator[str]:
 def _broken_window(record: ImageRecord) -> Iterator[str]:
     try:
         is_jpeg = record.image[:2] == b"\xff\xd8"
-        is_exact = is_jpeg and structure.read_jpeg(record.image).has_exact_window
+        is_exact = is_jpeg and has_exact_window(jpeg.read(record.image))
     except ImageError:  # is found where it is decoded
         return
     if record.window != int(is_exact):

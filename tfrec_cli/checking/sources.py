@@ -25,7 +25,7 @@ from tfrec_cli.dataset.manifest import Manifest
 from tfrec_cli.dataset.names import MANIFEST_SUFFIX
 from tfrec_cli.dataset.rejects import Reject
 from tfrec_cli.errors import ManifestError, UsageError
-from tfrec_cli.imaging import images
+from tfrec_cli.imaging import normalize
 from tfrec_cli.runtime.paths import printable
 from tfrec_cli.sources import open_source
 from tfrec_cli.sources.listing import Listing, Source
@@ -362,7 +362,7 @@ def _try_rejects(
 
 def _note_versions(parts: Sequence[_Part]) -> Iterator[Note]:
     """Say where other versions of encoders stand between a record and its source."""
-    now = images.versions()
+    now = normalize.versions()
     for described in (part.described for part in parts):
         then = {name: described.versions.get(name) for name in now}
         if then != now and (described.changes or described.stored in ("png", "jpeg")):

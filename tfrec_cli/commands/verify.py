@@ -68,9 +68,9 @@ def verify(path: Path, options: Options, progress: Progress = lambda *_: None) -
 
         folders = sources.folders(known, options.source, options.root)
     if not options.quick:
-        from tfrec_cli.imaging import images
+        from tfrec_cli.imaging import normalize
 
-        images.load(arrays=options.seed is not None)
+        normalize.load(arrays=options.seed is not None)
     report = Report(path=path)
     report.add(damaged)
     with pool.local(options.jobs or pool.available_jobs(), isolated=True) as run:

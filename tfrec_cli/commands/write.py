@@ -19,7 +19,7 @@ from tfrec_cli.dataset.manifest import Manifest
 from tfrec_cli.dataset.names import REJECTS_SUFFIX, index_name, shard_name
 from tfrec_cli.dataset.records import Column, content_digest, smallest_of
 from tfrec_cli.dataset.rejects import Reject
-from tfrec_cli.imaging import images
+from tfrec_cli.imaging import normalize
 from tfrec_cli.runtime import allocator, pool
 from tfrec_cli.runtime.pool import Progress
 from tfrec_cli.sources import open_source
@@ -148,7 +148,7 @@ def _workers(options: WriteOptions) -> Iterator[pool.Map]:
     """Start the processes that read, decode and write; each loads what it needs at once."""
     decodes = bool(options.crop or options.resize_short) or options.check == "decode"
     jobs = options.jobs or pool.available_jobs()
-    with pool.local(jobs, isolated=True, prepare=partial(images.load, arrays=decodes)) as run:
+    with pool.local(jobs, isolated=True, prepare=partial(normalize.load, arrays=decodes)) as run:
         yield run
 
 

@@ -16,14 +16,14 @@ from msgspec import Meta
 
 from tfrec_cli.dataset.names import KeyStyle
 from tfrec_cli.errors import DataError, ImageError
-from tfrec_cli.imaging import formats, structure
+from tfrec_cli.imaging import formats, jpeg
 from tfrec_cli.imaging.policy import MAX_PIXELS
 from tfrec_cli.runtime.row_store import ordered
 from tfrec_cli.tfrecord import example
 from tfrec_cli.tfrecord.example import Feature
 
 if TYPE_CHECKING:
-    from tfrec_cli.imaging.images import Pixels
+    from tfrec_cli.imaging.decoder import Pixels
 
 
 READ_FIELDS = ("image", "height", "width", "label", "key", "window")
@@ -165,7 +165,7 @@ def is_raw(image: bytes, height_px: int | None, width_px: int | None) -> bool:
     if found != "jpeg":
         return found != "png"
     try:
-        structure.read_jpeg(image)
+        jpeg.read(image)
     except ImageError:
         return True
     return False
@@ -282,9 +282,10 @@ def pixels(record: ImageRecord, max_pixels: int = MAX_PIXELS) -> Pixels:
 
         shape = (record.height_px or 0, record.width_px or 0, 3)
         return np.frombuffer(record.image, np.uint8).reshape(shape)
-    from tfrec_cli.imaging import images
 
-    return images.decode_as_tensorflow(record.image, max_pixels)
+    from tfrec_cli.imaging import normalize
+
+    return normalize.decode_as_tensorflow(record.image, max_pixels)
 
 
 def decoded_size(record: ImageRecord, max_pixels: int = MAX_PIXELS) -> tuple[int, int]:
@@ -295,6 +296,7 @@ def decoded_size(record: ImageRecord, max_pixels: int = MAX_PIXELS) -> tuple[int
     """
     if record.is_raw:
         return record.height_px or 0, record.width_px or 0
-    from tfrec_cli.imaging import images
 
-    return images.decoded_size(record.image, max_pixels)
+    from tfrec_cli.imaging import normalize
+
+    return normalize.decoded_size(record.image, max_pixels)

@@ -14,7 +14,7 @@ from tfrec_cli.dataset.records import ImageRecord
 from tfrec_cli.errors import DataError, FramingError
 from tfrec_cli.extracting.names import file_name
 from tfrec_cli.extracting.tree import FileTree
-from tfrec_cli.imaging import formats, images
+from tfrec_cli.imaging import formats, normalize
 from tfrec_cli.imaging.formats import ImageFormat
 from tfrec_cli.tfrecord import example
 from tfrec_cli.tfrecord.index import locate_records
@@ -129,7 +129,7 @@ def _decode(payload: bytes, described: Manifest | None) -> ImageRecord:
 def _file_of(record: ImageRecord) -> tuple[bytes, ImageFormat]:
     """Return the bytes of the file that an image becomes, and their format."""
     if record.is_raw:
-        return images.encode(records.pixels(record), "png"), "png"
+        return normalize.encode(records.pixels(record), "png"), "png"
     head = record.image[: formats.HEAD_BYTES]
     image_format = formats.image_format(head)
     if image_format is None:

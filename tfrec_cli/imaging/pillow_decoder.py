@@ -2,8 +2,8 @@
 
 Knows: Pillow. Must not know: where windows lie, TFRecord.
 
-Unlike `images`, which handles any file, this decodes what is stored, and leaves alone what belongs
-to the whole process, so that threads and forked processes may decode at the same time.
+Unlike `normalize`, which handles any file, this decodes what is stored, and leaves alone what
+belongs to the whole process, so that threads and forked processes may decode at the same time.
 """
 
 from __future__ import annotations
@@ -14,27 +14,28 @@ from typing import TYPE_CHECKING
 from PIL import Image, JpegImagePlugin, PngImagePlugin
 
 from tfrec_cli.errors import ImageError
-from tfrec_cli.imaging import formats, images, structure
+from tfrec_cli.imaging import formats, jpeg
+from tfrec_cli.imaging.decoder import MARGIN_PX, Box
+from tfrec_cli.imaging.normalize import stored_rgb
+from tfrec_cli.imaging.pillow import foreign_errors
+from tfrec_cli.imaging.policy import MAX_PIXELS, MAX_SIDE, check_pixels
 
 if TYPE_CHECKING:
-    from tfrec_cli.imaging.images import Pixels
-
-_MARGIN_ROWS = 2
-"""Rows decoded below a window, for the chroma samples shared with it to be exact."""
+    from tfrec_cli.imaging.decoder import Pixels
 
 
-class Decoder:
-    """Decodes JPEG and PNG images.
+class PillowDecoder:
+    """Decodes JPEG and PNG
 
     Args:
         max_pixels: larger pictures are refused before they are decoded.
     """
 
-    def __init__(self, max_pixels: int = images.MAX_PIXELS) -> None:
+    def __init__(self, max_pixels: int = MAX_PIXELS) -> None:
         self._max_pixels = max_pixels
 
-    def decode_window(self, data: bytes, width_px: int, box: tuple[int, int, int, int]) -> Pixels:
-        """Decode one window of a JPEG that has exact ones (`structure.Jpeg.has_exact_window`).
+    def decode_window(self, data: bytes, width_px: int, box: Box) -> Pixels:
+        """Decode one window of a JPEG that has exact ones (`decoder.has_window`).
 
         Nothing is decoded below it.
 
@@ -47,14 +48,14 @@ class Decoder:
             ImageError: it cannot be decoded, or is smaller than its record says.
         """
         top, left, height, width = box
-        with images.foreign_errors():
-            image = self._open_jpeg(data, top + height + _MARGIN_ROWS)
+        with foreign_errors():
+            image = self._open_jpeg(data, top + height + MARGIN_PX)
             if image.width != width_px or image.height < top + height:
                 found = f"found {image.width} columns and {image.height} rows"
                 expected = f"expected {width_px} and at least {top + height} by its record"
                 raise ImageError("corrupt", f"{found}, {expected}")
             image.load()
-            return images.stored_rgb(image.crop((left, top, left + width, top + height)), "jpeg")
+            return stored_rgb(image.crop((left, top, left + width, top + height)), "jpeg")
 
     def decode_whole(self, data: bytes) -> Pixels:
         """Decode a JPEG or PNG.
@@ -65,22 +66,22 @@ class Decoder:
             ImageError: neither JPEG nor PNG, or it cannot be decoded.
         """
         name = formats.image_format(data[: formats.HEAD_BYTES])
-        with images.foreign_errors():
+        with foreign_errors():
             image: Image.Image
             if name == "jpeg":
-                structure.check_scans(data)
+                jpeg.check_scans(data)
                 image = self._open_jpeg(data)
             elif name == "png":
                 image = PngImagePlugin.PngImageFile(io.BytesIO(data))
-                images.check_pixels(image.height, image.width, self._max_pixels)
+                check_pixels(image.height, image.width, self._max_pixels)
             else:
                 found = formats.describe(data[: formats.HEAD_BYTES])
                 raise ImageError("unsupported_format", f"found {found}, expected JPEG or PNG")
             image.load()
-            return images.stored_rgb(image, name)
+            return stored_rgb(image, name)
 
-    def _open_jpeg(self, data: bytes, most_rows: int = images.MAX_SIDE) -> Image.Image:
+    def _open_jpeg(self, data: bytes, most_rows: int = MAX_SIDE) -> Image.Image:
         """Open a JPEG without its EXIF block, at which Pillow may warn."""
-        image = JpegImagePlugin.JpegImageFile(io.BytesIO(structure.bare_jpeg(data, most_rows)))
-        images.check_pixels(image.height, image.width, self._max_pixels)
+        image = JpegImagePlugin.JpegImageFile(io.BytesIO(jpeg.bare(data, most_rows)))
+        check_pixels(image.height, image.width, self._max_pixels)
         return image

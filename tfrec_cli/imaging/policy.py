@@ -1,8 +1,14 @@
-"""What is allowed and wanted of images: words and limits."""
+"""What is allowed and wanted of images: words, limits, and the `Policy` made of them.
+
+Knows: sizes. Must not know: pixels, Pillow, NumPy.
+"""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Literal
+
+from tfrec_cli.errors import ImageError
 
 Alpha = Literal["drop", "white", "black", "fail"]
 Encoding = Literal["raw", "png", "jpeg"]
@@ -13,3 +19,47 @@ JPEG_QUALITY = 95
 
 MAX_PIXELS = 178_956_970
 """Pillow's own limit: more is refused unless asked for."""
+
+MAX_SIDE = 1 << 20
+"""Decoders keep a pointer for each row, and allocate rows at once."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Policy:
+    """What pixels are made of an image file.
+
+    Attributes:
+        exif: ``apply`` turns the picture upright by its EXIF orientation.
+        alpha: ``drop`` keeps the colours, ``white`` and ``black`` lay the picture on that colour,
+            ``fail`` refuses a picture with a transparent pixel.
+        frames: ``first`` takes the first frame of an animation, ``fail`` refuses it.
+        max_pixels: larger pictures are refused before they are decoded.
+        resize_short_px: first scale the shorter side to this (bicubic), in pixels.
+    """
+
+    exif: Exif = "apply"
+    alpha: Alpha = "drop"
+    frames: Frames = "first"
+    max_pixels: int = MAX_PIXELS
+    resize_short_px: int | None = None
+
+
+def scaled_short(height_px: int, width_px: int, short_px: int) -> tuple[int, int]:
+    """Return (height, width) after scaling the shorter side to ``short_px``, rounded half up."""
+    short, long = sorted((height_px, width_px))
+    scaled = max((2 * long * short_px + short) // (2 * short), 1)
+    return (short_px, scaled) if height_px <= width_px else (scaled, short_px)
+
+
+def check_pixels(height_px: int, width_px: int, max_pixels: int) -> None:
+    """Refuse a picture of more than ``max_pixels``, or of more than `MAX_SIDE` on a side.
+
+    Raises:
+        ImageError: it has more.
+    """
+    expected = f"at most {max_pixels} (--max-pixels)"
+    if max(height_px, width_px) > MAX_SIDE:
+        expected = f"at most {MAX_SIDE} on a side"
+    elif height_px * width_px <= max_pixels:
+        return
+    raise ImageError("too_many_pixels", f"found {height_px}x{width_px} pixels, expected {expected}")

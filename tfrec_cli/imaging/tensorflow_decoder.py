@@ -20,13 +20,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tfrec_cli.errors import ImageError, RunError
+from tfrec_cli.imaging.decoder import MARGIN_PX, Box
 from tfrec_cli.runtime.stderr import stderr_silenced
 
 if TYPE_CHECKING:
-    from tfrec_cli.imaging.images import Pixels
-
-MARGIN_PX = 2
-"""Columns decoded on each side of a window, for the chroma samples shared with it to be exact."""
+    from tfrec_cli.imaging.decoder import Pixels
 
 _LIBRARIES = ("libtensorflow_cc.so.2", "libtensorflow_cc.2.dylib")
 _FRAMEWORKS = ("libtensorflow_framework.so.2", "libtensorflow_framework.2.dylib")
@@ -63,35 +61,37 @@ _SIGNATURES: dict[str, tuple[Any, ...]] = {
 }
 
 
-def decode_window(data: bytes, width_px: int, box: tuple[int, int, int, int]) -> Pixels:
-    """Decode one window of a JPEG that has exact ones (`structure.Jpeg.has_exact_window`).
+class TensorFlowDecoder:
+    """Decodes by the library, which is loaded when it is first needed, see `load`."""
 
-    Args:
-        width_px: of the whole picture.
-        box: (top, left, height, width) in pixels, inside the picture.
-    Returns:
-        uint8[height, width, 3], bit for bit what decoding everything and slicing gives.
-    Raises:
-        ImageError: it cannot be decoded.
-        RunError: there is no TensorFlow.
-    """
-    top, left, height, width = box
-    first = max(left - MARGIN_PX, 0)
-    last = min(left + width + MARGIN_PX, width_px)
-    wide = _run(b"DecodeAndCropJpeg", data, (top, first, height, last - first))
-    return wide[:, left - first : left - first + width]
+    def decode_window(self, data: bytes, width_px: int, box: Box) -> Pixels:
+        """Decode one window of a JPEG that has exact ones (`decoder.has_window`).
 
+        Args:
+            width_px: of the whole picture.
+            box: (top, left, height, width) in pixels, inside the picture.
+        Returns:
+            uint8[height, width, 3], bit for bit what decoding everything and slicing gives.
+        Raises:
+            ImageError: it cannot be decoded.
+            RunError: there is no TensorFlow.
+        """
+        top, left, height, width = box
+        first = max(left - MARGIN_PX, 0)
+        last = min(left + width + MARGIN_PX, width_px)
+        wide = _run(b"DecodeAndCropJpeg", data, (top, first, height, last - first))
+        return wide[:, left - first : left - first + width]
 
-def decode_whole(data: bytes) -> Pixels:
-    """Decode a JPEG, PNG, GIF (its first frame) or BMP as ``tf.io.decode_image`` does.
+    def decode_whole(self, data: bytes) -> Pixels:
+        """Decode a JPEG, PNG, GIF (its first frame) or BMP as ``tf.io.decode_image`` does.
 
-    Returns:
-        uint8[height, width, 3].
-    Raises:
-        ImageError: it cannot be decoded.
-        RunError: there is no TensorFlow.
-    """
-    return _run(b"DecodeJpeg" if data[:2] == b"\xff\xd8" else b"DecodeImage", data, None)
+        Returns:
+            uint8[height, width, 3].
+        Raises:
+            ImageError: it cannot be decoded.
+            RunError: there is no TensorFlow.
+        """
+        return _run(b"DecodeJpeg" if data[:2] == b"\xff\xd8" else b"DecodeImage", data, None)
 
 
 def find_library() -> Path:

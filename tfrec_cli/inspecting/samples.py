@@ -16,7 +16,7 @@ from tfrec_cli.tfrecord import example
 from tfrec_cli.tfrecord.scan import Damage, scan
 
 if TYPE_CHECKING:
-    from tfrec_cli.imaging.images import Pixels
+    from tfrec_cli.imaging.decoder import Pixels
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -16,29 +16,20 @@ from tfrec_cli import crops
 from tfrec_cli.crops import Int64s
 from tfrec_cli.dataset.records import Names
 from tfrec_cli.errors import DataError, ImageError
-from tfrec_cli.imaging import structure
+from tfrec_cli.imaging import jpeg
+from tfrec_cli.imaging.decoder import Decoder, has_window
 from tfrec_cli.reading.buffers import BufferPool
 from tfrec_cli.reading.options import ReadOptions, Small
 from tfrec_cli.runtime import native
 from tfrec_cli.tfrecord import example
 
 if TYPE_CHECKING:
-    from tfrec_cli.imaging.images import Pixels
+    from tfrec_cli.imaging.decoder import Pixels
 
 Batch = tuple[npt.NDArray[Any], Int64s]
 """Images, uint8 or float32 [n, height, width, 3], and labels, int64[n]."""
 
 _UNIT = np.float32(1 / 255)
-
-
-class Decoder(Protocol):
-    """What decodes images: whole ones, and exact windows of JPEGs."""
-
-    def decode_window(self, data: bytes, width_px: int, box: tuple[int, int, int, int]) -> Pixels:
-        """Decode (top, left, height, width) of a picture ``width_px`` wide."""
-
-    def decode_whole(self, data: bytes) -> Pixels:
-        """Decode a picture to uint8[height, width, 3]."""
 
 
 @dataclass(slots=True)
@@ -196,13 +187,12 @@ class BatchBuilder:
         data = bytes(record.image)
         if data[:2] == b"\xff\xd8":
             try:
-                frame = structure.read_frame(data)
-                jpeg = structure.read_jpeg(data, frame)
+                markers = jpeg.read(data)
             except ImageError:
                 pass  # its decoder will say what is wrong
             else:
-                size = record.size or (frame.height_px, frame.width_px)
-                window = jpeg.has_exact_window and structure.is_undisturbed(data, jpeg)
+                size = record.size or (markers.frame.height_px, markers.frame.width_px)
+                window = has_window(data, markers)
                 return replace(record, size=size, window=window)
         size = record.size or self._whole(record).shape[:2]
         return replace(record, size=size, window=window)

@@ -16,7 +16,8 @@ from tfrec_cli.crops import Int64s
 from tfrec_cli.dataset import discover
 from tfrec_cli.dataset.discover import Split
 from tfrec_cli.errors import UsageError
-from tfrec_cli.reading.batch import Batch, BatchBuilder, Decoder
+from tfrec_cli.imaging.decoder import Decoder
+from tfrec_cli.reading.batch import Batch, BatchBuilder
 from tfrec_cli.reading.fetch import Records, open_records
 from tfrec_cli.reading.options import ReadOptions
 from tfrec_cli.reading.order import ChunkOrder

@@ -36,15 +36,6 @@ def single_values(
     return None
 
 
-def jpeg_frame(data: Bytes) -> tuple[Any, ...] | None:  # noqa: ARG001
-    """Read the markers of a JPEG file up to its first scan.
-
-    Returns:
-        What `structure.Frame` is made of; None where a marker is damaged or rare.
-    """
-    return None
-
-
 def scan_end(data: Bytes, start: int) -> int:  # noqa: ARG001
     """Find the end marker of a JPEG whose first scan's data begin at ``start``.
 
@@ -75,7 +66,6 @@ is_compiled = False
 if not os.environ.get("TFREC_NO_EXTENSIONS"):
     with suppress(ImportError):  # no compiler was there
         from tfrec_cli.runtime._native import (  # type: ignore[import-not-found, no-redef] # noqa: F401
-            jpeg_frame,
             scan_end,
             single_values,
             stack,

@@ -20,7 +20,7 @@ from tfrec_cli.dataset import division
 from tfrec_cli.dataset.division import Division, by_shares
 from tfrec_cli.dataset.manifest import Manifest
 from tfrec_cli.errors import RunError
-from tfrec_cli.imaging import images
+from tfrec_cli.imaging import normalize
 from tfrec_cli.runtime import files
 from tfrec_cli.runtime.paths import printable
 from tfrec_cli.writing import split
@@ -74,7 +74,7 @@ class Journal:
             versions={
                 "tfrec": __version__,
                 "python": platform.python_version(),
-                **images.versions(),
+                **normalize.versions(),
             },
         )
 

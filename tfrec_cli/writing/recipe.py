@@ -16,16 +16,17 @@ from tfrec_cli.dataset import records
 from tfrec_cli.dataset.names import KeyStyle
 from tfrec_cli.dataset.records import Column, ImageRecord
 from tfrec_cli.errors import ImageError
-from tfrec_cli.imaging import images, structure
-from tfrec_cli.imaging.images import Examined, Header, Policy
-from tfrec_cli.imaging.policy import Encoding
+from tfrec_cli.imaging import normalize
+from tfrec_cli.imaging.decoder import has_window
+from tfrec_cli.imaging.header import Examined, Header, examine
+from tfrec_cli.imaging.policy import Encoding, Policy
 from tfrec_cli.runtime.files import CHUNK_BYTES, descriptor_to_read, raise_if_exhausted
 from tfrec_cli.sources.listing import Source
 from tfrec_cli.writing.options import Check, Small, WriteOptions
 from tfrec_cli.writing.survey import MAX_FILE_BYTES, policy_of, too_large
 
 if TYPE_CHECKING:
-    from tfrec_cli.imaging.images import Pixels
+    from tfrec_cli.imaging.decoder import Pixels
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,7 +34,7 @@ class Recipe:
     """How each image becomes a record.
 
     Attributes:
-        crop: (height, width) of the centre crop in pixels; None for whole images.
+        crop: (height, width) of the centre crop in pixels; None for whole normalize.
         quality: of JPEG crops, 1 to 100.
         classes: class names by number, for layouts that store them.
         columns: what the features of each source are.
@@ -100,12 +101,13 @@ def make_record(root: Path, source: Source, recipe: Recipe) -> MadeRecord:
     """
     data = _read(root, source)
     if recipe.crop is None:
-        header, stored = images.store_whole(data, recipe.policy, decodes=recipe.check == "decode")
+        decodes = recipe.check == "decode"
+        header, stored = normalize.store_whole(data, recipe.policy, decodes=decodes)
         changes, image, window = stored.changes, stored.data, int(stored.window)
         height_px, width_px = stored.height_px, stored.width_px
     else:
         header, changes, pixels = _crop(data, recipe, recipe.crop)
-        image = images.encode(pixels, recipe.encoding, quality=recipe.quality)
+        image = normalize.encode(pixels, recipe.encoding, quality=recipe.quality)
         window, (height_px, width_px) = None, recipe.crop
     classes = recipe.classes if source.label is not None else None
     record = ImageRecord(
@@ -160,18 +162,18 @@ def _crop(
         The header, what would be changed of the whole image, and uint8[height, width, 3].
     """
     from tfrec_cli import crops
-    from tfrec_cli.imaging.pillow_decoder import Decoder
+    from tfrec_cli.imaging.pillow_decoder import PillowDecoder
 
-    examined = images.examine(data, recipe.policy)
+    examined = examine(data, recipe.policy)
     header, changes = examined.header, examined.changes
     if _has_window(data, examined) and crops.holds((header.height_px, header.width_px), crop):
         box = crops.center_box(header.height_px, header.width_px, crop)
-        decoder = Decoder(recipe.policy.max_pixels)
+        decoder = PillowDecoder(recipe.policy.max_pixels)
         with suppress(ImageError):  # decoding all of it says what is wrong
             return header, (), decoder.decode_window(data, header.width_px, box)
-    pixels = images.decode_examined(data, examined, recipe.policy)
+    pixels = normalize.decode_examined(data, examined, recipe.policy)
     if recipe.small in ("pad", "resize") and not crops.holds(pixels.shape, crop):
-        pixels = images.enlarge(pixels, *crop, recipe.small, recipe.policy.max_pixels)
+        pixels = normalize.enlarge(pixels, *crop, recipe.small, recipe.policy.max_pixels)
         changes = (*changes, "padded" if recipe.small == "pad" else "enlarged")
     full_height, full_width, _ = pixels.shape
     if not crops.holds(pixels.shape, crop):
@@ -183,7 +185,5 @@ def _crop(
 
 def _has_window(data: bytes, examined: Examined) -> bool:
     """Tell whether a window of the file decodes to the right pixels, and only if all of it does."""
-    jpeg = examined.jpeg
-    if jpeg is None or examined.changes or not jpeg.has_exact_window:
-        return False
-    return structure.is_undisturbed(data, jpeg)
+    markers = examined.markers
+    return markers is not None and not examined.changes and has_window(data, markers)

@@ -17,7 +17,7 @@ from typing import BinaryIO, cast
 from tfrec_cli.dataset import records
 from tfrec_cli.dataset.rejects import Reject
 from tfrec_cli.errors import ImageError
-from tfrec_cli.imaging import images
+from tfrec_cli.imaging import decoder
 from tfrec_cli.runtime import allocator, heartbeat
 from tfrec_cli.runtime.files import HashingWriter
 from tfrec_cli.sources.listing import Source
@@ -133,7 +133,7 @@ def remake(task: Task, number: int) -> tuple[bytes, bool]:
 
 def without(task: Task, number: int, cause: str) -> Task:
     """Return a task that rejects an item which killed a worker."""
-    return replace(task, crashed={**task.crashed, number: images.deadly(cause)})
+    return replace(task, crashed={**task.crashed, number: decoder.crashed(cause)})
 
 
 def _make(task: Task, number: int, source: Source) -> MadeRecord:

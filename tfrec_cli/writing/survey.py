@@ -17,8 +17,9 @@ from blake3 import blake3
 from tfrec_cli.dataset.manifest import Manifest
 from tfrec_cli.dataset.rejects import Reject
 from tfrec_cli.errors import DataError, ImageError, UnreadableError
-from tfrec_cli.imaging import images
-from tfrec_cli.imaging.images import Policy
+from tfrec_cli.imaging import decoder
+from tfrec_cli.imaging.header import read_header, read_plain_header
+from tfrec_cli.imaging.policy import Policy, check_pixels, scaled_short
 from tfrec_cli.runtime import files, heartbeat, pool
 from tfrec_cli.runtime.files import descriptor_to_read, raise_if_exhausted
 from tfrec_cli.runtime.pool import Progress
@@ -160,7 +161,7 @@ def _survey_batch(batch: _Batch) -> tuple[Sequence[Item], list[Reject]]:
 
 
 def _without(batch: _Batch, number: int, cause: str) -> _Batch:
-    return replace(batch, crashed={**batch.crashed, number: images.deadly(cause)})
+    return replace(batch, crashed={**batch.crashed, number: decoder.crashed(cause)})
 
 
 def survey(
@@ -260,17 +261,17 @@ def _survey_one(root: Path, source: Source, policy: Policy, *, digested: bool) -
     try:
         _check_size(source.size_bytes)
         with descriptor_to_read(path) as descriptor:
-            header = images.read_plain_header(descriptor, policy)
+            header = read_plain_header(descriptor, policy)
             if header is None or digested:
                 with open(descriptor, "rb", closefd=False) as file:
                     file.seek(0)
-                    header = images.read_header(file, policy)
+                    header = read_header(file, policy)
                     content = _digest_of(file) if digested else b""
             _check_size(source.size_bytes, header.height_px * header.width_px)
         size = (header.height_px, header.width_px)
         if policy.resize_short_px:
-            size = images.scaled_short(*size, policy.resize_short_px)
-            images.check_pixels(*size, policy.max_pixels)
+            size = scaled_short(*size, policy.resize_short_px)
+            check_pixels(*size, policy.max_pixels)
     except OSError as error:
         raise_if_exhausted(error)
         return Reject(source.path, "unreadable", f"cannot be read: {error.strerror or error}")

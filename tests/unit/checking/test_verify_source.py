@@ -18,7 +18,7 @@ from tfrec_cli.commands.verify import Options, Report, verify
 from tfrec_cli.commands.write import write
 from tfrec_cli.dataset import manifest
 from tfrec_cli.errors import UsageError
-from tfrec_cli.imaging import images
+from tfrec_cli.imaging import normalize
 from tfrec_cli.report import verify as verify_report
 from tfrec_cli.runtime import pool
 from tfrec_cli.tfrecord import example
@@ -315,8 +315,8 @@ class TestContent:
         values = json.loads(path.read_bytes())
         values["versions"]["zlib"] = "0.9"
         path.write_text(json.dumps(values, indent=2, sort_keys=True) + "\n")
-        now = ", ".join(f"{name} {version}" for name, version in images.versions().items())
-        then = now.replace(f"zlib {images.versions()['zlib']}", "zlib 0.9")
+        now = ", ".join(f"{name} {version}" for name, version in normalize.versions().items())
+        then = now.replace(f"zlib {normalize.versions()['zlib']}", "zlib 0.9")
         assert check(out, folder).unchecked == [
             f"bytes of encoded images in train, only pixels: written with {then}, found {now}"
         ]

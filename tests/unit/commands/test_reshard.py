@@ -22,7 +22,7 @@ from tfrec_cli.commands import reshard, salvage, verify, write
 from tfrec_cli.commands.reshard import Options, Resharded
 from tfrec_cli.dataset import discover, manifest
 from tfrec_cli.errors import DataError, ImageError, RunError, UsageError
-from tfrec_cli.imaging import images
+from tfrec_cli.imaging import normalize
 from tfrec_cli.resharding import copy, runs
 from tfrec_cli.tfrecord import example
 from tfrec_cli.tfrecord.index import locate_records
@@ -185,14 +185,14 @@ class TestWhatGoesOn:
         rejected: int,
     ) -> None:
         """Also where images were rejected while they were written, which moves all behind."""
-        store, count = images.store_whole, iter(range(100))
+        store, count = normalize.store_whole, iter(range(100))
 
         def sometimes(*args: Any, **more: Any) -> Any:
             if next(count) in range(rejected):
                 raise ImageError("corrupt", "found rust")
             return store(*args, **more)
 
-        monkeypatch.setattr(images, "store_whole", sometimes)
+        monkeypatch.setattr(normalize, "store_whole", sometimes)
         made = written(lasting / "images", tmp_path / "a", shards=4, on_error="skip")
         run(made, tmp_path / "b", shards=shards)
         names = []

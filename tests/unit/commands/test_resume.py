@@ -23,7 +23,7 @@ from tfrec_cli.dataset import manifest
 from tfrec_cli.dataset import rejects as rejects_file
 from tfrec_cli.dataset.names import NOTE_SUFFIX, index_name
 from tfrec_cli.errors import DataError, RunError, UsageError
-from tfrec_cli.imaging import images
+from tfrec_cli.imaging import normalize
 from tfrec_cli.runtime.files import sealed, unsealed
 from tfrec_cli.writing import journal
 from tfrec_cli.writing.options import WriteOptions as Options
@@ -303,8 +303,8 @@ class TestIsRefused:
         self, folder: Path, out: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         interrupt(folder, out)
-        versions = images.versions()
-        monkeypatch.setattr(images, "versions", lambda: {**versions, "pillow": "99"})
+        versions = normalize.versions()
+        monkeypatch.setattr(normalize, "versions", lambda: {**versions, "pillow": "99"})
         with pytest.raises(RunError, match=r"of something else: pillow was .*, now 99;"):
             run(folder, out, resume=True)
 
@@ -487,7 +487,8 @@ class TestLock:
 
 KILLER = """
 import os, signal, sys, time
-from tfrec_cli.imaging import images; from tfrec_cli.runtime import heartbeat
+from tfrec_cli.imaging import normalize; from tfrec_cli.runtime import heartbeat
+from tfrec_cli.writing import survey
 from tfrec_cli.__main__ import main
 
 import tfrec_cli.runtime.pool
@@ -506,7 +507,7 @@ def guarded(real):
         return real(data, *arguments, **named)
     return stand_in
 
-images.{function} = guarded(images.{function})
+{function} = guarded({function})
 if __name__ == "__main__":
     main()
 """
@@ -522,7 +523,7 @@ def run_with_killer(tmp_path: Path, function: str, *words: str) -> subprocess.Co
 
 
 @pytest.mark.parametrize("jobs", ["1", "2", "3"])
-@pytest.mark.parametrize("function", ["read_header", "store_whole"])
+@pytest.mark.parametrize("function", ["survey.read_header", "normalize.store_whole"])
 def test_an_image_that_kills_its_decoder_is_rejected_alone(
     tmp_path: Path, function: str, jobs: str
 ) -> None:
@@ -551,7 +552,7 @@ DIED = "a/{}.png: found a decoder that ended with SIGSEGV, " + DECODES
 def test_an_image_that_kills_its_decoder_fails_the_write(tmp_path: Path) -> None:
     fill(tmp_path / "src", {**class_files(), "cats/dies.png": png(photo(30, 30)) + b"kill"})
     words = ["write", str(tmp_path / "src"), str(tmp_path / "out")]
-    ran = run_with_killer(tmp_path, "store_whole", *words)
+    ran = run_with_killer(tmp_path, "normalize.store_whole", *words)
     assert (ran.returncode, (tmp_path / "out").exists()) == (1, False)
     assert ran.stderr.startswith(f"tfrec: {tmp_path}/src/cats/dies.png: found a decoder that ended")
 

@@ -23,7 +23,7 @@ from tfrec_cli.dataset import manifest, records
 from tfrec_cli.dataset.names import NOTE_SUFFIX
 from tfrec_cli.dataset.records import NAMES, ImageRecord
 from tfrec_cli.errors import DataError, RunError, TfrecError, UsageError
-from tfrec_cli.imaging import images
+from tfrec_cli.imaging import policy
 from tfrec_cli.runtime import pool
 from tfrec_cli.tfrecord import example
 from tfrec_cli.tfrecord.index import locate_records, read_index
@@ -969,7 +969,7 @@ def test_progress_ends_at_the_number_of_images(folder: Path, out: Path) -> None:
 
 def test_no_pillow_limit_is_left_changed(folder: Path, out: Path) -> None:
     before = Image.MAX_IMAGE_PIXELS
-    run(folder, out, max_pixels=images.MAX_PIXELS * 2)
+    run(folder, out, max_pixels=policy.MAX_PIXELS * 2)
     assert before == Image.MAX_IMAGE_PIXELS
 
 

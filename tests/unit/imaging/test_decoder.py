@@ -16,8 +16,10 @@ from conftest import ROOT, class_files, fill, jpeg, oriented, photo, png
 from PIL import Image
 
 from tfrec_cli.commands.write import Result, write
-from tfrec_cli.imaging import images, pillow_decoder, structure
-from tfrec_cli.imaging.images import Policy
+from tfrec_cli.imaging import header, pillow_decoder
+from tfrec_cli.imaging import jpeg as jpeg_markers
+from tfrec_cli.imaging.decoder import has_exact_window
+from tfrec_cli.imaging.policy import Policy
 from tfrec_cli.runtime import pool
 from tfrec_cli.writing import recipe
 from tfrec_cli.writing.options import WriteOptions as Options
@@ -67,7 +69,7 @@ def no_windows() -> Any:
 @contextmanager
 def counted_windows() -> Iterator[mock.Mock]:
     """Count the windows that are decoded, in this process."""
-    decoder = pillow_decoder.Decoder
+    decoder = pillow_decoder.PillowDecoder
     here = mock.patch.object(pool, "_can_fork", return_value=False)
     counted = mock.patch.object(
         decoder, "decode_window", autospec=True, side_effect=decoder.decode_window
@@ -141,8 +143,8 @@ def test_windows_are_decoded_where_they_are_exact(source: Path, tmp_path: Path) 
         name
         for name, data in FILES.items()
         if name.endswith(".jpg") and "small" not in name and "low" not in name
-        if (examined := images.examine(data, Policy())).jpeg
-        if examined.jpeg.has_exact_window and not examined.changes
+        if (examined := header.examine(data, Policy())).markers
+        if has_exact_window(examined.markers) and not examined.changes
     ]
     assert (decode.call_count, len(windows)) == (len(windows), 11)
 
@@ -151,7 +153,7 @@ def test_the_limit_of_pixels_is_that_of_the_options(tmp_path: Path) -> None:
     """A window of a picture of more than Pillow's limit is no larger than the picture."""
     fill(tmp_path / "images", {"a.jpg": jpeg(photo(50, 60, 1))})
     here = mock.patch.object(pool, "_can_fork", return_value=False)
-    asked = mock.patch.object(pillow_decoder, "Decoder", wraps=pillow_decoder.Decoder)
+    asked = mock.patch.object(pillow_decoder, "PillowDecoder", wraps=pillow_decoder.PillowDecoder)
     with here, asked as decoder:
         made(tmp_path / "images", tmp_path / "out", max_pixels=2**40)
     assert decoder.call_args.args == (2**40,)
@@ -162,7 +164,7 @@ def test_the_limit_of_pixels_is_that_of_the_options(tmp_path: Path) -> None:
 
 def with_marker(data: bytes, share: float, marker: bytes) -> bytes:
     """Put something into a JPEG's scan, at this share of it."""
-    start = structure.read_jpeg(data).data_at
+    start = jpeg_markers.read_frame(data).end
     at = start + int((len(data) - start - 2) * share)
     while data[at - 1] == 0xFF:
         at += 1
@@ -171,7 +173,7 @@ def with_marker(data: bytes, share: float, marker: bytes) -> bytes:
 
 def cut_short(data: bytes, share: float) -> bytes:
     """Leave out the end of a JPEG's scan, and put an end marker there."""
-    start = structure.read_jpeg(data).data_at
+    start = jpeg_markers.read_frame(data).end
     at = start + int((len(data) - start - 2) * share)
     while data[at - 1] == 0xFF:
         at -= 1
@@ -186,7 +188,7 @@ SOUND = {
     "restarts": jpeg(photo(90, 80, 44), subsampling="4:2:0", restart_marker_blocks=3),
     "progressive": jpeg(photo(90, 80, 45), subsampling="4:2:0", progressive=True),
 }
-HEADER = structure.read_jpeg(SOUND["420"]).data_at
+HEADER = jpeg_markers.read_frame(SOUND["420"]).end
 MARKERS = {
     "comment": b"\xff\xfe\x00\x04ab",
     "unknown": b"\xff\xe5\x00\x04ab",

@@ -16,8 +16,10 @@ from jpeg_bytes import PHOTOSHOP, RESOURCE, exif, many_tags, segment
 from PIL import Image
 
 from tfrec_cli.errors import ImageError
-from tfrec_cli.imaging import images, structure
-from tfrec_cli.imaging.images import Header, Policy
+from tfrec_cli.imaging import header
+from tfrec_cli.imaging import jpeg as jpeg_markers
+from tfrec_cli.imaging.header import Header
+from tfrec_cli.imaging.policy import Policy
 
 fixed = settings(deadline=None, derandomize=True)
 
@@ -111,32 +113,32 @@ KINDS = {**PLAIN, **OTHERS}
 
 def by_pillow(data: bytes, policy: Policy) -> Header:
     """Read a header as if nothing were plain."""
-    with mock.patch.object(images, "_plain_frame", return_value=None):
-        return images.read_header(io.BytesIO(data), policy)
+    with mock.patch.object(header, "_plain_frame", return_value=None):
+        return header.read_header(io.BytesIO(data), policy)
 
 
 def check(data: bytes, policy: Policy | None = None) -> None:
     """Hold a header that we read ourselves against Pillow's, which must not refuse it."""
     policy = policy or Policy()
-    for known in (data, data[: images._HEAD_BYTES]):
-        if frame := images._plain_frame(known, policy):
-            assert images._plain_header(frame, policy) == by_pillow(data, policy)
+    for known in (data, data[: header.HEAD_BYTES]):
+        if frame := header._plain_frame(known, policy):
+            assert header._plain_header(frame, policy) == by_pillow(data, policy)
 
 
 @pytest.mark.parametrize("make", PLAIN.values(), ids=PLAIN.keys())
 def test_a_plain_header_is_read_without_pillow(make: Callable[[], bytes]) -> None:
-    assert images._plain_frame(make(), Policy()) is not None
+    assert header._plain_frame(make(), Policy()) is not None
 
 
 @pytest.mark.parametrize("make", PLAIN.values(), ids=PLAIN.keys())
 def test_a_plain_header_is_pillows(make: Callable[[], bytes]) -> None:
     data = make()
-    assert images.read_header(io.BytesIO(data), Policy()) == by_pillow(data, Policy())
+    assert header.read_header(io.BytesIO(data), Policy()) == by_pillow(data, Policy())
 
 
 @pytest.mark.parametrize("make", OTHERS.values(), ids=OTHERS.keys())
 def test_other_headers_are_left_to_pillow(make: Callable[[], bytes]) -> None:
-    assert images._plain_frame(make(), Policy()) is None
+    assert header._plain_frame(make(), Policy()) is None
 
 
 @pytest.mark.parametrize("make", OTHERS.values(), ids=OTHERS.keys())
@@ -151,18 +153,18 @@ def test_no_header_is_another_one_than_pillows(make: Callable[[], bytes]) -> Non
 )
 def test_a_policy_changes_no_plain_header(policy: Policy) -> None:
     data = jpeg(RGB)
-    assert images.read_header(io.BytesIO(data), policy) == by_pillow(data, policy)
+    assert header.read_header(io.BytesIO(data), policy) == by_pillow(data, policy)
 
 
 @pytest.mark.parametrize(("most", "plain"), [(21 * 34, True), (21 * 34 - 1, False)])
 def test_too_many_pixels_are_left_to_pillow(most: int, plain: bool) -> None:
-    assert (images._plain_frame(jpeg(RGB), Policy(max_pixels=most)) is not None) is plain
+    assert (header._plain_frame(jpeg(RGB), Policy(max_pixels=most)) is not None) is plain
 
 
 def test_a_header_that_a_file_begins_after_much_else() -> None:
     """Behind the first bytes that are looked at, so that Pillow is asked."""
-    data = with_segment(0xFE, bytes(images._HEAD_BYTES))
-    assert images.read_header(io.BytesIO(data), Policy()) == by_pillow(data, Policy())
+    data = with_segment(0xFE, bytes(header.HEAD_BYTES))
+    assert header.read_header(io.BytesIO(data), Policy()) == by_pillow(data, Policy())
 
 
 @cache
@@ -232,11 +234,11 @@ def test_a_header_cut_anywhere_is_pillows(kind: str) -> None:
 def test_a_header_cut_anywhere_and_ended_is_an_image_error_or_none(kind: str) -> None:
     """Also where the end marker lies within a segment."""
     data = made(kind)
-    ends = structure.read_frame(data).end
+    ends = jpeg_markers.read_frame(data).end
     other = []
     for length in range(2, ends + 3):
         try:
-            images.examine(data[:length] + b"\xff\xd9", Policy())
+            header.examine(data[:length] + b"\xff\xd9", Policy())
         except ImageError:  # noqa: PERF203
             pass
         except Exception as error:

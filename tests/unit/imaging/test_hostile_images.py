@@ -18,8 +18,9 @@ from conftest import fill, jpeg, measured, photo, png_of, save
 from PIL import Image
 
 from tfrec_cli.errors import ImageError
-from tfrec_cli.imaging import images
-from tfrec_cli.imaging.images import Policy
+from tfrec_cli.imaging import normalize
+from tfrec_cli.imaging.header import examine
+from tfrec_cli.imaging.policy import Policy
 from tfrec_cli.tfrecord import example
 from tfrec_cli.tfrecord.record import frame
 
@@ -317,22 +318,22 @@ def test_comments_in_digits_are_no_pixels(count: int) -> None:
     rows = [f"{number % 2} # {'1' * number}\n" for number in range(count)]
     data = f"P1 {count} 1\n{''.join(rows)}".encode()
     expected = [255 * (1 - number % 2) for number in range(count)]
-    assert images.decode(data, Policy())[0, :, 0].tolist() == expected
+    assert normalize.decode(data, Policy())[0, :, 0].tolist() == expected
 
 
 @pytest.mark.parametrize("behind", [b"\xff" * 5_000 + b"\xff\xd9", b""])
 def test_what_stands_behind_a_jpegs_end_is_no_filling(behind: bytes) -> None:
     data = jpeg(photo(9, 8)) + behind
-    assert images.store_whole(data, Policy(), decodes=True)[1].data == data
+    assert normalize.store_whole(data, Policy(), decodes=True)[1].data == data
 
 
 def test_no_more_than_64_mebibytes_are_read_for_a_header() -> None:
     data = png_of(header(8, 8), (b"abCd", bytes(2**26 + 1)), IDAT, END)
     with pytest.raises(ImageError) as error:
-        images.examine(data, Policy())
+        examine(data, Policy())
     assert error.value.reason == "too_complex"
     half = png_of(header(8, 8), (b"abCd", bytes(2**25)), IDAT, END)
-    assert images.examine(half, Policy()).header.width_px == 8
+    assert examine(half, Policy()).header.width_px == 8
 
 
 @pytest.mark.parametrize("name", ["JPEG of 2,000 scans", "PNG with packed text behind"])

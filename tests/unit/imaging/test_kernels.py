@@ -25,10 +25,14 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from tfrec_cli.errors import ImageError, RunError
-from tfrec_cli.imaging import images, structure, tensorflow_decoder
+from tfrec_cli.imaging import jpeg as jpeg_markers
+from tfrec_cli.imaging import normalize, tensorflow_decoder
+from tfrec_cli.imaging.decoder import has_exact_window
 from tfrec_cli.runtime.stderr import stderr_silenced
 
 Box = tuple[int, int, int, int]
+
+TENSORFLOW = tensorflow_decoder.TensorFlowDecoder()
 
 fixed = settings(deadline=None, derandomize=True)
 
@@ -74,7 +78,7 @@ def test_a_window_at_the_edge_is_a_slice(sampling: str, height: int, width: int)
     wrong = [
         box
         for box in edges(height, width)
-        if not np.array_equal(tensorflow_decoder.decode_window(data, width, box), cut(whole, box))
+        if not np.array_equal(TENSORFLOW.decode_window(data, width, box), cut(whole, box))
     ]
     assert wrong == []
 
@@ -94,7 +98,7 @@ def test_any_window_is_a_slice(sampling: str) -> None:
     def check(window: tuple[int, int, Box]) -> None:
         height, width, box = window
         data, whole = picture(sampling, height, width)
-        assert np.array_equal(tensorflow_decoder.decode_window(data, width, box), cut(whole, box))
+        assert np.array_equal(TENSORFLOW.decode_window(data, width, box), cut(whole, box))
 
     check()
 
@@ -109,13 +113,13 @@ def test_a_window_of_other_jpegs_is_a_slice(options: dict[str, Any]) -> None:
     data = jpeg(photo(50, 61), subsampling="4:2:0", **options)
     whole = np.asarray(Image.open(io.BytesIO(data)).convert("RGB"))
     box = (11, 13, 30, 17)
-    assert np.array_equal(tensorflow_decoder.decode_window(data, 61, box), cut(whole, box))
+    assert np.array_equal(TENSORFLOW.decode_window(data, 61, box), cut(whole, box))
 
 
 def test_these_jpegs_have_exact_windows() -> None:
     """Without this the tests above could be about windows that are never decoded."""
     found = {
-        structure.read_jpeg(picture(sampling, *size)[0]).has_exact_window
+        has_exact_window(jpeg_markers.read(picture(sampling, *size)[0]))
         for sampling in SAMPLINGS
         for size in SIZES
     }
@@ -125,11 +129,11 @@ def test_these_jpegs_have_exact_windows() -> None:
 @pytest.mark.parametrize("box", [(0, 0, 9, 8), (-1, 0, 2, 2), (8, 0, 1, 1), (0, 0, 0, 1)], ids=str)
 def test_a_window_outside_is_refused(box: Box) -> None:
     with pytest.raises(ImageError):
-        tensorflow_decoder.decode_window(jpeg(photo(8, 8)), 8, box)
+        TENSORFLOW.decode_window(jpeg(photo(8, 8)), 8, box)
 
 
 def test_a_window_is_what_it_is_documented_to_be() -> None:
-    pixels = tensorflow_decoder.decode_window(jpeg(photo(8, 9)), 9, (1, 2, 3, 4))
+    pixels = TENSORFLOW.decode_window(jpeg(photo(8, 9)), 9, (1, 2, 3, 4))
     assert (pixels.shape, pixels.dtype) == ((3, 4, 3), np.uint8)
 
 
@@ -166,20 +170,20 @@ def by_tensorflow(data: bytes) -> Pixels:
 @pytest.mark.parametrize("make", WHOLE.values(), ids=WHOLE.keys())
 def test_a_whole_image_is_tensorflows(make: Callable[[], bytes]) -> None:
     data = make()
-    assert np.array_equal(tensorflow_decoder.decode_whole(data), by_tensorflow(data))
+    assert np.array_equal(TENSORFLOW.decode_whole(data), by_tensorflow(data))
 
 
 @pytest.mark.parametrize("name", [name for name in WHOLE if name[-3:] not in ("GIF", "BMP")])
 def test_a_whole_image_is_pillows(name: str) -> None:
     data = WHOLE[name]()
-    assert np.array_equal(tensorflow_decoder.decode_whole(data), images.decode_as_tensorflow(data))
+    assert np.array_equal(TENSORFLOW.decode_whole(data), normalize.decode_as_tensorflow(data))
 
 
 def test_a_result_outlives_what_follows() -> None:
     """Its memory is its own."""
-    first = tensorflow_decoder.decode_whole(png(photo(9, 9, 1)))
+    first = TENSORFLOW.decode_whole(png(photo(9, 9, 1)))
     for seed in range(2, 9):
-        tensorflow_decoder.decode_whole(png(photo(9, 9, seed)))
+        TENSORFLOW.decode_whole(png(photo(9, 9, seed)))
     assert np.array_equal(first, photo(9, 9, 1))
 
 
@@ -205,26 +209,26 @@ BROKEN = {
 @pytest.mark.parametrize("data", BROKEN.values(), ids=BROKEN.keys())
 def test_a_broken_image_is_refused(data: bytes) -> None:
     with stderr_silenced(), pytest.raises(ImageError) as raised:
-        tensorflow_decoder.decode_whole(data)
+        TENSORFLOW.decode_whole(data)
     assert raised.value.reason == "corrupt"
 
 
 @pytest.mark.parametrize("name", [name for name in BROKEN if "JPEG" in name or "n" in name[:2]])
 def test_a_window_of_a_broken_image_is_refused(name: str) -> None:
     with stderr_silenced(), pytest.raises(ImageError):
-        tensorflow_decoder.decode_window(BROKEN[name], 34, (15, 3, 6, 30))
+        TENSORFLOW.decode_window(BROKEN[name], 34, (15, 3, 6, 30))
 
 
 def test_a_message_is_one_line() -> None:
     with stderr_silenced(), pytest.raises(ImageError) as raised:
-        tensorflow_decoder.decode_whole(BROKEN["half a JPEG"])
+        TENSORFLOW.decode_whole(BROKEN["half a JPEG"])
     assert len(str(raised.value).splitlines()) == 1
 
 
 def test_a_good_image_after_a_broken_one() -> None:
     with stderr_silenced(), pytest.raises(ImageError):
-        tensorflow_decoder.decode_whole(BROKEN["half a PNG"])
-    assert np.array_equal(tensorflow_decoder.decode_whole(PNG), photo(21, 34))
+        TENSORFLOW.decode_whole(BROKEN["half a PNG"])
+    assert np.array_equal(TENSORFLOW.decode_whole(PNG), photo(21, 34))
 
 
 def test_any_change_of_a_jpeg_is_decoded_or_refused() -> None:
@@ -235,7 +239,7 @@ def test_any_change_of_a_jpeg_is_decoded_or_refused() -> None:
     def check(place: int, byte: int) -> None:
         data = JPEG[:place] + bytes([byte]) + JPEG[place + 1 :]
         try:
-            found = tensorflow_decoder.decode_whole(data)
+            found = TENSORFLOW.decode_whole(data)
         except ImageError:
             with pytest.raises(tf.errors.InvalidArgumentError):
                 by_tensorflow(data)
@@ -250,7 +254,7 @@ def test_nothing_is_written_to_stderr_when_silenced(capfd: pytest.CaptureFixture
     with stderr_silenced():
         for data in BROKEN.values():
             with pytest.raises(ImageError):
-                tensorflow_decoder.decode_whole(data)
+                TENSORFLOW.decode_whole(data)
     assert capfd.readouterr() == ("", "")
 
 
@@ -265,7 +269,7 @@ def test_stderr_is_there_again_after_silence() -> None:
         "    try:\n"
         "        with stderr_silenced():\n"
         "            os.write(2, b'silenced')\n"
-        f"            kernels.decode_whole({BROKEN['half a JPEG']!r})\n"
+        f"            kernels.TensorFlowDecoder().decode_whole({BROKEN['half a JPEG']!r})\n"
         "    except errors.ImageError:\n"
         "        os.write(2, b'heard ')\n"
     )
@@ -283,9 +287,9 @@ def test_threads_at_once_give_the_same() -> None:
     def decode(number: int) -> bool:
         start.wait()
         return all(
-            np.array_equal(tensorflow_decoder.decode_whole(data), whole)
+            np.array_equal(TENSORFLOW.decode_whole(data), whole)
             and np.array_equal(
-                tensorflow_decoder.decode_window(data, whole.shape[1], (2, 3, 9, 10)),
+                TENSORFLOW.decode_window(data, whole.shape[1], (2, 3, 9, 10)),
                 cut(whole, (2, 3, 9, 10)),
             )
             for data, whole in (picture(*one) for one in work[number:] + work[:number])
@@ -300,7 +304,7 @@ def test_a_broken_image_in_another_thread_changes_nothing() -> None:
 
     def decodes(data: bytes) -> bool:
         try:
-            tensorflow_decoder.decode_whole(data)
+            TENSORFLOW.decode_whole(data)
         except ImageError:
             return False
         return True
@@ -319,7 +323,8 @@ import io, os, sys
 {first}
 import numpy as np
 from concurrent.futures import ThreadPoolExecutor
-from tfrec_cli.imaging import tensorflow_decoder as kernels
+from tfrec_cli.imaging.tensorflow_decoder import TensorFlowDecoder
+kernels = TensorFlowDecoder()
 data = bytes.fromhex(sys.stdin.read())
 window = kernels.decode_window(data, 47, (3, 5, 20, 31))
 whole = kernels.decode_whole(data)

@@ -13,10 +13,12 @@ from conftest import Pixels, class_files, jpeg, oriented, photo, png
 from PIL import Image
 
 from tfrec_cli.errors import ImageError
-from tfrec_cli.imaging import structure, tensorflow_decoder
-from tfrec_cli.imaging.pillow_decoder import Decoder
+from tfrec_cli.imaging import jpeg as jpeg_markers
+from tfrec_cli.imaging import tensorflow_decoder
+from tfrec_cli.imaging.pillow_decoder import PillowDecoder
 
-DECODER = Decoder()
+DECODER = PillowDecoder()
+TENSORFLOW = tensorflow_decoder.TensorFlowDecoder()
 SAMPLINGS = ["4:4:4", "4:2:2", "4:2:0"]
 
 
@@ -30,7 +32,7 @@ def test_every_window_of_rows_is_exact(sampling: str, size: tuple[int, int]) -> 
     """TensorFlow decodes all of it; Pillow no more than the rows down to the window."""
     height, width = size
     data = with_sampling(photo(height, width, 3), sampling)
-    whole = tensorflow_decoder.decode_whole(data)
+    whole = TENSORFLOW.decode_whole(data)
     for top in range(height):
         for rows in {1, 2, 7, height - top} & set(range(1, height - top + 1)):
             window = DECODER.decode_window(data, width, (top, 3, rows, width - 5))
@@ -41,7 +43,7 @@ def test_every_window_of_rows_is_exact(sampling: str, size: tuple[int, int]) -> 
 def test_windows_of_other_baseline_jpegs_are_exact(options: dict[str, Any]) -> None:
     data = jpeg(photo(60, 70, 1), subsampling="4:2:0", **options)
     window = DECODER.decode_window(data, 70, (5, 9, 20, 30))
-    assert np.array_equal(window, tensorflow_decoder.decode_whole(data)[5:25, 9:39])
+    assert np.array_equal(window, TENSORFLOW.decode_whole(data)[5:25, 9:39])
 
 
 @pytest.mark.parametrize("marked", [True, False])
@@ -52,20 +54,20 @@ def test_cmyk_jpegs_of_others_are_exact(marked: bool) -> None:
     start = data.index(b"\xff\xee")
     if not marked:
         data = data[:start] + data[start + 2 + int.from_bytes(data[start + 2 : start + 4], "big") :]
-    assert np.array_equal(DECODER.decode_whole(data), tensorflow_decoder.decode_whole(data))
+    assert np.array_equal(DECODER.decode_whole(data), TENSORFLOW.decode_whole(data))
 
 
 def test_windows_of_gray_jpegs_are_exact() -> None:
     data = jpeg(Image.fromarray(photo(44, 33)).convert("L"))
     window = DECODER.decode_window(data, 33, (10, 1, 9, 20))
-    assert np.array_equal(window, tensorflow_decoder.decode_whole(data)[10:19, 1:21])
+    assert np.array_equal(window, TENSORFLOW.decode_whole(data)[10:19, 1:21])
 
 
 def test_nothing_is_decoded_below_a_window() -> None:
     """The lower half of the data may even be missing."""
     picture = photo(64, 64)
     data = jpeg(picture, subsampling="4:4:4")
-    cut = data[: structure.read_frame(data).end + 2 * len(data) // 3] + b"\xff\xd9"
+    cut = data[: jpeg_markers.read_frame(data).end + 2 * len(data) // 3] + b"\xff\xd9"
     window = DECODER.decode_window(cut, 64, (0, 0, 16, 64))
     assert np.array_equal(window, DECODER.decode_whole(data)[:16])
 
@@ -73,17 +75,13 @@ def test_nothing_is_decoded_below_a_window() -> None:
 def test_whole_images_are_those_of_tensorflow() -> None:
     for name in ("cats/420.jpg", "cats/gray.jpg", "dogs/progressive.jpg", "owls/plain.png"):
         data = class_files()[name]
-        assert np.array_equal(DECODER.decode_whole(data), tensorflow_decoder.decode_whole(data)), (
-            name
-        )
+        assert np.array_equal(DECODER.decode_whole(data), TENSORFLOW.decode_whole(data)), name
 
 
 def test_palettes_alpha_and_deep_values_are_those_of_tensorflow() -> None:
     for name in ("owls/palette.png", "dogs/alpha.png", "owls/deep.png"):
         data = class_files()[name]
-        assert np.array_equal(DECODER.decode_whole(data), tensorflow_decoder.decode_whole(data)), (
-            name
-        )
+        assert np.array_equal(DECODER.decode_whole(data), TENSORFLOW.decode_whole(data)), name
 
 
 def test_the_orientation_is_not_applied() -> None:
@@ -93,7 +91,7 @@ def test_the_orientation_is_not_applied() -> None:
 
 def test_adobe_rgb_stays_rgb() -> None:
     data = jpeg(photo(20, 30), keep_rgb=True)
-    assert np.array_equal(DECODER.decode_whole(data), tensorflow_decoder.decode_whole(data))
+    assert np.array_equal(DECODER.decode_whole(data), TENSORFLOW.decode_whole(data))
 
 
 def test_a_broken_exif_block_raises_no_warning() -> None:
@@ -147,7 +145,16 @@ def test_threads_leave_filters_and_limits_alone() -> None:
 
 @pytest.mark.parametrize("data", [jpeg(photo(20, 30)), png(photo(20, 30))])
 def test_more_pixels_than_the_limit_are_refused(data: bytes) -> None:
-    assert Decoder(20 * 30).decode_whole(data).shape == (20, 30, 3)
+    assert PillowDecoder(20 * 30).decode_whole(data).shape == (20, 30, 3)
     with pytest.raises(ImageError) as refused:
-        Decoder(20 * 30 - 1).decode_whole(data)
+        PillowDecoder(20 * 30 - 1).decode_whole(data)
     assert refused.value.reason == "too_many_pixels"
+
+
+def test_a_byte_between_segments_is_skipped_as_tensorflow_skips_it() -> None:
+    data = jpeg(photo(20, 30))
+    at = data.index(b"\xff\xdb")
+    data = data[:at] + b"\0" + data[at:]
+    assert np.array_equal(DECODER.decode_whole(data), TENSORFLOW.decode_whole(data))
+    window = DECODER.decode_window(data, 30, (2, 3, 9, 20))
+    assert np.array_equal(window, DECODER.decode_whole(data)[2:11, 3:23])

@@ -19,7 +19,7 @@ from tfrec_cli import crops, read_tf
 from tfrec_cli.commands.write import write
 from tfrec_cli.dataset.records import NAMES, Names
 from tfrec_cli.errors import DataError, RunError
-from tfrec_cli.imaging import images, tensorflow_decoder
+from tfrec_cli.imaging import normalize, tensorflow_decoder
 from tfrec_cli.reading.batch import BatchBuilder
 from tfrec_cli.reading.options import ReadOptions
 from tfrec_cli.tfrecord import example
@@ -58,7 +58,7 @@ class PillowDecoder:
 
     def decode_whole(self, data: bytes) -> Pixels:
         self.asked.append("whole")
-        return images.decode_as_tensorflow(data)
+        return normalize.decode_as_tensorflow(data)
 
 
 def builder(small: str | None = None, **options: Any) -> BatchBuilder:
@@ -623,7 +623,7 @@ def test_padding_decodes_no_more_than_windows_of_images_that_fit() -> None:
     decoder = PillowDecoder()
     crop = (20, 20)
     found, _ = builder(crop=crop, small="pad", decoder=decoder).build(encoded(), NUMBERS, EPOCH)
-    padded = [images.enlarge(one, *crop, "pad") for one in decoded()]
+    padded = [normalize.enlarge(one, *crop, "pad") for one in decoded()]
     sizes = [one.shape[:2] for one in padded]
     boxes = crops.random_boxes(sizes, crop, seed=SEED, epoch=EPOCH, keys=KEYS)
     assert np.array_equal(found, sliced(padded, boxes.tolist()))

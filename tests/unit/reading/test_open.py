@@ -99,7 +99,7 @@ def test_every_reader_names_the_splits_that_there_are(whole: Path, dataset: Any)
 
 def samples(path: Path, **asked: Any) -> OpenSplit:
     options = ReadOptions(**{"crop": (33, 38), "seed": 42, "dtype": "uint8", **asked})
-    return open_split(path, options, pillow_decoder.Decoder(), by_number=True)
+    return open_split(path, options, pillow_decoder.PillowDecoder(), by_number=True)
 
 
 def test_samples_are_the_same_alone_and_together(whole: Path) -> None:

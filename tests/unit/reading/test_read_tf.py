@@ -18,7 +18,7 @@ from tfrec_cli import crops
 from tfrec_cli.commands.write import write
 from tfrec_cli.dataset import discover, records
 from tfrec_cli.errors import DataError, UsageError
-from tfrec_cli.imaging import images
+from tfrec_cli.imaging import normalize
 from tfrec_cli.read_tf import dataset as read
 from tfrec_cli.tfrecord import example
 from tfrec_cli.tfrecord.record import footer, header
@@ -264,7 +264,7 @@ def test_small_images_are_padded_with_black(whole: Path) -> None:
     for one, crop in zip(
         record_list(whole), got(whole, crop=90, crop_mode="center", small="pad"), strict=True
     ):
-        padded = images.enlarge(records.pixels(one), 90, 90, "pad")
+        padded = normalize.enlarge(records.pixels(one), 90, 90, "pad")
         top, left, *_ = crops.center_box(*padded.shape[:2], (90, 90))
         assert np.array_equal(crop, padded[top : top + 90, left : left + 90]), one.filename
 

@@ -20,7 +20,7 @@ from jpeg_bytes import PHOTOSHOP, RESOURCE, XMP, exif, many_tags, segment
 from PIL import Image
 
 from tfrec_cli.errors import TfrecError
-from tfrec_cli.imaging import structure
+from tfrec_cli.imaging import jpeg as jpeg_markers
 from tfrec_cli.reading import batch
 from tfrec_cli.runtime import native
 from tfrec_cli.tfrecord import example
@@ -29,7 +29,7 @@ pytestmark = pytest.mark.skipif(
     not native.is_compiled and "ALL_TESTS" not in os.environ, reason="needs the C extension"
 )
 fixed = settings(deadline=None, derandomize=True, max_examples=400)
-nothing_known = {"single_values": None, "jpeg_frame": None, "scan_end": -1, "stack": False}
+nothing_known = {"single_values": None, "scan_end": -1, "stack": False}
 
 
 def outcome(function: Callable[..., Any], arguments: tuple[Any, ...]) -> Any:
@@ -207,21 +207,23 @@ JPEGS = {
     ),
 }
 PLAIN = JPEGS["4:2:0"]
-HEAD = PLAIN[: structure.read_frame(PLAIN).end]
+HEAD = PLAIN[: jpeg_markers.read_frame(PLAIN).end]
 TABLES, SCAN = HEAD[: HEAD.index(b"\xff\xda")], HEAD[HEAD.index(b"\xff\xda") :]
 
 
 def markers(datas: Iterable[bytes], start: int = len(HEAD)) -> list[Any]:
     """Read markers of JPEGs, and what comes from ``start`` on."""
     given = list(map(exact, datas))
-    jpeg = structure.Jpeg(0, (), 1, True, True, start)
-    agree(structure.is_undisturbed, [(one, jpeg) for one in given])
-    agree(structure.read_jpeg, [(one,) for one in given])
-    return agree(structure.read_frame, [(one,) for one in given])
+    before = jpeg_markers.Frame(0, 9, 17, (), True, False, 1, True, start)
+    read = jpeg_markers.Jpeg(before, 1, ended=True)
+    agree(jpeg_markers.is_undisturbed, [(one, read) for one in given])
+    agree(jpeg_markers.read, [(one,) for one in given])
+    return agree(jpeg_markers.read_frame, [(one,) for one in given])
 
 
 def test_markers_of_a_usual_jpeg_are_read() -> None:
-    assert [native.jpeg_frame(one) is not None for one in JPEGS.values()] == [True] * len(JPEGS)
+    usual = [name for name, data in JPEGS.items() if jpeg_markers.read_frame(data).plain]
+    assert usual == [name for name in JPEGS if name != "CMYK"]
     assert native.scan_end(PLAIN, len(HEAD)) == len(PLAIN) - 2
 
 
@@ -273,9 +275,9 @@ def test_markers_of_any_segment() -> None:
 
 @pytest.mark.parametrize("piece", [segment(0xFE, b""), b"\xff"])
 def test_markers_of_as_many_segments_as_are_read(piece: bytes) -> None:
-    counts = range(structure.MAX_PIECES - 12, structure.MAX_PIECES + 2)
-    found = agree(structure.read_frame, [(HEAD[:2] + piece * n + HEAD[2:],) for n in counts])
-    assert {type(one) for one in found} == {structure.Frame, tuple}
+    counts = range(jpeg_markers.MAX_SEGMENTS - 12, jpeg_markers.MAX_SEGMENTS + 2)
+    found = agree(jpeg_markers.read_frame, [(HEAD[:2] + piece * n + HEAD[2:],) for n in counts])
+    assert {type(one) for one in found} == {jpeg_markers.Frame, tuple}
 
 
 @pytest.mark.parametrize("size", [1, 2, 2048, 4093, 4094, 4095, 4096, 4097, 8192])
@@ -299,8 +301,8 @@ def test_no_end_is_found_outside_the_data(start: int) -> None:
 
 def test_markers_in_bytes_of_any_kind() -> None:
     views: list[Any] = [twice(PLAIN), bytearray(PLAIN), memoryview(PLAIN), "text", 7, None]
-    found = agree(structure.read_jpeg, [(view,) for view in views])
-    assert found[:3] == [structure.read_jpeg(PLAIN)] * 3
+    found = agree(jpeg_markers.read, [(view,) for view in views])
+    assert found[:3] == [jpeg_markers.read(PLAIN)] * 3
 
 
 # Pixels
@@ -344,7 +346,6 @@ def test_nothing_is_held_or_lost() -> None:
     name, view, values = "".join(["a", "b"]), memoryview(data), array("f", list(data))
     calls: list[tuple[Any, ...]] = [
         *[(native.single_values, view, {key: name}) for key in (b"label", b"image", b"other")],
-        *[(native.jpeg_frame, one) for one in (*JPEGS.values(), PLAIN[:300], data, name)],
         *[(native.scan_end, one, 0) for one in (data, name)],
         *[(native.stack, one, values, True) for one in ([data], [data, data], [data, name])],
     ]

@@ -10,7 +10,7 @@ from conftest import fill, jpeg, oriented, photo, png
 
 from tfrec_cli.dataset.rejects import Reject
 from tfrec_cli.errors import DataError, UnreadableError
-from tfrec_cli.imaging.images import Policy
+from tfrec_cli.imaging.policy import Policy
 from tfrec_cli.runtime import pool
 from tfrec_cli.sources import open_source
 from tfrec_cli.sources.listing import Source

@@ -1,0 +1,358 @@
+"""Images made into what records store: decoded to RGB, oriented, scaled, encoded. All by Pillow.
+
+Knows: image files and pixels. Must not know: TFRecord, where crops lie, randomness.
+
+Pixels are ``uint8[height, width, 3]``, row-major RGB, everywhere. Pillow and TensorFlow's
+``decode_jpeg(dct_method="INTEGER_ACCURATE")`` give the same ones for every 8-bit JPEG and PNG.
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal
+
+import PIL
+from PIL import Image, features
+
+from tfrec_cli.errors import ImageError
+from tfrec_cli.imaging import formats, jpeg, pillow
+from tfrec_cli.imaging.decoder import has_exact_window
+from tfrec_cli.imaging.header import Examined, Header, examine
+from tfrec_cli.imaging.jpeg import Frame
+from tfrec_cli.imaging.policy import (
+    JPEG_QUALITY,
+    MAX_PIXELS,
+    Alpha,
+    Encoding,
+    Policy,
+    check_pixels,
+    scaled_short,
+)
+from tfrec_cli.runtime.stderr import stderr_silenced
+
+if TYPE_CHECKING:
+    from tfrec_cli.imaging.decoder import Pixels
+
+_JPEG_SIDE_LIMIT = 65_500
+"""What libjpeg encodes at most."""
+
+_UPRIGHT = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+_MOST_DIGITS_BYTES, _MOST_COMMENTS = 1 << 22, 1000
+"""Of a PPM file of digits: Pillow reads each by itself, and copies the rest at each comment."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stored:
+    """An image as a record stores it.
+
+    Attributes:
+        data: the file's bytes, or what they were made into.
+        window: whether a window of it can be decoded exactly (see `jpeg.Jpeg`).
+        changes: why the bytes are not the file's, in stable words; empty where they are.
+    """
+
+    data: bytes
+    height_px: int
+    width_px: int
+    window: bool
+    changes: tuple[str, ...]
+
+
+def load(*, arrays: bool) -> None:
+    """Load the decoders, which otherwise every worker does by itself that comes to need them.
+
+    Args:
+        arrays: NumPy too, for those who look at pixels.
+    """
+    Image.preinit()
+    if arrays:
+        import numpy  # noqa: F401  # to be there
+
+
+def decode(data: bytes, policy: Policy) -> Pixels:
+    """Decode an image file to the pixels that ``policy`` makes of it.
+
+    16-bit values are scaled by 1/257, never clipped; CMYK is converted; ICC profiles are not
+    applied.
+
+    Returns:
+        uint8[height, width, 3].
+    Raises:
+        ImageError: it cannot be decoded whole, or the policy refuses it.
+    """
+    import numpy as np
+
+    name = formats.image_format(data[: formats.HEAD_BYTES])
+    if name is None:
+        raise ImageError("not_an_image", f"found {formats.describe(data[: formats.HEAD_BYTES])}")
+    if name == "jpeg":
+        jpeg.check_scans(data)
+    if name == "ppm" and data[1:2] in b"123":
+        _check_digits(data)
+    file = pillow.FrugalFile(io.BytesIO(data))
+    with pillow.bounded(policy.max_pixels), pillow.open_image(file, name, policy) as image:
+        orientation = pillow.orientation_of(image, name, file) if policy.exif == "apply" else 1
+        image.seek(0)
+        with stderr_silenced() if name == "tiff" else nullcontext():  # libtiff talks
+            image.load()
+        rgb = _to_rgb(image, name, policy.alpha)
+        if orientation != 1:
+            rgb = rgb.transpose(_UPRIGHT[orientation])
+        if policy.resize_short_px:
+            height_px, width_px = scaled_short(rgb.height, rgb.width, policy.resize_short_px)
+            check_pixels(height_px, width_px, policy.max_pixels)
+            if (height_px, width_px) != (rgb.height, rgb.width):
+                rgb = rgb.resize((width_px, height_px), Image.Resampling.BICUBIC)
+        return np.asarray(rgb)
+
+
+def decode_as_tensorflow(data: bytes, max_pixels: int = MAX_PIXELS) -> Pixels:
+    """Decode stored JPEG or PNG bytes to what TensorFlow's decoders make of them, by Pillow.
+
+    No orientation is applied, alpha is dropped, and of 16 bits the upper eight count.
+
+    Returns:
+        uint8[height, width, 3].
+    Raises:
+        ImageError: neither JPEG nor PNG, or it cannot be decoded.
+    """
+    with _stored(data, max_pixels) as (name, image):
+        return stored_rgb(image, name)
+
+
+def stored_rgb(image: Image.Image, name: formats.ImageFormat) -> Pixels:
+    """Return a decoded picture's pixels as `decode_as_tensorflow` does, uint8[height, width, 3].
+
+    Source, for CMYK: tensorflow/core/lib/jpeg/jpeg_mem.cc. Pillow inverts every CMYK JPEG, and
+    TensorFlow those with an Adobe marker.
+    """
+    import numpy as np
+
+    if name == "jpeg" and image.mode == "CMYK":
+        inks = np.asarray(image).astype(np.uint16)
+        light = 255 - inks if "adobe" in image.info else inks
+        return (light[..., :3] * light[..., 3:] // 255).astype(np.uint8)
+    if image.mode in pillow.DEEP_MODES:
+        high = (np.asarray(image) >> 8).astype(np.uint8)
+        return np.repeat(high[..., None], 3, axis=2)
+    return np.asarray(_to_rgb(image, name, "drop"))
+
+
+def decoded_size(data: bytes, max_pixels: int = MAX_PIXELS) -> tuple[int, int]:
+    """Decode stored JPEG or PNG bytes as `decode_as_tensorflow` does, and return (height, width).
+
+    Raises:
+        ImageError: neither JPEG nor PNG, or it cannot be decoded.
+    """
+    with _stored(data, max_pixels) as (_, image):
+        return image.height, image.width
+
+
+@contextmanager
+def _stored(data: bytes, max_pixels: int) -> Iterator[tuple[formats.ImageFormat, Image.Image]]:
+    """Decode stored JPEG or PNG bytes."""
+    name = formats.image_format(data[: formats.HEAD_BYTES])
+    if name not in ("jpeg", "png"):
+        found = formats.describe(data[: formats.HEAD_BYTES])
+        raise ImageError("unsupported_format", f"found {found}, expected a JPEG or PNG image")
+    if name == "jpeg":
+        jpeg.check_scans(data)
+    policy = Policy(max_pixels=max_pixels)
+    with (
+        pillow.bounded(max_pixels),
+        pillow.open_image(pillow.FrugalFile(io.BytesIO(data)), name, policy) as image,
+    ):
+        image.load()
+        yield name, image
+
+
+def store_whole(data: bytes, policy: Policy, *, decodes: bool) -> tuple[Header, Stored]:
+    """Make of an image file what a whole-image record stores.
+
+    Upright 8-bit JPEG and PNG files keep their bytes. Others are transcoded: JPEG to JPEG of
+    quality 95 with the same chroma sampling, the rest to PNG.
+
+    Args:
+        decodes: decode every image once, not only those that are transcoded.
+    Raises:
+        ImageError: not whole, or the policy refuses it.
+    """
+    examined = examine(data, policy)
+    header, markers, changes = examined.header, examined.markers, examined.changes
+    size = (header.height_px, header.width_px)
+    if changes:
+        pixels = decode(data, policy)
+        size = pixels.shape[:2]
+        data = _transcode(pixels, examined, _icc_profile(data, header, policy))
+        markers = jpeg.read(data) if markers else None
+    elif decodes:
+        decode(data, policy)
+    return header, Stored(
+        data=data,
+        height_px=size[0],
+        width_px=size[1],
+        window=markers is not None and has_exact_window(markers),
+        changes=changes,
+    )
+
+
+def decode_examined(data: bytes, examined: Examined, policy: Policy) -> Pixels:
+    """Decode an image file to the pixels of what `store_whole` makes of it.
+
+    So a crop of them is the crop of the stored whole image, also where that is transcoded to JPEG.
+
+    Args:
+        examined: what `header.examine` says of it.
+    Returns:
+        uint8[height, width, 3].
+    Raises:
+        ImageError: it cannot be decoded, or the policy refuses it.
+    """
+    pixels = decode(data, policy)
+    if examined.changes and examined.markers:
+        stored = _transcode(pixels, examined, None)
+        pixels = decode_as_tensorflow(stored, policy.max_pixels)
+    return pixels
+
+
+def enlarge(
+    pixels: Pixels,
+    height_px: int,
+    width_px: int,
+    how: Literal["pad", "resize"],
+    max_pixels: int = MAX_PIXELS,
+) -> Pixels:
+    """Make a picture at least ``height_px`` by ``width_px``: black around it, or scaled up.
+
+    Args:
+        pixels: uint8[height, width, 3].
+    Returns:
+        uint8[>= height_px, >= width_px, 3]; the very same pixels where they suffice already.
+    Raises:
+        ImageError: it would have more than ``max_pixels``.
+    """
+    import numpy as np
+
+    from tfrec_cli import crops
+
+    size = height, width = pixels.shape[:2]
+    if crops.holds(size, (height_px, width_px)):
+        return pixels
+    if how == "pad":
+        return np.pad(pixels, crops.margins(size, (height_px, width_px)))
+    new_height, new_width = height_px, -(-width * height_px // height)
+    if new_width < width_px:
+        new_height, new_width = -(-height * width_px // width), width_px
+    check_pixels(new_height, new_width, max_pixels)
+    scaled = Image.fromarray(pixels).resize((new_width, new_height), Image.Resampling.BICUBIC)
+    return np.asarray(scaled)
+
+
+def encode(
+    pixels: Pixels,
+    encoding: Encoding,
+    *,
+    quality: int = JPEG_QUALITY,
+    icc: bytes | None = None,
+    sampling: str = "4:4:4",
+    gray: bool = False,
+) -> bytes:
+    """Encode uint8[height, width, 3] as raw rows, PNG, or JPEG of ``quality`` 1 to 100.
+
+    Raises:
+        ImageError: too large for a JPEG.
+    """
+    if encoding == "raw":
+        return pixels.tobytes()
+    image = Image.fromarray(pixels)
+    if gray:
+        image = image.convert("L")
+    out = io.BytesIO()
+    options: dict[str, Any] = {"icc_profile": icc} if icc else {}
+    if encoding == "png":
+        image.save(out, "PNG", **options)
+    elif max(pixels.shape) > _JPEG_SIDE_LIMIT:
+        found = f"{pixels.shape[0]}x{pixels.shape[1]} pixels"
+        expected = f"at most {_JPEG_SIDE_LIMIT} on a side for JPEG"
+        raise ImageError("cannot_be_encoded", f"found {found}, expected {expected}")
+    else:
+        image.save(out, "JPEG", quality=quality, subsampling=sampling, **options)
+    return out.getvalue()
+
+
+def versions() -> dict[str, str]:
+    """Name the versions of the libraries whose encoders decide what transcoded images look like."""
+    return {
+        "pillow": PIL.__version__,
+        "libjpeg": str(features.version("libjpeg_turbo") or features.version("jpg")),
+        "zlib": str(features.version("zlib")),
+    }
+
+
+def _check_digits(data: bytes) -> None:
+    comments = data.count(b"#")
+    if len(data) > _MOST_DIGITS_BYTES or comments > _MOST_COMMENTS:
+        found = f"found {len(data)} bytes of digits with {comments} comments"
+        expected = f"at most {_MOST_DIGITS_BYTES} with {_MOST_COMMENTS}"
+        raise ImageError("too_complex", f"{found}, expected {expected}")
+
+
+def _transcode(pixels: Pixels, examined: Examined, icc: bytes | None) -> bytes:
+    header, markers = examined.header, examined.markers
+    if markers is None:
+        return encode(pixels, "png", icc=icc)
+    sampling = _chroma_sampling(markers.frame)
+    return encode(pixels, "jpeg", icc=icc, sampling=sampling, gray=header.mode == "L")
+
+
+def _chroma_sampling(frame: Frame) -> str:
+    factors = [*frame.sampling, (1, 1)]
+    luma, chroma = factors[0], factors[1]
+    ratio = (luma[0] / max(chroma[0], 1), luma[1] / max(chroma[1], 1))
+    return {(2.0, 1.0): "4:2:2", (2.0, 2.0): "4:2:0"}.get(ratio, "4:4:4")
+
+
+def _icc_profile(data: bytes, header: Header, policy: Policy) -> bytes | None:
+    """Return the colour profile to keep; one for CMYK says nothing about RGB."""
+    if not header.icc or header.mode in ("CMYK", "LAB"):
+        return None
+    with (
+        pillow.bounded(policy.max_pixels),
+        pillow.open_image(pillow.FrugalFile(io.BytesIO(data)), header.format, policy) as image,
+    ):
+        profile: bytes = image.info["icc_profile"]
+        return profile
+
+
+def _to_rgb(image: Image.Image, name: formats.ImageFormat, alpha: Alpha) -> Image.Image:
+    if image.mode in pillow.DEEP_MODES or (image.mode == "I" and name in ("ppm", "png")):
+        import numpy as np
+
+        values = np.asarray(image).astype(np.uint32)
+        gray = Image.fromarray(((values + 128) // 257).astype(np.uint8))
+        if alpha == "drop" or "transparency" not in image.info:
+            return gray.convert("RGB")
+        opaque = np.where(values == image.info["transparency"], 0, 255).astype(np.uint8)
+        image = Image.merge("LA", (gray, Image.fromarray(opaque)))
+    if image.mode in ("I", "F"):
+        raise ImageError("unsupported_mode", "found 32-bit values, expected 8 or 16 bits a value")
+    if image.mode in pillow.ALPHA_MODES or "transparency" in image.info:
+        image = image.convert("RGBA")
+        if alpha == "fail":
+            lowest, _ = image.getchannel("A").getextrema()
+            if int(lowest) < 255:  # type: ignore[arg-type]  # one channel has one pair of numbers
+                raise ImageError("alpha", "found transparent pixels, expected none (--alpha)")
+        elif alpha != "drop":
+            image = Image.alpha_composite(Image.new("RGBA", image.size, alpha), image)
+    return image if image.mode == "RGB" else image.convert("RGB")

@@ -1,0 +1,156 @@
+"""Pillow in bounds: what it may open, how much it may read, and what it raises.
+
+Knows: Pillow. Must not know: what an image is read for.
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import BinaryIO, cast
+
+from PIL import Image
+
+from tfrec_cli.errors import ImageError, TfrecError
+from tfrec_cli.imaging import formats, png
+from tfrec_cli.imaging.policy import MAX_PIXELS, Policy, check_pixels
+
+logging.getLogger("PIL").addHandler(logging.NullHandler())  # what it says, its errors say too
+
+MAX_HEADER_BYTES = 1 << 26
+"""What may be read of a file to learn its size in pixels."""
+
+DEEP_MODES = ("I;16", "I;16B", "I;16L", "I;16N")
+ALPHA_MODES = ("RGBA", "LA", "PA", "RGBa", "La")
+
+_MOST_READS = 100_000
+"""Decoders read pieces of headers one by one; a small file may have millions of them."""
+
+_ORIENTATION_TAG = 0x0112
+_PILLOW_FORMATS: dict[formats.ImageFormat, tuple[str, ...]] = {
+    "jpeg": ("JPEG",),
+    "png": ("PNG",),
+    "gif": ("GIF",),
+    "webp": ("WEBP",),
+    "bmp": ("BMP",),
+    "tiff": ("TIFF",),
+    "ppm": ("PPM",),
+    "avif": ("AVIF",),
+    "jpeg2000": ("JPEG2000",),
+}
+
+
+class FrugalFile:
+    """A file that a decoder may read so often, and so much: a small one can ask for hours."""
+
+    def __init__(self, file: BinaryIO, most_bytes: int | None = None) -> None:
+        self.seek, self.tell = file.seek, file.tell
+        self._file = file
+        self._reads_left = _MOST_READS
+        self._most_bytes = most_bytes
+
+    def read(self, size: int = -1) -> bytes:
+        """Read ``size`` bytes, or all that there are.
+
+        Raises:
+            ImageError: the file was read too often, or too much of it.
+        """
+        self._reads_left -= 1
+        if self._reads_left < 0:
+            found = f"found more than {_MOST_READS} pieces"
+            raise ImageError("too_complex", f"{found}, expected an image of fewer")
+        if self._most_bytes is None:
+            return self._file.read(size)
+        if size < 0 or size > self._most_bytes:
+            size = self._most_bytes + 1
+        data = self._file.read(size)
+        self._most_bytes -= len(data)
+        if self._most_bytes < 0:
+            found = f"found a header of more than {MAX_HEADER_BYTES} bytes"
+            raise ImageError("too_complex", f"{found}, expected a smaller one")
+        return data
+
+
+def open_image(file: FrugalFile, name: formats.ImageFormat, policy: Policy) -> Image.Image:
+    """Open an image file, and refuse one of too many pixels.
+
+    Raises:
+        ImageError: it has more than the policy allows; besides, whatever Pillow raises.
+    """
+    image = Image.open(cast("BinaryIO", file), formats=_PILLOW_FORMATS[name])
+    check_pixels(image.height, image.width, policy.max_pixels)
+    return image
+
+
+def orientation_of(image: Image.Image, name: formats.ImageFormat, file: FrugalFile) -> int:
+    """Return the EXIF orientation; what cannot be read as one counts as 1, upright.
+
+    Pillow decodes a whole PNG to find its EXIF block, so that one is found by its chunk.
+    """
+    if name == "tiff":
+        return 1
+    try:
+        with bounded():
+            exif = _png_exif(file) if name == "png" else image.getexif()
+            value = exif.get(_ORIENTATION_TAG, 1)
+    except ImageError:
+        return 1
+    return value if isinstance(value, int) and 1 <= value <= 8 else 1
+
+
+def _png_exif(file: FrugalFile) -> Image.Exif:
+    exif = Image.Exif()
+    place = file.tell()
+    if block := png.find_exif(file):
+        exif.load(block)
+    file.seek(place)
+    return exif
+
+
+@contextmanager
+def bounded(max_pixels: int = MAX_PIXELS) -> Iterator[None]:
+    """Turn whatever an image decoder raises into `ImageError`, and keep its warnings to itself.
+
+    Pillow's limit on pixels and Python's warning filters belong to the process, so this is not for
+    several threads at once.
+    """
+    pillow_limit = Image.MAX_IMAGE_PIXELS
+    Image.MAX_IMAGE_PIXELS = max_pixels
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        try:
+            with foreign_errors():
+                try:
+                    yield
+                except Image.DecompressionBombError as error:
+                    found = re.search(r"\d+ pixels", str(error))
+                    raise ImageError(
+                        "too_many_pixels",
+                        f"found {found[0] if found else error}, "
+                        f"expected at most {max_pixels} (--max-pixels)",
+                    ) from error
+        finally:
+            Image.MAX_IMAGE_PIXELS = pillow_limit
+
+
+@contextmanager
+def foreign_errors() -> Iterator[None]:
+    """Turn whatever an image decoder raises into `ImageError`.
+
+    Decoders raise anything on broken files: OSError, ValueError, TypeError, SyntaxError,
+    struct.error…; they warn besides, but what matters is in the error.
+    """
+    try:
+        yield
+    except (TfrecError, MemoryError):
+        raise
+    except Exception as error:
+        if isinstance(error, OSError) and error.errno is not None:
+            raise  # the file could not be read, which says nothing about the image
+        reason = "truncated" if "truncated" in str(error).lower() else "corrupt"
+        words = str(error).splitlines()[0] if str(error) else type(error).__name__
+        words = re.sub(r" <.* object at .*>", "", words)  # the file, where it lies in memory
+        raise ImageError(reason, f"cannot be decoded: {words}") from error
