@@ -562,7 +562,9 @@ def test_verify_names_an_image_that_kills_its_decoder(tmp_path: Path) -> None:
     fill(tmp_path / "src", {f"{number}.png": png(photo(30, 30, number)) for number in range(6)})
     fill(tmp_path / "src", {"dies.png": png(photo(30, 30)) + b"kill"})
     run(tmp_path / "src", tmp_path / "out", shards=1, shuffle_seed=None)
-    ran = run_with_killer(tmp_path, "decoded_size", "verify", str(tmp_path / "out"), "-j2")
+    ran = run_with_killer(
+        tmp_path, "normalize.decoded_size", "verify", str(tmp_path / "out"), "-j2"
+    )
     assert (ran.returncode, ran.stderr) == (1, "")
     lines = [line for line in ran.stdout.splitlines() if "train-00000" in line]
     assert len(lines) == 1
