@@ -78,7 +78,15 @@ def test_no_framework_is_loaded(data: Path, argv: str) -> None:
 
 @pytest.mark.parametrize("argv", ["--help", *(f"{one} --help" for one in COMMANDS)])
 def test_help_loads_nothing_heavy(data: Path, argv: str) -> None:
-    heavy = {"numpy", "PIL", "google.protobuf", "google_crc32c", "tqdm", "multiprocessing"}
+    heavy = {
+        "numpy",
+        "msgspec",
+        "PIL",
+        "google.protobuf",
+        "google_crc32c",
+        "tqdm",
+        "multiprocessing",
+    }
     assert loaded(data, argv) & heavy == set()
 
 
