@@ -16,8 +16,8 @@ from collections.abc import Iterable
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
-from tfrec_cli.errors import DataError, ImageError, MissingExtraError, RunError
-from tfrec_cli.imaging import jpeg, tensorflow_decoder
+from tfrec_cli.errors import DataError, MissingExtraError
+from tfrec_cli.imaging import tensorflow_decoder
 from tfrec_cli.runtime.stderr import stderr_silenced
 
 if TYPE_CHECKING:
@@ -26,13 +26,10 @@ if TYPE_CHECKING:
 
     from tfrec_cli.crops import CropMode, Int64s
     from tfrec_cli.dataset.discover import Split
-    from tfrec_cli.imaging.decoder import Decoder, Pixels
     from tfrec_cli.reading.batch import Batch
     from tfrec_cli.reading.open import OpenSplit
     from tfrec_cli.reading.options import Dtype, Small
     from tfrec_cli.reading.order import ChunkOrder
-
-Box = tuple[int, int, int, int]
 
 
 def dataset(
@@ -123,7 +120,7 @@ def dataset(
         drop_remainder=drop_remainder,
         parallel=parallel,
     )
-    opened = open_split(path, options, _decoder(tf))
+    opened = open_split(path, options, tensorflow_decoder.choose(tf))
     order = opened.order()
     first_chunks, later_chunks = order.chunk_counts()
 
@@ -309,60 +306,3 @@ def _batches(tf: Any, chunks: Any, opened: OpenSplit, order: ChunkOrder, index: 
         lambda payloads, numbers: shaped(*call(build, [payloads, numbers, index], kinds)),
         **several,
     )
-
-
-def _decoder(tf: Any) -> Decoder:
-    """Choose TensorFlow's decoders by its C library, or where that has another name, by Python."""
-    try:
-        tensorflow_decoder.find_library()
-    except RunError:
-        return _Quiet(_Eager(tf))
-    tensorflow_decoder.load()
-    return _Quiet(tensorflow_decoder.TensorFlowDecoder())
-
-
-class _Quiet:
-    """TensorFlow's decoder for intact JPEGs, Pillow's for damaged ones: the same pixels.
-
-    TensorFlow has libjpeg write what is wrong with a JPEG to stderr, without a record's number;
-    with Pillow it is in the error alone.
-    """
-
-    def __init__(self, decoder: Decoder) -> None:
-        self._decoder = decoder
-        from tfrec_cli.imaging import pillow_decoder
-
-        self._for_damaged = pillow_decoder.PillowDecoder()
-
-    def decode_window(self, data: bytes, width_px: int, box: Box) -> Pixels:
-        return self._for(data).decode_window(data, width_px, box)
-
-    def decode_whole(self, data: bytes) -> Pixels:
-        return self._for(data).decode_whole(data)
-
-    def _for(self, data: bytes) -> Decoder:
-        is_damaged = data[:2] == b"\xff\xd8" and not jpeg.is_complete(data)
-        return self._for_damaged if is_damaged else self._decoder
-
-
-class _Eager:
-    """TensorFlow's decoders by way of Python; the whole picture for every window."""
-
-    def __init__(self, tf: Any) -> None:
-        self._tf = tf
-
-    def decode_window(self, data: bytes, width_px: int, box: Box) -> Pixels:  # noqa: ARG002
-        top, left, height, width = box
-        return self.decode_whole(data)[top : top + height, left : left + width]
-
-    def decode_whole(self, data: bytes) -> Pixels:
-        tf = self._tf
-        try:
-            if data[:2] == b"\xff\xd8":
-                decoded = tf.io.decode_jpeg(data, channels=3, dct_method="INTEGER_ACCURATE")
-            else:
-                decoded = tf.io.decode_image(data, channels=3, expand_animations=False)
-        except tf.errors.InvalidArgumentError as error:
-            raise ImageError("corrupt", f"cannot be decoded: {error.message}") from error
-        pixels: Pixels = decoded.numpy()
-        return pixels

@@ -20,11 +20,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tfrec_cli.errors import ImageError, RunError
+from tfrec_cli.imaging import jpeg
 from tfrec_cli.imaging.decoder import MARGIN_PX, Box
 from tfrec_cli.runtime.stderr import stderr_silenced
 
 if TYPE_CHECKING:
-    from tfrec_cli.imaging.decoder import Pixels
+    from tfrec_cli.imaging.decoder import Decoder, Pixels
 
 _LIBRARIES = ("libtensorflow_cc.so.2", "libtensorflow_cc.2.dylib")
 _FRAMEWORKS = ("libtensorflow_framework.so.2", "libtensorflow_framework.2.dylib")
@@ -115,6 +116,73 @@ def load() -> None:
         RunError: there is none that loads.
     """
     _library()
+
+
+def choose(tf: Any) -> Decoder:
+    """Return the decoder for TensorFlow's reader: the C library, or Python if it has another name.
+
+    Args:
+        tf: the imported package.
+    Raises:
+        RunError: the library does not load.
+    """
+    try:
+        find_library()
+    except RunError:
+        return QuietDecoder(EagerDecoder(tf))
+    load()
+    return QuietDecoder(TensorFlowDecoder())
+
+
+class QuietDecoder:
+    """TensorFlow's decoder for intact JPEGs, Pillow's for damaged ones: the same pixels.
+
+    TensorFlow has libjpeg write what is wrong with a JPEG to stderr, without a record's number;
+    with Pillow it is in the error alone.
+    """
+
+    def __init__(self, decoder: Decoder) -> None:
+        from tfrec_cli.imaging.pillow_decoder import PillowDecoder
+
+        self._decoder = decoder
+        self._for_damaged = PillowDecoder()
+
+    def decode_window(self, data: bytes, width_px: int, box: Box) -> Pixels:
+        """Decode one window: see `decoder.Decoder`."""
+        return self._for(data).decode_window(data, width_px, box)
+
+    def decode_whole(self, data: bytes) -> Pixels:
+        """Decode a JPEG or PNG: see `decoder.Decoder`."""
+        return self._for(data).decode_whole(data)
+
+    def _for(self, data: bytes) -> Decoder:
+        is_damaged = data[:2] == b"\xff\xd8" and not jpeg.is_complete(data)
+        return self._for_damaged if is_damaged else self._decoder
+
+
+class EagerDecoder:
+    """TensorFlow's decoders by way of Python; the whole picture for every window."""
+
+    def __init__(self, tf: Any) -> None:
+        self._tf = tf
+
+    def decode_window(self, data: bytes, width_px: int, box: Box) -> Pixels:  # noqa: ARG002
+        """Decode all of a JPEG, and cut the window out: see `decoder.Decoder`."""
+        top, left, height, width = box
+        return self.decode_whole(data)[top : top + height, left : left + width]
+
+    def decode_whole(self, data: bytes) -> Pixels:
+        """Decode what ``tf.io.decode_image`` decodes: see `decoder.Decoder`."""
+        tf = self._tf
+        try:
+            if data[:2] == b"\xff\xd8":
+                decoded = tf.io.decode_jpeg(data, channels=3, dct_method="INTEGER_ACCURATE")
+            else:
+                decoded = tf.io.decode_image(data, channels=3, expand_animations=False)
+        except tf.errors.InvalidArgumentError as error:
+            raise ImageError("corrupt", f"cannot be decoded: {error.message}") from error
+        pixels: Pixels = decoded.numpy()
+        return pixels
 
 
 class _Library:

@@ -588,8 +588,8 @@ def test_the_reader_without_the_library_reads_the_same(
 
     with_library = batches(out, **options)
     monkeypatch.setattr(tensorflow_decoder, "find_library", find_library)
-    monkeypatch.setattr(tensorflow_decoder, "decode_whole", None)
-    monkeypatch.setattr(tensorflow_decoder, "decode_window", None)
+    monkeypatch.setattr(tensorflow_decoder.TensorFlowDecoder, "decode_whole", None)
+    monkeypatch.setattr(tensorflow_decoder.TensorFlowDecoder, "decode_window", None)
     assert all(
         same(one, other)
         for pair in zip(with_library, batches(out, **options), strict=True)
