@@ -245,9 +245,7 @@ def _plan(
         columns=described.columns,
     )
     division = described.division
-    surveyed = survey.survey(
-        root, listing.sources, survey.policy_of(options), digested=division is not None
-    )
+    surveyed = survey.survey(root, listing.sources, options.policy, digested=division is not None)
     if division is None:
         return plan.make(listing, surveyed, options)
     divided = plan.divide(listing, surveyed, division.shares(), options)

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from tfrec_cli.dataset.names import KeyStyle
 from tfrec_cli.errors import ManifestError, UsageError
-from tfrec_cli.imaging.policy import JPEG_QUALITY, MAX_PIXELS, Alpha, Encoding, Exif, Frames
+from tfrec_cli.imaging.policy import JPEG_QUALITY, MAX_PIXELS, Alpha, Encoding, Exif, Frames, Policy
 from tfrec_cli.tfrecord.compression import WrittenCompression
 
 if TYPE_CHECKING:
@@ -143,6 +143,17 @@ class WriteOptions:
     def crop_encoding(self) -> Encoding:
         """How crops are stored, if any are."""
         return self.encoding or ("png" if self.keys == "tf-models" else "raw")
+
+    @property
+    def policy(self) -> Policy:
+        """What pixels are made of an image file."""
+        return Policy(
+            exif=self.exif,
+            alpha=self.alpha,
+            frames=self.frames,
+            max_pixels=self.max_pixels,
+            resize_short_px=self.resize_short,
+        )
 
     @property
     def stored(self) -> Literal[Encoding, "whole"]:

@@ -23,7 +23,7 @@ from tfrec_cli.imaging.policy import Encoding, Policy
 from tfrec_cli.runtime.files import CHUNK_BYTES, descriptor_to_read, raise_if_exhausted
 from tfrec_cli.sources.listing import Source
 from tfrec_cli.writing.options import Check, Small, WriteOptions
-from tfrec_cli.writing.survey import MAX_FILE_BYTES, policy_of, too_large
+from tfrec_cli.writing.survey import MAX_FILE_BYTES, too_large
 
 if TYPE_CHECKING:
     from tfrec_cli.imaging.decoder import Pixels
@@ -34,7 +34,7 @@ class Recipe:
     """How each image becomes a record.
 
     Attributes:
-        crop: (height, width) of the centre crop in pixels; None for whole normalize.
+        crop: (height, width) of the centre crop in pixels; None for whole images.
         quality: of JPEG crops, 1 to 100.
         classes: class names by number, for layouts that store them.
         columns: what the features of each source are.
@@ -64,7 +64,7 @@ class Recipe:
             columns: what the features of each source are.
         """
         return cls(
-            policy=policy_of(options),
+            policy=options.policy,
             crop=options.crop,
             encoding=options.crop_encoding,
             quality=options.jpeg_quality,

@@ -75,17 +75,6 @@ class _Batch:
     crashed: Mapping[int, ImageError] = field(default_factory=dict)
 
 
-def policy_of(options: WriteOptions) -> Policy:
-    """Return what pixels are made of an image file."""
-    return Policy(
-        exif=options.exif,
-        alpha=options.alpha,
-        frames=options.frames,
-        max_pixels=options.max_pixels,
-        resize_short_px=options.resize_short,
-    )
-
-
 def list_sources(
     source: Path, out: Path, options: WriteOptions, others: Sequence[Manifest]
 ) -> Listing:
