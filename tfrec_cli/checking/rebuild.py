@@ -36,7 +36,7 @@ class Task:
     Attributes:
         writing: what would write this shard again; its items are the sources that belong in it.
         labels: class names by number.
-        quick: compare names and labels alone.
+        quick: compare only names and labels.
         labelled_by: what says which label a source has.
     """
 
@@ -115,17 +115,17 @@ def compare_without(task: Task, number: int, cause: str) -> Task:
 
 def usable(writing: shard.Task) -> list[bytes]:
     """Return the paths of those items of which a record can be made."""
-    found = []
+    paths = []
     for number, item in enumerate(writing.items):
         try:
             shard.remake(writing, number)
         except ImageError:
             continue
-        found.append(item.source.path)
-    return found
+        paths.append(item.source.path)
+    return paths
 
 
-def _label(found: object, source: Source, task: Task) -> str:
+def _label(stored: object, source: Source, task: Task) -> str:
     labels = task.labels
 
     def called(label: object) -> str:
@@ -135,7 +135,9 @@ def _label(found: object, source: Source, task: Task) -> str:
             return f"{label} ({labels[label]})"
         return "none" if label is None else str(label)[:_SHOWN]
 
-    return f"found label {called(found)}, expected {called(source.label)} by its {task.labelled_by}"
+    return (
+        f"found label {called(stored)}, expected {called(source.label)} by its {task.labelled_by}"
+    )
 
 
 def _difference(writing: shard.Task, payload: bytes, number: int) -> tuple[Kind, str] | None:
@@ -145,27 +147,29 @@ def _difference(writing: shard.Task, payload: bytes, number: int) -> tuple[Kind,
     encoder make other bytes of them.
     """
     try:
-        made, encoded = shard.remake(writing, number)
+        made, is_encoded = shard.remake(writing, number)
     except ImageError as error:
         return "differs", f"found a source that can no more be used: {error}"
     if made == payload:
         return None
     try:
-        found, expected = example.decode(payload), example.decode(made)
+        stored, rebuilt = example.decode(payload), example.decode(made)
     except DataError as error:
         return "differs", str(error)
     image = records.NAMES[writing.recipe.keys].image
-    for name in sorted(found.keys() | expected.keys()):
-        ours, theirs = found.get(name), expected.get(name)
+    for name in sorted(stored.keys() | rebuilt.keys()):
+        ours, theirs = stored.get(name), rebuilt.get(name)
         if ours is None or theirs is None:
-            return "differs", f"found features {', '.join(found)}, expected {', '.join(expected)}"
+            return "differs", f"found features {', '.join(stored)}, expected {', '.join(rebuilt)}"
         if ours == theirs:
             continue
         if name != image or ours.kind != "bytes" or len(ours.values) != 1:
             return "differs", f"found {name} {_spelled(ours)}, expected {_spelled(theirs)}"
-        one, other = ours.values[0], theirs.values[0]
-        if not encoded or not _same_pixels(one, other, writing.recipe.policy.max_pixels):
-            sizes = f"found an image of {len(one)} bytes, expected another one of {len(other)}"
+        pair = ours.values[0], theirs.values[0]
+        if not is_encoded or not _same_pixels(*pair, writing.recipe.policy.max_pixels):
+            sizes = (
+                f"found an image of {len(pair[0])} bytes, expected another one of {len(pair[1])}"
+            )
             return "differs", f"{sizes}: it or its source was changed"
     return None
 
@@ -175,9 +179,9 @@ def _spelled(feature: Feature) -> str:
     return ", ".join(shown) or "without a value"
 
 
-def _same_pixels(one: bytes, other: bytes, max_pixels: int) -> bool:
+def _same_pixels(stored: bytes, rebuilt: bytes, max_pixels: int) -> bool:
     try:
-        pixels = [normalize.decode_as_tensorflow(data, max_pixels) for data in (one, other)]
+        pixels = [normalize.decode_as_tensorflow(data, max_pixels) for data in (stored, rebuilt)]
     except ImageError:
         return False
     return pixels[0].shape == pixels[1].shape and bool((pixels[0] == pixels[1]).all())

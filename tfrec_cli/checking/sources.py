@@ -89,10 +89,10 @@ class _Part:
 def folders(
     splits: Sequence[Split], given: Sequence[Given], root: Path | None
 ) -> list[tuple[Path, list[Split]]]:
-    """Decide which splits came from which folder, or manifest.
+    """Decide which splits came from which folder, or image list.
 
     Args:
-        root: what the paths of manifests are relative to, if not to their own folders.
+        root: what the paths of image lists are relative to, if not to their own folders.
     Raises:
         UsageError: no folder, no split of such a name, or two folders for one.
     """
@@ -178,7 +178,7 @@ def _check_origin(
 
 
 def _list(source: Path, root: Path | None, splits: Sequence[Split]) -> Listing:
-    """List the sources of some splits, with the classes of a manifest as they are."""
+    """List the sources of some splits, with the classes of an image list as they are."""
     described = splits[0].manifest
     assert described
     is_labelled = described.labels is not None and not source.is_dir()

@@ -45,8 +45,8 @@ class Options:
         quick: stop before decoding images.
         expect: the fingerprint that must come out.
         source: folders that the dataset was written from, each with the split it is of, or None
-            for every split that is not named; or manifests.
-        root: what the paths of those manifests are relative to, if not to their own folders.
+            for every split that is not named; or image lists.
+        root: what the paths of those lists are relative to, if not to their own folders.
     """
 
     seed: int | None = None

@@ -39,10 +39,10 @@ _DIGEST_BYTES = 16
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Options:
-    """What ``tfrec salvage`` can be told; the names are those of the command line.
+    """What ``tfrec salvage`` can be asked; the names are those of the command line.
 
     Attributes:
-        source: the folder of images, or manifest, that was written: names what is lost.
+        source: the folder of images, or image list, that was written: names what is lost.
         root: what the paths of an image list are relative to, if not to its own folder.
     """
 
@@ -74,7 +74,7 @@ class Salvaged:
         lost_records: their numbers in the shard from 0, where index or source tell.
         lost_names: paths below the source folder, where a source was given.
         strange: whole records that the manifest does not promise, the first `MOST_STRANGE`.
-        unchecked: what could not be told, and why.
+        unchecked: what could not be checked, and why.
     """
 
     path: Path
@@ -289,7 +289,7 @@ class _Ledger:
 
 
 def _described(result: Salvaged) -> Manifest | None:
-    """Return the manifest that lies beside a shard and names it."""
+    """Return the manifest in the folder of a shard that names it."""
     described = None
     for path in manifest.find(result.path.parent).values():
         try:
