@@ -301,11 +301,11 @@ def bare(data: bytes, most_rows: int = 1 << 16) -> bytes:
         return data
 
 
-def _bare_pieces(data: bytes, most_rows: int) -> list[bytes]:
-    pieces = [data[:2]]
+def _bare_pieces(data: bytes, most_rows: int) -> list[bytes | memoryview]:
+    pieces: list[bytes | memoryview] = [data[:2]]
     for code, start, stop in _segments(data):
         if code == _SOS:
-            pieces.append(data[start:])
+            pieces.append(memoryview(data)[start:])
         elif code in _FRAMES:
             rows = min(int.from_bytes(data[start + 5 : start + 7], "big"), most_rows)
             pieces += data[start : start + 5], rows.to_bytes(2, "big"), data[start + 7 : stop]
