@@ -15,7 +15,7 @@ from conftest import ROOT, fill, jpeg, photo, png
 from program import Ran, fail_with, tfrec
 from record_files import record_file
 from referencing import Registry, Resource
-from test_cli import WRONG
+from wrong_calls import WRONG
 
 from tfrec_cli.checking.finding import Kind
 from tfrec_cli.cli import main as cli

@@ -18,8 +18,7 @@ import tensorflow as tf
 from conftest import class_files, fill, jpeg, photo, png, save, tree
 from PIL import Image
 from program import tfrec
-from test_resume import HOLDER
-from test_write import KEPT, stored
+from written import HOLDER, KEPT, stored
 
 from tfrec_cli.commands import extract, write
 from tfrec_cli.commands.extract import Extracted, Options

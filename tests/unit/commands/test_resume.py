@@ -16,6 +16,7 @@ from unittest import mock
 
 import pytest
 from conftest import class_files, fill, photo, png, save, tree
+from written import HOLDER
 
 from tfrec_cli.cli import main as cli
 from tfrec_cli.commands.write import Result, write
@@ -427,16 +428,6 @@ def test_a_file_that_changes_meanwhile_is_refused(folder: Path, out: Path) -> No
     with pytest.raises(DataError, match=r"gray\.jpg: found it changed since the folder was listed"):
         write(folder, out, Options(jobs=1), change)
     assert not out.exists()
-
-
-HOLDER = """
-import sys, time
-from pathlib import Path
-from tfrec_cli.writing import output
-with output.locked(Path(sys.argv[1])):
-    print("locked", flush=True)
-    time.sleep(1000)
-"""
 
 
 class TestLock:

@@ -17,32 +17,21 @@ import pytest
 import tensorflow as tf
 from conftest import class_files, fill, jpeg, oriented, photo, png, save, tree
 from PIL import Image
+from written import KEPT, stored
 
 from tfrec_cli.commands.write import Result, write
 from tfrec_cli.dataset import manifest, records
 from tfrec_cli.dataset.names import NOTE_SUFFIX
-from tfrec_cli.dataset.records import NAMES, ImageRecord
+from tfrec_cli.dataset.records import ImageRecord
 from tfrec_cli.errors import DataError, RunError, TfrecError, UsageError
 from tfrec_cli.imaging import policy
 from tfrec_cli.runtime import pool
-from tfrec_cli.tfrecord import example
 from tfrec_cli.tfrecord.index import locate_records, read_index
-from tfrec_cli.tfrecord.scan import read_records
 from tfrec_cli.writing import plan, shard
 from tfrec_cli.writing.options import WriteOptions as Options
 from tfrec_cli.writing.written_shard import WrittenShard, make_durable
 
 CLASSES = ("cats", "dogs", "owls")
-KEPT = [
-    "cats/420.jpg",
-    "cats/444.jpg",
-    "cats/gray.jpg",
-    "dogs/422.jpg",
-    "dogs/alpha.png",
-    "dogs/progressive.jpg",
-    "owls/palette.png",
-    "owls/plain.png",
-]
 CUT_PNG = png(photo(50, 50))[:-20]
 
 
@@ -54,17 +43,6 @@ def run(source: Path, out: Path, **options: Any) -> Result:
 def shards_of(out: Path) -> dict[str, bytes]:
     names = [path for path in out.iterdir() if path.suffix in (".tfrecord", ".gz", ".tfindex")]
     return {path.name: path.read_bytes() for path in sorted(names)}
-
-
-def stored(out: Path, keys: Any = "plain") -> dict[str, ImageRecord]:
-    """Read every record of a dataset, by its source's path."""
-    paths = [path for path in sorted(out.iterdir()) if ".tfrecord" in path.name]
-    found = [
-        records.decode(example.decode(record.payload), NAMES[keys])
-        for path in paths
-        for record in read_records(path)
-    ]
-    return {os.fsdecode(record.filename or b""): record for record in found}
 
 
 def pillow_rgb(data: bytes) -> Any:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 from conftest import fill
-from test_manifest import MANIFEST, WHOLE
+from manifests import MANIFEST, WHOLE
 
 from tfrec_cli.dataset import manifest
 from tfrec_cli.dataset.checksums import dataset_files

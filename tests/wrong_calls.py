@@ -1,0 +1,314 @@
+"""Calls of the program that are wrong: what is prepared, typed, and said."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+from conftest import fill, photo, png
+from program import tfrec
+
+
+def empty(tmp: Path) -> None:
+    (tmp / "src").rename(tmp / "elsewhere")
+    (tmp / "src").mkdir()
+
+
+def only_text(tmp: Path) -> None:
+    empty(tmp)
+    (tmp / "src/a.jpg").write_bytes(b"not a picture")
+
+
+def out_is_a_file(tmp: Path) -> None:
+    (tmp / "out").write_bytes(b"")
+
+
+def out_holds_files(tmp: Path) -> None:
+    fill(tmp / "out", {"mine.doc": b"", "yours.doc": b""})
+
+
+def out_has_the_split(tmp: Path) -> None:
+    assert tfrec("write", tmp / "src", tmp / "out").code == 0
+
+
+def out_is_unfinished(tmp: Path) -> None:
+    (tmp / "out/.train.partial").mkdir(parents=True)
+
+
+def broken(tmp: Path) -> None:
+    (tmp / "src/dogs/bad.jpg").write_bytes(b"GARBAGE")
+
+
+def twins(tmp: Path) -> None:
+    fill(tmp / "src", {"dogs/A.png": png(photo(9, 9)), "dogs/a.png": png(photo(9, 9))})
+
+
+def beside(tmp: Path) -> None:
+    (tmp / "src/x.png").write_bytes(png(photo(9, 9)))
+
+
+def labels(text: str) -> Callable[[Path], None]:
+    def make(tmp: Path) -> None:
+        (tmp / "labels.txt").write_text(text)
+
+    return make
+
+
+def nothing(tmp: Path) -> None:
+    del tmp
+
+
+FORMATS = "jpeg, png, gif, webp, bmp, tiff, ppm, avif, jpeg2000"
+WRONG: list[tuple[str, Callable[[Path], None], str, int, str]] = [
+    # id, what is prepared in the folder TMP, argv, exit code, the line after "tfrec: "
+    (
+        "SRC is missing",
+        nothing,
+        "write TMP/none TMP/out",
+        2,
+        "TMP/none: found nothing, expected a folder of images or a .csv, .tsv or .jsonl file",
+    ),
+    (
+        "SRC is a file",
+        out_is_a_file,
+        "write TMP/out TMP/new",
+        2,
+        "TMP/out: found a file, expected a folder of images or a .csv, .tsv or .jsonl file",
+    ),
+    ("SRC is empty", empty, "write TMP/src TMP/out", 1, "TMP/src: found no files, expected images"),
+    (
+        "no file is an image",
+        only_text,
+        "write TMP/src TMP/out --on-error skip",
+        1,
+        "TMP/src: found no image that can be used, expected at least one",
+    ),
+    (
+        "OUT is a file",
+        out_is_a_file,
+        "write TMP/src TMP/out",
+        3,
+        "TMP/out: found a file, expected a folder, or nothing",
+    ),
+    (
+        "OUT lies in a file",
+        out_is_a_file,
+        "write TMP/src TMP/out/below",
+        3,
+        "TMP/out/below: cannot be written: Not a directory",
+    ),
+    (
+        "OUT is not empty",
+        out_holds_files,
+        "write TMP/src TMP/out",
+        3,
+        "TMP/out: found other files (mine.doc…), expected an empty folder or a dataset "
+        "(--overwrite)",
+    ),
+    (
+        "the split is there",
+        out_has_the_split,
+        "write TMP/src TMP/out",
+        3,
+        "TMP/out: found split 'train', expected none of this name: --split names another one, "
+        "--overwrite replaces it",
+    ),
+    (
+        "another write is unfinished",
+        out_is_unfinished,
+        "write TMP/src TMP/out",
+        3,
+        "TMP/out/.train.partial: found an unfinished write, expected none: "
+        "--overwrite starts again",
+    ),
+    (
+        "the crop is larger than every image",
+        nothing,
+        "write TMP/src TMP/out --crop 10x12",
+        2,
+        "--crop: found no image of 10x12 or more, the largest is 8x9, expected a smaller crop",
+    ),
+    (
+        "an image is smaller than the crop",
+        nothing,
+        "write TMP/src TMP/out --crop 8x8",
+        1,
+        "TMP/src/cats/2.jpg: found 10x7 pixels, expected at least 8x8 (--small skip, pad or "
+        "resize); --on-error skip goes on without them",
+    ),
+    (
+        "an image is broken",
+        broken,
+        "write TMP/src TMP/out",
+        1,
+        f"TMP/src/dogs/bad.jpg: found text, expected one of {FORMATS}; --on-error skip goes on "
+        "without them",
+    ),
+    (
+        "more are broken than allowed",
+        broken,
+        "write TMP/src TMP/out --on-error skip --max-errors 20%",
+        1,
+        "TMP/src: found 1 of 4 images rejected, expected at most 20% (--max-errors); the first: "
+        f"dogs/bad.jpg: found text, expected one of {FORMATS}",
+    ),
+    (
+        "paths differ only in case",
+        twins,
+        "write TMP/src TMP/out",
+        1,
+        "TMP/src/dogs/a.png: found a path that differs from dogs/A.png only in case or Unicode "
+        "form, expected paths that every file system tells apart; "
+        "--on-error skip goes on without them",
+    ),
+    (
+        "an image lies beside class folders",
+        beside,
+        "write TMP/src TMP/out",
+        1,
+        "TMP/src/x.png: found an image next to class folders, expected every image in one (or "
+        "--labels none)",
+    ),
+    (
+        "a class is missing in the label file",
+        labels("cats\nowls\n"),
+        "write TMP/src TMP/out --labels TMP/labels.txt",
+        1,
+        "TMP/src/dogs: found a class that --labels TMP/labels.txt does not name, expected one of "
+        "its 2 classes",
+    ),
+    (
+        "the label file names a class twice",
+        labels("cats\ncats\n"),
+        "write TMP/src TMP/out --labels TMP/labels.txt",
+        2,
+        "--labels TMP/labels.txt: found 'cats' twice, expected it once",
+    ),
+    (
+        "the label file is missing",
+        nothing,
+        "write TMP/src TMP/out --labels TMP/none.txt",
+        2,
+        "--labels TMP/none.txt: No such file or directory",
+    ),
+    (
+        "an encoding of whole images",
+        nothing,
+        "write TMP/src TMP/out --encoding png",
+        2,
+        "--encoding: found no --crop, expected one: whole images keep their bytes",
+    ),
+    (
+        "raw crops of tf-models",
+        nothing,
+        "write TMP/src TMP/out --crop 4 --encoding raw --keys tf-models",
+        2,
+        "--encoding raw: found --keys tf-models, expected png or jpeg with it",
+    ),
+    (
+        "an index of compressed shards",
+        nothing,
+        "write TMP/src TMP/out --index --compression gzip",
+        2,
+        "--index: found --compression gzip, expected none: no offsets in GZIP",
+    ),
+    (
+        "a limit that is no number",
+        nothing,
+        "write TMP/src TMP/out --on-error skip --max-errors few",
+        2,
+        "--max-errors: found 'few', expected 10 or 1%",
+    ),
+    (
+        "a limit without skipping",
+        nothing,
+        "write TMP/src TMP/out --max-errors 3",
+        2,
+        "--max-errors: found --on-error fail, expected --on-error skip",
+    ),
+    (
+        "a split that no file can be called by",
+        nothing,
+        "write TMP/src TMP/out --split a/b",
+        2,
+        "--split: found 'a/b', expected letters, digits, _ and -",
+    ),
+    (
+        "more shards than images",
+        nothing,
+        "write TMP/src TMP/out --shards 4",
+        2,
+        "--shards 4: found 3 images, expected one for each shard",
+    ),
+    (
+        "inspect nothing",
+        nothing,
+        "inspect TMP/none",
+        2,
+        "TMP/none: found nothing, expected a record file or a folder of them",
+    ),
+    (
+        "inspect a glob of nothing",
+        nothing,
+        "inspect TMP/none*",
+        2,
+        "TMP/none*: found no such files, expected at least one",
+    ),
+    (
+        "inspect an empty folder",
+        empty,
+        "inspect TMP/src",
+        2,
+        "TMP/src: found no record files, expected at least one",
+    ),
+    (
+        "inspect a record too many",
+        out_has_the_split,
+        "inspect TMP/out --record 3",
+        2,
+        "--record 3: found 3 records, expected a number below that",
+    ),
+    (
+        "a page of crops larger than every image",
+        out_has_the_split,
+        "inspect TMP/out --html TMP/page.html --crop 9x800",
+        1,
+        "TMP/out/train-00000-of-00001.tfrecord: found no image that can be shown, expected one of "
+        "9x800 or more",
+    ),
+    (
+        "a page that cannot be written",
+        out_has_the_split,
+        "inspect TMP/out --html TMP/none/page.html",
+        3,
+        "TMP/none/page.html: No such file or directory",
+    ),
+    (
+        "verify nothing",
+        nothing,
+        "verify TMP/none",
+        2,
+        "TMP/none: found nothing, expected a record file or a folder of them",
+    ),
+    (
+        "crops without a seed",
+        out_has_the_split,
+        "verify TMP/out --crop 4",
+        2,
+        "--crop: found no --seed, expected one to place crops",
+    ),
+    (
+        "a fingerprint without a seed",
+        out_has_the_split,
+        "verify TMP/out --expect seed0",
+        2,
+        "--expect: found no --seed, expected one to compute a fingerprint",
+    ),
+    (
+        "quick crops",
+        out_has_the_split,
+        "verify TMP/out --quick --seed 1",
+        2,
+        "--quick: found --seed, expected one of the two: crops need decoding",
+    ),
+]
