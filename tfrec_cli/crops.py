@@ -1,4 +1,4 @@
-"""Where a crop lies, and its padding: centre boxes, boxes drawn from (seed, epoch, key).
+"""Random numbers made of (seed, epoch, key); where a crop lies by them, and its padding.
 
 Knows: boxes and random numbers. Must not know: pixels, Pillow, TensorFlow.
 

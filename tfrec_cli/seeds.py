@@ -1,4 +1,4 @@
-"""What random numbers are drawn from: a seed, an epoch, a record's key.
+"""Ranges of seeds and epochs, and the key by which a record is drawn.
 
 Knows: which of them there can be. Must not know: what is drawn, and how.
 """

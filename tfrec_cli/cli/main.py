@@ -1,4 +1,4 @@
-"""The command line: a command's body builds one dataclass, calls one function, prints one report.
+"""The commands and their options: each builds a dataclass, calls a function, prints a report.
 
 Knows: click. Must not know: everything below those calls; imports it only when called, so that
 ``tfrec --help`` costs what click costs.

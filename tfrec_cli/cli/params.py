@@ -1,4 +1,4 @@
-"""Types of values (sizes, crops, origins), options of several commands, options made from fields.
+"""Types of values (sizes, crops, origins), options of several commands, options from fields.
 
 Knows: click, and the fields of `WriteOptions`, whose defaults, ranges and words are not repeated.
 Must not know: what options do.

@@ -1,4 +1,4 @@
-"""Names in a dataset: of splits and of all its files, and of the styles of features' names."""
+"""Names of splits and of every file in a dataset, with its suffix; styles of feature names."""
 
 from __future__ import annotations
 

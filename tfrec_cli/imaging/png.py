@@ -1,4 +1,4 @@
-"""The chunks of PNG files, without decoding them.
+"""The chunks of PNG files, checked without decoding them; how many there may be.
 
 Knows: chunks. Must not know: pixels, Pillow.
 

@@ -1,4 +1,4 @@
-"""What is allowed and wanted of images: words, limits, and the `Policy` made of them.
+"""What is allowed and wanted of images: words, limits on pixels and sides, `Policy`.
 
 Knows: sizes. Must not know: pixels, Pillow, NumPy.
 """

@@ -1,4 +1,4 @@
-"""TensorFlow's image decoders, called in its C library: nothing is imported.
+"""TensorFlow's image decoders, called in its C library without importing it.
 
 Knows: TensorFlow's C API, by ctypes. Must not know: where windows lie, TFRecord.
 

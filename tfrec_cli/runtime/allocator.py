@@ -1,4 +1,4 @@
-"""What the C library does with memory that was freed: it gives it back where we say so.
+"""Memory that was freed, given back to the system where we say so.
 
 Knows: glibc. Must not know: what was in that memory.
 """

@@ -1,4 +1,4 @@
-"""Loops over bytes in C, where C was compiled; where not, Python does the same, only slower.
+"""Loops over bytes in C where it was compiled; elsewhere Python does the same, slower.
 
 Knows: which of the two there is. Must not know: what is done with an answer.
 

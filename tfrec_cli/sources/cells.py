@@ -1,4 +1,4 @@
-"""Cells of an image list: the types of what they hold, and the values that features hold."""
+"""Cells of an image list: text to values, the type of each cell, limits of numbers."""
 
 from __future__ import annotations
 
