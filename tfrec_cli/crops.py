@@ -1,4 +1,4 @@
-"""Random numbers made of (seed, epoch, key); where a crop lies by them, and its padding.
+"""Random numbers made of (seed, epoch, key); crop modes, where a crop lies, its padding.
 
 Knows: boxes and random numbers. Must not know: pixels, Pillow, TensorFlow.
 

@@ -1,4 +1,4 @@
-"""The random numbers that are not ours: what else a training script draws, and how to seed it.
+"""Seeding of what is not ours: the other random numbers that a training script draws.
 
 Knows: the global generators of Python, NumPy, Keras, TensorFlow and PyTorch. Must not know:
 datasets, images; and no framework but inside the functions that seed it.

@@ -1,4 +1,4 @@
-"""Crops compared between NumPy with Pillow and tf.data, and the fingerprint of all of them.
+"""What ``verify --seed`` checks: crops by NumPy and by tf.data, and their fingerprint.
 
 Knows: how two readers must agree. Must not know: how either makes a crop.
 """

@@ -1,4 +1,4 @@
-"""What a check of ``verify`` yields: findings, of which kinds, and notes on what was checked.
+"""A finding of ``verify``: the list of all kinds, and notes on what was checked.
 
 Knows: how a finding is said in one line. Must not know: what is checked. A new finding begins with
 its kind here, and is yielded by the check that sees it.

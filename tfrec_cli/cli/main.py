@@ -1,4 +1,4 @@
-"""The commands and their options: each builds a dataclass, calls a function, prints a report.
+"""The commands and their options; those of ``write`` are made from `writing.options`.
 
 Knows: click. Must not know: everything below those calls; imports it only when called, so that
 ``tfrec --help`` costs what click costs.

@@ -1,4 +1,4 @@
-"""The files that TFDS reads: dataset_info.json, features.json, the class names.
+"""The files written for TFDS: dataset_info.json, features.json, the class names.
 
 Knows: formats of TFDS, as the only place. Must not know: how they get onto a disk.
 """

@@ -1,4 +1,4 @@
-"""The file name of an extracted image: the record's own where that is safe and true."""
+"""The file name of an extracted image: that of its record, where it can be used."""
 
 from __future__ import annotations
 

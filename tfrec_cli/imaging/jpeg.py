@@ -1,4 +1,4 @@
-"""The markers of JPEG files: segments, frame, EXIF orientation, scans, without decoding.
+"""The markers of JPEG files, read without decoding: segments, frame, orientation, scans.
 
 Knows: markers. Must not know: pixels, Pillow.
 

@@ -1,4 +1,4 @@
-"""Images made into what records store: decoded to RGB, oriented, scaled, encoded, by Pillow.
+"""Images made into what records store: decoded, turned upright, scaled, encoded, by Pillow.
 
 Knows: image files and pixels. Must not know: TFRecord, where crops lie, randomness.
 

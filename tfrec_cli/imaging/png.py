@@ -1,4 +1,4 @@
-"""The chunks of PNG files, checked without decoding them; how many there may be.
+"""The chunks of PNG files, checked without decoding them, and the limit on their number.
 
 Knows: chunks. Must not know: pixels, Pillow.
 

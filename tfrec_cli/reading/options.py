@@ -1,4 +1,4 @@
-"""What a reader can be asked for: words, ranges and defaults, checked once.
+"""What a reader can be asked for: its words, ranges and defaults, checked once.
 
 Knows: which values make sense. Must not know: datasets, any framework, threads.
 """

@@ -1,4 +1,4 @@
-"""Which item of its task a worker is at: told to its parent, should the item kill the worker.
+"""Which item a worker is at, so that its parent can name the item that killed it.
 
 Knows: the numbers of items, and this process's clock. Must not know: what items or workers are.
 """

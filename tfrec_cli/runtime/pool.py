@@ -1,4 +1,4 @@
-"""Where work runs: one function mapped over many tasks, here or in other processes.
+"""Where work runs: a function mapped over tasks, here or in processes; a dead worker is noticed.
 
 Knows: processes. Must not know: what the tasks are. Results depend on the tasks alone, so every
 engine gives the same ones.

@@ -1,4 +1,4 @@
-"""Cells of an image list: text to values, the type of each cell, limits of numbers."""
+"""Cells of an image list: text to values, with the limits of numbers."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Columns of an image list: the type of a column, its feature, the formats of boxes.
+"""Columns of an image list: their types, the features made of them, the formats of boxes.
 
 A column's type is inferred after the last row. So cells are read twice: `ColumnStats.add` notes
 what each holds, `infer` makes a type of that, and `convert` makes the values.

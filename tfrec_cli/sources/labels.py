@@ -1,4 +1,4 @@
-"""Labels: class names from a file or from folders, and what may be wrong with them."""
+"""Labels: class names read from a file or from folders, and the number that each gets."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which source goes to which shard, in which order: decided before anything is written.
+"""Which source goes to which shard, in which order, and how many records a shard gets.
 
 Knows: sources, headers, sizes. Must not know: engines, writing. Given the same folder and options
 a plan is the same everywhere.

@@ -1,4 +1,4 @@
-"""The folder in OUT where an unfinished split waits: begun, resumed, committed in order.
+"""The folder where an unfinished split waits, and the order of the steps that commit it.
 
 Knows: OUT/.SPLIT.partial and what lies there. Must not know: how shards are made, click.
 
