@@ -11,6 +11,7 @@ import re
 import struct
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from functools import lru_cache
 
 from tfrec_cli.errors import ImageError
 from tfrec_cli.runtime import native
@@ -194,7 +195,7 @@ def is_undisturbed(data: bytes, jpeg: Jpeg) -> bool:
     return marker is not None and data[marker.end() - 1] == _EOI
 
 
-def _segments(data: native.Bytes) -> Iterator[tuple[int, int, int]]:
+def _segments(data: bytes) -> Iterator[tuple[int, int, int]]:
     """Iterate the segments up to the head of the first scan, that one included.
 
     Yields:
@@ -202,8 +203,6 @@ def _segments(data: native.Bytes) -> Iterator[tuple[int, int, int]]:
     Raises:
         ImageError: a marker is damaged, or the data end before the first scan.
     """
-    if not memoryview(data).c_contiguous:
-        data = bytes(data)
     start = 2
     for _ in range(MAX_SEGMENTS):
         try:
@@ -222,9 +221,9 @@ def _segments(data: native.Bytes) -> Iterator[tuple[int, int, int]]:
     raise ImageError("too_complex", f"{found}, expected fewer")
 
 
-def _rare_code(data: native.Bytes, start: int) -> int:
+def _rare_code(data: bytes, start: int) -> int:
     """Return the code of a marker that is short, filled up, or none; refuse an end marker."""
-    head = bytes(data[start : start + 2])
+    head = data[start : start + 2]
     if head[:1] != b"\xff":
         what = f"byte {head[0]:#04x}" if head else "the end"
         reason = "corrupt" if head else "truncated"
@@ -243,15 +242,18 @@ def read_frame(data: native.Bytes) -> Frame:
     Raises:
         ImageError: a marker is damaged, or the data end before the first scan.
     """
-    sof, body, scan, end = -1, b"", b"", 0
+    data = data if type(data) is bytes else bytes(data)
+    sof, body, components, end = -1, b"", 0, 0
     plain, icc, orientation = True, False, 0
     for code, start, stop in _segments(data):
-        if code in _PLAIN_BYTES:
-            plain = plain and stop - start - _HEAD_BYTES >= _PLAIN_BYTES[code]
+        if (least := _PLAIN_BYTES.get(code)) is not None:
+            plain = plain and stop - start - _HEAD_BYTES >= least
             continue
-        segment = bytes(data[start + _HEAD_BYTES : stop])
-        if code == _SOS:
-            scan, end = segment, stop
+        segment = data[start + _HEAD_BYTES : stop]
+        if code == _DQT:
+            plain = plain and _has_small_steps(segment)
+        elif code == _SOS:
+            components, end = segment[0] if segment else 0, stop
         elif code in _FRAMES and len(segment) >= 6:
             plain = plain and sof < 0 and _is_plain_frame(code, segment)
             sof, body = code - 0xC0, segment
@@ -266,20 +268,31 @@ def read_frame(data: native.Bytes) -> Frame:
             plain = plain and _is_plain(code, segment)
     if sof < 0:
         raise _no_frame()
+    sampling = _sampling(body[7 : 6 + 3 * body[5] : 3])
     height_px, width_px = _SIZE.unpack_from(body, 1)
-    factors = body[7 : 6 + 3 * body[5] : 3]
-    sampling = tuple([(factor >> 4, factor & 15) for factor in factors])
     return Frame(
-        sof=sof,
-        height_px=height_px,
-        width_px=width_px,
-        sampling=sampling,
-        interleaved=scan[:1] == bytes([len(sampling)]),
-        icc=icc,
-        orientation=orientation or 1,
-        plain=plain and end <= len(data),
-        end=end,
+        sof,
+        height_px,
+        width_px,
+        sampling,
+        components == len(sampling),
+        icc,
+        orientation or 1,
+        plain and end <= len(data),
+        end,
     )
+
+
+def _has_small_steps(segment: bytes) -> bool:
+    """Tell whether quantization tables have 64 steps of 8 bits each."""
+    if len(segment) == 65:
+        return segment[0] < 16
+    return len(segment) % 65 == 0 and max(segment[::65], default=16) < 16
+
+
+@lru_cache(256)
+def _sampling(factors: bytes) -> tuple[tuple[int, int], ...]:
+    return tuple((factor >> 4, factor & 15) for factor in factors)
 
 
 def bare(data: bytes, most_rows: int = 1 << 16) -> bytes:
@@ -315,9 +328,7 @@ def _bare_pieces(data: bytes, most_rows: int) -> list[bytes | memoryview]:
 
 
 def _is_plain(code: int, segment: bytes) -> bool:
-    """Tell whether XMP, Photoshop's resources or a table of quantization is as usual."""
-    if code == _DQT:
-        return len(segment) % 65 == 0 and max(segment[::65], default=16) < 16
+    """Tell whether XMP or Photoshop's resources are as usual; of other segments none is."""
     if code == _APP13:
         return _is_photoshop(segment)
     return code == _APP1 and _XMP_ORIENTATION not in segment

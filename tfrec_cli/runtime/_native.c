@@ -11,6 +11,7 @@
 #include <Python.h>
 
 #include <stdint.h>
+#include <stdlib.h>
 #include <string.h>
 
 typedef unsigned char byte;
@@ -184,6 +185,116 @@ static PyObject *native_single_values(PyObject *module, PyObject *args) {
     return found;
 }
 
+static int varint_bytes(uint64_t number) {
+    int count = 1;
+    while (number >>= 7) {
+        count++;
+    }
+    return count;
+}
+
+static byte *put_varint(byte *out, uint64_t number) {
+    for (; number >= 0x80; number >>= 7) {
+        *out++ = (byte)(number | 0x80);
+    }
+    *out++ = (byte)number;
+    return out;
+}
+
+static byte *put_head(byte *out, byte tag, uint64_t length) {
+    *out++ = tag;
+    return put_varint(out, length);
+}
+
+/* One feature, and how long everything in it is. */
+typedef struct {
+    const char *key;
+    const byte *value; /* NULL is a number */
+    uint64_t number, key_bytes, value_bytes, list_bytes, feature_bytes, entry_bytes;
+} Entry;
+
+#define MOST_ENTRIES 32
+
+static uint64_t field_bytes(uint64_t length) {
+    return 1 + (uint64_t)varint_bytes(length) + length;
+}
+
+/* Return whether it is usual. */
+static int measure(PyObject *key, PyObject *value, Entry *entry) {
+    Py_ssize_t length;
+    if (!PyUnicode_CheckExact(key) || !(entry->key = PyUnicode_AsUTF8AndSize(key, &length))) {
+        PyErr_Clear();
+        return 0;
+    }
+    entry->key_bytes = (uint64_t)length;
+    entry->value = NULL;
+    if (PyBytes_CheckExact(value)) {
+        entry->value = (const byte *)PyBytes_AS_STRING(value);
+        entry->value_bytes = (uint64_t)PyBytes_GET_SIZE(value);
+    } else if (PyLong_CheckExact(value)) {
+        int overflow;
+        entry->number = (uint64_t)PyLong_AsLongLongAndOverflow(value, &overflow);
+        entry->value_bytes = (uint64_t)varint_bytes(entry->number);
+        if (overflow) {
+            return 0;
+        }
+    } else {
+        return 0;
+    }
+    entry->list_bytes = field_bytes(entry->value_bytes);
+    entry->feature_bytes = field_bytes(entry->list_bytes);
+    entry->entry_bytes = field_bytes(entry->key_bytes) + field_bytes(entry->feature_bytes);
+    return 1;
+}
+
+static int by_key(const void *one, const void *other) {
+    const Entry *first = one, *second = other;
+    uint64_t shorter = first->key_bytes < second->key_bytes ? first->key_bytes : second->key_bytes;
+    int order = memcmp(first->key, second->key, shorter);
+    return order ? order : (first->key_bytes > shorter) - (second->key_bytes > shorter);
+}
+
+static byte *put_entry(byte *out, const Entry *entry) {
+    out = put_head(out, 0x0a, entry->entry_bytes);
+    out = put_head(out, 0x0a, entry->key_bytes);
+    memcpy(out, entry->key, entry->key_bytes);
+    out = put_head(out + entry->key_bytes, 0x12, entry->feature_bytes);
+    out = put_head(out, entry->value ? BYTES_LIST : INT64_LIST, entry->list_bytes);
+    out = put_head(out, 0x0a, entry->value_bytes);
+    if (!entry->value) {
+        return put_varint(out, entry->number);
+    }
+    memcpy(out, entry->value, entry->value_bytes);
+    return out + entry->value_bytes;
+}
+
+static PyObject *native_encode(PyObject *module, PyObject *features) {
+    if (!PyDict_CheckExact(features) || !PyDict_GET_SIZE(features) ||
+        PyDict_GET_SIZE(features) > MOST_ENTRIES) {
+        Py_RETURN_NONE;
+    }
+    Entry entries[MOST_ENTRIES];
+    PyObject *key, *value;
+    Py_ssize_t at = 0;
+    size_t count = 0;
+    uint64_t total = 0;
+    while (PyDict_Next(features, &at, &key, &value)) { /* which runs no Python: nothing changes */
+        if (!measure(key, value, &entries[count])) {
+            Py_RETURN_NONE;
+        }
+        total += field_bytes(entries[count++].entry_bytes);
+    }
+    qsort(entries, count, sizeof(Entry), by_key);
+    PyObject *found = PyBytes_FromStringAndSize(NULL, (Py_ssize_t)field_bytes(total));
+    if (found) {
+        byte *out = put_head((byte *)PyBytes_AS_STRING(found), 0x0a, total);
+        for (size_t i = 0; i < count; i++) {
+            out = put_entry(out, &entries[i]);
+        }
+    }
+    return found;
+}
+
 /* --- JPEG markers: ITU-T T.81, annex B ------------------------------------------------------- */
 
 #define EOI 0xd9
@@ -291,6 +402,7 @@ done:
 
 static PyMethodDef methods[] = {
     {"single_values", native_single_values, METH_VARARGS, NULL},
+    {"encode", native_encode, METH_O, NULL},
     {"scan_end", native_scan_end, METH_VARARGS, NULL},
     {"stack", native_stack, METH_VARARGS, NULL},
     {NULL, NULL, 0, NULL},

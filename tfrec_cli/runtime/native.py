@@ -11,6 +11,7 @@ C, the functions of the same names in ``_native.c`` take their places, unless
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
@@ -32,6 +33,15 @@ def single_values(
     Returns:
         The bytes (as slices of ``payload``) and int64 values of those that are there; None for
         another layout, or where one of them is a float or a list.
+    """
+    return None
+
+
+def encode(features: Mapping[str, Any]) -> bytes | None:  # noqa: ARG001
+    """Serialise a ``tf.train.Example`` of few features, each one value of bytes or int.
+
+    Returns:
+        Its bytes, features sorted by name; None where it is another.
     """
     return None
 
@@ -66,6 +76,7 @@ is_compiled = False
 if not os.environ.get("TFREC_NO_EXTENSIONS"):
     with suppress(ImportError):  # no compiler was there
         from tfrec_cli.runtime._native import (  # type: ignore[import-not-found, no-redef] # noqa: F401
+            encode,
             scan_end,
             single_values,
             stack,

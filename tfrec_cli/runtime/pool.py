@@ -20,7 +20,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
 from tfrec_cli.errors import RunError
-from tfrec_cli.runtime import heartbeat
+from tfrec_cli.runtime import allocator, heartbeat
 from tfrec_cli.runtime.stderr import fill_standard
 
 if TYPE_CHECKING:
@@ -79,6 +79,7 @@ def local(
     """
     fill_standard()
     if jobs == 1 and not (isolated and _can_fork()):
+        allocator.keep()
         yield _map_here
         return
     pool = _Pool(jobs, prepare)
@@ -268,6 +269,7 @@ def _start_worker(forked_from: int | None) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)  # a handler of the parent's came with the fork
     signal.pthread_sigmask(signal.SIG_UNBLOCK, _HELD)
+    allocator.keep()
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
         if forked_from and os.getppid() != forked_from:  # killed before this could be said

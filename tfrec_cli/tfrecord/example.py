@@ -66,6 +66,8 @@ def encode(features: Mapping[str, Value]) -> bytes:
     """
     if not features:
         return b""
+    if encoded := native.encode(features):
+        return encoded
     pieces: list[bytes] = []
     total = 0
     for name in sorted(features, key=str.encode):

@@ -150,11 +150,14 @@ def _make(task: Task, number: int, source: Source) -> MadeRecord:
 
 def _count(written: WrittenShard, made: MadeRecord, payload: bytes) -> None:
     written.records += 1
-    written.changes.update(made.changes)
+    if made.changes:
+        written.changes.update(made.changes)
     written.icc_profiles += made.has_icc
     written.add_digest(made.record.key or 0, payload)
-    size = (made.record.height_px or 0, made.record.width_px or 0)
-    written.smallest = records.smallest_of((written.smallest, size))
+    height_px, width_px = made.record.height_px or 0, made.record.width_px or 0
+    least = written.smallest
+    if least is None or height_px < least[0] or width_px < least[1]:
+        written.smallest = records.smallest_of((least, (height_px, width_px)))
 
 
 @contextmanager

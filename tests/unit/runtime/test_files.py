@@ -7,6 +7,7 @@ import os
 import resource
 import signal
 import stat
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -181,3 +182,35 @@ def limited(size_bytes: int) -> Iterator[None]:
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, before)
         signal.signal(signal.SIGXFSZ, handler)
+
+
+def test_the_disk_begins_while_more_is_made(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begun: list[tuple[int, int]] = []
+
+    def begin(_descriptor: int, start: int, size_bytes: int, _flags: int) -> int:
+        begun.append((start, size_bytes))
+        return -1  # nothing depends on it
+
+    monkeypatch.setattr(files, "_sync_file_range", lambda: begin)
+    with files.HashingWriter(tmp_path / "file") as file:
+        for number in range(9):
+            file.write(bytes([number]) * 2**20)
+    assert begun == [(0, 2**22), (2**22, 2**22)]
+    data = b"".join(bytes([number]) * 2**20 for number in range(9))
+    assert (tmp_path / "file").read_bytes() == data
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux has it")
+def test_linux_is_asked_to_begin(tmp_path: Path) -> None:
+    with (tmp_path / "file").open("wb") as file:
+        file.write(bytes(5000))
+        file.flush()
+        assert files._sync_file_range()(file.fileno(), 0, 5000, 2) == 0
+        assert files._sync_file_range()(file.fileno(), -1, 5000, 2) == -1
+
+
+def test_other_systems_are_not_asked_to_begin(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("ctypes.CDLL", lambda _: object())
+    assert files._sync_file_range.__wrapped__()(0, 0, 2**22, 2) == 0

@@ -7,6 +7,7 @@ import sys
 import tracemalloc
 from array import array
 from collections.abc import Callable, Iterable, Iterator
+from types import MappingProxyType
 from typing import Any
 from unittest import mock
 
@@ -29,7 +30,7 @@ pytestmark = pytest.mark.skipif(
     not native.is_compiled and "ALL_TESTS" not in os.environ, reason="needs the C extension"
 )
 fixed = settings(deadline=None, derandomize=True, max_examples=400)
-nothing_known = {"single_values": None, "scan_end": -1, "stack": False}
+nothing_known = {"single_values": None, "encode": None, "scan_end": -1, "stack": False}
 
 
 def outcome(function: Callable[..., Any], arguments: tuple[Any, ...]) -> Any:
@@ -192,6 +193,42 @@ def test_values_of_bytes_that_are_scattered_or_in_items() -> None:
     assert native.single_values(data.cast("B", (len(data) // 2, 2)), {b"label": "a"}) is None
 
 
+# Examples of values
+
+names = st.text(st.sampled_from("ab\0é\ud800\uffff🦉"), max_size=3)
+numbers = st.integers() | st.sampled_from([0, 127, 128, 2**63 - 1, 2**63, -(2**63), -(2**63) - 1])
+
+
+def test_usual_features_are_encoded() -> None:
+    written = payload_of(entry(b"a", strings(b"x")), entry(b"b", packed(b"\7")))
+    assert native.encode({"b": 7, "a": b"x"}) == written
+
+
+@fixed
+@given(st.dictionaries(names, numbers | st.binary(max_size=200), max_size=6))
+def test_features_of_any_name(features: dict[str, Any]) -> None:
+    agree(example.encode, [(features,)])
+
+
+def test_features_of_any_kind_and_number() -> None:
+    class Text(str):
+        __slots__ = ()
+
+    class Features(dict[Any, Any]):
+        pass
+
+    values = [b"x", 7, True, None, [b"x"], [7, 8], [0.5], 0.5, np.int64(7), bytearray(b"x")]
+    features: list[Any] = [{key: one} for key in ["", Text("a"), 7, b"a", None] for one in values]
+    features += [{"a": b"x", 7: 7}, {7: 7, "a": b"x"}, {"a": b"x", Text("b"): 7}, {}, [("a", 7)], 7]
+    features += [Features(a=7), MappingProxyType({"a": 7})]
+    for size in (1, 31, 32, 33, 100):
+        features.append({f"n{place * 37 % size}": place for place in range(size)})
+    for length in (2**7, 2**14, 2**21):
+        sizes = range(length - 20, length + 2)
+        features += [{"a": bytes(size), "b" * (size % 200): 1} for size in sizes]
+    agree(example.encode, [(one,) for one in features])
+
+
 # Markers of JPEGs
 
 SMALL = photo(9, 17)
@@ -346,6 +383,7 @@ def test_nothing_is_held_or_lost() -> None:
     name, view, values = "".join(["a", "b"]), memoryview(data), array("f", list(data))
     calls: list[tuple[Any, ...]] = [
         *[(native.single_values, view, {key: name}) for key in (b"label", b"image", b"other")],
+        *[(native.encode, {name: one, "b": one}) for one in (b"x", 2**50, 0.5)],
         *[(native.scan_end, one, 0) for one in (data, name)],
         *[(native.stack, one, values, True) for one in ([data], [data, data], [data, name])],
     ]
