@@ -9,7 +9,7 @@ from tfrec_cli.dataset import records
 from tfrec_cli.dataset.foreign import guess_names
 from tfrec_cli.imaging import formats
 from tfrec_cli.tfrecord import example
-from tfrec_cli.tfrecord.example import Feature
+from tfrec_cli.tfrecord.example import Feature, Kind
 
 ImageSize = tuple[int | None, int | None]
 """The (height, width) in pixels that a record states; None for what it does not state."""
@@ -48,13 +48,15 @@ def size_of(features: Mapping[str, Feature]) -> ImageSize:
 
 def stated_size(features: Mapping[str, Feature], names: records.Names) -> ImageSize:
     """Return the same of a record whose feature names are known."""
-    return single(features, names.height), single(features, names.width)
+    return single(features, names.height, "int64"), single(features, names.width, "int64")
 
 
-def single(features: Mapping[str, Feature], name: str | None) -> Any:
-    """Return the value of a feature that has exactly one, else None."""
+def single(features: Mapping[str, Feature], name: str | None, kind: Kind) -> Any:
+    """Return the value of a feature that has exactly one, of this kind, else None."""
     feature = features.get(name) if name else None
-    return feature.values[0] if feature is not None and len(feature.values) == 1 else None
+    if feature is None or feature.kind != kind or len(feature.values) != 1:
+        return None
+    return feature.values[0]
 
 
 def content(value: bytes, size: ImageSize = (None, None)) -> str:

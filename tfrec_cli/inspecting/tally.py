@@ -188,12 +188,12 @@ class Summary:
         self._add_label(features)
 
     def _add_label(self, features: Mapping[str, Feature]) -> None:
-        label = single(features, self.names.label) if self.names else None
+        label = single(features, self.names.label, "int64") if self.names else None
         if self.names is None or label is None:
             return
         self.labels[label] += 1
-        name = single(features, self.names.class_name)
-        if isinstance(name, bytes):
+        name = single(features, self.names.class_name, "bytes")
+        if name is not None:
             self.label_names.setdefault(label, name.decode("utf-8", "replace"))
 
     def _feature(self, name: str) -> FeatureSummary:

@@ -294,6 +294,27 @@ def test_one_odd_record_does_not_hide_the_others(
     assert (ran.err, found) == ("", 3)
 
 
+ODD_KINDS: list[dict[str, Any]] = [
+    {"height": b"x"},
+    {"width": [1.5]},
+    {"label": b"cat"},
+    {"label": [1.5]},
+]
+
+
+@pytest.mark.parametrize("odd", ODD_KINDS, ids=lambda odd: "{}".format(*odd))
+def test_a_record_with_a_feature_of_another_kind_is_counted_without_it(
+    place: Path, odd: dict[str, Any]
+) -> None:
+    usual: dict[str, Any] = {"image": png(photo(6, 8)), "height": [6], "width": [8], "label": [1]}
+    summary = summary_of(place, an_example(**usual), an_example(**{**usual, **odd}))
+    assert (summary.heights.spread(), summary.widths.spread()) == ((6, 6, 6), (8, 8, 8))
+    assert (summary.records, dict(summary.labels)) == (2, {1: 1 if "label" in odd else 2})
+    for options in ([], ["--json"]):
+        ran = tfrec("inspect", place, *options)
+        assert (ran.err, ran.code) == ("", 0)
+
+
 # Single records
 
 
