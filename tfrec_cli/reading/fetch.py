@@ -15,7 +15,7 @@ from typing import Protocol
 from tfrec_cli.crops import Int64s
 from tfrec_cli.dataset import discover
 from tfrec_cli.dataset.discover import Split
-from tfrec_cli.errors import FramingError, RunError, UsageError
+from tfrec_cli.errors import DataError, FramingError, RunError, UsageError
 from tfrec_cli.reading.buffers import BufferPool
 from tfrec_cli.tfrecord.record import read_places
 
@@ -61,6 +61,7 @@ class Records(Protocol):
             buffers: what to read plain records into.
         Raises:
             FramingError: a record is damaged.
+            DataError: compressed shards have fewer records than the manifest says.
         """
 
 
@@ -126,7 +127,13 @@ class Sequential:
             for number in numbers.tolist():
                 if number < self._next:
                     self._next, self._payloads = 0, discover.payloads(self._split)
-                payload = next(islice(self._payloads, number - self._next, None))
+                payload = next(islice(self._payloads, number - self._next, None), None)
+                if payload is None:  # StopIteration would end a TensorFlow dataset in silence
+                    raise DataError(
+                        f"{self._split.folder}: found no record {number}, expected {self.count} "
+                        "records by the manifest",
+                        hint="verify",
+                    )
                 payloads.append(memoryview(payload))
                 self._next = number + 1
         return payloads

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import json
 import pickle
+import shutil
 import subprocess
 import sys
 import threading
@@ -187,6 +188,15 @@ def test_damage_met_while_reading_reaches_the_caller(whole: Path, tmp_path: Path
         got.extend(batches)
     assert len(got) == 12
     assert threads() <= before
+
+
+def test_compressed_shards_that_lack_records_are_an_error_not_an_end(
+    gzipped: Path, tmp_path: Path
+) -> None:
+    out = shutil.copytree(gzipped, tmp_path / "out")
+    max(out.glob("*.tfrecord.gz")).write_bytes(b"")
+    with pytest.raises(DataError, match="found no record 8, expected 13 records"):
+        list(read_numpy.dataset(out, crop=CROP, batch_size=1, small="skip"))
 
 
 SOURCES: list[dict[str, Any]] = [
