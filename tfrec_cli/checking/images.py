@@ -59,7 +59,7 @@ class Part:
         is_ours: the images must be JPEG or PNG; else others are counted.
         places: for each image its record's number in the file, offset and whole length in bytes,
             and number among the file's whole records.
-        deadly: images, by their number in this part from 0, that killed a worker, with the error
+        crashed: images, by their number in this part from 0, that killed a worker, with the error
             to report.
     """
 
@@ -70,7 +70,7 @@ class Part:
     is_ours: bool
     crops: Crops | None
     places: array[int] = field(default_factory=lambda: array("q"))
-    deadly: Mapping[int, ImageError] = field(default_factory=dict)
+    crashed: Mapping[int, ImageError] = field(default_factory=dict)
 
     @property
     def images(self) -> int:
@@ -87,7 +87,7 @@ class Part:
         """Return a part in which an image that killed a worker is left out, and reported."""
         from tfrec_cli.imaging import decoder
 
-        return replace(self, deadly={**self.deadly, number: decoder.crashed(cause)})
+        return replace(self, crashed={**self.crashed, number: decoder.crashed(cause)})
 
 
 @dataclass(slots=True, kw_only=True)
@@ -129,8 +129,8 @@ def _read_again(part: Part, decoded: Decoded) -> Iterator[Finding]:
             payload = read_at(file.fileno(), offset, length, str(part.path))
             item = Record(index, offset, payload)
             heartbeat.start_item(row)
-            if row in part.deadly:
-                yield record_finding("image", part.path, item, str(part.deadly[row]))
+            if row in part.crashed:
+                yield record_finding("image", part.path, item, str(part.crashed[row]))
                 continue
             try:
                 record = records.decode(example.decode(payload), part.names)

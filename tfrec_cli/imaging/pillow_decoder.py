@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 
 class PillowDecoder:
-    """Decodes JPEG and PNG
+    """Decodes JPEG and PNG images.
 
     Args:
         max_pixels: larger pictures are refused before they are decoded.
