@@ -46,6 +46,9 @@ _MOST_BYTES = 1 << 26
 _MOST_VALUES = 1 << 21
 """The most values in one, since each takes far more memory than its text."""
 
+_MOST_LEVELS = 100
+"""The most lists and objects in each other: whoever copies more runs out of calls."""
+
 _SHORT = reprlib.Repr()
 """Shows what a manifest holds, of any length and depth."""
 _SHORT.maxstring = _SHORT.maxlong = 60
@@ -237,6 +240,8 @@ def parse(data: bytes, path: Path) -> Manifest:
         _not_in_version_1(values) if version == 1 else (), _problems(made)
     ):
         raise ManifestError(f"{path}: {problem}")
+    if _is_deep(values):
+        raise ManifestError(f"{path}: found more levels, expected at most {_MOST_LEVELS}")
     if path.name != made.split + MANIFEST_SUFFIX:
         raise ManifestError(f"{path}: split: found {made.split!r}, expected that of its name")
     object.__setattr__(made, "_file", data)
@@ -274,6 +279,19 @@ def _finite(text: str) -> float:
 
 def _refuse(constant: str) -> NoReturn:
     raise ValueError(f"found {constant}")
+
+
+def _is_deep(value: Any) -> bool:
+    """Tell whether lists and objects are in each other over too many levels."""
+    level: list[Any] = [value]
+    for _ in range(_MOST_LEVELS):
+        level = [
+            inner
+            for outer in level
+            if isinstance(outer, (list, dict))
+            for inner in (outer.values() if isinstance(outer, dict) else outer)
+        ]
+    return bool(level)
 
 
 def _made(values: Mapping[str, Any], version: int) -> Manifest:

@@ -299,6 +299,14 @@ class TestLaterFields:
         made = dataclasses.replace(MANIFEST, unknown={"records": 7})
         assert json.loads(manifest.dump(made))["records"] == 3
 
+    def test_they_are_no_deeper_than_calls_may_be(self) -> None:
+        deep: Any = []
+        for _ in range(700):
+            deep = [deep]
+        expected = f"{PATH}: found more levels, expected at most 100"
+        assert message_of({**VALUES, "later": deep}) == expected
+        assert message_of(in_shard(later={"a": deep})) == expected
+
     @pytest.mark.parametrize("data", [manifest.as_json(VALUES), DATA])
     def test_order_and_spacing_are_those_of_a_manifest(self, data: bytes) -> None:
         assert manifest.is_as_dumped(data)
