@@ -113,12 +113,12 @@ class Subject:
     def shards(self) -> list[Checked]:
         """All shards, in order, each checked with all its images."""
         tasks = list(_tasks(self))
-        checked: dict[Path, Checked] = {}
+        checked: dict[tuple[int, Path], Checked] = {}  # two splits may name one file
         self.progress("checking shards", 0, len(tasks))
         for result in self.run(shard.check_shard, tasks):
-            checked[result.task.path] = result
+            checked[result.task.split, result.task.path] = result
             self.progress("checking shards", len(checked), len(tasks))
-        shards = [checked[task.path] for task in tasks]
+        shards = [checked[task.split, task.path] for task in tasks]
         for result, task in zip(shards, tasks, strict=True):
             result.task = task  # not a copy that came from a worker
         if not self.options.quick:

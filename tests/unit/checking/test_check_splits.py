@@ -59,6 +59,16 @@ def test_shards_are_checked_when_they_are_asked_for_and_once(out: Path) -> None:
     assert run.times == 1
 
 
+def test_a_file_that_two_splits_name_is_checked_for_each(out: Path) -> None:
+    text = (out / "train.manifest.json").read_text()
+    twin = text.replace('  "split": "train",\n  "stored"', '  "split": "val",\n  "stored"')
+    (out / "val.manifest.json").write_text(twin)
+    subject = subject_of(out, quick=True)
+    assert [checked.records for checked in subject.shards_of(0)] == [4, 4, 5]
+    assert [checked.records for checked in subject.shards_of(1)] == [4, 4, 5]
+    assert list(splits.check_totals(subject)) == []
+
+
 def test_images_are_decoded_unless_the_check_is_quick(out: Path) -> None:
     run = Runs()
     assert len(subject_of(out, run).shards) == 3
