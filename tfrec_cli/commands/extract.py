@@ -6,7 +6,7 @@ import os
 from collections import Counter
 from collections.abc import Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import accumulate
 from pathlib import Path
 from tempfile import mkdtemp
@@ -124,12 +124,13 @@ def _tasks(split: Split, folder: Path, waiting: Path, run: pool.Map) -> list[Tas
         counted = dict(run(count_records, split.shards))
         counts = [counted[path] for path in split.shards]
     firsts = accumulate([0, *counts[:-1]])
+    common = replace(split.manifest, shards=()) if split.manifest else None  # sent with each task
     return [
         Task(
             path=path,
             folder=folder,
             waiting=waiting,
-            described=split.manifest,
+            described=common,
             entry=entry,
             first=first,
         )

@@ -28,7 +28,7 @@ class Task:
     Attributes:
         waiting: folder of files that have no final name yet, called by the numbers of their
             records.
-        described: the manifest of its split; None for records of others.
+        described: the manifest of its split, without shards; None for records of others.
         entry: what the manifest says of the file.
         first: number of its first record among all of the split.
     """

@@ -119,6 +119,14 @@ class TestWhole:
         images = {NAMES[name]: one.image for name, one in stored(lasting / dataset).items()}
         assert files(out) == images
 
+    def test_no_task_is_sent_with_all_shards_of_a_split(
+        self, lasting: Path, out: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        work, tasks = extract.extract_shard, []
+        monkeypatch.setattr(extract, "extract_shard", lambda task: tasks.append(task) or work(task))
+        run(lasting / "five", out)
+        assert [task.described.shards for task in tasks] == [()] * 5
+
     def test_what_comes_back_makes_the_same_dataset(self, tmp_path: Path, out: Path) -> None:
         source = fill(tmp_path / "src", {name: class_files()[name] for name in KEPT})
         first = written(source, tmp_path / "first", shards=3)
