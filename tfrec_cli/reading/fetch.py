@@ -128,7 +128,7 @@ class Sequential:
                 if number < self._next:
                     self._next, self._payloads = 0, discover.payloads(self._split)
                 payload = next(islice(self._payloads, number - self._next, None), None)
-                if payload is None:  # StopIteration would end a TensorFlow dataset in silence
+                if payload is None:  # StopIteration would say nothing of shards
                     raise DataError(
                         f"{self._split.folder}: found no record {number}, expected {self.count} "
                         "records by the manifest",
