@@ -270,6 +270,14 @@ def test_seed_and_epoch_have_a_range(draw: Any, seed: int, epoch: int, message: 
         draw(seed=seed, epoch=epoch)
 
 
+@pytest.mark.parametrize("key", [-1, KEY_MAX + 1, 2**63 - 1])
+def test_a_key_out_of_range_is_refused(key: int) -> None:
+    """Its highest bits would be those that tell crops from flips."""
+    message = f"found a key out of range, expected 0 to {KEY_MAX}"
+    with pytest.raises(ValueError, match=message):
+        crops.random_offsets(seed=1, epoch=0, keys=[5, key])
+
+
 def test_the_ends_of_the_range_are_in_it() -> None:
     for seed, epoch in ((0, 0), (SEED_MAX, EPOCH_MAX)):
         crops.check_seed(seed, epoch)
