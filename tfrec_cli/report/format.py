@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
-
-from tfrec_cli.runtime.paths import printable
 
 JSON_VERSION = 1
 
@@ -78,7 +75,7 @@ def safe_text(lines: Iterable[str], *, newlines: bool = False) -> str:
 def safe(value: str, *, newlines: bool = False) -> str:
     """Return text that cannot disturb a terminal; its line ends are kept with ``newlines``."""
     lines = value.split("\n") if newlines else [value]
-    return "\n".join(printable(os.fsencode(line)) for line in lines)
+    return "\n".join(line if line.isprintable() else ascii(line)[1:-1] for line in lines)
 
 
 def json_document(name: str, values: Mapping[str, Any], *, ok: bool = True) -> str:

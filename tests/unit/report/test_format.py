@@ -29,3 +29,17 @@ def test_sizes_are_for_people(count: int, text: str) -> None:
 )
 def test_counts_have_their_noun(count: int, text: str) -> None:
     assert words.plural(count, "shard") == text
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("a\x1b[31m\u2026", "a\\x1b[31m\\u2026"),
+        ("caf\udce9", "caf\\udce9"),
+        ("a\ud800", "a\\ud800"),  # which no name of a file holds, but JSON may
+        ("Ä\u2026", "Ä\u2026"),
+    ],
+)
+def test_text_disturbs_no_terminal(text: str, shown: str) -> None:
+    assert words.safe(text) == shown
+    assert words.safe(f"{text}\nb", newlines=True) == f"{shown}\nb"
