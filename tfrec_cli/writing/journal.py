@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import os
 import platform
+import re
 import shlex
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, fields
@@ -32,6 +33,9 @@ _SOURCES = "sources"
 
 _NOT_RECORDED = ("jobs", "overwrite", "dry_run", "resume", "root")
 """Options that cannot change a byte."""
+
+_GONE_OPTION = re.compile(rf" --(?:{'|'.join(GONE)}) [a-z]+")
+"""In the command of a write that an earlier version began."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -112,6 +116,7 @@ def read(folder: Path) -> Begun | None:
         return None
     try:
         sources_sha256 = values.pop("sources_sha256")
+        values["command"] = _GONE_OPTION.sub("", values["command"])
         values["labels"] = values["labels"] and tuple(values["labels"])
         if "division" not in values:  # begun before it was noted
             values["division"] = division.of_options(values["options"])

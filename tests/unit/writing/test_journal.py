@@ -62,3 +62,11 @@ def test_nothing_is_written_beside_what_its_images_may_be_among(
     begin(tmp_path / "out" / partial_name("val"), **values)
     with pytest.raises(RunError, match=r"found split 'val' of --split train=0\.9,val=0\.1, exp"):
         write(tmp_path / "src", tmp_path / "out", WriteOptions(split="train", jobs=1))
+
+
+def test_the_command_to_resume_has_no_option_that_is_gone(tmp_path: Path) -> None:
+    command = "tfrec write src out --crop 9x9{} --shards 2 --resume"
+    folder = begin(tmp_path / "begun", command=command.format(" --decoder tensorflow"))
+    begun = journal.read(folder)
+    assert begun
+    assert begun.journal.command == command.format("")
