@@ -97,6 +97,16 @@ def test_crops_are_those_that_the_key_gives(tmp_path: Path) -> None:
     assert digests[0] != digests[1]
 
 
+def test_a_record_without_a_key_is_cropped_whatever_its_number(tmp_path: Path) -> None:
+    asked = Crops(size=(8, 9), seed=5, epochs=1)
+    part = part_of(tmp_path / "x", (png(photo(30, 40)), 30), asked=asked)
+    names = replace(part.names, key=None)
+    numbers = [0, 2**56 - 1, 2**56 + 3, 2**63 - 1]
+    parts = [replace(part, names=names, first_number=number) for number in numbers]
+    keys = [images.decode(part).crops[0][0] for part in parts]
+    assert keys == [0, 2**56 - 1, 3, 2**56 - 1]
+
+
 @pytest.mark.parametrize("size", [(31, 9), (8, 41)])
 def test_an_image_smaller_than_the_crop_is_found(tmp_path: Path, size: tuple[int, int]) -> None:
     asked = Crops(size=size, seed=5, epochs=1)
