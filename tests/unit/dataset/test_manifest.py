@@ -28,6 +28,7 @@ def sha256(data: bytes) -> str:
 VALUES: dict[str, Any] = json.loads(manifest.dump(MANIFEST))
 VERSION_1 = {**VALUES, "format_version": 1}
 del VERSION_1["division"]
+COLUMN = {"name": "a", "kind": "int64", "is_list": False, "is_everywhere": True}
 FIELDS = [field.name for field in dataclasses.fields(Manifest) if field.name != "unknown"]
 SHARD_FIELDS = [field.name for field in dataclasses.fields(Shard)]
 
@@ -55,6 +56,11 @@ class TestRoundTrip:
         data = manifest.dump(made)
         path = Path(f"out/{made.split}.manifest.json")
         assert manifest.dump(manifest.parse(data, path)) == data
+
+
+def test_a_column_may_have_as_long_a_name_as_a_file() -> None:
+    values = {**VALUES, "columns": [{**COLUMN, "name": "a" * 255}]}
+    assert manifest.parse(json.dumps(values).encode(), PATH).columns[0].name == "a" * 255
 
 
 class TestRefuses:
@@ -263,6 +269,11 @@ class TestVersion1:
     def test_a_field_it_does_not_know(self, name: str) -> None:
         message = message_of({**VERSION_1, name: None})
         assert message == f"{PATH}: {name}: found None, expected no field of this name"
+
+    @pytest.mark.parametrize("name", ["a" * 256, "é" * 128, "a\nb", "height", "image/height"])
+    def test_a_column_that_no_feature_can_be_called_by(self, name: str) -> None:
+        message = message_of({**VALUES, "columns": [{**COLUMN, "name": name}]})
+        assert message.endswith("expected the name of a further feature, of 255 bytes")
 
     @pytest.mark.parametrize("name", ["shards", "columns"])
     def test_a_field_that_its_parts_do_not_know(self, name: str) -> None:
