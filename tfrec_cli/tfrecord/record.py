@@ -39,14 +39,10 @@ def mask(crc: int) -> int:
     return ((crc >> 15 | crc << 17) + 0xA282EAD8) & 0xFFFFFFFF
 
 
+@functools.lru_cache(1024)
 def header(length_bytes: int) -> bytes:
     """Return the 12 bytes before a payload of ``length_bytes``."""
-    return HEADER.pack(*_header(length_bytes))
-
-
-@functools.lru_cache(1024)
-def _header(length_bytes: int) -> tuple[int, int]:
-    return length_bytes, masked_crc(LENGTH.pack(length_bytes))
+    return HEADER.pack(length_bytes, masked_crc(LENGTH.pack(length_bytes)))
 
 
 def footer(payload: bytes) -> bytes:
@@ -101,17 +97,18 @@ def read_places(
     read_stop = _read_runs(file_descriptor, places, memory)
     payloads = []
     start = 0
+    checksum = google_crc32c.value
     for offset, length in places:
         stop = start + length
-        payload = slice(start + HEADER_BYTES, stop - FOOTER_BYTES)
+        first, last = start + HEADER_BYTES, stop - FOOTER_BYTES
         if (
             length < OVERHEAD_BYTES
             or stop > read_stop
-            or HEADER.unpack_from(memory, start) != _header(length - OVERHEAD_BYTES)
-            or CRC.unpack_from(memory, stop - FOOTER_BYTES) != (masked_crc(data[payload]),)
+            or memory[start:first] != header(length - OVERHEAD_BYTES)
+            or CRC.unpack_from(memory, last)[0] != mask(checksum(data[first:last]))
         ):
             raise _not_whole(offset, length, name)
-        payloads.append(memory[payload])
+        payloads.append(memory[first:last])
         start = stop
     return payloads
 
