@@ -11,7 +11,6 @@ import re
 import struct
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from functools import lru_cache
 
 from tfrec_cli.errors import ImageError
 from tfrec_cli.runtime import native
@@ -270,19 +269,10 @@ def read_frame(data: native.Bytes) -> Frame:
             plain = plain and _is_plain(code, segment)
     if sof < 0:
         raise _no_frame()
-    sampling = _sampling(body[7 : 6 + 3 * body[5] : 3])
     height_px, width_px = _SIZE.unpack_from(body, 1)
-    return Frame(
-        sof,
-        height_px,
-        width_px,
-        sampling,
-        components == len(sampling),
-        icc,
-        orientation or 1,
-        plain and end <= len(data),
-        end,
-    )
+    sampling = tuple([(factor >> 4, factor & 15) for factor in body[7 : 6 + 3 * body[5] : 3]])
+    whole, plain = components == len(sampling), plain and end <= len(data)
+    return Frame(sof, height_px, width_px, sampling, whole, icc, orientation or 1, plain, end)
 
 
 def _has_small_steps(segment: bytes) -> bool:
@@ -290,11 +280,6 @@ def _has_small_steps(segment: bytes) -> bool:
     if len(segment) == 65:
         return segment[0] < 16
     return len(segment) % 65 == 0 and max(segment[::65], default=16) < 16
-
-
-@lru_cache(256)
-def _sampling(factors: bytes) -> tuple[tuple[int, int], ...]:
-    return tuple((factor >> 4, factor & 15) for factor in factors)
 
 
 def bare(data: bytes, most_rows: int = 1 << 16) -> bytes:
