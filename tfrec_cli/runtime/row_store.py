@@ -101,6 +101,17 @@ class Packed(Sequence[Row], Generic[Row]):
             taken._numbers.extend(self._numbers[index * width : (index + 1) * width])
         return taken
 
+    def _run(self, start: int, stop: int) -> Packed[Row]:
+        """Return the rows from one number up to another."""
+        stop = max(start, stop)
+        run = Packed(self._pack, self._unpack)
+        run._texts, run._width = self._texts, self._width
+        ends = self._ends[start * run._texts : stop * run._texts + 1]
+        run._strings = self._strings[ends[0] : ends[-1]]
+        run._ends = array("q", [end - ends[0] for end in ends])
+        run._numbers = self._numbers[start * run._width : stop * run._width]
+        return run
+
     def pop(self, count: int) -> Packed[Row]:
         """Take that many rows, or all there are, off the end, and return them."""
         start = max(len(self) - count, 0)
@@ -125,7 +136,8 @@ class Packed(Sequence[Row], Generic[Row]):
 
     def __getitem__(self, index: int | slice) -> Row | Packed[Row]:
         if isinstance(index, slice):
-            return self.take(range(*index.indices(len(self))))
+            start, stop, step = index.indices(len(self))
+            return self._run(start, stop) if step == 1 else self.take(range(start, stop, step))
         if not 0 <= index < len(self):
             raise IndexError(index)
         return self._row(index, self._numbers[index * self._width : (index + 1) * self._width])
@@ -133,8 +145,11 @@ class Packed(Sequence[Row], Generic[Row]):
     def __iter__(self) -> Iterator[Row]:
         """Iterate the rows, in less time than one by one takes."""
         numbers = iter(self._numbers)
-        for index in range(len(self)):
-            yield self._row(index, islice(numbers, self._width))
+        for index, path in enumerate(self.paths()):
+            if self._texts == 1:
+                yield self._unpack(path, *islice(numbers, self._width))
+            else:
+                yield self._row(index, islice(numbers, self._width))
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Sequence) and list(self) == list(other)
