@@ -12,7 +12,6 @@ import functools
 import os
 import struct
 from collections.abc import Sequence
-from itertools import islice
 from typing import Any
 
 import google_crc32c
@@ -24,9 +23,6 @@ FOOTER_BYTES = 4
 OVERHEAD_BYTES = HEADER_BYTES + FOOTER_BYTES
 LIMIT_BYTES = 2**31 - 1
 """The largest payload accepted by default: no protocol buffer can be larger."""
-
-_RUN_BYTES = 1 << 16
-"""Of several records that are read at once."""
 
 LENGTH = struct.Struct("<Q")
 CRC = struct.Struct("<I")
@@ -98,12 +94,11 @@ def read_places(
         FramingError: the bytes at a place are no whole record of that length.
     """
     data = _checksummed(memory)
-    checksum = google_crc32c.value
+    read_stop = _read_runs(file_descriptor, places, memory)
     payloads = []
-    start = read_stop = 0
-    for number, (offset, length) in enumerate(places):
-        if start == read_stop:
-            read_stop += _read_run(file_descriptor, places, number, memory[start:])
+    start = 0
+    checksum = google_crc32c.value
+    for offset, length in places:
         stop = start + length
         first, last = start + HEADER_BYTES, stop - FOOTER_BYTES
         if (
@@ -127,26 +122,27 @@ def _checksummed(memory: memoryview) -> Any:
     return np.frombuffer(memory, np.uint8)
 
 
-def _read_run(
-    file_descriptor: int, places: Sequence[Sequence[int]], number: int, memory: memoryview
-) -> int:
-    """Read a record, with those that follow it in the file and in ``places``, in one call.
-
-    Returns:
-        How many bytes are there. No more than `_RUN_BYTES` of several, which are then checksummed
-        while the processor's cache has them.
-    """
-    offset, total = places[number]
-    if offset < 0:
-        return 0
-    for later, length in islice(places, number + 1, None):
-        if later != offset + total or length < 0 or total + length > _RUN_BYTES:
+def _read_runs(file_descriptor: int, places: Sequence[Sequence[int]], memory: memoryview) -> int:
+    """Read places into ``memory``, adjacent ones at once; return how many bytes are there."""
+    runs: list[tuple[int, int, int]] = []  # offset, where it starts and stops in memory
+    next_offset = stop = 0
+    for offset, length in places:
+        if offset < 0 or length < OVERHEAD_BYTES:
             break
-        total += length
-    at = 0
-    while at < total and (count := os.preadv(file_descriptor, [memory[at:total]], offset + at)):
-        at += count
-    return at
+        if runs and offset == next_offset:
+            runs[-1] = (*runs[-1][:2], stop + length)
+        else:
+            runs.append((offset, stop, stop + length))
+        next_offset = offset + length
+        stop += length
+    for offset, start, stop in runs:
+        at = start
+        while at < stop and (count := os.preadv(file_descriptor, [memory[at:stop]], offset)):
+            at += count
+            offset += count
+        if at < stop:
+            return at
+    return stop
 
 
 def _is_whole(whole: bytes | memoryview, payload: Any) -> bool:
