@@ -27,7 +27,7 @@ class Ran:
 
 
 def tfrec(*argv: object, **environment: str) -> Ran:
-    """Run ``tfrec ARGV`` in this process, with one job unless told."""
+    """Run ``tfrec ARGV`` in this process; the default is one job."""
     out, err = (
         io.TextIOWrapper(io.BytesIO(), "utf-8", newline="", write_through=True) for _ in range(2)
     )

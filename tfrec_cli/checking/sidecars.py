@@ -1,4 +1,4 @@
-"""Files beside the shards: manifests, SHA256SUMS, dataset_info, labels, lists of rejects.
+"""Files next to the shards: manifests, SHA256SUMS, dataset_info, labels, lists of rejects.
 
 Knows: which small files there should be, with which bytes. Must not know: what is in a shard.
 """

@@ -1,4 +1,4 @@
-"""sidecars: small files beside the shards, against the bytes that they should have."""
+"""sidecars: small files next to the shards, against the bytes that they should have."""
 
 from __future__ import annotations
 
