@@ -21,7 +21,7 @@ setup: $(READY)  ## Make the environment in .venv
 $(USABLE): pyproject.toml tfrec_cli/runtime/_native.c
 	$(PYTHON) -m venv $(VENV)
 	@echo "installing tfrec with TensorFlow into $(VENV)"
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable .
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[tensorflow]'
 	@touch $@
 
 $(READY): $(USABLE)

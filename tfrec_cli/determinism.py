@@ -203,7 +203,7 @@ def _loads_triton() -> bool:
 
 def _torch() -> Any:
     if importlib.util.find_spec("torch") is None:
-        raise MissingExtraError("PyTorch: found none, expected it: pip install torch")
+        raise MissingExtraError.of("PyTorch", "torch")
     import torch
 
     return torch

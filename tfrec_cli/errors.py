@@ -93,6 +93,11 @@ class RunError(TfrecError):
 class MissingExtraError(RunError, ImportError):
     """A package that only some commands or readers need is missing, or does not load."""
 
+    @classmethod
+    def of(cls, name: str, extra: str) -> MissingExtraError:
+        """Make the error of a package that is not installed, with the extra that installs it."""
+        return cls(f"{name} is not installed: pip install 'tfrec-cli[{extra}]'")
+
 
 class Terminated(BaseException):
     """SIGTERM came; like KeyboardInterrupt, no error."""

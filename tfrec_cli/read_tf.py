@@ -232,7 +232,7 @@ def find_tensorflow() -> None:
         MissingExtraError: it is not installed.
     """
     if importlib.util.find_spec("tensorflow") is None:
-        raise MissingExtraError("TensorFlow: found none, expected it: pip install tensorflow")
+        raise MissingExtraError.of("TensorFlow", "tensorflow")
 
 
 def load_tensorflow() -> Any:
@@ -246,7 +246,7 @@ def load_tensorflow() -> Any:
         import tensorflow as tf
     except ImportError as error:
         cause = next(iter(str(error).splitlines()), type(error).__name__)
-        raise MissingExtraError(f"TensorFlow: {cause}, expected a package that loads") from error
+        raise MissingExtraError(f"TensorFlow is installed, but does not load: {cause}") from error
     return tf
 
 

@@ -24,9 +24,7 @@ try:
     import torch
     from torch.utils import data
 except ModuleNotFoundError as error:
-    raise MissingExtraError(
-        "PyTorch: found none, expected it: pip install 'tfrec-cli[torch]'"
-    ) from error
+    raise MissingExtraError.of("PyTorch", "torch") from error
 
 Transform = Callable[[Any], Any]
 

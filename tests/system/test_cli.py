@@ -446,13 +446,51 @@ def test_a_bug_leaves_nothing(source: Path, out: Path, monkeypatch: pytest.Monke
     assert not out.exists()
 
 
-def test_crops_without_tensorflow_are_refused(
-    dataset: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+# Without TensorFlow
+
+
+MISSING = (
+    "the same crops by tf.data: TensorFlow is not installed: pip install 'tfrec-cli[tensorflow]'"
+)
+
+
+@pytest.fixture
+def no_tensorflow(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "tensorflow", None)
+
+
+@pytest.mark.parametrize("argv", [(), ("--crop", 5, "--epochs", 2)], ids=["stored", "smaller"])
+def test_the_fingerprint_is_the_same_without_tensorflow(
+    dataset: Path, monkeypatch: pytest.MonkeyPatch, argv: tuple[object, ...]
+) -> None:
+    verify = ("verify", dataset, "--seed", 1, *argv, "--json")
+    complete = json.loads(tfrec(*verify).out)
+    monkeypatch.setitem(sys.modules, "tensorflow", None)
+    ran = tfrec(*verify)
+    bare = json.loads(ran.out)
+    assert (ran.code, ran.err, bare["ok"], bare["fingerprint"]) == (
+        0,
+        "",
+        True,
+        complete["fingerprint"],
+    )
+    assert (complete["unchecked"], bare["unchecked"]) == ([], [MISSING])
+    assert len(bare["checks"]) == len(complete["checks"])
+
+
+@pytest.mark.usefixtures("no_tensorflow")
+def test_without_tensorflow_verify_says_what_it_did_not_compare(dataset: Path) -> None:
     ran = tfrec("verify", dataset, "--seed", 1)
-    line = "tfrec: TensorFlow: found none, expected it: pip install tensorflow\n"
-    assert (ran.code, ran.out, ran.err) == (3, "", line)
+    *_, checked, unchecked, fingerprint, last = ran.out.splitlines()
+    assert (ran.code, ran.err, unchecked, last) == (0, "", f"  unchecked {MISSING}", "no findings")
+    assert checked.endswith("seed 1: every record cropped by NumPy and Pillow")
+    assert fingerprint.startswith("seed1-")
+
+
+@pytest.mark.usefixtures("no_tensorflow")
+def test_without_tensorflow_another_fingerprint_than_expected_is_a_finding(dataset: Path) -> None:
+    ran = tfrec("verify", dataset, "--seed", 1, "--expect", "seed1-1x1-e0:0")
+    assert (ran.code, ran.out.splitlines()[-1]) == (1, "1 finding")
 
 
 def test_crops_with_a_tensorflow_that_does_not_load_are_refused(
@@ -466,7 +504,7 @@ def test_crops_with_a_tensorflow_that_does_not_load_are_refused(
         text=True,
         check=False,
     )
-    line = "tfrec: TensorFlow: no libcudart, expected a package that loads\n"
+    line = "tfrec: TensorFlow is installed, but does not load: no libcudart\n"
     assert (ran.returncode, ran.stdout, ran.stderr) == (3, "", line)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import re
+import sys
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import fields
@@ -20,7 +21,13 @@ from tfrec_cli.dataset.records import Names
 from tfrec_cli.writing import options
 from tfrec_cli.writing.options import WriteOptions
 
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
 PACKAGE = ROOT / "tfrec_cli"
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
 MODULES = sorted(str(path.relative_to(PACKAGE).with_suffix("")) for path in PACKAGE.rglob("*.py"))
 LOWER = [
     module
@@ -181,6 +188,23 @@ def test_only_crops_halves_what_is_left_beside_a_crop(module: str) -> None:
 def test_lower_layers_do_not_name_commands(module: str) -> None:
     found = [text for text in texts(module) if re.search(rf"tfrec ({COMMANDS})\b", text)]
     assert not found
+
+
+def test_only_errors_says_how_to_install_an_extra() -> None:
+    assert [one for one in MODULES if any("tfrec-cli[" in text for text in texts(one))] == [
+        "errors"
+    ]
+
+
+def test_every_extra_that_an_error_names_is_there_to_install() -> None:
+    named = {
+        ast.literal_eval(node.args[1])
+        for module in MODULES
+        for node in nodes(module)
+        if isinstance(node, ast.Call) and ast.unparse(node.func) == "MissingExtraError.of"
+    }
+    assert named == {"tensorflow", "torch"}
+    assert named <= set(PROJECT["optional-dependencies"])
 
 
 def test_these_tests_see_what_they_look_for() -> None:

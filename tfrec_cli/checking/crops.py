@@ -27,14 +27,25 @@ Draw = Callable[..., Any]
 """`read_tf.random_offsets`: int32[n, 2], the random numbers of the crop of each of n keys."""
 
 
-def check(subject: Subject, read_digests: Digests, draw: Draw) -> Iterator[Finding | Note]:
-    """Compare the crops that NumPy and Pillow made with those that TensorFlow's reader makes."""
+def check(
+    subject: Subject, read_digests: Digests, draw: Draw, missing: str | None
+) -> Iterator[Finding | Note]:
+    """Compare the crops that NumPy and Pillow made with those that TensorFlow's reader makes.
+
+    Args:
+        missing: why there is no TensorFlow to compare with, if there is none.
+    """
     asked = subject.crops
     if asked is None:
         return
     if broken := _uncropped(subject.shards):
         names = ", ".join(checked.task.path.name for checked in broken[:3])
         yield Note(f"crops: not every record of {names} could be cropped", is_checked=False)
+        return
+    crops = f"crops of {asked.size[0]}x{asked.size[1]}, seed {asked.seed}: "
+    if missing:
+        yield Note(crops + "every record cropped by NumPy and Pillow")
+        yield Note(f"the same crops by tf.data: {missing}", is_checked=False)
         return
     runs = len(_READER_RUNS) * asked.epochs * len(subject.splits)
     done = 0
@@ -48,10 +59,7 @@ def check(subject: Subject, read_digests: Digests, draw: Draw) -> Iterator[Findi
                 yield from _compare_run(shards, split, path, asked, epoch, run, read_digests)
                 done += 1
                 subject.progress("reading crops", done, runs)
-    yield Note(
-        f"crops of {asked.size[0]}x{asked.size[1]}, seed {asked.seed}: NumPy and Pillow against "
-        f"tf.data in {len(_READER_RUNS)} ways"
-    )
+    yield Note(f"{crops}NumPy and Pillow against tf.data in {len(_READER_RUNS)} ways")
 
 
 def fingerprint_of(subject: Subject) -> str | None:

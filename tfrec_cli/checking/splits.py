@@ -38,7 +38,7 @@ class Options:
     """What ``tfrec verify`` can be asked; the names are those of the command line.
 
     Attributes:
-        seed: compute the crops of every record with it, by two independent ways.
+        seed: compute the crops of every record with it, in two independent ways if possible.
         crop: (height, width) in pixels; None takes the stored size, or for whole images 128 or
             the smallest side, whichever is less.
         epochs: how many epochs of crops, from 0.

@@ -92,7 +92,7 @@ def _read(path: Path) -> str:
 
 def _parse(text: str) -> dict[str, Any]:
     if tomllib is None:
-        raise MissingExtraError("tomli: found none, expected it on Python 3.10: pip install tomli")
+        raise MissingExtraError("tomli is not installed: pip install tomli")
     if max(line.count(".") for line in text.split("\n")) > _MOST_DOTS:
         raise ValueError(f"found a line of more than {_MOST_DOTS} dots")
     tables: dict[str, Any] = tomllib.loads(text)

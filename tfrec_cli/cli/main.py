@@ -212,7 +212,9 @@ def inspect(
 
 @main.command(needs={"epochs": ["seed"]})
 @params.path_argument("path", metavar="[PATH]", default=".")
-@params.seed(help="Compute every record's crop in two independent ways, and print a fingerprint.")
+@params.seed(
+    help="Compute every record's crop, by tf.data too if it is installed; print a fingerprint."
+)
 @params.crop(help="Size of those crops. [default: as stored; else 128 or the smallest side]")
 @click.option(
     "--epochs",

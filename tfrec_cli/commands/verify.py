@@ -15,6 +15,7 @@ from tfrec_cli.checking import crops, sidecars, splits
 from tfrec_cli.checking.finding import Finding, Note, file_finding
 from tfrec_cli.checking.splits import Options, Subject
 from tfrec_cli.dataset.names import partial_folders
+from tfrec_cli.errors import MissingExtraError
 from tfrec_cli.runtime import pool
 from tfrec_cli.runtime.pool import Progress
 
@@ -56,11 +57,9 @@ def verify(path: Path, options: Options, progress: Progress = lambda *_: None) -
 
     Raises:
         UsageError: nothing is there, or options that contradict each other or the data.
-        RunError: ``seed`` is given and TensorFlow is not installed.
+        RunError: ``seed`` is given, and TensorFlow is installed but does not load.
     """
     options.check()
-    if options.seed is not None:
-        read_tf.find_tensorflow()
     known, damaged = sidecars.read_splits(path)
     folders = []
     if options.source:  # imported where used: it loads what a writer does
@@ -102,7 +101,12 @@ def _check_sources(subject: Subject) -> Iterator[Finding | Note]:
 
 
 def _check_crops(subject: Subject) -> Iterator[Finding | Note]:
-    return crops.check(subject, read_tf.crop_digests, read_tf.random_offsets)
+    missing = None
+    try:
+        read_tf.find_tensorflow()
+    except MissingExtraError as error:
+        missing = str(error)
+    return crops.check(subject, read_tf.crop_digests, read_tf.random_offsets, missing)
 
 
 def _check_fingerprint(

@@ -356,7 +356,7 @@ except ImportError as error:
     print(json.dumps([str(error), isinstance(error, RunError), error.exit_code]))
 """
     said = run(program, tmp_path)
-    assert said == ["PyTorch: found none, expected it: pip install 'tfrec-cli[torch]'", True, 3]
+    assert said == ["PyTorch is not installed: pip install 'tfrec-cli[torch]'", True, 3]
 
 
 def everywhere(*words: str) -> tuple[int, list[list[str]]]:
