@@ -60,6 +60,7 @@ class Stored:
         data: the file's bytes, or what they were made into.
         window: whether a window of it can be decoded exactly (see `jpeg.Jpeg`).
         changes: why the bytes are not the file's, in stable words; empty where they are.
+        has_icc: the file carries a colour profile.
     """
 
     data: bytes
@@ -67,6 +68,7 @@ class Stored:
     width_px: int
     window: bool
     changes: tuple[str, ...]
+    has_icc: bool
 
 
 def load(*, arrays: bool) -> None:
@@ -177,7 +179,7 @@ def _stored(data: bytes, max_pixels: int) -> Iterator[tuple[formats.ImageFormat,
         yield name, image
 
 
-def store_whole(data: bytes, policy: Policy, *, decodes: bool) -> tuple[Header, Stored]:
+def store_whole(data: bytes, policy: Policy, *, decodes: bool) -> Stored:
     """Make of an image file what a whole-image record stores.
 
     Upright 8-bit JPEG and PNG files keep their bytes. Others are transcoded: JPEG to JPEG of
@@ -198,12 +200,13 @@ def store_whole(data: bytes, policy: Policy, *, decodes: bool) -> tuple[Header, 
         markers = jpeg.read(data) if markers else None
     elif decodes:
         decode(data, policy)
-    return header, Stored(
+    return Stored(
         data=data,
         height_px=size[0],
         width_px=size[1],
         window=markers is not None and has_exact_window(markers),
         changes=changes,
+        has_icc=header.icc,
     )
 
 

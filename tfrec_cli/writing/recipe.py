@@ -18,12 +18,13 @@ from tfrec_cli.dataset.records import Column, ImageRecord
 from tfrec_cli.errors import ImageError
 from tfrec_cli.imaging import normalize
 from tfrec_cli.imaging.decoder import has_window
-from tfrec_cli.imaging.header import Examined, Header, examine
+from tfrec_cli.imaging.header import Examined, Header, examine, has_stamp
+from tfrec_cli.imaging.normalize import Stored
 from tfrec_cli.imaging.policy import Encoding, Policy
 from tfrec_cli.runtime.files import CHUNK_BYTES, descriptor_to_read, raise_if_exhausted
 from tfrec_cli.sources.listing import Source
 from tfrec_cli.writing.options import Check, Small, WriteOptions
-from tfrec_cli.writing.survey import MAX_FILE_BYTES, too_large
+from tfrec_cli.writing.survey import MAX_FILE_BYTES, Item, too_large
 
 if TYPE_CHECKING:
     from tfrec_cli.imaging.decoder import Pixels
@@ -90,8 +91,8 @@ class MadeRecord:
     has_icc: bool
 
 
-def make_record(root: Path, source: Source, recipe: Recipe) -> MadeRecord:
-    """Make the record of one source.
+def make_record(root: Path, item: Item, recipe: Recipe) -> MadeRecord:
+    """Make the record of one item.
 
     Args:
         root: what the paths of sources are relative to.
@@ -99,16 +100,18 @@ def make_record(root: Path, source: Source, recipe: Recipe) -> MadeRecord:
         ImageError: the image cannot be used.
         OSError: the system ran out of descriptors or memory.
     """
+    source = item.source
     data = _read(root, source)
     if recipe.crop is None:
-        decodes = recipe.check == "decode"
-        header, stored = normalize.store_whole(data, recipe.policy, decodes=decodes)
-        changes, image, window = stored.changes, stored.data, int(stored.window)
+        stored = _whole(data, item, recipe)
+        image, window = stored.data, int(stored.window)
         height_px, width_px = stored.height_px, stored.width_px
+        changes, has_icc = stored.changes, stored.has_icc
     else:
         header, changes, pixels = _crop(data, recipe, recipe.crop)
         image = normalize.encode(pixels, recipe.encoding, quality=recipe.quality)
         window, (height_px, width_px) = None, recipe.crop
+        has_icc = header.icc
     classes = recipe.classes if source.label is not None else None
     record = ImageRecord(
         image=image,
@@ -121,7 +124,7 @@ def make_record(root: Path, source: Source, recipe: Recipe) -> MadeRecord:
         class_name=classes[source.label or 0] if classes else None,
         further=records.further(recipe.columns, source.features) if recipe.columns else None,
     )
-    return MadeRecord(record, changes, header.icc)
+    return MadeRecord(record, changes, has_icc)
 
 
 def _read(root: Path, source: Source) -> bytes:
@@ -151,6 +154,21 @@ def _check_unchanged(source: Source, status: os.stat_result) -> None:
             f"found it changed since the folder was listed (from {source.size_bytes} to "
             f"{status.st_size} bytes, or in time), expected images that nobody writes meanwhile",
         )
+
+
+def _whole(data: bytes, item: Item, recipe: Recipe) -> Stored:
+    """Make of an image file what a whole-image record stores."""
+    decodes = recipe.check == "decode"
+    if decodes or not has_stamp(data, item.stamp):
+        return normalize.store_whole(data, recipe.policy, decodes=decodes)
+    return Stored(
+        data=data,
+        height_px=item.height_px,
+        width_px=item.width_px,
+        window=True,
+        changes=(),
+        has_icc=False,
+    )
 
 
 def _crop(

@@ -20,7 +20,6 @@ from tfrec_cli.errors import ImageError
 from tfrec_cli.imaging import decoder
 from tfrec_cli.runtime import allocator, heartbeat
 from tfrec_cli.runtime.files import HashingWriter
-from tfrec_cli.sources.listing import Source
 from tfrec_cli.tfrecord.compression import WrittenCompression
 from tfrec_cli.tfrecord.index import index_line
 from tfrec_cli.tfrecord.record import OVERHEAD_BYTES, frame_pieces
@@ -71,7 +70,7 @@ def write(task: Task) -> WrittenShard:
     with filled(written, task.path, task.index, task.compression) as put:
         for number, item in enumerate(task.items):
             try:
-                made = _make(task, number, item.source)
+                made = _make(task, number, item)
             except ImageError as error:
                 written.rejects.append(Reject(item.source.path, error.reason, str(error)))
                 if task.stops:
@@ -126,7 +125,7 @@ def remake(task: Task, number: int) -> tuple[bytes, bool]:
     Raises:
         ImageError: the image cannot be used.
     """
-    made = _make(task, number, task.items[number].source)
+    made = _make(task, number, task.items[number])
     is_encoded_crop = task.recipe.crop is not None and not made.record.is_raw
     return records.encode(made.record, task.recipe.keys), bool(made.changes) or is_encoded_crop
 
@@ -136,7 +135,7 @@ def without(task: Task, number: int, cause: str) -> Task:
     return replace(task, crashed={**task.crashed, number: decoder.crashed(cause)})
 
 
-def _make(task: Task, number: int, source: Source) -> MadeRecord:
+def _make(task: Task, number: int, item: Item) -> MadeRecord:
     """Make the record of one item.
 
     Raises:
@@ -145,7 +144,7 @@ def _make(task: Task, number: int, source: Source) -> MadeRecord:
     heartbeat.start_item(number)
     if number in task.crashed:
         raise task.crashed[number]
-    return make_record(task.root, source, task.recipe)
+    return make_record(task.root, item, task.recipe)
 
 
 def _count(written: WrittenShard, made: MadeRecord, payload: bytes) -> None:

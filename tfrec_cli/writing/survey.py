@@ -50,12 +50,14 @@ class Item:
     """One image to be written, its size upright and after scaling, in pixels.
 
     Attributes:
+        stamp: of its header, see `header.read_plain_header`; 0 of a file that has none.
         content: BLAKE3 digest of the file, where `survey` was asked for it; not packed.
     """
 
     source: Source
     height_px: int
     width_px: int
+    stamp: int = field(default=0, compare=False)
     content: bytes = field(default=b"", compare=False)
 
 
@@ -246,12 +248,13 @@ def _check_size(size_bytes: int, pixels: int | None = None) -> None:
 
 def _survey_one(root: Path, source: Source, policy: Policy, *, digested: bool) -> Item | Reject:
     path = os.path.join(os.fsencode(root), source.path)
-    content = b""
+    stamp, content = 0, b""
     try:
         _check_size(source.size_bytes)
         with descriptor_to_read(path) as descriptor:
-            header = read_plain_header(descriptor, policy)
-            if header is None or digested:
+            if plain := read_plain_header(descriptor, policy):
+                header, stamp = plain
+            if plain is None or digested:
                 with open(descriptor, "rb", closefd=False) as file:
                     file.seek(0)
                     header = read_header(file, policy)
@@ -266,7 +269,7 @@ def _survey_one(root: Path, source: Source, policy: Policy, *, digested: bool) -
         return Reject(source.path, "unreadable", f"cannot be read: {error.strerror or error}")
     except ImageError as error:
         return _rejected(source, error)
-    return Item(source, *size, content)
+    return Item(source, *size, stamp, content)
 
 
 def _digest_of(file: BinaryIO) -> bytes:
@@ -286,7 +289,7 @@ def _rejected(source: Source, error: ImageError) -> Reject:
 
 def _pack(item: Item) -> Pieces:
     path, numbers, *notes = pack_source(item.source)
-    numbers = (*numbers, item.height_px, item.width_px)
+    numbers = (*numbers, item.height_px, item.width_px, item.stamp)
     return (path, numbers, notes[0]) if notes else (path, numbers)
 
 
@@ -297,7 +300,8 @@ def _unpack(
     mtime_ns: int,
     height_px: int,
     width_px: int,
+    stamp: int,
     *features: bytes,
 ) -> Item:
     source = unpack_source(path, size_bytes, label, mtime_ns, *features)
-    return Item(source, height_px, width_px)
+    return Item(source, height_px, width_px, stamp)

@@ -22,11 +22,11 @@ from tfrec_cli.commands import reshard, salvage, verify, write
 from tfrec_cli.commands.reshard import Options, Resharded
 from tfrec_cli.dataset import discover, manifest
 from tfrec_cli.errors import DataError, ImageError, RunError, UsageError
-from tfrec_cli.imaging import normalize
 from tfrec_cli.resharding import copy, runs
 from tfrec_cli.tfrecord import example
 from tfrec_cli.tfrecord.index import locate_records
 from tfrec_cli.tfrecord.scan import read_records
+from tfrec_cli.writing import recipe
 
 FIXED = settings(deadline=None, derandomize=True, max_examples=30)
 
@@ -185,14 +185,14 @@ class TestWhatGoesOn:
         rejected: int,
     ) -> None:
         """Also where images were rejected while they were written, which moves all behind."""
-        store, count = normalize.store_whole, iter(range(100))
+        store, count = recipe._whole, iter(range(100))
 
         def sometimes(*args: Any, **more: Any) -> Any:
             if next(count) in range(rejected):
                 raise ImageError("corrupt", "found rust")
             return store(*args, **more)
 
-        monkeypatch.setattr(normalize, "store_whole", sometimes)
+        monkeypatch.setattr(recipe, "_whole", sometimes)
         made = written(lasting / "images", tmp_path / "a", shards=4, on_error="skip")
         run(made, tmp_path / "b", shards=shards)
         names = []

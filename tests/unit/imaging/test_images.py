@@ -83,7 +83,7 @@ def header_of(data: bytes, policy: Policy | None = None) -> Header:
 
 
 def stored(data: bytes, policy: Policy | None = None, *, decodes: bool = False) -> normalize.Stored:
-    return normalize.store_whole(data, policy or Policy(), decodes=decodes)[1]
+    return normalize.store_whole(data, policy or Policy(), decodes=decodes)
 
 
 def chunk(kind: bytes, body: bytes) -> bytes:
@@ -490,14 +490,14 @@ class TestStoreWhole:
     def test_a_sequential_jpeg_keeps_its_bytes(self, kind: str) -> None:
         data = windowed(kind, 41, 53)
         assert stored(data) == normalize.Stored(
-            data=data, height_px=41, width_px=53, window=True, changes=()
+            data=data, height_px=41, width_px=53, window=True, changes=(), has_icc=False
         )
 
     @pytest.mark.parametrize("sampling", ["4:4:4", "4:2:2", "4:2:0"])
     def test_a_progressive_jpeg_keeps_its_bytes_without_a_window(self, sampling: str) -> None:
         data = jpeg(PIXELS, progressive=True, subsampling=sampling)
         assert stored(data) == normalize.Stored(
-            data=data, height_px=41, width_px=53, window=False, changes=()
+            data=data, height_px=41, width_px=53, window=False, changes=(), has_icc=False
         )
 
     @pytest.mark.parametrize(
@@ -513,8 +513,9 @@ class TestStoreWhole:
         ids=["colour", "gray", "bits", "palette", "alpha", "profile"],
     )
     def test_a_png_keeps_its_bytes(self, data: bytes) -> None:
+        has_icc = b"iCCP" in data
         assert stored(data) == normalize.Stored(
-            data=data, height_px=41, width_px=53, window=False, changes=()
+            data=data, height_px=41, width_px=53, window=False, changes=(), has_icc=has_icc
         )
 
     def test_a_turned_jpeg_keeps_its_bytes_where_orientation_is_ignored(self) -> None:
@@ -567,7 +568,12 @@ class TestStoreWhole:
         upright = np.rot90(np.asarray(Image.open(io.BytesIO(data))), -1)
         expected = jpeg(np.ascontiguousarray(upright), quality=95, subsampling="4:2:0")
         assert stored(data) == normalize.Stored(
-            data=expected, height_px=53, width_px=41, window=True, changes=("orientation",)
+            data=expected,
+            height_px=53,
+            width_px=41,
+            window=True,
+            changes=("orientation",),
+            has_icc=False,
         )
 
     @pytest.mark.parametrize("sampling", ["4:4:4", "4:2:2", "4:2:0"])
