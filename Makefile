@@ -3,6 +3,7 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 USABLE := $(VENV)/.usable
 READY := $(VENV)/.ready
 PURE := reading/test_batch tfrecord/test_example tfrecord/test_single_values imaging/test_headers \
@@ -21,12 +22,13 @@ setup: $(READY)  ## Make the environment in .venv
 $(USABLE): pyproject.toml tfrec_cli/runtime/_native.c
 	$(PYTHON) -m venv $(VENV)
 	@echo "installing tfrec with TensorFlow into $(VENV)"
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[tensorflow]'
+	$(PIP) --editable '.[tensorflow]'
 	@touch $@
 
 $(READY): $(USABLE)
 	@echo "installing what the tests need into $(VENV), PyTorch and TFDS among it"
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
+	$(PIP) --upgrade 'pip>=25.1' # knows dependency groups
+	$(PIP) --editable '.[tensorflow]' --group dev
 	@touch $@
 
 demo: $(USABLE)  ## Write, inspect and verify the sample images; draw two pictures
@@ -64,7 +66,7 @@ torture: $(READY)  ## Break writes and datasets in every way there is (10 minute
 	$(BIN)/python -m tests.faults $(if $(SEED),--seed $(SEED))
 
 interop: $(READY)  ## Open one dataset with every reader, DALI too: 500 MB (IMAGES=DIR)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev,interop]'
+	$(PIP) --editable '.[tensorflow]' --group dev --group interop
 	$(BIN)/python -m tests.contract.interop "$(or $(IMAGES),sample_data/images)"
 
 lint: $(READY)  ## Check style, and that imports go downwards only
@@ -85,7 +87,7 @@ docs-check: $(READY)  ## Check that they say what is true today (the tests run t
 
 bench: $(if $(IMAGES),$(READY))  ## Time everything against the usual way (IMAGES=DIR)
 	@test -n "$(IMAGES)" || { echo "found no IMAGES, expected a folder: make bench IMAGES=DIR" >&2; exit 2; }
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[bench]'
+	$(PIP) --editable '.[tensorflow]' --group bench
 	$(BIN)/python -m benchmarks "$(IMAGES)" $(if $(RUNS),--runs $(RUNS)) \
 		$(if $(ONLY),--only $(ONLY)) $(if $(REPEAT),--repeat $(REPEAT)) $(if $(PEERS),--peers) \
 		$(if $(AGAINST),--against $(AGAINST))
