@@ -28,7 +28,7 @@ $(USABLE): pyproject.toml tfrec_cli/runtime/_native.c
 $(READY): $(USABLE)
 	@echo "installing what the tests need into $(VENV), PyTorch and TFDS among it"
 	$(PIP) --upgrade 'pip>=25.1' # knows dependency groups
-	$(PIP) --editable '.[tensorflow]' --group dev
+	$(PIP) 'tfrec-cli[tensorflow]' --group dev
 	@touch $@
 
 demo: $(USABLE)  ## Write, inspect and verify the sample images; draw two pictures
@@ -66,7 +66,7 @@ torture: $(READY)  ## Break writes and datasets in every way there is (10 minute
 	$(BIN)/python -m tests.faults $(if $(SEED),--seed $(SEED))
 
 interop: $(READY)  ## Open one dataset with every reader, DALI too: 500 MB (IMAGES=DIR)
-	$(PIP) --editable '.[tensorflow]' --group dev --group interop
+	$(PIP) 'tfrec-cli[tensorflow]' --group dev --group interop
 	$(BIN)/python -m tests.contract.interop "$(or $(IMAGES),sample_data/images)"
 
 lint: $(READY)  ## Check style, and that imports go downwards only
@@ -87,7 +87,7 @@ docs-check: $(READY)  ## Check that they say what is true today (the tests run t
 
 bench: $(if $(IMAGES),$(READY))  ## Time everything against the usual way (IMAGES=DIR)
 	@test -n "$(IMAGES)" || { echo "found no IMAGES, expected a folder: make bench IMAGES=DIR" >&2; exit 2; }
-	$(PIP) --editable '.[tensorflow]' --group bench
+	$(PIP) 'tfrec-cli[tensorflow]' --group bench
 	$(BIN)/python -m benchmarks "$(IMAGES)" $(if $(RUNS),--runs $(RUNS)) \
 		$(if $(ONLY),--only $(ONLY)) $(if $(REPEAT),--repeat $(REPEAT)) $(if $(PEERS),--peers) \
 		$(if $(AGAINST),--against $(AGAINST))
