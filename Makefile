@@ -9,10 +9,10 @@ READY := $(VENV)/.ready
 PURE := reading/test_batch tfrecord/test_example tfrecord/test_single_values imaging/test_headers \
 	imaging/test_images
 SANITIZED := build/sanitize
-COGGED := README.md docs/architecture.md docs/cli.md docs/json.md
+COGGED := docs/architecture.md docs/benchmarks.md docs/cli.md docs/json.md
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-pure sanitize torture interop lint types docs docs-check bench smoke check clean
+.PHONY: help setup demo test test-pure sanitize torture interop lint types docs docs-check docs-site bench smoke check clean
 
 help:  ## Say what there is to make
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -77,13 +77,17 @@ lint: $(READY)  ## Check style, and that imports go downwards only
 types: $(READY)  ## Check types
 	$(BIN)/mypy
 
-docs: $(READY)  ## Write --help into the README, and what scripts print into docs/
+docs: $(READY)  ## Write into docs/ what is generated: options, schemas, figures, what scripts print
 	$(BIN)/python docs/reference.py
 	$(BIN)/cog -I docs -r $(COGGED) docs/determinism.md
 
 docs-check: $(READY)  ## Check that they say what is true today (the tests run the scripts)
 	$(BIN)/python docs/reference.py --check
 	$(BIN)/cog -I docs --check $(COGGED)
+
+docs-site: $(READY)  ## Build docs/ and the README as a site, build/site, strictly
+	$(PIP) --group docs
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet
 
 bench: $(if $(IMAGES),$(READY))  ## Time everything against the usual way (IMAGES=DIR)
 	@test -n "$(IMAGES)" || { echo "found no IMAGES, expected a folder: make bench IMAGES=DIR" >&2; exit 2; }

@@ -1,4 +1,4 @@
-"""Time everything: python -m benchmarks IMAGES; see README.md beside this file."""
+"""Time everything: python -m benchmarks IMAGES; see docs/benchmarks.md."""
 
 from __future__ import annotations
 

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import importlib.metadata
 import os
-import re
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
@@ -170,35 +168,6 @@ class TestTheProof:
         )  # fmt: skip
         assert (done.returncode, done.stderr) == (1, "")
         assert "NO: exit code 1: ImportError: no TensorFlow" in done.stdout
-
-
-README = (ROOT / "README.md").read_text(encoding="utf-8").split("## Opens everywhere")[1]
-INSTALLED = {one.name for one in importlib.metadata.distributions()}
-SNIPPETS = re.findall(r"```python\n(.*?)```", README.split("\n## ")[0], re.DOTALL)
-
-
-@pytest.mark.parametrize(
-    ("snippet", "check"),
-    [
-        (
-            SNIPPETS[0],
-            "names == ['clouds', 'leaves', 'pebbles'] and (len(train), len(whole)) == (20, 40)",
-        ),
-        (SNIPPETS[1], "image.size > (0, 0) and label in (0, 1, 2)"),
-        pytest.param(
-            SNIPPETS[2],
-            "len(image) == len(label) == 32",
-            marks=pytest.mark.skipif(
-                "nvidia-dali-cuda120" not in INSTALLED, reason="needs DALI: make interop"
-            ),
-        ),
-    ],
-    ids=["TFDS", "vahidk", "DALI"],
-)
-def test_what_the_readme_shows_runs(tmp_path: Path, snippet: str, check: str) -> None:
-    write.write(SAMPLES, tmp_path / "out", Options())
-    program = f"{snippet}\nassert {check}\n"
-    subprocess.run([sys.executable, "-c", program], cwd=tmp_path, check=True)
 
 
 @pytest.fixture

@@ -90,7 +90,7 @@ def an_example(features: Mapping[bytes, bytes], *more: bytes) -> bytes:
 
 
 def key_of(filename: bytes) -> int:
-    """Return the key of a source, as the README has it."""
+    """Return the key of a source, as docs/format/record.md has it."""
     return int.from_bytes(hashlib.sha256(filename).digest()[:7], "big")
 
 

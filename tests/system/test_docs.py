@@ -1,95 +1,232 @@
-"""The README: what it shows is what happens, what it lists is all there is."""
+"""README and docs: every example runs, what is shown is printed, what is listed is all there is."""
 
 from __future__ import annotations
 
-import dataclasses
+import ast
+import json
 import os
 import re
+import shutil
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
+from typing import get_args
 
+import numpy as np
+import pages
 import pytest
 from conftest import ROOT
+from pages import Block
+from PIL import Image
 
+from tfrec_cli import errors
+from tfrec_cli.checking.finding import Kind
 from tfrec_cli.cli import main as cli
-from tfrec_cli.commands.write import write
-from tfrec_cli.dataset.manifest import Manifest, Shard
-from tfrec_cli.writing.options import WriteOptions as Options
+from tfrec_cli.tfrecord.scan import DamageKind
 
-README = (ROOT / "README.md").read_text(encoding="utf-8")
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
+PAGES = ["README.md", *sorted(str(one.relative_to(ROOT)) for one in (ROOT / "docs").rglob("*.md"))]
+TEXTS = {page: (ROOT / page).read_text(encoding="utf-8") for page in PAGES}
+README = TEXTS["README.md"]
+BLOCKS = {page: pages.blocks(ROOT / page) for page in PAGES}
+TROUBLE = TEXTS["docs/troubleshooting.md"]
+HAVE_TESTS = {"docs/determinism.md": "test_determinism_docs.py"}
+"""Pages whose examples another test runs."""
+
+EXAMPLES = [
+    page for page in PAGES if page not in HAVE_TESTS and any(one.is_run for one in BLOCKS[page])
+]
+CODE = [(page, block) for page in PAGES for block in BLOCKS[page]]
 
 
-def examples() -> list[tuple[str, str]]:
-    """Return each command shown with a dollar sign, and what it is shown to print."""
-    blocks = re.findall(r"```console\n(.*?)```", README, re.DOTALL)
-    blocks = [block for block in blocks if "^C" not in block]  # that takes two hands
-    return [tuple(block.removeprefix("$ ").split("\n", 1)) for block in blocks]  # type: ignore[misc]
+def ids(case: object) -> str | None:
+    return str(case.line) if isinstance(case, Block) else None
 
 
-def test_every_example_prints_what_is_shown(tmp_path: Path) -> None:
-    """An ellipsis stands for anything on a line, spaces for any number of them."""
-    (tmp_path / "sample_data").symlink_to(ROOT / "sample_data")
+@pytest.mark.parametrize("page", EXAMPLES)
+def test_every_example_of_a_page_runs(page: str, tmp_path: Path) -> None:
+    """In order, in a folder that has sample_data/, and its images as images/ too."""
+    shutil.copytree(ROOT / "sample_data", tmp_path / "sample_data")
+    shutil.copytree(ROOT / "sample_data/images", tmp_path / "images")
     path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
-    assert len(examples()) == 5
-    for command, shown in examples():
-        done = subprocess.run(
-            command, shell=True, cwd=tmp_path, env={**os.environ, "PATH": path},
-            capture_output=True, text=True, check=False,
-        )  # fmt: skip
-        assert (done.returncode, done.stderr) == (0, "")
-        pattern = re.sub(r"(\\ )+", " +", re.escape(shown)).replace("…", ".*")
-        assert re.fullmatch(pattern, done.stdout), done.stdout
+    done = subprocess.run(
+        [sys.executable, str(ROOT / "tests/pages.py"), str(ROOT / page)],
+        cwd=tmp_path, env={**os.environ, "PATH": path, "PYTHONPATH": str(ROOT)},
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    if page == "README.md":
+        check_contact_sheet(tmp_path / "crops.png")
 
 
-@pytest.mark.parametrize("reader", ["read_tf", "read_torch", "read_numpy", "grain"])
-def test_the_examples_of_readers_run(tmp_path: Path, reader: str) -> None:
-    """As the first program of somebody who has stored crops of 128 pixels in out/."""
-    blocks = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
-    programs = [
-        block
-        for block in blocks
-        if re.search(rf"^(import|from .* import) {reader}$", block, re.MULTILINE)
-    ]
-    write(
-        ROOT / "sample_data/images",
-        tmp_path / "out",
-        Options(crop=(128, 128), small="skip", jobs=1),
-    )
-    assert programs
-    for program in programs:
-        words = [sys.executable, "-c", program]
-        assert (
-            subprocess.run(
-                words, cwd=tmp_path, env={**os.environ, "PYTHONPATH": str(ROOT)}, check=False
-            ).returncode
-            == 0
-        )
+def check_contact_sheet(path: Path) -> None:
+    """The picture in the README is what its command draws; captions may differ by Pillow's font."""
+    with Image.open(path) as made, Image.open(ROOT / "docs/images/crops.png") as shown:
+        assert made.size == shown.size
+        levels = np.abs(np.asarray(made, np.int16) - np.asarray(shown, np.int16))
+    assert levels.mean() < 1
 
 
-@pytest.mark.parametrize(
-    "name",
-    [
-        field.name
-        for kind in (Manifest, Shard)
-        for field in dataclasses.fields(kind)
-        if field.name != "unknown"
-    ],
-)
-def test_every_manifest_field_is_explained(name: str) -> None:
-    assert f"`{name}`" in README.split("### Manifest fields")[1].split("## Exit codes")[0]
+@pytest.mark.parametrize(("page", "block"), CODE, ids=ids)
+def test_every_block_is_valid_and_says_why_it_does_not_run(page: str, block: Block) -> None:
+    languages = {"", "console", "csv", "json", "python", "sh", "text", "toml"}
+    assert block.language in languages, f"{page}: line {block.line}"
+    assert re.match(r"$|(not run|in a process of its own), because |needs [\w.]+, ", block.note)
+    if block.language == "python":
+        ast.parse(block.text)
+    elif block.language == "json" and "…" not in block.text:
+        for line in block.text.splitlines() if block.title.endswith("jsonl") else [block.text]:
+            json.loads(line)
+    elif block.language == "toml":
+        tomllib.loads(block.text)
+    elif block.language == "sh":
+        subprocess.run(["bash", "-n", "-c", block.text], check=True)
 
 
-def test_every_option_has_its_help() -> None:
-    for command in [cli.main, *cli.main.commands.values()]:
-        for param in command.params:
-            for option in [*param.opts, *param.secondary_opts]:
-                if param.param_type_name == "option":
-                    assert option in README, f"{command.name} {option}"
+def shown_commands() -> Iterator[tuple[str, str]]:
+    """Iterate what pages show to be typed: lines of blocks, and code in running text."""
+    for page, block in CODE:
+        if block.language in ("sh", "console"):
+            for line in block.text.replace("\\\n", " ").splitlines():
+                yield page, line.removeprefix("$ ").split("  #")[0]
+    for page, text in TEXTS.items():
+        running = re.sub(r"^```.*?^```$", "", text, flags=re.MULTILINE | re.DOTALL)
+        for code in re.findall(r"`([^`\n]+)`", running):
+            yield page, code
+
+
+def test_every_option_that_is_shown_exists() -> None:
+    known = {name: options_of(command) for name, command in cli.main.commands.items()}
+    every = set[str]().union(*known.values(), options_of(cli.main))
+    for page, line in shown_commands():
+        for words in re.findall(r"(?:^|[ `|(])tfrec ([^|;&>]*)", f" {line}"):
+            command = next((one for one in words.split() if one in known), "")
+            shown = set(re.findall(r"(?<![\w-])--[a-z][a-z-]*", words))
+            assert shown <= known.get(command, every) | options_of(cli.main), f"{page}: {line}"
+        if line.startswith("--"):
+            assert set(re.findall(r"--[a-z][a-z-]*", line)) <= every, f"{page}: {line}"
+
+
+def options_of(command: object) -> set[str]:
+    params = getattr(command, "params", [])
+    return {"--help"}.union(*({*one.opts, *one.secondary_opts} for one in params))
+
+
+def test_every_make_target_that_is_shown_exists() -> None:
+    targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
+    shown = {
+        target for _, line in shown_commands() for target in re.findall(r"^make ([a-z-]+)", line)
+    }
+    assert "demo" in shown
+    assert shown <= targets
+
+
+def test_every_extra_that_is_shown_exists() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    shown = {
+        extra
+        for _, line in shown_commands()
+        for extras in re.findall(r"(?:tfrec-cli|'\.)\[([a-z,]+)\]", line)
+        for extra in extras.split(",")
+    }
+    assert "tensorflow" in shown
+    assert shown <= set(project["optional-dependencies"])
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_links_lead_to_files(page: str) -> None:
+    """The site's own check (`make docs-site`) also knows headings."""
+    text = re.sub(r"^```.*?^```$", "", TEXTS[page], flags=re.MULTILINE | re.DOTALL)
+    for link in re.findall(r"\]\(([^)#\s]+)|src=\"([^\"]+)\"", text):
+        path = "".join(link)
+        assert re.match("https?://", path) or (ROOT / page).parent.joinpath(path).exists(), path
+
+
+def test_the_readme_is_short() -> None:
+    assert len(README.splitlines()) <= 220
+    assert len(README.encode()) <= 12_000
+
+
+def test_figures_of_the_readme_are_those_of_the_last_run() -> None:
+    results = json.loads((ROOT / "benchmarks/results.json").read_text(encoding="utf-8"))
+    works = {
+        work["name"]: {one["name"]: one for one in work["contestants"]} for work in results["works"]
+    }
+    ours = {name: contestants["tfrec"] for name, contestants in works.items()}
+    photos = f"{results['photos']:,} photos"
+    for shown in (
+        f"{photos} take {ours['write-whole']['median']:.2f} s",
+        f"{works['write-whole']['usual script']['ratio']:.1f} times as fast as the usual script",
+        f"{ours['write-crops']['median']:.2f} s",
+        f"{works['write-crops']['usual script']['ratio']:.1f} times as fast",
+        f"{ours['read-whole']['photos_per_second']:,.0f} random crops a second",
+        f"{works['read-whole']['usual reader']['ratio']:.1f} times as fast as the usual reader",
+        f"{works['read-whole']['usual reader, AUTOTUNE']['ratio']:.1f} times with AUTOTUNE",
+        f"{works['read-whole-shuffled']['tfrec, as stored']['ratio']:.2f} times the rate",
+        f"{works['verify-quick']['tfrec']['median']:.2f} s",
+        f"{works['verify']['tfrec']['median']:.1f} s",
+        f"{photos} takes {works['memory']['tfrec, once']['median']:.0f} MB",
+        f"50,000 take {works['memory']['tfrec']['median']:.0f} MB",
+        f"{ours['help']['median']:.2f} s",
+        f"{1 / works['write-whole']['tar']['ratio']:.1f} times as fast as `write`",
+        f"({works['read-whole']['DALI']['ratio']:.2f})",
+        f"{results['photos_bytes'] / 2**20:.0f} MiB",
+    ):
+        assert shown in " ".join(README.split()), shown
+
+
+@pytest.mark.parametrize("kind", get_args(Kind))
+def test_every_kind_of_finding_has_a_remedy(kind: str) -> None:
+    table = TROUBLE.split("## Findings of verify")[1].split("\n### ")[0]
+    assert f"`{kind}`" in table
+
+
+@pytest.mark.parametrize("kind", get_args(DamageKind))
+def test_every_kind_of_damage_is_explained(kind: str) -> None:
+    assert f"`{kind}`" in TROUBLE.split("### Damage in record files")[1]
+
+
+ERRORS = [
+    name
+    for name, one in vars(errors).items()
+    if isinstance(one, type) and issubclass(one, errors.TfrecError)
+]
+
+
+@pytest.mark.parametrize("name", ERRORS)
+def test_every_class_of_errors_is_explained(name: str) -> None:
+    assert f"`{name}`" in TROUBLE
+
+
+def reasons() -> set[str]:
+    """Return every word that code gives as the reason of a reject, from its syntax."""
+    found = set()
+    for path in (ROOT / "tfrec_cli").rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Call) and isinstance(node.func, ast.Name):
+                position = {"ImageError": 0, "Reject": 1}.get(node.func.id)
+                given = [] if position is None else node.args[position : position + 1]
+            elif isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "reason":
+                given = list(ast.walk(node.value))[0:3]
+            else:
+                continue
+            found |= {one.value for one in given if isinstance(one, ast.Constant)}
+    return {one for one in found if isinstance(one, str)}
+
+
+def test_every_reason_of_a_reject_has_a_remedy() -> None:
+    table = TROUBLE.split("## Images that are not written")[1].split("\n## ")[0]
+    assert {"truncated", "hidden", "corrupt", "empty"} <= reasons()
+    assert {one for one in reasons() if f"`{one}`" not in table} == set()
 
 
 def test_every_command_and_option_is_in_its_place_in_the_reference() -> None:
-    sections = re.split(r"^## ", (ROOT / "docs/cli.md").read_text(encoding="utf-8"), flags=re.M)
+    sections = re.split(r"^## ", TEXTS["docs/cli.md"], flags=re.M)
     by_title = {section.split("\n")[0]: section for section in sections}
     for name, command in [("", cli.main), *cli.main.commands.items()]:
         section = by_title[f"tfrec {name}".rstrip()]
@@ -106,11 +243,16 @@ def test_every_command_and_option_is_in_its_place_in_the_reference() -> None:
 
 @pytest.mark.parametrize("code", [0, 1, 2, 3, 70, 130, 143, 141])
 def test_every_exit_code_is_in_the_reference(code: int) -> None:
-    table = (ROOT / "docs/cli.md").read_text(encoding="utf-8").split("## Exit codes")[1]
+    table = TEXTS["docs/cli.md"].split("## Exit codes")[1]
     assert re.search(rf"^\| .*\b{code}\b.* \|", table.split("## ")[0], re.MULTILINE)
 
 
 def test_every_schema_is_described() -> None:
-    text = (ROOT / "docs/json.md").read_text(encoding="utf-8")
     for path in (ROOT / "docs/schema").iterdir():
-        assert f"(schema/{path.name})" in text
+        assert f"(schema/{path.name})" in TEXTS["docs/json.md"]
+
+
+def test_the_site_has_every_page() -> None:
+    navigation = (ROOT / "mkdocs.yml").read_text(encoding="utf-8").split("\nnav:\n")[1]
+    listed = re.findall(r"- (\S+\.md)$", navigation, re.MULTILINE)
+    assert {"README.md", *(f"docs/{one}" for one in listed)} - {"docs/index.md"} == set(PAGES)

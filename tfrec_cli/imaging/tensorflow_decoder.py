@@ -6,7 +6,7 @@ Python's `import tensorflow` takes two seconds, and its data pipelines cost as m
 decoding; the library alone is there in a third of a second, and every process has one of its own.
 
 Source: tensorflow/c/c_api.h, tensorflow/c/eager/c_api.h, tensorflow/c/tf_tensor.h, tf_tstring.h;
-the rule for exact windows is the README's.
+the rule for exact windows is that of docs/guides/bad-images.md.
 """
 
 from __future__ import annotations
