@@ -66,7 +66,7 @@ WRONG: list[tuple[str, Callable[[Path], None], str, int, str]] = [
         nothing,
         "write TMP/none TMP/out",
         2,
-        "TMP/none: found nothing, expected a folder of images or a .csv, .tsv or .jsonl file",
+        "No such file or folder: TMP/none",
     ),
     (
         "SRC is a file",
@@ -189,7 +189,7 @@ WRONG: list[tuple[str, Callable[[Path], None], str, int, str]] = [
         nothing,
         "write TMP/src TMP/out --labels TMP/none.txt",
         2,
-        "--labels TMP/none.txt: No such file or directory",
+        "--labels: No such file or folder: TMP/none.txt",
     ),
     (
         "an encoding of whole images",
@@ -245,7 +245,7 @@ WRONG: list[tuple[str, Callable[[Path], None], str, int, str]] = [
         nothing,
         "inspect TMP/none",
         2,
-        "TMP/none: found nothing, expected a record file or a folder of them",
+        "No such file or folder: TMP/none",
     ),
     (
         "inspect a glob of nothing",
@@ -288,7 +288,7 @@ WRONG: list[tuple[str, Callable[[Path], None], str, int, str]] = [
         nothing,
         "verify TMP/none",
         2,
-        "TMP/none: found nothing, expected a record file or a folder of them",
+        "No such file or folder: TMP/none",
     ),
     (
         "crops without a seed",

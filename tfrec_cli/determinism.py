@@ -14,13 +14,12 @@ import os
 import random
 import sys
 from dataclasses import dataclass
-from numbers import Integral
 from typing import Any
 
 import numpy as np
 
-from tfrec_cli import crops
-from tfrec_cli.errors import MissingExtraError, UsageError
+from tfrec_cli.errors import MissingExtraError
+from tfrec_cli.seeds import read_epoch, read_seed
 
 _CUBLAS = "CUBLAS_WORKSPACE_CONFIG"
 _CUBLAS_FIXED = (":4096:8", ":16:8")
@@ -69,7 +68,7 @@ def seed_everything(seed: int) -> Seeded:
     Raises:
         UsageError: the seed is out of range, or no integer.
     """
-    seed = _checked(seed)
+    seed = read_seed(seed)
     random.seed(seed)
     np.random.seed(seed)
     did = [f"Python: random.seed({seed})", f"NumPy: numpy.random.seed({seed})"]
@@ -115,7 +114,7 @@ def generator(seed: int, epoch: int = 0) -> Any:
         UsageError: seed or epoch out of range, or no integer.
         MissingExtraError: PyTorch is not installed.
     """
-    words = np.random.SeedSequence([_checked(seed), _checked(epoch, "epoch")]).generate_state(1)
+    words = np.random.SeedSequence([read_seed(seed), read_epoch(epoch)]).generate_state(1)
     return _torch().Generator().manual_seed(int(words[0]))
 
 
@@ -141,17 +140,6 @@ def worker_init_fn(worker_id: int) -> None:
     words = np.random.SeedSequence([_torch().initial_seed(), worker_id]).generate_state(8)
     random.seed(words[:4].tobytes())
     np.random.seed(words[4:])
-
-
-def _checked(value: int, name: str = "seed") -> int:
-    if not isinstance(value, Integral):
-        raise UsageError(f"{name}: found {value!r}, expected an integer")
-    number = int(value)
-    try:
-        crops.check_seed(**{"seed": 0, "epoch": 0, name: number})
-    except ValueError as error:
-        raise UsageError(str(error)) from error
-    return number
 
 
 def _seed_keras(seed: int, did: list[str], cannot: list[str]) -> None:

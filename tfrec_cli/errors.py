@@ -5,6 +5,8 @@ Knows: exit codes. Must not know: anything else.
 
 from __future__ import annotations
 
+import errno
+import os
 from collections.abc import Sequence
 from typing import Literal
 
@@ -78,10 +80,29 @@ class ManifestError(DataError):
     """A manifest does not say what a manifest says."""
 
 
-class UsageError(TfrecError):
+class UsageError(TfrecError, ValueError):
     """Called wrongly: options, configuration, arguments."""
 
     exit_code = EXIT_USAGE
+
+
+class MissingPathError(UsageError, FileNotFoundError):
+    """There is nothing at a path that the caller gave.
+
+    Attributes:
+        filename: that path.
+    """
+
+    def __init__(self, message: str, path: str | os.PathLike[str]) -> None:
+        super().__init__(message)
+        self.errno = errno.ENOENT
+        self.filename = os.fspath(path)
+
+    def __str__(self) -> str:
+        return str(self.args[0])  # where OSError would make a line of errno and filename
+
+    def __reduce__(self) -> tuple[type[MissingPathError], tuple[str, str]]:
+        return type(self), (str(self), self.filename)
 
 
 class RunError(TfrecError):

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import operator
 import os
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import closing
 from functools import partial
 from itertools import groupby
@@ -28,14 +28,14 @@ def dataset(
     path: str | os.PathLike[str] | Split,
     *,
     split: str = "train",
-    crop: int | tuple[int, int] | None = None,
+    crop: int | Sequence[int] | None = None,
     crop_mode: CropMode = "random",
     seed: int = 0,
     epoch: int = 0,
     epochs: int = 1,
     batch_size: int | None = None,
     shuffle: bool = False,
-    shard: tuple[int, int] = (0, 1),
+    shard: Sequence[int] = (0, 1),
     start: int = 0,
     flip: bool = False,
     brightness: float = 0.0,
@@ -85,13 +85,13 @@ def source(
     path: str | os.PathLike[str] | Split,
     *,
     split: str = "train",
-    crop: int | tuple[int, int] | None = None,
+    crop: int | Sequence[int] | None = None,
     crop_mode: CropMode = "random",
     seed: int = 0,
     epoch: int = 0,
     epochs: int = 1,
     shuffle: bool = False,
-    shard: tuple[int, int] = (0, 1),
+    shard: Sequence[int] = (0, 1),
     flip: bool = False,
     brightness: float = 0.0,
     dtype: Dtype = "float32",

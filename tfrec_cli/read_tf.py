@@ -12,7 +12,7 @@ import hashlib
 import importlib.util
 import os
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
@@ -36,14 +36,14 @@ def dataset(
     path: str | os.PathLike[str] | Split,
     *,
     split: str = "train",
-    crop: int | tuple[int, int] | None = None,
+    crop: int | Sequence[int] | None = None,
     crop_mode: CropMode = "random",
     seed: int = 0,
     epoch: int = 0,
     epochs: int = 1,
     batch_size: int | None = None,
     shuffle: bool = False,
-    shard: tuple[int, int] = (0, 1),
+    shard: Sequence[int] = (0, 1),
     start: int = 0,
     flip: bool = False,
     brightness: float = 0.0,

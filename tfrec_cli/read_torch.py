@@ -33,7 +33,7 @@ def dataset(
     path: str | os.PathLike[str] | Split,
     *,
     split: str = "train",
-    crop: int | tuple[int, int] | None = None,
+    crop: int | Sequence[int] | None = None,
     crop_mode: CropMode = "random",
     seed: int = 0,
     epoch: int = 0,
@@ -182,7 +182,7 @@ class Order(data.Sampler):  # type: ignore[misc]  # PyTorch's types are not look
         dataset: Records,
         *,
         shuffle: bool = True,
-        shard: tuple[int, int] = (0, 1),
+        shard: Sequence[int] = (0, 1),
         start: int = 0,
     ) -> None:
         if not isinstance(dataset, Records):

@@ -5,6 +5,10 @@ Knows: which of them there can be. Must not know: what is drawn, and how.
 
 from __future__ import annotations
 
+from typing import Any
+
+from tfrec_cli.runtime import values
+
 SEED_LIMIT = 2**32
 EPOCH_LIMIT = 2**31
 KEY_BITS = 56
@@ -21,9 +25,29 @@ def seed_key(key: int | None, number: int) -> int:
     return number if key is None or not 0 <= key < 2**KEY_BITS else key
 
 
+def read_seed(value: Any, name: str = "seed") -> int:
+    """Read a seed: a whole number in [0, 2**32).
+
+    Raises:
+        UsageError: it is none.
+    """
+    return values.whole(name, value, 0, SEED_LIMIT - 1)
+
+
+def read_epoch(value: Any, name: str = "epoch") -> int:
+    """Read the number of an epoch, in [0, 2**31).
+
+    Raises:
+        UsageError: it is none.
+    """
+    return values.whole(name, value, 0, EPOCH_LIMIT - 1)
+
+
 def check_seed(seed: int, epoch: int) -> None:
-    """Raise ValueError where ``seed`` or ``epoch`` is out of range."""
-    if not 0 <= seed < SEED_LIMIT:
-        raise ValueError(f"seed: found {seed}, expected 0 to {SEED_LIMIT - 1}")
-    if not 0 <= epoch < EPOCH_LIMIT:
-        raise ValueError(f"epoch: found {epoch}, expected 0 to {EPOCH_LIMIT - 1}")
+    """Refuse a seed or an epoch that is out of range.
+
+    Raises:
+        UsageError: it is.
+    """
+    read_seed(seed)
+    read_epoch(epoch)

@@ -395,7 +395,7 @@ def test_names_that_are_no_text_can_be_printed(source: Path, tmp_path: Path, com
 
 def test_one_line_for_an_error_of_many(tmp_path: Path) -> None:
     assert tfrec("inspect", tmp_path / "a\nb").err == (
-        f"tfrec: {tmp_path}/a\\nb: found nothing, expected a record file or a folder of them\n"
+        f"tfrec: No such file or folder: {tmp_path}/a\\nb\n"
     )
 
 

@@ -23,7 +23,7 @@ from tfrec_cli.dataset.records import content_digest, smallest_of
 from tfrec_cli.errors import UsageError
 from tfrec_cli.runtime import pool
 from tfrec_cli.runtime.pool import Progress
-from tfrec_cli.seeds import check_seed
+from tfrec_cli.seeds import read_epoch, read_seed
 from tfrec_cli.tfrecord.scan import Record, scan
 from tfrec_cli.writing.options import validate
 
@@ -74,10 +74,8 @@ class Options:
         if self.seed is None and self.crop:
             raise UsageError("--crop: found no --seed, expected one to place crops")
         if self.seed is not None:
-            try:
-                check_seed(self.seed, self.epochs - 1)
-            except ValueError as error:
-                raise UsageError(f"--{error}") from error
+            read_seed(self.seed, "--seed")
+            read_epoch(self.epochs - 1, "--epochs")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -30,7 +30,8 @@ def find(patterns: Sequence[str]) -> list[Path]:
     """Find the record files that files, folders and glob patterns name, in order, each once.
 
     Raises:
-        UsageError: a pattern names nothing.
+        MissingPathError: there is no such file or folder.
+        UsageError: no file fits a pattern.
     """
     shards: dict[Path, None] = {}
     for pattern in patterns:

@@ -24,7 +24,7 @@ from tfrec_cli.dataset.manifest import Manifest, Shard
 from tfrec_cli.dataset.names import index_name
 from tfrec_cli.errors import DataError, FramingError, ManifestError, RunError, UsageError
 from tfrec_cli.runtime import files
-from tfrec_cli.runtime.paths import printable
+from tfrec_cli.runtime.paths import missing, printable
 from tfrec_cli.tfrecord import example
 from tfrec_cli.tfrecord.compression import Compression
 from tfrec_cli.tfrecord.index import read_index
@@ -107,6 +107,7 @@ def salvage(path: Path, out: Path, options: Options) -> Salvaged:
     disk; before that, and after any error, nothing is there.
 
     Raises:
+        MissingPathError: nothing is at ``path``, or at the source.
         UsageError: a source was given, but no manifest names ``path``.
         RunError: ``out`` exists or cannot be written, ``path`` cannot be read, the source is not
             the one that was written.
@@ -134,9 +135,10 @@ def _check_paths(path: Path, out: Path, options: Options) -> None:
         raise UsageError("--root: found no --source, expected an image list")
     if os.path.lexists(out):
         raise RunError(f"{out}: found a file, expected nothing: salvage replaces no file")
+    if not path.exists():
+        raise missing(path)
     if not path.is_file():
-        there = "no file" if path.exists() else "nothing"
-        raise RunError(f"{path}: found {there}, expected a record file")
+        raise RunError(f"{path}: found no file, expected a record file")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -22,6 +22,7 @@ from tfrec_cli.dataset.records import ImageRecord, Names
 from tfrec_cli.errors import DataError, ExampleError, FramingError, RunError, UsageError
 from tfrec_cli.imaging import formats
 from tfrec_cli.runtime import files
+from tfrec_cli.runtime.paths import missing
 from tfrec_cli.tfrecord import example
 from tfrec_cli.tfrecord.compression import Compression
 from tfrec_cli.tfrecord.index import locate_records, read_index
@@ -63,13 +64,16 @@ def splits(path: Path) -> list[Split]:
     """Find what there is to read at ``path``: a record file, a dataset, a folder of record files.
 
     Raises:
-        UsageError: nothing is there.
+        MissingPathError: nothing is there.
+        UsageError: a folder holds no record files.
         ManifestError: a manifest is damaged.
     """
     if path.is_file():
         return [Split(folder=path.parent, name=None, manifest=None, shards=(path,))]
+    if not path.exists():
+        raise missing(path)
     if not path.is_dir():
-        raise UsageError(f"{path}: found nothing, expected a record file or a folder of them")
+        raise UsageError(f"{path}: found a pipe or device, expected a record file or a folder")
     found = [described(path, manifest.load(one)) for one in manifest.find(path).values()]
     return found or [undescribed(path)]
 

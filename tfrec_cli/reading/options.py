@@ -5,15 +5,15 @@ Knows: which values make sense. Must not know: datasets, any framework, threads.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from numbers import Integral
-from typing import Literal, get_args
+from functools import partial
+from typing import Any, Literal, cast, get_args
 
 from tfrec_cli.crops import CropMode
 from tfrec_cli.errors import UsageError
-from tfrec_cli.runtime import pool
-from tfrec_cli.seeds import check_seed
+from tfrec_cli.runtime import pool, values
+from tfrec_cli.seeds import read_epoch, read_seed
 
 Dtype = Literal["float32", "uint8"]
 Small = Literal["fail", "skip", "pad"]
@@ -23,21 +23,22 @@ Small = Literal["fail", "skip", "pad"]
 class ReadOptions:
     """The arguments that readers share: `read_tf.dataset` says what they mean.
 
-    The public functions repeat names, order, defaults and types, for whoever reads them.
+    The public functions repeat names, order, defaults and types, for whoever reads them. A value
+    is kept as the plain Python object that it stands for: NumPy's 8 is 8, a list is a tuple.
 
     Raises:
         UsageError: a value is out of range, or of another type.
     """
 
     split: str = "train"
-    crop: int | tuple[int, int] | None = None
+    crop: int | Sequence[int] | None = None
     crop_mode: CropMode = "random"
     seed: int = 0
     epoch: int = 0
     epochs: int = 1
     batch_size: int | None = None
     shuffle: bool = False
-    shard: tuple[int, int] = (0, 1)
+    shard: Sequence[int] = (0, 1)
     start: int = 0
     flip: bool = False
     brightness: float = 0.0
@@ -47,54 +48,21 @@ class ReadOptions:
     parallel: int | None = None
 
     def __post_init__(self) -> None:
-        crop: object = self.crop
-        if isinstance(crop, tuple) and len(crop) == 2:
-            _check_least("crop", crop, 1)
-        elif isinstance(crop, Integral):
-            _check_least("crop", [crop], 1)
-        elif crop is not None:
-            raise UsageError(f"crop: found {crop!r}, expected a number or (height, width)")
-        shard: object = self.shard
-        if not isinstance(shard, Sequence) or len(shard) != 2:
-            raise UsageError(f"shard: found {shard!r}, expected (i, n)")
-        _check_least("shard", shard, 0)
-        _check_least("start", [self.start], 0)
-        _check_least("epochs", [self.epochs], 1)
-        for name, value in (("batch_size", self.batch_size), ("parallel", self.parallel)):
-            _check_least(name, [] if value is None else [value], 1)
-        self._check_seed()
-        if shard[0] >= shard[1]:
-            raise UsageError(f"shard: found {shard}, expected (i, n) with i below n")
-        if not 0 <= self.brightness <= 1:
-            raise UsageError(f"brightness: found {self.brightness}, expected 0 to 1")
-        self._check_words()
-
-    def _check_seed(self) -> None:
-        for name, value in (("seed", self.seed), ("epoch", self.epoch)):
-            if not isinstance(value, Integral):
-                raise UsageError(f"{name}: found {value!r}, expected a whole number")
-        try:
-            check_seed(self.seed, self.epoch)
-            check_seed(self.seed, self.epoch + max(self.epochs, 1) - 1)
-        except ValueError as error:
-            raise UsageError(str(error)) from error
-
-    def _check_words(self) -> None:
-        for name, word, words in (
-            ("crop_mode", self.crop_mode, get_args(CropMode)),
-            ("dtype", self.dtype, get_args(Dtype)),
-            ("small", self.small, get_args(Small)),
-        ):
-            if word not in words:
-                raise UsageError(f"{name}: found {word!r}, expected one of {', '.join(words)}")
+        for name, read in _READ.items():
+            value = getattr(self, name)
+            if value is not None or name not in _OPTIONAL:
+                object.__setattr__(self, name, read(name, value))
+        read_epoch(self.epoch + self.epochs - 1)
 
     @property
     def crop_size(self) -> tuple[int, int] | None:
         """The (height, width) of the crops in pixels; None keeps the stored size."""
-        if self.crop is None:
-            return None
-        height, width = self.crop if isinstance(self.crop, tuple) else (self.crop, self.crop)
-        return int(height), int(width)
+        return cast("tuple[int, int] | None", self.crop)
+
+    @property
+    def host(self) -> tuple[int, int]:
+        """The number of this host, and how many there are."""
+        return cast("tuple[int, int]", self.shard)
 
     @property
     def threads(self) -> int:
@@ -114,8 +82,25 @@ class ReadOptions:
             )
 
 
-def _check_least(name: str, values: Sequence[object], least: int) -> None:
-    """Refuse what is no whole number, or is below ``least``."""
-    for value in values:
-        if not isinstance(value, Integral) or int(value) < least:
-            raise UsageError(f"{name}: found {value}, expected {least} or more")
+_READ: dict[str, Callable[[str, Any], object]] = {
+    "split": values.text,
+    "crop": values.crop,
+    "crop_mode": partial(values.word, words=get_args(CropMode)),
+    "seed": lambda _, value: read_seed(value),
+    "epoch": lambda _, value: read_epoch(value),
+    "epochs": partial(values.whole, least=1),
+    "batch_size": partial(values.whole, least=1),
+    "shuffle": values.flag,
+    "shard": values.host,
+    "start": partial(values.whole, least=0),
+    "flip": values.flag,
+    "brightness": partial(values.number, least=0, most=1),
+    "dtype": partial(values.word, words=get_args(Dtype)),
+    "small": partial(values.word, words=get_args(Small)),
+    "drop_remainder": values.flag,
+    "parallel": partial(values.whole, least=1),
+}
+"""How the value of each option is read."""
+
+_OPTIONAL = {"crop", "batch_size", "parallel"}
+"""Options that may be None."""

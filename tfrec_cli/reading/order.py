@@ -26,7 +26,7 @@ def record_numbers(count: int, options: ReadOptions, epoch: int) -> Int64s:
     Returns:
         int64[n].
     """
-    host, hosts = options.shard
+    host, hosts = options.host
     positions = np.arange(host, count, hosts, dtype=np.int64)
     if not options.shuffle:
         return positions
@@ -39,7 +39,7 @@ def host_count(count: int, options: ReadOptions) -> int:
     Raises:
         UsageError: ``start`` leaves out more than all epochs have.
     """
-    host, hosts = options.shard
+    host, hosts = options.host
     own = len(range(host, count, hosts))
     if options.start > own * options.epochs:
         most = own * options.epochs

@@ -5,15 +5,38 @@ from __future__ import annotations
 import os
 import unicodedata
 from collections.abc import Iterable
-from itertools import pairwise
+from itertools import islice, pairwise
+from pathlib import Path
 
+from tfrec_cli.errors import MissingPathError
 from tfrec_cli.runtime.row_store import ordered
+
+_MOST_COMPARED = 1000
+"""Names in a folder that a mistyped one is compared with: in a large folder that takes long."""
 
 
 def printable(path: bytes) -> str:
     """Return a path as text that cannot disturb a terminal."""
     text = os.fsdecode(path)
     return text if text.isprintable() else ascii(text)[1:-1]
+
+
+def missing(path: Path, *, where: str = "") -> MissingPathError:
+    """Make the error that nothing is at a path which was given; names the most similar one.
+
+    Args:
+        where: what the message begins with, such as the name of an option.
+    """
+    import difflib
+
+    names: list[str] = []
+    if path.name and path.parent.is_dir():
+        with os.scandir(path.parent) as entries:
+            names = [entry.name for entry in islice(entries, _MOST_COMPARED)]
+    close = difflib.get_close_matches(path.name, names, n=1)
+    shown, *similar = (printable(os.fsencode(one)) for one in (path, *map(path.with_name, close)))
+    hint = f" (did you mean {similar[0]}?)" if similar else ""
+    return MissingPathError(f"{where}No such file or folder: {shown}{hint}", path)
 
 
 def collision_key(path: bytes) -> tuple[str, str]:

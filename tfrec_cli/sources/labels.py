@@ -10,7 +10,7 @@ from pathlib import Path
 
 from tfrec_cli.dataset.names import MOST_NAME_BYTES
 from tfrec_cli.errors import DataError, UsageError
-from tfrec_cli.runtime.paths import printable
+from tfrec_cli.runtime.paths import missing, printable
 from tfrec_cli.runtime.row_store import Packed
 from tfrec_cli.sources.listing import LABEL_COLUMN, Source
 
@@ -25,6 +25,7 @@ def read_labels(path: Path) -> tuple[str, ...]:
     """Read class names from a text file, one a line; their order gives the numbers from 0.
 
     Raises:
+        MissingPathError: there is no such file.
         UsageError: the file cannot be read, is empty or no list of names, or names a class twice.
     """
     try:
@@ -33,6 +34,8 @@ def read_labels(path: Path) -> tuple[str, ...]:
         with path.open("rb") as file:
             data = file.read(_MOST_FILE_BYTES + 1)
         lines = data.decode("utf-8-sig").splitlines()
+    except FileNotFoundError as error:
+        raise missing(path, where="--labels: ") from error
     except (OSError, UnicodeDecodeError) as error:
         raise UsageError(f"--labels {path}: {getattr(error, 'strerror', None) or error}") from error
     if len(data) > _MOST_FILE_BYTES:

@@ -12,7 +12,7 @@ from tfrec_cli.dataset.records import Column
 from tfrec_cli.dataset.rejects import Reject
 from tfrec_cli.errors import RunError, TableError, UsageError
 from tfrec_cli.runtime.files import open_to_read, raise_if_exhausted
-from tfrec_cli.runtime.paths import printable
+from tfrec_cli.runtime.paths import missing, printable
 from tfrec_cli.sources.cells import RowError, shown
 from tfrec_cli.sources.columns import TypedColumn, check_boxes, convert, infer_all, missing_sides
 from tfrec_cli.sources.folder import list_folder
@@ -28,19 +28,21 @@ def root_of(source: Path, root: Path | None = None, *, prefix: str = "") -> Path
         root: what the paths of an image list are relative to, default its own folder.
         prefix: what messages begin with.
     Raises:
-        UsageError: neither a folder nor an image list is there, or ``root`` is no folder.
+        MissingPathError: ``source`` or ``root`` does not exist.
+        UsageError: ``source`` is neither a folder nor an image list, or ``root`` is no folder.
     """
     if source.is_dir():
         if root:
             raise UsageError(f"--root: found the folder {source}, expected an image list with it")
         return source
+    for path, where in ((source, prefix.replace(" ", ": ")), (root, "--root: ")):
+        if path and not path.exists():
+            raise missing(path, where=where)
     if not source.is_file() or source.suffix.lower() not in SUFFIXES:
-        found = "a file" if source.exists() else "nothing"
         expected = "a folder of images or a .csv, .tsv or .jsonl file"
-        raise UsageError(f"{prefix}{source}: found {found}, expected {expected}")
+        raise UsageError(f"{prefix}{source}: found a file, expected {expected}")
     if root and not root.is_dir():
-        found = "a file" if root.exists() else "nothing"
-        raise UsageError(f"--root {root}: found {found}, expected the folder of the images")
+        raise UsageError(f"--root {root}: found a file, expected the folder of the images")
     return root or source.parent
 
 

@@ -19,7 +19,7 @@ from tfrec_cli.dataset.division import Division
 from tfrec_cli.dataset.manifest import Manifest
 from tfrec_cli.dataset.names import LOCK, is_of_split, is_of_writer
 from tfrec_cli.dataset.records import Column
-from tfrec_cli.errors import DataError, RunError, UsageError
+from tfrec_cli.errors import DataError, RunError, TfrecError, UsageError
 from tfrec_cli.runtime import files
 from tfrec_cli.runtime.paths import printable
 from tfrec_cli.sources.columns import has_boxes
@@ -144,6 +144,8 @@ def errors_named(out: Path) -> Iterator[None]:
     """Turn what the system refuses into one line that names the place."""
     try:
         yield
+    except TfrecError:  # a missing path that was given is an OSError too
+        raise
     except OSError as error:
         place = printable(os.fsencode(error.filename or out))
         raise RunError(f"{place}: cannot be written: {error.strerror or error}") from error

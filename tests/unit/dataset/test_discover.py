@@ -10,7 +10,7 @@ from conftest import fill, photo, png
 
 from tfrec_cli.commands import write
 from tfrec_cli.dataset import discover
-from tfrec_cli.errors import DataError, FramingError, RunError, UsageError
+from tfrec_cli.errors import DataError, FramingError, MissingPathError, RunError, UsageError
 from tfrec_cli.tfrecord import example
 from tfrec_cli.tfrecord.index import locate_records
 from tfrec_cli.tfrecord.record import footer, header
@@ -105,11 +105,9 @@ def test_an_unknown_split_is_refused(ours: Path) -> None:
 
 
 def test_nothing_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(UsageError) as caught:
+    with pytest.raises(MissingPathError) as caught:
         discover.splits(tmp_path / "none")
-    assert str(caught.value) == (
-        f"{tmp_path}/none: found nothing, expected a record file or a folder of them"
-    )
+    assert str(caught.value) == f"No such file or folder: {tmp_path}/none"
 
 
 def test_a_folder_without_record_files_is_refused(tmp_path: Path) -> None:

@@ -108,19 +108,32 @@ def test_other_values_are_no_defaults() -> None:
 @pytest.mark.parametrize(
     ("asked", "message"),
     [
-        ({"crop": "8"}, "crop: found '8', expected a number or (height, width)"),
-        ({"crop": [8, 8]}, "crop: found [8, 8], expected a number or (height, width)"),
+        ({"split": 0}, "split: found 0, expected a text"),
+        ({"crop": "x"}, "crop: found 'x', expected N or HEIGHTxWIDTH in pixels"),
+        ({"crop": 8.5}, "crop: found 8.5, expected a number of pixels or (height, width)"),
         ({"crop": (8, 0)}, "crop: found 0, expected 1 or more"),
-        ({"crop": (8, 8.5)}, "crop: found 8.5, expected 1 or more"),
+        ({"crop": (8, 8.5)}, "crop: found 8.5, expected a whole number"),
+        ({"crop_mode": "middle"}, "crop_mode: found 'middle', expected one of random, center"),
         ({"batch_size": 0}, "batch_size: found 0, expected 1 or more"),
-        ({"batch_size": 2.0}, "batch_size: found 2.0, expected 1 or more"),
+        ({"batch_size": 2.0}, "batch_size: found 2.0, expected a whole number"),
+        ({"batch_size": "4"}, "batch_size: found '4', expected a whole number"),
+        ({"batch_size": True}, "batch_size: found True, expected a whole number"),
+        ({"shuffle": 1000}, "shuffle: found 1000, expected True or False"),
+        ({"shuffle": None}, "shuffle: found None, expected True or False"),
+        ({"flip": "no"}, "flip: found 'no', expected True or False"),
         ({"parallel": 0}, "parallel: found 0, expected 1 or more"),
         ({"start": -1}, "start: found -1, expected 0 or more"),
-        ({"epochs": "2"}, "epochs: found 2, expected 1 or more"),
+        ({"epochs": "3"}, "epochs: found '3', expected a whole number"),
+        ({"epochs": None}, "epochs: found None, expected a whole number"),
         ({"shard": 3}, "shard: found 3, expected (i, n)"),
         ({"shard": (-1, 3)}, "shard: found -1, expected 0 or more"),
-        ({"shard": (0, 2.5)}, "shard: found 2.5, expected 0 or more"),
+        ({"shard": (0, 2.5)}, "shard: found 2.5, expected a whole number"),
         ({"shard": (0, 0)}, "shard: found (0, 0), expected (i, n) with i below n"),
+        ({"seed": "1"}, "seed: found '1', expected a whole number"),
+        ({"seed": 1.5}, "seed: found 1.5, expected a whole number"),
+        ({"epoch": 2**31 - 1, "epochs": 2}, "epoch: found 2147483648, expected 0 to 2147483647"),
+        ({"brightness": "0.1"}, "brightness: found '0.1', expected a number"),
+        ({"dtype": float}, "dtype: found <class 'float'>, expected one of float32, uint8"),
         ({"seed": 2**32}, "seed: found 4294967296, expected 0 to 4294967295"),
         ({"brightness": -0.1}, "brightness: found -0.1, expected 0 to 1"),
         ({"brightness": float("nan")}, "brightness: found nan, expected 0 to 1"),
@@ -143,8 +156,17 @@ def test_a_number_is_a_square_crop(number: Any) -> None:
     assert (size, repr(size)) == ((8, 8), "(8, 8)")
 
 
-def test_a_crop_of_numpys_numbers_is_one_of_pythons() -> None:
-    assert repr(ReadOptions(crop=tuple(np.array([5, 6]))).crop_size) == "(5, 6)"
+@pytest.mark.parametrize("pair", [(5, 6), [5, 6], np.array([5, 6]), tuple(np.array([5, 6]))])
+def test_a_pair_may_be_any_sequence_of_two_integers(pair: Any) -> None:
+    options = ReadOptions(crop=pair, shard=pair)
+    assert (repr(options.crop_size), repr(options.host)) == ("(5, 6)", "(5, 6)")
+
+
+def test_numbers_of_numpy_become_numbers_of_python() -> None:
+    given = {"seed": 3, "epoch": 4, "epochs": 5, "batch_size": 6, "start": 7, "parallel": 8}
+    options = ReadOptions(**{name: np.uint16(value) for name, value in given.items()})
+    assert options == ReadOptions(**given)
+    assert {type(getattr(options, name)) for name in given} == {int}
 
 
 def test_options_can_be_pickled() -> None:

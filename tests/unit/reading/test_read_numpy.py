@@ -151,7 +151,7 @@ def test_kept_batches_are_not_overwritten(stored: Path) -> None:
 
 @pytest.mark.parametrize("parallel", [0, 2.0])
 def test_as_many_threads_as_there_can_be(whole: Path, parallel: Any) -> None:
-    with pytest.raises(UsageError, match=f"parallel: found {parallel}, expected 1 or more"):
+    with pytest.raises(UsageError, match=f"parallel: found {parallel}, expected "):
         read_numpy.dataset(whole, parallel=parallel)
 
 

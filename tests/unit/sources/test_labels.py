@@ -63,7 +63,7 @@ class TestLabelsFile:
     def test_no_file_is_an_error(self, tmp_path: Path) -> None:
         with pytest.raises(UsageError) as error:
             read_labels(tmp_path / "none")
-        assert str(error.value) == f"--labels {tmp_path}/none: No such file or directory"
+        assert str(error.value) == f"--labels: No such file or folder: {tmp_path}/none"
 
     def test_bytes_that_are_no_text_are_an_error(self, tmp_path: Path) -> None:
         path = tmp_path / "labels.txt"

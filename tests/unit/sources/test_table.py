@@ -633,9 +633,9 @@ class TestSources:
 
     def test_a_root_is_a_folder(self, images: Path) -> None:
         (images / "t.csv").write_text("path\n")
-        for root, found in ((images / "no", "nothing"), (images / "a.jpg", "a file")):
-            with pytest.raises(UsageError, match=f"found {found}, expected the folder of the"):
-                open_source.root_of(images / "t.csv", root)
+        for root, message in (("no", "--root: No such file"), ("a.jpg", "found a file, expected")):
+            with pytest.raises(UsageError, match=message):
+                open_source.root_of(images / "t.csv", images / root)
 
     def test_the_order_of_rows_and_the_format_mean_nothing(self, images: Path) -> None:
         one = listed(images, "path,x,label\na.jpg,1,u\nb.jpg,0.5,v\n")

@@ -1,0 +1,48 @@
+"""errors: each is also the built-in exception that a Python caller would look for."""
+
+from __future__ import annotations
+
+import errno
+import pickle
+from pathlib import Path
+
+import pytest
+
+from tfrec_cli import errors
+from tfrec_cli.runtime.paths import missing
+
+
+@pytest.mark.parametrize(
+    ("kind", "builtin"),
+    [
+        (errors.UsageError, ValueError),
+        (errors.MissingPathError, FileNotFoundError),
+        (errors.MissingPathError, ValueError),
+        (errors.MissingExtraError, ImportError),
+    ],
+)
+def test_an_error_is_one_of_pythons_too(kind: type[Exception], builtin: type[Exception]) -> None:
+    assert issubclass(kind, builtin)
+    assert issubclass(kind, errors.TfrecError)
+
+
+def test_a_missing_path_says_which_one_may_be_meant(tmp_path: Path) -> None:
+    (tmp_path / "images").mkdir()
+    error = missing(tmp_path / "imagse")
+    expected = f"No such file or folder: {tmp_path}/imagse (did you mean {tmp_path}/images?)"
+    assert str(error) == expected
+    assert (error.exit_code, error.errno) == (errors.EXIT_USAGE, errno.ENOENT)
+    assert error.filename == f"{tmp_path}/imagse"
+
+
+def test_a_missing_path_among_others_that_differ_has_no_hint(tmp_path: Path) -> None:
+    (tmp_path / "photos").mkdir()
+    error = missing(tmp_path / "imagse", where="--root: ")
+    assert str(error) == f"--root: No such file or folder: {tmp_path}/imagse"
+    assert str(missing(tmp_path / "no/where")).endswith("where")
+
+
+def test_a_missing_path_comes_back_from_a_worker() -> None:
+    error = pickle.loads(pickle.dumps(missing(Path("nowhere"))))
+    assert isinstance(error, errors.MissingPathError)
+    assert (str(error), error.filename) == ("No such file or folder: nowhere", "nowhere")

@@ -1,0 +1,173 @@
+"""Values that a caller gives, checked and made plain: numbers, sizes, crops, words, paths.
+
+Knows: what each kind may look like, from Python, a command line or a configuration file. Must not
+know: which options there are, and what they do.
+
+Every function takes the name of the option first, which its error begins with.
+"""
+
+from __future__ import annotations
+
+import operator
+import re
+from collections.abc import Sequence
+from numbers import Real
+from pathlib import Path
+from typing import Any
+
+from tfrec_cli.errors import UsageError
+
+_UNITS = {"": 1, "B": 1, "K": 2**10, "M": 2**20, "G": 2**30}
+
+
+def whole(name: str, value: Any, least: int | None = None, most: int | None = None) -> int:
+    """Read a whole number: an ``int``, or another integer such as NumPy's, but no bool.
+
+    Args:
+        least: the least that it may be; None sets no limit, nor does a ``most`` of None.
+    Raises:
+        UsageError: it is no whole number, or out of range.
+    """
+    try:
+        number = operator.index(value)
+    except TypeError:
+        number = None
+    if number is None or isinstance(value, bool):
+        raise _error(name, value, "a whole number")
+    if (least is not None and number < least) or (most is not None and number > most):
+        expected = f"{least} or more" if most is None else f"{least} to {most}"
+        raise UsageError(f"{name}: found {number}, expected {expected}")
+    return number
+
+
+def number(name: str, value: Any, least: float, most: float) -> float:
+    """Read a number.
+
+    Raises:
+        UsageError: it is no number, or out of range.
+    """
+    if not isinstance(value, Real) or isinstance(value, bool):
+        raise _error(name, value, "a number")
+    if not least <= float(value) <= most:
+        raise _error(name, value, f"{least} to {most}")
+    return float(value)
+
+
+def size_bytes(name: str, value: Any) -> int:
+    """Read a number of bytes: 1000, ``"64K"``, ``"128MiB"``, ``"1 GB"``; units are of 1024.
+
+    Raises:
+        UsageError: it is none.
+    """
+    if not isinstance(value, str):
+        return whole(name, value)
+    match = re.fullmatch(r"(\d+)\s*([KMG]?)(iB|B)?", value, re.IGNORECASE | re.ASCII)
+    if not match or not int(match[1]):
+        raise _error(name, value, "a size such as 128MiB")
+    return int(match[1]) * _UNITS[match[2].upper()]
+
+
+def spell_size(size_bytes: int) -> str:
+    """Write a number of bytes as a person would type it: ``128MiB``."""
+    for unit in "GMK":
+        if size_bytes % _UNITS[unit] == 0:
+            return f"{size_bytes // _UNITS[unit]}{unit}iB"
+    return str(size_bytes)
+
+
+def crop(name: str, value: Any, most: int | None = None) -> tuple[int, int]:
+    """Read the size of a crop: 128, (96, 128), [96, 128], ``"128"``, ``"96x128"``.
+
+    Returns:
+        (height, width) in pixels.
+    Raises:
+        UsageError: it is none, or a side is below 1 or above ``most``.
+    """
+    sides = _pair(value)
+    if isinstance(value, str):
+        match = re.fullmatch(r"(\d{1,9})(?:x(\d{1,9}))?", value, re.ASCII)
+        if not match:
+            raise _error(name, value, "N or HEIGHTxWIDTH in pixels")
+        sides = int(match[1]), int(match[2] or match[1])
+    elif sides is None and hasattr(value, "__index__"):
+        sides = value, value
+    if sides is None:
+        raise _error(name, value, "a number of pixels or (height, width)")
+    height, width = (whole(name, side, 1, most) for side in sides)
+    return height, width
+
+
+def host(name: str, value: Any) -> tuple[int, int]:
+    """Read (i, n): host i of n.
+
+    Raises:
+        UsageError: it is none, or i is not below n.
+    """
+    pair = _pair(value)
+    if pair is None:
+        raise _error(name, value, "(i, n)")
+    index, count = (whole(name, part, 0) for part in pair)
+    if index >= count:
+        raise _error(name, (index, count), "(i, n) with i below n")
+    return index, count
+
+
+def flag(name: str, value: Any) -> bool:
+    """Read True or False; NumPy's are taken too.
+
+    Raises:
+        UsageError: it is another value.
+    """
+    kind = type(value)
+    if kind is not bool and (kind.__module__, kind.__name__.rstrip("_")) != ("numpy", "bool"):
+        raise _error(name, value, "True or False")
+    return bool(value)
+
+
+def word(name: str, value: Any, words: Sequence[str]) -> str:
+    """Read one of some words.
+
+    Raises:
+        UsageError: it is none of them.
+    """
+    if not isinstance(value, str) or value not in words:
+        raise _error(name, value, f"one of {', '.join(words)}")
+    return value
+
+
+def text(name: str, value: Any) -> str:
+    """Read a text.
+
+    Raises:
+        UsageError: it is none.
+    """
+    if not isinstance(value, str):
+        raise _error(name, value, "a text")
+    return value
+
+
+def path(name: str, value: Any) -> Path:
+    """Read a path: a ``str`` or an ``os.PathLike``.
+
+    Raises:
+        UsageError: it is none.
+    """
+    try:
+        return Path(value)
+    except TypeError:
+        raise _error(name, value, "a path") from None
+
+
+def _pair(value: Any) -> tuple[Any, Any] | None:
+    """Return the two parts of a tuple, list or array; None of anything else."""
+    if isinstance(value, (str, bytes, dict, set)):
+        return None
+    try:
+        first, second = value
+    except (TypeError, ValueError):
+        return None
+    return first, second
+
+
+def _error(name: str, value: Any, expected: str) -> UsageError:
+    return UsageError(f"{name}: found {value!r}, expected {expected}")
