@@ -144,7 +144,7 @@ def source(tmp_path: Path) -> Path:
         ("max-errors = 'x'", "--config FILE: [write] max-errors: found 'x', expected 10 or 1%"),
         (
             {"TFREC_WRITE_LABELS": "none.txt"},
-            "TFREC_WRITE_LABELS none.txt: No such file or directory",
+            "TFREC_WRITE_LABELS: No such file or folder: none.txt",
         ),
         (
             "crop = 80",

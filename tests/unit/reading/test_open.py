@@ -48,7 +48,10 @@ def dataset(request: pytest.FixtureRequest) -> Any:
     ("options", "message"),
     [
         ({"crop": 0}, "crop: found 0, expected 1 or more"),
-        ({"crop": (8, 8, 3)}, "crop: found (8, 8, 3), expected a number of pixels or (height, width)"),
+        (
+            {"crop": (8, 8, 3)},
+            "crop: found (8, 8, 3), expected a number of pixels or (height, width)",
+        ),
         ({"seed": -1}, "seed: found -1, expected 0 to 4294967295"),
         ({"seed": 1.5}, "seed: found 1.5, expected a whole number"),
         ({"epoch": "3"}, "epoch: found '3', expected a whole number"),
