@@ -33,6 +33,7 @@ def rows(tmp_path_factory: pytest.TempPathFactory) -> list[Found]:
     return proof.prove(SAMPLES, tmp_path_factory.mktemp("interop"), PROCESSES)
 
 
+@pytest.mark.promise("P7")
 class TestEveryReader:
     @pytest.mark.parametrize("reader", ROWS)
     def test_finds_nothing_wrong_in_any_split(self, rows: list[Found], reader: str) -> None:
@@ -178,6 +179,7 @@ def images(tmp_path: Path) -> Path:
     return fill(tmp_path / "images", files)
 
 
+@pytest.mark.promise("P7")
 class TestTfds:
     """What TFDS knows of a dataset beside its images."""
 

@@ -149,6 +149,7 @@ def test_skipping_is_counted_in_the_summary(skipped: Ran, out: Path) -> None:
     assert line == f"  left out  1 not_an_image, 1 truncated ({out}/train.rejects.jsonl)"
 
 
+@pytest.mark.promise("P5")
 def test_skipped_files_are_listed_with_their_reason(skipped: Ran, out: Path) -> None:
     lines = (out / "train.rejects.jsonl").read_text().splitlines()
     assert [(one["path"], one["reason"]) for one in map(json.loads, lines)] == [
@@ -701,6 +702,7 @@ def test_sample_data_can_be_written_looked_at_and_verified(out: Path) -> None:
     assert [(step.code, step.err) for step in steps] == [(0, "")] * 3
 
 
+@pytest.mark.promise("P5")
 def test_every_sample_reject_is_rejected(tmp_path: Path, out: Path) -> None:
     source = tmp_path / "src"
     shutil.copytree(SAMPLES / "rejects", source)

@@ -55,6 +55,7 @@ def loaded(data: Path, argv: str, poisoned: Collection[str] = HEAVY) -> set[str]
     return set(log.read_text().split())
 
 
+@pytest.mark.promise("P8")
 @pytest.mark.parametrize(
     "argv",
     [
@@ -76,6 +77,7 @@ def test_no_framework_is_loaded(data: Path, argv: str) -> None:
     assert loaded(data, argv) & HEAVY == set()
 
 
+@pytest.mark.promise("P8")
 @pytest.mark.parametrize("argv", ["--help", *(f"{one} --help" for one in COMMANDS)])
 def test_help_loads_nothing_heavy(data: Path, argv: str) -> None:
     heavy = {

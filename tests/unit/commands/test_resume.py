@@ -70,6 +70,7 @@ def fresh(folder: Path, tmp_path: Path) -> dict[str, bytes]:
     return tree(tmp_path / "fresh")
 
 
+@pytest.mark.promise("P1", "I4")
 class TestGoesOn:
     @pytest.mark.parametrize("options", WAYS, ids=str)
     def test_to_the_same_bytes(

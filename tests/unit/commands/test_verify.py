@@ -63,6 +63,7 @@ def test_whole_datasets_have_no_findings(crops: Path, whole: Path) -> None:
     assert kinds(verify(crops, WHOLE)) + kinds(verify(whole, WHOLE)) == []
 
 
+@pytest.mark.promise("P6")
 def test_every_flipped_bit_of_a_shard_is_found(tiny: Path) -> None:
     shard = tiny / SHARD
     good = shard.read_bytes()
@@ -75,6 +76,7 @@ def test_every_flipped_bit_of_a_shard_is_found(tiny: Path) -> None:
         assert ended.value.code == 1, f"bit {place}"
 
 
+@pytest.mark.promise("P6")
 def test_every_truncation_of_a_shard_is_found(tiny: Path) -> None:
     shard = tiny / SHARD
     good = shard.read_bytes()
@@ -85,6 +87,7 @@ def test_every_truncation_of_a_shard_is_found(tiny: Path) -> None:
         assert ended.value.code == 1, f"length {length}"
 
 
+@pytest.mark.promise("P6")
 def test_every_changed_byte_of_every_other_file_is_found(tiny: Path) -> None:
     for path in sorted(tiny.iterdir()):
         if path.name == SHARD:
@@ -98,6 +101,7 @@ def test_every_changed_byte_of_every_other_file_is_found(tiny: Path) -> None:
         path.write_bytes(good)
 
 
+@pytest.mark.promise("P6")
 def test_every_missing_file_is_found(crops: Path) -> None:
     for path in sorted(crops.iterdir()):
         data = path.read_bytes()
@@ -107,6 +111,7 @@ def test_every_missing_file_is_found(crops: Path) -> None:
         path.write_bytes(data)
 
 
+@pytest.mark.promise("P6")
 def test_damage_names_file_record_and_offset(tiny: Path) -> None:
     shard = tiny / SHARD
     second = list(read_records(shard))[1]
@@ -133,16 +138,19 @@ def test_a_second_damage_is_found_behind_the_first(whole: Path) -> None:
     assert found == [places[0].offset_bytes, places[2].offset_bytes]
 
 
+@pytest.mark.promise("P6")
 def test_swapped_records_are_found(crops: Path) -> None:
     rewrite(crops / SHARD, lambda payloads: [payloads[1], payloads[0], *payloads[2:]])
     assert "sha256" in kinds(verify(crops, QUICK))
 
 
+@pytest.mark.promise("P6")
 def test_a_record_written_twice_is_found(crops: Path) -> None:
     rewrite(crops / SHARD, lambda payloads: [*payloads, payloads[0]])
     assert "duplicate" in kinds(verify(crops, QUICK))
 
 
+@pytest.mark.promise("P6")
 def test_a_lost_record_is_found(crops: Path) -> None:
     rewrite(crops / SHARD, lambda payloads: payloads[1:])
     assert "count" in kinds(verify(crops, QUICK))
@@ -155,6 +163,7 @@ def test_bytes_behind_the_last_record_are_found(crops: Path) -> None:
         assert "framing" in kinds(verify(crops, QUICK))
 
 
+@pytest.mark.promise("P6")
 def test_renamed_shards_are_found(whole: Path) -> None:
     first, second, _ = sorted(whole.glob("*.tfrecord"))
     spare = whole / "spare"
@@ -165,6 +174,7 @@ def test_renamed_shards_are_found(whole: Path) -> None:
     assert found == [first, second]
 
 
+@pytest.mark.promise("P6")
 def test_an_extra_shard_is_found(whole: Path) -> None:
     extra = whole / "train-00003-of-00003.tfrecord"
     shutil.copy(sorted(whole.glob("*.tfrecord"))[0], extra)
@@ -265,6 +275,7 @@ def test_quick_does_not_decode(crops: Path, monkeypatch: pytest.MonkeyPatch) -> 
     assert kinds(verify(crops, QUICK)) == []
 
 
+@pytest.mark.promise("P2")
 def test_the_fingerprint_is_the_same_for_any_shards_jobs_and_order(
     folder: Path, tmp_path: Path
 ) -> None:

@@ -154,6 +154,7 @@ class TestCrops:
         pixels = pillow_rgb(jpeg(upright, quality=95, subsampling="4:2:0"))
         assert stored(out)["cats/side.jpg"].image == pixels[14:47, 2:42].tobytes()
 
+    @pytest.mark.promise("P3")
     def test_equal_those_of_the_whole_images(self, folder: Path, out: Path, tmp_path: Path) -> None:
         for options in ({}, {"resize_short": 50}, {"alpha": "white"}):
             name = "".join(options)
@@ -227,6 +228,7 @@ class TestCrops:
             write(source, out, Options(crop=(40, 40), jobs=1), shrink)
 
 
+@pytest.mark.promise("P1")
 class TestSameBytes:
     """Shards depend on the sources and the options alone."""
 
@@ -747,6 +749,7 @@ class TestRejects:
         "a/.DS_Store": b"",
     }
 
+    @pytest.mark.promise("P5")
     def test_are_written_with_their_reasons(self, tmp_path: Path, out: Path) -> None:
         run(fill(tmp_path / "src", self.FILES), out, on_error="skip")
         lines = (out / "train.rejects.jsonl").read_text().splitlines()
@@ -759,6 +762,7 @@ class TestRejects:
             ("a/notes.txt", "sidecar", True),
         ]
 
+    @pytest.mark.promise("P5")
     def test_and_records_are_all_sources(self, tmp_path: Path, out: Path) -> None:
         result = run(fill(tmp_path / "src", self.FILES), out, on_error="skip")
         rejected = [os.fsdecode(reject.path) for reject in result.rejects]

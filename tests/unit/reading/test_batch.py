@@ -232,6 +232,7 @@ def test_another_epoch_has_other_crops(source: Source) -> None:
     assert not np.array_equal(one, other)
 
 
+@pytest.mark.promise("P2")
 @pytest.mark.parametrize("order", [[4, 3, 2, 1, 0], [2], [1, 1, 3]])
 def test_a_crop_does_not_depend_on_the_batch(source: Source, order: list[int]) -> None:
     records, options, _ = source

@@ -69,6 +69,7 @@ def got(path: Path, **options: Any) -> Pixels:
     return np.concatenate(batches) if batches else np.empty((0, *CROP, 3), np.uint8)
 
 
+@pytest.mark.promise("P2")
 @pytest.mark.parametrize("parallel", [1, 8])
 @pytest.mark.parametrize("batch_size", [1, 32])
 def test_crops_are_those_of_stateless_random_crop(
@@ -78,6 +79,7 @@ def test_crops_are_those_of_stateless_random_crop(
     assert np.array_equal(crop, expected(whole))
 
 
+@pytest.mark.promise("P2")
 def test_crops_are_the_same_inside_a_tf_function(whole: Path) -> None:
     found: list[Pixels] = []
 
@@ -90,6 +92,7 @@ def test_crops_are_the_same_inside_a_tf_function(whole: Path) -> None:
     assert np.array_equal(np.concatenate(found), expected(whole))
 
 
+@pytest.mark.promise("P2")
 def test_shuffled_records_keep_their_crops(whole: Path) -> None:
     order = crops.order(13, seed=SEED, epoch=0)
     assert np.array_equal(got(whole, shuffle=True), np.stack(expected(whole))[order])
@@ -155,6 +158,7 @@ def test_the_length_is_known_and_true(whole: Path, options: dict[str, Any], coun
     assert (len(batches), sum(1 for _ in batches)) == (count, count)
 
 
+@pytest.mark.promise("P3")
 def test_stored_crops_are_centre_crops_while_reading(whole: Path, stored: Path) -> None:
     """P3: write --crop N, then read == write whole, then read with a centre crop of N."""
     by_key = {
@@ -171,6 +175,7 @@ def test_stored_crops_go_through_the_same_door(stored: Path) -> None:
     assert np.array_equal(got(stored, crop=(20, 21)), expected(stored, crop=(20, 21)))
 
 
+@pytest.mark.promise("P4")
 def test_windows_of_every_size_and_place_are_exact(whole: Path) -> None:
     """P4: decoding only the window gives the pixels of decoding everything."""
     for epoch, crop in enumerate([(1, 1), (1, 40), (40, 1), (39, 39), (17, 3)]):

@@ -159,6 +159,7 @@ def test_a_transform_gets_each_image(whole: Path) -> None:
         assert label == same_label
 
 
+@pytest.mark.promise("P2")
 @pytest.mark.parametrize("shuffle", [False, True])
 @pytest.mark.parametrize(("shard", "start"), [((0, 1), 0), ((0, 1), 5), ((1, 3), 0), ((2, 3), 3)])
 def test_order_gives_the_batches_of_tensorflow(
@@ -373,6 +374,7 @@ def everywhere(*words: str) -> tuple[int, list[list[str]]]:
     return ran.returncode, [line.split() for line in ran.stdout.splitlines()]
 
 
+@pytest.mark.promise("P2")
 def test_every_framework_gives_the_same_three_epochs(tmp_path: Path) -> None:
     write(ROOT / "sample_data/images", tmp_path / "out", Options(shards=2, jobs=1))
     options = ["--crop", "96", "--batch-size", "7", "--only", *CONFIGURATIONS]
