@@ -36,8 +36,7 @@ def check(
         missing: why there is no TensorFlow to compare with, if there is none.
     """
     asked = subject.crops
-    if asked is None:
-        return
+    assert asked is not None
     if broken := _uncropped(subject.shards):
         names = ", ".join(checked.task.path.name for checked in broken[:3])
         yield Note(f"crops: not every record of {names} could be cropped", is_checked=False)

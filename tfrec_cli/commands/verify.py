@@ -10,7 +10,6 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from tfrec_cli import read_tf
 from tfrec_cli.checking import crops, sidecars, splits
 from tfrec_cli.checking.finding import Finding, Note, file_finding
 from tfrec_cli.checking.splits import Options, Subject
@@ -101,6 +100,10 @@ def _check_sources(subject: Subject) -> Iterator[Finding | Note]:
 
 
 def _check_crops(subject: Subject) -> Iterator[Finding | Note]:
+    if subject.crops is None:
+        return iter(())
+    from tfrec_cli import read_tf
+
     missing = None
     try:
         read_tf.find_tensorflow()

@@ -7,6 +7,7 @@ Source: ITU-T T.81, annex B.
 
 from __future__ import annotations
 
+import functools
 import re
 import struct
 from collections.abc import Iterator
@@ -39,7 +40,9 @@ _BESIDE_PIXELS = frozenset({*range(0xE1, 0xEE), 0xEF, 0xFE})
 
 _HEAD = struct.Struct(">BBH")
 _HEAD_BYTES = 4
-_SIZE = struct.Struct(">HH")
+_FRAME = struct.Struct(">BHHB")
+"""Bits a value, height, width and number of components, in the segment of a frame."""
+
 _TIFF = {b"Exif\0\0II*\0\x08\0\0\0": "<", b"Exif\0\0MM\0*\0\0\0\x08": ">"}
 _TIFF_AT, _TIFF_BYTES, _ENTRY_BYTES = 6, 8, 12
 _TIFF_KINDS = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8}
@@ -196,7 +199,7 @@ def is_undisturbed(data: bytes, jpeg: Jpeg) -> bool:
     return marker is not None and data[marker.end() - 1] == _EOI
 
 
-def _segments(data: bytes) -> Iterator[tuple[int, int, int]]:
+def _segments(data: native.Bytes) -> Iterator[tuple[int, int, int]]:
     """Iterate the segments up to the head of the first scan, that one included.
 
     Yields:
@@ -222,9 +225,9 @@ def _segments(data: bytes) -> Iterator[tuple[int, int, int]]:
     raise ImageError("too_complex", f"{found}, expected fewer")
 
 
-def _rare_code(data: bytes, start: int) -> int:
+def _rare_code(data: native.Bytes, start: int) -> int:
     """Return the code of a marker that is short, filled up, or none; refuse an end marker."""
-    head = data[start : start + 2]
+    head = bytes(data[start : start + 2])
     if head[:1] != b"\xff":
         what = f"byte {head[0]:#04x}" if head else "the end"
         reason = "corrupt" if head else "truncated"
@@ -243,14 +246,13 @@ def read_frame(data: native.Bytes) -> Frame:
     Raises:
         ImageError: a marker is damaged, or the data end before the first scan.
     """
-    data = data if type(data) is bytes else bytes(data)
     sof, body, components, end = -1, b"", 0, 0
     plain, icc, orientation = True, False, 0
     for code, start, stop in _segments(data):
         if (least := _PLAIN_BYTES.get(code)) is not None:
             plain = plain and stop - start - _HEAD_BYTES >= least
             continue
-        segment = data[start + _HEAD_BYTES : stop]
+        segment = bytes(data[start + _HEAD_BYTES : stop])
         if code == _DQT:
             plain = plain and _has_small_steps(segment)
         elif code == _SOS:
@@ -269,10 +271,15 @@ def read_frame(data: native.Bytes) -> Frame:
             plain = plain and _is_plain(code, segment)
     if sof < 0:
         raise _no_frame()
-    height_px, width_px = _SIZE.unpack_from(body, 1)
-    sampling = tuple([(factor >> 4, factor & 15) for factor in body[7 : 6 + 3 * body[5] : 3]])
+    _, height_px, width_px, count = _FRAME.unpack_from(body)
+    sampling = _sampling(body[7 : 6 + 3 * count : 3])
     whole, plain = components == len(sampling), plain and end <= len(data)
     return Frame(sof, height_px, width_px, sampling, whole, icc, orientation or 1, plain, end)
+
+
+@functools.lru_cache(1024)  # few are in use
+def _sampling(factors: bytes) -> tuple[tuple[int, int], ...]:
+    return tuple((factor >> 4, factor & 15) for factor in factors)
 
 
 def _has_small_steps(segment: bytes) -> bool:
@@ -323,7 +330,7 @@ def _is_plain(code: int, segment: bytes) -> bool:
 
 def _is_plain_frame(code: int, segment: bytes) -> bool:
     """Tell whether a frame is of a usual kind, not empty, of 8 bits, with 1 or 3 components."""
-    bits, height_px, width_px, components = segment[0], *_SIZE.unpack_from(segment, 1), segment[5]
+    bits, height_px, width_px, components = _FRAME.unpack_from(segment)
     usual = code in (0xC0, 0xC1, 0xC2) and bits == 8 and components in (1, 3)
     return usual and len(segment) == 6 + 3 * components and min(height_px, width_px) > 0
 

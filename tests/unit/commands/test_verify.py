@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 from conftest import fill, jpeg, photo, png, save
 
+from tfrec_cli import read_tf
 from tfrec_cli.cli import main as cli
-from tfrec_cli.commands import verify as module
 from tfrec_cli.commands.verify import Options, Report, verify
 from tfrec_cli.commands.write import write
 from tfrec_cli.dataset import manifest, records
@@ -317,13 +317,13 @@ def test_an_unexpected_fingerprint_is_a_finding(crops: Path) -> None:
 def test_a_reader_that_cuts_elsewhere_is_found(
     crops: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    right = module.read_tf.crop_digests
+    right = read_tf.crop_digests
 
     def wrong(*args: object, in_graph: bool, **options: object) -> list[bytes]:
         digests = right(*args, in_graph=in_graph, **options)  # type: ignore[arg-type]
         return [b"\0" * 32, *digests[1:]] if in_graph else digests
 
-    monkeypatch.setattr(module.read_tf, "crop_digests", wrong)
+    monkeypatch.setattr(read_tf, "crop_digests", wrong)
     found = verify(crops, Options(seed=1, crop=(9, 9), jobs=1)).findings
     assert [(one.kind, one.record) for one in found] == [("crop", 0)]
 
