@@ -5,6 +5,8 @@
  * Each function answers for what is usual, as the Python beside its caller would, and leaves the
  * rest to that Python, errors and their words included: see native.py, which says what each takes
  * and gives. So nothing here has to be complete; it has to be right, and to stay inside its input.
+ *
+ * Only the limited API of CPython 3.11 is used, so that one wheel runs on every newer CPython.
  */
 
 #define PY_SSIZE_T_CLEAN
@@ -156,15 +158,6 @@ unusual:
     Py_RETURN_NONE;
 }
 
-/* Whether it is a memoryview that is sliced by the byte, as it is read. */
-static int is_of_bytes(PyObject *payload) {
-    if (!PyMemoryView_Check(payload)) {
-        return 0;
-    }
-    const Py_buffer *view = PyMemoryView_GET_BUFFER(payload);
-    return view->ndim == 1 && view->itemsize == 1;
-}
-
 static PyObject *native_single_values(PyObject *module, PyObject *args) {
     PyObject *payload, *wanted;
     if (!PyArg_ParseTuple(args, "OO:single_values", &payload, &wanted)) {
@@ -173,14 +166,16 @@ static PyObject *native_single_values(PyObject *module, PyObject *args) {
     if (wanted != Py_None && !PyDict_CheckExact(wanted)) {
         Py_RETURN_NONE;
     }
-    if (!PyBytes_CheckExact(payload) && !is_of_bytes(payload)) {
+    if (!PyBytes_CheckExact(payload) && !PyMemoryView_Check(payload)) {
         Py_RETURN_NONE;
     }
     Py_buffer data;
-    if (!get_bytes(payload, &data, PyBUF_SIMPLE)) {
+    if (!get_bytes(payload, &data, PyBUF_ND)) {
         Py_RETURN_NONE;
     }
-    PyObject *found = read_features(payload, (Reader){data.buf, 0, data.len}, wanted);
+    int by_bytes = data.ndim == 1 && data.itemsize == 1; /* what a slice counts */
+    PyObject *found = by_bytes ? read_features(payload, (Reader){data.buf, 0, data.len}, wanted)
+                               : Py_NewRef(Py_None);
     PyBuffer_Release(&data);
     return found;
 }
@@ -229,8 +224,10 @@ static int measure(PyObject *key, PyObject *value, Entry *entry) {
     entry->key_bytes = (uint64_t)length;
     entry->value = NULL;
     if (PyBytes_CheckExact(value)) {
-        entry->value = (const byte *)PyBytes_AS_STRING(value);
-        entry->value_bytes = (uint64_t)PyBytes_GET_SIZE(value);
+        char *start = NULL;
+        PyBytes_AsStringAndSize(value, &start, &length);
+        entry->value = (const byte *)start;
+        entry->value_bytes = (uint64_t)length;
     } else if (PyLong_CheckExact(value)) {
         int overflow;
         entry->number = (uint64_t)PyLong_AsLongLongAndOverflow(value, &overflow);
@@ -269,8 +266,8 @@ static byte *put_entry(byte *out, const Entry *entry) {
 }
 
 static PyObject *native_encode(PyObject *module, PyObject *features) {
-    if (!PyDict_CheckExact(features) || !PyDict_GET_SIZE(features) ||
-        PyDict_GET_SIZE(features) > MOST_ENTRIES) {
+    Py_ssize_t size = PyDict_CheckExact(features) ? PyDict_Size(features) : 0;
+    if (!size || size > MOST_ENTRIES) {
         Py_RETURN_NONE;
     }
     Entry entries[MOST_ENTRIES];
@@ -287,7 +284,7 @@ static PyObject *native_encode(PyObject *module, PyObject *features) {
     qsort(entries, count, sizeof(Entry), by_key);
     PyObject *found = PyBytes_FromStringAndSize(NULL, (Py_ssize_t)field_bytes(total));
     if (found) {
-        byte *out = put_head((byte *)PyBytes_AS_STRING(found), 0x0a, total);
+        byte *out = put_head((byte *)PyBytes_AsString(found), 0x0a, total);
         for (size_t i = 0; i < count; i++) {
             out = put_entry(out, &entries[i]);
         }
@@ -355,7 +352,7 @@ static PyObject *native_stack(PyObject *module, PyObject *args) {
     if (!get_bytes(array, &out, PyBUF_WRITABLE)) {
         Py_RETURN_FALSE;
     }
-    Py_ssize_t count = PyList_GET_SIZE(list), opened = 0, total = 0, width = unit ? 4 : 1;
+    Py_ssize_t count = PyList_Size(list), opened = 0, total = 0, width = unit ? 4 : 1;
     Py_buffer *pixels = PyMem_New(Py_buffer, (size_t)count);
     if (!pixels) {
         PyErr_NoMemory();
@@ -363,7 +360,7 @@ static PyObject *native_stack(PyObject *module, PyObject *args) {
     }
     int usual = out.itemsize == width && (uintptr_t)out.buf % (uintptr_t)width == 0;
     while (usual && opened < count) {
-        usual = get_bytes(PyList_GET_ITEM(list, opened), &pixels[opened], PyBUF_SIMPLE);
+        usual = get_bytes(PyList_GetItem(list, opened), &pixels[opened], PyBUF_SIMPLE);
         if (usual) {
             usual = pixels[opened].itemsize == 1;
             total += pixels[opened++].len;
