@@ -19,7 +19,8 @@ help:  ## Say what there is to make
 
 setup: $(READY)  ## Make the environment in .venv
 
-$(USABLE): pyproject.toml tfrec_cli/runtime/_native.c
+$(USABLE): pyproject.toml setup.py tfrec_cli/runtime/_native.c
+	rm -f tfrec_cli/runtime/_native*.so # Python takes an older one with a longer name first
 	$(PYTHON) -m venv $(VENV)
 	@echo "installing tfrec with TensorFlow into $(VENV)"
 	$(PIP) --editable '.[tensorflow]'
@@ -96,25 +97,8 @@ bench: $(if $(IMAGES),$(READY))  ## Time everything against the usual way (IMAGE
 		$(if $(ONLY),--only $(ONLY)) $(if $(REPEAT),--repeat $(REPEAT)) $(if $(PEERS),--peers) \
 		$(if $(AGAINST),--against $(AGAINST))
 
-smoke: $(READY)  ## Build wheels with and without C, install them without TensorFlow, run them
-	rm -rf build
-	CC=false $(BIN)/python -m pip wheel --quiet --disable-pip-version-check --no-deps \
-		--wheel-dir build/smoke/python .
-	$(BIN)/python -m pip wheel --quiet --disable-pip-version-check --no-deps \
-		--wheel-dir build/smoke/c .
-	$(PYTHON) -m venv build/smoke/venv
-	build/smoke/venv/bin/python -m pip install --quiet --disable-pip-version-check \
-		click pillow numpy tqdm protobuf google-crc32c blake3 msgspec 'tomli; python_version < "3.11"'
-	set -e; cd build/smoke; for kind in python c; do \
-		venv/bin/python -m pip install --quiet --disable-pip-version-check --no-deps \
-			--force-reinstall $$kind/*.whl; \
-		venv/bin/python -c "from tfrec_cli.runtime import native; \
-			assert native.is_compiled == ('$$kind' == 'c'), native.is_compiled"; \
-		venv/bin/tfrec write ../../sample_data/images out/$$kind --crop 64; \
-		venv/bin/tfrec inspect out/$$kind > inspect.txt; \
-		venv/bin/tfrec verify out/$$kind; \
-	done
-	diff -r build/smoke/out/python build/smoke/out/c
+smoke: $(READY)  ## Install sdist and wheels without TensorFlow, and run them (PYTHONS=all)
+	$(BIN)/python tests/smoke.py $(PYTHONS)
 
 check: lint types docs-check test test-pure smoke  ## Everything that must pass
 

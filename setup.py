@@ -1,8 +1,8 @@
 """The C extension, and which Pythons a wheel of it is for; everything else is in pyproject.toml.
 
-CPython 3.11 and newer share one wheel (cp311-abi3), since the extension uses their stable ABI; 3.10,
-whose stable ABI lacks buffers, and free-threaded Pythons, which have none, get one of their own.
-Without a compiler, or with ``TFREC_NO_EXTENSIONS``, the wheel is pure.
+CPython 3.11 and newer share one wheel (cp311-abi3): the extension uses their stable ABI. That of
+3.10 lacks buffers, and free-threaded Pythons have none: each gets its own wheel. Without a compiler
+or with ``TFREC_NO_EXTENSIONS``, the wheel is pure.
 """
 
 import os

@@ -17,6 +17,8 @@ EXIT_BUG = 70
 EXIT_INTERRUPTED = 130
 EXIT_TERMINATED = 143
 
+NO_WINDOWS = "Windows is not supported: use WSL, the Windows Subsystem for Linux"
+
 Hint = Literal["verify", "salvage", "resume"]
 """What helps after an error; the command line says it as a command to run."""
 

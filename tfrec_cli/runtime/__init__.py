@@ -1,1 +1,8 @@
 """Processes, memory and files: what knows nothing of images or records."""
+
+import sys
+
+from tfrec_cli import errors
+
+if sys.platform == "win32":
+    raise ImportError(errors.NO_WINDOWS)
