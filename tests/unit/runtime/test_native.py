@@ -337,9 +337,9 @@ def test_no_end_is_found_outside_the_data(start: int) -> None:
 
 
 def test_markers_in_bytes_of_any_kind() -> None:
-    views: list[Any] = [twice(PLAIN), bytearray(PLAIN), memoryview(PLAIN), "text", 7, None]
+    views: list[Any] = [bytearray(PLAIN), memoryview(PLAIN), "text", 7, None]
     found = agree(jpeg_markers.read, [(view,) for view in views])
-    assert found[:3] == [jpeg_markers.read(PLAIN)] * 3
+    assert found[:2] == [jpeg_markers.read(PLAIN)] * 2
 
 
 # Pixels
