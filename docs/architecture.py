@@ -6,6 +6,7 @@ Knows: the contracts in pyproject.toml, docstrings. Must not know: any package o
 from __future__ import annotations
 
 import ast
+import re
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,6 +18,7 @@ else:
 
 ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "tfrec_cli"
+_COMMAND = re.compile(r"(?<=``tfrec )\w+")
 
 
 def picture() -> str:
@@ -32,16 +34,24 @@ def picture() -> str:
 
 
 def _layer(height: int, layer: str) -> Iterator[str]:
-    """Draw one layer: its siblings, and the modules in each of them."""
+    """Draw one layer: its siblings, and the modules in each of them.
+
+    Modules whose lines differ only in the command that they name are drawn as one.
+    """
     for number, name in enumerate(sorted(layer.replace("|", " ").split())):
         mark = "  " if number else f"{height:2}"
         folder = PACKAGE / name
         if folder.is_dir():
             yield f"{mark} {name + '/':<20} {_summary(folder / '__init__.py')}"
-            paths = sorted(folder.glob("*.py"))
-            for path in paths:
-                if path.name != "__init__.py":
-                    yield f"       {path.stem:<16} {_summary(path)}"
+            alike: dict[str, list[Path]] = {}
+            for path in sorted(folder.glob("[!_]*.py")):
+                alike.setdefault(_COMMAND.sub("…", _summary(path)), []).append(path)
+            for summary, paths in alike.items():
+                names = " ".join(path.stem for path in paths)
+                if len(paths) == 1:
+                    yield f"       {names:<16} {_summary(paths[0])}"
+                else:
+                    yield f"       {names}: {summary}"
         else:
             yield f"{mark} {name:<20} {_summary(folder.with_suffix('.py'))}"
 

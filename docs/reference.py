@@ -17,6 +17,7 @@ import msgspec
 from tfrec_cli.cli import command
 from tfrec_cli.cli import main as cli
 from tfrec_cli.dataset import manifest
+from tfrec_cli.dataset import schema as types
 from tfrec_cli.dataset.manifest import Manifest
 
 SCHEMAS = Path(__file__).parent / "schema"
@@ -54,7 +55,7 @@ def schemas() -> str:
 
 def manifest_schema() -> dict[str, Any]:
     """Make the schema of the manifest of the types that it is read by."""
-    made = msgspec.json.schema(Manifest)
+    made = msgspec.json.schema(types.typed(Manifest))
 
     def inlined(value: Any) -> Any:
         if isinstance(value, list):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Collection
@@ -92,11 +93,38 @@ def test_help_loads_nothing_heavy(data: Path, argv: str) -> None:
     assert loaded(data, argv) & heavy == set()
 
 
+@pytest.mark.parametrize("argv", ["--help", "--version", "tfrec s"])
+def test_the_list_of_commands_loads_none(
+    data: Path, argv: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nor what only commands need; the last is what a shell asks for to complete a line."""
+    if argv not in ("--help", "--version"):
+        monkeypatch.setenv("_TFREC_COMPLETE", "bash_complete")
+        monkeypatch.setenv("COMP_WORDS", argv)
+        monkeypatch.setenv("COMP_CWORD", "1")
+    found = loaded(data, argv)
+    assert {
+        one for one in found if re.match(r"tfrec_cli\.(?!cli\b|errors$|__main__$)", one)
+    } == set()
+    others = {"boundary", "command", "completion", "main", "shells"}
+    assert {one for one in found if one.startswith("tfrec_cli.cli.")} <= {
+        f"tfrec_cli.cli.{name}" for name in others
+    }
+    assert found & {"dataclasses", "traceback"} == set()
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_a_command_does_not_load_the_options_of_others(data: Path, command: str) -> None:
+    modules = {f"tfrec_cli.cli.{name}": name for name in (*COMMANDS, "inspect_")}
+    found = {modules[one].rstrip("_") for one in loaded(data, f"{command} --help") & modules.keys()}
+    assert found == {command}
+
+
 @pytest.mark.parametrize(
     ("argv", "unneeded"),
     [
-        ("write PHOTOS NEW -j 1", {"numpy"}),
-        ("write PHOTOS NEW -j 1 --no-shuffle --shards 2", {"numpy"}),
+        ("write PHOTOS NEW -j 1", {"numpy", "msgspec"}),
+        ("write PHOTOS NEW -j 1 --no-shuffle --shards 2", {"numpy", "msgspec"}),
         ("inspect OUT", {"numpy", "PIL", "multiprocessing"}),
         ("verify OUT --quick -j 1", {"numpy", "PIL"}),
         ("verify OUT -j 1", {"numpy"}),

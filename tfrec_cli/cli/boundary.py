@@ -7,11 +7,9 @@ import gc
 import os
 import signal
 import sys
-import traceback
 from collections.abc import Sequence
-from dataclasses import dataclass
 from types import FrameType
-from typing import NoReturn
+from typing import NamedTuple, NoReturn
 
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # no threads of NumPy's: workers are forked
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
@@ -31,8 +29,7 @@ _HINTS: dict[errors.Hint | None, str] = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Failure:
+class Failure(NamedTuple):
     """What a person and a program are told of an error; ``details`` only with --verbose."""
 
     message: str
@@ -54,6 +51,10 @@ def main() -> NoReturn:
             setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: SIM115  # to the end
     stdout = sys.stdout
     calls: list[click.Context] = []
+    if "_TFREC_COMPLETE" in os.environ:
+        from tfrec_cli.cli import shells
+
+        shells.register()
     try:
         cli.main(prog_name="tfrec", standalone_mode=False, obj=calls)
         sys.stdout.flush()
@@ -72,6 +73,8 @@ def main() -> NoReturn:
             sys.stdout = None  # should it be what cannot be written, it would fail again
         failure = failure_of(error, calls[-1] if calls else None)
         if failure.exit_code == errors.EXIT_BUG:
+            import traceback
+
             traceback.print_exc()
         _end(failure, calls)
     sys.exit(0)

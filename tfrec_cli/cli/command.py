@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import os
 import re
+from collections import UserDict
 from collections.abc import Mapping, Sequence
+from importlib import import_module
 from typing import Any
 
 import click
@@ -68,15 +70,56 @@ class Command(click.Command):
                     )
 
 
-class Group(click.Group):
-    """A group of such commands, whose context is appended too."""
+class Listed(click.Command):
+    """What lists of commands show of one: its name and short help, without its options.
 
-    command_class = Command
+    Args:
+        module: below `tfrec_cli.cli`, where the command is, under its own name.
+        help: the first sentence of the command's own; or ``short_help``, in place of that.
+    """
+
+    def __init__(self, name: str, module: str | None = None, **help: str) -> None:  # noqa: A002
+        super().__init__(name, **help)  # type: ignore[arg-type]  # nothing else is given
+        self.module = module or name
+
+
+class _Loaded(UserDict[str, click.Command]):
+    """Commands by name, each of which is imported when it is first looked up."""
+
+    def __getitem__(self, name: str) -> click.Command:
+        command = super().__getitem__(name)
+        if isinstance(command, Listed):
+            module = import_module(f"tfrec_cli.cli.{command.module}")
+            command = self.data[name] = getattr(module, name)
+        return command
+
+
+class Group(click.Group):
+    """A group whose context is appended too, and whose commands are loaded when they are called.
+
+    Args:
+        listed: of the commands, in their order.
+    """
+
+    def __init__(self, name: str | None, *, listed: Sequence[Listed], **kwargs: Any) -> None:
+        self._listed = {one.name or "": one for one in listed}
+        super().__init__(name, _Loaded(self._listed), **kwargs)
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """Parse as click does."""
         ctx.ensure_object(list).append(ctx)
         return super().parse_args(ctx, args)
+
+    def get_command(self, _ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Return what a list of commands shows of one; `commands` has the command itself."""
+        return self._listed.get(cmd_name)
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Find and load the command that is called."""
+        name, found, rest = super().resolve_command(ctx, args)
+        return name, self.commands[name] if name and found else None, rest
 
 
 def where(ctx: click.Context, name: str) -> str:

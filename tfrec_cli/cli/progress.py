@@ -1,11 +1,13 @@
-"""Progress of a command as a bar on a terminal."""
+"""What a command says by the way: progress as a bar on a terminal, and warnings."""
 
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
+
+import click
 
 if TYPE_CHECKING:
     from tfrec_cli.runtime.pool import Progress
@@ -30,3 +32,9 @@ def shown(*, quiet: bool) -> Iterator[Progress]:
             bar.refresh()
 
         yield show
+
+
+def warn(lines: Iterable[str]) -> None:
+    """Print warnings, a line each."""
+    for line in lines:
+        click.echo(f"tfrec: {line}", err=True)

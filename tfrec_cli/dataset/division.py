@@ -7,28 +7,37 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 from fractions import Fraction
-from typing import Annotated, Any, Literal
-
-from msgspec import Meta, ValidationError, convert
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from tfrec_cli.dataset.names import SPLIT_NAME
 
+if TYPE_CHECKING:
+    from msgspec import Meta
+
 _SHARE = r"[0-9]{1,9}(?:\.[0-9]{1,9})?"
 _NAMED_SHARE = re.compile(rf"({SPLIT_NAME.pattern})=({_SHARE})")
-
-SplitName = Annotated[
-    str,
-    Meta(pattern=rf"^{SPLIT_NAME.pattern}$(?!\n)", extra={"expected": "letters, digits, _ and -"}),
-]
-Share = Annotated[str, Meta(pattern=rf"^{_SHARE}$(?!\n)", extra={"expected": "a number"})]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Part:
     """One of the splits."""
 
-    split: Annotated[SplitName, Meta(description="Name of the split.")]
-    share: Annotated[Share, Meta(description="Its part of all images, such as 0.9.")]
+    split: Annotated[
+        str,
+        Meta(
+            description="Name of the split.",
+            pattern=rf"^{SPLIT_NAME.pattern}$(?!\n)",
+            extra={"expected": "letters, digits, _ and -"},
+        ),
+    ]
+    share: Annotated[
+        str,
+        Meta(
+            description="Its part of all images, such as 0.9.",
+            pattern=rf"^{_SHARE}$(?!\n)",
+            extra={"expected": "a number"},
+        ),
+    ]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -92,9 +101,14 @@ def of_note(value: Any) -> Division | None:
     Raises:
         ValueError: it is none.
     """
-    made = convert(value, Division | None)
-    if made and (problem := made.problem()):
-        raise ValidationError(problem)
+    if value is None:
+        return None
+
+    from tfrec_cli.dataset import schema
+
+    made = schema.convert(value, Division)
+    if problem := made.problem():
+        raise ValueError(problem)
     return made
 
 

@@ -12,22 +12,9 @@ import re
 import reprlib
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass, field, fields, is_dataclass
+from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
-from typing import (
-    TYPE_CHECKING,
-    Annotated,
-    Any,
-    ClassVar,
-    Literal,
-    NoReturn,
-    get_args,
-    get_origin,
-    get_type_hints,
-)
-
-import msgspec
-from msgspec import Meta
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, NoReturn
 
 from tfrec_cli.dataset import division
 from tfrec_cli.dataset.division import Division
@@ -35,6 +22,11 @@ from tfrec_cli.dataset.names import MANIFEST_SUFFIX, MOST_NAME_BYTES, KeyStyle
 from tfrec_cli.dataset.records import OURS, Column
 from tfrec_cli.errors import ManifestError
 from tfrec_cli.tfrecord.compression import WrittenCompression
+
+if TYPE_CHECKING:
+    from msgspec import Meta
+
+    from tfrec_cli.dataset.schema import Count, Counts, Digest, FileName, Label, Size, Values
 
 FORMAT = "tfrec-manifest"
 FORMAT_VERSION = 2
@@ -54,34 +46,6 @@ _SHORT = reprlib.Repr()
 _SHORT.maxstring = _SHORT.maxlong = 60
 
 Stored = Literal["whole", "raw", "png", "jpeg"]
-
-
-def _as(expected: str, **limits: Any) -> Meta:
-    """Limit a value, and say in messages what is expected."""
-    return Meta(**limits, extra={"expected": expected})
-
-
-Count = Annotated[int, _as("a count", ge=0, le=2**63 - 1)]
-Counts = Annotated[Mapping[str, Count], _as("counts by name")]
-Digest = Annotated[str, _as("64 hexadecimal digits", pattern="^[0-9a-f]{64}$", max_length=64)]
-FileName = Annotated[
-    str,
-    _as(
-        "a file name without a folder",
-        pattern=r"^(?!\.)[^/\\\x00-\x1f\x7f\ud800-\udfff]+$(?!\n)",
-    ),
-]
-Side = Annotated[int, Meta(ge=1, le=2**31 - 1)]
-Size = Annotated[tuple[Side, Side] | None, _as("[height, width] or null")]
-Label = Annotated[str, Meta(pattern=r"^[^\ud800-\udc7f\udd00-\udfff]+$")]
-"""Text that stands for bytes of a file name, as `os.fsdecode` makes it."""
-
-if TYPE_CHECKING:
-    _Value = Any  # whoever reads one knows of which type it is
-else:
-    _Single = None | bool | float | str | Annotated[int, Meta(ge=-(2**63), le=2**63 - 1)]
-    _Value = _Single | list[_Single]
-Values = Annotated[Mapping[str, _Value], _as("values by name")]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -228,10 +192,16 @@ def parse(data: bytes, path: Path) -> Manifest:
             f"{path}: format_version: found {_SHORT.repr(version)}, expected 1 to "
             f"{FORMAT_VERSION}: written by another version of tfrec"
         )
+    from tfrec_cli.dataset import schema
+
+    known = {key: value for key, value in values.items() if key in _KNOWN}
+    unknown = {key: value for key, value in values.items() if key not in _KNOWN}
+    if version == 1:
+        known = {**known, "division": division.of_options(values.get("options"))}
     try:
-        made = _made(values, version)
-    except msgspec.ValidationError as error:
-        raise ManifestError(f"{path}: {_explained(error, values)}") from error
+        made = schema.convert({**known, "unknown": unknown}, Manifest)
+    except schema.Mismatch as error:
+        raise ManifestError(f"{path}: {_problem(*error.args)}") from error
     except UnicodeEncodeError as error:  # a lone surrogate where a word or name of a field is
         found = repr(error.object)
         where = next(key for key, value in values.items() if found in repr(value))
@@ -294,19 +264,6 @@ def _is_deep(value: Any) -> bool:
     return bool(level)
 
 
-def _made(values: Mapping[str, Any], version: int) -> Manifest:
-    """Make a manifest of the fields of a file.
-
-    Raises:
-        ValidationError: one is missing, or not what it must be.
-    """
-    known = {key: value for key, value in values.items() if key in _KNOWN}
-    unknown = {key: value for key, value in values.items() if key not in _KNOWN}
-    if version == 1:
-        known = {**known, "division": division.of_options(values.get("options"))}
-    return msgspec.convert({**known, "unknown": unknown}, Manifest)
-
-
 def _not_in_version_1(values: Mapping[str, Any]) -> Iterator[str]:
     """Iterate what is wrong with fields that are not of version 1, which allows no others."""
     objects = [("", values, _KNOWN - {"division"})]
@@ -350,42 +307,3 @@ def _problems(made: Manifest) -> Iterator[str]:
 
 def _problem(where: str, found: Any, expected: str) -> str:
     return f"{where}: found {_SHORT.repr(found)}, expected {expected}"
-
-
-def _explained(error: msgspec.ValidationError, values: Any) -> str:
-    """Say of a value that has not the type of its field where it is, and what is expected."""
-    text, _, place = str(error).partition(" - at `$")
-    steps = re.findall(r"\.(\w+)(?:\[(\d+)\])?", place)
-    if missing := re.fullmatch(r"Object missing required field `(\w+)`", text):
-        steps.append((missing[1], ""))
-    where, found, hint = "", values, None
-    kind: Any = Manifest
-    for name, number in steps:
-        found = found.get(name, "nothing")
-        where += f".{name}"
-        hint = get_type_hints(kind, include_extras=True)[name]
-        inner = next(filter(is_dataclass, _parts(hint)), None)
-        if inner:
-            kind = inner
-        if inner and number:
-            found, hint = found[int(number)], inner
-            where += f"[{number}]"
-    return _problem(where[1:], found, _expected(hint))
-
-
-def _expected(hint: Any) -> str:
-    for part in _parts(hint):
-        if isinstance(part, Meta) and part.extra:
-            return str(part.extra["expected"])
-        if get_origin(part) is Literal:
-            return "one of " + ", ".join(get_args(part))
-        if is_dataclass(part):
-            return "an object"
-    return "true or false"
-
-
-def _parts(hint: Any) -> Iterator[Any]:
-    """Iterate a type and all that it is made of, what limits it first."""
-    yield hint
-    for part in reversed(get_args(hint)):
-        yield from _parts(part)

@@ -12,8 +12,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from msgspec import Meta
-
 from tfrec_cli.dataset.names import KeyStyle
 from tfrec_cli.errors import DataError, ImageError
 from tfrec_cli.imaging import formats, jpeg
@@ -23,6 +21,8 @@ from tfrec_cli.tfrecord import example
 from tfrec_cli.tfrecord.example import Feature
 
 if TYPE_CHECKING:
+    from msgspec import Meta
+
     from tfrec_cli.imaging.decoder import Pixels
 
 

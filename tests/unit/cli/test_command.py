@@ -247,6 +247,19 @@ def test_files_and_variables_speak_for_many_calls(
     assert (ran.code, ran.err) == (0, "")
 
 
+@pytest.mark.parametrize("name", cli.main.commands)
+def test_lists_say_of_a_command_what_it_says_of_itself(name: str) -> None:
+    """Where they have no short help of their own: at any width, as click shortens it."""
+    listed, command = cli.main.get_command(click.Context(cli.main), name), cli.main.commands[name]
+    assert listed
+    assert (listed.help is None) != (listed.short_help is None)
+    assert command.short_help is None
+    widths = range(1, 100) if listed.help else ()
+    assert [listed.get_short_help_str(width) for width in widths] == [
+        command.get_short_help_str(width) for width in widths
+    ]
+
+
 def test_every_rule_is_of_options_that_are_there() -> None:
     for command in cli.main.commands.values():
         known = {one.name for one in command.params}

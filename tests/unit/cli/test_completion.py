@@ -21,6 +21,7 @@ from click.shell_completion import CompletionItem, get_completion_class
 from conftest import fill
 
 from tfrec_cli.cli import main as cli
+from tfrec_cli.cli import shells
 
 START = {
     "bash": ["bash", "--norc", "--noprofile", "-i"],
@@ -225,6 +226,7 @@ def test_an_answer_is_a_word_and_no_program(shell: Shell) -> None:
 
 @pytest.mark.parametrize("name", ["bash", "zsh", "fish"])
 def test_an_answer_of_several_lines_is_none(name: str) -> None:
+    shells.register()
     kind = get_completion_class(name)
     assert kind
     words = ["plain", "one\nplain,forged", "one\nplain\nforged\n_"]

@@ -1,0 +1,40 @@
+"""The options of ``tfrec extract``, what it calls and what it prints."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from tfrec_cli.cli import params, progress
+from tfrec_cli.cli.command import Command
+from tfrec_cli.cli.completion import paths, splits
+
+
+@click.command(cls=Command)
+@params.path_argument("dataset", metavar="DATASET", shell_complete=paths("*"))
+@params.path_argument("out", metavar="OUT", shell_complete=paths())
+@click.option(
+    "--split",
+    shell_complete=splits("dataset"),
+    metavar="NAME",
+    help="Only this one. [default: a folder for each]",
+)
+@params.jobs
+@params.quiet
+@params.json
+def extract(dataset: Path, out: Path, *, json: bool, quiet: bool, **options: Any) -> None:
+    """Write the images of DATASET as files below the new folder OUT, under their old names.
+
+    What write left as it was comes back byte for byte; other images as they are stored, raw crops
+    as PNG. DATASET may be anyone's record files.
+    """
+    from tfrec_cli.commands import extract as work
+    from tfrec_cli.report import extract as report
+
+    with progress.shown(quiet=quiet) as show:
+        result = work.extract(dataset, out, work.Options(**options), show)
+    if not quiet:
+        progress.warn(result.warnings)
+    click.echo(report.document(result) if json else report.text(result))

@@ -1,0 +1,105 @@
+"""The options of ``tfrec inspect``, what it calls and what it prints."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from tfrec_cli.cli import params
+from tfrec_cli.cli.command import Command
+from tfrec_cli.cli.completion import paths
+from tfrec_cli.errors import EXIT_DATA, UsageError
+
+if TYPE_CHECKING:
+    from tfrec_cli.inspecting.tally import Summary
+
+_SAMPLES = 40
+
+
+@click.command(
+    cls=Command,
+    needs={"crop": ["contact_sheet", "html"], "seed": ["crop"]},
+    excludes={name: ["record", "records"] for name in ("contact_sheet", "html", "labels")},
+)
+@click.argument("paths", metavar="PATH...", nargs=-1, required=True, shell_complete=paths("*"))
+@click.option("--records", type=click.IntRange(0), metavar="N", help="Show the first N records.")
+@click.option(
+    "--record", type=click.IntRange(0), metavar="K", help="Show record K, counted from 0."
+)
+@click.option("--labels", is_flag=True, help="List every label.")
+@params.path_option(
+    "--contact-sheet",
+    shell_complete=paths("png"),
+    help=f"Draw up to {_SAMPLES} pictures, from all over, into this PNG file.",
+)
+@params.path_option(
+    "--html",
+    shell_complete=paths("html"),
+    help="Write one page to this file.",
+)
+@params.crop(help="Cut the pictures of sheet and page.")
+@params.seed(help="With --crop: place crops as the reader does in epoch 0; else in the middle.")
+@params.json
+def inspect(
+    paths: tuple[str, ...],
+    *,
+    records: int | None,
+    record: int | None,
+    labels: bool,
+    json: bool,
+    **pictures: Any,
+) -> None:
+    """Show what is in record files, folders of them, or glob patterns; anyone's, not only ours."""
+    from tfrec_cli.commands import inspect_
+    from tfrec_cli.inspecting.spec import parse_spec
+    from tfrec_cli.report import inspect_ as report
+
+    if pictures["contact_sheet"] or pictures["html"]:
+        from tfrec_cli.report import page
+
+        page.check_replaceable(pictures["contact_sheet"], pictures["html"])
+    files = inspect_.find(paths)
+    if record is not None and records is not None:
+        raise UsageError("--record: found --records too, expected one of the two")
+    if record is not None or records is not None:
+        from tfrec_cli.report import records as records_report
+
+        shown = inspect_.pick(files, first=records, number=record)
+        click.echo(records_report.document(shown) if json else records_report.text(shown))
+        return
+    result = inspect_.summarise(files)
+    spec = parse_spec(result)
+    if not json:
+        click.echo(report.text(result, spec, all_labels=labels))
+    _draw(files, result, spec, **pictures)
+    if json:
+        click.echo(report.document(result, spec))
+    if result.problems:
+        sys.exit(EXIT_DATA)
+
+
+def _draw(
+    paths: list[Path],
+    result: Summary,
+    spec: str,
+    *,
+    contact_sheet: Path | None,
+    html: Path | None,
+    crop: tuple[int, int] | None,
+    seed: int | None,
+) -> None:
+    """Write the pictures that were asked for."""
+    if not contact_sheet and not html:
+        return
+    from tfrec_cli.inspecting.samples import samples
+    from tfrec_cli.report import page
+
+    needed = contact_sheet or result.names
+    pictures = samples(paths, result, _SAMPLES, crop, seed) if needed else []
+    if contact_sheet:
+        page.write_contact_sheet(contact_sheet, pictures)
+    if html:
+        page.write_html(html, result, spec, pictures)

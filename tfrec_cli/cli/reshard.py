@@ -1,0 +1,40 @@
+"""The options of ``tfrec reshard``, what it calls and what it prints."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from tfrec_cli.cli import params, progress
+from tfrec_cli.cli.command import Command
+from tfrec_cli.cli.completion import paths, splits
+
+
+@click.command(cls=Command)
+@params.path_argument("dataset", metavar="DATASET", shell_complete=paths())
+@params.path_argument("out", metavar="OUT", shell_complete=paths())
+@click.option(
+    "--split",
+    shell_complete=splits("dataset"),
+    metavar="NAME",
+    help="Only this one. [default: all]",
+)
+@params.field_option("shards", help="Number of shards of each split.")
+@params.shard_size(default=None, help="Or their size, about, such as 128MiB.")
+@params.index(default="as DATASET has them")
+@params.jobs
+@params.quiet
+@params.json
+def reshard(dataset: Path, out: Path, *, json: bool, quiet: bool, **options: Any) -> None:
+    """Copy DATASET into the new folder OUT, in another number of shards.
+
+    The same records in the same order, byte for byte, and the files that `write --shards N` makes.
+    """
+    from tfrec_cli.commands import reshard as work
+    from tfrec_cli.report import reshard as report
+
+    with progress.shown(quiet=quiet) as show:
+        result = work.reshard(dataset, out, work.Options(**options), show)
+    click.echo(report.document(result) if json else report.text(result))

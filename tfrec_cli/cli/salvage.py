@@ -1,0 +1,40 @@
+"""The options of ``tfrec salvage``, what it calls and what it prints."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Any
+
+import click
+
+from tfrec_cli.cli import params
+from tfrec_cli.cli.command import Command
+from tfrec_cli.cli.completion import paths
+from tfrec_cli.errors import EXIT_DATA
+
+
+@click.command(cls=Command)
+@params.path_argument("shard", metavar="SHARD")
+@params.path_argument("out", metavar="OUT")
+@params.path_option(
+    "--source",
+    shell_complete=paths("csv", "tsv", "jsonl"),
+    metavar="SRC",
+    help="The images that were written, or their image list: names what is lost.",
+)
+@params.root
+@params.json
+def salvage(shard: Path, out: Path, *, json: bool, **options: Any) -> None:
+    """Write every whole record of the damaged SHARD to the new record file OUT.
+
+    What is lost is listed: as ranges of bytes, by the index file beside SHARD as numbers of
+    records, by the manifest and --source as names of files.
+    """
+    from tfrec_cli.commands import salvage as work
+    from tfrec_cli.report import salvage as report
+
+    result = work.salvage(shard, out, work.Options(**options))
+    click.echo(report.document(result) if json else report.text(result))
+    if result.is_less:
+        sys.exit(EXIT_DATA)
