@@ -6,11 +6,11 @@ as long as writing some images: until then the annotations that name these types
 
 from __future__ import annotations
 
+import itertools
 import re
 import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import is_dataclass
-from functools import cache
 from typing import (
     TYPE_CHECKING,
     Annotated,
@@ -67,20 +67,20 @@ def convert(values: Mapping[str, Any], kind: type[_Kind]) -> _Kind:
         Mismatch: one is missing, or not what it must be.
     """
     try:
-        made: _Kind = msgspec.convert(values, typed(kind))
+        return msgspec.convert(values, typed(kind))
     except msgspec.ValidationError as error:
         raise Mismatch(*_explained(error, values, kind)) from error
-    return made
 
 
-@cache
-def typed(kind: Any) -> Any:
+def typed(kind: type[_Kind]) -> type[_Kind]:
     """Evaluate the annotations of a dataclass and of those in it, for msgspec, and return it."""
-    names = {**globals(), **vars(sys.modules[kind.__module__])}
-    kind.__annotations__ = get_type_hints(kind, names, include_extras=True)
-    for hint in kind.__annotations__.values():
-        for inner in filter(is_dataclass, _parts(hint)):
-            typed(inner)
+    if any(isinstance(hint, str) for hint in kind.__annotations__.values()):
+        names = {**globals(), **vars(sys.modules[kind.__module__])}
+        hints = get_type_hints(kind, names, include_extras=True)
+        for inner in itertools.chain.from_iterable(map(_parts, hints.values())):
+            if isinstance(inner, type) and is_dataclass(inner):
+                typed(inner)
+        kind.__annotations__ = hints  # last, for other threads: it says that all is done
     return kind
 
 
