@@ -118,7 +118,7 @@ def use(scripts: Path, out: Path) -> str:
     if MISSING not in said:
         sys.exit(f"smoke: found no line that begins {MISSING!r}, is TensorFlow here?\n{said}")
     (fingerprint,) = re.findall(r"^seed1-.*$", said, re.MULTILINE)
-    return f"{run(python, '-c', READ, out).strip()} {fingerprint}"
+    return f"{run(python, '-I', '-c', READ, out).strip()} {fingerprint}"
 
 
 def is_same(one: Path, other: Path) -> bool:
