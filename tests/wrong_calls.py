@@ -259,7 +259,7 @@ WRONG: list[tuple[str, Callable[[Path], None], str, int, str]] = [
         empty,
         "inspect TMP/src",
         2,
-        "TMP/src: found no record files, expected at least one",
+        "TMP/src: no record files in this folder",
     ),
     (
         "inspect a record too many",

@@ -1,4 +1,4 @@
-"""SHA256SUMS, and with it all files that describe the splits of a folder together."""
+"""SHA256SUMS and the other files that describe all splits of a folder."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from tfrec_cli.dataset.names import MANIFEST_SUFFIX, SUMS
 
 
 def dataset_files(manifests: Sequence[Manifest]) -> dict[str, bytes]:
-    """Make the files that describe a folder's splits together.
+    """Make the files that describe all splits of a folder.
 
     Returns:
-        File name to content: what ``tfds.builder_from_directory`` reads (not for GZIP shards,
-        which TFDS cannot read), and SHA256SUMS over every file of the dataset.
+        File name to content: the files that ``tfds.builder_from_directory`` reads (none for GZIP
+        shards: TFDS cannot read those), and SHA256SUMS of every file of the dataset.
     """
     files: dict[str, bytes] = {}
     if all(described.compression == "none" for described in manifests):

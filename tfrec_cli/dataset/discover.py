@@ -1,6 +1,6 @@
-"""What a path holds for somebody who reads: splits with their manifests, or bare record files.
+"""What can be read at a path: splits with their manifests, or bare record files.
 
-Knows: which files of a folder are shards, and where each record lies in them.
+Knows: which files of a folder are shards, and where each record is in them.
 Must not know: what is done with them.
 """
 
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
 
-_BESIDE = re.compile(
+_SIDECAR = re.compile(
     r".*\.(csv|html|idx|index|ini|json|jsonl|log|md|pbtxt|png|py|tfindex|tmp|toml|tsv|txt|ya?ml)"
     r"|\..*|SHA256SUMS|LICENSE|README",
     re.IGNORECASE | re.DOTALL,
@@ -43,10 +43,10 @@ _BESIDE = re.compile(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Split:
-    """The shards of one split; without a manifest, record files that merely lie together.
+    """The shards of one split; without a manifest, the record files of a folder.
 
     Attributes:
-        shards: every file that should be there, in order, whether it is or not.
+        shards: every file that should exist, in order, even if it is missing.
     """
 
     folder: Path
@@ -56,16 +56,16 @@ class Split:
 
 
 def is_record_file_name(name: str) -> bool:
-    """Tell whether a file beside shards may be one, by its name: anything but known companions."""
-    return _BESIDE.fullmatch(name) is None
+    """Tell by its name whether a file may hold records: all but known sidecar files may."""
+    return _SIDECAR.fullmatch(name) is None
 
 
 def splits(path: Path) -> list[Split]:
-    """Find what there is to read at ``path``: a record file, a dataset, a folder of record files.
+    """Find the splits at ``path``: a record file, a dataset, or a folder of record files.
 
     Raises:
-        MissingPathError: nothing is there.
-        UsageError: a folder holds no record files.
+        MissingPathError: the path does not exist.
+        UsageError: a folder without record files, or neither a file nor a folder.
         ManifestError: a manifest is damaged.
     """
     if path.is_file():
@@ -74,14 +74,14 @@ def splits(path: Path) -> list[Split]:
         raise missing(path)
     if not path.is_dir():
         raise UsageError(f"{path}: found a pipe or device, expected a record file or a folder")
-    found = [described(path, manifest.load(one)) for one in manifest.find(path).values()]
+    found = [described(path, manifest.load(file)) for file in manifest.find(path).values()]
     return found or [undescribed(path)]
 
 
-def described(folder: Path, one: Manifest) -> Split:
-    """Make the split of a manifest that lies in ``folder``."""
-    shards = tuple(folder / shard.name for shard in one.shards)
-    return Split(folder=folder, name=one.split, manifest=one, shards=shards)
+def described(folder: Path, manifest: Manifest) -> Split:
+    """Make the split that a manifest in ``folder`` describes."""
+    shards = tuple(folder / shard.name for shard in manifest.shards)
+    return Split(folder=folder, name=manifest.split, manifest=manifest, shards=shards)
 
 
 def undescribed(folder: Path) -> Split:
@@ -93,55 +93,56 @@ def undescribed(folder: Path) -> Split:
     shards = tuple(sorted(_record_files(folder), key=os.fsencode))
     if not shards:
         if any(partial_folders(folder)):
-            found = "found an unfinished write alone, expected record files"
+            found = "found only an unfinished write, expected record files"
             raise UsageError(f"{folder}: {found}", hint="resume")
-        raise UsageError(f"{folder}: found no record files, expected at least one")
+        raise UsageError(f"{folder}: no record files in this folder")
     return Split(folder=folder, name=None, manifest=None, shards=shards)
 
 
 def split(path: Path, name: str) -> Split:
-    """Find one split at ``path``; record files without a manifest are every split.
+    """Find one split at ``path``; without manifests, all record files are any split.
 
     Raises:
-        UsageError: there is no such split.
+        UsageError: there is no such split; else as for `splits`.
     """
     found = splits(path)
-    for one in found:
-        if one.name in (name, None):
-            return one
-    names = ", ".join(str(one.name) for one in found)
+    for candidate in found:
+        if candidate.name in (name, None):
+            return candidate
+    names = ", ".join(str(candidate.name) for candidate in found)
     raise UsageError(f"{path}: found splits {names}, expected {name!r}")
 
 
 def chosen(path: Path, name: str | None) -> list[Split]:
-    """Find one split at ``path``, or with None all of them; as `splits` and `split` do."""
+    """Find one split at ``path`` as `split` does, or with None all of them as `splits` does."""
     return splits(path) if name is None else [split(path, name)]
 
 
 def strangers(folder: Path, known: Sequence[Split]) -> list[Path]:
     """Find record files in a dataset's folder that no manifest names."""
-    named = {shard for one in known for shard in one.shards}
+    named = {shard for split in known for shard in split.shards}
     return [path for path in sorted(_record_files(folder)) if path not in named]
 
 
-def places(one: Split) -> npt.NDArray[np.int64]:
-    """Find every record of a split's uncompressed shards, by index files where there are some.
+def places(split: Split) -> npt.NDArray[np.int64]:
+    """Find every record of a split's uncompressed shards, from index files if it has them.
 
     Returns:
-        int64[n, 3]: for each record its shard's number, its offset and its whole length in bytes.
+        int64[n, 3]: for each record the number of its shard, its offset, and its length with
+        framing, both in bytes.
     Raises:
         FramingError: a shard is damaged.
-        DataError: there are not as many records as the manifest says.
+        DataError: the number of records is not the manifest's.
         RunError: a shard is missing.
     """
     import numpy as np
 
     found = [np.empty((0, 3), np.int64)]
-    entries = one.manifest.shards if one.manifest else (None,) * len(one.shards)
-    for number, (path, shard) in enumerate(zip(one.shards, entries, strict=True)):
+    entries = split.manifest.shards if split.manifest else (None,) * len(split.shards)
+    for number, (path, shard) in enumerate(zip(split.shards, entries, strict=True)):
         try:
             if shard and shard.index:
-                pairs = read_index(one.folder / shard.index)
+                pairs = read_index(split.folder / shard.index)
             else:
                 pairs = locate_records(path)
         except OSError as error:
@@ -156,9 +157,9 @@ def places(one: Split) -> npt.NDArray[np.int64]:
     return np.concatenate(found)
 
 
-def compression(one: Split) -> Compression:
-    """Tell how a split's shards are compressed, by the first that is not empty."""
-    for path in one.shards:
+def compression(split: Split) -> Compression:
+    """Return how a split's shards are compressed, judged by the first that is not empty."""
+    for path in split.shards:
         with path.open("rb") as file:
             head = file.read(HEADER_BYTES)
         if head:
@@ -167,10 +168,10 @@ def compression(one: Split) -> Compression:
 
 
 def whole_records(path: Path) -> Iterator[Record]:
-    """Iterate the records of one file in which nothing may be damaged.
+    """Iterate the records of one file, which must be intact.
 
     Raises:
-        DataError: it is not there, or is no record file, or something in it is damaged.
+        DataError: the file is missing, damaged, or no record file.
         RunError: it cannot be read.
     """
     with reading(path):
@@ -184,44 +185,44 @@ def whole_records(path: Path) -> Iterator[Record]:
 
 @contextmanager
 def reading(path: Path) -> Iterator[None]:
-    """Say which file of a dataset cannot be read.
+    """Name the file of a dataset in errors of reading it.
 
     Raises:
-        DataError: it is not there.
-        RunError: anything else.
+        DataError: it is missing.
+        RunError: it cannot be read.
     """
     try:
         yield
     except FileNotFoundError as error:
-        raise DataError(f"{path}: found no such file, expected one of a dataset") from error
+        raise DataError(f"{path}: this file of the dataset is missing") from error
     except OSError as error:
         raise RunError(f"{path}: cannot be read: {error.strerror or error}") from error
 
 
 def check_digest(path: Path, described: Shard, *, by_count: bool = False) -> None:
-    """Refuse a shard that is not byte for byte what its manifest promises.
+    """Refuse a shard that is not, byte for byte, what its manifest says.
 
     Args:
-        by_count: tell of another number of records rather than of another digest.
+        by_count: if the number of records differs too, report that instead of the digest.
     Raises:
-        DataError: it is missing, damaged, or another.
+        DataError: it is missing, damaged, or another file.
         RunError: it cannot be read.
     """
     with reading(path):
         sha256 = files.sha256(path)
     if sha256 == described.sha256:
         return
-    count = sum(1 for _ in whole_records(path))  # names what is missing, or damaged
+    count = sum(1 for _ in whole_records(path))  # raises if the shard is damaged
     if by_count:
         check_count(path, described, count)
     raise DataError(f"{path}: found another SHA-256, expected that of the manifest", hint="verify")
 
 
 def check_count(path: Path, described: Shard, found: int) -> None:
-    """Refuse a shard that has not as many records as its manifest says.
+    """Refuse a shard whose number of records is not the manifest's.
 
     Raises:
-        DataError: it has more, or fewer.
+        DataError: it has more or fewer.
     """
     if found != described.records:
         raise DataError(
@@ -230,29 +231,29 @@ def check_count(path: Path, described: Shard, found: int) -> None:
         )
 
 
-def payloads(one: Split) -> Iterator[bytes]:
-    """Iterate all records of a split in the order they are stored."""
-    for path in one.shards:
+def payloads(split: Split) -> Iterator[bytes]:
+    """Iterate the payloads of a split in stored order."""
+    for path in split.shards:
         for record in read_records(path):
             yield record.payload
 
 
-def first_record(one: Split) -> tuple[Names, ImageRecord]:
-    """Read a split's first record, to learn which features there are and what they are called.
+def first_record(split: Split) -> tuple[Names, ImageRecord]:
+    """Read a split's first record, and find the names of its features.
 
     Raises:
-        DataError: no records, or no images in them.
+        DataError: no records, or no image in the first split.
     """
-    payload = next(payloads(one), None)
-    where = one.shards[0]
+    payload = next(payloads(split), None)
+    where = split.shards[0]
     if payload is None:
         raise DataError(f"{where}: found no records, expected images")
     try:
         features = example.decode(payload)
     except ExampleError as error:
         raise ExampleError(f"{where}: {error}") from error
-    if one.manifest:
-        names: Names | None = records.NAMES[one.manifest.keys]
+    if split.manifest:
+        names: Names | None = records.NAMES[split.manifest.keys]
     else:
         names = guess_names(features)
     if names is None:
@@ -263,7 +264,7 @@ def first_record(one: Split) -> tuple[Names, ImageRecord]:
 
 
 def problem(path: Path, damage: Damage) -> str:
-    """Say what a file is whose first damage is this: no TFRecord file at all, or a damaged one."""
+    """Describe a file by its first damage: no TFRecord file, or a truncated or damaged split."""
     with path.open("rb") as file:
         head = file.read(formats.HEAD_BYTES)
     is_short_text = len(head) < HEADER_BYTES and formats.is_text(head)

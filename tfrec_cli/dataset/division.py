@@ -1,4 +1,4 @@
-"""How the images of one source were divided among several splits, as manifests say it."""
+"""How the images of one source were divided among several splits."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class Part:
     share: Annotated[
         str,
         Meta(
-            description="Its part of all images, such as 0.9.",
+            description="Its share of all images, such as 0.9.",
             pattern=rf"^{_SHARE}$(?!\n)",
             extra={"expected": "a number"},
         ),
@@ -42,7 +42,7 @@ class Part:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Division:
-    """How images were divided: each content, whatever its copies, belongs to one split alone."""
+    """How images were divided. All copies of an image are in the same split."""
 
     method: Annotated[Literal["shares"], Meta(description="By content, class by class.")]
     parts: Annotated[
@@ -55,7 +55,7 @@ class Division:
     ]
 
     def __str__(self) -> str:
-        """Say it as it was asked for: ``train=0.9,val=0.1``."""
+        """Return the text that ``--split`` takes: ``train=0.9,val=0.1``."""
         return ",".join(f"{part.split}={part.share}" for part in self.parts)
 
     @property
@@ -64,18 +64,19 @@ class Division:
         return [part.split for part in self.parts]
 
     def shares(self) -> dict[str, Fraction]:
-        """Return the share of each split: exact, and 1 in all."""
+        """Return the exact share of each split; the sum is 1."""
         return {part.split: Fraction(part.share) for part in self.parts}
 
     def problem(self) -> str | None:
-        """Return what is expected of the parts, where they are not all of it, each once."""
+        """Return what is expected of the parts if their shares or names are wrong, else None."""
         shares = self.shares()
-        is_whole = sum(shares.values()) == 1 and all(shares.values())
-        return None if is_whole and len(shares) == len(self.parts) else "shares that make up 1"
+        is_complete = sum(shares.values()) == 1 and all(shares.values())
+        is_valid = is_complete and len(shares) == len(self.parts)
+        return None if is_valid else "shares that add up to 1"
 
 
 def by_shares(shares: Mapping[str, Fraction]) -> Division | None:
-    """Return the division among splits by shares with up to 9 decimals; None among one split."""
+    """Return the division by shares of up to 9 decimals; None if there is only one split."""
     if len(shares) < 2:
         return None
     parts = tuple(Part(split=name, share=_decimal(share)) for name, share in shares.items())
@@ -83,9 +84,10 @@ def by_shares(shares: Mapping[str, Fraction]) -> Division | None:
 
 
 def of_options(options: object) -> Division | None:
-    """Return the division that ``--split`` asked for, where only the options are recorded.
+    """Return the division that the recorded option ``--split`` asked for.
 
-    Those are manifests of version 1, and notes of writes that were begun before version 2.
+    Manifests of version 1, and the journals of writes that began before version 2, record only
+    the option.
     """
     text = options.get("split") if isinstance(options, dict) else None
     parts = str(text).split(",")
@@ -96,20 +98,20 @@ def of_options(options: object) -> Division | None:
 
 
 def of_note(value: Any) -> Division | None:
-    """Return a division that a note of our own holds.
+    """Return the division that a journal recorded.
 
     Raises:
-        ValueError: it is none.
+        ValueError: the value is not a division.
     """
     if value is None:
         return None
 
     from tfrec_cli.dataset import schema
 
-    made = schema.convert(value, Division)
-    if problem := made.problem():
+    division = schema.convert(value, Division)
+    if problem := division.problem():
         raise ValueError(problem)
-    return made
+    return division
 
 
 def _decimal(share: Fraction) -> str:

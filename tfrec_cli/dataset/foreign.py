@@ -1,4 +1,4 @@
-"""Records of others: what their features are called, guessed by the names in common use."""
+"""Records of other programs: their feature names, guessed from the names in common use."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ _KINDS = {"image": "bytes", "filename": "bytes", "class_name": "bytes"}
 
 
 def guess_names(features: Mapping[str, Feature]) -> Names | None:
-    """Find the image and its companions in anybody's Example, by the names in common use.
+    """Find the image and its size, label and so on in the Example of any program.
 
     Returns:
-        The names, or None where no bytes feature holds an image.
+        The names, or None if no bytes feature holds an image.
     """
     found: dict[str, str] = {}
     for field, pattern in _FOREIGN.items():

@@ -1,6 +1,6 @@
 """The manifest of a split: its fields, and how it is read, checked and written.
 
-Knows: its JSON, as the only place. Must not know: how shards are made.
+Knows: its JSON; no other module does. Must not know: how shards are made.
 """
 
 from __future__ import annotations
@@ -30,19 +30,19 @@ if TYPE_CHECKING:
 
 FORMAT = "tfrec-manifest"
 FORMAT_VERSION = 2
-"""Version 1 had no ``division``, and no fields that its readers do not know."""
+"""Version 1 had no ``division``, and its readers refuse unknown fields."""
 
 _MOST_BYTES = 1 << 26
-"""The largest manifest read: with 99,999 shards one has 45 MB."""
+"""The largest manifest that is read: one with 99,999 shards has 45 MB."""
 
 _MOST_VALUES = 1 << 21
-"""The most values in one, since each takes far more memory than its text."""
+"""The most values in a manifest: each takes far more memory than its text."""
 
 _MOST_LEVELS = 100
-"""The most lists and objects in each other: whoever copies more runs out of calls."""
+"""The most levels of nested lists and objects: copying more exceeds Python's recursion limit."""
 
 _SHORT = reprlib.Repr()
-"""Shows what a manifest holds, of any length and depth."""
+"""Shortens values of any length and depth for messages."""
 _SHORT.maxstring = _SHORT.maxlong = 60
 
 Stored = Literal["whole", "raw", "png", "jpeg"]
@@ -55,25 +55,27 @@ class Shard:
     name: Annotated[FileName, Meta(description="File name.")]
     records: Annotated[Count, Meta(description="Number of records.")]
     size_bytes: Annotated[Count, Meta(description="Size of the file.")]
-    sha256: Annotated[Digest, Meta(description="Of the file.")]
+    sha256: Annotated[Digest, Meta(description="SHA-256 of the file.")]
     index: Annotated[FileName | None, Meta(description="Name of the index file.")]
-    index_sha256: Annotated[Digest | None, Meta(description="Of the index file.")]
+    index_sha256: Annotated[Digest | None, Meta(description="SHA-256 of the index file.")]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Manifest:
-    """Everything that is known of one written split.
+    """Everything that is known about one written split.
 
     Attributes:
-        unknown: fields of the file that this version does not know, which are kept.
+        unknown: fields of the file that this version does not know; they are kept.
     """
 
     split: Annotated[FileName, Meta(description="Name of the split.")]
     division: Annotated[
         Division | None,
-        Meta(description="How the images were divided among this split and others."),
+        Meta(description="How the images were divided among several splits; null if not."),
     ]
-    stored: Annotated[Stored, Meta(description="Whole images, or how crops are stored.")]
+    stored: Annotated[
+        Stored, Meta(description="How images are stored: whole, or the encoding of crops.")
+    ]
     keys: Annotated[KeyStyle, Meta(description="Style of the feature names.")]
     crop: Annotated[Size, Meta(description="[height, width] of stored crops in pixels.")]
     labels: Annotated[
@@ -82,66 +84,77 @@ class Manifest:
     ]
     records: Annotated[Count, Meta(description="Number of records.")]
     smallest: Annotated[
-        Size, Meta(description="Least height and least width of any stored image in pixels.")
+        Size, Meta(description="Smallest height and smallest width of all stored images in pixels.")
     ]
-    compression: Annotated[WrittenCompression, Meta(description="Of the shards.")]
+    compression: Annotated[WrittenCompression, Meta(description="Compression of the shards.")]
     shards: Annotated[
         tuple[Shard, ...],
-        Meta(description="In order.", min_length=1, extra={"expected": "at least one shard"}),
+        Meta(
+            description="The shards in order.",
+            min_length=1,
+            extra={"expected": "at least one shard"},
+        ),
     ]
     content_sha256: Annotated[
-        Digest, Meta(description="Digest of the records, whatever their order and shards.")
+        Digest,
+        Meta(description="Digest of all records; it does not depend on their order and shards."),
     ]
-    plan_sha256: Annotated[Digest, Meta(description="Digest of which image goes where.")]
+    plan_sha256: Annotated[Digest, Meta(description="Digest of the images in their order.")]
     rejects_file: Annotated[
-        FileName, Meta(description="File name of the list of files that were left out.")
+        FileName, Meta(description="Name of the file that lists the files that were left out.")
     ]
-    rejects_sha256: Annotated[Digest, Meta(description="Of that file.")]
+    rejects_sha256: Annotated[Digest, Meta(description="SHA-256 of that file.")]
     changes: Annotated[Counts, Meta(description="How many images were normalised, by cause.")]
     icc_profiles: Annotated[Count, Meta(description="How many images carry a colour profile.")]
     rejects: Annotated[Counts, Meta(description="How many files were left out, by reason.")]
     ignored: Annotated[
-        Counts, Meta(description="How many files nobody would call an image, by reason.")
+        Counts, Meta(description="How many files were ignored since they are no images, by reason.")
     ]
     options: Annotated[
-        Values, Meta(description="Of the command, but those that cannot change a byte.")
+        Values, Meta(description="Options of the command, except those that cannot change a byte.")
     ]
-    versions: Annotated[Values, Meta(description="Of tfrec and what it encodes with.")]
+    versions: Annotated[
+        Values, Meta(description="Versions of tfrec and of the packages that encode.")
+    ]
     columns: Annotated[
         tuple[Column, ...],
         Meta(
-            description="Further features that an image list gave; in the file only where "
-            "there are some.",
+            description="Additional features from an image list; the field is left out if there "
+            "are none.",
             min_length=1,
-            extra={"expected": "some, or no such field"},
+            extra={"expected": "at least one column, or no such field"},
         ),
     ] = ()
     unknown: Mapping[str, Any] = field(default_factory=dict)
 
     _file: ClassVar[bytes | None] = None
-    """The file that it was read from, unless something was replaced."""
+    """The bytes that it was read from; None after `dataclasses.replace`."""
 
     def document(self) -> dict[str, Any]:
-        """Return all fields, as they stand in the JSON document of a command."""
+        """Return all fields as in the JSON document of a command."""
         values = asdict(self)
         return {**values.pop("unknown"), **values}
 
 
-_KNOWN = {one.name for one in fields(Manifest)} - {"unknown"}
+_KNOWN = {known.name for known in fields(Manifest)} - {"unknown"}
 
 
 def dump(manifest: Manifest) -> bytes:
-    """Serialise a manifest; the same manifest gives the same bytes, and one file its own."""
+    """Serialise a manifest.
+
+    Returns:
+        The file's own bytes for one that was read, else bytes that depend only on its fields.
+    """
     if manifest._file is not None:
         return manifest._file
     values = manifest.document()
-    if not manifest.columns:  # as it was before there were any
+    if not manifest.columns:  # a later field: datasets without columns keep their bytes
         del values["columns"]
     return as_json({"format": FORMAT, "format_version": FORMAT_VERSION, **values})
 
 
 def is_as_dumped(data: bytes) -> bool:
-    """Tell whether the bytes of a manifest have the order and spacing in which it is written."""
+    """Tell whether the bytes of a manifest have the order and spacing that `dump` writes."""
     return as_json(json.loads(data)) == data
 
 
@@ -149,18 +162,18 @@ def load(path: Path) -> Manifest:
     """Read and check one manifest.
 
     Raises:
-        ManifestError: no JSON, a newer version, a field is missing or of the wrong type, a file
-            name that is a path.
+        ManifestError: not JSON, another version, a field that is missing or has a wrong value, a
+            file name that is a path.
         OSError: the file cannot be read.
     """
     return parse(read(path), path)
 
 
 def read(path: Path) -> bytes:
-    """Read the bytes of one manifest, if there are not too many.
+    """Read the bytes of one manifest.
 
     Raises:
-        ManifestError: more than 64 MiB.
+        ManifestError: the file has more than 64 MiB.
         OSError: the file cannot be read.
     """
     with path.open("rb") as file:
@@ -202,7 +215,7 @@ def parse(data: bytes, path: Path) -> Manifest:
         made = schema.convert({**known, "unknown": unknown}, Manifest)
     except schema.Mismatch as error:
         raise ManifestError(f"{path}: {_problem(*error.args)}") from error
-    except UnicodeEncodeError as error:  # a lone surrogate where a word or name of a field is
+    except UnicodeEncodeError as error:  # a lone surrogate in a word or a field's name
         found = repr(error.object)
         where = next(key for key, value in values.items() if found in repr(value))
         raise ManifestError(f"{path}: {where}: found {found}, expected text") from error
@@ -211,15 +224,17 @@ def parse(data: bytes, path: Path) -> Manifest:
     ):
         raise ManifestError(f"{path}: {problem}")
     if _is_deep(values):
-        raise ManifestError(f"{path}: found more levels, expected at most {_MOST_LEVELS}")
+        raise ManifestError(f"{path}: found deeper nesting, expected at most {_MOST_LEVELS} levels")
     if path.name != made.split + MANIFEST_SUFFIX:
-        raise ManifestError(f"{path}: split: found {made.split!r}, expected that of its name")
+        raise ManifestError(
+            f"{path}: split: found {made.split!r}, expected the split in the file's name"
+        )
     object.__setattr__(made, "_file", data)
     return made
 
 
 def find(folder: Path) -> dict[str, Path]:
-    """Find the manifests in a folder: split name to path, sorted."""
+    """Find the manifests in a folder: split name to path, sorted by name."""
     found = {
         path.name.removesuffix(MANIFEST_SUFFIX): path
         for path in folder.glob(f"*{MANIFEST_SUFFIX}")
@@ -229,16 +244,20 @@ def find(folder: Path) -> dict[str, Path]:
 
 
 def as_json(values: Any) -> bytes:
-    """Serialise as every JSON file beside the shards is."""
+    """Serialise values in the style of all JSON files of a dataset."""
     return (json.dumps(values, indent=2, sort_keys=True) + "\n").encode()
 
 
 def _fields(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    """Make a JSON object, in which readers may take either of two fields of one name."""
+    """Make a JSON object; refuse two fields of one name, since parsers differ in which they take.
+
+    Raises:
+        ValueError: a field stands there twice.
+    """
     values = dict(pairs)
     if len(values) < len(pairs):
-        again, _ = Counter(key for key, _ in pairs).most_common(1)[0]
-        raise ValueError(f"found field {_SHORT.repr(again)} twice")
+        repeated, _ = Counter(key for key, _ in pairs).most_common(1)[0]
+        raise ValueError(f"found field {_SHORT.repr(repeated)} twice")
     return values
 
 
@@ -252,7 +271,7 @@ def _refuse(constant: str) -> NoReturn:
 
 
 def _is_deep(value: Any) -> bool:
-    """Tell whether lists and objects are in each other over too many levels."""
+    """Tell whether lists and objects are nested more than `_MOST_LEVELS` deep."""
     level: list[Any] = [value]
     for _ in range(_MOST_LEVELS):
         level = [
@@ -265,19 +284,19 @@ def _is_deep(value: Any) -> bool:
 
 
 def _not_in_version_1(values: Mapping[str, Any]) -> Iterator[str]:
-    """Iterate what is wrong with fields that are not of version 1, which allows no others."""
+    """Iterate problems with fields that version 1 does not have; it allows no others."""
     objects = [("", values, _KNOWN - {"division"})]
     for name, kind in (("shards", Shard), ("columns", Column)):
-        known = {one.name for one in fields(kind)}
-        objects += [(f"{name}[{i}].", one, known) for i, one in enumerate(values.get(name, ()))]
-    for where, one, known in objects:
-        for key in one.keys() - known:
+        known = {field.name for field in fields(kind)}
+        objects += [(f"{name}[{i}].", part, known) for i, part in enumerate(values.get(name, ()))]
+    for where, part, known in objects:
+        for key in part.keys() - known:
             name = key if re.fullmatch(r"\w{1,60}", key, re.ASCII) else _SHORT.repr(key)
-            yield _problem(where + name, one[key], "no field of this name")
+            yield _problem(where + name, part[key], "no field of this name")
 
 
 def _problems(made: Manifest) -> Iterator[str]:
-    """Iterate what types do not tell of a manifest."""
+    """Iterate the problems of a manifest that its types do not exclude."""
     named = {"split": made.split, "rejects_file": made.rejects_file}
     for number, shard in enumerate(made.shards):
         where = f"shards[{number}]."
@@ -289,18 +308,18 @@ def _problems(made: Manifest) -> Iterator[str]:
         if len(name.encode()) > MOST_NAME_BYTES:
             yield _problem(where, name, f"at most {MOST_NAME_BYTES} bytes")
     files = [name for shard in made.shards for name in (shard.name, shard.index)]
-    for where, several in (("shards", files), ("labels", made.labels or ())):
-        for again, count in Counter(filter(None, several)).most_common(1):
+    for where, listed in (("shards", files), ("labels", made.labels or ())):
+        for name, count in Counter(filter(None, listed)).most_common(1):
             if count > 1:
-                yield f"{where}: found {again!r} twice, expected it once"
+                yield f"{where}: found {name!r} twice, expected it once"
     for number, column in enumerate(made.columns):
         feature = column.name
         if not feature.isprintable() or len(feature.encode()) > MOST_NAME_BYTES or feature in OURS:
-            expected = f"the name of a further feature, of {MOST_NAME_BYTES} bytes"
+            expected = f"the name of an additional feature, at most {MOST_NAME_BYTES} bytes"
             yield _problem(f"columns[{number}].name", feature, expected)
     features = [column.name for column in made.columns]
     if features != sorted(set(features), key=str.encode):
-        yield _problem("columns", features, "each name once, and sorted")
+        yield _problem("columns", features, "each name once, sorted")
     if made.division and (problem := made.division.problem()):
         yield _problem("division", str(made.division), problem)
 

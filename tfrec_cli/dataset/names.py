@@ -1,4 +1,4 @@
-"""Names of splits and of every file in a dataset, with its suffix; styles of feature names."""
+"""Names of splits and of all files in a dataset; styles of feature names."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ KeyStyle = Literal["plain", "tf-models"]
 SPLIT_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_-]{0,63}")
 
 MOST_NAME_BYTES = 255
-"""The longest file name that Linux and macOS have."""
+"""The longest file name that Linux and macOS allow."""
 
 MANIFEST_SUFFIX = ".manifest.json"
 REJECTS_SUFFIX = ".rejects.jsonl"
@@ -26,7 +26,7 @@ TFDS_INFO = "dataset_info.json"
 TFDS_FEATURES = "features.json"
 
 NOTE_SUFFIX = ".whole"
-"""Of the note that a shard of an unfinished write is whole."""
+"""Suffix of the note that a shard of an unfinished write is complete."""
 
 LOCK = ".tfrec.lock"
 _PARTIAL_SUFFIX = ".partial"
@@ -39,42 +39,42 @@ def shard_name(split: str, index: int, count: int, compression: WrittenCompressi
 
 
 def index_name(shard: str) -> str:
-    """Return the name of a shard's index file: the reader of vahidk/tfrecord wants this one."""
+    """Return the name of a shard's index file: the reader of vahidk/tfrecord requires this one."""
     return shard.removesuffix(".tfrecord") + INDEX_SUFFIX
 
 
 def labels_name(feature: str, joint: str = ".") -> str:
-    """Return the name of the file where TFDS looks for the class names of a feature.
+    """Return the name of the file from which TFDS reads the class names of a feature.
 
     Args:
-        joint: what stands for a slash, which depends on the version of TFDS.
+        joint: what replaces a slash in the name; it depends on the version of TFDS.
     """
     return f"{feature.replace('/', joint)}.labels.txt"
 
 
 def partial_name(split: str) -> str:
-    """Return the name of the folder in which an unfinished split waits."""
+    """Return the name of the folder that holds an unfinished split."""
     return f".{split}{_PARTIAL_SUFFIX}"
 
 
 def partial_folders(folder: Path) -> Iterator[tuple[str, Path]]:
-    """Iterate the unfinished writes in a folder: split and folder of each, sorted."""
+    """Iterate (split, folder) of the unfinished writes in ``folder``, sorted."""
     for path in sorted(folder.glob(partial_name("*"))):
         yield path.name[1:].removesuffix(_PARTIAL_SUFFIX), path
 
 
 def is_of_writer(name: str) -> bool:
-    """Tell whether a file or folder of a dataset is there for a writer alone."""
+    """Tell whether only writers use this file or folder of a dataset."""
     return name == LOCK or re.fullmatch(rf"\..+{re.escape(_PARTIAL_SUFFIX)}", name) is not None
 
 
 def is_of_split(name: str, split: str) -> bool:
-    """Tell whether a file has a name that a write of ``split`` gives."""
+    """Tell whether a write of ``split`` gives a file this name."""
     shard = r"-\d{5}-of-\d{5}\.(tfrecord|tfrecord\.gz|tfindex)"
     return re.fullmatch(rf"{re.escape(split)}({shard}|\.rejects\.jsonl)", name) is not None
 
 
 def is_generated(name: str, split: str) -> bool:
-    """Tell whether a file is of ``split``, or describes the dataset: what a new write replaces."""
+    """Tell whether a new write replaces a file: it is of ``split`` or describes the dataset."""
     described = r"dataset_info\.json|features\.json|(image[-.]class[-.])?label\.labels\.txt"
     return is_of_split(name, split) or re.fullmatch(described, name) is not None

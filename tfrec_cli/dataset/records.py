@@ -1,6 +1,6 @@
-"""The record contract: what one image's ``tf.train.Example`` holds.
+"""The record contract: what the ``tf.train.Example`` of one image holds.
 
-Knows: layouts, and as the only place the names of features. Must not know: framing, disk.
+Knows: layouts and the names of features; few other modules do. Must not know: framing, disk.
 """
 
 from __future__ import annotations
@@ -32,12 +32,12 @@ READ_FIELDS = ("image", "height", "width", "label", "key", "window")
 CHECKED_FIELDS = (*READ_FIELDS, "filename")
 BYTES_FIELDS = frozenset({"image", "filename"})
 CERTAIN_FIELDS = frozenset(CHECKED_FIELDS) - {"label", "window"}
-"""What every record of ours has: labels and windows are of some layouts only."""
+"""Fields in every record that tfrec writes; only some datasets have labels and windows."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Names:
-    """What the features of a record are called; None where there is no such feature."""
+    """The names of a record's features; None for a feature that it does not have."""
 
     image: str
     height: str | None = None
@@ -51,11 +51,11 @@ class Names:
     source_id: str | None = None
 
     def by_feature(self, fields: Iterable[str] = READ_FIELDS) -> dict[str, str]:
-        """Return the name of each feature, of those that there are, with its field."""
+        """Return feature name to field, for those of ``fields`` that have a name."""
         return {name: field for field in fields if (name := getattr(self, field))}
 
     def present(self, features: Mapping[str, Feature]) -> Names:
-        """Leave out the names that one record's features do not have."""
+        """Return the names that are among one record's features, and the image's."""
         kept: dict[str, Any] = {
             field.name: name
             for field in fields(self)
@@ -89,7 +89,7 @@ NAMES: dict[KeyStyle, Names] = {
 }
 
 SOURCE_ID = "image/source_id"
-"""What the Object Detection API calls an image's number in its collection, in decimal digits."""
+"""Name in the Object Detection API for an image's number in its collection, in decimal digits."""
 
 OURS = frozenset(
     name
@@ -97,38 +97,40 @@ OURS = frozenset(
     for name in asdict(names).values()
     if name and name != SOURCE_ID
 )
-"""What no further column may be called, in either layout; but the number is anyone's to give."""
+"""Names that no column may have, in either layout; a column may give the source's number."""
 
 ColumnKind = Literal["bytes", "float", "int64"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Column:
-    """A further feature, which an image list gives."""
+    """An additional feature from an image list."""
 
-    name: Annotated[str, Meta(description="Of the feature.", extra={"expected": "a name"})]
-    kind: Annotated[ColumnKind, Meta(description="Of its values.")]
-    is_list: Annotated[bool, Meta(description="Any number of values in a record, else one.")]
-    is_everywhere: Annotated[bool, Meta(description="Whether no record lacks it.")]
+    name: Annotated[str, Meta(description="Name of the feature.", extra={"expected": "a name"})]
+    kind: Annotated[ColumnKind, Meta(description="Type of its values.")]
+    is_list: Annotated[
+        bool, Meta(description="Whether a record has any number of values, else one.")
+    ]
+    is_everywhere: Annotated[bool, Meta(description="Whether every record has it.")]
 
     def __str__(self) -> str:
-        """Say it in two words: ``scores float[]``."""
+        """Return name and type: ``scores float[]``."""
         return f"{self.name} {self.kind}{'[]' * self.is_list}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ImageRecord:
-    """One image with what belongs to it.
+    """One image with its label, key and other features.
 
     Attributes:
         image: encoded bytes, or height * width * 3 raw uint8 values.
-        height_px, width_px: of the image as stored, in pixels.
+        height_px, width_px: size of the stored image in pixels.
         label: 0-based class number.
         key: 56-bit identity of the source (see `key_of`).
-        filename: the source's POSIX path below the folder it came from.
-        window: 1 where a window of a JPEG decodes exactly, else 0; None for crops.
-        class_name: of the label, for layouts that store it.
-        further: other features by name, to be written.
+        filename: POSIX path of the source relative to its folder.
+        window: 1 if a window of the JPEG decodes exactly, else 0; None for crops.
+        class_name: name of the label, for layouts that store it.
+        further: additional features to write, by name.
     """
 
     image: bytes
@@ -143,7 +145,7 @@ class ImageRecord:
 
     @property
     def is_raw(self) -> bool:
-        """Whether the image is raw rows of RGB, which its length tells."""
+        """Whether the image is raw rows of RGB (see `is_raw`)."""
         return is_raw(self.image, self.height_px, self.width_px)
 
 
@@ -153,9 +155,10 @@ def key_of(filename: bytes) -> int:
 
 
 def is_raw(image: bytes, height_px: int | None, width_px: int | None) -> bool:
-    """Tell whether ``image`` is height * width * 3 raw values: that many, and no JPEG or PNG.
+    """Tell whether ``image`` has height * width * 3 bytes and is no JPEG or PNG.
 
-    The first pixels may well have the magic of some format: (255, 216, 255) has JPEG's.
+    Raw pixels may begin with the magic bytes of a format, as (255, 216, 255) does with JPEG's: a
+    JPEG counts only if its markers can be read.
     """
     if height_px is None or width_px is None or min(height_px, width_px) < 1:
         return False
@@ -172,7 +175,7 @@ def is_raw(image: bytes, height_px: int | None, width_px: int | None) -> bool:
 
 
 def smallest_of(sizes: Iterable[tuple[int, int] | None]) -> tuple[int, int] | None:
-    """Return the least height and the least width of some sizes; None where there are none."""
+    """Return the smallest height and the smallest width of some sizes; None if there are none."""
     known = [size for size in sizes if size]
     return (min(height for height, _ in known), min(width for _, width in known)) if known else None
 
@@ -180,7 +183,7 @@ def smallest_of(sizes: Iterable[tuple[int, int] | None]) -> tuple[int, int] | No
 def encode(record: ImageRecord, style: KeyStyle) -> bytes:
     """Serialise one record; the same record gives the same bytes everywhere.
 
-    The source's number in digits is what TF Models' detection decoder cannot do without.
+    TF Models' detection decoder requires the number of the source in digits.
     Source: tensorflow/models, official/vision/dataloaders/tf_example_decoder.py and utils.py.
     """
     names = NAMES[style]
@@ -206,12 +209,12 @@ def _format(image: bytes) -> bytes:
 
 
 def further(columns: Sequence[Column], values: bytes) -> dict[str, Feature]:
-    """Read the further features of one source.
+    """Parse the additional features of one source.
 
     Args:
-        values: a JSON list with an entry for each column: its value, a list of them, or null.
+        values: a JSON list with an entry for each column: a value, a list of values, or null.
     Returns:
-        Those that are not null, by name.
+        The features that are not null, by name.
     """
     found = {}
     for column, value in zip(columns, json.loads(values), strict=True):
@@ -230,7 +233,7 @@ def decode(features: Mapping[str, Feature], names: Names) -> ImageRecord:
         DataError: the image is missing, or a feature is not one value of its kind.
     """
 
-    def one(field: str, kind: str) -> Any:
+    def value(field: str, kind: str) -> Any:
         name: str | None = getattr(names, field)
         if name is None or name not in features:
             return None
@@ -240,27 +243,27 @@ def decode(features: Mapping[str, Feature], names: Names) -> ImageRecord:
             raise DataError(f"feature {name!r}: found {found}, expected one {kind} value")
         return feature.values[0]
 
-    image = one("image", "bytes")
+    image = value("image", "bytes")
     if image is None:
         raise DataError(f"found no feature {names.image!r}, expected the image")
     return ImageRecord(
         image=image,
-        height_px=one("height", "int64"),
-        width_px=one("width", "int64"),
-        label=one("label", "int64"),
-        key=one("key", "int64"),
-        filename=one("filename", "bytes"),
-        window=one("window", "int64"),
-        class_name=os.fsdecode(one("class_name", "bytes") or b"") or None,
+        height_px=value("height", "int64"),
+        width_px=value("width", "int64"),
+        label=value("label", "int64"),
+        key=value("key", "int64"),
+        filename=value("filename", "bytes"),
+        window=value("window", "int64"),
+        class_name=os.fsdecode(value("class_name", "bytes") or b"") or None,
     )
 
 
 def content_digest(records: Iterable[tuple[int, bytes]]) -> str:
-    """Digest records whatever their order: SHA-256 over (key, BLAKE3 of payload), sorted.
+    """Digest records independently of their order: SHA-256 over (key, BLAKE3 of payload), sorted.
 
     Args:
-        records: each record's 56-bit key and the BLAKE3 digest of its payload: as hard to forge as
-            SHA-256, in a third of the time.
+        records: the 56-bit key of each record and the BLAKE3 digest of its payload. BLAKE3 is as
+            hard to forge as SHA-256 and takes a third of the time.
     """
     rows = (key.to_bytes(7, "big") + payload_digest for key, payload_digest in records)
     digest = hashlib.sha256()
@@ -270,7 +273,7 @@ def content_digest(records: Iterable[tuple[int, bytes]]) -> str:
 
 
 def pixels(record: ImageRecord, max_pixels: int = MAX_PIXELS) -> Pixels:
-    """Return a record's image as TensorFlow would decode it, computed by NumPy and Pillow.
+    """Decode a record's image with NumPy and Pillow, to the same pixels as TensorFlow.
 
     Returns:
         uint8[height, width, 3].
@@ -289,7 +292,7 @@ def pixels(record: ImageRecord, max_pixels: int = MAX_PIXELS) -> Pixels:
 
 
 def decoded_size(record: ImageRecord, max_pixels: int = MAX_PIXELS) -> tuple[int, int]:
-    """Decode a record's image as `pixels` does, and return its (height, width).
+    """Decode a record's image as `pixels` does and return its (height, width).
 
     Raises:
         ImageError: it cannot be decoded.

@@ -1,4 +1,4 @@
-"""Sources that were not written: what is known of each, and the file that lists them."""
+"""Rejects: sources that were not written, and the file that lists them."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ class Reject:
     """One file that is not written.
 
     Attributes:
-        reason: a stable word to count by.
+        reason: a stable word; rejects are counted by it.
         message: what was found and what was expected.
-        harmless: nobody would call it an image: hidden, left by an operating system, a text file.
+        harmless: it is clearly no image: hidden, left by an operating system, or a text file.
     """
 
     path: bytes
@@ -29,7 +29,7 @@ class Reject:
     harmless: bool = False
 
     def document(self) -> dict[str, Any]:
-        """Return it as JSON has it; bytes that are no text survive as surrogates."""
+        """Return the reject's JSON object; bytes that are not UTF-8 become surrogates."""
         return {
             "path": os.fsdecode(self.path),
             "reason": self.reason,
@@ -38,12 +38,12 @@ class Reject:
         }
 
     def __str__(self) -> str:
-        """Say it in one line."""
+        """Return path and message in one line."""
         return f"{printable(self.path)}: {self.message}"
 
 
 def dump(rejects: Iterable[Reject]) -> bytes:
-    """Serialise rejects, one JSON object a line."""
+    """Serialise rejects, one JSON object per line."""
     return "".join(json.dumps(reject.document()) + "\n" for reject in rejects).encode()
 
 
@@ -59,8 +59,12 @@ def parse(data: bytes, path: Path) -> list[Reject]:
 
 def _parse_reject(line: bytes, where: str) -> Reject:
     try:
-        one = json.loads(line)
-        path, reason, message = os.fsencode(one["path"]), str(one["reason"]), str(one["message"])
-        return Reject(path, reason, message, harmless=bool(one["ignored"]))
+        values = json.loads(line)
+        return Reject(
+            path=os.fsencode(values["path"]),
+            reason=str(values["reason"]),
+            message=str(values["message"]),
+            harmless=bool(values["ignored"]),
+        )
     except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise ManifestError(f"{where}: found {line[:40]!r}, expected a reject") from error

@@ -1,7 +1,7 @@
-"""Types of the fields of manifests with their limits, to which msgspec holds what is read.
+"""Types of the fields of manifests with their limits, which msgspec checks.
 
-Knows: msgspec. Must not know: any field. Loaded only where something is read, since msgspec takes
-as long as writing some images: until then the annotations that name these types are mere text.
+Knows: msgspec. Must not know: any field. Loaded only when something is read: importing msgspec
+takes as long as writing some images. Until then annotations that name these types are plain text.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ _Kind = TypeVar("_Kind")
 
 
 def _as(expected: str, **limits: Any) -> Meta:
-    """Limit a value, and say in messages what is expected."""
+    """Limit a value; messages say what is ``expected``."""
     return Meta(**limits, extra={"expected": expected})
 
 
@@ -46,25 +46,25 @@ FileName = Annotated[
 Side = Annotated[int, Meta(ge=1, le=2**31 - 1)]
 Size = Annotated[tuple[Side, Side] | None, _as("[height, width] or null")]
 Label = Annotated[str, Meta(pattern=r"^[^\ud800-\udc7f\udd00-\udfff]+$")]
-"""Text that stands for bytes of a file name, as `os.fsdecode` makes it."""
+"""Text that `os.fsdecode` makes of the bytes of a file name."""
 
 if TYPE_CHECKING:
-    _Value = Any  # whoever reads one knows of which type it is
+    _Value = Any  # the code that reads a value knows its type
 else:
     _Single = None | bool | float | str | Annotated[int, Meta(ge=-(2**63), le=2**63 - 1)]
     _Value = _Single | list[_Single]
 Values = Annotated[Mapping[str, _Value], _as("values by name")]
 
 
-class Mismatch(ValueError):  # noqa: N818  # a finding, which its reader makes an error of
-    """A value is not of the type of its field; ``args`` are where, what was found and expected."""
+class Mismatch(ValueError):  # noqa: N818  # the caller makes an error of it
+    """A value does not have its field's type; ``args`` are where, found value, expected text."""
 
 
 def convert(values: Mapping[str, Any], kind: type[_Kind]) -> _Kind:
-    """Make a dataclass of the values of a JSON object.
+    """Make a dataclass from the values of a JSON object.
 
     Raises:
-        Mismatch: one is missing, or not what it must be.
+        Mismatch: a value is missing, or has a wrong type.
     """
     try:
         return msgspec.convert(values, typed(kind))
@@ -73,7 +73,7 @@ def convert(values: Mapping[str, Any], kind: type[_Kind]) -> _Kind:
 
 
 def typed(kind: type[_Kind]) -> type[_Kind]:
-    """Evaluate the annotations of a dataclass and of those in it, for msgspec, and return it."""
+    """Evaluate the annotations of a dataclass and of its inner dataclasses, and return it."""
     if any(isinstance(hint, str) for hint in kind.__annotations__.values()):
         names = {**globals(), **vars(sys.modules[kind.__module__])}
         hints = get_type_hints(kind, names, include_extras=True)
@@ -87,7 +87,7 @@ def typed(kind: type[_Kind]) -> type[_Kind]:
 def _explained(
     error: msgspec.ValidationError, values: Mapping[str, Any], kind: Any
 ) -> tuple[str, Any, str]:
-    """Say of a value that has not the type of its field where it is, and what is expected."""
+    """Return the field of a wrong value, the value, and what is expected."""
     text, _, place = str(error).partition(" - at `$")
     steps = re.findall(r"\.(\w+)(?:\[(\d+)\])?", place)
     if missing := re.fullmatch(r"Object missing required field `(\w+)`", text):
@@ -119,7 +119,7 @@ def _expected(hint: Any) -> str:
 
 
 def _parts(hint: Any) -> Iterator[Any]:
-    """Iterate a type and all that it is made of, what limits it first."""
+    """Iterate a type and all its parts, limits first."""
     yield hint
     for part in reversed(get_args(hint)):
         yield from _parts(part)

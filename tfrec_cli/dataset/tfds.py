@@ -1,6 +1,6 @@
-"""The files written for TFDS: dataset_info.json, features.json, the class names.
+"""Files for TFDS: dataset_info.json, features.json, the class names.
 
-Knows: formats of TFDS, as the only place. Must not know: how they get onto a disk.
+Knows: formats of TFDS; no other module does. Must not know: how files are written to disk.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ _PACKAGE = "tensorflow_datasets.core.features"
 def describe(manifests: Sequence[Manifest]) -> dict[str, bytes]:
     """Make dataset_info.json, features.json and the class names.
 
-    Features keep the names that they have in the records, slashes too: nested ones could not be
+    Features keep their names in the records, with slashes: TFDS accepts no nested features as
     ``supervisedKeys``.
 
     Source: TFDS 4.9, core/dataset_info.py and core/features; docs/external_tfrecord.md.
@@ -67,7 +67,7 @@ def describe(manifests: Sequence[Manifest]) -> dict[str, bytes]:
 
 
 def shard_lengths(data: bytes) -> Any:
-    """Return each split's shardLengths in a dataset_info.json; None where it cannot be read."""
+    """Return each split's shardLengths in a dataset_info.json; None if it is not valid."""
     try:
         return {split["name"]: split["shardLengths"] for split in json.loads(data)["splits"]}
     except (ValueError, KeyError, TypeError, RecursionError):
@@ -75,10 +75,10 @@ def shard_lengths(data: bytes) -> Any:
 
 
 def _misreads(lines: bytes, labels: Sequence[str]) -> bool:
-    """Tell whether TFDS would take these lines for other class names, and say nothing.
+    """Tell whether TFDS would silently read other class names from these lines.
 
-    It strips each name and drops empty ones. Where it can read none (no UTF-8), or there is no
-    file, it calls the classes by their numbers.
+    It strips each name and drops empty ones. If it can read none (not UTF-8), or there is no
+    file, it names the classes by their numbers.
     """
     try:
         names = [name.strip() for name in lines.decode().splitlines() if name.strip()]
@@ -109,15 +109,17 @@ def _scalar(dtype: str) -> dict[str, Any]:
 
 
 def _columns(manifests: Sequence[Manifest]) -> dict[str, Any]:
-    """Describe further features: lists, and single values that every record of every split has.
+    """Describe the columns: lists, and single values that every record of every split has.
 
-    TFDS takes a single value that is missing for an error, and a list for an empty one.
+    For TFDS a missing single value is an error, and a missing list is an empty one.
     """
-    missing = {
-        one.name for manifest in manifests for one in manifest.columns if not one.is_everywhere
+    columns = [column for manifest in manifests for column in manifest.columns]
+    optional = {column.name for column in columns if not column.is_everywhere}
+    return {
+        column.name: _list(column.kind) if column.is_list else _value(column.kind)
+        for column in manifests[0].columns
+        if column.is_list or column.name not in optional
     }
-    columns = [one for one in manifests[0].columns if one.is_list or one.name not in missing]
-    return {one.name: _list(one.kind) if one.is_list else _value(one.kind) for one in columns}
 
 
 def _value(kind: str) -> dict[str, Any]:

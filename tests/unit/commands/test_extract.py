@@ -555,7 +555,7 @@ class TestDamage:
         path = next(data.glob("*-00003-*.tfrecord"))
         path.unlink()
         error = self.refused(data, out)
-        assert str(error) == f"{path}: found no such file, expected one of a dataset"
+        assert str(error) == f"{path}: this file of the dataset is missing"
 
     def test_what_cannot_be_read_is_none(self, data: Path, out: Path) -> None:
         path = next(data.glob("*-00003-*.tfrecord"))

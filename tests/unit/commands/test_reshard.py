@@ -287,7 +287,7 @@ class TestDamage:
     @pytest.mark.parametrize(
         ("change", "message"),
         [
-            (lambda a, b: a.unlink(), "found no such file, expected one of a dataset"),
+            (lambda a, b: a.unlink(), "this file of the dataset is missing"),
             (lambda a, b: a.write_bytes(b.read_bytes()), "found another SHA-256, expected that of"),
             (lambda a, b: a.write_bytes(a.read_bytes() + b"x"), "truncated: record "),
             (lambda a, b: a.write_bytes(a.read_bytes() * 2), "found another SHA-256, expected"),
@@ -316,7 +316,7 @@ class TestDamage:
         path.write_bytes(b"{}\n")
         assert self.refused(data, out).startswith(f"{path}: found another SHA-256, expected that")
         path.unlink()
-        assert self.refused(data, out) == f"{path}: found no such file, expected one of a dataset"
+        assert self.refused(data, out) == f"{path}: this file of the dataset is missing"
 
     @pytest.mark.parametrize(
         ("field", "message"),

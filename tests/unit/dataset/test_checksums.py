@@ -1,4 +1,4 @@
-"""What describes a folder's splits together: checksums are coreutils', the rest is for TFDS."""
+"""Files that describe all splits of a folder: checksums for coreutils, the rest for TFDS."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from tfrec_cli.dataset.checksums import dataset_files
 
 
 class TestDatasetFiles:
-    def test_sums_are_accepted_by_sha256sum(self, tmp_path: Path) -> None:
+    def test_sha256sum_accepts_the_sums(self, tmp_path: Path) -> None:
         files = dataset_files([MANIFEST])
         fill(
             tmp_path,
@@ -40,7 +40,7 @@ class TestDatasetFiles:
             sorted(line.split(": ")[0] for line in done.stdout.splitlines()),
         ) == (0, sorted(path.name for path in tmp_path.iterdir() if path.name != "SHA256SUMS"))
 
-    def test_class_names_are_a_line_each(self) -> None:
+    def test_each_class_name_has_a_line(self) -> None:
         files = dataset_files([MANIFEST])
         assert files["label.labels.txt"] == b"cats\ncaf\xe9\n\xc3\x84\n"
 
@@ -53,19 +53,19 @@ class TestDatasetFiles:
             ((" a", "\udcff"), b" a\n\xff\n"),
         ],
     )
-    def test_class_names_that_tfds_would_change_are_kept_from_it(
+    def test_class_names_that_tfds_would_change_are_not_written(
         self, labels: tuple[str, ...], expected: str | bytes | None
     ) -> None:
-        """Without the file, or where it is no UTF-8, TFDS calls classes by their numbers."""
+        """Without the file, or if it is not UTF-8, TFDS names classes by their numbers."""
         named = dataclasses.replace(MANIFEST, labels=labels)
         found = dataset_files([named]).get("label.labels.txt")
         assert found == (expected.encode() if isinstance(expected, str) else expected)
 
-    def test_tfds_splits_have_a_length_for_each_shard(self) -> None:
+    def test_dataset_info_has_the_length_of_each_shard(self) -> None:
         info = json.loads(dataset_files([MANIFEST, WHOLE])["dataset_info.json"])
         lengths = {split["name"]: split["shardLengths"] for split in info["splits"]}
         assert lengths == {"train": ["2", "1"], "val": ["2", "1"]}
 
-    def test_nothing_is_said_to_tfds_of_compressed_shards(self) -> None:
+    def test_compressed_shards_get_no_files_for_tfds(self) -> None:
         packed = dataclasses.replace(MANIFEST, compression="gzip")
         assert list(dataset_files([packed])) == ["SHA256SUMS"]

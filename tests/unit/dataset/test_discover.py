@@ -1,4 +1,4 @@
-"""dataset: which files are shards, and where each record lies in them."""
+"""discover: which files are shards, and where each record is in them."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def framed(*payloads: bytes) -> bytes:
 
 @pytest.fixture
 def two(tmp_path: Path) -> Path:
-    """Make a folder with two bare record files of three records in all."""
+    """Make a folder of two bare record files with three records."""
     files = {"b": framed(PAYLOADS[2]), "a": framed(*PAYLOADS[:2]), "notes.txt": b"hello"}
     return fill(tmp_path / "two", files)
 
@@ -59,7 +59,7 @@ def ours(tmp_path: Path) -> Path:
         ("a.json\n", True),
     ],
 )
-def test_names_of_record_files(name: str, may_be: bool) -> None:
+def test_record_files_are_recognised_by_their_names(name: str, may_be: bool) -> None:
     assert discover.is_record_file_name(name) is may_be
 
 
@@ -73,19 +73,19 @@ def test_a_file_is_a_split_without_a_name(two: Path) -> None:
     )
 
 
-def test_a_folder_of_record_files_is_one_split_in_order_of_names(two: Path) -> None:
+def test_a_folder_of_record_files_is_one_split_sorted_by_name(two: Path) -> None:
     (split,) = discover.splits(two)
     assert (split.name, split.shards) == (None, (two / "a", two / "b"))
 
 
-def test_a_dataset_is_its_splits_with_their_shards(ours: Path) -> None:
+def test_a_dataset_has_its_splits_with_their_shards(ours: Path) -> None:
     found = {split.name: [path.name for path in split.shards] for split in discover.splits(ours)}
     assert found == {
         name: [f"{name}-{n:05d}-of-00002.tfrecord" for n in range(2)] for name in ("train", "val")
     }
 
 
-def test_shards_are_those_of_the_manifest_even_where_they_are_missing(ours: Path) -> None:
+def test_a_missing_shard_of_the_manifest_is_listed(ours: Path) -> None:
     (ours / "val-00001-of-00002.tfrecord").unlink()
     assert len(discover.split(ours, "val").shards) == 2
 
@@ -94,7 +94,7 @@ def test_a_split_is_found_by_its_name(ours: Path) -> None:
     assert discover.split(ours, "val").name == "val"
 
 
-def test_bare_files_are_every_split(two: Path) -> None:
+def test_bare_files_are_found_under_any_split_name(two: Path) -> None:
     assert discover.split(two, "any").shards == (two / "a", two / "b")
 
 
@@ -104,7 +104,7 @@ def test_an_unknown_split_is_refused(ours: Path) -> None:
     assert str(caught.value) == f"{ours}: found splits train, val, expected 'test'"
 
 
-def test_nothing_is_refused(tmp_path: Path) -> None:
+def test_a_path_that_does_not_exist_is_refused(tmp_path: Path) -> None:
     with pytest.raises(MissingPathError) as caught:
         discover.splits(tmp_path / "none")
     assert str(caught.value) == f"No such file or folder: {tmp_path}/none"
@@ -114,10 +114,18 @@ def test_a_folder_without_record_files_is_refused(tmp_path: Path) -> None:
     fill(tmp_path, {"readme.md": b"", "sub/x.tfrecord": b""})
     with pytest.raises(UsageError) as caught:
         discover.splits(tmp_path)
-    assert str(caught.value) == f"{tmp_path}: found no record files, expected at least one"
+    assert str(caught.value) == f"{tmp_path}: no record files in this folder"
 
 
-def test_strangers_are_record_files_that_no_manifest_names(ours: Path) -> None:
+def test_a_folder_with_only_an_unfinished_write_is_refused(tmp_path: Path) -> None:
+    fill(tmp_path, {".train.partial/journal.json": b""})
+    with pytest.raises(UsageError) as caught:
+        discover.splits(tmp_path)
+    expected = f"{tmp_path}: found only an unfinished write, expected record files"
+    assert str(caught.value) == expected
+
+
+def test_record_files_that_no_manifest_names_are_strangers(ours: Path) -> None:
     fill(ours, {"x.tfrecord": b"", "train-00002-of-00003.tfrecord": b"", "x.json": b""})
     names = [path.name for path in discover.strangers(ours, discover.splits(ours))]
     assert names == ["train-00002-of-00003.tfrecord", "x.tfrecord"]
@@ -130,12 +138,11 @@ PLACES = [
 ]
 
 
-def test_places_of_bare_files(two: Path) -> None:
+def test_records_of_bare_files_are_found(two: Path) -> None:
     assert discover.places(discover.splits(two)[0]).tolist() == PLACES
 
 
-def test_places_are_those_of_the_index_files(ours: Path) -> None:
-    """Walking the shards gives the same as reading the indexes that were written with them."""
+def test_index_files_and_shards_give_the_same_places(ours: Path) -> None:
     split = discover.split(ours, "train")
     walked = [
         [number, offset, length]
@@ -145,14 +152,14 @@ def test_places_are_those_of_the_index_files(ours: Path) -> None:
     assert discover.places(split).tolist() == walked
 
 
-def test_places_of_a_missing_shard(ours: Path) -> None:
+def test_a_missing_shard_has_no_places(ours: Path) -> None:
     split = discover.split(ours, "train")
     split.shards[0].with_suffix(".tfindex").unlink()
     with pytest.raises(RunError):
         discover.places(split)
 
 
-def test_places_of_another_number_than_the_manifest_says(ours: Path) -> None:
+def test_an_index_file_with_fewer_records_than_the_manifest_is_refused(ours: Path) -> None:
     split = discover.split(ours, "train")
     split.shards[0].with_suffix(".tfindex").write_bytes(b"0 10\n")
     with pytest.raises(DataError) as caught:
@@ -160,7 +167,7 @@ def test_places_of_another_number_than_the_manifest_says(ours: Path) -> None:
     assert str(caught.value) == (f"{split.shards[0]}: found 1 records, expected 2 by the manifest")
 
 
-def test_places_of_a_damaged_file(two: Path) -> None:
+def test_a_damaged_file_has_no_places(two: Path) -> None:
     (two / "a").write_bytes(b"damaged, and more than twelve bytes of it")
     with pytest.raises(FramingError):
         discover.places(discover.splits(two)[0])
@@ -175,7 +182,7 @@ def test_places_of_a_damaged_file(two: Path) -> None:
         ({"a": b""}, "none"),
     ],
 )
-def test_compression_is_that_of_the_first_file_with_bytes(
+def test_the_first_file_that_is_not_empty_tells_the_compression(
     tmp_path: Path, files: dict[str, bytes], compression: str
 ) -> None:
     assert discover.compression(discover.splits(fill(tmp_path / "x", files))[0]) == compression
@@ -185,7 +192,7 @@ def test_payloads_come_in_stored_order(two: Path) -> None:
     assert list(discover.payloads(discover.splits(two)[0])) == PAYLOADS
 
 
-def test_the_first_record_tells_the_names(tmp_path: Path) -> None:
+def test_the_first_record_tells_the_names_of_the_features(tmp_path: Path) -> None:
     payload = example.encode({"jpg": png(photo(4, 4)), "class_id": 3, "other": 1})
     names, record = discover.first_record(
         discover.splits(fill(tmp_path / "x", {"a": framed(payload)}))[0]
@@ -204,14 +211,16 @@ def test_the_first_record_tells_the_names(tmp_path: Path) -> None:
     ],
     ids=["no record", "no image"],
 )
-def test_no_first_record(tmp_path: Path, files: dict[str, bytes], message: str) -> None:
+def test_files_without_an_image_are_refused(
+    tmp_path: Path, files: dict[str, bytes], message: str
+) -> None:
     folder = fill(tmp_path / "x", files)
     with pytest.raises(DataError) as caught:
         discover.first_record(discover.splits(folder)[0])
     assert str(caught.value) == f"{folder}/{message}"
 
 
-def test_a_first_record_that_is_no_example_is_named_with_its_file(tmp_path: Path) -> None:
+def test_a_first_record_that_is_no_example_is_refused_with_its_file_name(tmp_path: Path) -> None:
     folder = fill(tmp_path / "x", {"a": framed(b"\xffunknown")})
     with pytest.raises(DataError) as caught:
         discover.first_record(discover.splits(folder)[0])

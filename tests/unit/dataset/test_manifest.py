@@ -1,4 +1,4 @@
-"""What lies beside the shards: manifests are checked field by field, checksums are coreutils'."""
+"""Manifests: written, read, and checked field by field."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ SHARD_FIELDS = [field.name for field in dataclasses.fields(Shard)]
 
 
 def message_of(values: Any) -> str:
-    """Return what reading these values as a manifest raises."""
+    """Return the message of the error that reading these values as a manifest raises."""
     with pytest.raises(ManifestError) as error:
         manifest.parse(json.dumps(values).encode(), PATH)
     return str(error.value)
@@ -46,27 +46,27 @@ def in_shard(**changes: Any) -> dict[str, Any]:
 
 class TestRoundTrip:
     @pytest.mark.parametrize("made", [MANIFEST, WHOLE], ids=["crops", "whole"])
-    def test_load_gives_what_was_dumped(self, tmp_path: Path, made: Manifest) -> None:
+    def test_load_returns_what_was_dumped(self, tmp_path: Path, made: Manifest) -> None:
         path = tmp_path / f"{made.split}.manifest.json"
         path.write_bytes(manifest.dump(made))
         assert manifest.load(path) == made
 
     @pytest.mark.parametrize("made", [MANIFEST, WHOLE], ids=["crops", "whole"])
-    def test_dump_gives_what_was_loaded(self, made: Manifest) -> None:
+    def test_dump_returns_what_was_loaded(self, made: Manifest) -> None:
         data = manifest.dump(made)
         path = Path(f"out/{made.split}.manifest.json")
         assert manifest.dump(manifest.parse(data, path)) == data
 
 
-def test_a_column_may_have_as_long_a_name_as_a_file() -> None:
+def test_the_name_of_a_column_may_have_255_bytes() -> None:
     values = {**VALUES, "columns": [{**COLUMN, "name": "a" * 255}]}
     assert manifest.parse(json.dumps(values).encode(), PATH).columns[0].name == "a" * 255
 
 
 class TestRefuses:
-    def test_a_split_that_is_not_that_of_the_file_name(self) -> None:
+    def test_a_split_other_than_that_in_the_file_name(self) -> None:
         message = message_of({**VALUES, "split": "val"})
-        assert message == f"{PATH}: split: found 'val', expected that of its name"
+        assert message == f"{PATH}: split: found 'val', expected the split in the file's name"
 
     @pytest.mark.parametrize("name", [name for name in FIELDS if name != "columns"])
     def test_a_missing_field(self, name: str) -> None:
@@ -81,34 +81,34 @@ class TestRefuses:
 
     @pytest.mark.parametrize("name", [name for name in FIELDS if name not in ("shards", "columns")])
     @pytest.mark.parametrize("value", [True, 1.5, [0.5, 1], [[]]], ids=repr)
-    def test_a_field_of_another_type(self, name: str, value: Any) -> None:
+    def test_a_field_of_a_wrong_type(self, name: str, value: Any) -> None:
         message = message_of({**VALUES, name: value})
         assert message.startswith(f"{PATH}: {name}: found {value!r}, expected ")
 
     @pytest.mark.parametrize("value", [True, 1, "x", {}], ids=repr)
-    def test_shards_that_are_no_list(self, value: Any) -> None:
+    def test_shards_that_are_not_a_list(self, value: Any) -> None:
         message = message_of({**VALUES, "shards": value})
         assert message == f"{PATH}: shards: found {value!r}, expected at least one shard"
 
     @pytest.mark.parametrize("value", [True, 1.5, "x", []], ids=repr)
-    def test_a_shard_that_is_no_object(self, value: Any) -> None:
+    def test_a_shard_that_is_not_an_object(self, value: Any) -> None:
         message = message_of({**VALUES, "shards": [value]})
         assert message == f"{PATH}: shards[0]: found {value!r}, expected an object"
 
     @pytest.mark.parametrize("name", SHARD_FIELDS)
     @pytest.mark.parametrize("value", [True, 1.5, [], {}], ids=repr)
-    def test_a_field_of_a_shard_of_another_type(self, name: str, value: Any) -> None:
+    def test_a_field_of_a_shard_with_a_wrong_type(self, name: str, value: Any) -> None:
         message = message_of(in_shard(**{name: value}))
         assert message.startswith(f"{PATH}: shards[0].{name}: found {value!r}, expected ")
 
     @pytest.mark.parametrize(
         "name", ["split", "stored", "keys", "records", "shards", "options", "rejects_file"]
     )
-    def test_null_where_a_value_must_be(self, name: str) -> None:
+    def test_null_for_a_field_that_must_have_a_value(self, name: str) -> None:
         assert message_of({**VALUES, name: None}).startswith(f"{PATH}: {name}: found None, ")
 
     @pytest.mark.parametrize("name", ["stored", "keys", "compression"])
-    def test_a_word_that_is_no_text(self, name: str) -> None:
+    def test_a_lone_surrogate_as_a_word(self, name: str) -> None:
         message = message_of({**VALUES, name: "\ud800"})
         assert message == f"{PATH}: {name}: found '\\ud800', expected text"
 
@@ -119,12 +119,12 @@ class TestRefuses:
         assert message == f"{PATH}: {name}: found {value}, expected a count"
 
     @pytest.mark.parametrize("value", [[32], [0, 40], [32, -1], [32, 2**31], [True, 3]])
-    def test_a_crop_that_is_no_size(self, value: Any) -> None:
+    def test_a_crop_that_is_not_a_size(self, value: Any) -> None:
         message = message_of({**VALUES, "crop": value})
         assert message == f"{PATH}: crop: found {value}, expected [height, width] or null"
 
     @pytest.mark.parametrize("value", ["", "0" * 63, "0" * 63 + "G", "A" * 64])
-    def test_a_digest_that_is_none(self, value: str) -> None:
+    def test_a_digest_that_is_not_64_hexadecimal_digits(self, value: str) -> None:
         message = message_of({**VALUES, "content_sha256": value})
         assert message.endswith("expected 64 hexadecimal digits")
 
@@ -133,14 +133,14 @@ class TestRefuses:
         ["../x", "/etc/passwd", "a/b", "..", ".x", "", "a\\b", "a\nb", "a\0b", "\ud800", "\x7f"],
     )
     @pytest.mark.parametrize("field", ["name", "index"])
-    def test_a_shard_that_is_no_plain_file_name(self, field: str, name: str) -> None:
+    def test_a_shard_name_that_is_not_a_plain_file_name(self, field: str, name: str) -> None:
         message = message_of(in_shard(**{field: name}))
         assert message == (
             f"{PATH}: shards[0].{field}: found {name!r}, expected a file name without a folder"
         )
 
     @pytest.mark.parametrize("name", ["x" * 256, "é" * 128])
-    def test_a_name_that_no_file_can_have(self, name: str) -> None:
+    def test_a_name_longer_than_a_file_name_can_be(self, name: str) -> None:
         assert message_of(in_shard(name=name)).endswith(", expected at most 255 bytes")
 
     @pytest.mark.parametrize(
@@ -151,51 +151,53 @@ class TestRefuses:
         ],
         ids=["shards", "labels"],
     )
-    def test_a_name_that_stands_there_twice(self, changes: dict[str, Any], found: str) -> None:
+    def test_a_shard_or_label_that_is_listed_twice(
+        self, changes: dict[str, Any], found: str
+    ) -> None:
         message = message_of({**VALUES, **changes})
         assert message == f"{PATH}: {found} twice, expected it once"
 
-    def test_a_field_that_stands_there_twice(self) -> None:
-        """Readers differ in which of them they take."""
+    def test_a_field_that_occurs_twice(self) -> None:
+        """JSON parsers differ in which of the two they take."""
         data = manifest.dump(MANIFEST).replace(b'"records": 3', b'"records": 3, "records": 4')
         with pytest.raises(ManifestError) as error:
             manifest.parse(data, PATH)
         assert str(error.value) == f"{PATH}: found field 'records' twice, expected JSON"
 
     @pytest.mark.parametrize("field", ["changes", "rejects", "ignored"])
-    def test_counts_beyond_counting(self, field: str) -> None:
+    def test_a_count_with_4001_digits(self, field: str) -> None:
         message = message_of({**VALUES, field: {"x": 10**4000}})
         assert message.startswith(f"{PATH}: {field}: found {{'x': 1000")
 
     @pytest.mark.parametrize("value", [{}, [[]], [{}], 10**30, [2**63]], ids=repr)
     @pytest.mark.parametrize("field", ["options", "versions"])
-    def test_options_that_are_no_plain_values(self, field: str, value: Any) -> None:
+    def test_options_that_are_not_plain_values(self, field: str, value: Any) -> None:
         message = message_of({**VALUES, field: {"x": value}})
         assert message.endswith(", expected values by name")
 
     @pytest.mark.parametrize(
         "number", ["NaN", "-Infinity", "1e999", "1" * 5000, "[" * 900 + "]" * 900]
     )
-    def test_numbers_and_nesting_that_json_or_python_do_not_have(self, number: str) -> None:
+    def test_numbers_and_nesting_that_json_or_python_do_not_support(self, number: str) -> None:
         data = manifest.dump(MANIFEST).replace(b'"shards": 2', b'"shards": ' + number.encode())
         with pytest.raises(ManifestError):
             manifest.parse(data, PATH)
 
     @pytest.mark.parametrize("name", ["\x1b[2J", "\ud800", "a\nb", "x" * 10**6])
-    def test_a_field_whose_name_a_terminal_would_act_on(self, name: str) -> None:
+    def test_a_field_name_that_could_disturb_a_terminal(self, name: str) -> None:
         message = message_of({**VERSION_1, name: 1})
         assert message.isprintable()
         assert len(message) < 200
 
     @pytest.mark.parametrize("field", ["shards", "changes", "options"])
-    def test_a_field_within_whose_name_is_no_text(self, field: str) -> None:
+    def test_an_inner_field_named_by_a_lone_surrogate(self, field: str) -> None:
         value = [{"\ud800": 1}] if field == "shards" else {"\ud800": [[]]}
         message = message_of({**VALUES, field: value})
         assert message.isprintable()
         assert re.match(f"{PATH}: {field}.*: found .*, expected ", message)
 
     @pytest.mark.parametrize("field", ["split", "rejects_file"])
-    def test_a_path_elsewhere(self, field: str) -> None:
+    def test_a_path_that_leaves_the_folder(self, field: str) -> None:
         message = message_of({**VALUES, field: "../x"})
         expected = "expected a file name without a folder"
         assert message == f"{PATH}: {field}: found '../x', {expected}"
@@ -213,47 +215,47 @@ class TestRefuses:
         assert message_of(values) == expected
 
     @pytest.mark.parametrize("data", [b"", b"{", b"\xff\xfe\xfd", b"[" * 100_000], ids=len)
-    def test_what_is_no_json(self, data: bytes) -> None:
+    def test_bytes_that_are_not_json(self, data: bytes) -> None:
         with pytest.raises(ManifestError) as error:
             manifest.parse(data, PATH)
         assert str(error.value).endswith(", expected JSON")
 
-    def test_every_cut(self) -> None:
+    def test_a_manifest_cut_at_any_byte(self) -> None:
         data = manifest.dump(MANIFEST).rstrip()
         for length in range(len(data)):
             with pytest.raises(ManifestError):
                 manifest.parse(data[:length], PATH)
 
     @pytest.mark.parametrize("value", [[], [{}], {}, 3, None], ids=repr)
-    def test_columns_that_are_none(self, value: Any) -> None:
+    def test_columns_that_are_not_a_list_of_columns(self, value: Any) -> None:
         message = message_of({**VALUES, "columns": value})
         assert re.match(f"{PATH}: columns.*: found .*, expected ", message)
 
     @pytest.mark.parametrize(
         "changes", [{"index": None}, {"index_sha256": None}], ids=["index", "digest"]
     )
-    def test_an_index_without_digest_and_the_other_way_round(self, changes: Any) -> None:
+    def test_an_index_without_a_digest_or_a_digest_without_an_index(self, changes: Any) -> None:
         message = message_of(in_shard(**changes))
         assert message.startswith(f"{PATH}: shards[0].index_sha256: found ")
 
 
 class TestVersion1:
-    """It had no division, and no other fields than it knows."""
+    """It had no division, and allows no unknown fields."""
 
     def parse(self, **changes: Any) -> Manifest:
         return manifest.parse(json.dumps({**VERSION_1, **changes}).encode(), PATH)
 
-    def test_it_is_read_and_stays_as_it_is(self) -> None:
+    def test_it_is_read_and_written_back_unchanged(self) -> None:
         data = json.dumps(VERSION_1).encode()
         made = manifest.parse(data, PATH)
         assert made == MANIFEST
         assert manifest.dump(made) == data
 
-    def test_what_is_made_of_it_is_of_this_version(self) -> None:
+    def test_a_changed_copy_of_it_has_version_2(self) -> None:
         made = dataclasses.replace(self.parse(), records=7)
         assert json.loads(manifest.dump(made)) == {**VALUES, "records": 7}
 
-    def test_its_division_stands_among_its_options(self) -> None:
+    def test_its_division_is_read_from_its_options(self) -> None:
         options = {"split": "train=0.50,val=0.25,test=0.25"}
         division = self.parse(options=options).division
         assert division is not None
@@ -262,21 +264,21 @@ class TestVersion1:
     @pytest.mark.parametrize(
         "text", ["train", "train=1", "", "train=0.5,val=0.6", "a,b", "a=0.5,a=0.5", None, 5, ["a"]]
     )
-    def test_other_options_are_no_division(self, text: Any) -> None:
+    def test_other_values_of_the_option_are_no_division(self, text: Any) -> None:
         assert self.parse(options={"split": text}).division is None
 
     @pytest.mark.parametrize("name", ["more", "division", "unknown"])
-    def test_a_field_it_does_not_know(self, name: str) -> None:
+    def test_an_unknown_field_is_refused(self, name: str) -> None:
         message = message_of({**VERSION_1, name: None})
         assert message == f"{PATH}: {name}: found None, expected no field of this name"
 
     @pytest.mark.parametrize("name", ["a" * 256, "é" * 128, "a\nb", "height", "image/height"])
-    def test_a_column_that_no_feature_can_be_called_by(self, name: str) -> None:
+    def test_a_column_with_a_name_that_it_cannot_have_is_refused(self, name: str) -> None:
         message = message_of({**VALUES, "columns": [{**COLUMN, "name": name}]})
-        assert message.endswith("expected the name of a further feature, of 255 bytes")
+        assert message.endswith("expected the name of an additional feature, at most 255 bytes")
 
     @pytest.mark.parametrize("name", ["shards", "columns"])
-    def test_a_field_that_its_parts_do_not_know(self, name: str) -> None:
+    def test_an_unknown_field_of_a_shard_or_column_is_refused(self, name: str) -> None:
         column = {"name": "q", "kind": "int64", "is_list": False, "is_everywhere": True}
         part = {"shards": VALUES["shards"][0], "columns": column}[name]
         message = message_of({**VERSION_1, name: [{**part, "more": 1}]})
@@ -294,32 +296,32 @@ class TestLaterFields:
     }
     DATA = manifest.as_json(LATER)
 
-    def test_they_are_passed_over(self) -> None:
+    def test_they_are_ignored(self) -> None:
         assert manifest.parse(self.DATA, PATH).records == 3
 
-    def test_the_file_stays_as_it_is(self) -> None:
+    def test_the_file_is_written_back_unchanged(self) -> None:
         assert manifest.is_as_dumped(self.DATA)
         assert manifest.dump(manifest.parse(self.DATA, PATH)) == self.DATA
 
-    def test_they_are_kept_where_others_change(self) -> None:
+    def test_they_are_kept_when_another_field_changes(self) -> None:
         made = dataclasses.replace(manifest.parse(self.DATA, PATH), records=7)
         values = json.loads(manifest.dump(made))
         assert (values["later"], values["unknown"], values["records"]) == ([1, {"a": None}], {}, 7)
 
-    def test_none_replaces_a_field_that_is_known(self) -> None:
+    def test_an_unknown_field_cannot_replace_a_known_one(self) -> None:
         made = dataclasses.replace(MANIFEST, unknown={"records": 7})
         assert json.loads(manifest.dump(made))["records"] == 3
 
-    def test_they_are_no_deeper_than_calls_may_be(self) -> None:
+    def test_deep_nesting_in_them_is_refused(self) -> None:
         deep: Any = []
         for _ in range(700):
             deep = [deep]
-        expected = f"{PATH}: found more levels, expected at most 100"
+        expected = f"{PATH}: found deeper nesting, expected at most 100 levels"
         assert message_of({**VALUES, "later": deep}) == expected
         assert message_of(in_shard(later={"a": deep})) == expected
 
     @pytest.mark.parametrize("data", [manifest.as_json(VALUES), DATA])
-    def test_order_and_spacing_are_those_of_a_manifest(self, data: bytes) -> None:
+    def test_other_order_or_spacing_is_noticed(self, data: bytes) -> None:
         assert manifest.is_as_dumped(data)
         assert not manifest.is_as_dumped(data + b" ")
         assert not manifest.is_as_dumped(data.replace(b'"crop": [', b'"crop":  ['))
@@ -332,7 +334,7 @@ class TestDivision:
         named = [{"split": name, "share": share} for name, share in parts]
         return {**VALUES, "division": {"method": method, "parts": named}}
 
-    def test_is_read_in_its_order_and_exactly(self) -> None:
+    def test_shares_are_read_exactly_and_in_order(self) -> None:
         data = manifest.as_json(self.values())
         division = manifest.parse(data, PATH).division
         assert division is not None
@@ -340,7 +342,7 @@ class TestDivision:
         assert list(division.shares().items()) == list(shares.items())
         assert (str(division), division.names) == ("train=0.9,val=0.05,a-test=0.05", [*shares])
 
-    def test_is_written_as_it_was_read(self) -> None:
+    def test_a_division_is_written_as_it_was_read(self) -> None:
         values = self.values()
         made = dataclasses.replace(manifest.parse(manifest.as_json(values), PATH), records=3)
         assert json.loads(manifest.dump(made)) == values
@@ -359,7 +361,9 @@ class TestDivision:
             ({"parts": [("a", "0.5"), ("../b", "0.5")]}, "parts[1].split: found '../b', expected "),
         ],
     )
-    def test_is_held_to_its_types(self, values: dict[str, Any], found: str) -> None:
+    def test_wrong_values_of_a_division_are_refused(
+        self, values: dict[str, Any], found: str
+    ) -> None:
         message = message_of(self.values(**values))
         assert message.startswith(f"{PATH}: division.{found}")
 
@@ -372,14 +376,14 @@ class TestDivision:
             [("a", "0.5"), ("a", "0.25"), ("b", "0.5")],
         ],
     )
-    def test_makes_up_one(self, parts: Any) -> None:
-        assert message_of(self.values(parts)).endswith(", expected shares that make up 1")
+    def test_shares_that_do_not_add_up_to_1_are_refused(self, parts: Any) -> None:
+        assert message_of(self.values(parts)).endswith(", expected shares that add up to 1")
 
 
 class TestSize:
-    """Of what is refused before it is read, or parsed."""
+    """Manifests that are too large are refused before they are read or parsed."""
 
-    def test_a_sparse_terabyte(self, tmp_path: Path) -> None:
+    def test_a_sparse_file_of_a_terabyte_is_refused(self, tmp_path: Path) -> None:
         path = tmp_path / PATH.name
         with path.open("wb") as file:
             file.truncate(2**40)
@@ -387,8 +391,8 @@ class TestSize:
             manifest.load(path)
 
     @pytest.mark.parametrize("value", [b"[],", b"{},", b"1.,", b'"":0,'])
-    def test_many_small_values(self, value: bytes) -> None:
-        """Each takes up to 24 times the memory of its text."""
+    def test_millions_of_small_values_are_refused(self, value: bytes) -> None:
+        """Each value takes up to 24 times the memory of its text."""
         with pytest.raises(ManifestError, match="found more values, expected at most 2097152"):
             manifest.parse(b"[" + value * 2**21, PATH)
 
@@ -399,7 +403,7 @@ def test_a_manifest_without_shards_is_refused() -> None:
     )
 
 
-def test_a_label_that_stands_for_no_bytes_is_refused() -> None:
+def test_a_label_that_os_fsdecode_cannot_make_is_refused() -> None:
     message = message_of({**VALUES, "labels": ["\ud800"]})
     assert message.startswith(f"{PATH}: labels: found ")
 

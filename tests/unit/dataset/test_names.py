@@ -1,4 +1,4 @@
-"""File names: what is called how, and which names are of a split."""
+"""File names, and which of them belong to a split."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ from tfrec_cli.dataset.names import (
 
 
 class TestNames:
-    def test_of_shards(self) -> None:
+    def test_a_shard_is_named_by_split_number_and_count(self) -> None:
         assert shard_name("train", 3, 12) == "train-00003-of-00012.tfrecord"
 
-    def test_of_compressed_shards(self) -> None:
+    def test_a_compressed_shard_ends_with_gz(self) -> None:
         assert shard_name("val", 0, 1, "gzip") == "val-00000-of-00001.tfrecord.gz"
 
-    def test_of_indexes(self) -> None:
+    def test_an_index_file_replaces_the_suffix_of_its_shard(self) -> None:
         assert index_name("val-00000-of-00001.tfrecord") == "val-00000-of-00001.tfindex"
 
     @pytest.mark.parametrize(
@@ -44,11 +44,13 @@ class TestNames:
             ("notes.txt", False),
         ],
     )
-    def test_that_a_new_write_replaces(self, name: str, expected: bool) -> None:
+    def test_a_new_write_replaces_files_of_its_split_and_of_the_dataset(
+        self, name: str, expected: bool
+    ) -> None:
         assert is_generated(name, "train") is expected
 
 
-def test_unfinished_writes_are_found_by_their_folders(tmp_path: Path) -> None:
+def test_unfinished_writes_are_found_by_the_names_of_their_folders(tmp_path: Path) -> None:
     for name in (partial_name("val"), partial_name("a.b"), "x.partial", ".x"):
         (tmp_path / name).mkdir()
     found = [(split, path.name) for split, path in partial_folders(tmp_path)]
@@ -59,5 +61,5 @@ def test_unfinished_writes_are_found_by_their_folders(tmp_path: Path) -> None:
     ("name", "expected"),
     [(".train.partial", True), (LOCK, True), (".partial", False), ("x.partial", False)],
 )
-def test_what_is_there_for_a_writer(name: str, expected: bool) -> None:
+def test_files_of_the_writer_are_recognised(name: str, expected: bool) -> None:
     assert is_of_writer(name) is expected

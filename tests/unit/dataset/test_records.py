@@ -1,4 +1,4 @@
-"""The record contract: round trips, keys, other people's layouts."""
+"""The record contract: round trips, keys, layouts of other programs."""
 
 from __future__ import annotations
 
@@ -35,12 +35,12 @@ def features(**values: Any) -> dict[str, Feature]:
 
 @pytest.mark.parametrize("style", list(NAMES))
 @pytest.mark.parametrize("record", [WHOLE, CROP], ids=["whole", "crop"])
-def test_decodes_what_it_encoded(style: Any, record: ImageRecord) -> None:
+def test_a_record_survives_encoding_and_decoding(style: Any, record: ImageRecord) -> None:
     payload = records.encode(record, style)
     assert records.decode(example.decode(payload), NAMES[style]) == record
 
 
-def test_plain_features() -> None:
+def test_a_record_in_the_plain_style_has_these_features() -> None:
     found = example.decode(records.encode(WHOLE, "plain"))
     assert {name: (feature.kind, list(feature.values)) for name, feature in found.items()} == {
         "image": ("bytes", [PNG]),
@@ -53,7 +53,7 @@ def test_plain_features() -> None:
     }
 
 
-def test_tf_models_features() -> None:
+def test_a_record_in_the_tf_models_style_has_these_features() -> None:
     record = ImageRecord(image=PNG, height_px=4, width_px=5, label=2, class_name="öwls")
     found = example.decode(records.encode(record, "tf-models"))
     assert {name: (feature.kind, list(feature.values)) for name, feature in found.items()} == {
@@ -66,13 +66,13 @@ def test_tf_models_features() -> None:
     }
 
 
-def test_tf_models_know_a_source_by_its_key_in_digits() -> None:
-    """Their detection decoder makes a number of it (process_source_id in dataloaders/utils.py)."""
+def test_the_source_id_of_tf_models_is_the_key_in_digits() -> None:
+    """Their detection decoder parses it as a number (process_source_id in dataloaders/utils.py)."""
     found = example.decode(records.encode(WHOLE, "tf-models"))
     assert found["image/source_id"].values == [b"72057594037927935"]
 
 
-def test_a_class_name_that_is_no_text_keeps_its_bytes() -> None:
+def test_a_class_name_that_is_not_utf_8_keeps_its_bytes() -> None:
     record = ImageRecord(image=PNG, height_px=4, width_px=5, class_name="caf\udce9")
     found = example.decode(records.encode(record, "tf-models"))
     assert list(found["image/class/text"].values) == [b"caf\xe9"]
@@ -133,7 +133,9 @@ def test_key_is_the_first_seven_bytes_of_the_paths_sha256(path: bytes, digest: s
     ],
     ids=["plain", "tf-models", "raw", "webdataset", "text-label", "many-labels", "both"],
 )
-def test_guesses_the_names_of_other_people(values: dict[str, Any], expected: Names) -> None:
+def test_feature_names_of_other_programs_are_guessed(
+    values: dict[str, Any], expected: Names
+) -> None:
     assert guess_names(features(**values)) == expected
 
 
@@ -150,7 +152,7 @@ def test_guesses_the_names_of_other_people(values: dict[str, Any], expected: Nam
     ],
     ids=["none", "text", "two", "numbers", "raw-without-size", "raw-cut", "other-name"],
 )
-def test_guesses_nothing_where_there_is_no_image(values: dict[str, Any]) -> None:
+def test_without_an_image_no_names_are_guessed(values: dict[str, Any]) -> None:
     assert guess_names(features(**values)) is None
 
 
@@ -168,7 +170,7 @@ def test_guesses_nothing_where_there_is_no_image(values: dict[str, Any]) -> None
         ({"window": b"1"}, "feature 'window': found 1 bytes values, expected one int64 value"),
     ],
 )
-def test_a_missing_or_doubled_value_is_an_error(change: dict[str, Any], message: str) -> None:
+def test_a_missing_or_repeated_value_is_an_error(change: dict[str, Any], message: str) -> None:
     values = {"image": PNG, "height": 4, "width": 5, "label": 1, **change}
     found = features(**{name: value for name, value in values.items() if value is not None})
     with pytest.raises(DataError) as error:
@@ -176,15 +178,15 @@ def test_a_missing_or_doubled_value_is_an_error(change: dict[str, Any], message:
     assert str(error.value) == message
 
 
-def test_pixels_of_a_raw_record() -> None:
+def test_a_raw_record_gives_its_pixels() -> None:
     assert np.array_equal(records.pixels(CROP), PIXELS)
 
 
-def test_pixels_of_an_encoded_record() -> None:
+def test_an_encoded_record_gives_its_pixels() -> None:
     assert np.array_equal(records.pixels(WHOLE), PIXELS)
 
 
-def test_pixels_of_neither_are_an_error() -> None:
+def test_a_record_that_is_neither_raw_nor_an_image_is_an_error() -> None:
     with pytest.raises(ImageError):
         records.pixels(ImageRecord(image=b"text", height_px=4, width_px=5))
 
@@ -192,8 +194,8 @@ def test_pixels_of_neither_are_an_error() -> None:
 @pytest.mark.parametrize(
     "first", [b"P4 ", b"P6\n", b"\xff\xd8\xff", b"II*\0", b"\xff\x0a"], ids=ascii
 )
-def test_raw_rows_may_begin_like_an_image_file(first: bytes) -> None:
-    """Colours are any bytes: (80, 52, 32) is a brown, and "P4 " begins a PPM file."""
+def test_raw_rows_may_begin_with_the_magic_bytes_of_a_format(first: bytes) -> None:
+    """Pixels can be any bytes: (80, 52, 32) is a brown, and a PBM file begins with "P4 "."""
     data = first + PIXELS.tobytes()[len(first) :]
     record = ImageRecord(image=data, height_px=4, width_px=5)
     assert records.pixels(record).tobytes() == data
@@ -202,11 +204,11 @@ def test_raw_rows_may_begin_like_an_image_file(first: bytes) -> None:
 class TestContentDigest:
     RECORDS = ((5, b"a" * 32), (2**56 - 1, b"b" * 32), (0, b"c" * 32))
 
-    def test_does_not_depend_on_order(self) -> None:
+    def test_the_digest_does_not_depend_on_the_order(self) -> None:
         assert content_digest(self.RECORDS) == content_digest(self.RECORDS[::-1])
 
-    def test_golden(self) -> None:
-        """Keys as eight bytes, big-endian, before each digest, sorted by key.
+    def test_the_digest_equals_that_of_coreutils(self) -> None:
+        """Before each digest its key as eight big-endian bytes, sorted by key.
 
         (printf '\\0\\0\\0\\0\\0\\0\\0\\0'; printf 'c%.0s' $(seq 32);
         printf '\\0\\0\\0\\0\\0\\0\\0\\5'; printf 'a%.0s' $(seq 32);
@@ -220,11 +222,13 @@ class TestContentDigest:
     ("sizes", "expected"),
     [([], None), ([None], None), ([(3, 9), None, (5, 2)], (3, 2)), ([(4, 4)], (4, 4))],
 )
-def test_the_smallest_size_has_the_least_of_each_side(sizes: Any, expected: Any) -> None:
+def test_the_smallest_size_has_the_least_height_and_the_least_width(
+    sizes: Any, expected: Any
+) -> None:
     assert records.smallest_of(iter(sizes)) == expected
 
 
-def test_features_are_told_apart_by_their_fields() -> None:
+def test_features_are_mapped_to_their_fields() -> None:
     named = NAMES["tf-models"].by_feature(("image", "label"))
     assert named == {"image/encoded": "image", "image/class/label": "label"}
     assert Names(image="x").by_feature() == {"x": "image"}

@@ -1,4 +1,4 @@
-"""Rejects: one JSON object a line, in which every path survives."""
+"""Rejects: one JSON object per line, which preserves every path."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from tfrec_cli.dataset.rejects import Reject
 
 
 class TestRejects:
-    def test_are_one_object_a_line(self) -> None:
+    def test_each_reject_is_one_object_on_one_line(self) -> None:
         rejects = [
             Reject(b"a/1.jpg", "corrupt", "found x"),
             Reject(b"a/caf\xe9\n", "hidden", "hidden", harmless=True),
@@ -20,5 +20,5 @@ class TestRejects:
             {"path": "a/caf\udce9\n", "reason": "hidden", "message": "hidden", "ignored": True},
         ]
 
-    def test_none_are_an_empty_file(self) -> None:
+    def test_without_rejects_the_file_is_empty(self) -> None:
         assert rejects_file.dump([]) == b""
