@@ -1,4 +1,4 @@
-"""Processes, memory and files: what knows nothing of images or records."""
+"""Processes, memory and files; nothing here knows of images or records."""
 
 import sys
 

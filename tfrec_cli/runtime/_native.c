@@ -1,10 +1,10 @@
 /* Loops over bytes, in C: features, markers, pixels.
  *
- * Knows: bytes. Must not know: what is done with an answer.
+ * Knows: bytes. Must not know: how results are used.
  *
- * Each function answers for what is usual, as the Python beside its caller would, and leaves the
- * rest to that Python, errors and their words included: see native.py, which says what each takes
- * and gives. So nothing here has to be complete; it has to be right, and to stay inside its input.
+ * Each function handles usual input, with the results that the Python code of its caller would
+ * give, and leaves the rest to that code, errors included. native.py documents the functions. So
+ * nothing here has to be complete; it has to be correct, and must not read outside its input.
  *
  * Only the limited API of CPython 3.11 is used, so that one wheel runs on every newer CPython.
  */
@@ -18,7 +18,7 @@
 
 typedef unsigned char byte;
 
-/* Whether bytes lie in one piece; Python copies those that do not, or says what is wrong. */
+/* Return whether an object's bytes are contiguous; the caller's Python handles other objects. */
 static int get_bytes(PyObject *object, Py_buffer *data, int flags) {
     if (!PyObject_GetBuffer(object, data, flags)) {
         return 1;
@@ -43,13 +43,13 @@ static int read_varint(Reader *in, uint64_t *number) {
         }
         *number |= (uint64_t)(one & 0x7f) << shift;
         if (one < 0x80) {
-            return one || !shift; /* a number in more bytes than it needs */
+            return one || !shift; /* else the number has more bytes than it needs */
         }
     }
     return 0;
 }
 
-/* Enter a field: `inner` is its content, and `in` goes on behind it. */
+/* Enter a field: `inner` becomes its content, and `in` moves past it. */
 static int enter(Reader *in, byte tag, Reader *inner) {
     uint64_t length;
     if (in->at >= in->end || in->data[in->at++] != tag || !read_varint(in, &length)) {
@@ -63,7 +63,7 @@ static int enter(Reader *in, byte tag, Reader *inner) {
     return 1;
 }
 
-/* Enter a field that is the last one there. */
+/* Enter a field that must be the last one. */
 static int enter_last(Reader *in, byte tag, Reader *inner) {
     return enter(in, tag, inner) && in->at == in->end;
 }
@@ -71,7 +71,8 @@ static int enter_last(Reader *in, byte tag, Reader *inner) {
 #define BYTES_LIST 0x0a
 #define INT64_LIST 0x1a
 
-/* Return the one value of a feature, NULL with an error, or NULL without where it is unusual. */
+/* Return the single value of a feature; NULL with an exception if there is an error, NULL without
+ * one if the layout is unusual. */
 static PyObject *single_value(PyObject *payload, Reader value) {
     Reader feature, list, one;
     uint64_t number;
@@ -106,7 +107,7 @@ static PyObject *single_value(PyObject *payload, Reader value) {
     return PyLong_FromLongLong((long long)number);
 }
 
-/* Return what a feature is called, NULL where it is not wanted, or NULL with an error. */
+/* Return what to call a feature; NULL if it is not wanted, NULL with an exception on an error. */
 static PyObject *called_by(const Reader *key, PyObject *wanted) {
     const char *start = (const char *)key->data + key->at;
     if (wanted == Py_None) {
@@ -140,7 +141,7 @@ static PyObject *read_features(PyObject *payload, Reader in, PyObject *wanted) {
             continue;
         }
         PyObject *value = single_value(payload, entry);
-        int known = value ? PyDict_Contains(found, called) : 1; /* TensorFlow takes the last */
+        int known = value ? PyDict_Contains(found, called) : 1; /* twice: TensorFlow takes the last */
         int failed = known ? known : PyDict_SetItem(found, called, value);
         Py_XDECREF(value);
         Py_DECREF(called);
@@ -173,7 +174,7 @@ static PyObject *native_single_values(PyObject *module, PyObject *args) {
     if (!get_bytes(payload, &data, PyBUF_ND)) {
         Py_RETURN_NONE;
     }
-    int by_bytes = data.ndim == 1 && data.itemsize == 1; /* what a slice counts */
+    int by_bytes = data.ndim == 1 && data.itemsize == 1; /* as slices count */
     PyObject *found = by_bytes ? read_features(payload, (Reader){data.buf, 0, data.len}, wanted)
                                : Py_NewRef(Py_None);
     PyBuffer_Release(&data);
@@ -201,10 +202,10 @@ static byte *put_head(byte *out, byte tag, uint64_t length) {
     return put_varint(out, length);
 }
 
-/* One feature, and how long everything in it is. */
+/* One feature, and the length of each part of it. */
 typedef struct {
     const char *key;
-    const byte *value; /* NULL is a number */
+    const byte *value; /* NULL for a number */
     uint64_t number, key_bytes, value_bytes, list_bytes, feature_bytes, entry_bytes;
 } Entry;
 
@@ -214,7 +215,7 @@ static uint64_t field_bytes(uint64_t length) {
     return 1 + (uint64_t)varint_bytes(length) + length;
 }
 
-/* Return whether it is usual. */
+/* Measure a feature; return whether it is a usual one. */
 static int measure(PyObject *key, PyObject *value, Entry *entry) {
     Py_ssize_t length;
     if (!PyUnicode_CheckExact(key) || !(entry->key = PyUnicode_AsUTF8AndSize(key, &length))) {
@@ -275,7 +276,7 @@ static PyObject *native_encode(PyObject *module, PyObject *features) {
     Py_ssize_t at = 0;
     size_t count = 0;
     uint64_t total = 0;
-    while (PyDict_Next(features, &at, &key, &value)) { /* which runs no Python: nothing changes */
+    while (PyDict_Next(features, &at, &key, &value)) { /* no Python runs: nothing changes */
         if (!measure(key, value, &entries[count])) {
             Py_RETURN_NONE;
         }
@@ -297,7 +298,7 @@ static PyObject *native_encode(PyObject *module, PyObject *features) {
 #define EOI 0xd9
 #define MOST_FILLING 4096
 
-/* Return where the end marker is if it is the first behind `at`, else -1. */
+/* Return the offset of the end marker if it is the first marker after `at`, else -1. */
 static Py_ssize_t scan_end(const byte *data, Py_ssize_t size, Py_ssize_t at) {
     Py_ssize_t filling = 0;
     while (at + 1 < size) {

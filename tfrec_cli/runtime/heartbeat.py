@@ -1,4 +1,4 @@
-"""Which item a worker is at, so that its parent can name the item that killed it.
+"""The item that a worker is processing, so that its parent can name the one that killed it.
 
 Knows: the numbers of items, and this process's clock. Must not know: what items or workers are.
 """
@@ -28,21 +28,21 @@ _cell: Cell = _Unseen()
 
 
 def show_in(cell: Cell) -> None:
-    """Tell from now on where this process is, by writing it into ``cell``."""
-    global _cell  # a process is at one place
+    """Write the number of the current item into ``cell`` from now on."""
+    global _cell  # a process works on one item at a time
     cell.value = NOWHERE
     _cell = cell
 
 
 def start_item(item: int) -> None:
-    """Say that work on an item begins; SIGPROF ends a watched process that works on it too long."""
+    """Note that work on an item begins; SIGPROF kills a watched process that takes too long."""
     if not isinstance(_cell, _Unseen):
         _cell.value = item
         signal.setitimer(signal.ITIMER_PROF, ITEM_SECONDS)
 
 
 def leave() -> None:
-    """Say that the work on items is done."""
+    """Note that the work on items has ended."""
     if not isinstance(_cell, _Unseen):
         signal.setitimer(signal.ITIMER_PROF, 0)
         _cell.value = NOWHERE

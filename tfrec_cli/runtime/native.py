@@ -1,11 +1,10 @@
-"""Loops over bytes in C where it was compiled; elsewhere Python does the same, slower.
+"""Loops over bytes in C if it was compiled; otherwise Python does the same, slower.
 
-Knows: which of the two there is. Must not know: what is done with an answer.
+Knows: whether C was compiled. Must not know: how results are used.
 
-Every function answers for what is usual, and leaves the rest to Python beside its caller, which
-also has the words for what is wrong. What stands here is what there is without C: no answers. With
-C, the functions of the same names in ``_native.c`` take their places, unless
-``TFREC_NO_EXTENSIONS`` is set.
+Each function handles usual input and leaves the rest to the Python code of its caller, which also
+has the error messages. The functions below stand in if there is no C, and handle nothing. With C,
+those of the same names in ``_native.c`` replace them, unless ``TFREC_NO_EXTENSIONS`` is set.
 """
 
 from __future__ import annotations
@@ -19,29 +18,29 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
 Bytes = bytes | bytearray | memoryview
-"""What is read without a copy, where it lies in one piece."""
+"""Types that are read without a copy if they are contiguous."""
 
 
 def single_values(
     payload: bytes | memoryview,  # noqa: ARG001
     wanted: dict[bytes, str] | None,  # noqa: ARG001
 ) -> dict[str, Any] | None:
-    """Find single values in a ``tf.train.Example`` that is laid out as every writer does.
+    """Read single values from a ``tf.train.Example`` in the layout that all writers use.
 
     Args:
-        wanted: names of features, in UTF-8, and what to call them in the answer; None wants all.
+        wanted: names of features, in UTF-8, and what to call them in the result; None for all.
     Returns:
-        The bytes (as slices of ``payload``) and int64 values of those that are there; None for
-        another layout, or where one of them is a float or a list.
+        The bytes (as slices of ``payload``) and int64 values of the features that are present;
+        None for another layout, or if one of the values is a float or a list.
     """
     return None
 
 
 def encode(features: Mapping[str, Any]) -> bytes | None:  # noqa: ARG001
-    """Serialise a ``tf.train.Example`` of few features, each one value of bytes or int.
+    """Serialise a ``tf.train.Example`` of few features, each a single bytes or int value.
 
     Returns:
-        Its bytes, features sorted by name; None where it is another.
+        Its bytes, features sorted by name; None for other features.
     """
     return None
 
@@ -50,7 +49,7 @@ def scan_end(data: Bytes, start: int) -> int:  # noqa: ARG001
     """Find the end marker of a JPEG whose first scan's data begin at ``start``.
 
     Returns:
-        Where it is, if no other marker lies before it, nor a long run of 0xff; else -1.
+        Its offset if no other marker and no long run of 0xff comes before it; else -1.
     """
     return -1
 
@@ -60,21 +59,21 @@ def stack(
     out: npt.NDArray[Any],  # noqa: ARG001
     unit: bool,  # noqa: ARG001
 ) -> bool:
-    """Copy uint8 values of several images into one array, contiguous all.
+    """Copy the uint8 values of several images into one array; all of them are contiguous.
 
     Args:
-        out: uint8, or with ``unit`` float32, which gets the values in [0, 1].
+        out: uint8; or float32 with ``unit``, for values in [0, 1].
     Returns:
         Whether that was done.
     Raises:
-        ValueError: not as many values as ``out`` holds.
+        ValueError: the number of values differs from the size of ``out``.
     """
     return False
 
 
 is_compiled = False
 if not os.environ.get("TFREC_NO_EXTENSIONS"):
-    with suppress(ImportError):  # no compiler was there
+    with suppress(ImportError):  # it was not compiled
         from tfrec_cli.runtime._native import (  # type: ignore[import-not-found, no-redef] # noqa: F401
             encode,
             scan_end,

@@ -1,4 +1,4 @@
-"""Paths as text for a person, and paths that some file systems take for the same one."""
+"""Paths as printable text, missing paths, and paths that some file systems treat as one."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from tfrec_cli.errors import MissingPathError
 from tfrec_cli.runtime.row_store import ordered
 
 _MOST_COMPARED = 1000
-"""Names in a folder that a mistyped one is compared with: in a large folder that takes long."""
+"""Of a folder, only so many names are compared with a mistyped one: more would take long."""
 
 
 def printable(path: bytes) -> str:
-    """Return a path as text that cannot disturb a terminal."""
+    """Return a path as text that is safe to print on a terminal."""
     text = os.fsdecode(path)
     return text if text.isprintable() else ascii(text)[1:-1]
 
@@ -40,9 +40,9 @@ def missing(path: Path, *, where: str = "") -> MissingPathError:
 
 
 def collision_key(path: bytes) -> tuple[str, str]:
-    """Return folder and name of a path, the same for paths that not every file system tells apart.
+    """Return folder and name of a path; they are equal if some file systems treat paths as one.
 
-    Some do not know small from capital letters, or one form of Unicode from another.
+    Some file systems ignore case, some the Unicode form of a name.
     """
     text = os.fsdecode(path)
     folder, name = os.path.split(text if text.isascii() else unicodedata.normalize("NFC", text))
@@ -50,9 +50,9 @@ def collision_key(path: bytes) -> tuple[str, str]:
 
 
 def repeated_keys(paths: Iterable[bytes]) -> frozenset[int]:
-    """Return the hashes of keys (see `collision_key`) that several paths have; 8 bytes a path.
+    """Return the hashes of keys (see `collision_key`) that several paths share; 8 bytes a path.
 
-    Two keys may have the same hash, though seldom: the caller compares the keys themselves.
+    In rare cases two different keys have the same hash, so the caller compares the keys.
     """
     hashes = (hash(collision_key(path)).to_bytes(8, "big", signed=True) for path in paths)
     return frozenset(
@@ -63,7 +63,7 @@ def repeated_keys(paths: Iterable[bytes]) -> frozenset[int]:
 
 
 def collision_message(first: bytes) -> str:
-    """Say of a path that its key (see `collision_key`) is that of an earlier one."""
+    """Return the message for a path with the same key (see `collision_key`) as an earlier one."""
     return (
         f"found a path that differs from {printable(first)} only in case or Unicode form, "
         "expected paths that every file system tells apart"

@@ -1,7 +1,7 @@
-"""Where work runs: a function mapped over tasks, here or in processes; a dead worker is noticed.
+"""Maps a function over tasks, in this process or in workers, and notices workers that die.
 
-Knows: processes. Must not know: what the tasks are. Results depend on the tasks alone, so every
-engine gives the same ones.
+Knows: processes. Must not know: what the tasks are. Results do not depend on how many processes
+there are.
 """
 
 from __future__ import annotations
@@ -28,10 +28,11 @@ if TYPE_CHECKING:
     from multiprocessing.process import BaseProcess
 
 Progress = Callable[[str, int, int], object]
-"""Called with what is done now, how many items are done, and how many there are."""
+"""Called with the name of the step, how many items are done, and how many there are."""
 
 Instead = Callable[[Any, int, str], Any]
-"""Given a task, the number of the item that killed its worker, and how: the task to do instead."""
+"""Takes a task, the number of the item that killed its worker, and the cause; returns the task to
+do instead."""
 
 _NO_TASK = object()
 _WATCH_SECONDS = 0.5
@@ -43,7 +44,7 @@ _CAUSES = {
     for name in ("SIGSEGV", "SIGBUS", "SIGABRT", "SIGFPE", "SIGILL", "SIGSYS", "SIGTRAP")
     if hasattr(signal, name)
 } | {signal.SIGPROF: f"over {heartbeat.ITEM_SECONDS:.0f} s of decoding"}
-"""What an image is found to be when it kills its worker; other signals are no image's fault."""
+"""What is reported of an image that killed its worker; other signals are not an image's fault."""
 
 
 class Map(Protocol):
@@ -52,7 +53,7 @@ class Map(Protocol):
     def __call__(
         self, function: Callable[[Any], Any], tasks: Iterable[Any], instead: Instead | None = None
     ) -> Iterator[Any]:
-        """Map; ``instead`` makes a task that avoids an item which killed a worker."""
+        """Map; ``instead`` makes a task without the item that killed a worker."""
 
 
 def available_jobs() -> int:
@@ -66,16 +67,16 @@ def available_jobs() -> int:
 def local(
     jobs: int, *, isolated: bool = False, prepare: Callable[[], None] | None = None
 ) -> Iterator[Map]:
-    """Open an engine of ``jobs`` processes on this machine; one means no other process.
+    """Start ``jobs`` worker processes; with one job, this process does the work.
 
     Args:
-        isolated: work in another process even then, where starting one costs nothing.
-        prepare: what other processes do before their first task, while this one goes on; should it
-            fail, so does that task.
+        isolated: start a worker for one job too, if that is cheap.
+        prepare: what each worker does before its first task, while this process continues; if it
+            fails, so does that task.
     Yields:
-        A function that maps; when the block ends, so do the processes.
+        A function that maps; the workers end with the block.
     Raises:
-        RunError: from the mapping, when a worker died that nothing can be done instead of.
+        RunError: while mapping, if a worker died and there is nothing to do instead of its task.
     """
     fill_standard()
     if jobs == 1 and not (isolated and _can_fork()):
@@ -92,14 +93,14 @@ def local(
 def _map_here(
     function: Callable[[Any], Any],
     tasks: Iterable[Any],
-    instead: Instead | None = None,  # noqa: ARG001  # nobody is left to do it
+    instead: Instead | None = None,  # noqa: ARG001  # no worker can die
 ) -> Iterator[Any]:
     return map(function, tasks)
 
 
 @dataclass(slots=True)
 class _Worker:
-    """A process that does one task after the other; ``cell`` says which item it is at."""
+    """A process that does one task after another; ``cell`` holds the number of its item."""
 
     process: BaseProcess
     connection: Connection
@@ -115,14 +116,14 @@ class _Failure:
     traceback: str
 
 
-class _Traceback(Exception):  # noqa: N818  # no error, but where one came from
+class _Traceback(Exception):  # noqa: N818  # not an error, but where one came from
     def __str__(self) -> str:
         return f"\n{self.args[0]}"
 
 
 @dataclass(slots=True)
 class _Pool:
-    """Some workers, each with a pipe of its own: who dies takes no other along."""
+    """Workers, each with its own pipe, so that one that dies does not disturb the others."""
 
     jobs: int
     prepare: Callable[[], None] | None
@@ -131,7 +132,7 @@ class _Pool:
 
     def __post_init__(self) -> None:
         try:
-            for _ in range(min(self.jobs, available_jobs())):  # while there is little to share
+            for _ in range(min(self.jobs, available_jobs())):  # while there is little to copy
                 self._start()
         except BaseException:
             self.close()
@@ -140,7 +141,7 @@ class _Pool:
     def map(
         self, function: Callable[[Any], Any], tasks: Iterable[Any], instead: Instead | None = None
     ) -> Iterator[Any]:
-        """Map; a worker gets its next task when it has done the last, so that few are in memory."""
+        """Map; a worker gets its next task when it is idle, so that few tasks are in memory."""
         from multiprocessing.connection import wait
 
         waiting = iter(tasks)
@@ -153,7 +154,7 @@ class _Pool:
                 if not self._idle:
                     self._start()
                 self._give(function, task)
-            busy = [one.connection for one in self._workers.values() if one.task is not _NO_TASK]
+            busy = [each.connection for each in self._workers.values() if each.task is not _NO_TASK]
             if not busy:
                 return
             for connection in wait(busy):
@@ -171,7 +172,7 @@ class _Pool:
                 yield result
 
     def close(self) -> None:
-        """End every process, also in the middle of a task."""
+        """Kill every worker, even in the middle of a task."""
         for worker in self._workers.values():
             worker.process.kill()
         for worker in self._workers.values():
@@ -180,7 +181,7 @@ class _Pool:
         self._workers, self._idle = {}, []
 
     def _start(self) -> None:
-        """Start a worker; Ctrl-C waits until it is known."""
+        """Start a worker; Ctrl-C is held back until `close` knows the worker."""
         import multiprocessing
 
         forks = _can_fork()
@@ -204,11 +205,11 @@ class _Pool:
     def _give(self, function: Callable[[Any], Any], task: Any) -> None:
         worker = self._idle.pop()
         worker.task = task
-        with suppress(ConnectionError):  # it died meanwhile, as its silence will tell
+        with suppress(ConnectionError):  # it has died, which `map` will notice
             worker.connection.send((function, task))
 
     def _task_instead(self, worker: _Worker, instead: Instead | None) -> Any:
-        """Bury a worker, and return what to do instead of the task that killed it."""
+        """Remove a dead worker, and return what to do instead of its task."""
         del self._workers[worker.connection]
         worker.connection.close()
         worker.process.join()
@@ -223,7 +224,7 @@ class _Pool:
 
 
 def _can_fork() -> bool:
-    """Tell whether a fork is safe: in a process of one thread, where it costs nothing."""
+    """Return whether fork is safe and cheap: on Linux, in a process with a single thread."""
     return sys.platform == "linux" and len(os.listdir("/proc/self/task")) == 1
 
 
@@ -233,7 +234,7 @@ def _work(
     forked_from: int | None,
     prepare: Callable[[], None] | None,
 ) -> None:
-    """Do tasks until there are none."""
+    """Do tasks until the parent closes the connection."""
     _start_worker(forked_from)
     heartbeat.show_in(cell)
     failed = _tried(prepare) if prepare else None
@@ -265,14 +266,14 @@ def _packed(result: Any) -> bytes:
 
 
 def _start_worker(forked_from: int | None) -> None:
-    """Leave Ctrl-C to the parent, which ends its workers, and end when it was killed."""
+    """Leave Ctrl-C to the parent, which ends its workers; end too if the parent is killed."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, signal.SIG_DFL)  # a handler of the parent's came with the fork
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)  # a fork copies the parent's handler
     signal.pthread_sigmask(signal.SIG_UNBLOCK, _HELD)
     allocator.keep()
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-        if forked_from and os.getppid() != forked_from:  # killed before this could be said
+        if forked_from and os.getppid() != forked_from:  # it was killed before prctl
             os._exit(1)
     else:
         threading.Thread(target=_end_with, args=[os.getppid()], daemon=True).start()

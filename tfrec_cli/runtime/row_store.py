@@ -1,6 +1,6 @@
-"""Many small rows in little memory: each a path, a few integers and perhaps a note.
+"""Many small rows in little memory: each has a path, a few integers and perhaps a note.
 
-A million images take 55 MB so, and half a gigabyte as Python objects.
+A million images take 55 MB; as Python objects they would take half a gigabyte.
 """
 
 from __future__ import annotations
@@ -17,16 +17,16 @@ Pieces = tuple[bytes, Sequence[int]] | tuple[bytes, Sequence[int], bytes]
 """A row's path, integers, and note if it has one."""
 
 _LEVEL = 1
-"""Of zlib: under a microsecond for each row."""
+"""Level of zlib; it takes under a microsecond a row."""
 
 
 class Packed(Sequence[Row], Generic[Row]):
     """Rows of one kind, packed.
 
     Args:
-        pack: makes of a row its path and its integers of 64 bits, the same number of them for every
-            row; and its note, for every row or for none.
-        unpack: makes of a path, integers and note, if any, the row again.
+        pack: returns the path of a row, its 64-bit integers (the same number for every row) and
+            its note (for every row or for none).
+        unpack: makes a row from its path, integers and note.
     """
 
     __slots__ = ("_ends", "_numbers", "_pack", "_strings", "_texts", "_unpack", "_width")
@@ -36,7 +36,7 @@ class Packed(Sequence[Row], Generic[Row]):
     ) -> None:
         self._pack = pack
         self._unpack = unpack
-        self._strings = bytearray()  # of every row its path and its note, if any
+        self._strings = bytearray()  # path and note of every row
         self._ends = array("q", [0])
         self._texts = 1  # how many strings a row has
         self._numbers = array("q")
@@ -54,7 +54,7 @@ class Packed(Sequence[Row], Generic[Row]):
             self._ends.append(len(self._strings))
 
     def extend(self, rows: Packed[Row]) -> None:
-        """Add all of other rows at the end."""
+        """Add other rows at the end."""
         if rows:
             start = len(self._strings)
             self._texts, self._width = rows._texts, rows._width
@@ -76,21 +76,21 @@ class Packed(Sequence[Row], Generic[Row]):
 
     @property
     def note_bytes(self) -> int:
-        """How many bytes all notes have together."""
+        """Bytes of all notes together."""
         of_rows = islice(self._ends, self._texts, None, self._texts)
         of_paths = islice(self._ends, 1, None, self._texts)
         return sum(of_rows) - sum(of_paths)
 
     def column(self, number: int) -> array[int]:
-        """Return one of the integers of all rows."""
+        """Return the integers of this number, one for each row."""
         return self._numbers[number :: self._width]
 
     def set_column(self, number: int, values: array[int]) -> None:
-        """Replace one of the integers of all rows."""
+        """Replace the integers of this number, one for each row."""
         self._numbers[number :: self._width] = values
 
     def take(self, order: Iterable[int]) -> Packed[Row]:
-        """Return the rows of these numbers, in this order."""
+        """Return the rows with these numbers, in this order."""
         taken = Packed(self._pack, self._unpack)
         taken._texts, taken._width = texts, width = self._texts, self._width
         for index in order:
@@ -102,7 +102,7 @@ class Packed(Sequence[Row], Generic[Row]):
         return taken
 
     def _run(self, start: int, stop: int) -> Packed[Row]:
-        """Return the rows from one number up to another."""
+        """Return the rows ``[start, stop)``."""
         stop = max(start, stop)
         run = Packed(self._pack, self._unpack)
         run._texts, run._width = self._texts, self._width
@@ -113,7 +113,7 @@ class Packed(Sequence[Row], Generic[Row]):
         return run
 
     def pop(self, count: int) -> Packed[Row]:
-        """Take that many rows, or all there are, off the end, and return them."""
+        """Remove the last ``count`` rows, or all if there are fewer, and return them."""
         start = max(len(self) - count, 0)
         taken = self[start:]
         del self._strings[self._ends[start * self._texts] :], self._ends[start * self._texts + 1 :]
@@ -143,7 +143,7 @@ class Packed(Sequence[Row], Generic[Row]):
         return self._row(index, self._numbers[index * self._width : (index + 1) * self._width])
 
     def __iter__(self) -> Iterator[Row]:
-        """Iterate the rows, in less time than one by one takes."""
+        """Iterate the rows, faster than by index."""
         numbers = iter(self._numbers)
         for index, path in enumerate(self.paths()):
             if self._texts == 1:
@@ -161,21 +161,21 @@ class Packed(Sequence[Row], Generic[Row]):
 
 
 def deflated(rows: Packed[Any]) -> bytes:
-    """Compress rows that nobody looks at for a while, to a third of the memory."""
+    """Compress rows that are not needed for a while to a third of their memory."""
     return zlib.compress(pickle.dumps(rows, pickle.HIGHEST_PROTOCOL), _LEVEL)
 
 
 def inflated(data: bytes) -> Packed[Any]:
-    """Return rows that were `deflated` in this process."""
+    """Return rows that `deflated` compressed in this process."""
     rows: Packed[Any] = pickle.loads(zlib.decompress(data))  # noqa: S301  # our own
     return rows
 
 
 def ordered(rows: Iterable[bytes], size_bytes: int) -> Iterator[bytes]:
-    """Sort rows of one size, best ones that begin with digests.
+    """Sort rows of equal size that begin with evenly distributed bytes, such as digests.
 
-    A heap for each first byte, sorted one after the other: a million rows are never a million
-    Python objects, and what has few of them need not wait for NumPy.
+    Rows are sorted by first byte, then each group by itself: a million rows are never a million
+    Python objects at once, and NumPy need not be loaded for a few rows.
     """
     heaps = [bytearray() for _ in range(256)]
     for row in rows:

@@ -1,4 +1,4 @@
-"""What C libraries write to stderr by themselves, without a file's name, kept from it.
+"""Silences C libraries, which print to stderr without saying which file they mean.
 
 Knows: file descriptors. Must not know: who writes there, or why.
 """
@@ -17,7 +17,7 @@ def _nowhere() -> int:
 
 
 def fill_standard() -> None:
-    """Have 0, 1 and 2 open, or a file of ours could be what C libraries write to."""
+    """Open descriptors 0, 1 and 2 if they are closed, lest a file of ours becomes stderr."""
     for number in range(3):
         if not _is_open(number):
             os.open(os.devnull, os.O_RDWR)  # gets the lowest number that is free
@@ -33,10 +33,10 @@ def _is_open(descriptor: int) -> bool:
 
 @contextmanager
 def stderr_silenced() -> Iterator[None]:
-    """Keep from stderr what C libraries write there by themselves; for a process of one thread."""
+    """Discard what is written to stderr; only for processes with a single thread."""
     try:
         terminal = os.dup(2)
-    except OSError:  # closed by whoever started us
+    except OSError:  # it is closed
         yield
         return
     os.dup2(_nowhere(), 2)

@@ -1,9 +1,9 @@
-"""Values that a caller gives, checked and made plain: numbers, sizes, crops, words, paths.
+"""Checks and converts values that a caller gives: numbers, sizes, crops, words, paths.
 
 Knows: what each kind may look like, from Python, a command line or a configuration file. Must not
 know: which options there are, and what they do.
 
-Every function takes the name of the option first, which its error begins with.
+The first argument of each function is the name of the option, with which its error begins.
 """
 
 from __future__ import annotations
@@ -21,12 +21,13 @@ _UNITS = {"": 1, "B": 1, "K": 2**10, "M": 2**20, "G": 2**30}
 
 
 def whole(name: str, value: Any, least: int | None = None, most: int | None = None) -> int:
-    """Read a whole number: an ``int``, or another integer such as NumPy's, but no bool.
+    """Read a whole number: an ``int`` or another type of integer such as NumPy's, but not a bool.
 
     Args:
-        least: the least that it may be; None sets no limit, nor does a ``most`` of None.
+        least: the smallest value allowed; None for no limit.
+        most: the largest value allowed; None for no limit.
     Raises:
-        UsageError: it is no whole number, or out of range.
+        UsageError: it is not a whole number, or out of range.
     """
     try:
         number = operator.index(value)
@@ -44,7 +45,7 @@ def number(name: str, value: Any, least: float, most: float) -> float:
     """Read a number.
 
     Raises:
-        UsageError: it is no number, or out of range.
+        UsageError: it is not a number, or out of range.
     """
     if not isinstance(value, Real) or isinstance(value, bool):
         raise _error(name, value, "a number")
@@ -54,10 +55,10 @@ def number(name: str, value: Any, least: float, most: float) -> float:
 
 
 def size_bytes(name: str, value: Any) -> int:
-    """Read a number of bytes: 1000, ``"64K"``, ``"128MiB"``, ``"1 GB"``; units are of 1024.
+    """Read a number of bytes: 1000, ``"64K"``, ``"128MiB"``, ``"1 GB"``; K is 1024.
 
     Raises:
-        UsageError: it is none.
+        UsageError: it is not a size.
     """
     if not isinstance(value, str):
         return whole(name, value)
@@ -81,7 +82,7 @@ def crop(name: str, value: Any, most: int | None = None) -> tuple[int, int]:
     Returns:
         (height, width) in pixels.
     Raises:
-        UsageError: it is none, or a side is below 1 or above ``most``.
+        UsageError: it is not a crop, or a side is below 1 or above ``most``.
     """
     sides = _pair(value)
     if isinstance(value, str):
@@ -101,7 +102,7 @@ def host(name: str, value: Any) -> tuple[int, int]:
     """Read (i, n): host i of n.
 
     Raises:
-        UsageError: it is none, or i is not below n.
+        UsageError: it is not such a pair, or i is not below n.
     """
     pair = _pair(value)
     if pair is None:
@@ -113,7 +114,7 @@ def host(name: str, value: Any) -> tuple[int, int]:
 
 
 def flag(name: str, value: Any) -> bool:
-    """Read True or False; NumPy's are taken too.
+    """Read True or False, also NumPy's.
 
     Raises:
         UsageError: it is another value.
@@ -125,7 +126,7 @@ def flag(name: str, value: Any) -> bool:
 
 
 def word(name: str, value: Any, words: Sequence[str]) -> str:
-    """Read one of some words.
+    """Read one of ``words``.
 
     Raises:
         UsageError: it is none of them.
@@ -136,13 +137,13 @@ def word(name: str, value: Any, words: Sequence[str]) -> str:
 
 
 def text(name: str, value: Any) -> str:
-    """Read a text.
+    """Read a string.
 
     Raises:
-        UsageError: it is none.
+        UsageError: it is not a ``str``.
     """
     if not isinstance(value, str):
-        raise _error(name, value, "a text")
+        raise _error(name, value, "a string")
     return value
 
 
@@ -150,7 +151,7 @@ def path(name: str, value: Any) -> Path:
     """Read a path: a ``str`` or an ``os.PathLike``.
 
     Raises:
-        UsageError: it is none.
+        UsageError: it is not a path.
     """
     try:
         return Path(value)
@@ -159,7 +160,7 @@ def path(name: str, value: Any) -> Path:
 
 
 def _pair(value: Any) -> tuple[Any, Any] | None:
-    """Return the two parts of a tuple, list or array; None of anything else."""
+    """Return the two parts of a tuple, list or array; None for anything else."""
     if isinstance(value, (str, bytes, dict, set)):
         return None
     try:

@@ -41,7 +41,7 @@ def wish(path: bytes) -> FileName:
         (record(b"a" * 252), wish(b".jpg")),
     ],
 )
-def test_records_of_others_get_what_their_names_lack(item: ImageRecord, name: FileName) -> None:
+def test_names_of_foreign_records_are_completed(item: ImageRecord, name: FileName) -> None:
     assert file_name(item, "jpeg", None) == name
 
 

@@ -108,7 +108,7 @@ def test_other_values_are_no_defaults() -> None:
 @pytest.mark.parametrize(
     ("asked", "message"),
     [
-        ({"split": 0}, "split: found 0, expected a text"),
+        ({"split": 0}, "split: found 0, expected a string"),
         ({"crop": "x"}, "crop: found 'x', expected N or HEIGHTxWIDTH in pixels"),
         ({"crop": 8.5}, "crop: found 8.5, expected a number of pixels or (height, width)"),
         ({"crop": (8, 0)}, "crop: found 0, expected 1 or more"),

@@ -1,4 +1,4 @@
-"""Runs of records: cut anywhere, no byte is lost and none is there twice."""
+"""Runs of records: wherever they are cut, every record is there once and in order."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ fixed = settings(deadline=None, derandomize=True, max_examples=200)
 files = st.lists(st.lists(st.integers(16, 99), max_size=6), min_size=1, max_size=4)
 
 
-def whole(number: int, lengths: Sequence[int]) -> Run:
+def run_of(number: int, lengths: Sequence[int]) -> Run:
     """Return the run of all records of file ``number``."""
     path = Path(f"{number}")
     return Run(path=path, first=0, offset_bytes=0, lengths=np.array(lengths, np.int64))
@@ -25,13 +25,13 @@ def whole(number: int, lengths: Sequence[int]) -> Run:
 
 def records(runs: Sequence[Run]) -> list[tuple[Path, int, int, int]]:
     """Return file, number, offset and length of every record of some runs."""
-    found = []
+    rows = []
     for run in runs:
         offset = run.offset_bytes
         for number, length in enumerate(run.lengths.tolist(), run.first):
-            found.append((run.path, number, offset, length))
+            rows.append((run.path, number, offset, length))
             offset += length
-    return found
+    return rows
 
 
 @fixed
@@ -39,7 +39,7 @@ def records(runs: Sequence[Run]) -> list[tuple[Path, int, int, int]]:
 def test_shards_cut_between_files_have_all_records_in_order(
     lengths: list[list[int]], data: st.DataObject
 ) -> None:
-    runs = [whole(number, of_file) for number, of_file in enumerate(lengths)]
+    runs = [run_of(number, of_file) for number, of_file in enumerate(lengths)]
     count = sum(map(len, lengths))
     inner = sorted(data.draw(st.lists(st.integers(0, count), max_size=5)))
     shards = [[*between(runs, start, stop)] for start, stop in pairwise([0, *inner, count])]
@@ -52,7 +52,7 @@ def test_shards_cut_between_files_have_all_records_in_order(
 @fixed
 @given(st.lists(st.integers(16, 99), max_size=9), st.integers(1, 300))
 def test_pieces_fit_or_hold_a_single_record(lengths: list[int], most_bytes: int) -> None:
-    run = whole(0, [7, *lengths]).part(1, len(lengths) + 1)
+    run = run_of(0, [7, *lengths]).part(1, len(lengths) + 1)
     parts = [*pieces(run, most_bytes)]
     assert records(parts) == records([run])
     assert all(part.lengths.sum() <= most_bytes or len(part.lengths) == 1 for part in parts)
@@ -62,8 +62,8 @@ def test_pieces_fit_or_hold_a_single_record(lengths: list[int], most_bytes: int)
     )
 
 
-def test_a_part_of_a_run_begins_after_what_is_before_it() -> None:
-    run = whole(0, [20, 30, 40, 50])
+def test_a_part_of_a_run_starts_at_its_first_record() -> None:
+    run = run_of(0, [20, 30, 40, 50])
     assert records([run.part(1, 3)]) == records([run])[1:3]
     offsets = [*accumulate([20, 30, 40, 50], initial=0)]
     assert run.part(2, 4).part(1, 2).offset_bytes == offsets[3]

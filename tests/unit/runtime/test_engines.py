@@ -1,4 +1,4 @@
-"""Engines: the same results from one process and from several, and nothing left behind."""
+"""The pool: the same results from one process and from several, and no process left running."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from tfrec_cli.runtime import heartbeat, pool
 ENGINES = pytest.mark.parametrize("jobs", [1, 2], ids=["serial", "processes"])
 
 
-# What is mapped has to be found by name in another process.
+# Mapped functions have to be importable in another process.
 
 
 def double(task: int) -> int:
@@ -59,11 +59,11 @@ def die(_task: int) -> NoReturn:
 
 
 def die_at_seven(numbers: tuple[int, ...]) -> int:
-    """Add numbers up; one of them kills the worker."""
+    """Add numbers up; a 7 kills the worker."""
     for item, number in enumerate(numbers):
         heartbeat.start_item(item)
         if number == 7:
-            os.kill(os.getpid(), signal.SIGTRAP)  # of which pytest prints no traceback
+            os.kill(os.getpid(), signal.SIGTRAP)  # pytest prints no traceback for it
     return sum(numbers)
 
 
@@ -120,7 +120,7 @@ def test_every_task_is_done_once(jobs: int, count: int) -> None:
 
 
 @ENGINES
-def test_one_engine_maps_more_than_once(jobs: int) -> None:
+def test_a_pool_maps_more_than_once(jobs: int) -> None:
     with pool.local(jobs) as run:
         results = [sorted(run(double, range(3))) for _ in range(2)]
     assert results == [[0, 2, 4], [0, 2, 4]]
@@ -143,7 +143,7 @@ def test_other_processes_prepare_before_their_first_task(jobs: int) -> None:
     assert "PREPARED_IN" not in os.environ
 
 
-def test_the_first_task_fails_with_what_could_not_be_prepared(
+def test_the_first_task_raises_the_error_of_a_failed_preparation(
     capfd: pytest.CaptureFixture[str],
 ) -> None:
     with (
@@ -154,19 +154,19 @@ def test_the_first_task_fails_with_what_could_not_be_prepared(
     assert capfd.readouterr() == ("", "")
 
 
-def test_what_cannot_be_prepared_matters_to_tasks_alone(capfd: pytest.CaptureFixture[str]) -> None:
+def test_a_failed_preparation_is_no_error_without_tasks(capfd: pytest.CaptureFixture[str]) -> None:
     with pool.local(2, prepare=fail_to_prepare) as run:
         assert list(run(double, [])) == []
     assert capfd.readouterr() == ("", "")
 
 
-def test_workers_leave_an_interrupt_to_their_parent() -> None:
+def test_workers_ignore_an_interrupt() -> None:
     with pool.local(2) as run:
         assert list(run(interrupt_is_ignored, range(3))) == [True] * 3
 
 
 @ENGINES
-def test_tasks_are_taken_as_they_are_needed(jobs: int) -> None:
+def test_tasks_are_taken_only_when_needed(jobs: int) -> None:
     """A million tasks need not be in memory: after one result, few have been taken."""
     tasks = iter(range(1000))
     with pool.local(jobs) as run:
@@ -175,7 +175,7 @@ def test_tasks_are_taken_as_they_are_needed(jobs: int) -> None:
 
 
 @ENGINES
-def test_an_exception_comes_out_as_itself(jobs: int) -> None:
+def test_an_exception_keeps_its_type_and_attributes(jobs: int) -> None:
     with pytest.raises(ImageError) as raised, pool.local(jobs) as run:
         list(run(fail_at_three, range(9)))
     assert (raised.value.reason, str(raised.value)) == ("truncated", "task 3")
@@ -191,7 +191,7 @@ def test_a_killed_worker_is_a_run_error() -> None:
 
 
 @pytest.mark.parametrize("jobs", [2, 3])
-def test_an_item_that_kills_its_worker_is_left_out_alone(jobs: int) -> None:
+def test_only_the_item_that_kills_its_worker_is_left_out(jobs: int) -> None:
     tasks = [(1, 2, 3), (7, 20, 7), (4, 7), (7,), (5, 6)]
     with pool.local(jobs) as run:
         assert sorted(run(die_at_seven, tasks, without)) == [0, 4, 6, 11, 20]
@@ -202,8 +202,8 @@ def test_an_item_that_kills_its_worker_is_left_out_alone(jobs: int) -> None:
     ("function", "signal_number"),
     [(die_at_an_item, signal.SIGKILL), (die_after_items, signal.SIGTRAP), (die, 0)],
 )
-def test_what_is_no_items_fault_is_a_run_error(function: Any, signal_number: int) -> None:
-    """Memory that ran out, or a death between items."""
+def test_a_death_that_no_item_caused_is_a_run_error(function: Any, signal_number: int) -> None:
+    """The system ran out of memory, or the worker died between items."""
     with pytest.raises(RunError), pool.local(2) as run:
         list(run(function, [signal_number], never))
 
@@ -242,7 +242,7 @@ def test_no_process_is_left_after_the_work() -> None:
 
 
 def test_no_process_is_left_after_an_exception_in_a_task() -> None:
-    """Not even one that never ends by itself."""
+    """Not even a task that would never end by itself."""
     with pytest.raises(ValueError, match="1"), pool.local(2) as run:
         list(run(hang_or_fail, range(2)))
     assert multiprocessing.active_children() == []
@@ -270,7 +270,7 @@ def test_no_process_is_left_after_an_interrupt() -> None:
     ids=["one thread", "two threads"],
 )
 def test_every_way_to_start_a_process(before: str, method: str) -> None:
-    """Fork where there is one thread; elsewhere a fork could copy a lock that is held."""
+    """Fork only with a single thread; otherwise a fork could copy a lock that is held."""
     program = (
         f"{before}\n"
         "from tfrec_cli.runtime import pool as engines\n"
@@ -289,8 +289,8 @@ def test_every_way_to_start_a_process(before: str, method: str) -> None:
 
 @pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="needs /proc")
 @pytest.mark.parametrize("isolated", [False, True])
-def test_no_file_of_ours_is_what_c_libraries_write_to(isolated: bool) -> None:
-    """Whoever started us may have closed 0 to 2, and then a shard would be given their numbers."""
+def test_no_file_of_ours_can_become_stdin_stdout_or_stderr(isolated: bool) -> None:
+    """If the caller has closed descriptors 0 to 2, a shard could get one of these numbers."""
     program = (
         "import os\n"
         "from tfrec_cli.runtime import pool as engines\n"
@@ -304,13 +304,13 @@ def test_no_file_of_ours_is_what_c_libraries_write_to(isolated: bool) -> None:
 
 
 def test_available_jobs_are_those_of_this_process(monkeypatch: pytest.MonkeyPatch) -> None:
-    """As taskset or a container allows it, not all that the machine has."""
+    """Those that taskset or a container allows, not all processors of the machine."""
     monkeypatch.setattr(os, "sched_getaffinity", lambda _pid: {3, 5, 6}, raising=False)
     assert pool.available_jobs() == 3
 
 
 def test_workers_end_when_their_parent_is_killed() -> None:
-    """They hold the other end of a pipe: it closes when the last of them has ended."""
+    """They inherit stdout, a pipe, which closes only when the last of them has ended."""
     program = (
         "import os, signal, time\n"
         "from tfrec_cli.runtime import pool as engines\n"

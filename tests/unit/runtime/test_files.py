@@ -30,7 +30,7 @@ def interrupt(*_: object) -> None:
 @pytest.mark.parametrize("old", [{}, {"page.html": b"old"}], ids=["nothing", "a file"])
 @pytest.mark.parametrize("fail", [no_space, interrupt])
 @pytest.mark.parametrize("place", ["write", "fsync", "rename"])
-def test_a_failure_leaves_what_was_there(
+def test_a_failure_leaves_the_old_content(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     place: str,
@@ -69,7 +69,7 @@ def test_an_error_about_another_file_keeps_its_name(tmp_path: Path) -> None:
     assert raised.value.filename == str(tmp_path / "other")
 
 
-def test_a_folder_that_is_not_there_is_an_error_about_the_file(tmp_path: Path) -> None:
+def test_the_error_of_a_missing_folder_names_the_file(tmp_path: Path) -> None:
     path = tmp_path / "none" / "page.html"
     with pytest.raises(FileNotFoundError) as raised, files.atomic_file(path):
         pass
@@ -88,7 +88,7 @@ def test_a_link_stays_a_link(tmp_path: Path, dangling: bool) -> None:
     assert (path.is_symlink(), target.read_bytes()) == (True, b"new")
 
 
-def test_permissions_stay_and_new_files_get_the_usual_ones(tmp_path: Path) -> None:
+def test_a_replaced_file_keeps_its_permissions_and_a_new_one_gets_the_usual(tmp_path: Path) -> None:
     old, new, usual = tmp_path / "old", tmp_path / "new", tmp_path / "usual"
     old.touch()
     old.chmod(0o640)
@@ -101,7 +101,7 @@ def test_permissions_stay_and_new_files_get_the_usual_ones(tmp_path: Path) -> No
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may write to any file")
-def test_a_file_that_may_not_be_written_to_is_not_replaced(tmp_path: Path) -> None:
+def test_a_read_only_file_is_not_replaced(tmp_path: Path) -> None:
     path = tmp_path / "page.html"
     path.write_bytes(b"old")
     path.chmod(0o444)
@@ -123,7 +123,7 @@ def test_a_pipe_is_written_to(tmp_path: Path) -> None:
 
 
 class TestHashing:
-    """In a thread of its own, written to a file or not."""
+    """Bytes hashed in a thread, with and without a file."""
 
     PIECES = (
         [],
@@ -153,7 +153,7 @@ class TestHashing:
         assert (file.hexdigest(), file.size_bytes) == (hashlib.sha256(data).hexdigest(), len(data))
         assert files.sha256(path) == file.hexdigest()
 
-    def test_what_the_system_wrote_in_part_is_written_to_its_end(
+    def test_a_short_write_is_continued(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         right = os.writev
@@ -162,7 +162,7 @@ class TestHashing:
             file.writelines([b"12", b"345", b"6"])
         assert (tmp_path / "file").read_bytes() == b"123456"
 
-    def test_a_disk_that_is_full_is_an_error(self, tmp_path: Path) -> None:
+    def test_a_full_disk_is_an_error(self, tmp_path: Path) -> None:
         with (
             pytest.raises(OSError, match="File too large"),
             limited(1000),
@@ -184,14 +184,14 @@ def limited(size_bytes: int) -> Iterator[None]:
         signal.signal(signal.SIGXFSZ, handler)
 
 
-def test_the_disk_begins_while_more_is_made(
+def test_writeback_starts_while_more_is_written(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     begun: list[tuple[int, int]] = []
 
     def begin(_descriptor: int, start: int, size_bytes: int, _flags: int) -> int:
         begun.append((start, size_bytes))
-        return -1  # nothing depends on it
+        return -1  # ignored
 
     monkeypatch.setattr(files, "_sync_file_range", lambda: begin)
     with files.HashingWriter(tmp_path / "file") as file:
@@ -203,7 +203,7 @@ def test_the_disk_begins_while_more_is_made(
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux has it")
-def test_linux_is_asked_to_begin(tmp_path: Path) -> None:
+def test_linux_starts_writeback(tmp_path: Path) -> None:
     with (tmp_path / "file").open("wb") as file:
         file.write(bytes(5000))
         file.flush()
@@ -211,6 +211,6 @@ def test_linux_is_asked_to_begin(tmp_path: Path) -> None:
         assert files._sync_file_range()(file.fileno(), -1, 5000, 2) == -1
 
 
-def test_other_systems_are_not_asked_to_begin(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_other_systems_start_no_writeback(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("ctypes.CDLL", lambda _: object())
     assert files._sync_file_range.__wrapped__()(0, 0, 2**22, 2) == 0

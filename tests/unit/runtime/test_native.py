@@ -1,4 +1,4 @@
-"""The C extension: never another answer than the Python that it stands in for."""
+"""The C extension gives the same results as the Python code that it replaces."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ nothing_known = {"single_values": None, "encode": None, "scan_end": -1, "stack":
 
 
 def outcome(function: Callable[..., Any], arguments: tuple[Any, ...]) -> Any:
-    """Return what a function gives, or what it raises."""
+    """Return the result of a function, or the type and message of its exception."""
     try:
         return function(*arguments)
     except (TfrecError, OSError, TypeError, ValueError, OverflowError) as error:
@@ -42,14 +42,14 @@ def outcome(function: Callable[..., Any], arguments: tuple[Any, ...]) -> Any:
 
 
 def without_c(function: Callable[..., Any], inputs: Iterable[tuple[Any, ...]]) -> list[Any]:
-    """Return what Python makes of all inputs alone."""
+    """Return the outcome for each input with C switched off."""
     answers = {name: mock.Mock(return_value=answer) for name, answer in nothing_known.items()}
     with mock.patch.multiple(native, **answers):
         return [outcome(function, arguments) for arguments in inputs]
 
 
 def agree(function: Callable[..., Any], inputs: Iterable[tuple[Any, ...]]) -> list[Any]:
-    """Return what a function makes of all inputs, which must be the same without C."""
+    """Return the outcome for each input, after checking that it is the same without C."""
     given = list(inputs)
     found = [outcome(function, arguments) for arguments in given]
     assert_same(given, found, without_c(function, given))
@@ -57,13 +57,13 @@ def agree(function: Callable[..., Any], inputs: Iterable[tuple[Any, ...]]) -> li
 
 
 def assert_same(given: list[Any], found: list[Any], expected: list[Any]) -> None:
-    """Fail with the first inputs of which something else was made than expected."""
+    """Fail with the first inputs whose outcome is not the expected one."""
     others = [case for case in zip(given, found, expected, strict=True) if case[1] != case[2]]
     assert others[:3] == []
 
 
 def changed(data: bytes, *changes: int) -> Iterator[bytes]:
-    """Cut bytes at every place, and change each one by every exclusive or of ``changes``."""
+    """Cut ``data`` at every byte, and change each byte by exclusive or with each of ``changes``."""
     for place in range(len(data)):
         yield data[:place]
         for change in changes:
@@ -71,12 +71,12 @@ def changed(data: bytes, *changes: int) -> Iterator[bytes]:
 
 
 def twice(data: bytes) -> memoryview:
-    """Return bytes of which each second one lies between two others."""
+    """Return ``data`` as a view that is not contiguous: every second byte of another object."""
     return memoryview(bytes(np.repeat(np.frombuffer(data, np.uint8), 2)))[::2]
 
 
 def test_it_is_compiled() -> None:
-    """Or nothing here compares anything."""
+    """Otherwise the tests here would compare Python with itself."""
     assert native.is_compiled
 
 
@@ -114,7 +114,7 @@ def content(data: bytes) -> tuple[bytes, bytes]:
 
 
 def only_wanted(payload: bytes) -> bytes:
-    """Leave the other features out of an Example: what is wrong with them may be overlooked."""
+    """Remove the other features of an Example: errors in them may be overlooked."""
     kept = []
     features, _ = content(payload)
     while features:
@@ -126,7 +126,7 @@ def only_wanted(payload: bytes) -> bytes:
 
 
 def values_of(payloads: Iterable[bytes]) -> list[Any]:
-    """Read what is wanted of Examples, and all of them too."""
+    """Read the wanted values of Examples; also read all values, and compare with Python's."""
     given = list(payloads)
     agree(read_all, [(payload,) for payload in given])
     agree(lambda payload: len(example.decode(payload)), [(payload,) for payload in given])
@@ -249,7 +249,7 @@ TABLES, SCAN = HEAD[: HEAD.index(b"\xff\xda")], HEAD[HEAD.index(b"\xff\xda") :]
 
 
 def markers(datas: Iterable[bytes], start: int = len(HEAD)) -> list[Any]:
-    """Read markers of JPEGs, and what comes from ``start`` on."""
+    """Read the markers of JPEGs; ``start`` is where the first scan is said to begin."""
     given = list(map(exact, datas))
     before = jpeg_markers.Frame(0, 9, 17, (), True, False, 1, True, start)
     read = jpeg_markers.Jpeg(before, 1, ended=True)
@@ -298,7 +298,7 @@ bodies = [*metadata, *frames, *profiles, *tables, b"", bytes(11), bytes(12), byt
 
 
 def test_markers_of_any_segment() -> None:
-    """Alone before and behind the others, and each pair of them instead of them too."""
+    """Each segment before and after the others, and each pair of segments instead of them."""
     lengths = [2, -1, 0, 1, 3, 700, 60_000]
     any_segment = [segment_of(c, body, more) for c in codes for body in bodies for more in lengths]
     markers(HEAD[:2] + one + HEAD[2:] + b"\0\xff\xd9" for one in any_segment)
@@ -318,7 +318,7 @@ def test_markers_of_as_many_segments_as_are_read(piece: bytes) -> None:
 
 
 @pytest.mark.parametrize("size", [1, 2, 2048, 4093, 4094, 4095, 4096, 4097, 8192])
-def test_markers_behind_filling(size: int) -> None:
+def test_markers_after_fill_bytes(size: int) -> None:
     fill = b"\xff" * size
     starts = [b"", b"\x12", b"\xff\0", b"\xff\xd9", b"\xff\xff\xd3", fill + b"\0"]
     ends = [b"", b"\xd9", b"\0", b"\0\xff\xd9", b"\xd0\xff\xd9", b"\xd8\xff\xd9", SCAN + b"\xd9"]
@@ -377,8 +377,8 @@ def test_another_number_of_pixels_is_an_error(size: int) -> None:
 # Memory
 
 
-def test_nothing_is_held_or_lost() -> None:
-    """Of every answer and error: no object is left or counted up, and no bytes stay pinned."""
+def test_no_call_leaks_memory_references_or_buffers() -> None:
+    """Neither when it returns a result nor when it raises an error."""
     data = bytearray(payload_of(OTHER, LABEL, entry(b"image", strings(bytes(300)))))
     name, view, values = "".join(["a", "b"]), memoryview(data), array("f", list(data))
     calls: list[tuple[Any, ...]] = [

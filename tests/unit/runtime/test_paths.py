@@ -1,4 +1,4 @@
-"""Paths as text, and paths that some file systems take for the same one."""
+"""Paths as printable text, and paths that some file systems treat as one."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ from tfrec_cli.runtime.paths import printable, repeated_keys
         ("a/é.jpg".encode(), "a/é.jpg"),
     ],
 )
-def test_no_name_disturbs_a_terminal(path: bytes, text: str) -> None:
+def test_control_characters_and_bad_bytes_are_escaped(path: bytes, text: str) -> None:
     assert printable(path) == text
 
 
-def test_keys_of_several_paths() -> None:
+def test_only_keys_of_several_paths_are_returned() -> None:
     paths = [b"a/1.jpg", b"b/1.jpg", b"a/1.JPG", b"a/2.jpg"]
     assert repeated_keys(paths) == {hash(("a", "1.jpg"))}

@@ -1,4 +1,4 @@
-"""Packed rows: a sequence like a list, in little memory."""
+"""Packed rows: a sequence that behaves like a list, in little memory."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ int64s = st.integers(-(2**63), 2**63 - 1)
 row_lists = st.lists(st.tuples(st.binary(max_size=9), int64s, int64s), max_size=9)
 
 
-# A pickle finds these by name.
+# Pickles refer to these functions by name.
 
 
 def pack(row: Row) -> tuple[bytes, Sequence[int]]:
@@ -47,7 +47,7 @@ def test_packing_gives_rows_back(rows: list[Row]) -> None:
 
 @fixed
 @given(row_lists, st.slices(9))
-def test_a_slice_is_that_of_a_list(rows: list[Row], part: slice) -> None:
+def test_a_slice_is_the_same_as_of_a_list(rows: list[Row], part: slice) -> None:
     assert list(packed(rows)[part]) == rows[part]
 
 
@@ -56,7 +56,7 @@ def test_a_slice_is_that_of_a_list(rows: list[Row], part: slice) -> None:
     st.just(rows), st.lists(st.integers(0, len(rows) - 1), max_size=9)
 )))  # fmt: skip
 def test_taken_rows_are_those_asked_for(drawn: tuple[list[Row], list[int]]) -> None:
-    """In their order, and twice where that is asked for."""
+    """In the given order, and twice if a number is given twice."""
     rows, order = drawn
     assert list(packed(rows).take(order)) == [rows[index] for index in order]
 
@@ -67,7 +67,7 @@ def test_a_pickle_gives_rows_back(rows: list[Row]) -> None:
     assert list(pickle.loads(pickle.dumps(packed(rows)))) == rows
 
 
-def test_appended_rows_stand_at_the_end() -> None:
+def test_appended_rows_come_last() -> None:
     rows = packed(ROWS[:2])
     rows.append(ROWS[2])
     assert list(rows) == ROWS[:3]
@@ -75,45 +75,45 @@ def test_appended_rows_stand_at_the_end() -> None:
 
 @fixed
 @given(row_lists, row_lists)
-def test_rows_of_another_stand_behind_their_own(mine: list[Row], others: list[Row]) -> None:
-    rows = packed(mine)
+def test_rows_are_extended_at_the_end(first: list[Row], others: list[Row]) -> None:
+    rows = packed(first)
     rows.extend(packed(others))
     rows.append(ROWS[0])
-    assert list(rows) == [*mine, *others, ROWS[0]]
+    assert list(rows) == [*first, *others, ROWS[0]]
 
 
-def test_rows_of_another_bring_their_notes() -> None:
+def test_rows_are_extended_with_their_notes() -> None:
     sources = [Source(b"%d" % number, 1, 2, 3, b"n" * number) for number in range(1, 5)]
     rows = packed_sources(sources[:2])
     rows.extend(packed_sources(sources[2:]))
     assert list(rows) == sources
 
 
-def test_rows_are_counted() -> None:
+def test_the_length_is_the_number_of_rows() -> None:
     assert [len(packed(ROWS[:count])) for count in range(5)] == [0, 1, 2, 3, 4]
 
 
-def test_every_row_has_its_number() -> None:
+def test_rows_are_indexed_from_zero() -> None:
     rows = packed()
     assert [rows[index] for index in range(4)] == ROWS
 
 
 @pytest.mark.parametrize("index", [4, 99, -1])
-def test_a_row_that_is_not_there(index: int) -> None:
+def test_an_index_out_of_range_is_an_error(index: int) -> None:
     with pytest.raises(IndexError):
         packed()[index]
 
 
-def test_no_row_is_in_an_empty_one() -> None:
+def test_an_empty_store_has_no_row() -> None:
     with pytest.raises(IndexError):
         packed([])[0]
 
 
-def test_paths_alone() -> None:
+def test_paths_can_be_iterated_without_rows() -> None:
     assert list(packed().paths()) == [row[0] for row in ROWS]
 
 
-def test_one_path_alone() -> None:
+def test_a_path_can_be_read_without_its_row() -> None:
     assert packed().path(2) == b"long/path\xff"
 
 
@@ -126,7 +126,7 @@ def test_a_column_of_no_rows_is_empty() -> None:
     assert packed([]).column(0) == array("q")
 
 
-def test_a_column_that_is_set_leaves_the_others() -> None:
+def test_setting_a_column_changes_no_other() -> None:
     rows = packed()
     rows.set_column(1, array("q", [9, 8, 7, 6]))
     assert list(rows) == [
@@ -153,22 +153,22 @@ def test_taken_rows_are_a_copy() -> None:
 
 @fixed
 @given(row_lists, st.integers(0, 9))
-def test_rows_off_the_end_are_in_one_place_at_a_time(rows: list[Row], count: int) -> None:
-    whole = packed(rows)
-    off = whole.pop(count)
+def test_popped_rows_are_removed(rows: list[Row], count: int) -> None:
+    store = packed(rows)
+    popped = store.pop(count)
     kept = max(len(rows) - count, 0)
-    assert (list(whole), list(off)) == (rows[:kept], rows[kept:])
-    whole.append(ROWS[0])
-    assert list(whole) == [*rows[:kept], ROWS[0]]
+    assert (list(store), list(popped)) == (rows[:kept], rows[kept:])
+    store.append(ROWS[0])
+    assert list(store) == [*rows[:kept], ROWS[0]]
 
 
-def test_rows_can_be_appended_to_those_taken() -> None:
+def test_rows_can_be_appended_to_taken_rows() -> None:
     taken = packed().take([3])
     taken.append(ROWS[0])
     assert list(taken) == [ROWS[3], ROWS[0]]
 
 
-def test_rows_can_be_appended_to_none_taken() -> None:
+def test_rows_can_be_appended_to_an_empty_selection() -> None:
     taken = packed().take([])
     taken.append(ROWS[0])
     assert list(taken) == [ROWS[0]]
@@ -204,15 +204,15 @@ def test_equal_to_every_sequence_of_the_same_rows(other: object, equal: bool) ->
 
 
 def test_a_row_takes_its_path_and_one_integer_more() -> None:
-    """Of 8 bytes, for where the path ends; so much do as many rows again add to a pickle."""
+    """The integer of 8 bytes is where the path ends."""
     rows = [(b"%09d" % number, number, -number) for number in range(1_000)]
-    half, whole = (len(pickle.dumps(packed(rows[:count]))) for count in (500, 1_000))
-    assert whole - half == 500 * (9 + 2 * 8 + 8)
+    half, full = (len(pickle.dumps(packed(rows[:count]))) for count in (500, 1_000))
+    assert full - half == 500 * (9 + 2 * 8 + 8)
 
 
 @fixed
 @given(row_lists)
-def test_deflated_rows_can_be_had_again(rows: list[Row]) -> None:
+def test_inflating_gives_deflated_rows_back(rows: list[Row]) -> None:
     assert list(inflated(deflated(packed(rows)))) == rows
 
 
@@ -242,24 +242,22 @@ noted_lists = st.lists(st.tuples(st.binary(max_size=9), int64s, st.binary(max_si
 @fixed
 @given(noted_lists, st.slices(9))
 def test_notes_stay_with_their_rows(rows: list[tuple[bytes, int, bytes]], part: slice) -> None:
-    whole = Packed(pack_noted, unpack_noted, rows)
-    assert list(whole) == rows
-    assert list(whole[part]) == rows[part]
-    assert list(pickle.loads(pickle.dumps(whole))) == rows
-    assert list(whole.paths()) == [path for path, _, _ in rows]
-    assert whole.note_bytes == sum(len(note) for _, _, note in rows)
+    store = Packed(pack_noted, unpack_noted, rows)
+    assert list(store) == rows
+    assert list(store[part]) == rows[part]
+    assert list(pickle.loads(pickle.dumps(store))) == rows
+    assert list(store.paths()) == [path for path, _, _ in rows]
+    assert store.note_bytes == sum(len(note) for _, _, note in rows)
 
 
 @fixed
 @given(noted_lists, st.integers(0, 9))
-def test_notes_come_off_the_end_with_their_rows(
-    rows: list[tuple[bytes, int, bytes]], count: int
-) -> None:
-    whole = Packed(pack_noted, unpack_noted, rows)
-    off = whole.pop(count)
+def test_notes_are_popped_with_their_rows(rows: list[tuple[bytes, int, bytes]], count: int) -> None:
+    store = Packed(pack_noted, unpack_noted, rows)
+    popped = store.pop(count)
     kept = max(len(rows) - count, 0)
-    assert (list(whole), list(off)) == (rows[:kept], rows[kept:])
-    assert whole.note_bytes == sum(len(note) for _, _, note in rows[:kept])
+    assert (list(store), list(popped)) == (rows[:kept], rows[kept:])
+    assert store.note_bytes == sum(len(note) for _, _, note in rows[:kept])
 
 
 def test_rows_without_notes_have_none() -> None:

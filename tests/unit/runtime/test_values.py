@@ -1,4 +1,4 @@
-"""values: what a caller may give for each kind of option, and what it is told of anything else."""
+"""Values of each kind that a caller may give, and the errors for anything else."""
 
 from __future__ import annotations
 
@@ -81,12 +81,12 @@ def test_a_number_and_a_word_become_plain_ones() -> None:
         (values.host, (2, 2), "found (2, 2), expected (i, n) with i below n"),
         (values.flag, 1000, "found 1000, expected True or False"),
         (values.flag, "no", "found 'no', expected True or False"),
-        (values.text, 3, "found 3, expected a text"),
+        (values.text, 3, "found 3, expected a string"),
         (values.path, None, "found None, expected a path"),
         (values.path, 3, "found 3, expected a path"),
     ],
 )
-def test_anything_else_is_named_as_it_is(
+def test_an_error_shows_the_repr_of_the_value(
     read: Callable[..., Any], value: Any, message: str
 ) -> None:
     with pytest.raises(UsageError) as raised:
@@ -95,7 +95,7 @@ def test_anything_else_is_named_as_it_is(
 
 
 @pytest.mark.parametrize("value", ["half", True, None, [0.5]])
-def test_what_is_no_number_is_refused(value: Any) -> None:
+def test_anything_but_a_number_is_refused(value: Any) -> None:
     with pytest.raises(UsageError, match=r"^x: found .*, expected a number$"):
         values.number("x", value, 0, 1)
 
