@@ -7,7 +7,6 @@ import time
 import tracemalloc
 import zlib
 from collections.abc import Callable, Iterable
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -108,7 +107,7 @@ def holding(path: Path, *, seconds: float = 4, most_bytes: int = 2**27) -> list[
     started = time.process_time()
     try:
         found = [
-            item if isinstance(item, Damage) else replace(item, payload=b"") for item in scan(path)
+            item if isinstance(item, Damage) else item._replace(payload=b"") for item in scan(path)
         ]
         _, peak = tracemalloc.get_traced_memory()
     finally:

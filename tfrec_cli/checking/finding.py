@@ -6,9 +6,8 @@ its kind here, and is yielded by the check that sees it.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from tfrec_cli.tfrecord.scan import Damage, Record
 
@@ -37,8 +36,7 @@ Kind = Literal[
 ]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Finding:
+class Finding(NamedTuple):
     """One thing that is wrong.
 
     Attributes:
@@ -60,8 +58,7 @@ class Finding:
         return f"{self.path}:{where}{':' if where else ''} {self.message}"
 
 
-@dataclass(frozen=True, slots=True)
-class Note:
+class Note(NamedTuple):
     """A line on what was checked; or, if not ``is_checked``, on what was not, and why."""
 
     text: str

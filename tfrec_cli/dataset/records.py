@@ -10,7 +10,7 @@ import json
 import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal, NamedTuple
 
 from tfrec_cli.dataset.names import KeyStyle
 from tfrec_cli.errors import DataError, ImageError
@@ -118,8 +118,7 @@ class Column:
         return f"{self.name} {self.kind}{'[]' * self.is_list}"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ImageRecord:
+class ImageRecord(NamedTuple):
     """One image with its label, key and other features.
 
     Attributes:

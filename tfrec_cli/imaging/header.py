@@ -8,8 +8,7 @@ from __future__ import annotations
 import io
 import os
 import zlib
-from dataclasses import dataclass
-from typing import BinaryIO
+from typing import BinaryIO, NamedTuple
 
 from tfrec_cli.errors import ImageError
 from tfrec_cli.imaging import formats, jpeg, pillow, png
@@ -28,8 +27,7 @@ _SIDEWAYS = 5
 """The first orientation of pictures that lie on their side."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Header:
+class Header(NamedTuple):
     """What an image file says of itself before it is decoded.
 
     Attributes:
@@ -52,8 +50,7 @@ class Header:
     icc: bool
 
 
-@dataclass(frozen=True, slots=True)
-class Examined:
+class Examined(NamedTuple):
     """What an image file says of itself.
 
     Attributes:

@@ -12,6 +12,7 @@ import re
 import struct
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from tfrec_cli.errors import ImageError
 from tfrec_cli.runtime import native
@@ -59,8 +60,7 @@ _AFTER_SCAN = re.compile(rb"\xff[^\x00\xd0-\xd7\xff]")
 """A marker behind entropy-coded data, in which 0xff is only followed by 0 or a restart number."""
 
 
-@dataclass(slots=True)
-class Frame:
+class Frame(NamedTuple):
     """The markers of a JPEG file up to the data of its first scan.
 
     Attributes:

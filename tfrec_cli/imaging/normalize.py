@@ -11,8 +11,7 @@ from __future__ import annotations
 import io
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import PIL
 from PIL import Image, features
@@ -52,8 +51,7 @@ _MOST_DIGITS_BYTES, _MOST_COMMENTS = 1 << 22, 1000
 """Of a PPM file of digits: Pillow reads each by itself, and copies the rest at each comment."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Stored:
+class Stored(NamedTuple):
     """An image as a record stores it.
 
     Attributes:

@@ -5,8 +5,7 @@ Knows: sizes. Must not know: pixels, Pillow, NumPy.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from tfrec_cli.errors import ImageError
 
@@ -24,8 +23,7 @@ MAX_SIDE = 1 << 20
 """Decoders keep a pointer for each row, and allocate rows at once."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Policy:
+class Policy(NamedTuple):
     """What pixels are made of an image file.
 
     Attributes:

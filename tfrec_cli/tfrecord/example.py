@@ -13,10 +13,9 @@ from __future__ import annotations
 import re
 import struct
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from functools import lru_cache
 from numbers import Integral
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 from tfrec_cli.errors import ExampleError
 from tfrec_cli.runtime import native
@@ -26,8 +25,7 @@ Kind = Literal["bytes", "float", "int64", "unset"]
 Payload = Literal["tf.train.Example", "tf.train.SequenceExample", "tensorflow.Event", "unknown"]
 
 
-@dataclass(frozen=True, slots=True)
-class Feature:
+class Feature(NamedTuple):
     """One feature's values and their kind; ``unset`` is a feature without a list."""
 
     kind: Kind

@@ -7,9 +7,8 @@ Must not know: what a payload means, index files.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO, Literal
+from typing import BinaryIO, Literal, NamedTuple
 
 from tfrec_cli.errors import FramingError
 from tfrec_cli.tfrecord import compression as compressions
@@ -38,17 +37,15 @@ from tfrec_cli.tfrecord.stream import (
 DamageKind = Literal["length_crc", "data_crc", "too_long", "truncated", "trailing", "compression"]
 
 
-@dataclass(frozen=True, slots=True)
-class Record:
+class Record(NamedTuple):
     """One whole record: its number in the file, where its length field starts, its payload."""
 
-    index: int
+    index: int  # type: ignore[assignment]  # tuples have a method of this name
     offset_bytes: int
     payload: bytes
 
 
-@dataclass(frozen=True, slots=True)
-class Damage:
+class Damage(NamedTuple):
     """One thing wrong with a record file.
 
     Attributes:
@@ -58,7 +55,7 @@ class Damage:
     """
 
     kind: DamageKind
-    index: int
+    index: int  # type: ignore[assignment]  # tuples have a method of this name
     offset_bytes: int
     lost_bytes: int
     found: str

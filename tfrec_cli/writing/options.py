@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from dataclasses import MISSING, dataclass, field, fields
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, get_args
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, get_args
 
 from tfrec_cli.dataset.names import KeyStyle
 from tfrec_cli.errors import ManifestError, UsageError
@@ -51,8 +51,7 @@ _RECORDED = (
 """Options that only the ``options`` of a manifest record, and that records or their order need."""
 
 
-@dataclass(frozen=True, slots=True)
-class Range:
+class Range(NamedTuple):
     """The least and the most that the value of an option may be, both included."""
 
     least: int

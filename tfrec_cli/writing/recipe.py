@@ -8,9 +8,8 @@ from __future__ import annotations
 
 import os
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from tfrec_cli.dataset import records
 from tfrec_cli.dataset.names import KeyStyle
@@ -30,8 +29,7 @@ if TYPE_CHECKING:
     from tfrec_cli.imaging.decoder import Pixels
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Recipe:
+class Recipe(NamedTuple):
     """How each image becomes a record.
 
     Attributes:
@@ -77,8 +75,7 @@ class Recipe:
         )
 
 
-@dataclass(frozen=True, slots=True)
-class MadeRecord:
+class MadeRecord(NamedTuple):
     """One record, and what was done to its image.
 
     Attributes:

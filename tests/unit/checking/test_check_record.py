@@ -74,7 +74,7 @@ def test_a_good_record_breaks_nothing(described: Manifest) -> None:
 def test_each_broken_promise_is_said(
     described: Manifest, changes: dict[str, Any], messages: list[str]
 ) -> None:
-    assert list(broken_contract(replace(GOOD, **changes), described)) == messages
+    assert list(broken_contract(GOOD._replace(**changes), described)) == messages
 
 
 def test_a_label_without_classes_is_said(described: Manifest) -> None:
@@ -96,7 +96,7 @@ def test_an_image_in_another_format_is_said(
     described: Manifest, stored: Any, image: bytes, messages: list[str]
 ) -> None:
     encoded = replace(described, stored=stored)
-    assert list(broken_contract(replace(GOOD, image=image), encoded)) == messages
+    assert list(broken_contract(GOOD._replace(image=image), encoded)) == messages
 
 
 @pytest.mark.parametrize(
@@ -111,9 +111,9 @@ def test_the_window_of_a_whole_image_is_what_its_bytes_say(
     described: Manifest, image: bytes, window: int
 ) -> None:
     whole = replace(described, stored="whole", crop=None)
-    right = replace(GOOD, image=image, window=window)
+    right = GOOD._replace(image=image, window=window)
     assert list(broken_contract(right, whole)) == []
-    wrong = replace(right, window=1 - window)
+    wrong = right._replace(window=1 - window)
     assert list(broken_contract(wrong, whole)) == [f"found window {1 - window}, expected {window}"]
 
 
@@ -144,7 +144,7 @@ def test_a_record_of_ours_is_returned(described: Manifest, parses_all: bool) -> 
 
 def test_a_broken_contract_does_not_keep_the_record_back(described: Manifest) -> None:
     """Its image is decoded all the same."""
-    bad = replace(GOOD, label=9)
+    bad = GOOD._replace(label=9)
     reader = RecordReader(Path("x"), described, parses_all=False)
     payload = records.encode(bad, described.keys)
     assert exhaust(reader.check(Record(0, 0, payload))) == (["contract"], bad)
