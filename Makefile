@@ -6,13 +6,16 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 USABLE := $(VENV)/.usable
 READY := $(VENV)/.ready
+SCHEMA := $(BIN)/check-jsonschema --quiet --builtin-schema vendor.github
+FAST := .venv-fast
+FAST_READY := $(FAST)/.ready
 PURE := reading/test_batch tfrecord/test_example tfrecord/test_single_values imaging/test_headers \
 	imaging/test_images
 SANITIZED := build/sanitize
 COGGED := docs/architecture.md docs/benchmarks.md docs/cli.md docs/json.md
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-pure sanitize torture interop lint types docs docs-check docs-site bench smoke check clean
+.PHONY: help setup demo test test-fast test-lowest coverage test-pure sanitize torture interop lint types docs docs-check docs-site bench smoke check release-notes clean
 
 help:  ## Say what there is to make
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -32,6 +35,13 @@ $(READY): $(USABLE)
 	$(PIP) 'tfrec-cli[tensorflow]' --group dev
 	@touch $@
 
+$(FAST_READY): pyproject.toml setup.py tfrec_cli/runtime/_native.c
+	$(PYTHON) -m venv $(FAST)
+	@echo "installing tfrec without TensorFlow into $(FAST)"
+	$(FAST)/bin/python -m pip install --quiet --disable-pip-version-check --upgrade 'pip>=25.1'
+	$(FAST)/bin/python -m pip install --quiet --disable-pip-version-check --editable . --group test
+	@touch $@
+
 demo: $(USABLE)  ## Write, inspect and verify the sample images; draw two pictures
 	rm -rf demo-out
 	$(BIN)/tfrec write sample_data/images demo-out/crops --crop 128 --small skip
@@ -45,6 +55,20 @@ demo: $(USABLE)  ## Write, inspect and verify the sample images; draw two pictur
 
 test: $(READY)  ## Run every test
 	$(BIN)/python -m pytest -q
+
+test-fast: $(FAST_READY)  ## Run what needs no TensorFlow or PyTorch and is quick, in its own environment
+	env -u ALL_TESTS $(FAST)/bin/python -m pytest -q -m "not slow" --numprocesses auto
+
+test-lowest: $(READY)  ## Run that with the lowest versions that pyproject.toml allows, on the oldest Python
+	$(BIN)/python tests/lowest.py
+
+coverage: $(READY)  ## Run every test, and measure which branches of tfrec_cli were run
+	rm -rf build/coverage
+	mkdir -p build/coverage
+	$(BIN)/coverage run -m pytest -q $(TESTS)
+	$(BIN)/coverage combine --quiet
+	$(BIN)/coverage html --quiet
+	$(BIN)/coverage report --skip-covered
 
 test-pure: $(READY)  ## Run again without C what C stands in for
 	TFREC_NO_EXTENSIONS=1 $(BIN)/python -m pytest -q $(PURE:%=tests/unit/%*)
@@ -70,10 +94,12 @@ interop: $(READY)  ## Open one dataset with every reader, DALI too: 500 MB (IMAG
 	$(PIP) 'tfrec-cli[tensorflow]' --group dev --group interop
 	$(BIN)/python -m tests.contract.interop "$(or $(IMAGES),sample_data/images)"
 
-lint: $(READY)  ## Check style, and that imports go downwards only
+lint: $(READY)  ## Check style, that imports go downwards only, and the form of workflows
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/lint-imports
+	$(SCHEMA)-workflows .github/workflows/*.yml
+	$(SCHEMA)-issue-forms .github/ISSUE_TEMPLATE/bug.yml .github/ISSUE_TEMPLATE/feature.yml
 
 types: $(READY)  ## Check types
 	$(BIN)/mypy
@@ -102,6 +128,12 @@ smoke: $(READY)  ## Install sdist and wheels without TensorFlow, and run them (P
 
 check: lint types docs-check test test-pure smoke  ## Everything that must pass
 
+release-notes:  ## Print the part of the changelog for a release (TAG=v1.2.3)
+	@version=$$(sed -n 's/^__version__ = "\(.*\)"/\1/p' tfrec_cli/__init__.py); \
+		test "$(TAG)" = "v$$version" || { echo "TAG: found $(TAG), expected v$$version" >&2; exit 2; }; \
+		awk -v begin="## $$version - " 'index($$0, "## ") == 1 { on = index($$0, begin) == 1; next } \
+			on && (/./ || any) { any = 1; print }' CHANGELOG.md
+
 clean:  ## Remove what was made
-	rm -rf $(VENV) build dist demo-out .hypothesis .mypy_cache .pytest_cache .ruff_cache \
+	rm -rf $(VENV) $(FAST) build dist demo-out .hypothesis .mypy_cache .pytest_cache .ruff_cache \
 		.import_linter_cache *.egg-info

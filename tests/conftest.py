@@ -12,6 +12,8 @@ os.environ["CUDA_VISIBLE_DEVICES"] = ""
 os.environ["OPENBLAS_NUM_THREADS"] = "1"
 
 import functools
+import importlib
+import importlib.util
 import io
 import json
 import struct
@@ -32,6 +34,51 @@ Pixels = npt.NDArray[np.uint8]
 
 ORIENTATION = 0x0112
 ROOT = Path(__file__).parents[1]
+
+
+def missing(*packages: str) -> str:
+    """Name those of some packages that are not installed, as a reason to skip; "" for none.
+
+    Under ALL_TESTS none is missing: there a test fails for want of its package.
+    """
+    absent = [name for name in packages if importlib.util.find_spec(name) is None]
+    return f"needs {', '.join(absent)}" if absent and "ALL_TESTS" not in os.environ else ""
+
+
+def needs(*packages: str) -> pytest.MarkDecorator:
+    """Mark a test that starts a program, or calls a reader, which needs these packages."""
+    return pytest.mark.skipif(bool(missing(*packages)), reason=missing(*packages))
+
+
+class Framework:
+    """A module that is imported at its first use; a test that uses it is skipped without it.
+
+    ``package`` is what must be installed, unless the module's name begins with it.
+    """
+
+    def __init__(self, module: str, package: str = "") -> None:
+        self._module = module
+        self._package = package or module.split(".")[0]
+
+    def __getattr__(self, attribute: str) -> Any:
+        if attribute.startswith(("_", "pytest")):  # pytest looks for such ones when it collects
+            raise AttributeError(attribute)
+        if reason := missing(self._package):
+            pytest.skip(reason, allow_module_level=True)
+        return getattr(importlib.import_module(self._module), attribute)
+
+
+tf = Framework("tensorflow")
+tfds = Framework("tensorflow_datasets")
+torch = Framework("torch")
+torch_data = Framework("torch.utils.data")
+
+READERS = {
+    "read_tf": Framework("tfrec_cli.read_tf", "tensorflow"),
+    "read_torch": Framework("tfrec_cli.read_torch", "torch"),
+    "read_numpy": Framework("tfrec_cli.read_numpy"),
+}
+read_tf, read_torch = READERS["read_tf"], READERS["read_torch"]
 
 
 def photo(height: int, width: int, seed: int = 0) -> Pixels:
@@ -109,6 +156,11 @@ open(sys.argv[1], "w").write(json.dumps(figures))
 """
 
 
+def unmeasured() -> dict[str, str]:
+    """Return the environment for a program whose time, memory or imports are measured."""
+    return {name: value for name, value in os.environ.items() if not name.startswith("COVERAGE_")}
+
+
 def measured(folder: Path, *argv: str | Path, before: Sequence[str] = ()) -> Measured:
     """Run ``tfrec ARGV`` in ``folder``, after the words ``before``, and say what it took.
 
@@ -118,7 +170,7 @@ def measured(folder: Path, *argv: str | Path, before: Sequence[str] = ()) -> Mea
     program = [*before, sys.executable, "-m", "tfrec_cli", *map(str, argv)]
     words = [sys.executable, "-S", "-c", _MEASURE, str(figures), *program]
     path = os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")])
-    environment = {**os.environ, "PYTHONPATH": path}
+    environment = {**unmeasured(), "PYTHONPATH": path}
     subprocess.run(words, cwd=folder, env=environment, check=True, timeout=60)
     return Measured(*json.loads(figures.read_text()))
 

@@ -30,6 +30,7 @@ def test_every_case_has_golden_values_and_no_other_has() -> None:
     assert list(record.load(golden.PHOTOS_GOLDEN)["cases"]) == list(PHOTO_CASES)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", CASES)
 def test_the_sample_images_give_the_golden_values(tmp_path: Path, name: str) -> None:
     case = CASES[name]

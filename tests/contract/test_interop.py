@@ -12,9 +12,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 import pytest
-import tensorflow as tf
-import tensorflow_datasets as tfds
-from conftest import ROOT, fill, jpeg, photo, png
+from conftest import ROOT, fill, jpeg, photo, png, tf, tfds
 
 from tests.contract.interop import proof
 from tests.contract.interop.proof import Expected, Found

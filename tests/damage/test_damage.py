@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import tree
+from conftest import needs, tf, tree
 from faults import damage
 from program import tfrec
 
@@ -21,6 +21,7 @@ TABLE: list[dict[str, Any]] = json.loads(make.EXPECTED.read_bytes())
 by_name = pytest.mark.parametrize("case", TABLE, ids=lambda case: str(case["file"]))
 
 
+@pytest.mark.slow
 def test_a_sample_of_damaged_datasets_is_found() -> None:
     result = damage.run(400, seed=1)
     assert result["wrong"] == []
@@ -70,6 +71,7 @@ def test_inspect_ends_on_every_file(case: dict[str, Any]) -> None:
     assert tfrec("inspect", make.FILES / case["file"]).code in (0, 1)
 
 
+@needs("tensorflow")
 def test_tensorflow_reads_what_the_table_says() -> None:
     """All but hostile lengths, which kill the process."""
     tried = [one for one in make.cases() if one.tensorflow != make.NOT_TRIED]
@@ -103,6 +105,7 @@ def cost_of(*argv: str) -> tuple[int, float, float]:
     return done.returncode, memory_mb, seconds
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("command", ["verify", "inspect"])
 @pytest.mark.parametrize("name", [*HOSTILE, "example-png-bomb.tfrecord"])
 def test_hostile_lengths_and_bombs_cost_little(name: str, command: str) -> None:
@@ -114,6 +117,7 @@ def test_hostile_lengths_and_bombs_cost_little(name: str, command: str) -> None:
     assert memory_mb < 300
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "name",
     ["train.manifest.json", "SHA256SUMS", "dataset_info.json", "train-00000-of-00002.tfindex"],
@@ -148,7 +152,6 @@ def test_a_side_file_of_a_gigabyte_costs_little(tmp_path: Path, name: str, fille
 )
 def test_readers_differ(name: str, theirs: list[int] | None, protobufs: list[Any] | None) -> None:
     """On the label, as the corpus says; None is an error."""
-    import tensorflow as tf
     from google.protobuf.message import DecodeError
 
     records = read_records(make.FILES / f"example-{name}.tfrecord")

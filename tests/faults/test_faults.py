@@ -176,17 +176,20 @@ def test_torture_fails_on_any_violation(
     assert torture.main(["a"]) == 0
 
 
+@pytest.mark.slow
 @pytest.mark.promise("I1", "I2", "I3", "I4")
 @traced
 def test_write_survives_broken_calls() -> None:
     assert sweep.run(sample=48).violations == []
 
 
+@pytest.mark.slow
 @pytest.mark.promise("I1", "I2", "I3", "I4")
 def test_write_survives_random_kills(tmp_path: Path) -> None:
     assert kills.run(tmp_path, kills=10, resumed=3, interrupts=3).violations == []
 
 
+@pytest.mark.slow
 @pytest.mark.promise("I1", "I2", "I3", "I4")
 def test_write_survives_bad_disks(tmp_path: Path) -> None:
     assert disks.run(tmp_path, thorough=False).violations == []

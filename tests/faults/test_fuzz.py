@@ -14,6 +14,7 @@ def test_first_seeds_are_good(name: str) -> None:
     assert targets.holds(name, targets.TARGETS[name].seeds[0])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", targets.TARGETS)
 def test_hostile_bytes_give_a_value_or_an_error(name: str) -> None:
     @settings(

@@ -12,12 +12,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import tensorflow as tf
-from conftest import ROOT
+from conftest import ROOT, Framework, needs, tf
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
 
-from benchmarks import clock, folders, same
+from benchmarks import clock, folders
 from benchmarks.contest import Outcome, contest
 from benchmarks.errors import BenchmarkError
 from benchmarks.results import document, table
@@ -27,6 +26,7 @@ from tfrec_cli import read_tf
 from tfrec_cli.commands import write
 
 IMAGES = ROOT / "sample_data" / "images"
+same = Framework("benchmarks.same", "tensorflow")
 
 
 @pytest.mark.parametrize("work", works(5000), ids=lambda work: work.name)
@@ -56,6 +56,7 @@ def test_targets_grow_with_the_photos() -> None:
     assert (target(5000), target(50_000)) == (2.5, 3.2)
 
 
+@needs("tensorflow")
 def test_a_run_writes_what_it_measured(tmp_path: Path) -> None:
     argv = [IMAGES, "--runs", "1", "--only", "help", "write-whole", "--out", tmp_path]
     ran = subprocess.run(
@@ -235,6 +236,7 @@ def test_a_lost_record_is_found(crops: Path, tmp_path: Path) -> None:
         same.written(crops, tmp_path / "other")
 
 
+@needs("tensorflow")
 def test_a_wrong_answer_ends_the_run(crops: Path, tmp_path: Path) -> None:
     """Whichever of ours it was."""
     copy = "python -c \"import shutil; shutil.copytree('{crops}', '{out}')\""

@@ -19,7 +19,7 @@ from typing import Any
 from unittest import mock
 
 import pytest
-from conftest import ROOT, fill, jpeg, photo, png, tree
+from conftest import ROOT, fill, jpeg, needs, photo, png, tree
 from program import Ran, fail_with, tfrec
 from wrong_calls import FORMATS, WRONG
 
@@ -460,6 +460,7 @@ def no_tensorflow(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "tensorflow", None)
 
 
+@needs("tensorflow")
 @pytest.mark.parametrize("argv", [(), ("--crop", 5, "--epochs", 2)], ids=["stored", "smaller"])
 def test_the_fingerprint_is_the_same_without_tensorflow(
     dataset: Path, monkeypatch: pytest.MonkeyPatch, argv: tuple[object, ...]

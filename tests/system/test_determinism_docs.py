@@ -9,12 +9,13 @@ import sys
 from pathlib import Path
 
 import pytest
-from conftest import ROOT
+from conftest import ROOT, needs
 
 PAGE = (ROOT / "docs/determinism.md").read_text(encoding="utf-8")
 SHOWN = dict(re.findall(r"```console\n\$ python (\S+)\n(.*?)```", PAGE, re.DOTALL))
 
 
+@needs("tensorflow", "torch")
 @pytest.mark.parametrize("script", sorted(SHOWN))
 def test_script_prints_what_the_page_shows(
     script: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

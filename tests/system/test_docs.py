@@ -48,6 +48,7 @@ def ids(case: object) -> str | None:
     return str(case.line) if isinstance(case, Block) else None
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("page", EXAMPLES)
 def test_every_example_of_a_page_runs(page: str, tmp_path: Path) -> None:
     """In order, in a folder that has docs/, sample_data/, and its images as images/ too."""

@@ -21,6 +21,8 @@ from tfrec_cli.dataset import records
 from tfrec_cli.tfrecord.example import decode
 from tfrec_cli.tfrecord.scan import read_records
 
+pytestmark = pytest.mark.slow
+
 GOOD = png(photo(9, 8))
 MOST_SECONDS, MOST_MEBIBYTES = 2, 286  # 300 MB
 

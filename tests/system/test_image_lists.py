@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from conftest import fill, jpeg, measured, photo, tree
+from conftest import fill, jpeg, measured, photo, tf, tfds, tree
 
 from tfrec_cli.commands import salvage
 from tfrec_cli.commands.verify import Options as VerifyOptions
@@ -75,8 +75,6 @@ def change(path: Path, **changes: Any) -> None:
 
 class TestWritten:
     def test_tensorflow_reads_every_value(self, written: Path, tmp_path: Path) -> None:
-        import tensorflow as tf
-
         (shard,) = map(str, (tmp_path / "out").glob("*.tfrecord"))
         spec = {
             "filename": tf.io.FixedLenFeature([], tf.string),
@@ -111,8 +109,6 @@ class TestWritten:
 
     def test_tfds_reads_what_it_can(self, written: Path, tmp_path: Path) -> None:
         """Of single values those that no record lacks; a list that is missing is an empty one."""
-        import tensorflow_datasets as tfds
-
         builder = tfds.builder_from_directory(tmp_path / "out")
         rows = tfds.as_numpy(builder.as_dataset(split="train"))
         found = {row["filename"].decode(): row for row in rows}
@@ -124,8 +120,6 @@ class TestWritten:
         assert [found[name]["ts"].tolist() for name in sorted(found)] == [[b"x"], [], [b"y", b"z"]]
 
     def test_tfds_reads_boxes(self, images: Path, tmp_path: Path) -> None:
-        import tensorflow_datasets as tfds
-
         path = images / "t.jsonl"
         path.write_text(lines({**BOXES, "source_id": 1}, {"path": "b.jpg"}))
         write(path, tmp_path / "out", Options(jobs=1, keys="tf-models"))
@@ -352,8 +346,6 @@ class TestEncoding:
     @pytest.mark.parametrize("kind", ["bytes", "float", "int64"])
     @pytest.mark.parametrize("count", [0, 1, 3])
     def test_lists_are_what_tensorflow_writes(self, kind: str, count: int) -> None:
-        import tensorflow as tf
-
         values: list[Any] = list(LISTS[kind][:count])
         lists = {
             "bytes": lambda: tf.train.Feature(bytes_list=tf.train.BytesList(value=values)),

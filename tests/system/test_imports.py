@@ -11,7 +11,7 @@ from collections.abc import Collection
 from pathlib import Path
 
 import pytest
-from conftest import ROOT, class_files, fill, jpeg, photo
+from conftest import ROOT, class_files, fill, jpeg, needs, photo, unmeasured
 
 from tfrec_cli.commands import write
 
@@ -48,7 +48,7 @@ def loaded(data: Path, argv: str, poisoned: Collection[str] = HEAVY) -> set[str]
         for word in argv.split()
     ]
     log = data / "loaded"
-    environment = {**os.environ, "PYTHONPATH": str(poison), "LOADED": str(log)}
+    environment = {**unmeasured(), "PYTHONPATH": str(poison), "LOADED": str(log)}
     ran = subprocess.run(
         [sys.executable, "-c", PROGRAM, *words], env=environment, capture_output=True, check=False
     )
@@ -166,7 +166,7 @@ def test_no_module_needs_tensorflow_to_be_imported(data: Path, module: str) -> N
     assert json.loads(ran.stdout) is False
 
 
-@pytest.mark.parametrize("reader", ["read_numpy", "read_torch"])
+@pytest.mark.parametrize("reader", ["read_numpy", pytest.param("read_torch", marks=needs("torch"))])
 def test_no_other_reader_needs_tensorflow(data: Path, reader: str) -> None:
     """Neither its Python nor its C library, whole images decoded and all."""
     program = (

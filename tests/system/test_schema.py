@@ -106,6 +106,7 @@ def folder(tmp_path: Path) -> Path:
 SHARD = "train-00000-of-00001.tfrecord"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("argv", "code"),
     [

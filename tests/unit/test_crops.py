@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from conftest import tf
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -57,13 +58,6 @@ epochs = st.integers(0, EPOCH_MAX)
 keys = st.integers(0, KEY_MAX)
 
 
-@pytest.fixture(scope="module")
-def tf() -> Any:
-    import tensorflow
-
-    return tensorflow
-
-
 def many_draws(count: int) -> list[Draw]:
     """Return the corners of (seed, epoch, key), then ``count`` from everywhere between them."""
     corners = [
@@ -77,14 +71,14 @@ def many_draws(count: int) -> list[Draw]:
     return corners + [tuple(row) for row in generator.integers(limits, size=(count, 3)).tolist()]
 
 
-def tensor_pair(tf: Any, draw: Draw, op: int) -> Any:
+def tensor_pair(draw: Draw, op: int) -> Any:
     return tf.constant(crops.seed_pair(*draw, op), tf.int64)
 
 
 # Against TensorFlow
 
 
-def test_boxes_are_tensorflows(tf: Any) -> None:
+def test_boxes_are_tensorflows() -> None:
     """tf.image.stateless_random_crop of pictures that hold their own coordinates."""
     generator = np.random.default_rng(21)
     ours, theirs = [], []
@@ -93,43 +87,43 @@ def test_boxes_are_tensorflows(tf: Any) -> None:
         crop = tuple(generator.integers(1, size + 1).tolist())
         rows_and_columns = np.stack(np.indices(size, np.int32), axis=-1)
         cut = tf.image.stateless_random_crop(
-            rows_and_columns, (*crop, 2), seed=tensor_pair(tf, (seed, epoch, key), crops.CROP)
+            rows_and_columns, (*crop, 2), seed=tensor_pair((seed, epoch, key), crops.CROP)
         )
         theirs.append([*cut[0, 0].numpy().tolist(), *crop])
         ours += crops.random_boxes([size], crop, seed=seed, epoch=epoch, keys=[key]).tolist()
     assert ours == theirs
 
 
-def test_flips_are_tensorflows(tf: Any) -> None:
+def test_flips_are_tensorflows() -> None:
     image = tf.constant([[[0.0], [1.0]]])
     ours, theirs = [], []
     for seed, epoch, key in many_draws(300):
-        pair = tensor_pair(tf, (seed, epoch, key), crops.FLIP)
+        pair = tensor_pair((seed, epoch, key), crops.FLIP)
         theirs.append(bool(tf.image.stateless_random_flip_left_right(image, pair)[0, 0, 0]))
         ours += crops.random_flips(seed=seed, epoch=epoch, keys=[key]).tolist()
     assert ours == theirs
 
 
-def test_brightness_is_tensorflows(tf: Any) -> None:
+def test_brightness_is_tensorflows() -> None:
     """To the last bit of a float32."""
     generator = np.random.default_rng(22)
     image = tf.zeros((1, 1, 1))
     ours, theirs = [], []
     for seed, epoch, key in many_draws(300):
         most = generator.uniform(0.001, 1.0)
-        pair = tensor_pair(tf, (seed, epoch, key), crops.BRIGHTNESS)
+        pair = tensor_pair((seed, epoch, key), crops.BRIGHTNESS)
         theirs += tf.image.stateless_random_brightness(image, most, pair).numpy().ravel().tolist()
         ours += crops.random_brightness(most, seed=seed, epoch=epoch, keys=[key]).tolist()
     assert ours == theirs
 
 
 @pytest.mark.parametrize("op", [crops.CROP, crops.FLIP, crops.BRIGHTNESS, crops.ORDER])
-def test_words_are_tensorflows(tf: Any, op: int) -> None:
+def test_words_are_tensorflows(op: int) -> None:
     ours, theirs = [], []
     for seed, epoch, key in many_draws(50):
         words = tf.random.stateless_uniform(
             [4],
-            tensor_pair(tf, (seed, epoch, key), op),
+            tensor_pair((seed, epoch, key), op),
             minval=None,
             maxval=None,
             dtype=tf.uint32,
@@ -140,7 +134,7 @@ def test_words_are_tensorflows(tf: Any, op: int) -> None:
     assert ours == theirs
 
 
-def test_a_crop_by_hand_is_the_same(tf: Any) -> None:
+def test_a_crop_by_hand_is_the_same() -> None:
     """As the manual says it, with plain Python integers."""
     image = np.stack(np.indices((60, 50), np.int32), axis=-1)
     cut = tf.image.stateless_random_crop(image, (32, 16, 2), seed=(42 + 7 * 2**32, KEY_MAX))

@@ -12,9 +12,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-import torch
-from conftest import ROOT, fill
-from torch.utils.data import DataLoader, Dataset
+from conftest import ROOT, fill, needs, torch, torch_data
 
 from tfrec_cli import determinism
 from tfrec_cli.determinism import generator, seed_everything, worker_init_fn
@@ -23,7 +21,7 @@ from tfrec_cli.errors import RunError, UsageError
 Item = tuple[float, float, float]
 
 
-class Draws(Dataset[Item]):
+class Draws:
     """Items that are what a transform of the user's would draw: by Python, NumPy and PyTorch."""
 
     def __len__(self) -> int:
@@ -36,7 +34,9 @@ class Draws(Dataset[Item]):
 def epoch_of(seed: int, epoch: int, **options: Any) -> list[Item]:
     """Read one epoch with a loader of its own."""
     given = {"num_workers": 2, "generator": generator(seed, epoch), **options}
-    return list(DataLoader(Draws(), batch_size=None, worker_init_fn=worker_init_fn, **given))
+    return list(
+        torch_data.DataLoader(Draws(), batch_size=None, worker_init_fn=worker_init_fn, **given)
+    )
 
 
 def assert_all_differ(*epochs: list[Item]) -> None:
@@ -55,10 +55,12 @@ def untouched() -> Iterator[None]:
     torch.set_rng_state(states[2])
 
 
+@needs("torch")
 def test_workers_and_epochs_differ() -> None:
     assert_all_differ(*(epoch_of(42, epoch) for epoch in range(3)))
 
 
+@needs("torch")
 @pytest.mark.parametrize("start", ["fork", "spawn"])
 def test_a_run_that_begins_with_an_epoch_repeats_it(start: str) -> None:
     """However its workers are started."""
@@ -66,29 +68,32 @@ def test_a_run_that_begins_with_an_epoch_repeats_it(start: str) -> None:
     assert epochs[1] == epoch_of(42, 1, multiprocessing_context=start)
 
 
+@needs("torch")
 def test_seeds_differ() -> None:
     """Neighbours too: seed 0 in epoch 1 is not seed 1 in epoch 0."""
     assert_all_differ(epoch_of(0, 0), epoch_of(0, 1), epoch_of(1, 0), epoch_of(1, 1))
 
 
+@needs("torch")
 def test_a_kept_loader_takes_the_state_of_an_epoch_and_shuffles_by_it() -> None:
     """With shuffling, which draws from the same generator."""
     items = list(range(100))
-    loader = DataLoader(items, batch_size=None, shuffle=True, generator=generator(42))  # type: ignore[arg-type]
+    loader = torch_data.DataLoader(items, batch_size=None, shuffle=True, generator=generator(42))  # type: ignore[arg-type]
     orders = []
     for epoch in range(3):
         loader.generator.set_state(generator(42, epoch).get_state())
         orders.append([int(item) for item in loader])
-    again = DataLoader(items, batch_size=None, shuffle=True, generator=generator(42, 2))  # type: ignore[arg-type]
+    again = torch_data.DataLoader(items, batch_size=None, shuffle=True, generator=generator(42, 2))  # type: ignore[arg-type]
     assert [int(item) for item in again] == orders[2]
     assert len(set(map(tuple, orders))) == 3
 
 
+@needs("torch")
 def test_persistent_workers_go_on(untouched: None) -> None:
     """They are seeded once; their epochs differ, and another run repeats them from its start."""
     runs = []
     for _ in range(2):
-        loader = DataLoader(
+        loader = torch_data.DataLoader(
             Draws(), batch_size=None, num_workers=2, persistent_workers=True,
             generator=generator(42), worker_init_fn=worker_init_fn,
         )  # fmt: skip
@@ -97,6 +102,7 @@ def test_persistent_workers_go_on(untouched: None) -> None:
     assert runs[0] == runs[1]
 
 
+@needs("torch")
 def test_without_workers_two_lines_seed_an_epoch(untouched: None) -> None:
     def epoch(number: int) -> list[Item]:
         torch.manual_seed(generator(42, number).initial_seed())
@@ -109,6 +115,7 @@ def test_without_workers_two_lines_seed_an_epoch(untouched: None) -> None:
     assert_all_differ(*epochs)
 
 
+@needs("torch")
 def test_the_generator_uses_no_bits_that_pytorch_drops() -> None:
     assert all(generator(42, epoch).initial_seed() < 2**32 for epoch in range(100))
     assert len({generator(42, epoch).initial_seed() for epoch in range(1000)}) == 1000
@@ -128,6 +135,7 @@ def test_an_epoch_out_of_range_is_refused() -> None:
         generator(0, -1)
 
 
+@needs("torch")
 def test_numpy_integers_are_seeds() -> None:
     first, second = generator(np.uint32(7), np.int64(3)), generator(7, 3)  # type: ignore[arg-type]
     assert torch.equal(first.get_state(), second.get_state())

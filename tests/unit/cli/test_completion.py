@@ -139,6 +139,7 @@ def shell(
     started.close()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("line", "completed"),
     [

@@ -14,8 +14,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-import tensorflow as tf
-from conftest import class_files, fill, jpeg, photo, png, save, tree
+from conftest import class_files, fill, jpeg, photo, png, save, tf, tree
 from PIL import Image
 from program import tfrec
 from written import HOLDER, KEPT, stored
@@ -444,6 +443,7 @@ class TestNames:
         )
         assert (ran.code, ran.err) == (0, told)
 
+    @pytest.mark.slow
     @pytest.mark.parametrize("ours", [True, False])
     def test_folders_may_be_deeper_than_calls(
         self, tmp_path: Path, out: Path, ours: bool, monkeypatch: pytest.MonkeyPatch
@@ -457,6 +457,7 @@ class TestNames:
         finally:  # pytest's own clearing away is not deep enough
             remove_folder(out / "a")
 
+    @pytest.mark.slow
     @pytest.mark.skipif(sys.platform != "linux", reason="other systems have shorter paths")
     def test_a_path_as_long_as_the_system_has_fits_below_any_folder(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -470,6 +471,7 @@ class TestNames:
         finally:
             remove_folder(out / "a")
 
+    @pytest.mark.slow
     def test_deep_folders_leave_nothing_behind_after_an_error(
         self, tmp_path: Path, out: Path
     ) -> None:

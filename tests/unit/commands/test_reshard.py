@@ -100,6 +100,7 @@ class TestSameAsWrite:
         run(lasting / "four", out, shards=shards, jobs=jobs)
         assert tree(out) == tree(written(lasting / "images", tmp_path / "x", shards=shards))
 
+    @pytest.mark.slow
     @given(shards=st.integers(1, 13), run_bytes=st.integers(1, 30_000))
     @FIXED
     def test_however_records_are_taken_together(
@@ -430,6 +431,7 @@ def test_a_file_that_may_not_be_so_large(
     assert sorted(os.listdir(tmp_path)) == ["data", "output"]
 
 
+@pytest.mark.slow
 def test_memory_does_not_grow_with_shards(tmp_path: Path) -> None:
     source = fill(tmp_path / "src", {f"{n}.jpg": jpeg(photo(40, 40, n)) for n in range(80)})
     taken = []

@@ -514,6 +514,7 @@ def run_with_killer(tmp_path: Path, function: str, *words: str) -> subprocess.Co
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("jobs", ["1", "2", "3"])
 @pytest.mark.parametrize("function", ["survey.read_header", "normalize.store_whole"])
 def test_an_image_that_kills_its_decoder_is_rejected_alone(

@@ -101,6 +101,7 @@ def test_whole_records_laid_over_the_middle_of_another_are_found(tmp_path: Path)
     assert written == b"".join([*FRAMES[:2], FRAMES[4], FRAMES[3]])
 
 
+@pytest.mark.slow
 def test_any_damage_leaves_every_undamaged_record_and_nothing_else(lasting: Path) -> None:
     other = b"".join(frame(bytes((9, size % 251)) * size) for size in (0, 3, 800))
     frames = [*FRAMES, *(frame(bytes((9, size % 251)) * size) for size in (0, 3, 800))]
@@ -297,6 +298,7 @@ def test_names_of_gzip_shards_are_told(written: Path, tmp_path: Path) -> None:
     assert result.lost_names == [name.encode() for name in names[result.records :]]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "options",
     [
@@ -585,6 +587,7 @@ def false_lengths(folder: Path) -> Path:
     return fill(folder, {"lies": DATA + b"\1" + lie * (4 * MIB)}) / "lies"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("command", ["inspect", "verify", "salvage"])
 @pytest.mark.parametrize(
     "make",

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from conftest import fill, jpeg, photo, png, save
+from conftest import fill, jpeg, needs, photo, png, save
 
 from tfrec_cli import read_tf
 from tfrec_cli.cli import main as cli
@@ -63,6 +63,7 @@ def test_whole_datasets_have_no_findings(crops: Path, whole: Path) -> None:
     assert kinds(verify(crops, WHOLE)) + kinds(verify(whole, WHOLE)) == []
 
 
+@pytest.mark.slow
 @pytest.mark.promise("P6")
 def test_every_flipped_bit_of_a_shard_is_found(tiny: Path) -> None:
     shard = tiny / SHARD
@@ -76,6 +77,7 @@ def test_every_flipped_bit_of_a_shard_is_found(tiny: Path) -> None:
         assert ended.value.code == 1, f"bit {place}"
 
 
+@pytest.mark.slow
 @pytest.mark.promise("P6")
 def test_every_truncation_of_a_shard_is_found(tiny: Path) -> None:
     shard = tiny / SHARD
@@ -87,6 +89,7 @@ def test_every_truncation_of_a_shard_is_found(tiny: Path) -> None:
         assert ended.value.code == 1, f"length {length}"
 
 
+@pytest.mark.slow
 @pytest.mark.promise("P6")
 def test_every_changed_byte_of_every_other_file_is_found(tiny: Path) -> None:
     for path in sorted(tiny.iterdir()):
@@ -314,6 +317,7 @@ def test_an_unexpected_fingerprint_is_a_finding(crops: Path) -> None:
     assert kinds(again) == []
 
 
+@needs("tensorflow")
 def test_a_reader_that_cuts_elsewhere_is_found(
     crops: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -363,6 +367,7 @@ def foreign(path: Path, count: int = 3) -> Path:
     return path
 
 
+@needs("tensorflow")
 def test_other_peoples_files_are_verified_as_far_as_they_go(tmp_path: Path) -> None:
     report = verify(foreign(tmp_path / "od.record"), Options(seed=1, jobs=1))
     assert kinds(report) == []

@@ -14,8 +14,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-import tensorflow as tf
-from conftest import class_files, fill, jpeg, oriented, photo, png, save, tree
+from conftest import class_files, fill, jpeg, oriented, photo, png, save, tf, tree
 from PIL import Image
 from written import KEPT, stored
 

@@ -94,6 +94,7 @@ def source(tmp_path_factory: pytest.TempPathFactory) -> Path:
 # The same shards
 
 
+@pytest.mark.slow
 @JOBS
 @pytest.mark.parametrize("small", ["skip", "pad", "resize"])
 def test_shards_are_the_same(source: Path, tmp_path: Path, small: str, jobs: int) -> None:

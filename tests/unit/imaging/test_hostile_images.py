@@ -24,6 +24,8 @@ from tfrec_cli.imaging.policy import Policy
 from tfrec_cli.tfrecord import example
 from tfrec_cli.tfrecord.record import frame
 
+pytestmark = pytest.mark.slow
+
 MOST_SECONDS, MOST_MEBIBYTES = 2, 286  # 300 MB
 BOMB_BYTES = 2**28
 

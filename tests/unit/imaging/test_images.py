@@ -12,8 +12,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 import pytest
-import tensorflow as tf
-from conftest import jpeg, oriented, photo, png, save
+from conftest import jpeg, oriented, photo, png, save, tf
 from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image

@@ -18,8 +18,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-import tensorflow as tf
-from conftest import Pixels, jpeg, oriented, photo, png, save
+from conftest import Pixels, jpeg, needs, oriented, photo, png, save, tf
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
@@ -29,6 +28,8 @@ from tfrec_cli.imaging import jpeg as jpeg_markers
 from tfrec_cli.imaging import normalize, tensorflow_decoder
 from tfrec_cli.imaging.decoder import has_exact_window
 from tfrec_cli.runtime.stderr import stderr_silenced
+
+pytestmark = needs("tensorflow")
 
 Box = tuple[int, int, int, int]
 
@@ -106,7 +107,7 @@ def test_any_window_is_a_slice(sampling: str) -> None:
 @pytest.mark.parametrize(
     "options",
     [{"restart_marker_blocks": 2}, {"optimize": True}, {"quality": 5}, {"exif": oriented(6)}],
-    ids=str,
+    ids=["restarts", "optimized", "quality 5", "turned"],
 )
 def test_a_window_of_other_jpegs_is_a_slice(options: dict[str, Any]) -> None:
     """EXIF is not looked at."""
@@ -382,7 +383,7 @@ def test_nothing_is_loaded_before_it_is_needed() -> None:
 
 
 def test_the_library_is_tensorflows() -> None:
-    assert tensorflow_decoder.find_library().parent == Path(tf.__file__).parent
+    assert tensorflow_decoder.find_library().parent == Path(tf.sysconfig.get_lib())
 
 
 NO_LIBRARY = "TensorFlow: found no C library of it, expected one"

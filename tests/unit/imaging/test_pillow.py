@@ -9,17 +9,21 @@ from typing import Any
 
 import numpy as np
 import pytest
-from conftest import Pixels, class_files, jpeg, oriented, photo, png
+from conftest import Framework, Pixels, class_files, jpeg, oriented, photo, png
 from PIL import Image
 
 from tfrec_cli.errors import ImageError
 from tfrec_cli.imaging import jpeg as jpeg_markers
-from tfrec_cli.imaging import tensorflow_decoder
 from tfrec_cli.imaging.pillow_decoder import PillowDecoder
 
 DECODER = PillowDecoder()
-TENSORFLOW = tensorflow_decoder.TensorFlowDecoder()
 SAMPLINGS = ["4:4:4", "4:2:2", "4:2:0"]
+
+
+def by_tensorflow(data: bytes) -> Pixels:
+    decoder = Framework("tfrec_cli.imaging.tensorflow_decoder", "tensorflow").TensorFlowDecoder()
+    pixels: Pixels = decoder.decode_whole(data)
+    return pixels
 
 
 def with_sampling(picture: Pixels, sampling: str) -> bytes:
@@ -32,7 +36,7 @@ def test_every_window_of_rows_is_exact(sampling: str, size: tuple[int, int]) -> 
     """TensorFlow decodes all of it; Pillow no more than the rows down to the window."""
     height, width = size
     data = with_sampling(photo(height, width, 3), sampling)
-    whole = TENSORFLOW.decode_whole(data)
+    whole = by_tensorflow(data)
     for top in range(height):
         for rows in {1, 2, 7, height - top} & set(range(1, height - top + 1)):
             window = DECODER.decode_window(data, width, (top, 3, rows, width - 5))
@@ -43,7 +47,7 @@ def test_every_window_of_rows_is_exact(sampling: str, size: tuple[int, int]) -> 
 def test_windows_of_other_baseline_jpegs_are_exact(options: dict[str, Any]) -> None:
     data = jpeg(photo(60, 70, 1), subsampling="4:2:0", **options)
     window = DECODER.decode_window(data, 70, (5, 9, 20, 30))
-    assert np.array_equal(window, TENSORFLOW.decode_whole(data)[5:25, 9:39])
+    assert np.array_equal(window, by_tensorflow(data)[5:25, 9:39])
 
 
 @pytest.mark.parametrize("marked", [True, False])
@@ -54,13 +58,13 @@ def test_cmyk_jpegs_of_others_are_exact(marked: bool) -> None:
     start = data.index(b"\xff\xee")
     if not marked:
         data = data[:start] + data[start + 2 + int.from_bytes(data[start + 2 : start + 4], "big") :]
-    assert np.array_equal(DECODER.decode_whole(data), TENSORFLOW.decode_whole(data))
+    assert np.array_equal(DECODER.decode_whole(data), by_tensorflow(data))
 
 
 def test_windows_of_gray_jpegs_are_exact() -> None:
     data = jpeg(Image.fromarray(photo(44, 33)).convert("L"))
     window = DECODER.decode_window(data, 33, (10, 1, 9, 20))
-    assert np.array_equal(window, TENSORFLOW.decode_whole(data)[10:19, 1:21])
+    assert np.array_equal(window, by_tensorflow(data)[10:19, 1:21])
 
 
 def test_nothing_is_decoded_below_a_window() -> None:
@@ -75,13 +79,13 @@ def test_nothing_is_decoded_below_a_window() -> None:
 def test_whole_images_are_those_of_tensorflow() -> None:
     for name in ("cats/420.jpg", "cats/gray.jpg", "dogs/progressive.jpg", "owls/plain.png"):
         data = class_files()[name]
-        assert np.array_equal(DECODER.decode_whole(data), TENSORFLOW.decode_whole(data)), name
+        assert np.array_equal(DECODER.decode_whole(data), by_tensorflow(data)), name
 
 
 def test_palettes_alpha_and_deep_values_are_those_of_tensorflow() -> None:
     for name in ("owls/palette.png", "dogs/alpha.png", "owls/deep.png"):
         data = class_files()[name]
-        assert np.array_equal(DECODER.decode_whole(data), TENSORFLOW.decode_whole(data)), name
+        assert np.array_equal(DECODER.decode_whole(data), by_tensorflow(data)), name
 
 
 def test_the_orientation_is_not_applied() -> None:
@@ -91,7 +95,7 @@ def test_the_orientation_is_not_applied() -> None:
 
 def test_adobe_rgb_stays_rgb() -> None:
     data = jpeg(photo(20, 30), keep_rgb=True)
-    assert np.array_equal(DECODER.decode_whole(data), TENSORFLOW.decode_whole(data))
+    assert np.array_equal(DECODER.decode_whole(data), by_tensorflow(data))
 
 
 def test_a_broken_exif_block_raises_no_warning() -> None:
@@ -155,6 +159,6 @@ def test_a_byte_between_segments_is_skipped_as_tensorflow_skips_it() -> None:
     data = jpeg(photo(20, 30))
     at = data.index(b"\xff\xdb")
     data = data[:at] + b"\0" + data[at:]
-    assert np.array_equal(DECODER.decode_whole(data), TENSORFLOW.decode_whole(data))
+    assert np.array_equal(DECODER.decode_whole(data), by_tensorflow(data))
     window = DECODER.decode_window(data, 30, (2, 3, 9, 20))
     assert np.array_equal(window, DECODER.decode_whole(data)[2:11, 3:23])

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import pytest
-from conftest import photo, png
+from conftest import photo, png, tf
 from messages import an_example, record_file
 
 from tfrec_cli.commands.inspect_ import summarise
@@ -22,13 +21,6 @@ def place(tmp_path: Path) -> Path:
 
 def summary_of(place: Path, *payloads: bytes) -> Summary:
     return summarise([record_file(place, *payloads)])
-
-
-@pytest.fixture(scope="module")
-def tf() -> Any:
-    import tensorflow
-
-    return tensorflow
 
 
 def test_samples_lie_evenly_over_all_records(place: Path) -> None:
@@ -54,7 +46,7 @@ def test_samples_are_cut_in_the_middle(place: Path) -> None:
     assert shown.pixels.tolist() == picture[2:6, 2:5].tolist()
 
 
-def test_samples_are_cut_where_the_reader_cuts(tf: Any, place: Path) -> None:
+def test_samples_are_cut_where_the_reader_cuts(place: Path) -> None:
     picture = photo(30, 40)
     found = summary_of(place, an_example(image=png(picture), key=[12345]))
     (shown,) = samples([place], found, 1, (4, 3), 42)
@@ -62,7 +54,7 @@ def test_samples_are_cut_where_the_reader_cuts(tf: Any, place: Path) -> None:
     assert shown.pixels.tolist() == expected.numpy().tolist()
 
 
-def test_samples_without_a_key_are_cut_by_their_number(tf: Any, place: Path) -> None:
+def test_samples_without_a_key_are_cut_by_their_number(place: Path) -> None:
     picture = photo(30, 40)
     found = summary_of(place, *[an_example(image=png(picture))] * 3)
     shown = samples([place], found, 3, (4, 3), 42)

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import jpeg, photo, png
+from conftest import jpeg, photo, png, tf
 from messages import a_sequence, an_example, record_file
 from program import tfrec
 
@@ -27,13 +27,6 @@ def place(tmp_path: Path) -> Path:
 
 def summary_of(place: Path, *payloads: bytes) -> Summary:
     return summarise([record_file(place, *payloads)])
-
-
-@pytest.fixture(scope="module")
-def tf() -> Any:
-    import tensorflow
-
-    return tensorflow
 
 
 EXAMPLES = [
@@ -68,7 +61,7 @@ EXAMPLES = [
 ]
 
 
-def pasted(tf: Any, place: Path, **names: Any) -> dict[str, Any]:
+def pasted(place: Path, **names: Any) -> dict[str, Any]:
     """Run what ``tfrec inspect`` prints to be pasted, as it stands in its output."""
     lines = tfrec("inspect", place).out.splitlines()
     program = "\n".join(lines[lines.index("# to parse with TensorFlow") :])
@@ -77,7 +70,7 @@ def pasted(tf: Any, place: Path, **names: Any) -> dict[str, Any]:
     return scope
 
 
-def plain(tf: Any, parsed: Mapping[str, Any]) -> dict[str, Any]:
+def plain(parsed: Mapping[str, Any]) -> dict[str, Any]:
     """Turn tensors of any kind into lists, sparse and ragged ones with a list for each row."""
     values = {}
     for name, tensor in parsed.items():
@@ -89,10 +82,10 @@ def plain(tf: Any, parsed: Mapping[str, Any]) -> dict[str, Any]:
     return values
 
 
-def test_the_spec_parses_examples(tf: Any, place: Path) -> None:
+def test_the_spec_parses_examples(place: Path) -> None:
     record_file(place, *(an_example(**one) for one in EXAMPLES))
     batch = list(tf.data.TFRecordDataset(str(place)))
-    assert plain(tf, pasted(tf, place, batch_of_records=batch)["parsed"]) == {
+    assert plain(pasted(place, batch_of_records=batch)["parsed"]) == {
         "image": [one["image"] for one in EXAMPLES],
         "label": [3, -4, 2**40],
         "box": [one["box"] for one in EXAMPLES],
@@ -130,7 +123,7 @@ def test_the_spec_parses_examples(tf: Any, place: Path) -> None:
     ],
 )
 def test_the_spec_parses_sequence_examples(
-    tf: Any, place: Path, lists: list[Any], expected: list[Any]
+    place: Path, lists: list[Any], expected: list[Any]
 ) -> None:
     payloads = [
         a_sequence({"id": [number]}, {} if steps is None else {"list": steps})
@@ -139,8 +132,8 @@ def test_the_spec_parses_sequence_examples(
     record_file(place, *payloads)
     found = []
     for payload in payloads:
-        scope = pasted(tf, place, record=payload)
-        found.append({**plain(tf, scope["context"]), **plain(tf, scope["sequences"])})
+        scope = pasted(place, record=payload)
+        found.append({**plain(scope["context"]), **plain(scope["sequences"])})
     assert found == [{"id": n, "list": steps} for n, steps in enumerate(expected)]
 
 

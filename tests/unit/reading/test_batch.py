@@ -12,10 +12,10 @@ from typing import Any
 
 import numpy as np
 import pytest
-from conftest import Pixels, class_files, fill, jpeg, photo, png
+from conftest import Pixels, class_files, fill, jpeg, photo, png, read_tf
 from PIL import Image
 
-from tfrec_cli import crops, read_tf
+from tfrec_cli import crops
 from tfrec_cli.commands.write import write
 from tfrec_cli.dataset.records import NAMES, Names
 from tfrec_cli.errors import DataError, RunError

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-import tensorflow as tf
+from conftest import tf
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -145,8 +145,8 @@ def test_an_array_is_left_alone_while_something_holds_it(holder: Callable[[Any],
 
 
 TENSORS: dict[str, Callable[[Any], Any]] = {
-    "converted": tf.convert_to_tensor,
-    "a constant": tf.constant,
+    "converted": lambda array: tf.convert_to_tensor(array),
+    "a constant": lambda array: tf.constant(array),
     "sliced": lambda array: tf.convert_to_tensor(array)[1],
     "reshaped": lambda array: tf.reshape(tf.convert_to_tensor(array), [-1]),
     "by numpy_function": lambda array: tf.numpy_function(lambda: array, [], tf.uint8),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 import json
 import os
 import pickle
@@ -13,7 +12,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from conftest import ROOT, class_files, fill, jpeg, photo
+from conftest import READERS, ROOT, class_files, fill, jpeg, needs, photo
 
 from tfrec_cli.commands.write import write
 from tfrec_cli.dataset import records
@@ -36,12 +35,12 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(params=["read_tf.dataset", "read_numpy.dataset", "read_numpy.source"])
 def reader(request: pytest.FixtureRequest) -> Any:
     module, function = request.param.split(".")
-    return getattr(importlib.import_module(f"tfrec_cli.{module}"), function)
+    return getattr(READERS[module], function)
 
 
 @pytest.fixture(params=["read_tf", "read_numpy", "read_torch"])
 def dataset(request: pytest.FixtureRequest) -> Any:
-    return importlib.import_module(f"tfrec_cli.{request.param}").dataset
+    return READERS[request.param].dataset
 
 
 @pytest.mark.parametrize(
@@ -164,7 +163,14 @@ BASELINE = jpeg(photo(64, 64))
 PROGRESSIVE = jpeg(photo(64, 64), progressive=True)
 
 
-@pytest.mark.parametrize("reader", ["read_tf", "read_numpy", "read_torch"])
+@pytest.mark.parametrize(
+    "reader",
+    [
+        pytest.param("read_tf", marks=needs("tensorflow")),
+        "read_numpy",
+        pytest.param("read_torch", marks=needs("torch")),
+    ],
+)
 @pytest.mark.parametrize("crop", [0, 60])
 @pytest.mark.parametrize(
     "image",

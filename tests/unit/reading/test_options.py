@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 import inspect
 import pickle
 from dataclasses import fields, replace
@@ -10,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from conftest import READERS, read_torch
 
 from tfrec_cli.errors import UsageError
 from tfrec_cli.reading.options import ReadOptions
@@ -51,7 +51,7 @@ def reader(request: pytest.FixtureRequest) -> str:
 
 def function(reader: str) -> Any:
     module, name = reader.split(".")
-    return getattr(importlib.import_module(f"tfrec_cli.{module}"), name)
+    return getattr(READERS[module], name)
 
 
 def test_every_signature_repeats_the_options(reader: str) -> None:
@@ -72,9 +72,8 @@ def test_every_signature_repeats_the_options(reader: str) -> None:
 
 def test_the_order_of_pytorch_repeats_the_options() -> None:
     """Except that it shuffles by default, as its name says."""
-    from tfrec_cli.read_torch import Order
 
-    _, *parameters = inspect.signature(Order).parameters.values()
+    _, *parameters = inspect.signature(read_torch.Order).parameters.values()
     expected = {field.name: (field.default, field.type) for field in fields(ReadOptions)}
     expected["shuffle"] = (True, "bool")
     assert [one.name for one in parameters] == ["shuffle", "shard", "start"]

@@ -15,9 +15,9 @@ from typing import Any
 
 import numpy as np
 import pytest
-from conftest import class_files, fill, photo, png
+from conftest import class_files, fill, needs, photo, png, read_tf
 
-from tfrec_cli import read_numpy, read_tf
+from tfrec_cli import read_numpy
 from tfrec_cli.commands.write import write
 from tfrec_cli.errors import DataError, UsageError
 from tfrec_cli.writing.options import WriteOptions as Options
@@ -297,6 +297,7 @@ if __name__ == "__main__":
 """
 
 
+@needs("grain")
 def test_grain_reads_what_numpy_reads(whole: Path, tmp_path: Path) -> None:
     """By its MapDataset, in threads, and by its DataLoader with and without worker processes."""
     program = tmp_path / "by_grain.py"

@@ -11,8 +11,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-import tensorflow as tf
-from conftest import Pixels, fill, jpeg, photo, png
+from conftest import Pixels, fill, jpeg, needs, photo, png, tf
 
 from tfrec_cli import crops
 from tfrec_cli.commands.write import write
@@ -23,6 +22,8 @@ from tfrec_cli.read_tf import dataset as read
 from tfrec_cli.tfrecord import example
 from tfrec_cli.tfrecord.record import footer, header
 from tfrec_cli.writing.options import WriteOptions as Options
+
+pytestmark = needs("tensorflow")
 
 SEED = 42
 CROP = (33, 38)

@@ -13,15 +13,15 @@ from typing import Any
 
 import numpy as np
 import pytest
-import torch
-from conftest import ROOT, class_files, fill, photo, png
+from conftest import ROOT, class_files, fill, needs, photo, png, read_torch, torch, torch_data
 from contract import same_everywhere
-from torch.utils.data import DataLoader, DistributedSampler
 
-from tfrec_cli import read_tf, read_torch
+from tfrec_cli import read_tf
 from tfrec_cli.commands.write import write
 from tfrec_cli.errors import DataError, UsageError
 from tfrec_cli.writing.options import WriteOptions as Options
+
+pytestmark = needs("torch")
 
 CROP = (33, 38)
 CONFIGURATIONS = ["tensorflow-1", "numpy-4", "torch-0", "torch-fork-2", "torch-spawn-1"]
@@ -89,7 +89,9 @@ def test_a_sample_is_what_torch_expects(whole: Path, dtype: Any) -> None:
 
 
 def test_default_collation_makes_int64_labels(whole: Path) -> None:
-    image, label = next(iter(DataLoader(read_torch.dataset(whole, crop=CROP), batch_size=4)))
+    image, label = next(
+        iter(torch_data.DataLoader(read_torch.dataset(whole, crop=CROP), batch_size=4))
+    )
     assert (image.shape, label.shape, label.dtype) == ((4, 3, *CROP), (4,), torch.int64)
 
 
@@ -167,7 +169,9 @@ def test_order_gives_the_batches_of_tensorflow(
 ) -> None:
     options: dict[str, Any] = {"shuffle": shuffle, "shard": shard, "start": start}
     records = read_torch.dataset(whole, crop=CROP, seed=42, epoch=3)
-    loader = DataLoader(records, batch_size=4, sampler=read_torch.Order(records, **options))
+    loader = torch_data.DataLoader(
+        records, batch_size=4, sampler=read_torch.Order(records, **options)
+    )
     batches = read_tf.dataset(whole, crop=CROP, seed=42, epoch=3, epochs=2, batch_size=4, **options)
     ours = []
     for epoch in (3, 4):
@@ -226,9 +230,9 @@ def test_torchs_own_sampler_for_several_processes(whole: Path) -> None:
     records = read_torch.dataset(whole, crop=CROP, dtype="uint8")
     seen = []
     for rank in range(2):
-        sampler = DistributedSampler(records, num_replicas=2, rank=rank, drop_last=True)
+        sampler = torch_data.DistributedSampler(records, num_replicas=2, rank=rank, drop_last=True)
         sampler.set_epoch(1)
-        loader = DataLoader(records, batch_size=2, sampler=sampler)
+        loader = torch_data.DataLoader(records, batch_size=2, sampler=sampler)
         images = torch.cat([image for image, _ in loader])
         right = [records[index][0] for index in sampler]
         assert torch.equal(images, torch.stack(right))
@@ -263,7 +267,7 @@ def test_no_file_stays_open(whole: Path) -> None:
     records = read_torch.dataset(whole, crop=CROP)
     before = set(os.listdir("/proc/self/fd"))
     assert records[0]
-    assert len(list(DataLoader(records, batch_size=4))) == 4
+    assert len(list(torch_data.DataLoader(records, batch_size=4))) == 4
     assert len(os.listdir("/proc/self/fd")) <= len(before)
 
 

@@ -155,6 +155,7 @@ def test_values_of_a_usual_example_are_read() -> None:
     assert read_all(whole) == [("image", "bytes", [b"abc"]), ("label", "int64", [150])]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("payload", [EXAMPLE, SINGLE], ids=["a list too", "single values"])
 def test_values_of_an_example_changed_anywhere(payload: bytes) -> None:
     values_of(changed(payload, *range(1, 256)))
@@ -264,6 +265,7 @@ def test_markers_of_a_usual_jpeg_are_read() -> None:
     assert native.scan_end(PLAIN, len(HEAD)) == len(PLAIN) - 2
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("data", JPEGS.values(), ids=JPEGS.keys())
 def test_markers_of_a_jpeg_changed_anywhere(data: bytes) -> None:
     markers([data, data + b"\xff\xd9", data + b"\xff", *changed(data, 1, 0x10, 0xFF, 0xD9)])
@@ -310,6 +312,7 @@ def test_markers_of_any_segment() -> None:
     markers(HEAD[:2] + one + other + scan for one in usual for other in usual for scan in scans)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("piece", [segment(0xFE, b""), b"\xff"])
 def test_markers_of_as_many_segments_as_are_read(piece: bytes) -> None:
     counts = range(jpeg_markers.MAX_SEGMENTS - 12, jpeg_markers.MAX_SEGMENTS + 2)

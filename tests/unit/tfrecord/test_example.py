@@ -10,6 +10,7 @@ from typing import Any
 
 import example_bytes
 import pytest
+from conftest import needs, tf
 from example_bytes import field, payload_of, varint
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -61,13 +62,6 @@ feature_values = (
 features = st.dictionaries(st.text(max_size=5), feature_values, max_size=5)
 
 
-@pytest.fixture(scope="module")
-def tf() -> Any:
-    import tensorflow
-
-    return tensorflow
-
-
 def plain(feature: example.Feature) -> Plain:
     return feature.kind, list(feature.values)
 
@@ -80,7 +74,7 @@ def kind_of(values: list[Any]) -> str:
     return {int: "int64", float: "float"}.get(type(values[0]) if values else bytes, "bytes")
 
 
-def theirs(tf: Any, values: dict[str, list[Any]]) -> Any:
+def theirs(values: dict[str, list[Any]]) -> Any:
     """Build TensorFlow's Example of ``values``."""
     lists = {
         "bytes": ("bytes_list", tf.train.BytesList),
@@ -124,7 +118,7 @@ def test_decode_names_features_in_order() -> None:
     assert list(example.decode(GOLDEN)) == ["bytes", "empty", "float", "int64", "é"]
 
 
-def test_encode_agrees_with_tensorflow(tf: Any) -> None:
+def test_encode_agrees_with_tensorflow() -> None:
     """Byte for byte with its deterministic serialisation.
 
     For names of one length: its Python runtime (upb) puts "00" before "0", which C++ and we do
@@ -134,13 +128,13 @@ def test_encode_agrees_with_tensorflow(tf: Any) -> None:
     @fixed
     @given(st.dictionaries(st.text(min_size=3, max_size=3), feature_values, max_size=5))
     def check(values: dict[str, list[Any]]) -> None:
-        expected = theirs(tf, values).SerializeToString(deterministic=True)
+        expected = theirs(values).SerializeToString(deterministic=True)
         assert example.encode(values) == expected
 
     check()
 
 
-def test_tensorflow_parses_what_we_encode(tf: Any) -> None:
+def test_tensorflow_parses_what_we_encode() -> None:
     """By the C++ parser that training uses."""
     parsed = tf.io.parse_single_example(
         example.encode(FEATURES),
@@ -164,13 +158,13 @@ def test_tensorflow_parses_what_we_encode(tf: Any) -> None:
     }
 
 
-def test_decode_reads_what_tensorflow_serialises(tf: Any) -> None:
+def test_decode_reads_what_tensorflow_serialises() -> None:
     """In any order of its map, for any features, those without a list among them."""
 
     @fixed
     @given(features, st.sets(st.text(max_size=5), max_size=2))
     def check(values: dict[str, list[Any]], unset: set[str]) -> None:
-        message = theirs(tf, values)
+        message = theirs(values)
         for name in unset:
             message.features.feature[name].Clear()
         expected: dict[str, Plain] = {name: (kind_of(v), v) for name, v in values.items()}
@@ -220,7 +214,7 @@ def hostile(draw: st.DrawFn) -> bytes:
     )
 
 
-def test_what_is_decoded_is_what_tensorflow_and_protobuf_read(tf: Any) -> None:
+def test_what_is_decoded_is_what_tensorflow_and_protobuf_read() -> None:
     """Where TensorFlow's parser and protobuf differ, and where one refuses, we refuse.
 
     But an int64 list of no numbers, which TensorFlow gives as a list of any kind.
@@ -424,6 +418,7 @@ def test_event_kind_never_raises(payload: bytes) -> None:
     assert example.event_kind(payload)
 
 
+@pytest.mark.slow
 @settings(fixed, max_examples=500)
 @given(any_payload().filter(bool))
 def test_what_can_be_decoded_is_classified_as_example(payload: bytes) -> None:
@@ -483,7 +478,7 @@ def test_classify(payload: bytes, kind: str) -> None:
     assert example.classify(payload) == kind
 
 
-def events(tf: Any) -> dict[str, bytes]:
+def events() -> dict[str, bytes]:
     """Make one of every event that TensorFlow knows: its kind to its payload."""
     event = tf.compat.v1.Event
     made = {"nothing": event(wall_time=1.5, step=3)}
@@ -494,17 +489,17 @@ def events(tf: Any) -> dict[str, bytes]:
     return {kind: message.SerializeToString() for kind, message in made.items()}
 
 
-def test_every_event_of_tensorflow_is_classified(tf: Any) -> None:
-    kinds = {kind: example.classify(payload) for kind, payload in events(tf).items()}
+def test_every_event_of_tensorflow_is_classified() -> None:
+    kinds = {kind: example.classify(payload) for kind, payload in events().items()}
     assert kinds == dict.fromkeys(kinds, "tensorflow.Event")
 
 
-def test_every_event_of_tensorflow_is_named(tf: Any) -> None:
-    made = events(tf)
+def test_every_event_of_tensorflow_is_named() -> None:
+    made = events()
     assert [example.event_kind(payload) for payload in made.values()] == list(made)
 
 
-def test_events_of_a_summary_writer_are_classified(tmp_path: Any, tf: Any) -> None:
+def test_events_of_a_summary_writer_are_classified(tmp_path: Any) -> None:
     with tf.summary.create_file_writer(str(tmp_path)).as_default():
         tf.summary.write("loss", 0.5, step=1)
     (log,) = tmp_path.iterdir()
@@ -518,6 +513,7 @@ def test_events_of_a_summary_writer_are_classified(tmp_path: Any, tf: Any) -> No
 # Beside TensorFlow in one process
 
 
+@needs("tensorflow")
 @pytest.mark.parametrize(
     "imports",
     [

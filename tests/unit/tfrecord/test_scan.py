@@ -8,9 +8,9 @@ import tracemalloc
 import zlib
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
+from conftest import tf
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from record_files import (
@@ -40,13 +40,6 @@ fixed = settings(deadline=None, derandomize=True, max_examples=150)
 
 
 @pytest.fixture(scope="module")
-def tf() -> Any:
-    import tensorflow
-
-    return tensorflow
-
-
-@pytest.fixture(scope="module")
 def lasting(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder that outlives one example of a property, as tmp_path does not."""
     return tmp_path_factory.mktemp("scan")
@@ -58,7 +51,7 @@ def test_scans_what_tensorflow_wrote(tmp_path: Path, compression: str) -> None:
 
 
 @pytest.mark.parametrize("compression", FILES)
-def test_reads_what_tensorflow_writes(tmp_path: Path, tf: Any, compression: str) -> None:
+def test_reads_what_tensorflow_writes(tmp_path: Path, compression: str) -> None:
     """Payloads around the sizes at which buffers and length bytes change, written just now."""
     path = tmp_path / "theirs"
     sent = [bytes([size % 251]) * size for size in (0, 1, 255, 256, 65535, 65536, 2**20 + 1)]
@@ -69,7 +62,7 @@ def test_reads_what_tensorflow_writes(tmp_path: Path, tf: Any, compression: str)
 
 
 @pytest.mark.parametrize("compression", FILES)
-def test_tensorflow_reads_what_we_frame(tmp_path: Path, tf: Any, compression: str) -> None:
+def test_tensorflow_reads_what_we_frame(tmp_path: Path, compression: str) -> None:
     path = tmp_path / "ours"
     sent = [bytes([size % 251]) * size for size in (0, 1, 255, 256, 65535, 65536, 2**20 + 1)]
     path.write_bytes(COMPRESS[compression](b"".join(map(frame, sent))))
@@ -273,6 +266,7 @@ def test_any_bytes_can_be_scanned(lasting: Path) -> None:
     check()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("compression", COMPRESS)
 def test_a_large_record_that_is_there_is_read(tmp_path: Path, compression: str) -> None:
     """More than is believed without looking, of bytes that do not compress."""
@@ -283,6 +277,7 @@ def test_a_large_record_that_is_there_is_read(tmp_path: Path, compression: str) 
     assert payloads(scanned(tmp_path, data)) == sent
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("place", [0, 12, MIB, LARGE_BYTES + 13])
 def test_a_damaged_large_record_is_passed(tmp_path: Path, place: int) -> None:
     large = frame(os.urandom(MIB) * (LARGE_BYTES // MIB + 1))

@@ -50,6 +50,7 @@ HOSTILE = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", HOSTILE)
 def test_64_mib_of_lies_are_answered(tmp_path: Path, kind: str) -> None:
     """Each a place that a search has to look at, or a CRC over much of the file."""

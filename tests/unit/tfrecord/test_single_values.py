@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import pytest
+from conftest import tf
 from example_bytes import entry, exact, field, packed, payload_of, strings, unpacked, varint
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -88,8 +89,6 @@ def test_values_are_read_in_any_order(order: list[str], label: int, key: int, im
 
 def test_values_of_tensorflows_examples_are_read() -> None:
     """In whatever order its map has, which is not that of names."""
-    import tensorflow as tf
-
     lists = {int: ("int64_list", tf.train.Int64List), float: ("float_list", tf.train.FloatList)}
 
     @fixed

@@ -154,6 +154,7 @@ def test_a_length_that_looks_like_compression_hides_nothing_once_damaged(
         assert whole == PAYLOADS, bit
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("compression", ["GZIP", "ZLIB"])
 def test_a_compressed_record_is_believed_by_the_size_of_its_file(
     tmp_path: Path, compression: str
@@ -177,6 +178,7 @@ def test_a_compressed_file_is_read_by_its_size(tmp_path: Path, compression: str)
     ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("compression", ["GZIP", "ZLIB"])
 def test_compressed_zeros_without_a_record_end(tmp_path: Path, compression: str) -> None:
     found = holding(bomb(tmp_path, compression, b"", bytes(16 * MIB), 128))

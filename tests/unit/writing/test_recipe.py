@@ -79,6 +79,7 @@ def test_a_stamp_spares_reading_the_header_again(
     assert make_record(tmp_path, item, Recipe.of(WriteOptions(), None)).record.window == 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", USUAL)
 def test_a_file_that_changed_after_its_stamp_is_read_anew(tmp_path: Path, kind: str) -> None:
     """Every byte of its header, and some of its data and end."""

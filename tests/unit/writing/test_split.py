@@ -12,8 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import tensorflow_datasets as tfds
-from conftest import fill, photo, png, tree
+from conftest import fill, photo, png, tfds, tree
 from hypothesis import given
 from hypothesis import strategies as st
 from program import tfrec
