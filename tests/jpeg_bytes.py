@@ -9,7 +9,7 @@ from PIL import Image
 
 PHOTOSHOP = b"Photoshop 3.0\0"
 XMP = b"http://ns.adobe.com/xap/1.0/\0"
-RESOURCE = b"8BIM\4\4\3abc" + struct.pack(">L", 6) + b"by it "
+RESOURCE = b"8BIM\4\x0b\3abc" + struct.pack(">L", 6) + b"by it "
 
 
 def segment(code: int, body: bytes) -> bytes:

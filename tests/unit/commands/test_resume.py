@@ -317,6 +317,14 @@ class TestIsRefused:
             run(folder, out, crop=(32, 32), resume=True)
         assert tree(out) == before
 
+    def test_where_an_image_went_after_the_write(self, folder: Path, out: Path) -> None:
+        run(folder, out)
+        before = tree(out)
+        remove(folder)
+        with pytest.raises(RunError, match="something else: the images changed, or what an image"):
+            run(folder, out, resume=True)
+        assert tree(out) == before
+
     def test_where_an_image_changed_after_the_write(self, folder: Path, out: Path) -> None:
         """Of the same size, so that nothing else tells."""
         run(folder, out)

@@ -254,3 +254,28 @@ def test_every_bit_of_a_frame_is_read_as_pillow_reads_it(kind: str) -> None:
         changed = np.frombuffer(data, np.uint8).copy()
         changed[bit // 8] ^= 1 << bit % 8
         check(changed.tobytes())
+
+
+@pytest.mark.parametrize("code", range(0xC0, 0xD0))
+def test_three_codes_among_those_of_frames_are_none(code: int) -> None:
+    """Huffman tables, extensions, and conditions of arithmetic coding."""
+    data = jpeg(RGB).replace(b"\xff\xc0", bytes([0xFF, code]), 1)
+    if code in (0xC4, 0xC8, 0xCC):
+        with pytest.raises(ImageError, match="found no frame"):
+            jpeg_markers.read_frame(data)
+    else:
+        assert jpeg_markers.read_frame(data).sof == code - 0xC0
+
+
+def test_a_jpeg_ends_at_an_end_marker_before_its_frame() -> None:
+    """Even if what follows it could be the rest of a segment."""
+    with pytest.raises(ImageError, match="found no frame"):
+        jpeg_markers.read_frame(with_segment(0xD9, b"more"))
+
+
+def test_more_segments_than_any_editor_writes_are_too_complex() -> None:
+    data = made("4:2:0")
+    comments = segment(0xFE, b"") * jpeg_markers.MAX_SEGMENTS
+    with pytest.raises(ImageError) as error:
+        jpeg_markers.read_frame(data[:2] + comments + data[2:])
+    assert error.value.reason == "too_complex"

@@ -416,6 +416,11 @@ class TestStructure:
     def test_passes_the_whole_jpeg(self, data: bytes) -> None:
         assert jpeg_markers.check(data) == jpeg_markers.read(data)
 
+    @pytest.mark.parametrize("data", SMALL_JPEGS, ids=["colour", "gray", "progressive", "exif"])
+    def test_only_a_whole_jpeg_is_complete(self, data: bytes) -> None:
+        complete = [n for n in range(len(data) + 1) if jpeg_markers.is_complete(data[:n])]
+        assert complete == [len(data)]
+
     def test_passes_a_jpeg_with_something_behind_its_end(self) -> None:
         read = jpeg_markers.check(jpeg(PIXELS) + b"behind the end")
         assert read == jpeg_markers.read(jpeg(PIXELS))

@@ -103,6 +103,14 @@ def test_every_bit_flip_loses_only_the_record_it_hit(tmp_path: Path) -> None:
     assert found == [others[hit_by(bit)] for bit in range(len(PLAIN) * 8)]
 
 
+def test_damaged_payloads_one_behind_the_other_are_a_damage_each(tmp_path: Path) -> None:
+    data = flipped(flipped(PLAIN, 12 * 8), 33 * 8)
+    found = damages(scanned(tmp_path, data))
+    assert [(item.index, item.offset_bytes, item.lost_bytes) for item in found] == [
+        (index, *place) for index, place in enumerate(PLACES[:2])
+    ]
+
+
 def test_every_bit_flip_stops_read(tmp_path: Path) -> None:
     path = tmp_path / "file"
     for bit in range(len(PLAIN) * 8):

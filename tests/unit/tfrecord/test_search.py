@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,7 @@ from record_files import MIB, PAYLOADS, PLAIN, damages, flipped, holding, payloa
 from tfrec_cli.tfrecord.record import frame, header
 from tfrec_cli.tfrecord.scan import Damage
 from tfrec_cli.tfrecord.search import header_places
+from tfrec_cli.tfrecord.stream import LARGE_BYTES
 
 fixed = settings(deadline=None, derandomize=True, max_examples=150)
 
@@ -30,6 +32,12 @@ def test_records_behind_any_junk_are_found(tmp_path: Path) -> None:
     """However short the junk before them: shorter than a record, than a header, than a length."""
     found = [payloads(scanned(tmp_path, b"\xff" * junk + PLAIN)) for junk in range(1, 40)]
     assert found == [PAYLOADS] * 39
+
+
+def test_a_large_record_behind_junk_is_found(tmp_path: Path) -> None:
+    """Larger than is believed without looking."""
+    large = os.urandom(MIB) * (LARGE_BYTES // MIB + 1)
+    assert payloads(scanned(tmp_path, b"\xff" + frame(large))) == [large]
 
 
 def test_a_lost_record_between_others_is_passed(tmp_path: Path) -> None:
