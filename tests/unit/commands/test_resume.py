@@ -9,7 +9,8 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 from unittest import mock
@@ -56,6 +57,20 @@ def wait_for(ready: Callable[[], object]) -> None:
     while not ready():
         assert time.monotonic() < end
         time.sleep(0.01)
+
+
+@contextmanager
+def disk_full_after(renames: int) -> Iterator[None]:
+    calls = iter(range(renames))
+    real = Path.replace
+
+    def replace(path: Path, target: Path) -> Path:
+        if next(calls, None) is None:
+            raise OSError(28, "No space left on device", str(target))
+        return real(path, target)
+
+    with mock.patch.object(Path, "replace", replace):
+        yield
 
 
 @pytest.fixture
@@ -175,28 +190,24 @@ class TestGoesOn:
 
     @pytest.mark.parametrize("renames", range(12))
     def test_from_the_middle_of_a_commit(
-        self,
-        folder: Path,
-        out: Path,
-        fresh: dict[str, bytes],
-        monkeypatch: pytest.MonkeyPatch,
-        renames: int,
+        self, folder: Path, out: Path, fresh: dict[str, bytes], renames: int
     ) -> None:
-        calls = iter(range(renames))
-        real = Path.replace
-
-        def replace(path: Path, target: Path) -> Path:
-            if next(calls, None) is None:
-                raise OSError(28, "No space left on device", str(target))
-            return real(path, target)
-
-        monkeypatch.setattr(Path, "replace", replace)
-        with pytest.raises(RunError, match=r"No space left on device; `tfrec write .* goes on"):
+        with (
+            disk_full_after(renames),
+            pytest.raises(RunError, match=r"No space left on device; `tfrec write .* goes on"),
+        ):
             run(folder, out)
-        monkeypatch.undo()
         assert not list(out.glob("*.manifest.json"))
         run(folder, out, resume=True)
         assert tree(out) == fresh
+
+    def test_with_the_shards_that_a_commit_had_named(self, folder: Path, out: Path) -> None:
+        with disk_full_after(8), pytest.raises(RunError):
+            run(folder, out)
+        before = {path: path.stat().st_ino for path in out.glob("*.tfrecord")}
+        assert before
+        run(folder, out, resume=True)
+        assert {path: path.stat().st_ino for path in before} == before
 
     def test_replacing_a_dataset_that_stayed_whole(
         self, folder: Path, out: Path, tmp_path: Path, fresh: dict[str, bytes]
@@ -361,6 +372,14 @@ class TestIsRefused:
             f"`tfrec write {folder} {out} --shards 4 --jobs 1 --resume` goes on, "
             "--overwrite starts again"
         )
+
+
+def test_overwrite_alone_starts_an_unfinished_write_of_something_else_over(
+    folder: Path, out: Path, fresh: dict[str, bytes]
+) -> None:
+    interrupt(folder, out, crop=(32, 32))
+    run(folder, out, overwrite=True)
+    assert tree(out) == fresh
 
 
 @pytest.mark.parametrize(
