@@ -38,16 +38,18 @@ def run(source: Path, out: Path, **options: Any) -> Result:
     return write(source, out, Options(**{"jobs": 1, "shards": 4, **options}))
 
 
-def interrupt(source: Path, out: Path, **options: Any) -> Path:
+def interrupt(
+    source: Path, out: Path, error: type[BaseException] = KeyboardInterrupt, **options: Any
+) -> Path:
     """Write until some shard is noted as whole; return the folder that waits."""
     folder = out / PARTIAL
 
     def stop(what: str, done: int, total: int) -> None:
         if what == "writing" and done:
             wait_for(lambda: list(folder.glob("*" + NOTE_SUFFIX)))
-            raise KeyboardInterrupt
+            raise error
 
-    with pytest.raises(KeyboardInterrupt):
+    with pytest.raises(error):
         write(source, out, Options(**{"jobs": 1, "shards": 4, **options}), stop)
     return folder
 
@@ -208,6 +210,13 @@ class TestGoesOn:
         assert before
         run(folder, out, resume=True)
         assert {path: path.stat().st_ino for path in before} == before
+
+    def test_after_a_bug_which_stays_the_error_that_it_was(
+        self, folder: Path, out: Path, fresh: dict[str, bytes]
+    ) -> None:
+        interrupt(folder, out, ZeroDivisionError)
+        run(folder, out, resume=True)
+        assert tree(out) == fresh
 
     def test_replacing_a_dataset_that_stayed_whole(
         self, folder: Path, out: Path, tmp_path: Path, fresh: dict[str, bytes]
