@@ -23,6 +23,27 @@ from tfrec_cli.seeds import KEY_BITS
 from tfrec_cli.seeds import check_seed as check_seed
 from tfrec_cli.seeds import seed_key as seed_key
 
+__all__ = [
+    "BRIGHTNESS",
+    "CROP",
+    "FLIP",
+    "ORDER",
+    "CropMode",
+    "center_box",
+    "check_seed",
+    "draw_words",
+    "holds",
+    "margins",
+    "order",
+    "place",
+    "random_boxes",
+    "random_brightness",
+    "random_flips",
+    "random_offsets",
+    "seed_key",
+    "seed_pair",
+]
+
 Int64s = npt.NDArray[np.int64]
 Words = npt.NDArray[np.uint32]
 CropMode = Literal["random", "center"]

@@ -21,6 +21,8 @@ import numpy as np
 from tfrec_cli.errors import MissingExtraError
 from tfrec_cli.seeds import read_epoch, read_seed
 
+__all__ = ["Seeded", "generator", "seed_everything", "worker_init_fn"]
+
 _CUBLAS = "CUBLAS_WORKSPACE_CONFIG"
 _CUBLAS_FIXED = (":4096:8", ":16:8")
 """Values with which cuBLAS repeats itself. Source: cuBLAS manual, Results Reproducibility."""
@@ -68,7 +70,7 @@ def seed_everything(seed: int) -> Seeded:
     Raises:
         UsageError: the seed is out of range, or no integer.
     """
-    seed = read_seed(seed)
+    seed = read_seed("seed", seed)
     random.seed(seed)
     np.random.seed(seed)
     did = [f"Python: random.seed({seed})", f"NumPy: numpy.random.seed({seed})"]
@@ -114,7 +116,9 @@ def generator(seed: int, epoch: int = 0) -> Any:
         UsageError: seed or epoch out of range, or no integer.
         MissingExtraError: PyTorch is not installed.
     """
-    words = np.random.SeedSequence([read_seed(seed), read_epoch(epoch)]).generate_state(1)
+    words = np.random.SeedSequence(
+        [read_seed("seed", seed), read_epoch("epoch", epoch)]
+    ).generate_state(1)
     return _torch().Generator().manual_seed(int(words[0]))
 
 

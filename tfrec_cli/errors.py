@@ -7,8 +7,24 @@ from __future__ import annotations
 
 import errno
 import os
-from collections.abc import Sequence
+import re
+from collections.abc import Callable, Sequence
 from typing import Literal
+
+__all__ = [
+    "DataError",
+    "ExampleError",
+    "FramingError",
+    "ImageError",
+    "ManifestError",
+    "MissingExtraError",
+    "MissingPathError",
+    "RunError",
+    "TableError",
+    "TfrecError",
+    "UnreadableError",
+    "UsageError",
+]
 
 EXIT_DATA = 1
 EXIT_USAGE = 2
@@ -18,6 +34,7 @@ EXIT_INTERRUPTED = 130
 EXIT_TERMINATED = 143
 
 NO_WINDOWS = "Windows is not supported: use WSL, the Windows Subsystem for Linux"
+_OPTION = re.compile("`([a-z][a-z_]*)`")
 
 Hint = Literal["verify", "salvage", "resume"]
 """What helps after an error; the command line says it as a command to run."""
@@ -26,8 +43,11 @@ Hint = Literal["verify", "salvage", "resume"]
 class TfrecError(Exception):
     """A failure we expect and can explain in one line: where, what was found, what was expected.
 
+    Options are named as Python's keywords: ``max_errors``. In the message that is given to the
+    class they stand in backquotes, so that the command line can name them as its user does.
+
     Attributes:
-        details: a line for each thing that is wrong, where the one line names only the first.
+        exit_code: what the program ends with.
         hint: what helps, if it is known.
     """
 
@@ -37,8 +57,30 @@ class TfrecError(Exception):
         self, message: str, details: Sequence[str] = (), *, hint: Hint | None = None
     ) -> None:
         super().__init__(message)
-        self.details = tuple(details)
+        self._details = tuple(details)
         self.hint = hint
+
+    def __str__(self) -> str:
+        return self.spelled()
+
+    @property
+    def option(self) -> str | None:
+        """The keyword that is wrong, if the message begins with one."""
+        found = _OPTION.match(str(self.args[0]))
+        return found and found[1]
+
+    @property
+    def details(self) -> tuple[str, ...]:
+        """A line for each thing that is wrong, where the one line names only the first."""
+        return self.spelled_details()
+
+    def spelled(self, spell: Callable[[str], str] = str) -> str:
+        """Return the message, each option named by ``spell``."""
+        return _respelled(str(self.args[0]), spell)
+
+    def spelled_details(self, spell: Callable[[str], str] = str) -> tuple[str, ...]:
+        """Return the details, each option named by ``spell``."""
+        return tuple(_respelled(line, spell) for line in self._details)
 
 
 class DataError(TfrecError):
@@ -67,7 +109,7 @@ class ImageError(DataError):
         self.reason = reason
 
     def __reduce__(self) -> tuple[type[ImageError], tuple[str, str]]:
-        return type(self), (self.reason, str(self))
+        return type(self), (self.reason, str(self.args[0]))
 
 
 class TableError(DataError):
@@ -100,11 +142,8 @@ class MissingPathError(UsageError, FileNotFoundError):
         self.errno = errno.ENOENT
         self.filename = os.fspath(path)
 
-    def __str__(self) -> str:
-        return str(self.args[0])  # where OSError would make a line of errno and filename
-
     def __reduce__(self) -> tuple[type[MissingPathError], tuple[str, str]]:
-        return type(self), (str(self), self.filename)
+        return type(self), (str(self.args[0]), self.filename)
 
 
 class RunError(TfrecError):
@@ -124,3 +163,7 @@ class MissingExtraError(RunError, ImportError):
 
 class Terminated(BaseException):
     """SIGTERM came; like KeyboardInterrupt, no error."""
+
+
+def _respelled(text: str, spell: Callable[[str], str]) -> str:
+    return _OPTION.sub(lambda option: spell(option[1]), text)

@@ -23,6 +23,8 @@ from tfrec_cli.reading.open import OpenSplit, open_split
 from tfrec_cli.reading.options import Dtype, ReadOptions, Small
 from tfrec_cli.reading.prefetch import run_ahead
 
+__all__ = ["Batches", "Source", "dataset", "source"]
+
 
 def dataset(
     path: str | os.PathLike[str] | Split,
@@ -44,21 +46,59 @@ def dataset(
     drop_remainder: bool = False,
     parallel: int | None = None,
 ) -> Batches:
-    """Open a dataset for training: the arguments are those of `read_tf.dataset`.
+    """Open a dataset for training, as batches of NumPy arrays.
 
-    Images are JPEG, PNG or raw, as `tfrec write` stores them.
+    Stored crops and whole images are read in the same way, as `read_tf.dataset` reads them; images
+    are JPEG, PNG or raw pixels.
+
+    Args:
+        path: a folder that ``tfrec write`` made, a record file, or a folder of record files; or a
+            split that is open already.
+        split: the split's name. Record files without a manifest belong to every split.
+        crop: (height, width) in pixels, or one number for a square; None keeps the stored size.
+        crop_mode: ``"random"`` draws the place of each crop, ``"center"`` takes the middle.
+        seed: in [0, 2**32); crops, flips, brightness and order are drawn from it.
+        epoch: number of the first epoch, in [0, 2**31).
+        epochs: number of epochs, which follow each other; a batch never spans two of them.
+        batch_size: records in a batch; None yields single records.
+        shuffle: shuffle all records by (seed, epoch). There is no buffer, and so no size of one.
+            GZIP shards cannot be shuffled.
+        shard: (i, n) for host i of n: it reads those positions of each epoch that are i modulo n.
+        start: records of this host to leave out at the start, to resume where a run stopped.
+        flip: mirror each image left to right with probability 1/2.
+        brightness: the largest change of brightness, in [0, 1], where values are in [0, 1]; the
+            change is drawn for each record. 0 changes nothing.
+        dtype: ``"float32"`` with values in [0, 1], or ``"uint8"`` with values in [0, 255].
+        small: what to do with an image smaller than the crop. ``"fail"`` raises an error when the
+            dataset is opened (while reading, if no manifest holds the smallest size), ``"skip"``
+            leaves it out, ``"pad"`` puts it in the middle of black.
+        drop_remainder: leave out the last batch of an epoch if it is not full.
+        parallel: batches that are made at once, each by a thread; None means one for each
+            processor. It changes no value.
 
     Returns:
-        An iterable that starts again each time: it yields what `read_tf.dataset` yields, in the
-        same order, as NumPy arrays: see `Batches.__iter__`. ``len()`` is the number of batches, or
-        of records without ``batch_size``; not known where ``small="skip"`` may leave images out.
+        An iterable of what `read_tf.dataset` yields, in the same order: see `Batches.__iter__`.
+        Each loop over it starts again. ``len()`` is the number of batches, or of records without
+        ``batch_size``; it is not known if ``small="skip"`` may leave images out.
 
     Raises:
-        UsageError: no such split, a value out of range, a crop that not every image can hold,
-            images of different sizes to be batched, shuffled GZIP shards.
-        DataError: the files are not what their manifest says. While iterating: a damaged record,
-            or an image that cannot be decoded or is smaller than the crop.
+        MissingPathError: nothing is at ``path``.
+        UsageError: there is no such split, a value is out of range or of another type, the crop
+            does not fit every image, images of several sizes are to be batched, or GZIP shards are
+            to be shuffled.
+        DataError: the files are not what their manifest says; while iterating, a record is
+            damaged, or an image cannot be decoded or is smaller than the crop.
         RunError: a file cannot be read.
+
+    Examples:
+        >>> from tfrec_cli import read_numpy
+        >>> train = read_numpy.dataset("out", crop=(64, 96), seed=42, batch_size=5, dtype="uint8")
+        >>> images, labels = next(iter(train))
+        >>> images.shape, images.dtype, labels.dtype
+        ((5, 64, 96, 3), dtype('uint8'), dtype('int64'))
+
+    Source: the box of a crop is that of ``tf.image.stateless_random_crop(image, (height, width, 3),
+    seed=(seed + epoch * 2**32, key))``, where ``key`` is that of the record.
     """
     options = ReadOptions(
         split=split,
@@ -97,16 +137,48 @@ def source(
     dtype: Dtype = "float32",
     small: Small = "fail",
 ) -> Source:
-    """Open a dataset for random access, such as Grain's: arguments as in `read_tf.dataset`.
+    """Open a dataset for random access, such as Grain's.
 
     ``source[i]`` is the i-th sample that `read_tf.dataset` yields without a batch size. With
     ``epochs=3`` there are three times as many samples as records, each epoch with its own crops
     and, with ``shuffle``, its own order: no other process has to know when an epoch ends.
 
+    Args:
+        path: a folder that ``tfrec write`` made, a record file, or a folder of record files; or a
+            split that is open already.
+        split: the split's name. Record files without a manifest belong to every split.
+        crop: (height, width) in pixels, or one number for a square; None keeps the stored size.
+        crop_mode: ``"random"`` draws the place of each crop, ``"center"`` takes the middle.
+        seed: in [0, 2**32); crops, flips, brightness and order are drawn from it.
+        epoch: number of the first epoch, in [0, 2**31).
+        epochs: number of epochs, which follow each other.
+        shuffle: shuffle all records by (seed, epoch). There is no buffer, and so no size of one.
+        shard: (i, n) for host i of n: it reads those positions of each epoch that are i modulo n.
+        flip: mirror each image left to right with probability 1/2.
+        brightness: the largest change of brightness, in [0, 1], where values are in [0, 1]; the
+            change is drawn for each record. 0 changes nothing.
+        dtype: ``"float32"`` with values in [0, 1], or ``"uint8"`` with values in [0, 255].
+        small: what to do with an image smaller than the crop. ``"fail"`` raises an error when the
+            dataset is opened (while reading, if no manifest holds the smallest size), ``"pad"``
+            puts it in the middle of black. ``"skip"`` is refused.
+
+    Returns:
+        A sequence of ``(image, label)``, or of ``image`` if there are no labels: see
+        `Source.__getitem__`.
+
     Raises:
-        UsageError: as for `dataset`; compressed shards, or ``small="skip"``.
+        MissingPathError: nothing is at ``path``.
+        UsageError: there is no such split, a value is out of range or of another type, the crop
+            does not fit every image, or shards are compressed.
         DataError: the files are not what their manifest says.
         RunError: a file cannot be read.
+
+    Examples:
+        >>> from tfrec_cli import read_numpy
+        >>> samples = read_numpy.source("out", crop=96, seed=42, shuffle=True)
+        >>> image, label = samples[7]
+        >>> image.shape, image.dtype
+        ((96, 96, 3), dtype('float32'))
     """
     options = ReadOptions(
         split=split,

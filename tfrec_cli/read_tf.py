@@ -23,6 +23,7 @@ from tfrec_cli.runtime.stderr import stderr_silenced
 if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
+    import tensorflow as tf
 
     from tfrec_cli.crops import CropMode, Int64s
     from tfrec_cli.dataset.discover import Split
@@ -30,6 +31,8 @@ if TYPE_CHECKING:
     from tfrec_cli.reading.open import OpenSplit
     from tfrec_cli.reading.options import Dtype, Small
     from tfrec_cli.reading.order import ChunkOrder
+
+__all__ = ["dataset"]
 
 
 def dataset(
@@ -51,49 +54,63 @@ def dataset(
     small: Small = "fail",
     drop_remainder: bool = False,
     parallel: int | None = None,
-) -> Any:
-    """Open a dataset for training.
+) -> tf.data.Dataset:
+    """Open a dataset for training, as a ``tf.data.Dataset``.
 
     Stored crops and whole images are read in the same way: any stored image may be the source of a
-    crop that fits it. Datasets of other programs work too, where their images are recognised
-    (``image/encoded``, ``image``…); a record without a key has its number as key.
+    crop that fits it. Datasets of other programs work too, if their images are recognised by the
+    names of features (``image/encoded``, ``image``…). A record without a key has its number as key.
 
     Args:
-        path: a folder that ``tfrec write`` made, a record file, a folder of record files, or a
-            split that was opened already.
-        split: the split's name; record files without a manifest are every split.
-        crop: (height, width) in pixels, or one number for both; None keeps the stored size.
-        crop_mode: ``random`` places crops statelessly, ``center`` in the middle.
-        seed: in [0, 2**32); decides crops, flips, brightness and order.
+        path: a folder that ``tfrec write`` made, a record file, or a folder of record files; or a
+            split that is open already.
+        split: the split's name. Record files without a manifest belong to every split.
+        crop: (height, width) in pixels, or one number for a square; None keeps the stored size.
+        crop_mode: ``"random"`` draws the place of each crop, ``"center"`` takes the middle.
+        seed: in [0, 2**32); crops, flips, brightness and order are drawn from it.
         epoch: number of the first epoch, in [0, 2**31).
-        epochs: number of epochs, read one after another; a batch never spans two of them.
+        epochs: number of epochs, which follow each other; a batch never spans two of them.
         batch_size: records in a batch; None yields single records.
-        shuffle: over everything, by (seed, epoch), without a buffer; not for GZIP shards.
-        shard: (i, n): of each epoch's positions, those congruent to i modulo n, for host i of n.
-        start: number of this host's records to leave out at the start, to resume there.
-        flip: mirror each record left to right with probability 1/2.
-        brightness: largest change to values in [0, 1], drawn for each record; 0 changes nothing.
-        dtype: ``float32`` in [0, 1], or ``uint8`` in [0, 255].
-        small: what to do with an image smaller than the crop: ``fail`` when the dataset is opened
-            (while reading, if no manifest holds the smallest size), ``skip`` it, or ``pad`` it with
-            black on all sides, the image in the middle.
-        drop_remainder: leave out an epoch's last batch if it is not full.
-        parallel: number of batches made at once; None is one for each processor. It never changes
-            a value.
+        shuffle: shuffle all records by (seed, epoch). There is no buffer, and so no size of one.
+            GZIP shards cannot be shuffled.
+        shard: (i, n) for host i of n: it reads those positions of each epoch that are i modulo n.
+        start: records of this host to leave out at the start, to resume where a run stopped.
+        flip: mirror each image left to right with probability 1/2.
+        brightness: the largest change of brightness, in [0, 1], where values are in [0, 1]; the
+            change is drawn for each record. 0 changes nothing.
+        dtype: ``"float32"`` with values in [0, 1], or ``"uint8"`` with values in [0, 255].
+        small: what to do with an image smaller than the crop. ``"fail"`` raises an error when the
+            dataset is opened (while reading, if no manifest holds the smallest size), ``"skip"``
+            leaves it out, ``"pad"`` puts it in the middle of black.
+        drop_remainder: leave out the last batch of an epoch if it is not full.
+        parallel: batches that are made at once, each by a thread; None means one for each
+            processor. It changes no value.
 
     Returns:
-        A ``tf.data.Dataset`` of ``(image, label)``, or of ``image`` if there are no labels.
-        image: ``dtype`` [batch, height, width, 3], RGB; label: int64 [batch]. Single records have
-        no batch dimension. Its cardinality is known, except where ``skip`` may leave images out.
+        A dataset of ``(image, label)``, or of ``image`` if there are no labels. image: ``dtype``
+        [batch, height, width, 3], RGB; label: int64 [batch]. Single records have no batch
+        dimension. The cardinality is known, unless ``small="skip"`` may leave images out.
 
     Raises:
-        UsageError: no such split, a value out of range, a crop that not every image can hold,
-            images of different sizes to be batched, shuffled GZIP shards.
+        MissingPathError: nothing is at ``path``.
+        UsageError: there is no such split, a value is out of range or of another type, the crop
+            does not fit every image, images of several sizes are to be batched, or GZIP shards are
+            to be shuffled.
         DataError: the files are not what their manifest says.
         RunError: a file cannot be read.
         MissingExtraError: TensorFlow is not installed, or does not load.
-        tf.errors.OpError: while iterating, a damaged record, or an image that cannot be decoded or
+        tf.errors.OpError: while iterating: a record is damaged, or an image cannot be decoded or
             is smaller than the crop; the message names the file or the record.
+
+    Examples:
+        >>> from tfrec_cli import read_tf
+        >>> train = read_tf.dataset("out", crop=96, seed=42, batch_size=32, shuffle=True)
+        >>> images, labels = next(iter(train))
+        >>> images.shape, images.dtype
+        (TensorShape([32, 96, 96, 3]), tf.float32)
+
+    Source: the box of a crop is that of ``tf.image.stateless_random_crop(image, (height, width, 3),
+    seed=(seed + epoch * 2**32, key))``, where ``key`` is that of the record.
     """
     import numpy as np
 
@@ -128,10 +145,10 @@ def dataset(
         """Make the dataset of one epoch, ``index`` counted from the first that is read."""
         count = tf.where(tf.equal(index, 0), np.int64(first_chunks), np.int64(later_chunks))
         batches = _batches(tf, tf.data.Dataset.range(count), opened, order, index)
-        if batch_size is None or opened.may_skip:
+        if options.batch_size is None or opened.may_skip:
             batches = batches.unbatch()
-        if batch_size is not None and opened.may_skip:
-            batches = batches.batch(batch_size, drop_remainder=drop_remainder)
+        if options.batch_size is not None and opened.may_skip:
+            batches = batches.batch(options.batch_size, drop_remainder=options.drop_remainder)
         return batches if opened.labelled else batches.map(lambda images, _: images)
 
     if order.epochs == 1:

@@ -26,6 +26,8 @@ try:
 except ModuleNotFoundError as error:
     raise MissingExtraError.of("PyTorch", "torch") from error
 
+__all__ = ["Order", "Records", "dataset"]
+
 Transform = Callable[[Any], Any]
 
 
@@ -42,36 +44,64 @@ def dataset(
     dtype: Dtype = "float32",
     small: Small = "fail",
     transform: Transform | None = None,
+    shuffle: bool = False,
 ) -> Records:
     """Open a dataset for a ``DataLoader``.
 
-    Images are JPEG, PNG or raw, as `tfrec write` stores them; shards are not compressed.
+    Stored crops and whole images are read in the same way, as `read_tf.dataset` reads them; images
+    are JPEG, PNG or raw pixels.
 
     Args:
-        path: a folder that ``tfrec write`` made, a record file, a folder of record files, or a
-            split that was opened already.
-        split: the split's name; record files without a manifest are every split.
-        crop: (height, width) in pixels, or one number for both; None keeps the stored size.
-        crop_mode: ``random`` places crops statelessly, ``center`` in the middle.
-        seed: in [0, 2**32); decides crops, flips, brightness, and the order of `Order`.
+        path: a folder that ``tfrec write`` made, a record file, or a folder of record files; or a
+            split that is open already.
+        split: the split's name. Record files without a manifest belong to every split.
+        crop: (height, width) in pixels, or one number for a square; None keeps the stored size.
+        crop_mode: ``"random"`` draws the place of each crop, ``"center"`` takes the middle.
+        seed: in [0, 2**32); crops, flips, brightness and order are drawn from it.
         epoch: in [0, 2**31), until `Records.set_epoch` sets another.
-        flip: mirror each record left to right with probability 1/2.
-        brightness: largest change to values in [0, 1], drawn for each record; 0 changes nothing.
-        dtype: ``float32`` in [0, 1], or ``uint8`` in [0, 255].
-        small: what to do with an image smaller than the crop: ``fail`` when the dataset is opened
-            (while reading, if no manifest holds the smallest size), or ``pad`` it with black.
-        transform: called with each image, [3, height, width], in the worker; its result is given.
+        flip: mirror each image left to right with probability 1/2.
+        brightness: the largest change of brightness, in [0, 1], where values are in [0, 1]; the
+            change is drawn for each record. 0 changes nothing.
+        dtype: ``"float32"`` with values in [0, 1], or ``"uint8"`` with values in [0, 255].
+        small: what to do with an image smaller than the crop. ``"fail"`` raises an error when the
+            dataset is opened (while reading, if no manifest holds the smallest size), ``"pad"``
+            puts it in the middle of black. ``"skip"`` is refused.
+        transform: a function that is called with each image, a tensor [3, height, width], in the
+            worker; what it returns takes the place of the image.
+        shuffle: not a thing of the dataset: True is refused, with the way to shuffle. See `Order`.
 
     Returns:
         A map-style dataset of ``(image, label)``, or of ``image`` if there are no labels: see
         `Records.__getitem__`.
 
     Raises:
-        UsageError: no such split, a value out of range, a crop that not every image can hold,
-            compressed shards, ``small="skip"``.
+        MissingPathError: nothing is at ``path``.
+        UsageError: there is no such split, a value is out of range or of another type, the crop
+            does not fit every image, or shards are compressed.
         DataError: the files are not what their manifest says.
         RunError: a file cannot be read.
+        MissingExtraError: at import, PyTorch is not installed.
+
+    Examples:
+        >>> from torch.utils.data import DataLoader
+        >>> from tfrec_cli import read_torch
+        >>> train = read_torch.dataset("out", crop=96, seed=42)
+        >>> loader = DataLoader(train, batch_size=5, sampler=read_torch.Order(train))
+        >>> for epoch in range(2):
+        ...     train.set_epoch(epoch)
+        ...     for images, labels in loader:
+        ...         pass
+        >>> images.shape[1:], images.dtype
+        (torch.Size([3, 96, 96]), torch.float32)
+
+    Source: the box of a crop is that of ``tf.image.stateless_random_crop(image, (height, width, 3),
+    seed=(seed + epoch * 2**32, key))``, where ``key`` is that of the record.
     """
+    if shuffle is not False:
+        raise UsageError(
+            f"`shuffle`: found {shuffle!r}, expected False: a DataLoader shuffles by its sampler, "
+            "sampler=read_torch.Order(dataset)"
+        )
     options = ReadOptions(
         split=split,
         crop=crop,
@@ -187,7 +217,7 @@ class Order(data.Sampler):  # type: ignore[misc]  # PyTorch's types are not look
     ) -> None:
         if not isinstance(dataset, Records):
             found = type(dataset).__name__
-            raise UsageError(f"dataset: found {found}, expected what read_torch.dataset returns")
+            raise UsageError(f"`dataset`: found {found}, expected what read_torch.dataset returns")
         self._dataset = dataset
         self._options = replace(dataset.options, shuffle=shuffle, shard=shard, start=start)
         self._own = host_count(len(dataset), self._options)

@@ -9,6 +9,8 @@ from typing import Any
 
 from tfrec_cli.runtime import values
 
+__all__ = ["EPOCH_LIMIT", "KEY_BITS", "SEED_LIMIT", "check_seed", "seed_key"]
+
 SEED_LIMIT = 2**32
 EPOCH_LIMIT = 2**31
 KEY_BITS = 56
@@ -25,7 +27,7 @@ def seed_key(key: int | None, number: int) -> int:
     return number if key is None or not 0 <= key < 2**KEY_BITS else key
 
 
-def read_seed(value: Any, name: str = "seed") -> int:
+def read_seed(name: str, value: Any) -> int:
     """Read a seed: a whole number in [0, 2**32).
 
     Raises:
@@ -34,7 +36,7 @@ def read_seed(value: Any, name: str = "seed") -> int:
     return values.whole(name, value, 0, SEED_LIMIT - 1)
 
 
-def read_epoch(value: Any, name: str = "epoch") -> int:
+def read_epoch(name: str, value: Any) -> int:
     """Read the number of an epoch, in [0, 2**31).
 
     Raises:
@@ -49,5 +51,5 @@ def check_seed(seed: int, epoch: int) -> None:
     Raises:
         UsageError: it is.
     """
-    read_seed(seed)
-    read_epoch(epoch)
+    read_seed("seed", seed)
+    read_epoch("epoch", epoch)

@@ -18,7 +18,7 @@ from unittest import mock
 
 from PIL import Image
 
-from tfrec_cli.commands.verify import Options, Report, verify
+from tfrec_cli.commands.verify import Options, Verified, verify
 from tfrec_cli.commands.write import write
 from tfrec_cli.runtime import pool
 from tfrec_cli.tfrecord.index import index_line
@@ -139,13 +139,13 @@ def _put(folder: Path, files: Mapping[str, bytes | None]) -> None:
             (folder / name).write_bytes(data)
 
 
-def _verified(folder: Path) -> Report:
+def _verified(folder: Path) -> Verified:
     """Verify in this process: tens of thousands of datasets need no worker each."""
     with mock.patch.object(pool, "_can_fork", return_value=False):
         return verify(folder, Options(jobs=1))
 
 
-def _judge(report: Report, changed: set[str], damage: Damage, tally: _Tally) -> str:
+def _judge(report: Verified, changed: set[str], damage: Damage, tally: _Tally) -> str:
     tally.findings.update(one.kind for one in report.findings)
     if not report.findings:
         return "" if _tells_nothing(report.path) and report.unchecked else "not found"

@@ -37,8 +37,8 @@ def test_a_missing_path_says_which_one_may_be_meant(tmp_path: Path) -> None:
 
 def test_a_missing_path_among_others_that_differ_has_no_hint(tmp_path: Path) -> None:
     (tmp_path / "photos").mkdir()
-    error = missing(tmp_path / "imagse", where="--root: ")
-    assert str(error) == f"--root: No such file or folder: {tmp_path}/imagse"
+    error = missing(tmp_path / "imagse", option="root")
+    assert str(error) == f"root: No such file or folder: {tmp_path}/imagse"
     assert str(missing(tmp_path / "no/where")).endswith("where")
 
 

@@ -201,14 +201,14 @@ def planned_paths(path: Path, described: Manifest, source: Path, root: Path | No
         options = WriteOptions.from_manifest(described)
     except ManifestError as error:
         raise RunError(f"{described.split}{MANIFEST_SUFFIX}: {error}") from error
-    root = open_source.root_of(source, root, prefix="--source ")
+    root = open_source.root_of(source, root, option="source")
     try:
         remade = _plan(source, root, path.parent, described, options)
     except (DataError, UsageError) as error:
-        raise RunError(f"--source {source}: {error}") from error
+        raise RunError(f"`source` {source}: {error.args[0]}") from error
     if remade.sha256 != described.plan_sha256:
         raise RunError(
-            f"--source {source}: found images that make another plan, expected those of the "
+            f"`source` {source}: found images that make another plan, expected those of the "
             f"manifest of split {described.split!r}: some came, went or changed"
         )
     number = [line.name for line in described.shards].index(path.name)

@@ -102,20 +102,20 @@ def folders(
         if not known or (name is not None and name not in known):
             found = f"no split {name!r}" if known else "no manifest"
             expected = ", ".join(map(str, known)) or "a dataset that tfrec wrote"
-            raise UsageError(f"--source: found {found}, expected {expected}")
+            raise UsageError(f"`source`: found {found}, expected {expected}")
         division = next((_division(split) for split in splits if split.name == name), None)
         if division:
             raise UsageError(
-                f"--source {name}={source}: found one of several splits of one source "
-                f"({division}), expected --source {source}"
+                f"`source` {name}={source}: found one of several splits of one source "
+                f"({division}), expected `source` {source}"
             )
         if named.count(name) > 1:
             which = f"split {name!r}" if name else "every split"
-            raise UsageError(f"--source: found several folders for {which}, expected one")
-        open_source.root_of(source, root, prefix="--source ")
+            raise UsageError(f"`source`: found several folders for {which}, expected one")
+        open_source.root_of(source, root, option="source")
     others = [name for name in known if name not in named]
     if None in named and not others:
-        raise UsageError("--source: found a folder for each split already, expected no other")
+        raise UsageError("`source`: found a folder for each split already, expected no other")
     return [
         (source, [split for split in splits if split.name in ([name] if name else others)])
         for name, source in given

@@ -21,9 +21,9 @@ from tfrec_cli.dataset.manifest import Manifest
 from tfrec_cli.dataset.names import MANIFEST_SUFFIX, index_name
 from tfrec_cli.dataset.records import content_digest, smallest_of
 from tfrec_cli.errors import UsageError
-from tfrec_cli.runtime import pool
+from tfrec_cli.runtime import pool, values
 from tfrec_cli.runtime.pool import Progress
-from tfrec_cli.seeds import read_epoch, read_seed
+from tfrec_cli.seeds import EPOCH_LIMIT, read_seed
 from tfrec_cli.tfrecord.scan import Record, scan
 from tfrec_cli.writing.options import validate
 
@@ -66,16 +66,16 @@ class Options:
         """
         validate("jobs", self.jobs)
         if self.root and not self.source:
-            raise UsageError("--root: found no --source, expected an image list")
+            raise UsageError("`root`: found no `source`, expected an image list")
         if self.quick and self.seed is not None:
-            raise UsageError("--quick: found --seed, expected one of the two: crops need decoding")
+            raise UsageError("`quick`: found `seed`, expected one of the two: crops need decoding")
         if self.seed is None and self.expect:
-            raise UsageError("--expect: found no --seed, expected one to compute a fingerprint")
+            raise UsageError("`expect`: found no `seed`, expected one to compute a fingerprint")
         if self.seed is None and self.crop:
-            raise UsageError("--crop: found no --seed, expected one to place crops")
+            raise UsageError("`crop`: found no `seed`, expected one to place crops")
         if self.seed is not None:
-            read_seed(self.seed, "--seed")
-            read_epoch(self.epochs - 1, "--epochs")
+            read_seed("seed", self.seed)
+            values.whole("epochs", self.epochs, 1, EPOCH_LIMIT)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -173,7 +173,7 @@ def _crop_size(subject: Subject) -> tuple[int, int] | None:
         least = smallest_of(described.smallest for described in manifests) or crop
         if crop[0] > least[0] or crop[1] > least[1]:
             raise UsageError(
-                f"--crop: found {crop[0]}x{crop[1]}, expected at most {least[0]}x{least[1]}, "
+                f"`crop`: found {crop[0]}x{crop[1]}, expected at most {least[0]}x{least[1]}, "
                 f"the least height and width in {subject.splits[0].folder}"
             )
         return crop

@@ -89,7 +89,8 @@ def failure_of(error: BaseException, ctx: click.Context | None) -> Failure:
     match error:
         case errors.TfrecError():
             message = command.explained(error, ctx) + _HINTS[error.hint]
-            return Failure(message, error.exit_code, error.details)
+            details = error.spelled_details(lambda name: command.spelled(ctx, name))
+            return Failure(message, error.exit_code, details)
         case click.ClickException():
             return Failure(command.explained(error, ctx), errors.EXIT_USAGE)
         case errors.Terminated():

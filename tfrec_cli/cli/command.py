@@ -7,7 +7,6 @@ know: what options do.
 from __future__ import annotations
 
 import os
-import re
 from collections import UserDict
 from collections.abc import Mapping, Sequence
 from importlib import import_module
@@ -16,7 +15,7 @@ from typing import Any
 import click
 from click.core import ParameterSource
 
-from tfrec_cli.errors import UsageError
+from tfrec_cli.errors import TfrecError, UsageError
 
 
 class Command(click.Command):
@@ -147,7 +146,7 @@ def explained(error: Exception, ctx: click.Context | None) -> str:
     """Return an error's message, which blames what it is about on where that came from.
 
     Args:
-        error: of click's about a value, or one whose message may begin with ``--option``.
+        error: of click's about a value, or ours, which may name options.
         ctx: of the command that was called.
     """
     if isinstance(error, click.BadParameter) and error.param and error.ctx:
@@ -156,14 +155,31 @@ def explained(error: Exception, ctx: click.Context | None) -> str:
             return f"{where(error.ctx, error.param.name or '')}: {error.message}"
     if isinstance(error, click.ClickException):
         return error.format_message()
-    message = str(error)
-    option = re.match(r"--[a-z-]+(?=[ :])", message)
-    while option and ctx:
-        for param in ctx.command.params:
-            if option[0] in param.opts + param.secondary_opts:
-                return where(ctx, param.name or "") + message[option.end() :]
-        ctx = ctx.parent
+    if not isinstance(error, TfrecError):
+        return str(error)
+    message = error.spelled(lambda name: spelled(ctx, name))
+    owner = error.option and _owner(ctx, error.option)
+    if error.option and owner:
+        return where(owner, error.option) + message.removeprefix(spelled(ctx, error.option))
     return message
+
+
+def spelled(ctx: click.Context | None, name: str) -> str:
+    """Return how an option is typed: ``--max-errors`` for ``max_errors``.
+
+    What is no option of the command comes back as it was: in backquotes.
+    """
+    owner = _owner(ctx, name)
+    return _option(owner, name) if owner else f"`{name}`"
+
+
+def _owner(ctx: click.Context | None, name: str) -> click.Context | None:
+    """Return the context, of a command or of the program, in which there is an option."""
+    while ctx:
+        if any(param.name == name for param in ctx.command.params):
+            return ctx
+        ctx = ctx.parent
+    return None
 
 
 def _option(ctx: click.Context, name: str) -> str:

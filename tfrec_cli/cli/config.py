@@ -61,20 +61,20 @@ def load(path: Path, group: click.Group) -> dict[str, dict[str, Any]]:
     try:
         tables = _parse(_read(path))
     except OSError as error:
-        raise UsageError(f"--config {path}: {error.strerror}") from error
+        raise UsageError(f"`config` {path}: {error.strerror}") from error
     except (ValueError, RecursionError) as error:
-        raise UsageError(f"--config {path}: {error}, expected TOML") from error
+        raise UsageError(f"`config` {path}: {error}, expected TOML") from error
     defaults = {}
     for table, values in tables.items():
         if table not in group.commands and not isinstance(values, dict):
             raise UsageError(
-                f"--config {path}: found {_shown(table)} outside of a table, expected it in one: "
+                f"`config` {path}: found {_shown(table)} outside of a table, expected it in one: "
                 + ", ".join(f"[{name}]" for name in sorted(group.commands))
             )
         if table not in group.commands:
             raise _unknown(path, f"[{_shown(table)}]", table, list(group.commands), "a command")
         if not isinstance(values, dict):
-            raise UsageError(f"--config {path}: {table}: found a value, expected a table")
+            raise UsageError(f"`config` {path}: {table}: found a value, expected a table")
         defaults[table] = _values(path, table, values, group.commands[table])
     return defaults
 
@@ -125,7 +125,7 @@ def _values(
             expected = _EXPECTED.get(param.type.name, "text")
             shown = reprlib.repr(value)
             raise UsageError(
-                f"--config {path}: [{table}] {key}: found {shown}, expected {expected}"
+                f"`config` {path}: [{table}] {key}: found {shown}, expected {expected}"
             )
         several = getattr(param, "multiple", False)
         defaults[param.name or ""] = [value] if several else not value if negated else value
@@ -137,4 +137,4 @@ def _unknown(path: Path, found: str, word: str, known: list[str], what: str) -> 
 
     close = difflib.get_close_matches(word, known, n=1)
     hint = f"did you mean {close[0]!r}?" if close else f"expected one of {', '.join(sorted(known))}"
-    return UsageError(f"--config {path}: found {found}, which is not {what}: {hint}")
+    return UsageError(f"`config` {path}: found {found}, which is not {what}: {hint}")

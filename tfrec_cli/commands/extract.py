@@ -40,6 +40,7 @@ class Extracted:
     """What ``tfrec extract`` wrote.
 
     Attributes:
+        out: the new folder.
         splits: names of the splits, each of which is a folder in ``out``; none where the images
             of one lie in ``out`` itself.
         files: how many, all together, and ``size_bytes`` their bytes.

@@ -82,7 +82,7 @@ def pick(
     ]
     if number is not None and not picked:
         count = sum(1 for _ in records_of(paths))
-        raise UsageError(f"--record {number}: found {count} records, expected a number below that")
+        raise UsageError(f"`record` {number}: found {count} records, expected a number below that")
     return picked
 
 

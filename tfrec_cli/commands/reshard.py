@@ -51,7 +51,14 @@ class Options:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Resharded:
-    """Result of ``tfrec reshard``: each split's manifest ``before`` and ``after``."""
+    """What ``tfrec reshard`` did.
+
+    Attributes:
+        path: the dataset that was copied.
+        out: the folder of the new one.
+        before: the manifest of each split as it was.
+        after: the same with the new shards.
+    """
 
     path: Path
     out: Path
@@ -100,8 +107,8 @@ def reshard(
 
 def _check_options(options: Options) -> None:
     if (options.shards is None) == (options.shard_size is None):
-        found = "neither" if options.shards is None else "both"
-        raise UsageError(f"--shards, --shard-size: found {found}, expected one of the two")
+        found = "neither it nor `shard_size`" if options.shards is None else "`shard_size` too"
+        raise UsageError(f"`shards`: found {found}, expected one of the two")
     for name in ("shards", "shard_size", "jobs"):
         validate(name, getattr(options, name))
 
@@ -149,7 +156,7 @@ def _is_indexed(described: Manifest, options: Options) -> bool:
     if indexed is None:
         indexed = any(entry.index for entry in described.shards)
     if indexed and described.compression == "gzip":
-        raise UsageError("--index: found GZIP shards, expected others: no offsets in GZIP")
+        raise UsageError("`index`: found GZIP shards, expected others: no offsets in GZIP")
     return indexed
 
 

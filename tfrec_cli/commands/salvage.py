@@ -64,12 +64,15 @@ class Salvaged:
     """What ``tfrec salvage`` saved, and what is lost.
 
     Attributes:
+        path: the damaged file.
+        out: the new file of what was saved, of ``out_bytes``.
         compression: of the damaged file; if there is one, places are in the decompressed stream.
         read_bytes: of the (decompressed) file, as far as it could be read.
         records: whole records, all of them written, in order.
         duplicates: how many of them are byte for byte one of those before.
         promised: how many records the shard had, by the manifest or else the index file.
         missing: how many of those are not among the whole ones.
+        lost: ranges of bytes that are no whole records.
         is_original: what was written is byte for byte the shard that the manifest promises.
         lost_records: their numbers in the shard from 0, where index or source tell.
         lost_names: paths below the source folder, where a source was given.
@@ -95,9 +98,14 @@ class Salvaged:
     unchecked: list[str] = field(default_factory=list)
 
     @property
+    def ok(self) -> bool:
+        """Whether nothing is lost: all bytes are whole records, and no records are missing."""
+        return not self.lost and not self.missing
+
+    @property
     def is_less(self) -> bool:
-        """Whether bytes were no whole record, or records are missing."""
-        return bool(self.lost or self.missing)
+        """The opposite."""
+        return not self.ok
 
 
 def salvage(path: Path, out: Path, options: Options) -> Salvaged:
@@ -132,7 +140,7 @@ def salvage(path: Path, out: Path, options: Options) -> Salvaged:
 
 def _check_paths(path: Path, out: Path, options: Options) -> None:
     if options.root and not options.source:
-        raise UsageError("--root: found no --source, expected an image list")
+        raise UsageError("`root`: found no `source`, expected an image list")
     if os.path.lexists(out):
         raise RunError(f"{out}: found a file, expected nothing: salvage replaces no file")
     if not path.exists():
@@ -178,7 +186,7 @@ def _expected(result: Salvaged, options: Options) -> _Expected:
     if options.source:
         if described is None:
             message = f"found no manifest that names {path}, expected one beside it"
-            raise UsageError(f"--source: {message}")
+            raise UsageError(f"`source`: {message}")
         names = rebuild.planned_paths(path, described, options.source, options.root)
         paths = {name: number for number, name in enumerate(names)}
     line = _line(described, path.name) if described else None

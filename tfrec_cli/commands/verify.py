@@ -18,14 +18,17 @@ from tfrec_cli.errors import MissingExtraError
 from tfrec_cli.runtime import pool
 from tfrec_cli.runtime.pool import Progress
 
-__all__ = ["CHECKS", "Finding", "Options", "Report", "verify"]
+__all__ = ["CHECKS", "Finding", "Options", "Verified", "verify"]
 
 
 @dataclass(slots=True, kw_only=True)
-class Report:
+class Verified:
     """What ``tfrec verify`` found.
 
     Attributes:
+        path: what was checked.
+        shards: how many record files, with ``records`` in all of ``size_bytes`` in all.
+        findings: everything that is wrong; empty for an intact dataset.
         checks: what was checked, in order, one line each.
         unchecked: what could not be checked, and why.
         fingerprint: of the crops; None where none were asked for, or not all could be computed.
@@ -40,6 +43,11 @@ class Report:
     unchecked: list[str] = field(default_factory=list)
     fingerprint: str | None = None
 
+    @property
+    def ok(self) -> bool:
+        """Whether nothing is wrong."""
+        return not self.findings
+
     def add(self, results: Iterable[Finding | Note]) -> None:
         """Add what a check yields."""
         for result in results:
@@ -51,7 +59,7 @@ class Report:
                 self.unchecked.append(result.text)
 
 
-def verify(path: Path, options: Options, progress: Progress = lambda *_: None) -> Report:
+def verify(path: Path, options: Options, progress: Progress = lambda *_: None) -> Verified:
     """Check everything that can be checked at ``path``: a dataset, a record file, a folder of them.
 
     Raises:
@@ -69,7 +77,7 @@ def verify(path: Path, options: Options, progress: Progress = lambda *_: None) -
         from tfrec_cli.imaging import normalize
 
         normalize.load(arrays=options.seed is not None)
-    report = Report(path=path)
+    report = Verified(path=path)
     report.add(damaged)
     with pool.local(options.jobs or pool.available_jobs(), isolated=True) as run:
         subject = Subject(

@@ -34,13 +34,20 @@ from tfrec_cli.writing.written_shard import WrittenShard, make_durable, noted_di
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Result:
-    """What ``tfrec write`` did, or with ``dry_run`` would do.
+class Written:
+    """What ``tfrec write`` did for a split, or with ``dry_run`` would do.
 
     Attributes:
-        manifest: of the split; None for a dry run.
-        source_bytes: of all images that went in.
-        more: the same of the other splits, where there are several.
+        out: the folder of the dataset.
+        split: name of the split.
+        plan: how many records each shard gets.
+        manifest: of the split, as it is on disk; None for a dry run.
+        source_bytes: size of all images that went in.
+        rejects: source files that were left out, each with its reason.
+        labels: class names by number; None without labels.
+        columns: further columns of an image list, which became features.
+        warnings: one line each, for a person.
+        more: the same of the other splits, if there are several.
     """
 
     out: Path
@@ -52,7 +59,17 @@ class Result:
     warnings: tuple[str, ...]
     columns: tuple[Column, ...] = ()
     split: str = "train"
-    more: tuple[Result, ...] = ()
+    more: tuple[Written, ...] = ()
+
+    @property
+    def records(self) -> int:
+        """How many records the split has, or would have."""
+        return self.manifest.records if self.manifest else self.plan.records
+
+    @property
+    def splits(self) -> tuple[Written, ...]:
+        """The results of all splits, this one first."""
+        return (self, *self.more)
 
 
 @dataclass(slots=True, kw_only=True)
@@ -77,7 +94,7 @@ class _Part:
 
 def write(
     source: Path, out: Path, options: WriteOptions, progress: Progress = lambda *_: None
-) -> Result:
+) -> Written:
     """Write the images of a folder or image list as one split of the dataset in ``out``, or more.
 
     Either the manifests of all splits appear, and then every file they name is complete; or ``out``
@@ -243,9 +260,9 @@ def _describe(part: _Part, shards: Sequence[WrittenShard], options: WriteOptions
     )
 
 
-def _result(out: Path, parts: Sequence[_Part]) -> Result:
+def _result(out: Path, parts: Sequence[_Part]) -> Written:
     first, *more = (
-        Result(
+        Written(
             out=out,
             plan=part.planned,
             manifest=part.manifest,

@@ -107,6 +107,8 @@ class Summary:
     """Everything ``tfrec inspect`` says of some files.
 
     Attributes:
+        shards: the files, each with its records, size and problem, if there is one.
+        heights: of the images, in pixels; so are ``widths``.
         payloads: what the records are, with how many each.
         features: by name; of a SequenceExample as ``context/NAME`` and ``sequence/NAME``.
         names: what the image and its companions are called, where there is an image.
@@ -131,6 +133,11 @@ class Summary:
     def records(self) -> int:
         """Complete records in all files."""
         return sum(shard.records for shard in self.shards)
+
+    @property
+    def ok(self) -> bool:
+        """Whether every file is an intact TFRecord file."""
+        return not self.problems
 
     @property
     def problems(self) -> list[ShardSummary]:

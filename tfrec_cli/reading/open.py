@@ -8,7 +8,6 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 
@@ -21,6 +20,7 @@ from tfrec_cli.reading.batch import Batch, BatchBuilder
 from tfrec_cli.reading.fetch import Records, open_records
 from tfrec_cli.reading.options import ReadOptions
 from tfrec_cli.reading.order import ChunkOrder
+from tfrec_cli.runtime import values
 
 _CHUNK = 64
 """Records fetched at once where no batch size says how many."""
@@ -102,6 +102,7 @@ def open_split(
     Args:
         by_number: any record may be asked for by its number, so that none can be left out.
     Raises:
+        MissingPathError: nothing is at ``path``.
         UsageError: no such split, a crop that no image or not every image can hold, images of many
             sizes to be batched; shuffled compressed shards; ``by_number``, compressed shards at
             all, or ``small="skip"``.
@@ -110,11 +111,15 @@ def open_split(
     """
     if by_number:
         options.check_no_skip()
-    split = path if isinstance(path, Split) else discover.split(Path(path), options.split)
+    split = path
+    if not isinstance(split, Split):
+        split = discover.split(values.path("path", path), options.split)
     names, first = discover.first_record(split)
     crop = options.crop_size or (split.manifest.crop if split.manifest else None)
     if crop is None and options.batch_size is not None:
-        raise UsageError("crop: found None for images of many sizes, expected a size to batch them")
+        raise UsageError(
+            "`crop`: found None, and images of many sizes, expected a size to batch them"
+        )
     may_be_small = crop is not None and _may_be_small(split, crop, options)
     random_access_for = "random access" if by_number else "shuffle" if options.shuffle else None
     return OpenSplit(
@@ -145,7 +150,7 @@ def _may_be_small(split: Split, crop: tuple[int, int], options: ReadOptions) -> 
         return False
     if options.small == "fail":
         raise UsageError(
-            f"crop: found {crop[0]}x{crop[1]}, but {split.folder} holds images down to "
+            f"`crop`: found {crop[0]}x{crop[1]}, but {split.folder} holds images down to "
             f"{smallest[0]} rows and {smallest[1]} columns, "
             "expected a crop that fits them all, or small='skip' or 'pad'"
         )

@@ -52,7 +52,7 @@ class ReadOptions:
             value = getattr(self, name)
             if value is not None or name not in _OPTIONAL:
                 object.__setattr__(self, name, read(name, value))
-        read_epoch(self.epoch + self.epochs - 1)
+        read_epoch("epoch", self.epoch + self.epochs - 1)
 
     @property
     def crop_size(self) -> tuple[int, int] | None:
@@ -77,7 +77,7 @@ class ReadOptions:
         """
         if self.small == "skip":
             raise UsageError(
-                "small: found 'skip', expected 'fail' or 'pad': records are asked for by number, "
+                "`small`: found 'skip', expected 'fail' or 'pad': records are asked for by number, "
                 "so that none can be left out"
             )
 
@@ -86,8 +86,8 @@ _READ: dict[str, Callable[[str, Any], object]] = {
     "split": values.text,
     "crop": values.crop,
     "crop_mode": partial(values.word, words=get_args(CropMode)),
-    "seed": lambda _, value: read_seed(value),
-    "epoch": lambda _, value: read_epoch(value),
+    "seed": read_seed,
+    "epoch": read_epoch,
     "epochs": partial(values.whole, least=1),
     "batch_size": partial(values.whole, least=1),
     "shuffle": values.flag,

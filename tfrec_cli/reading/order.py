@@ -43,7 +43,7 @@ def host_count(count: int, options: ReadOptions) -> int:
     own = len(range(host, count, hosts))
     if options.start > own * options.epochs:
         most = own * options.epochs
-        raise UsageError(f"start: found {options.start}, expected at most {most} records")
+        raise UsageError(f"`start`: found {options.start}, expected at most {most} records")
     return own
 
 

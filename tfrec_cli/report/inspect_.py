@@ -76,7 +76,7 @@ def document(summary: Summary, spec: str) -> str:
             "first_bytes_hex": summary.first_bytes.hex() if summary.first_bytes else None,
             "parse_spec": spec,
         },
-        ok=not summary.problems,
+        ok=summary.ok,
     )
 
 

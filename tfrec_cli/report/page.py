@@ -10,6 +10,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tfrec_cli.errors import RunError
+from tfrec_cli.inspecting.samples import samples as pick
+from tfrec_cli.inspecting.spec import parse_spec
 from tfrec_cli.report.format import plural, safe, size
 from tfrec_cli.report.inspect_ import FEATURE_TITLES, feature_rows
 from tfrec_cli.runtime.files import atomic_file
@@ -19,6 +21,9 @@ if TYPE_CHECKING:
 
     from tfrec_cli.inspecting.samples import Sample
     from tfrec_cli.inspecting.tally import Summary
+
+MOST_PICTURES = 40
+"""On a contact sheet or a page."""
 
 _THUMBNAIL_PX = 128
 _CAPTION_PX = 14
@@ -57,6 +62,32 @@ def write_html(path: Path, summary: Summary, spec: str, samples: Sequence[Sample
     content = html_page(summary, spec, samples).encode()
     with atomic_file(path) as file:
         file.write(content)
+
+
+def draw(
+    files: Sequence[Path],
+    summary: Summary,
+    *,
+    contact_sheet: Path | None,
+    html: Path | None,
+    crop: tuple[int, int] | None,
+    seed: int | None,
+) -> None:
+    """Write the pictures that are asked for: a contact sheet, a page, both or none.
+
+    Args:
+        crop, seed: how pictures are cut: see `inspecting.samples.samples`.
+    Raises:
+        DataError: there are no images that can be shown.
+    """
+    if not contact_sheet and not html:
+        return
+    needed = contact_sheet or summary.names
+    pictures = pick(files, summary, MOST_PICTURES, crop, seed) if needed else []
+    if contact_sheet:
+        write_contact_sheet(contact_sheet, pictures)
+    if html:
+        write_html(html, summary, parse_spec(summary), pictures)
 
 
 def contact_sheet(samples: Sequence[Sample]) -> Image.Image:

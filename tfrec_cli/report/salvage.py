@@ -34,7 +34,7 @@ def text(result: Salvaged) -> str:
     strange = [f"  strange   {record}" for record in result.strange]
     lines += first(strange, "records", result.strange_records)
     lines += [f"  unchecked {unchecked}" for unchecked in result.unchecked]
-    lines.append("something is lost" if result.is_less else "nothing is lost")
+    lines.append("nothing is lost" if result.ok else "something is lost")
     return safe_text(lines)
 
 
@@ -64,5 +64,5 @@ def document(result: Salvaged) -> str:
             "unchecked": result.unchecked,
             "lost_paths": None if names is None else [os.fsdecode(name) for name in names],
         },
-        ok=not result.is_less,
+        ok=result.ok,
     )

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 from tfrec_cli.report.format import json_document, plural, safe_text, size
 
 if TYPE_CHECKING:
-    from tfrec_cli.commands.verify import Report
+    from tfrec_cli.commands.verify import Verified
 
 
-def text(report: Report) -> str:
+def text(report: Verified) -> str:
     """Say what was found, with the fingerprint on a line of its own."""
     records = f"{plural(report.records, 'record')} in {plural(report.shards, 'shard')}"
     lines = [f"{report.path}: {records}, {size(report.size_bytes)}"]
@@ -24,7 +24,7 @@ def text(report: Report) -> str:
     return safe_text(lines)
 
 
-def document(report: Report) -> str:
+def document(report: Verified) -> str:
     """Return the same as JSON."""
     return json_document(
         "tfrec-verify",
@@ -47,5 +47,5 @@ def document(report: Report) -> str:
             "unchecked": report.unchecked,
             "fingerprint": report.fingerprint,
         },
-        ok=not report.findings,
+        ok=report.ok,
     )

@@ -9,16 +9,16 @@ from typing import TYPE_CHECKING, Any
 from tfrec_cli.report.format import beginning, counts, facts, json_document, plural, safe_text, size
 
 if TYPE_CHECKING:
-    from tfrec_cli.commands.write import Result
+    from tfrec_cli.commands.write import Written
 
 
-def text(result: Result) -> str:
+def text(result: Written) -> str:
     """Say what was written, or would be."""
     several = bool(result.more)
-    return "\n".join(_split_text(split, named=several) for split in [result, *result.more])
+    return "\n".join(_split_text(split, named=several) for split in result.splits)
 
 
-def document(result: Result) -> str:
+def document(result: Written) -> str:
     """Return the same as JSON."""
     return json_document(
         "tfrec-write",
@@ -34,7 +34,7 @@ def document(result: Result) -> str:
     )
 
 
-def _split_text(result: Result, *, named: bool) -> str:
+def _split_text(result: Written, *, named: bool) -> str:
     manifest = result.manifest
     plan = result.plan
     shards = plural(len(plan.sizes), "shard") + f" of split {result.split}" * named
@@ -53,7 +53,7 @@ def _split_text(result: Result, *, named: bool) -> str:
     return safe_text([line, *facts(_facts(result))])
 
 
-def _facts(result: Result) -> list[tuple[str, str]]:
+def _facts(result: Written) -> list[tuple[str, str]]:
     manifest = result.manifest
     rows: list[tuple[str, str]] = []
     if manifest:
@@ -81,12 +81,12 @@ def _facts(result: Result) -> list[tuple[str, str]]:
     return rows
 
 
-def _split_values(result: Result) -> dict[str, Any]:
+def _split_values(result: Written) -> dict[str, Any]:
     manifest = result.manifest
     shards = manifest.shards if manifest else ()
     return {
         "split": result.split,
-        "records": manifest.records if manifest else result.plan.records,
+        "records": result.records,
         "shards": len(result.plan.sizes),
         "shard_records": [shard.records for shard in shards] if manifest else result.plan.sizes,
         "size_bytes": sum(shard.size_bytes for shard in shards) if manifest else None,

@@ -21,11 +21,11 @@ def printable(path: bytes) -> str:
     return text if text.isprintable() else ascii(text)[1:-1]
 
 
-def missing(path: Path, *, where: str = "") -> MissingPathError:
+def missing(path: Path, *, option: str | None = None) -> MissingPathError:
     """Make the error that nothing is at a path which was given; names the most similar one.
 
     Args:
-        where: what the message begins with, such as the name of an option.
+        option: by which it was given.
     """
     import difflib
 
@@ -36,6 +36,7 @@ def missing(path: Path, *, where: str = "") -> MissingPathError:
     close = difflib.get_close_matches(path.name, names, n=1)
     shown, *similar = (printable(os.fsencode(one)) for one in (path, *map(path.with_name, close)))
     hint = f" (did you mean {similar[0]}?)" if similar else ""
+    where = f"`{option}`: " if option else ""
     return MissingPathError(f"{where}No such file or folder: {shown}{hint}", path)
 
 

@@ -218,7 +218,7 @@ class _Pool:
         if instead and cause and item != heartbeat.NOWHERE:
             return instead(worker.task, item, cause)
         raise RunError(
-            "a worker process died: killed, out of memory (fewer --jobs need less), "
+            "a worker process died: killed, out of memory (fewer `jobs` need less), "
             "or started by a script without `if __name__ == '__main__':`"
         )
 

@@ -37,7 +37,7 @@ def whole(name: str, value: Any, least: int | None = None, most: int | None = No
         raise _error(name, value, "a whole number")
     if (least is not None and number < least) or (most is not None and number > most):
         expected = f"{least} or more" if most is None else f"{least} to {most}"
-        raise UsageError(f"{name}: found {number}, expected {expected}")
+        raise UsageError(f"`{name}`: found {number}, expected {expected}")
     return number
 
 
@@ -52,6 +52,19 @@ def number(name: str, value: Any, least: float, most: float) -> float:
     if not least <= float(value) <= most:
         raise _error(name, value, f"{least} to {most}")
     return float(value)
+
+
+def decimal(name: str, value: Any) -> str:
+    """Read a number, and write it in decimals: 0.9 as ``0.9``, 1e-05 as ``0.00001``.
+
+    Raises:
+        UsageError: it is no number.
+    """
+    from decimal import Decimal
+
+    if not isinstance(value, Real) or isinstance(value, bool):
+        raise _error(name, value, "a number")
+    return format(Decimal(str(float(value))), "f")
 
 
 def size_bytes(name: str, value: Any) -> int:
@@ -171,4 +184,4 @@ def _pair(value: Any) -> tuple[Any, Any] | None:
 
 
 def _error(name: str, value: Any, expected: str) -> UsageError:
-    return UsageError(f"{name}: found {value!r}, expected {expected}")
+    return UsageError(f"`{name}`: found {value!r}, expected {expected}")

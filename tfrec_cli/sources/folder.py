@@ -27,7 +27,7 @@ def list_folder(
     root: Path,
     *,
     labels: Sequence[str] | str | None = "auto",
-    labels_from: str = "--labels",
+    labels_from: str = "`labels`",
     exclude: Path | None = None,
 ) -> Listing:
     """List the images below ``root`` and give each its label.

@@ -30,26 +30,26 @@ def read_labels(path: Path) -> tuple[str, ...]:
     """
     try:
         if not stat.S_ISREG(path.stat().st_mode):
-            raise UsageError(f"--labels {path}: found a folder, pipe or device, expected a file")
+            raise UsageError(f"`labels` {path}: found a folder, pipe or device, expected a file")
         with path.open("rb") as file:
             data = file.read(_MOST_FILE_BYTES + 1)
         lines = data.decode("utf-8-sig").splitlines()
     except FileNotFoundError as error:
-        raise missing(path, where="--labels: ") from error
+        raise missing(path, option="labels") from error
     except (OSError, UnicodeDecodeError) as error:
-        raise UsageError(f"--labels {path}: {getattr(error, 'strerror', None) or error}") from error
+        raise UsageError(f"`labels` {path}: {getattr(error, 'strerror', None) or error}") from error
     if len(data) > _MOST_FILE_BYTES:
-        raise UsageError(f"--labels {path}: found more, expected {_MOST_FILE_BYTES} bytes at most")
+        raise UsageError(f"`labels` {path}: found more, expected {_MOST_FILE_BYTES} bytes at most")
     names = tuple(line.strip() for line in lines if line.strip())
     if not names:
-        raise UsageError(f"--labels {path}: found no class names, expected one a line")
+        raise UsageError(f"`labels` {path}: found no class names, expected one a line")
     seen: set[str] = set()
     for name in names:
         if name in seen:
-            raise UsageError(f"--labels {path}: found {name!r} twice, expected it once")
+            raise UsageError(f"`labels` {path}: found {name!r} twice, expected it once")
         if {"/", "\0"} & set(name) or name in (".", "..") or len(name.encode()) > MOST_NAME_BYTES:
             found = f"{name[:_SHOWN]!r}…" if len(name) > _SHOWN else repr(name)
-            raise UsageError(f"--labels {path}: found {found}, expected the name of a folder")
+            raise UsageError(f"`labels` {path}: found {found}, expected the name of a folder")
         seen.add(name)
     return names
 
@@ -81,7 +81,7 @@ def label_by_folder(
         if b"/" not in path:
             raise DataError(
                 f"{root}/{printable(path)}: found an image next to class folders, "
-                "expected every image in one (or --labels none)"
+                "expected every image in one (or `labels` none)"
             )
     used = sorted({path.split(b"/", 1)[0] for path in sources.paths()})
     names = tuple(map(os.fsdecode, used)) if labels == "auto" else tuple(labels)

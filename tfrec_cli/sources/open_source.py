@@ -21,34 +21,35 @@ from tfrec_cli.sources.listing import NO_LABEL, Listing, Source, packed
 from tfrec_cli.sources.table import LABEL, SUFFIXES, Row, Table, dump_json
 
 
-def root_of(source: Path, root: Path | None = None, *, prefix: str = "") -> Path:
+def root_of(source: Path, root: Path | None = None, *, option: str | None = None) -> Path:
     """Return the folder that the images of a folder or image list are below.
 
     Args:
         root: what the paths of an image list are relative to, default its own folder.
-        prefix: what messages begin with.
+        option: that names ``source``, and with which messages begin.
     Raises:
         MissingPathError: ``source`` or ``root`` does not exist.
         UsageError: ``source`` is neither a folder nor an image list, or ``root`` is no folder.
     """
     if source.is_dir():
         if root:
-            raise UsageError(f"--root: found the folder {source}, expected an image list with it")
+            raise UsageError(f"`root`: found the folder {source}, expected an image list with it")
         return source
-    for path, where in ((source, prefix.replace(" ", ": ")), (root, "--root: ")):
+    for path, given_by in ((source, option), (root, "root")):
         if path and not path.exists():
-            raise missing(path, where=where)
+            raise missing(path, option=given_by)
     if not source.is_file() or source.suffix.lower() not in SUFFIXES:
         expected = "a folder of images or a .csv, .tsv or .jsonl file"
-        raise UsageError(f"{prefix}{source}: found a file, expected {expected}")
+        where = f"`{option}` {source}" if option else source
+        raise UsageError(f"{where}: found a file, expected {expected}")
     if root and not root.is_dir():
-        raise UsageError(f"--root {root}: found a file, expected the folder of the images")
+        raise UsageError(f"`root` {root}: found a file, expected the folder of the images")
     return root or source.parent
 
 
 def root_hint(source: Path, root: Path | None) -> str:
     """Say what may help where the images of an image list are not found; nothing of a folder."""
-    return "" if root or source.is_dir() else " (--root names the folder that its paths are below)"
+    return "" if root or source.is_dir() else " (`root` names the folder that its paths are below)"
 
 
 def list_source(
@@ -56,7 +57,7 @@ def list_source(
     *,
     root: Path | None = None,
     labels: Sequence[str] | str | None = "auto",
-    labels_from: str = "--labels",
+    labels_from: str = "`labels`",
     exclude: Path | None = None,
     keys: KeyStyle = "plain",
     columns: Sequence[Column] = (),

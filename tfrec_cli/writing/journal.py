@@ -85,7 +85,7 @@ class Journal:
     def differences(self, before: Journal | Manifest) -> list[str]:
         """Say what was asked for otherwise ``before``: options and versions, one line each."""
         return [
-            *changes(before.options, self.options, "--{}"),
+            *changes(before.options, self.options, "`{}`"),
             *changes(before.versions, self.versions),
         ]
 
@@ -151,7 +151,7 @@ def check_same(folder: Path, begun: Begun, planned: Plan, journal: Journal) -> N
         more = f" (and {len(different) - 1} more)" if len(different) > 1 else ""
         raise RunError(
             f"{folder}: found an unfinished write of something else: {different[0]}{more}; "
-            f"expected the same: `{before.command}` goes on, --overwrite starts again"
+            f"expected the same: `{before.command}` goes on, `overwrite` starts again"
         )
 
 

@@ -6,14 +6,18 @@ heavy, since the command line makes its options of these fields.
 
 from __future__ import annotations
 
+import os
 import re
+from collections.abc import Callable, Mapping
 from dataclasses import MISSING, dataclass, field, fields
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, get_args
 
 from tfrec_cli.dataset.names import KeyStyle
 from tfrec_cli.errors import ManifestError, UsageError
 from tfrec_cli.imaging.policy import JPEG_QUALITY, MAX_PIXELS, Alpha, Encoding, Exif, Frames, Policy
+from tfrec_cli.runtime import values
 from tfrec_cli.tfrecord.compression import WrittenCompression
 
 if TYPE_CHECKING:
@@ -58,18 +62,47 @@ class Range(NamedTuple):
     most: int
 
 
-def _numbers(least: int, most: int, *, optional: bool = False) -> dict[str, Any]:
+Reader = Callable[[str, Any], Any]
+"""Given the name of an option and a value, the plain value; or it raises UsageError."""
+
+
+def _numbers(
+    least: int, most: int, *, optional: bool = False, read: Reader = values.whole
+) -> dict[str, Any]:
     """Describe the field of a number; of several numbers, such as height and width, each is meant.
 
     Args:
         optional: None is a value too, though it is not the default.
+        read: how a value is read.
     """
-    return {"range": Range(least, most), "optional": optional}
+    return {"range": Range(least, most), "optional": optional, "read": read}
 
 
 def _words(words: Any) -> dict[str, Any]:
     """Describe the field of a word; ``words`` is the Literal of those that may be."""
-    return {"words": get_args(words)}
+    return {"words": get_args(words), "read": partial(values.word, words=get_args(words))}
+
+
+def _read_by(read: Reader) -> dict[str, Any]:
+    """Describe the field of a value that `validate` does not look at."""
+    return {"read": read}
+
+
+def _file_or_word(name: str, value: Any) -> str:
+    """Read a word or the path of a file."""
+    return os.fspath(value) if isinstance(value, os.PathLike) else values.text(name, value)
+
+
+def _number_or_share(name: str, value: Any) -> str:
+    """Read 10, ``"10"`` or ``"1%"``."""
+    return value if isinstance(value, str) else str(values.whole(name, value))
+
+
+def _names_and_shares(name: str, value: Any) -> str:
+    """Read the name of a split; or several with their shares, as text or as a mapping."""
+    if not isinstance(value, Mapping):
+        return values.text(name, value)
+    return ",".join(f"{split}={values.decimal(name, share)}" for split, share in value.items())
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -90,19 +123,23 @@ class WriteOptions:
         jobs: number of processes; None for as many as there are processors.
     """
 
-    crop: tuple[int, int] | None = field(default=None, metadata=_numbers(1, _MAX_SIDE))
+    crop: tuple[int, int] | None = field(
+        default=None, metadata=_numbers(1, _MAX_SIDE, read=values.crop)
+    )
     encoding: Encoding | None = field(default=None, metadata=_words(Encoding))
     jpeg_quality: int = field(default=JPEG_QUALITY, metadata=_numbers(1, 100))
     resize_short: int | None = field(default=None, metadata=_numbers(1, _MAX_SIDE))
-    split: str = "train"
-    labels: str = "auto"
-    root: Path | None = None
+    split: str = field(default="train", metadata=_read_by(_names_and_shares))
+    labels: str = field(default="auto", metadata=_read_by(_file_or_word))
+    root: Path | None = field(default=None, metadata=_read_by(values.path))
     keys: KeyStyle = field(default="plain", metadata=_words(KeyStyle))
     shards: int | None = field(default=None, metadata=_numbers(1, MAX_SHARDS))
-    shard_size: int = field(default=128 * 2**20, metadata=_numbers(1, _MAX_INTEGER))
+    shard_size: int = field(
+        default=128 * 2**20, metadata=_numbers(1, _MAX_INTEGER, read=values.size_bytes)
+    )
     shuffle_seed: int | None = field(default=0, metadata=_numbers(0, _MAX_INTEGER, optional=True))
     on_error: OnError = field(default="fail", metadata=_words(OnError))
-    max_errors: str | None = None
+    max_errors: str | None = field(default=None, metadata=_read_by(_number_or_share))
     small: Small = field(default="fail", metadata=_words(Small))
     check: Check = field(default="structure", metadata=_words(Check))
     exif: Exif = field(default="apply", metadata=_words(Exif))
@@ -110,11 +147,20 @@ class WriteOptions:
     frames: Frames = field(default="first", metadata=_words(Frames))
     max_pixels: int = field(default=MAX_PIXELS, metadata=_numbers(1, _MAX_INTEGER))
     compression: WrittenCompression = field(default="none", metadata=_words(WrittenCompression))
-    index: bool | None = None
+    index: bool | None = field(default=None, metadata=_read_by(values.flag))
     jobs: int | None = field(default=None, metadata=_numbers(1, MAX_JOBS))
-    overwrite: bool = False
-    resume: bool = False
-    dry_run: bool = False
+    overwrite: bool = field(default=False, metadata=_read_by(values.flag))
+    resume: bool = field(default=False, metadata=_read_by(values.flag))
+    dry_run: bool = field(default=False, metadata=_read_by(values.flag))
+
+    @classmethod
+    def of(cls, **given: Any) -> WriteOptions:
+        """Return options with values as a Python caller may give them: see `read`.
+
+        Raises:
+            UsageError: a value is of another type.
+        """
+        return cls(**{name: read(name, value) for name, value in given.items()})
 
     @classmethod
     def from_manifest(cls, described: Manifest) -> WriteOptions:
@@ -169,16 +215,16 @@ class WriteOptions:
             validate(option.name, getattr(self, option.name))
         if self.encoding and not self.crop:
             raise UsageError(
-                "--encoding: found no --crop, expected one: whole images keep their bytes"
+                "`encoding`: found no `crop`, expected one: whole images keep their bytes"
             )
         if self.encoding == "raw" and self.keys == "tf-models":
-            raise UsageError("--encoding raw: found --keys tf-models, expected png or jpeg with it")
+            raise UsageError("`encoding` raw: found `keys` tf-models, expected png or jpeg with it")
         if self.index and self.compression == "gzip":
-            raise UsageError("--index: found --compression gzip, expected none: no offsets in GZIP")
+            raise UsageError("`index`: found `compression` gzip, expected none: no offsets in GZIP")
         if self.max_errors and not re.fullmatch(r"\d+|\d+(\.\d+)?%", self.max_errors):
-            raise UsageError(f"--max-errors: found {self.max_errors!r}, expected 10 or 1%")
+            raise UsageError(f"`max_errors`: found {self.max_errors!r}, expected 10 or 1%")
         if self.max_errors and self.on_error == "fail":
-            raise UsageError("--max-errors: found --on-error fail, expected --on-error skip")
+            raise UsageError("`max_errors`: found `on_error` fail, expected `on_error` skip")
 
 
 _FIELDS = {option.name: option for option in fields(WriteOptions)}
@@ -211,6 +257,21 @@ def words_of(name: str) -> tuple[str, ...]:
     return words
 
 
+def read(name: str, value: Any) -> Any:
+    """Read the value of an option: ``"96x128"`` or a list as a crop, ``"128MiB"`` as a size…
+
+    None is read where it stands for a value, or for the default.
+
+    Raises:
+        UsageError: a value is of another type, or no such word.
+    """
+    option = _FIELDS[name]
+    if value is None and (option.default is None or option.metadata.get("optional")):
+        return None
+    reader: Reader = option.metadata["read"]
+    return reader(name, value)
+
+
 def validate(name: str, value: Any) -> None:
     """Refuse a value that an option of this name cannot have; None where it was not given.
 
@@ -222,7 +283,7 @@ def validate(name: str, value: Any) -> None:
     for part in value if isinstance(value, tuple) else (value,):
         if expected := _expected(name, part):
             spelled = repr(part) if isinstance(part, str) else part
-            raise UsageError(f"--{name.replace('_', '-')}: found {spelled}, expected {expected}")
+            raise UsageError(f"`{name}`: found {spelled}, expected {expected}")
 
 
 def _expected(name: str, value: Any) -> str | None:

@@ -187,7 +187,7 @@ def _check_leaks(out: Path, names: Collection[str], divided: Mapping[str, Divisi
     for other, division in divided.items():
         if division and (len(names) > 1 or set(division.names) & set(names)):
             raise RunError(
-                f"{out}: found split {other!r} of --split {division}, expected none: its "
+                f"{out}: found split {other!r} of `split` {division}, expected none: its "
                 "images may be among those that are written now; name all of its splits, or write "
                 "into a new folder"
             )
@@ -202,12 +202,12 @@ def _check_free(out: Path, split: str, existing: Collection[str], options: Write
         if split in existing:
             raise RunError(
                 f"{out}: found split {split!r}, expected none of this name: "
-                "--split names another one, --overwrite replaces it"
+                "`split` names another one, `overwrite` replaces it"
             )
     if split not in existing and (twin := splits.twin(split, existing)):
         raise RunError(
             f"{out}: found split {twin!r}, expected none that differs from {split!r} only in case: "
-            "--split names another one"
+            "`split` names another one"
         )
     if not options.overwrite and split not in existing and not partial.exists():
         names = sorted(path.name for path in out.iterdir() if not is_of_writer(path.name))
@@ -217,7 +217,7 @@ def _check_free(out: Path, split: str, existing: Collection[str], options: Write
             expected = "none of this split" if existing else "an empty folder or a dataset"
             raise RunError(
                 f"{out}: found other files ({printable(os.fsencode(names[0]))}…), "
-                f"expected {expected} (--overwrite)"
+                f"expected {expected} (`overwrite`)"
             )
 
 
@@ -245,14 +245,14 @@ def check_agreement(
         ):
             if mine != theirs:
                 expected = f"{theirs} as in split {other.split!r} of {out}"
-                raise UsageError(f"--{name}: found {mine}, expected {expected}")
+                raise UsageError(f"`{name}`: found {mine}, expected {expected}")
         if _columns(listing.columns) != _columns(other.columns):
             raise UsageError(
                 f"{source}: found further columns {_columns(listing.columns)}, expected those of "
                 f"split {other.split!r} in {out}: {_columns(other.columns)}"
             )
     if options.crop and has_boxes(listing.columns):
-        raise UsageError("--crop: found boxes, expected whole images: a crop would make them wrong")
+        raise UsageError("`crop`: found boxes, expected whole images: a crop would make them wrong")
 
 
 def _size(crop: tuple[int, int] | None) -> str:

@@ -41,7 +41,7 @@ class Plan:
         sha256: digest of the items in their order, wherever shards begin.
     """
 
-    deflated: list[bytes] = field(compare=False)
+    deflated: list[bytes] = field(compare=False, repr=False)
     sizes: tuple[int, ...]
     rejects: tuple[Reject, ...]
     estimated_bytes: int
@@ -110,7 +110,7 @@ def divide(
     for name, numbers in division.parts.items():
         if items and not len(numbers):
             raise UsageError(
-                f"--split {name}={float(shares[name]):g}: found no image for it among "
+                f"`split` {name}={float(shares[name]):g}: found no image for it among "
                 f"{len(items)}, expected at least one"
             )
         parts[name] = replace(listing, rejects=(), warnings=()), items.take(numbers.tolist())
@@ -164,7 +164,7 @@ def make(
             largest = max(largest or entry, entry, key=lambda item: item.height_px * item.width_px)
     if largest and options.crop and not items:
         raise UsageError(
-            f"--crop: found no image of {_size(options.crop)} or more, "
+            f"`crop`: found no image of {_size(options.crop)} or more, "
             f"the largest is {largest.height_px}x{largest.width_px}, expected a smaller crop"
         )
     order, clashes = _without_key_clashes(items, _order(items, options.shuffle_seed))
@@ -195,7 +195,7 @@ def cut(count: int, size_bytes: int, shards: int | None, shard_bytes: int) -> tu
         UsageError: more shards than images.
     """
     if shards and shards > max(count, 1):
-        raise UsageError(f"--shards {shards}: found {count} images, expected one for each shard")
+        raise UsageError(f"`shards` {shards}: found {count} images, expected one for each shard")
     number = shards or max(1, min(math.ceil(size_bytes / shard_bytes), count, MAX_SHARDS))
     return tuple(count * index // number for index in range(number + 1))
 

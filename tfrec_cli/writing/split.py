@@ -51,23 +51,23 @@ def parse(text: str) -> dict[str, Fraction]:
     for part in text.split(","):
         name, _, share = part.partition("=")
         if not SPLIT_NAME.fullmatch(name):
-            raise UsageError(f"--split: found {name!r}, expected letters, digits, _ and -")
+            raise UsageError(f"`split`: found {name!r}, expected letters, digits, _ and -")
         if name == "all":
             raise UsageError(
-                "--split: found 'all', expected another name: TFDS reads it as every split"
+                "`split`: found 'all', expected another name: TFDS reads it as every split"
             )
         if several and (not _SHARE.fullmatch(share) or not Fraction(share)):
-            raise UsageError(f"--split: found {part!r}, expected a share such as {name}=0.9")
+            raise UsageError(f"`split`: found {part!r}, expected a share such as {name}=0.9")
         if name in shares:
-            raise UsageError(f"--split: found {name!r} twice, expected it once")
+            raise UsageError(f"`split`: found {name!r} twice, expected it once")
         if other := twin(name, shares):
             raise UsageError(
-                f"--split: found {name!r} beside {other!r}, expected names that differ in more "
+                f"`split`: found {name!r} beside {other!r}, expected names that differ in more "
                 "than case"
             )
         shares[name] = Fraction(share) if several else Fraction(1)
     if (total := sum(shares.values())) != 1:
-        raise UsageError(f"--split: found shares of {float(total):g} in all, expected 1")
+        raise UsageError(f"`split`: found shares of {float(total):g} in all, expected 1")
     return shares
 
 

@@ -80,7 +80,7 @@ def finished(
         return None
     raise RunError(
         f"{out}: found split {split!r} of something else: {different[0]}; "
-        "expected the same, or none: --overwrite replaces it"
+        "expected the same, or none: `overwrite` replaces it"
     )
 
 
@@ -152,7 +152,7 @@ def unfinished(folder: Path) -> RunError:
     begun = journals.read(folder)
     how = f"`{begun.journal.command}` goes on, " if begun else ""
     return RunError(
-        f"{folder}: found an unfinished write, expected none: {how}--overwrite starts again"
+        f"{folder}: found an unfinished write, expected none: {how}`overwrite` starts again"
     )
 
 

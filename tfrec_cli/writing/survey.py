@@ -89,7 +89,7 @@ def list_sources(
         DataError: there is no file at all, or the image list is wrong.
     """
     labels: str | Sequence[str] | None = options.labels
-    labels_from = f"--labels {options.labels}"
+    labels_from = f"`labels` {options.labels}"
     if options.labels == "none":
         labels = None
     elif options.labels != "auto":
@@ -208,7 +208,7 @@ def check_rejects(
         more = f" (and {len(bad) - 1} more)" if len(bad) > 1 else ""
         kind = UnreadableError if bad[0].reason == "unreadable" else DataError
         hint = hint if bad[0].reason == "unreadable" else ""
-        message = f"{source}/{bad[0]}{hint}{more}; --on-error skip goes on without them"
+        message = f"{source}/{bad[0]}{hint}{more}; `on_error` skip goes on without them"
         raise kind(message, list(map(str, bad)))
     if bad and options.max_errors is not None:
         limit = options.max_errors
@@ -218,7 +218,7 @@ def check_rejects(
         if len(bad) > allowed:
             raise DataError(
                 f"{source}: found {len(bad)} of {total} images rejected, expected at most {limit} "
-                f"(--max-errors); the first: {bad[0]}",
+                f"(`max_errors`); the first: {bad[0]}",
                 list(map(str, bad)),
             )
     if not all(records for _, records in parts):

@@ -162,5 +162,5 @@ def test_crops_are_as_asked_or_as_large_as_the_smallest_side(
 
 
 def test_crops_larger_than_an_image_are_refused(out: Path) -> None:
-    with pytest.raises(UsageError, match="--crop: found 400x400, expected at most 41x40"):
+    with pytest.raises(UsageError, match="crop: found 400x400, expected at most 41x40"):
         subject_of(out, seed=1, crop=(400, 400)).crops  # noqa: B018  # a property that raises

@@ -14,7 +14,7 @@ import pytest
 from conftest import class_files, fill, jpeg, photo, png, png_of
 
 from tfrec_cli.checking.finding import Finding
-from tfrec_cli.commands.verify import Options, Report, verify
+from tfrec_cli.commands.verify import Options, Verified, verify
 from tfrec_cli.commands.write import write
 from tfrec_cli.dataset import manifest
 from tfrec_cli.errors import UsageError
@@ -40,7 +40,7 @@ def out(tmp_path: Path) -> Path:
 
 def check(
     out: Path, *source: Path | tuple[str | None, Path], quick: bool = False, jobs: int = 1
-) -> Report:
+) -> Verified:
     given = tuple(one if isinstance(one, tuple) else (None, one) for one in source)
     return verify(out, Options(source=given, quick=quick, jobs=jobs))
 
@@ -440,7 +440,7 @@ class TestMisuse:
     @pytest.mark.parametrize(
         ("source", "message"),
         [
-            ([("test", "SRC")], "--source: found no split 'test', expected train"),
+            ([("test", "SRC")], "source: found no split 'test', expected train"),
             ([(None, "SRC"), (None, "SRC")], "found several folders for every split, expected one"),
             ([("train", "SRC")] * 2, "found several folders for split 'train', expected one"),
             ([(None, "NONE")], "--source: No such file or folder: NONE"),
@@ -465,7 +465,7 @@ class TestMisuse:
         write(folder, out, WriteOptions(jobs=1))
         with pytest.raises(UsageError) as error:
             check(shard_of(out), folder)
-        expected = "--source: found no manifest, expected a dataset that tfrec wrote"
+        expected = "source: found no manifest, expected a dataset that tfrec wrote"
         assert str(error.value) == expected
 
 

@@ -410,7 +410,7 @@ def test_hostile_files_are_refused_at_once(tmp_path: Path, text: str, found: str
     path.write_text(text)
     with pytest.raises(UsageError) as error:
         config.load(path, cli.main)
-    assert str(error.value).startswith(f"--config {path}: {found}")
+    assert str(error.value).startswith(f"config {path}: {found}")
 
 
 @pytest.mark.parametrize(
@@ -440,7 +440,7 @@ def test_a_refusal_is_a_short_line_that_no_terminal_acts_on(tmp_path: Path, text
 def test_a_device_is_no_configuration(device: str) -> None:
     with pytest.raises(UsageError) as error:
         config.load(Path(device), cli.main)
-    assert str(error.value) == f"--config {device}: found a pipe or device, expected TOML"
+    assert str(error.value) == f"config {device}: found a pipe or device, expected TOML"
 
 
 def test_a_pipe_is_not_waited_for(tmp_path: Path) -> None:

@@ -20,7 +20,7 @@ from conftest import class_files, fill, photo, png, save, tree
 from written import HOLDER
 
 from tfrec_cli.cli import main as cli
-from tfrec_cli.commands.write import Result, write
+from tfrec_cli.commands.write import Written, write
 from tfrec_cli.dataset import manifest
 from tfrec_cli.dataset import rejects as rejects_file
 from tfrec_cli.dataset.names import NOTE_SUFFIX, index_name
@@ -34,7 +34,7 @@ PARTIAL = ".train.partial"
 WAYS: list[dict[str, Any]] = [{}, {"crop": (32, 32)}, {"compression": "gzip"}, {"index": False}]
 
 
-def run(source: Path, out: Path, **options: Any) -> Result:
+def run(source: Path, out: Path, **options: Any) -> Written:
     return write(source, out, Options(**{"jobs": 1, "shards": 4, **options}))
 
 
@@ -166,7 +166,7 @@ class TestGoesOn:
         journal = interrupt(folder, out) / "journal.json"
         told = unsealed(journal)
         journal.write_bytes(sealed({**told, **values} if values and values != 5 else values))
-        with pytest.raises(RunError, match="found an unfinished write, expected none: --overwrite"):
+        with pytest.raises(RunError, match="found an unfinished write, expected none: overwrite"):
             run(folder, out)
         run(folder, out, resume=True)
         assert tree(out) == fresh
@@ -333,7 +333,7 @@ class TestIsRefused:
     def test_where_another_dataset_is_whole(self, folder: Path, out: Path) -> None:
         run(folder, out)
         before = tree(out)
-        with pytest.raises(RunError, match="of something else: --crop was not given, now 32x32;"):
+        with pytest.raises(RunError, match="of something else: crop was not given, now 32x32;"):
             run(folder, out, crop=(32, 32), resume=True)
         assert tree(out) == before
 

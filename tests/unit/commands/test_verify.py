@@ -12,7 +12,7 @@ from conftest import fill, jpeg, needs, photo, png, save
 
 from tfrec_cli import read_tf
 from tfrec_cli.cli import main as cli
-from tfrec_cli.commands.verify import Options, Report, verify
+from tfrec_cli.commands.verify import Options, Verified, verify
 from tfrec_cli.commands.write import write
 from tfrec_cli.dataset import manifest, records
 from tfrec_cli.dataset.checksums import dataset_files
@@ -49,7 +49,7 @@ def tiny(tmp_path: Path) -> Path:
     return tmp_path / "tiny"
 
 
-def kinds(report: Report) -> list[str]:
+def kinds(report: Verified) -> list[str]:
     return [finding.kind for finding in report.findings]
 
 

@@ -18,7 +18,7 @@ from conftest import class_files, fill, jpeg, oriented, photo, png, save, tf, tr
 from PIL import Image
 from written import KEPT, stored
 
-from tfrec_cli.commands.write import Result, write
+from tfrec_cli.commands.write import Written, write
 from tfrec_cli.dataset import manifest, records
 from tfrec_cli.dataset.names import NOTE_SUFFIX
 from tfrec_cli.dataset.records import ImageRecord
@@ -34,7 +34,7 @@ CLASSES = ("cats", "dogs", "owls")
 CUT_PNG = png(photo(50, 50))[:-20]
 
 
-def run(source: Path, out: Path, **options: Any) -> Result:
+def run(source: Path, out: Path, **options: Any) -> Written:
     """Write with one job."""
     return write(source, out, Options(**{"jobs": 1, **options}))
 

@@ -15,7 +15,7 @@ import pytest
 from conftest import ROOT, class_files, fill, jpeg, oriented, photo, png
 from PIL import Image
 
-from tfrec_cli.commands.write import Result, write
+from tfrec_cli.commands.write import Written, write
 from tfrec_cli.imaging import header, pillow_decoder
 from tfrec_cli.imaging import jpeg as jpeg_markers
 from tfrec_cli.imaging.decoder import has_exact_window
@@ -48,7 +48,7 @@ FILES = {
 CROP = (36, 33)
 
 
-def made(source: Path, out: Path, **options: Any) -> Result:
+def made(source: Path, out: Path, **options: Any) -> Written:
     given = {"crop": CROP, "jobs": 1, "small": "skip", "on_error": "skip", **options}
     return write(source, out, Options(**given))
 
@@ -57,7 +57,7 @@ def shards(out: Path) -> dict[str, bytes]:
     return {path.name: path.read_bytes() for path in out.glob("*.tf*")}
 
 
-def told(result: Result) -> list[tuple[bytes, str]]:
+def told(result: Written) -> list[tuple[bytes, str]]:
     return [(reject.path, reject.reason) for reject in result.rejects]
 
 
@@ -78,7 +78,7 @@ def counted_windows() -> Iterator[mock.Mock]:
         yield decode
 
 
-def both(source: Path, folder: Path, **options: Any) -> tuple[Result, Result]:
+def both(source: Path, folder: Path, **options: Any) -> tuple[Written, Written]:
     """Write by windows into ``folder / "windows"``, and without them into ``folder / "whole"``."""
     by_windows = made(source, folder / "windows", **options)
     with no_windows():

@@ -21,7 +21,7 @@ LACKS: dict[str, set[str]] = {
     "read_numpy.source": {"batch_size", "start", "drop_remainder", "parallel"},
     "read_torch.dataset": OF_EPOCHS,  # a DataLoader has these, and `read_torch.Order`
 }
-HAS_MORE = {"read_torch.dataset": ["transform"]}
+HAS_MORE = {"read_torch.dataset": ["transform", "shuffle"]}  # where shuffle only explains
 
 OTHER: dict[str, Any] = {
     "split": "val",

@@ -27,7 +27,7 @@ from tfrec_cli.tfrecord import example
 
 
 @pytest.fixture
-def hostile_result(tmp_path: Path) -> write.Result:
+def hostile_result(tmp_path: Path) -> write.Written:
     """Write a folder whose every name wants to disturb."""
     name = HOSTILE.replace("/", "")
     files = {f"{name[:-1]}/1{name}.png": png(photo(8, 8)), f"b/2{name}.png": png(photo(8, 8, 2))}
@@ -37,17 +37,17 @@ def hostile_result(tmp_path: Path) -> write.Result:
     return write.write(source, tmp_path / f"o{name}", options)
 
 
-def test_write_text_disturbs_no_terminal(hostile_result: write.Result) -> None:
+def test_write_text_disturbs_no_terminal(hostile_result: write.Written) -> None:
     assert raw_signs(write_report.text(hostile_result)) == []
 
 
-def test_write_text_has_a_line_for_each_fact(hostile_result: write.Result) -> None:
+def test_write_text_has_a_line_for_each_fact(hostile_result: write.Written) -> None:
     """A line end in a name must not look like another fact."""
     titles = [line[:11].strip() for line in write_report.text(hostile_result).splitlines()[1:]]
     assert titles == ["stored", "labels", "digest", "left out"]
 
 
-def test_write_json_says_it_all(hostile_result: write.Result) -> None:
+def test_write_json_says_it_all(hostile_result: write.Written) -> None:
     document = json.loads(write_report.document(hostile_result))
     assert {
         "out": document["out"],
@@ -77,7 +77,7 @@ def finding(**values: Any) -> Finding:
 
 
 def test_verify_text() -> None:
-    found = verify.Report(
+    found = verify.Verified(
         path=Path("out"),
         shards=2,
         records=1234,
@@ -108,13 +108,13 @@ def test_verify_text() -> None:
 
 
 def test_verify_text_disturbs_no_terminal() -> None:
-    found = verify.Report(path=Path(HOSTILE), findings=[finding()], unchecked=[HOSTILE])
+    found = verify.Verified(path=Path(HOSTILE), findings=[finding()], unchecked=[HOSTILE])
     text = verify_report.text(found)
     assert (raw_signs(text), len(text.splitlines())) == ([], 4)
 
 
 def test_verify_json_says_it_all() -> None:
-    found = verify.Report(path=Path("out"), records=3, findings=[finding(record=1)])
+    found = verify.Verified(path=Path("out"), records=3, findings=[finding(record=1)])
     document = json.loads(verify_report.document(found))
     assert document == {
         "format": "tfrec-verify",

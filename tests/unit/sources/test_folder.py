@@ -167,15 +167,15 @@ class TestLabels:
             list_folder(root, labels=labels)
         assert str(error.value) == (
             f"{root}/2.jpg: found an image next to class folders, "
-            "expected every image in one (or --labels none)"
+            "expected every image in one (or labels none)"
         )
 
     def test_a_class_that_is_not_pinned_is_an_error(self, tmp_path: Path) -> None:
         root = touch(tmp_path / "x", "a/1.jpg", "b/1.jpg")
         with pytest.raises(DataError) as error:
-            list_folder(root, labels=("a", "c"), labels_from="--labels l.txt")
+            list_folder(root, labels=("a", "c"), labels_from="labels l.txt")
         assert str(error.value) == (
-            f"{root}/b: found a class that --labels l.txt does not name, "
+            f"{root}/b: found a class that labels l.txt does not name, "
             "expected one of its 2 classes"
         )
 

@@ -40,7 +40,7 @@ class TestLabelsFile:
         path.write_bytes(data)
         with pytest.raises(UsageError) as error:
             read_labels(path)
-        assert str(error.value) == f"--labels {path}: {found}"
+        assert str(error.value) == f"labels {path}: {found}"
 
     def test_half_a_million_names_take_no_time(self, tmp_path: Path) -> None:
         path = tmp_path / "labels.txt"
@@ -53,7 +53,7 @@ class TestLabelsFile:
         with pytest.raises(UsageError) as error:
             read_labels(path)
         found = "found a folder, pipe or device, expected a file"
-        assert str(error.value) == f"--labels {path}: {found}"
+        assert str(error.value) == f"labels {path}: {found}"
 
     @pytest.mark.parametrize("place", ["/", "/dev/zero"])
     def test_a_folder_or_a_device_is_no_file(self, place: str) -> None:
@@ -63,7 +63,7 @@ class TestLabelsFile:
     def test_no_file_is_an_error(self, tmp_path: Path) -> None:
         with pytest.raises(UsageError) as error:
             read_labels(tmp_path / "none")
-        assert str(error.value) == f"--labels: No such file or folder: {tmp_path}/none"
+        assert str(error.value) == f"labels: No such file or folder: {tmp_path}/none"
 
     def test_bytes_that_are_no_text_are_an_error(self, tmp_path: Path) -> None:
         path = tmp_path / "labels.txt"

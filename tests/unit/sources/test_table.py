@@ -169,13 +169,13 @@ class TestLabels:
 
     def test_one_that_is_not_pinned_is_refused(self, images: Path) -> None:
         text = "path,label\na.jpg,x\nb.jpg,y\n"
-        assert refused(images, text, labels=("x", "z"), labels_from="--labels l.txt") == (
-            "line 3: label: found 'y', expected one of the 2 classes of --labels l.txt"
+        assert refused(images, text, labels=("x", "z"), labels_from="labels l.txt") == (
+            "line 3: label: found 'y', expected one of the 2 classes of labels l.txt"
         )
 
     def test_none_are_refused_where_they_are_pinned(self, images: Path) -> None:
-        message = refused(images, "path\na.jpg\n", labels=("x",), labels_from="--labels l.txt")
-        assert message == "found no column 'label', expected one with classes of --labels l.txt"
+        message = refused(images, "path\na.jpg\n", labels=("x",), labels_from="labels l.txt")
+        assert message == "found no column 'label', expected one with classes of labels l.txt"
 
     @pytest.mark.parametrize("labels", ["auto", ("x", "y")])
     def test_rows_without_one_beside_others_are_refused(self, images: Path, labels: Any) -> None:
@@ -611,7 +611,7 @@ class TestDetection:
         with pytest.raises(UsageError) as error:
             write(path, tmp_path / "out", Options(crop=(8, 8), keys=keys, jobs=1))
         assert str(error.value) == (
-            "--crop: found boxes, expected whole images: a crop would make them wrong"
+            "crop: found boxes, expected whole images: a crop would make them wrong"
         )
 
 
@@ -620,7 +620,7 @@ class TestSources:
         assert open_source.list_source(images) == list_folder(images)
 
     def test_a_folder_has_no_other_root(self, images: Path) -> None:
-        with pytest.raises(UsageError, match="--root: found the folder"):
+        with pytest.raises(UsageError, match="root: found the folder"):
             open_source.list_source(images, root=images)
 
     @pytest.mark.parametrize("name", ["x.txt", "x", "x.json"])
@@ -633,7 +633,7 @@ class TestSources:
 
     def test_a_root_is_a_folder(self, images: Path) -> None:
         (images / "t.csv").write_text("path\n")
-        for root, message in (("no", "--root: No such file"), ("a.jpg", "found a file, expected")):
+        for root, message in (("no", "root: No such file"), ("a.jpg", "found a file, expected")):
             with pytest.raises(UsageError, match=message):
                 open_source.root_of(images / "t.csv", images / root)
 

@@ -60,7 +60,7 @@ def test_nothing_is_written_beside_what_its_images_may_be_among(
 ) -> None:
     (tmp_path / "src").mkdir()
     begin(tmp_path / "out" / partial_name("val"), **values)
-    with pytest.raises(RunError, match=r"found split 'val' of --split train=0\.9,val=0\.1, exp"):
+    with pytest.raises(RunError, match=r"found split 'val' of split train=0\.9,val=0\.1, exp"):
         write(tmp_path / "src", tmp_path / "out", WriteOptions(split="train", jobs=1))
 
 

@@ -37,7 +37,7 @@ def test_a_number_is_within_its_range(name: str) -> None:
 
 @pytest.mark.parametrize("sides", [(0, 8), (8, 0), (65536, 8), (8, 65536)])
 def test_each_side_of_a_crop_is_within_the_range(sides: tuple[int, int]) -> None:
-    with pytest.raises(UsageError, match="--crop: found "):
+    with pytest.raises(UsageError, match="crop: found "):
         WriteOptions(crop=sides).validate()
 
 
@@ -45,7 +45,7 @@ def test_each_side_of_a_crop_is_within_the_range(sides: tuple[int, int]) -> None
 def test_a_word_is_one_of_its_words(name: str) -> None:
     for word in options.words_of(name):
         options.validate(name, word)
-    message = f"--{name.replace('_', '-')}: found 'other', expected one of "
+    message = f"{name}: found 'other', expected one of "
     with pytest.raises(UsageError, match=message):
         WriteOptions(**{name: "other"}).validate()
 

@@ -99,7 +99,7 @@ class TestShards:
     def test_more_than_images_is_an_error(self) -> None:
         with pytest.raises(UsageError) as error:
             made(ITEMS, shards=21)
-        assert str(error.value) == "--shards 21: found 20 images, expected one for each shard"
+        assert str(error.value) == "shards 21: found 20 images, expected one for each shard"
 
 
 class TestDigest:
@@ -162,7 +162,7 @@ class TestSmall:
         with pytest.raises(UsageError) as error:
             made([*ITEMS, item("a/wide.jpg", 40, 80)], crop=(51, 60), small=small)
         assert str(error.value) == (
-            "--crop: found no image of 51x60 or more, the largest is 40x80, expected a smaller crop"
+            "crop: found no image of 51x60 or more, the largest is 40x80, expected a smaller crop"
         )
 
 

@@ -21,7 +21,7 @@ from tfrec_cli.commands.salvage import Options as SalvageOptions
 from tfrec_cli.commands.salvage import salvage
 from tfrec_cli.commands.verify import Options as VerifyOptions
 from tfrec_cli.commands.verify import verify
-from tfrec_cli.commands.write import Result, write
+from tfrec_cli.commands.write import Written, write
 from tfrec_cli.dataset import manifest
 from tfrec_cli.errors import DataError, RunError, UsageError
 from tfrec_cli.tfrecord import example
@@ -162,7 +162,7 @@ class TestParse:
         ],
     )
     def test_refuses_others_in_one_line(self, text: str, message: str) -> None:
-        with pytest.raises(UsageError, match=f"^--split: {message}"):
+        with pytest.raises(UsageError, match=f"^split: {message}"):
             splits.parse(text)
 
 
@@ -179,7 +179,7 @@ def source(tmp_path: Path) -> Path:
     return fill(tmp_path / "source", files)
 
 
-def run(source: Path, out: Path, **options: Any) -> Result:
+def run(source: Path, out: Path, **options: Any) -> Written:
     return write(source, out, Options(**{"jobs": 1, "split": SHARES, **options}))
 
 
@@ -265,7 +265,7 @@ class TestWrite:
 
     def test_a_split_without_images_is_refused(self, tmp_path: Path) -> None:
         source = fill(tmp_path / "source", {"a.png": png(photo(9, 9)), "b.png": png(photo(9, 8))})
-        message = r"^--split val=0.01: found no image for it among 2, expected at least one$"
+        message = r"^split val=0.01: found no image for it among 2, expected at least one$"
         with pytest.raises(UsageError, match=message):
             run(source, tmp_path / "out", split="train=0.99,val=0.01")
         assert not (tmp_path / "out").exists()
@@ -296,7 +296,7 @@ class TestWrite:
         self, source: Path, tmp_path: Path
     ) -> None:
         run(source, tmp_path / "out")
-        message = "--crop: found 99x99, expected at most 20x30, the least height and width in"
+        message = "crop: found 99x99, expected at most 20x30, the least height and width in"
         with pytest.raises(UsageError, match=message):
             verify(tmp_path / "out", VerifyOptions(jobs=1, seed=1, crop=(99, 99)))
         report = verify(tmp_path / "out", VerifyOptions(jobs=1, seed=1, crop=(20, 30)))
@@ -306,15 +306,15 @@ class TestWrite:
         self, source: Path, tmp_path: Path
     ) -> None:
         run(source, tmp_path / "out", split="train", crop=(16, 16))
-        with pytest.raises(UsageError, match=r"^--keys: found tf-models, expected plain"):
+        with pytest.raises(UsageError, match=r"^keys: found tf-models, expected plain"):
             run(source, tmp_path / "out", split="val", crop=(16, 16), keys="tf-models")
 
     def test_verify_wants_the_one_source_of_all(self, source: Path, tmp_path: Path) -> None:
         run(source, tmp_path / "out")
-        expected = f"--source train={source}: found one of several splits of one source ({SHARES})"
+        expected = f"source train={source}: found one of several splits of one source ({SHARES})"
         with pytest.raises(UsageError) as error:
             verify(tmp_path / "out", VerifyOptions(jobs=1, source=(("train", source),)))
-        assert str(error.value) == f"{expected}, expected --source {source}"
+        assert str(error.value) == f"{expected}, expected source {source}"
 
     def test_verify_takes_the_source_of_a_split_that_has_it_all(
         self, source: Path, tmp_path: Path
@@ -403,7 +403,7 @@ class TestCommit:
 
     def test_other_shares_are_another_write(self, source: Path, tmp_path: Path) -> None:
         run(source, tmp_path / "out")
-        message = "--split was train=0.75,val=0.25, now train=0.5,val=0.5"
+        message = "split was train=0.75,val=0.25, now train=0.5,val=0.5"
         with pytest.raises(RunError, match=message):
             run(source, tmp_path / "out", split="train=0.5,val=0.5", resume=True)
 
@@ -443,7 +443,7 @@ class TestCommit:
             run(source, out)
         before = tree(out)
         other = "train" if split == "a=0.5,b=0.5" else "val"
-        message = rf"found split '{other}' of --split {SHARES}, expected none: its images may be"
+        message = rf"found split '{other}' of split {SHARES}, expected none: its images may be"
         with pytest.raises(RunError, match=message):
             run(source, out, split=split, overwrite=True)
         assert tree(out) == before

@@ -108,13 +108,13 @@ class TestCheckRejects:
     @pytest.mark.parametrize(
         ("rejects", "options", "message"),
         [
-            ([BAD], {}, "src/b.jpg: found a hole; --on-error skip goes on without them"),
-            ([BAD, SMALL], {}, "src/b.jpg: found a hole (and 1 more); --on-error"),
-            ([SMALL], {"small": "fail"}, "src/c.jpg: found 1x1 pixels; --on-error"),
+            ([BAD], {}, "src/b.jpg: found a hole; on_error skip goes on without them"),
+            ([BAD, SMALL], {}, "src/b.jpg: found a hole (and 1 more); on_error"),
+            ([SMALL], {"small": "fail"}, "src/c.jpg: found 1x1 pixels; on_error"),
             (
                 [BAD, GONE],
                 {"on_error": "skip", "max_errors": "1"},
-                "found 2 of 11 images rejected, expected at most 1 (--max-errors)",
+                "found 2 of 11 images rejected, expected at most 1 (max_errors)",
             ),
             ([BAD], {"on_error": "skip", "max_errors": "9%"}, "found 1 of 10 images rejected"),
         ],

@@ -1,0 +1,424 @@
+"""The commands as functions: ``tfrec_cli.write(…)`` is ``tfrec write``, and so on.
+
+Knows: what a Python caller may give for an option. Must not know: the command line.
+
+Keywords have the names and defaults of the command line's options, and mean the same. Paths are
+``str`` or ``os.PathLike``. A function prints nothing; it returns what its command reports.
+
+``progress`` is called with what is done now, in words, how much of it is done, and how much there
+is in all; None is not called.
+
+Processes do the work. Where they cannot be forked, as on macOS or in a process with threads, a
+script has to call these functions below ``if __name__ == "__main__":``, as everything that uses
+`multiprocessing`.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import fields
+from importlib import import_module
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from tfrec_cli import seeds
+from tfrec_cli.errors import UsageError
+from tfrec_cli.imaging.policy import MAX_PIXELS
+from tfrec_cli.runtime import values
+from tfrec_cli.writing import options
+from tfrec_cli.writing.options import WriteOptions
+
+if TYPE_CHECKING:
+    from tfrec_cli.commands.extract import Extracted
+    from tfrec_cli.commands.reshard import Resharded
+    from tfrec_cli.commands.salvage import Salvaged
+    from tfrec_cli.commands.verify import Verified
+    from tfrec_cli.commands.write import Written
+    from tfrec_cli.dataset.names import KeyStyle
+    from tfrec_cli.imaging.policy import Alpha, Encoding, Exif, Frames
+    from tfrec_cli.inspecting.tally import Summary
+    from tfrec_cli.tfrecord.compression import WrittenCompression
+    from tfrec_cli.writing.options import Check, OnError, Small
+
+__all__ = ["Extracted", "Resharded", "Salvaged", "Summary", "Verified", "Written"]
+__all__ += ["extract", "inspect", "reshard", "salvage", "verify", "write"]
+
+_RESULTS = {
+    "Extracted": "commands.extract",
+    "Resharded": "commands.reshard",
+    "Salvaged": "commands.salvage",
+    "Summary": "inspecting.tally",
+    "Verified": "commands.verify",
+    "Written": "commands.write",
+}
+"""Where the types of results are, which are loaded when they are asked for."""
+
+_Plain = TypeVar("_Plain")
+StrPath = str | os.PathLike[str]
+Progress = Callable[[str, int, int], object]
+
+
+def write(
+    source: StrPath,
+    out: StrPath,
+    *,
+    crop: int | str | Sequence[int] | None = None,
+    encoding: Encoding | None = None,
+    jpeg_quality: int = 95,
+    resize_short: int | None = None,
+    split: str | Mapping[str, float] = "train",
+    labels: StrPath = "auto",
+    root: StrPath | None = None,
+    keys: KeyStyle = "plain",
+    shards: int | None = None,
+    shard_size: int | str = "128MiB",
+    shuffle_seed: int | None = 0,
+    on_error: OnError = "fail",
+    max_errors: int | str | None = None,
+    small: Small = "fail",
+    check: Check = "structure",
+    exif: Exif = "apply",
+    alpha: Alpha = "drop",
+    frames: Frames = "first",
+    max_pixels: int = MAX_PIXELS,
+    compression: WrittenCompression = "none",
+    index: bool | None = None,
+    jobs: int | None = None,
+    overwrite: bool = False,
+    resume: bool = False,
+    dry_run: bool = False,
+    progress: Progress | None = None,
+) -> Written:
+    """Write the images below ``source`` as one split of the dataset in ``out``, or as several.
+
+    Either the split appears with every file that its manifest names; or ``out`` is left as it was;
+    or what was interrupted waits there for ``resume=True``.
+
+    Args:
+        source: a folder, whose sub-folders are classes; or an image list: a .csv, .tsv or .jsonl
+            file with a column ``path``, perhaps a column ``label``, and further columns, which
+            become features.
+        out: the folder of the dataset, with other splits or nothing in it.
+        crop: size of fixed centre crops in pixels: 128 for a square, (96, 128) for (height, width),
+            or "96x128"; None stores whole images.
+        encoding: how crops are stored: ``"raw"`` (uint8 RGB rows), ``"png"`` or ``"jpeg"``; None is
+            raw, or png where ``keys="tf-models"``.
+        jpeg_quality: of crops stored as JPEG, 1 to 100.
+        resize_short: scale the shorter side to this many pixels first.
+        split: name of the split; or several with their shares, such as
+            ``{"train": 0.9, "val": 0.1}`` or ``"train=0.9,val=0.1"``: images are divided by their
+            content, class by class, copies together.
+        labels: ``"auto"`` takes sub-folders, or the column ``label``, as classes; ``"none"`` stores
+            no labels; else a file with one class a line, in the order of their numbers.
+        root: the folder that the paths of an image list are relative to; None is the list's own.
+        keys: names of the features: ``"plain"`` (image, label…) or ``"tf-models"`` (image/encoded,
+            image/class/label…).
+        shards: number of shards; None makes as many as ``shard_size`` asks for.
+        shard_size: size of a shard, about: a number of bytes, or a text such as ``"128MiB"``.
+        shuffle_seed: decides the order of the records; None keeps the order of the paths.
+        on_error: what to do at an image that cannot be used: ``"fail"`` or ``"skip"``.
+        max_errors: with ``on_error="skip"``, the most images to skip: a number, or a share such as
+            ``"1%"``.
+        small: what to do at an image smaller than the crop: ``"fail"``, ``"skip"``, ``"pad"`` or
+            ``"resize"``.
+        check: how whole images are checked: ``"structure"``, or ``"decode"`` for every pixel.
+            Crops are decoded in any case.
+        exif: ``"apply"`` turns pictures upright by their EXIF orientation, ``"ignore"`` does not.
+        alpha: ``"drop"`` transparency, lay it on ``"white"`` or ``"black"``, or ``"fail"``.
+        frames: of an animation, take the ``"first"`` frame, or ``"fail"``.
+        max_pixels: pictures of more pixels are refused.
+        compression: of the shards: ``"none"``, or ``"gzip"``, which cannot be read from the middle.
+        index: make index files for DALI and PyTorch; None makes them unless shards are compressed.
+        jobs: number of processes; None is one for each processor.
+        overwrite: replace the split, when the new one is complete.
+        resume: go on with the same write, if it was interrupted.
+        dry_run: write nothing, and return what would be written.
+        progress: see above.
+
+    Returns:
+        What was written. If there are several splits, the result is that of the first, and its
+        ``splits`` has all.
+    Raises:
+        MissingPathError: there is no ``source``, ``root`` or file of labels.
+        UsageError: a value is out of range or of another type, or contradicts others or the images.
+        DataError: an image cannot be used under ``on_error="fail"``, there are too many of them, or
+            none at all that can; labels differ from those of another split; an image list is wrong.
+        RunError: ``out`` holds something else, or cannot be written.
+    Examples:
+        >>> import tfrec_cli
+        >>> written = tfrec_cli.write("images", "new", crop=128, on_error="skip", jobs=1)
+        >>> written.records, len(written.rejects)
+        (39, 1)
+    """
+    given = locals()
+    from tfrec_cli.commands import write as command
+
+    asked = WriteOptions.of(**{option.name: given[option.name] for option in fields(WriteOptions)})
+    where = values.path("source", source), values.path("out", out)
+    return command.write(*where, asked, progress or _ignore)
+
+
+def inspect(
+    paths: StrPath | Iterable[StrPath],
+    *,
+    contact_sheet: StrPath | None = None,
+    html: StrPath | None = None,
+    crop: int | str | Sequence[int] | None = None,
+    seed: int | None = None,
+) -> Summary:
+    """Count what is in record files, anyone's.
+
+    Args:
+        paths: a record file, a folder of them, or a glob pattern; or several of these.
+        contact_sheet: a PNG file to be written, of up to 40 pictures from all over.
+        html: a page to be written, of what is returned and the pictures.
+        crop: size to which the pictures are cut, as for `write`; None shows them whole.
+        seed: places crops as the readers do in epoch 0; None takes the middle.
+
+    Returns:
+        What the records are, their features, image sizes and labels. A damaged file is no error:
+        ``problems`` lists it, and ``ok`` is false then.
+    Raises:
+        MissingPathError: there is no such file or folder.
+        UsageError: no file fits a pattern, or a value is out of range or of another type.
+        DataError: pictures are asked for, and there are no images that can be shown.
+        RunError: ``contact_sheet`` or ``html`` is a file of another kind.
+    Examples:
+        >>> import tfrec_cli
+        >>> summary = tfrec_cli.inspect("out")
+        >>> summary.records, summary.ok, summary.labels[0]
+        (40, True, 14)
+    """
+    from tfrec_cli.commands import inspect_ as command
+
+    several = [paths] if isinstance(paths, (str, os.PathLike)) else list(paths)
+    patterns = [os.fspath(values.path("paths", path)) for path in several]
+    if crop is not None and contact_sheet is None and html is None:
+        raise UsageError(
+            "`crop`: found no `contact_sheet` or `html`, expected one to cut its pictures"
+        )
+    if seed is not None and crop is None:
+        raise UsageError("`seed`: found no `crop`, expected one to place")
+    sheet = _optional(values.path, "contact_sheet", contact_sheet)
+    page_file = _optional(values.path, "html", html)
+    size = options.read("crop", crop)
+    seed = _optional(seeds.read_seed, "seed", seed)
+    if not sheet and not page_file:
+        return command.summarise(command.find(patterns))
+    from tfrec_cli.report import page
+
+    page.check_replaceable(sheet, page_file)
+    files = command.find(patterns)
+    summary = command.summarise(files)
+    page.draw(files, summary, contact_sheet=sheet, html=page_file, crop=size, seed=seed)
+    return summary
+
+
+def verify(
+    path: StrPath = ".",
+    *,
+    seed: int | None = None,
+    crop: int | str | Sequence[int] | None = None,
+    epochs: int = 1,
+    quick: bool = False,
+    source: StrPath | Mapping[str, StrPath] | None = None,
+    root: StrPath | None = None,
+    expect: str | None = None,
+    jobs: int | None = None,
+    progress: Progress | None = None,
+) -> Verified:
+    """Check that a dataset is what its manifest says, and that it reads as it should.
+
+    Args:
+        path: a dataset, a record file, or a folder of record files.
+        seed: compute the crop of every record with this seed, by two independent ways if
+            TensorFlow is installed, and their fingerprint.
+        crop: size of those crops, as for `write`; None takes the stored size, or for whole images
+            128 or the smallest side, whichever is less.
+        epochs: check the crops of epochs 0 to ``epochs - 1``.
+        quick: stop before decoding images.
+        source: the folder or image list that the dataset was written from, or one for each split:
+            ``{"train": "images/train"}``. Every image of it must be there once, with its label, and
+            make the same record again (with ``quick`` only names and labels).
+        root: the folder that the paths of image lists are relative to; None is the list's own.
+        expect: the fingerprint that must come out.
+        jobs: number of processes; None is one for each processor.
+        progress: see above.
+
+    Returns:
+        What was checked, and what is wrong. A finding is no error: ``findings`` lists all, and
+        ``ok`` is false if there are any.
+    Raises:
+        MissingPathError: nothing is at ``path``, ``source`` or ``root``.
+        UsageError: a value is out of range or of another type, or contradicts another or the data.
+        RunError: a file cannot be read.
+    Examples:
+        >>> import tfrec_cli
+        >>> verified = tfrec_cli.verify("out", seed=42, crop=64)
+        >>> verified.ok, verified.records, verified.fingerprint
+        (True, 40, 'seed42-64x64-e0:2134fb145ea1...')
+    """
+    from tfrec_cli.commands import verify as command
+
+    given: list[tuple[str | None, StrPath]] = []
+    if isinstance(source, Mapping):
+        given += source.items()
+    elif source is not None:
+        given += [(None, source)]
+    asked = command.Options(
+        seed=_optional(seeds.read_seed, "seed", seed),
+        crop=options.read("crop", crop),
+        epochs=values.whole("epochs", epochs, 1),
+        quick=values.flag("quick", quick),
+        source=tuple((name, values.path("source", one)) for name, one in given),
+        root=options.read("root", root),
+        expect=_optional(values.text, "expect", expect),
+        jobs=options.read("jobs", jobs),
+    )
+    return command.verify(values.path("path", path), asked, progress or _ignore)
+
+
+def salvage(
+    shard: StrPath,
+    out: StrPath,
+    *,
+    source: StrPath | None = None,
+    root: StrPath | None = None,
+) -> Salvaged:
+    """Write every whole record of a damaged record file to a new one.
+
+    Args:
+        shard: the damaged file, compressed or not.
+        out: the new file, which appears when it is complete.
+        source: the folder or image list that was written: names what is lost.
+        root: the folder that the paths of an image list are relative to; None is the list's own.
+
+    Returns:
+        What was saved, and what is lost: ``ok`` is false if anything is.
+    Raises:
+        MissingPathError: there is no ``shard``, ``source`` or ``root``.
+        UsageError: ``source`` is given, but no manifest next to ``shard`` names it.
+        RunError: ``out`` exists or cannot be written, ``shard`` cannot be read, or ``source`` is
+            not what was written.
+    Examples:
+        >>> import tfrec_cli
+        >>> saved = tfrec_cli.salvage("out/train-00000-of-00001.tfrecord", "saved.tfrecord")
+        >>> saved.records, saved.ok
+        (40, True)
+    """
+    from tfrec_cli.commands import salvage as command
+
+    asked = command.Options(
+        source=_optional(values.path, "source", source), root=options.read("root", root)
+    )
+    return command.salvage(values.path("shard", shard), values.path("out", out), asked)
+
+
+def extract(
+    dataset: StrPath,
+    out: StrPath,
+    *,
+    split: str | None = None,
+    jobs: int | None = None,
+    progress: Progress | None = None,
+) -> Extracted:
+    """Write the images of a dataset as files below a new folder, under their old names.
+
+    What `write` left as it was comes back byte for byte; other images as they are stored, raw crops
+    as PNG.
+
+    Args:
+        dataset: a dataset, a record file, or a folder of record files; anyone's.
+        out: the new folder, which appears when all files are in it.
+        split: take this one only; None takes all, each into a folder of its own if there are
+            several.
+        jobs: number of processes; None is one for each processor.
+        progress: see above.
+
+    Returns:
+        How many files of which formats were written, and how they are called.
+    Raises:
+        MissingPathError: there is no ``dataset``.
+        UsageError: there is no such split, or a value is out of range or of another type.
+        DataError: a shard is missing or damaged, a record has no image, or two have one name.
+        RunError: ``out`` is not new, or cannot be written.
+    Examples:
+        >>> import tfrec_cli
+        >>> extracted = tfrec_cli.extract("out", "files")
+        >>> extracted.files, extracted.formats
+        (40, {'jpeg': 28, 'png': 12})
+    """
+    from tfrec_cli.commands import extract as command
+
+    asked = command.Options(
+        split=_optional(values.text, "split", split), jobs=options.read("jobs", jobs)
+    )
+    where = values.path("dataset", dataset), values.path("out", out)
+    return command.extract(*where, asked, progress or _ignore)
+
+
+def reshard(
+    dataset: StrPath,
+    out: StrPath,
+    *,
+    split: str | None = None,
+    shards: int | None = None,
+    shard_size: int | str | None = None,
+    index: bool | None = None,
+    jobs: int | None = None,
+    progress: Progress | None = None,
+) -> Resharded:
+    """Copy a dataset into a new folder, in another number of shards.
+
+    The same records in the same order, byte for byte, and the files that `write` makes with as many
+    shards.
+
+    Args:
+        dataset: a dataset that `write` made.
+        out: the new folder, which appears when it is complete.
+        split: take this one only; None takes all.
+        shards: number of shards of each split; or
+        shard_size: their size, about: a number of bytes, or a text such as ``"128MiB"``.
+        index: make index files for DALI and PyTorch; None makes them if the dataset has some.
+        jobs: number of processes; None is one for each processor.
+        progress: see above.
+
+    Returns:
+        The manifests of all splits, before and after.
+    Raises:
+        MissingPathError: there is no ``dataset``.
+        UsageError: neither or both of ``shards`` and ``shard_size`` are given, there are fewer
+            records than shards, no such split, or no manifest.
+        DataError: a file is missing, damaged, or not what the manifest says.
+        RunError: ``out`` is not new, or cannot be written.
+    Examples:
+        >>> import tfrec_cli
+        >>> resharded = tfrec_cli.reshard("out", "four", shards=4)
+        >>> [shard.records for shard in resharded.after[0].shards]
+        [10, 10, 10, 10]
+    """
+    from tfrec_cli.commands import reshard as command
+
+    asked = command.Options(
+        split=_optional(values.text, "split", split),
+        shards=options.read("shards", shards),
+        shard_size=_optional(options.read, "shard_size", shard_size),
+        index=options.read("index", index),
+        jobs=options.read("jobs", jobs),
+    )
+    where = values.path("dataset", dataset), values.path("out", out)
+    return command.reshard(*where, asked, progress or _ignore)
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _RESULTS:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"tfrec_cli.{_RESULTS[name]}"), name)
+
+
+def _ignore(*_: Any) -> None:
+    """Show no progress."""
+
+
+def _optional(read: Callable[[str, Any], _Plain], name: str, value: object) -> _Plain | None:
+    return None if value is None else read(name, value)
