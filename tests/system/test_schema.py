@@ -148,7 +148,7 @@ SHARD = "train-00000-of-00001.tfrecord"
         (f"salvage damaged/{SHARD} new --source src", 1),
         (f"salvage damaged/{SHARD} new", 1),
         ("salvage src/cats/1.png new", 1),
-        ("salvage none new", 3),
+        ("salvage none new", 2),
         ("salvage one two three", 2),
         ("extract whole new", 0),
         ("extract damaged new", 1),
