@@ -49,7 +49,7 @@ def root_of(source: Path, root: Path | None = None, *, option: str | None = None
 
 def root_hint(source: Path, root: Path | None) -> str:
     """Say what may help where the images of an image list are not found; nothing of a folder."""
-    return "" if root or source.is_dir() else " (`root` names the folder that its paths are below)"
+    return "" if root or source.is_dir() else " (--root names the folder that its paths are below)"
 
 
 def list_source(

@@ -178,7 +178,7 @@ def changes(before: Mapping[str, Any], now: Mapping[str, Any], form: str = "{}")
     for name in sorted({*before, *now} - GONE):
         was, is_now = before.get(name), now.get(name)
         if was != is_now:
-            yield f"{form.format(name.replace('_', '-'))} was {_word(was)}, now {_word(is_now)}"
+            yield f"{form.format(name)} was {_word(was)}, now {_word(is_now)}"
 
 
 def _word(value: Any) -> str:

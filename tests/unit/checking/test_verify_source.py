@@ -443,7 +443,7 @@ class TestMisuse:
             ([("test", "SRC")], "source: found no split 'test', expected train"),
             ([(None, "SRC"), (None, "SRC")], "found several folders for every split, expected one"),
             ([("train", "SRC")] * 2, "found several folders for split 'train', expected one"),
-            ([(None, "NONE")], "--source: No such file or folder: NONE"),
+            ([(None, "NONE")], "source: No such file or folder: NONE"),
             (
                 [(None, "FILE")],
                 "FILE: found a file, expected a folder of images or a .csv, .tsv or .jsonl file",

@@ -280,11 +280,11 @@ class TestIsRefused:
     @pytest.mark.parametrize(
         ("options", "what"),
         [
-            ({"crop": (32, 32)}, "--crop was not given, now 32x32"),
-            ({"shards": 3}, "--shards was 4, now 3"),
-            ({"shuffle_seed": None}, "--shuffle-seed was 0, now not given"),
-            ({"check": "decode"}, "--check was structure, now decode"),
-            ({"check": "decode", "shards": 3}, "--check was structure, now decode (and 1 more)"),
+            ({"crop": (32, 32)}, "crop was not given, now 32x32"),
+            ({"shards": 3}, "shards was 4, now 3"),
+            ({"shuffle_seed": None}, "shuffle_seed was 0, now not given"),
+            ({"check": "decode"}, "check was structure, now decode"),
+            ({"check": "decode", "shards": 3}, "check was structure, now decode (and 1 more)"),
         ],
         ids=str,
     )
@@ -298,7 +298,7 @@ class TestIsRefused:
         assert str(refused.value) == (
             f"{partial}: found an unfinished write of something else: {what}; expected the same: "
             f"`tfrec write {folder} {out} --shards 4 --jobs 1 --resume` goes on, "
-            "--overwrite starts again"
+            "overwrite starts again"
         )
         assert tree(out) == before
 
@@ -379,7 +379,7 @@ class TestIsRefused:
         assert str(refused.value) == (
             f"{partial}: found an unfinished write, expected none: "
             f"`tfrec write {folder} {out} --shards 4 --jobs 1 --resume` goes on, "
-            "--overwrite starts again"
+            "overwrite starts again"
         )
 
 

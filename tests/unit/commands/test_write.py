@@ -488,7 +488,7 @@ class TestRefusals:
             run(source, out)
         assert str(error.value) == (
             f"{source}/a/2.png: found the end at byte {len(CUT_PNG)}, expected IEND; "
-            "--on-error skip goes on without them"
+            "on_error skip goes on without them"
         )
 
     def test_a_failure_with_many_shards_and_workers_keeps_its_reason(
