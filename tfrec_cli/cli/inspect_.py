@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import sys
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
@@ -12,11 +11,6 @@ from tfrec_cli.cli import params
 from tfrec_cli.cli.command import Command
 from tfrec_cli.cli.completion import paths
 from tfrec_cli.errors import EXIT_DATA, UsageError
-
-if TYPE_CHECKING:
-    from tfrec_cli.inspecting.tally import Summary
-
-_SAMPLES = 40
 
 
 @click.command(
@@ -33,7 +27,7 @@ _SAMPLES = 40
 @params.path_option(
     "--contact-sheet",
     shell_complete=paths("png"),
-    help=f"Draw up to {_SAMPLES} pictures, from all over, into this PNG file.",
+    help="Draw up to 40 pictures, from all over, into this PNG file.",
 )
 @params.path_option(
     "--html",
@@ -63,7 +57,7 @@ def inspect(
         page.check_replaceable(pictures["contact_sheet"], pictures["html"])
     files = inspect_.find(paths)
     if record is not None and records is not None:
-        raise UsageError("--record: found --records too, expected one of the two")
+        raise UsageError("`record`: found `records` too, expected one of the two")
     if record is not None or records is not None:
         from tfrec_cli.report import records as records_report
 
@@ -74,32 +68,9 @@ def inspect(
     spec = parse_spec(result)
     if not json:
         click.echo(report.text(result, spec, all_labels=labels))
-    _draw(files, result, spec, **pictures)
+    if pictures["contact_sheet"] or pictures["html"]:
+        page.draw(files, result, **pictures)
     if json:
         click.echo(report.document(result, spec))
-    if result.problems:
+    if not result.ok:
         sys.exit(EXIT_DATA)
-
-
-def _draw(
-    paths: list[Path],
-    result: Summary,
-    spec: str,
-    *,
-    contact_sheet: Path | None,
-    html: Path | None,
-    crop: tuple[int, int] | None,
-    seed: int | None,
-) -> None:
-    """Write the pictures that were asked for."""
-    if not contact_sheet and not html:
-        return
-    from tfrec_cli.inspecting.samples import samples
-    from tfrec_cli.report import page
-
-    needed = contact_sheet or result.names
-    pictures = samples(paths, result, _SAMPLES, crop, seed) if needed else []
-    if contact_sheet:
-        page.write_contact_sheet(contact_sheet, pictures)
-    if html:
-        page.write_html(html, result, spec, pictures)

@@ -15,10 +15,10 @@ from typing import Any
 
 import click
 
+from tfrec_cli.runtime import values
 from tfrec_cli.seeds import SEED_LIMIT
 from tfrec_cli.writing.options import WriteOptions
 
-_UNITS = {"": 1, "B": 1, "K": 2**10, "M": 2**20, "G": 2**30}
 _MOST_SHOWN = 2**32
 """What is stored of a number limits it too, but a person need not hear of such limits."""
 
@@ -34,18 +34,8 @@ class Size(click.ParamType):  # type: ignore[type-arg]  # generic only since cli
 
     def convert(self, value: Any, param: Any, ctx: Any) -> int:
         """Accept 1000, 64K, 128MiB, 1 GB (units of 1024)."""
-        match = re.fullmatch(r"(\d+)\s*([KMG]?)(iB|B)?", str(value), re.IGNORECASE)
-        if not match or not int(match[1]):
-            self.fail(f"found {value!r}, expected a size such as 128MiB", param, ctx)
-        return int(match[1]) * _UNITS[match[2].upper()]
-
-    @staticmethod
-    def spell(size_bytes: int) -> str:
-        """Write a size as a person would type it: ``128MiB``."""
-        for unit in "GMK":
-            if size_bytes % _UNITS[unit] == 0:
-                return f"{size_bytes // _UNITS[unit]}{unit}iB"
-        return str(size_bytes)
+        del ctx
+        return values.size_bytes(getattr(param, "name", self.name), value)
 
 
 class Crop(click.ParamType):  # type: ignore[type-arg]  # likewise
@@ -55,11 +45,8 @@ class Crop(click.ParamType):  # type: ignore[type-arg]  # likewise
 
     def convert(self, value: Any, param: Any, ctx: Any) -> tuple[int, int]:
         """Accept 128, "128", "128x96"."""
-        match = re.fullmatch(r"(\d{1,9})(?:x(\d{1,9}))?", str(value))
-        size = (int(match[1]), int(match[2] or match[1])) if match else (0, 0)
-        if min(size) < 1:
-            self.fail(f"found {value!r}, expected N or HEIGHTxWIDTH in pixels", param, ctx)
-        return size
+        del ctx
+        return values.crop(getattr(param, "name", self.name), value)
 
 
 class Origin(click.ParamType):  # type: ignore[type-arg]  # likewise
@@ -134,7 +121,7 @@ def shard_size(**settings: Any) -> Decorator:
     default: Any = _FIELDS["shard_size"].default
     return field_option(
         "shard_size",
-        **{"type": Size(), "metavar": None, "default": Size.spell(default), **settings},
+        **{"type": Size(), "metavar": None, "default": values.spell_size(default), **settings},
     )
 
 

@@ -36,5 +36,5 @@ def salvage(shard: Path, out: Path, *, json: bool, **options: Any) -> None:
 
     result = work.salvage(shard, out, work.Options(**options))
     click.echo(report.document(result) if json else report.text(result))
-    if result.is_less:
+    if not result.ok:
         sys.exit(EXIT_DATA)

@@ -52,5 +52,5 @@ def verify(path: Path, *, json: bool, quiet: bool, **options: Any) -> None:
     with progress.shown(quiet=quiet) as show:
         result = work.verify(path, work.Options(**options), show)
     click.echo(report.document(result) if json else report.text(result))
-    if result.findings:
+    if not result.ok:
         sys.exit(EXIT_DATA)

@@ -102,11 +102,6 @@ class Salvaged:
         """Whether nothing is lost: all bytes are whole records, and no records are missing."""
         return not self.lost and not self.missing
 
-    @property
-    def is_less(self) -> bool:
-        """The opposite."""
-        return not self.ok
-
 
 def salvage(path: Path, out: Path, options: Options) -> Salvaged:
     """Write every whole record of ``path``, compressed or not, to the new plain file ``out``.

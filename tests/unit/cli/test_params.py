@@ -9,7 +9,6 @@ import click
 import pytest
 
 from tfrec_cli.cli import main as cli
-from tfrec_cli.cli.params import Size
 from tfrec_cli.writing.options import WriteOptions
 
 WRITE = {param.name: param for param in cli.main.commands["write"].params}
@@ -56,12 +55,3 @@ def test_an_option_of_several_commands_has_one_type(name: str) -> None:
     ]
     assert len(types) > 1
     assert types == [types[0]] * len(types)
-
-
-@pytest.mark.parametrize(
-    ("size_bytes", "text"),
-    [(1, "1"), (1000, "1000"), (1024, "1KiB"), (3 * 2**19, "1536KiB"), (2**27, "128MiB"),
-     (2**30, "1GiB"), (2**40, "1024GiB")],
-)  # fmt: skip
-def test_a_size_is_spelled_as_it_is_typed(size_bytes: int, text: str) -> None:
-    assert (Size.spell(size_bytes), Size().convert(text, None, None)) == (text, size_bytes)
