@@ -348,8 +348,8 @@ def examples() -> list[Case]:
     def entry(name: bytes, *lists: bytes) -> bytes:
         return field(1, field(1, name), field(2, *lists))
 
-    none = "found bytes that are no tf.train.Example"
-    long = "found a tf.train.Example with tags or lengths in more bytes than they need"
+    none = "the payload is not a tf.train.Example"
+    long = "found a tf.train.Example whose tags or lengths take more bytes than needed"
     rest = {name: value for name, value in record(1).items() if name != b"label"}
     body = GOOD[1][2:]
     return [
@@ -394,7 +394,7 @@ def examples() -> list[Case]:
             an_example(rest, entry(b"label", field(3, field(1, b"\1"), field(1, b"\0")))),
             "a list in two pieces: TensorFlow takes the first, protobuf joins them",
             "example",
-            "feature 'label': found no int64 list in one piece",
+            "feature 'label': its int64 list is damaged or in several pieces",
         ),
         hostile(
             "two-contents",

@@ -1,10 +1,10 @@
 """``tf.train.Example`` bytes to and from plain dictionaries, without TensorFlow.
 
 Knows: the wire format of Example and SequenceExample, and how to tell payloads apart.
-Must not know: TFRecord, or what any feature is called.
+Must not know: TFRecord, names of features.
 
 Source of the format: tensorflow/core/example/{example,feature}.proto,
-tensorflow/core/util/event.proto. Of what TensorFlow makes of it:
+tensorflow/core/util/event.proto. TensorFlow's parser:
 tensorflow/core/util/example_proto_fast_parsing.cc.
 """
 
@@ -26,7 +26,7 @@ Payload = Literal["tf.train.Example", "tf.train.SequenceExample", "tensorflow.Ev
 
 
 class Feature(NamedTuple):
-    """One feature's values and their kind; ``unset`` is a feature without a list."""
+    """The kind and the values of one feature; ``unset`` is a feature without a list."""
 
     kind: Kind
     values: Sequence[Any]
@@ -35,27 +35,27 @@ class Feature(NamedTuple):
 Value = bytes | int | Sequence[bytes] | Sequence[int] | Sequence[float] | Feature
 
 _KINDS: dict[int, Kind] = {1: "bytes", 2: "float", 3: "int64"}
-"""What each field of a Feature holds, by its number."""
+"""Field number of a Feature to the kind of its list."""
 
 _TAGS: dict[Kind, bytes] = {"bytes": b"\x0a", "float": b"\x12", "int64": b"\x1a"}
-"""How each of those fields begins."""
+"""The tag with which each of those fields begins."""
 
 _UNPACKED = {
     "float": re.compile(rb"(?:\x0d.{4})*", re.DOTALL),
     "int64": re.compile(rb"(?:\x08[\x80-\xff]{0,9}[\x00-\x7f])*"),
 }
-"""Numbers each in a field of its own, as old writers have them."""
+"""Lists in which each number has its own field, as old writers make them."""
 
 
 def encode(features: Mapping[str, Value]) -> bytes:
     """Serialise one Example; the same features give the same bytes everywhere.
 
-    By hand: 8 microseconds for eight features, and what copying the image takes. Protobuf takes
-    190 for an image of 150 KB and 740 for one of 500 KB, since it copies it three times.
+    Written by hand: 8 microseconds for eight features, plus one copy of the image. Protobuf takes
+    190 for an image of 150 KB and 740 for one of 500 KB, since it copies the image three times.
 
     Args:
-        features: name to value; bytes, int, a sequence of bytes, of ints or of floats, or a
-            Feature, which tells the kind of an empty list too.
+        features: name to value: bytes, int, a sequence of bytes, ints or floats, or a Feature,
+            which also gives the kind of an empty list.
     Returns:
         The bytes of a ``tf.train.Example`` whose features are sorted by the bytes of their names.
     Raises:
@@ -69,7 +69,7 @@ def encode(features: Mapping[str, Value]) -> bytes:
     pieces: list[bytes] = []
     total = 0
     for name in sorted(features, key=str.encode):
-        tag, head, data = _list(features[name])  # data is apart, not to be copied more than once
+        tag, head, data = _list(features[name])  # data is separate, so that it is copied once
         head = tag + _varint(len(head) + len(data)) + head
         head = _name_field(name) + b"\x12" + _varint(len(head) + len(data)) + head
         head = b"\x0a" + _varint(len(head) + len(data)) + head
@@ -80,11 +80,11 @@ def encode(features: Mapping[str, Value]) -> bytes:
 
 @lru_cache(256)
 def _name_field(name: str) -> bytes:
-    return _field(name.encode())  # without an empty one TensorFlow reads nothing
+    return _field(name.encode())  # also if it is empty: else TensorFlow reads no feature at all
 
 
 def _list(value: Value) -> tuple[bytes, bytes, bytes]:
-    """Return the tag of a feature's list, and the list in two pieces."""
+    """Return the tag of a feature's list, and the list as two pieces."""
     if isinstance(value, bytes):
         return _TAGS["bytes"], b"\x0a" + _varint(len(value)), value
     if isinstance(value, int):
@@ -140,9 +140,9 @@ def decode(payload: bytes) -> dict[str, Feature]:
     """Read one Example.
 
     Raises:
-        ExampleError: not an Example, a name that is not UTF-8 or stands there twice, or what
-            TensorFlow and protobuf would read as different values: two names or lists in one
-            feature, a list in pieces, a tag or length in more bytes than it needs.
+        ExampleError: not an Example; a name that is not UTF-8 or occurs twice; or bytes that
+            TensorFlow and protobuf read as different values: two names or lists in one feature,
+            a list in pieces, a tag or length that takes more bytes than needed.
     """
     message = native.single_values(payload, None) or parse_known("Example", payload)
     if message is None:
@@ -154,30 +154,30 @@ class SingleValues:
     """Reads single values of some features from many Examples; in C without copying them.
 
     Args:
-        wanted: names of features, and what to call them in the answers.
+        wanted: names of features, and the names of their values in results.
     """
 
     def __init__(self, wanted: Mapping[str, str]) -> None:
-        self._wanted = {name.encode(): called for name, called in wanted.items()}
+        self._wanted = {name.encode(): field for name, field in wanted.items()}
 
     def read(self, payload: memoryview) -> dict[str, memoryview | int]:
         """Read one Example.
 
         Returns:
-            The int64 and bytes values of those features that are there and have one.
+            The values of wanted features that exist and have exactly one int64 or bytes value.
         Raises:
-            ExampleError: as for `decode`; what is wrong with other features may be overlooked.
+            ExampleError: as for `decode`; errors in other features may be missed.
         """
         values = native.single_values(payload, self._wanted)
         if values is not None:
             return values
         values = {}
         for name, feature in decode(bytes(payload)).items():
-            called = self._wanted.get(name.encode())
+            field = self._wanted.get(name.encode())
             is_single = len(feature.values) == 1 and feature.kind in ("bytes", "int64")
-            if called is not None and is_single:
+            if field is not None and is_single:
                 (value,) = feature.values
-                values[called] = value if isinstance(value, int) else memoryview(value)
+                values[field] = value if isinstance(value, int) else memoryview(value)
         return values
 
 
@@ -200,19 +200,19 @@ def decode_sequence(payload: bytes) -> tuple[dict[str, Feature], dict[str, list[
 
 
 def event_kind(payload: bytes) -> str:
-    """Name what one TensorBoard event holds: ``file_version``, ``summary``…"""
+    """Return the name of what a TensorBoard event holds: ``file_version``, ``summary``…"""
     message = parse_message("Event", payload)
     names = [field.name for field, _ in message.ListFields()] if message is not None else []
     return next((name for name in names if name not in ("wall_time", "step")), "nothing")
 
 
 def classify(payload: bytes) -> Payload:
-    """Tell which of the usual messages ``payload`` is: every field known, names that are names."""
+    """Return which of the usual messages ``payload`` is: all fields known, names in UTF-8."""
     return parse(payload)[0]
 
 
 def parse(payload: bytes) -> tuple[Payload, Any]:
-    """Tell which of the usual messages ``payload`` is, and give it parsed; None is unknown."""
+    """Return which of the usual messages ``payload`` is, and the parsed message or None."""
     if single := native.single_values(payload, None):
         return "tf.train.Example", single
     for name, kind in (
@@ -222,12 +222,12 @@ def parse(payload: bytes) -> tuple[Payload, Any]:
     ):
         message = parse_known(name, payload) if payload else None
         if message is not None and all(map(_is_utf8, _names(message))):
-            return kind, message  # type: ignore[return-value]  # the literals themselves
+            return kind, message  # type: ignore[return-value]  # mypy sees str, not the literals
     return "unknown", None
 
 
 def features(message: Any) -> dict[str, Feature]:
-    """Read the features of an Example that `parse` gave.
+    """Return the features of an Example that `parse` returned.
 
     Raises:
         ExampleError: as for `decode`.
@@ -262,10 +262,10 @@ def _refused(name: str, payload: bytes) -> ExampleError:
         message.DiscardUnknownFields()
         if message.ByteSize() == size:
             return ExampleError(
-                f"found a tf.train.{name} with tags or lengths in more bytes than they need, "
-                "expected the fewest: not every parser reads it"
+                f"found a tf.train.{name} whose tags or lengths take more bytes than needed: "
+                "not every parser reads it"
             )
-    return ExampleError(f"found bytes that are no tf.train.{name}, expected one")
+    return ExampleError(f"the payload is not a tf.train.{name}")
 
 
 def _entries(entries: Iterable[Any]) -> list[tuple[str, Any]]:
@@ -303,12 +303,12 @@ def _feature(name: str, message: Any) -> Feature:
         raise ExampleError(f"feature {name!r}: found {found} values, expected one list of one kind")
     values = lists[0].value if kind == "bytes" else _numbers(kind, lists[0])
     if values is None:
-        raise ExampleError(f"feature {name!r}: found no {kind} list in one piece, expected one")
+        raise ExampleError(f"feature {name!r}: its {kind} list is damaged or in several pieces")
     return Feature(kind, values)
 
 
 def _numbers(kind: Kind, data: bytes) -> Sequence[Any] | None:
-    """Read a list of numbers; None if it is none, or in pieces of which TensorFlow reads one."""
+    """Read a list of numbers; None if it is damaged, or in pieces: TensorFlow reads only one."""
     pieces = parse_known("BytesList", data)
     if (pieces is None or len(pieces.value) != 1) and not _UNPACKED[kind].fullmatch(data):
         return None

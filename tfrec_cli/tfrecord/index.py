@@ -1,4 +1,4 @@
-"""Index files of records, and where the records of an uncompressed file are.
+"""Index files, and where the records of an uncompressed file are.
 
 Knows: the line format that DALI and vahidk/tfrecord read. Must not know: payloads.
 """
@@ -20,17 +20,17 @@ _LINES = re.compile(rb"(?:\d{1,18} \d{1,18}\n)*")
 
 
 def index_line(offset_bytes: int, length_bytes: int) -> bytes:
-    """Return one line of an index file, as DALI's and vahidk/tfrecord's readers want it.
+    """Return one line of an index file in the format of DALI and vahidk/tfrecord.
 
     Args:
         offset_bytes: where the record's length field starts.
-        length_bytes: the whole record's length, framing included.
+        length_bytes: length of the record with framing.
     """
     return b"%d %d\n" % (offset_bytes, length_bytes)
 
 
 def read_index(path: Path) -> list[tuple[int, int]]:
-    """Read an index file into (offset, length of the whole record) pairs, in bytes.
+    """Read an index file into pairs (offset, length of the record with framing), in bytes.
 
     Raises:
         FramingError: a line is not two numbers.
@@ -47,7 +47,7 @@ def read_index(path: Path) -> list[tuple[int, int]]:
 
 
 def _index_pairs(lines: bytes, path: Path, first: int) -> list[tuple[int, int]]:
-    """Read some lines of an index file, of which the first has number ``first``."""
+    """Parse lines of an index file; the first has the number ``first``."""
     if not _LINES.fullmatch(lines):
         for number, line in enumerate(lines.splitlines(keepends=True), start=first):
             if not _LINE.fullmatch(line):
@@ -59,8 +59,10 @@ def _index_pairs(lines: bytes, path: Path, first: int) -> list[tuple[int, int]]:
 
 
 def locate_records(path: Path) -> list[tuple[int, int]]:
-    """Find each record's (offset, whole length) in bytes by walking an uncompressed file's headers.
+    """Find the (offset, length with framing) of each record in bytes, from its header.
 
+    Args:
+        path: an uncompressed file.
     Raises:
         FramingError: a length field is damaged, or the file ends inside a record.
     """

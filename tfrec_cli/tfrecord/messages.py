@@ -1,12 +1,12 @@
-"""Messages around Example as protobuf parses them, strictly: nothing unknown, nothing merged.
+"""Example and related messages, parsed strictly by protobuf: nothing unknown, nothing merged.
 
 Knows: the fields of Example, SequenceExample and Event. Must not know: what they mean.
 
-The message types live in a private descriptor pool, since the default one collides with
-TensorFlow's in the same process. Where the real types have one message, one name or a map, these
-have a repeated field, and a list of numbers is its bytes: so what stands there twice is seen, which
-protobuf would merge or overwrite in silence, and TensorFlow's own parser in another way. And what
-was parsed has one size, that of the payload unless it holds more than is known here.
+The message types are in a private descriptor pool: in the default one they would collide with
+TensorFlow's in the same process. All fields here are repeated, also those that are single messages,
+names or maps in the real types; and a list of numbers is kept as bytes. So a field that occurs
+twice is noticed; protobuf would silently merge or overwrite it, and TensorFlow's own parser in
+another way. A parsed message has the size of its payload unless the payload holds unknown fields.
 
 Source of the format: tensorflow/core/example/{example,feature}.proto,
 tensorflow/core/util/event.proto.
@@ -60,7 +60,7 @@ _SCHEMA: dict[str, list[tuple[str, int, str, str]]] = {
 
 @cache
 def _message_classes() -> dict[str, Any]:
-    """Make the message types; loads protobuf, which whoever only writes does without."""
+    """Make the message types. Loads protobuf, which a write does not need."""
     from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
 
     field_type = descriptor_pb2.FieldDescriptorProto
@@ -86,7 +86,7 @@ def _message_classes() -> dict[str, Any]:
 
 
 def parse_message(name: str, payload: bytes) -> Any:
-    """Parse a message of this name; None where the bytes are none."""
+    """Parse a message of the type ``name``; None if the bytes are not one."""
     from google.protobuf.message import DecodeError
 
     message = _message_classes()[name]()
@@ -98,7 +98,7 @@ def parse_message(name: str, payload: bytes) -> Any:
 
 
 def parse_known(name: str, payload: bytes) -> Any:
-    """Parse a message; None where it holds fields unknown to its type, or longer than they need."""
+    """Parse a message; None if it has unknown fields, or tags or lengths longer than needed."""
     message = parse_message(name, payload)
     if message is None:
         return None

@@ -1,6 +1,6 @@
 """One TFRecord record: length, CRC of the length, payload, CRC of the payload.
 
-Knows: the bytes of a record, and how to read records whose places are known.
+Knows: the bytes of a record, and how to read records at known places.
 Must not know: what a payload means, damage, compression.
 
 Source of the format: tensorflow/core/lib/io/record_writer.h and tensorflow/tsl/lib/hash/crc32c.h.
@@ -22,7 +22,7 @@ HEADER_BYTES = 12
 FOOTER_BYTES = 4
 OVERHEAD_BYTES = HEADER_BYTES + FOOTER_BYTES
 LIMIT_BYTES = 2**31 - 1
-"""The largest payload accepted by default: no protocol buffer can be larger."""
+"""The largest payload that is accepted by default: the limit of protocol buffers."""
 
 LENGTH = struct.Struct("<Q")
 CRC = struct.Struct("<I")
@@ -51,12 +51,12 @@ def footer(payload: bytes) -> bytes:
 
 
 def frame_pieces(payload: bytes) -> tuple[bytes, bytes, bytes]:
-    """Return one whole record in pieces: header, ``payload``, footer."""
+    """Return one record in pieces: header, ``payload``, footer."""
     return header(len(payload)), payload, footer(payload)
 
 
 def frame(payload: bytes) -> bytes:
-    """Return one whole record: ``payload`` between its header and its footer."""
+    """Return one record: ``payload`` between its header and its footer."""
     return b"".join(frame_pieces(payload))
 
 
@@ -71,10 +71,10 @@ def is_header(data: bytes) -> bool:
 def read_at(file_descriptor: int, offset_bytes: int, length_bytes: int, name: str) -> bytes:
     """Read and check one record of an uncompressed file: see `read_places`."""
     most = min(LIMIT_BYTES + OVERHEAD_BYTES, os.fstat(file_descriptor).st_size)
-    whole = os.pread(file_descriptor, min(max(length_bytes, 0), most), offset_bytes)
-    payload = whole[HEADER_BYTES:-FOOTER_BYTES]
-    if length_bytes != len(whole) or not _is_whole(whole, payload):
-        raise _not_whole(offset_bytes, length_bytes, name)
+    data = os.pread(file_descriptor, min(max(length_bytes, 0), most), offset_bytes)
+    payload = data[HEADER_BYTES:-FOOTER_BYTES]
+    if length_bytes != len(data) or not _is_intact(data, payload):
+        raise _not_intact(offset_bytes, length_bytes, name)
     return payload
 
 
@@ -84,14 +84,13 @@ def read_places(
     """Read and check some records of an uncompressed file; adjacent ones are read together.
 
     Args:
-        places: each record's offset, and its whole length with framing, as an index file has them,
-            in bytes.
+        places: offset and length with framing of each record in bytes, as in an index file.
         name: the file's name, for the message.
-        memory: what to read them into, one after the other.
+        memory: buffer for the records, one after the other.
     Returns:
-        The payloads, in ``memory``.
+        The payloads, as parts of ``memory``.
     Raises:
-        FramingError: the bytes at a place are no whole record of that length.
+        FramingError: at a place there is no intact record of that length.
     """
     data = _checksummed(memory)
     read_stop = _read_runs(file_descriptor, places, memory)
@@ -107,14 +106,17 @@ def read_places(
             or memory[start:first] != header(length - OVERHEAD_BYTES)
             or CRC.unpack_from(memory, last)[0] != mask(checksum(data[first:last]))
         ):
-            raise _not_whole(offset, length, name)
+            raise _not_intact(offset, length, name)
         payloads.append(memory[first:last])
         start = stop
     return payloads
 
 
 def _checksummed(memory: memoryview) -> Any:
-    """Return ``memory`` as google_crc32c takes it without a copy: in C, of no memoryview."""
+    """Return ``memory`` in a form of which google_crc32c computes CRCs without a copy.
+
+    Its C code takes arrays but no memoryviews.
+    """
     if google_crc32c.implementation != "c":
         return memory
     import numpy as np
@@ -123,7 +125,7 @@ def _checksummed(memory: memoryview) -> Any:
 
 
 def _read_runs(file_descriptor: int, places: Sequence[Sequence[int]], memory: memoryview) -> int:
-    """Read places into ``memory``, adjacent ones at once; return how many bytes are there."""
+    """Read places into ``memory``, adjacent ones at once; return how many bytes were read."""
     runs: list[tuple[int, int, int]] = []  # offset, where it starts and stops in memory
     next_offset = stop = 0
     for offset, length in places:
@@ -145,17 +147,15 @@ def _read_runs(file_descriptor: int, places: Sequence[Sequence[int]], memory: me
     return stop
 
 
-def _is_whole(whole: bytes | memoryview, payload: Any) -> bool:
-    """Tell whether ``whole`` is a record with this payload and right CRCs."""
+def _is_intact(data: bytes, payload: bytes) -> bool:
+    """Tell whether ``data`` is a record with this payload and right CRCs."""
     return (
-        len(whole) >= OVERHEAD_BYTES
-        and whole[:HEADER_BYTES] == header(len(payload))
-        and whole[-FOOTER_BYTES:] == footer(payload)
+        len(data) >= OVERHEAD_BYTES
+        and data[:HEADER_BYTES] == header(len(payload))
+        and data[-FOOTER_BYTES:] == footer(payload)
     )
 
 
-def _not_whole(offset: int, length: int, name: str) -> FramingError:
-    return FramingError(
-        f"{name}: at byte {offset}: found no whole record of {length} bytes, expected one",
-        hint="verify",
-    )
+def _not_intact(offset: int, length: int, name: str) -> FramingError:
+    message = f"{name}: at byte {offset}: no intact record of {length} bytes here"
+    return FramingError(message, hint="verify")

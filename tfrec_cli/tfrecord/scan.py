@@ -1,6 +1,6 @@
-"""Everything in a record file, in order: its records, and whatever is wrong between them.
+"""Everything in a record file, in order: its records, and the damage between them.
 
-Knows: how each damage is told apart, and how to go on after it.
+Knows: the kinds of damage, and where to continue after each.
 Must not know: what a payload means, index files.
 """
 
@@ -38,7 +38,7 @@ DamageKind = Literal["length_crc", "data_crc", "too_long", "truncated", "trailin
 
 
 class Record(NamedTuple):
-    """One whole record: its number in the file, where its length field starts, its payload."""
+    """One intact record: its number in the file, where its length field starts, its payload."""
 
     index: int  # type: ignore[assignment]  # tuples have a method of this name
     offset_bytes: int
@@ -46,12 +46,12 @@ class Record(NamedTuple):
 
 
 class Damage(NamedTuple):
-    """One thing wrong with a record file.
+    """One damage of a record file.
 
     Attributes:
-        index: number of the record at which it was seen, counting those before it in the file.
-        offset_bytes: where it starts, in the (decompressed) stream.
-        lost_bytes: how far it reaches; reading goes on behind it.
+        index: number of the damaged record: how many records and damages are before it.
+        offset_bytes: where it starts in the (decompressed) stream.
+        lost_bytes: how many bytes are lost; reading continues after them.
     """
 
     kind: DamageKind
@@ -62,7 +62,7 @@ class Damage(NamedTuple):
     expected: str
 
     def __str__(self) -> str:
-        """Say it in one line, without the file's name."""
+        """Return one line without the file's name."""
         return (
             f"record {self.index} at byte {self.offset_bytes}: "
             f"{self.found}, expected {self.expected}"
@@ -70,13 +70,14 @@ class Damage(NamedTuple):
 
 
 def recognise(file: BinaryIO, limit_bytes: int = LIMIT_BYTES) -> Compression:
-    """Tell how a record file is compressed, though its beginning be damaged."""
+    """Return how a record file is compressed, even if its beginning is damaged."""
     head = file.read(compressions.HEAD_BYTES)
     compression = compression_of(head)
     if compression != "none" and not inflates(head, compression):
-        # A damaged length can look like GZIP or zlib; whole records behind it tell the truth.
-        hidden = Search(Plain(file), limit_bytes).whole(1, None)
-        compression = compression if hidden is None else "none"
+        # A damaged length can look like GZIP or zlib; an intact record after it shows that it is
+        # neither.
+        record = Search(Plain(file), limit_bytes).find(1, None)
+        compression = compression if record is None else "none"
     file.seek(0)
     return compression
 
@@ -87,19 +88,18 @@ def scan(
     limit_bytes: int = LIMIT_BYTES,
     observe: Callable[[bytes], object] | None = None,
 ) -> Iterator[Record | Damage]:
-    """Iterate everything in one record file: its records, and whatever is wrong between them.
+    """Iterate everything in one record file: its records, and the damage between them.
 
-    After damage, reading goes on at the next place where a whole record with both CRCs right
-    starts; behind damage to the compression itself there is none. Memory and time are bounded by
-    the bytes that are there, whatever a length says: see `LARGE_BYTES` and `INFLATED_BYTES`. The
-    search ends early in a file with false lengths by the ten thousand.
+    After damage, reading continues at the next record whose CRCs are both right; after damage of
+    the compression it ends. Memory and time are bounded by the size of the file, whatever a
+    length says: see `LARGE_BYTES` and `INFLATED_BYTES`. The search for a record ends early after
+    tens of thousands of false lengths.
 
     Args:
         path: the file; GZIP and zlib are recognised by their first bytes.
-        limit_bytes: largest payload accepted, in bytes; guards against a damaged length asking
-            for all memory.
-        observe: called with each piece of the file as it lies on disk, in order, to its end, so
-            that a checksum needs no second reading. Incomplete once there is damage.
+        limit_bytes: largest accepted payload in bytes; a damaged length cannot take more memory.
+        observe: called with each piece of the file as it is on disk, in order, so that the file
+            need not be read again for a checksum. After damage it is not called any more.
     Yields:
         Record and Damage, in file order.
     Raises:
@@ -117,11 +117,11 @@ def read_records(path: Path, *, limit_bytes: int = LIMIT_BYTES) -> Iterator[Reco
     """Iterate the records of one file.
 
     Args:
-        limit_bytes: largest payload accepted, in bytes.
+        limit_bytes: largest accepted payload in bytes.
     Yields:
         Record(index, offset_bytes, payload), in file order.
     Raises:
-        FramingError: at the first thing that is not a whole record.
+        FramingError: at the first damage.
     """
     for item in scan(path, limit_bytes=limit_bytes):
         if isinstance(item, Damage):
@@ -161,7 +161,7 @@ def _scan(
         after = _after(damage, source, search)
         kind, found, expected = damage.kind, damage.found, damage.expected
         if search.exhausted:
-            found += ", and too many false lengths to search on"
+            found += ", and too many false lengths to continue the search"
         elif source.fault and after == source.end() and kind in ("truncated", "trailing"):
             kind, found, expected = "compression", *source.fault
         yield Damage(kind, index, offset, after - offset, found, expected)
@@ -175,25 +175,29 @@ def _scan(
 
 
 def _after(damage: Damage, source: Stream, search: Search) -> int:
-    """Return where reading goes on after damage: where a whole record starts, or at the end."""
+    """Return where reading continues after damage: at the next intact record, or at the end."""
     start = damage.offset_bytes + 1
     stop = damage.offset_bytes + damage.lost_bytes
     search.spend(damage.lost_bytes if damage.kind == "data_crc" else 0)
     if damage.kind != "data_crc" or not _starts_well(source, stop):
-        found = search.whole(start, None)
-    else:  # what was laid over a part of the record may hold whole ones
-        found = search.whole(start, stop) or stop
+        found = search.find(start, None)
+    else:  # intact records may have been written over a part of the record
+        found = search.find(start, stop) or stop
     return source.end() if found is None or search.exhausted else found
 
 
 def check_header(
     head: bytes, left_bytes: int | None, index: int, offset: int, limit_bytes: int
 ) -> tuple[Damage | None, int]:
-    """Check the 12 bytes before a payload against what the file still holds."""
+    """Check the header of a record against the number of bytes that are left.
+
+    Returns:
+        The damage or None, and the length of the payload in bytes.
+    """
     if len(head) < HEADER_BYTES:
         kind: DamageKind = "trailing" if index else "truncated"
         found = f"{len(head)} bytes, then the end"
-        return Damage(kind, index, offset, len(head), found, "a whole record or the end"), 0
+        return Damage(kind, index, offset, len(head), found, "a complete record or the end"), 0
     length, crc = HEADER.unpack(head)
     right = masked_crc(head[:8])
     if crc != right:
@@ -212,7 +216,7 @@ def check_header(
 
 
 def _check_large(source: Stream, length: int, index: int, offset: int) -> Damage | None:
-    """Check a large payload before memory is taken for it."""
+    """Check a large payload before memory is allocated for it."""
     start = offset + HEADER_BYTES
     most = source.most(start, length)
     if length > most:
@@ -226,7 +230,7 @@ def _check_large(source: Stream, length: int, index: int, offset: int) -> Damage
 def _check_data(
     source: Stream, right: int, foot: bytes, length: int, index: int, offset: int
 ) -> Damage | None:
-    """Compare the CRC behind a payload with ``right``, the one that it has."""
+    """Compare the stored CRC of a payload with ``right``, the computed one."""
     if len(foot) < FOOTER_BYTES:
         found = f"{source.end() - offset} bytes, then the end"
         expected = f"{length + OVERHEAD_BYTES} bytes"
@@ -239,6 +243,6 @@ def _check_data(
 
 
 def _starts_well(source: Stream, offset: int) -> bool:
-    """Tell whether a header, or the end, is at ``offset``: then a length before it was right."""
+    """Tell whether a header or the end is at ``offset``: then the length before it was right."""
     head = source.read(offset, HEADER_BYTES)
     return not head or is_header(head)

@@ -1,4 +1,4 @@
-"""The next whole record after damage, found in bounded time.
+"""Finds the next intact record after damage, in bounded time.
 
 Knows: what a header looks like among other bytes. Must not know: what was damaged.
 """
@@ -25,14 +25,14 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
 _ENOUGH_BYTES, _ENOUGH_TIMES = 2**28, 8
-"""What may be spent on false lengths and damage in one file: bytes, and times the file's size."""
+"""Most bytes of CRCs computed in vain in one file: the first, plus the second times its size."""
 
 _TRIAL_BYTES = 1 << 15
-"""What one false length costs beside its CRC: about as long as a CRC over so many bytes takes."""
+"""Cost of one false length in addition to its CRC: as much time as a CRC over so many bytes."""
 
 
 class Search:
-    """Looks for whole records behind damage, each byte of the source once."""
+    """Looks for intact records after damage; looks at each byte of the source once."""
 
     def __init__(self, source: Stream, limit_bytes: int) -> None:
         self._source = source
@@ -43,29 +43,29 @@ class Search:
 
     @property
     def exhausted(self) -> bool:
-        """Whether so much was spent in vain that the rest is given up."""
+        """Whether too many CRCs were computed in vain, so that the search ends."""
         return self._left_bytes < 0
 
     def spend(self, size_bytes: int) -> None:
         """Note that a CRC was computed over so many bytes in vain."""
         self._left_bytes -= size_bytes + _TRIAL_BYTES
 
-    def whole(self, offset: int, stop: int | None) -> int | None:
-        """Return the first place from ``offset`` on where a whole, checked record starts, or None.
+    def find(self, offset: int, stop: int | None) -> int | None:
+        """Return the first place from ``offset`` on where an intact record starts, or None.
 
         Args:
-            stop: where to end; None goes on to the source's end.
+            stop: where to end; None searches to the source's end.
         """
         while not self.exhausted:
             place = self._header(offset, stop)
             if place is None:
                 return None
-            if self._is_whole(place):
+            if self._is_intact(place):
                 return place
             offset = place + 1
         return None
 
-    def _is_whole(self, place: int) -> bool:
+    def _is_intact(self, place: int) -> bool:
         self._source.forget(place)
         (length,) = LENGTH.unpack_from(self._source.read(place, HEADER_BYTES))
         start, stop = place + HEADER_BYTES, place + HEADER_BYTES + length
@@ -81,7 +81,7 @@ class Search:
         return False
 
     def _header(self, offset: int, stop: int | None) -> int | None:
-        """Return the first place from ``offset`` on where a length with the right CRC lies."""
+        """Return the first place from ``offset`` on with a length whose CRC is right."""
         while stop is None or offset < stop:
             if not self._start <= offset < self._stop:
                 first, last = self._source.data_from(offset)
@@ -103,11 +103,11 @@ class Search:
 
 
 def header_places(window: bytes) -> npt.NDArray[np.int64]:
-    """Return every place in ``window`` where a length with the right CRC lies.
+    """Return every place in ``window`` with a length whose CRC is right.
 
-    A length under 2**31 has four zero bytes on top, so only places before four zero bytes need
-    their CRC computed. Where four more follow, a run of zeros is more likely than the one length,
-    233,286,277, whose masked CRC is zero.
+    The upper four bytes of a length under 2**31 are zero, so CRCs are computed only where these
+    four bytes are zero. Places where the CRC is zero too are skipped: they are runs of zeros,
+    since only one length, 233,286,277, has the masked CRC 0.
     """
     import numpy as np
 
@@ -124,9 +124,9 @@ def header_places(window: bytes) -> npt.NDArray[np.int64]:
 
 @functools.cache
 def _length_crcs() -> npt.NDArray[np.uint32]:
-    """Return uint32[2, 65536]: CRCs of lengths by their low half, and what the high half changes.
+    """Return uint32[2, 65536]: CRCs of lengths by their low half, and changes by their high half.
 
-    A CRC is linear: changes of several bytes are those of each, combined by exclusive or.
+    A CRC is linear: the change by several bytes is the exclusive or of the change by each.
     """
     import numpy as np
 

@@ -1,7 +1,7 @@
 """The bytes of a record file, uncompressed or inflated, read by offset in bounded memory.
 
-Knows: files with holes, GZIP of several members, zlib, and how much of each is believed.
-Must not know: records but for their header, which tells a plain file from a compressed one.
+Knows: sparse files, GZIP with several members, zlib, and the limits for each.
+Must not know: records, except for the header that tells a plain file from a compressed one.
 """
 
 from __future__ import annotations
@@ -21,37 +21,37 @@ from tfrec_cli.tfrecord.compression import Compression
 from tfrec_cli.tfrecord.record import HEADER_BYTES, is_header, mask
 
 LARGE_BYTES = 50 * 2**20
-"""A larger payload must be there: in a compressed file it is believed up to `PAYLOAD_RATIO` times
-the file's size, in a sparse file where that share of it is no hole. A raw crop of 4096x4096 is not
-so large."""
+"""A larger payload is read only if the file is large enough: in a compressed file it may have
+`PAYLOAD_RATIO` times the file's size, in a sparse file `PAYLOAD_RATIO` times its bytes that are not
+in holes. A raw crop of 4096x4096 is smaller."""
 
 PAYLOAD_RATIO = 4
 
 INFLATED_BYTES = 3 * 2**26
-"""What is read of any compressed file; of a larger one `INFLATED_RATIO` times its own size. A shard
-of the size that `tfrec write` makes by default fits, whatever is in it."""
+"""The most bytes decompressed from a file, or `INFLATED_RATIO` times its size if that is more. A
+shard of the default size of `tfrec write` has fewer, whatever is in it."""
 
 INFLATED_RATIO = 64
 
 WINDOW_BYTES = 1 << 18
-"""How much a search looks at at once; inflated data comes in pieces of this size."""
+"""Bytes that a search looks at together; inflated data comes in pieces of this size."""
 
 _INPUT_BYTES = 1 << 14
-"""Compressed bytes read at once: what zlib leaves of them is copied for every piece."""
+"""Compressed bytes read at once: zlib copies those that it has not used for every piece."""
 
 _WBITS = {"gzip": 31, "zlib": 15}
 
 
 def compression_of(head: bytes) -> Compression:
-    """Tell how the record file that begins with ``head`` is compressed, whatever its name says."""
+    """Return how the record file that begins with ``head`` is compressed, whatever its name is."""
     return "none" if is_header(head) else compressions.guess(head)
 
 
 class Plain:
-    """An uncompressed file, read anywhere."""
+    """An uncompressed file, read at any offset."""
 
     fault: tuple[str, str] | None = None
-    words = "a sparse file: most of it is a hole"
+    words = "a sparse file, since most of it is a hole"
 
     def __init__(self, file: BinaryIO) -> None:
         self._descriptor = file.fileno()
@@ -60,7 +60,7 @@ class Plain:
 
     def read(self, offset: int, size: int) -> bytes:
         """Read ``size`` bytes, or those that are left."""
-        if offset + size > self.size_bytes:  # it may grow meanwhile
+        if offset + size > self.size_bytes:  # the file may have grown
             size = max(self.size_bytes - offset, 0)
         data = os.pread(self._descriptor, size, offset)
         if len(data) == size:
@@ -71,7 +71,7 @@ class Plain:
             data = os.pread(self._descriptor, size, offset)
             pieces.append(data)
         if size:
-            raise OSError(f"{self._name}: became shorter while it was read")
+            raise OSError(f"{self._name}: the file became shorter while it was read")
         return b"".join(pieces)
 
     def end(self) -> int:
@@ -79,7 +79,7 @@ class Plain:
         return self.size_bytes
 
     def forget(self, offset: int) -> None:
-        """Do nothing: what lies before ``offset`` takes no memory."""
+        """Do nothing: the bytes before ``offset`` are not in memory."""
 
     def most(self, offset: int, length: int) -> int:
         """Return how large a payload at ``offset`` may be, if it claims ``length`` bytes."""
@@ -91,7 +91,7 @@ class Plain:
         return length if data * PAYLOAD_RATIO >= length else LARGE_BYTES
 
     def data_from(self, offset: int) -> tuple[int, int]:
-        """Return where the first data from ``offset`` on start and stop, as far as they lie."""
+        """Return start and stop of the first data from ``offset`` on that are not in a hole."""
         start = self._seek(offset, os.SEEK_DATA)
         return start, self._seek(start, os.SEEK_HOLE)
 
@@ -105,11 +105,11 @@ class Plain:
 
 
 class Inflated:
-    """What a GZIP file (of several members) or a zlib file holds, read forwards.
+    """The decompressed bytes of a GZIP file (of several members) or a zlib file, read forwards.
 
     Attributes:
-        fault: what ended the stream before its end, and what was expected.
-        size_bytes: of what it holds: nobody knows.
+        fault: why the stream ended early: what was found, and what was expected.
+        size_bytes: None, since the decompressed size is unknown.
     """
 
     def __init__(
@@ -121,8 +121,8 @@ class Inflated:
         self.fault: tuple[str, str] | None = None
         self.size_bytes: int | None = None
         self.file_bytes = os.fstat(file.fileno()).st_size
-        self.words = f"a {compression} file of {self.file_bytes}: decompress it to read it all"
-        self._whole = f"a whole {compression} stream"
+        self.words = f"a {compression} file of {self.file_bytes} bytes: decompress it to read all"
+        self._complete = f"a complete {compression} stream"
         self._most = max(INFLATED_BYTES, INFLATED_RATIO * self.file_bytes)
         self._file = file
         self._observe = observe
@@ -134,18 +134,18 @@ class Inflated:
         self._ended = False
 
     def read(self, offset: int, size: int) -> bytes:
-        """Read ``size`` bytes, or those before the end or a fault; none that were forgotten."""
+        """Read ``size`` bytes, or those up to the end or a fault; ``offset`` is not forgotten."""
         while self.end() < offset + size and not self._ended:
             self._grow()
         at = offset - self._start
         return bytes(memoryview(self._held)[at : at + size])
 
     def end(self) -> int:
-        """Return where the stream ends, as far as it was read."""
+        """Return the end of what was decompressed so far."""
         return self._start + len(self._held)
 
     def forget(self, offset: int) -> None:
-        """Let go of what lies before ``offset``."""
+        """Free the memory of the bytes before ``offset``; they are not read again."""
         if offset - self._start >= WINDOW_BYTES:
             del self._held[: offset - self._start]
             self._start = offset
@@ -155,14 +155,14 @@ class Inflated:
         return max(LARGE_BYTES, PAYLOAD_RATIO * self.file_bytes)
 
     def data_from(self, offset: int) -> tuple[int, int]:
-        """Return ``offset`` and a place behind the end: there are no holes."""
+        """Return ``offset`` and a place after it: there are no holes."""
         return offset, offset + WINDOW_BYTES
 
     def _grow(self) -> None:
-        """Decompress one piece more, perhaps an empty one, or meet the end or a fault."""
+        """Decompress the next piece, which may be empty, or note the end or a fault."""
         if self.end() > self._most:
-            found = f"more than {self._most} bytes from a file of {self.file_bytes}"
-            return self._end(found, f"{self._whole} of less: decompress it to read it all")
+            found = f"more than {self._most} bytes from a file of {self.file_bytes} bytes"
+            return self._end(found, "fewer: decompress the file to read all")
         if self._inflate.eof:
             rest = self._inflate.unused_data or self._fill()
             if not rest:
@@ -178,11 +178,11 @@ class Inflated:
             piece = self._inflate.decompress(self._input, most)
         except zlib.error as error:
             self._held += _up_to_fault(before, self._input)
-            return self._end(str(error), self._whole)
+            return self._end(str(error), self._complete)
         self._held += piece
         self._input = self._inflate.unconsumed_tail
         if was_last and not piece and not self._inflate.eof:
-            return self._end("the file ends inside the compressed stream", self._whole)
+            return self._end("the file ends inside the compressed stream", self._complete)
         return None
 
     def _end(self, found: str = "", expected: str = "") -> None:
@@ -197,7 +197,7 @@ class Inflated:
 
 
 def _up_to_fault(inflate: zlib._Decompress, data: bytes) -> bytes:
-    """Decompress what lies before a fault, which zlib keeps to itself, byte by byte."""
+    """Decompress the bytes before a fault one by one: zlib returns nothing of a faulty piece."""
     found = bytearray()
     with suppress(zlib.error):
         for byte in data:
@@ -209,7 +209,7 @@ Stream = Plain | Inflated
 
 
 def inflates(head: bytes, compression: Compression) -> bool:
-    """Tell whether the first bytes of a file decompress; other bytes hardly ever do so for long."""
+    """Tell whether the first bytes of a file decompress to at least a header."""
     inflate = zlib.decompressobj(_WBITS[compression])
     try:
         inflated = inflate.decompress(head, HEADER_BYTES)
@@ -221,7 +221,7 @@ def inflates(head: bytes, compression: Compression) -> bool:
 
 
 def streamed_crc(source: Stream, offset: int, length: int) -> int:
-    """Return the masked CRC32C of ``length`` bytes, or of those that are there, holding few."""
+    """Return the masked CRC32C of ``length`` bytes, or of those up to the end, in little memory."""
     crc = 0
     stop = offset + length
     while offset < stop and (piece := source.read(offset, min(CHUNK_BYTES, stop - offset))):

@@ -117,7 +117,9 @@ def test_compressed_files_that_are_cut_are_named(
     path = tmp_path / "x.tfrecord"
     path.write_bytes(compress(framed([png(photo(30, 30, n)) for n in range(9)]))[:-20])
     (shard,) = summarise([path]).shards
-    expected = f"the file ends inside the compressed stream, expected a whole {compression} stream"
+    expected = (
+        f"the file ends inside the compressed stream, expected a complete {compression} stream"
+    )
     assert str(shard.problem).endswith(expected)
 
 
@@ -221,8 +223,8 @@ NOT_WHOLE = [
     (
         "cut in a header",
         GOOD[: LENGTH + 5],
-        f"truncated: record 1 at byte {LENGTH}: 5 bytes, then the end, expected a whole record or "
-        "the end",
+        f"truncated: record 1 at byte {LENGTH}: 5 bytes, then the end, expected a complete "
+        "record or the end",
     ),
 ]
 

@@ -346,7 +346,7 @@ class TestDamage:
             return found
 
         monkeypatch.setattr(runs, "locate_records", late)
-        assert "found no whole record of" in self.refused(data, out)
+        assert "no intact record of" in self.refused(data, out)
 
     def test_what_cannot_be_read_is_none(self, data: Path, out: Path) -> None:
         path = data / "train-00002-of-00004.tfrecord"

@@ -85,7 +85,7 @@ def test_neighbours_that_are_lost_are_one_range(tmp_path: Path) -> None:
 
 def test_a_lost_range_says_why(tmp_path: Path) -> None:
     result, _ = salvaged(tmp_path, DATA + b"tail")
-    why = "4 bytes, then the end, expected a whole record or the end"
+    why = "4 bytes, then the end, expected a complete record or the end"
     assert result.lost == [Lost(start=len(DATA), stop=len(DATA) + 4, why=why)]
 
 

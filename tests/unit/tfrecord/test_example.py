@@ -1,4 +1,4 @@
-"""Example: the same bytes as TensorFlow's own protocol buffers, read and written."""
+"""Example: reads and writes the same bytes as TensorFlow's own protocol buffers."""
 
 from __future__ import annotations
 
@@ -100,11 +100,11 @@ BYTES_LIST = field(1, b"\x0a\x01x")
 # Golden bytes, and both directions with TensorFlow
 
 
-def test_encode_gives_tensorflows_bytes() -> None:
+def test_encode_returns_the_bytes_that_tensorflow_wrote() -> None:
     assert example.encode(FEATURES) == GOLDEN
 
 
-def test_decode_reads_tensorflows_bytes() -> None:
+def test_decode_reads_the_bytes_that_tensorflow_wrote() -> None:
     assert decoded(GOLDEN) == {
         "bytes": ("bytes", [b"\x00\xff", b""]),
         "empty": ("bytes", []),
@@ -114,15 +114,15 @@ def test_decode_reads_tensorflows_bytes() -> None:
     }
 
 
-def test_decode_names_features_in_order() -> None:
+def test_decode_sorts_features_by_name() -> None:
     assert list(example.decode(GOLDEN)) == ["bytes", "empty", "float", "int64", "é"]
 
 
 def test_encode_agrees_with_tensorflow() -> None:
     """Byte for byte with its deterministic serialisation.
 
-    For names of one length: its Python runtime (upb) puts "00" before "0", which C++ and we do
-    not; either reads as the same.
+    All names have the same length: TensorFlow's Python runtime (upb) sorts "00" before "0", its
+    C++ runtime and we do not. Both orders are read alike.
     """
 
     @fixed
@@ -135,7 +135,7 @@ def test_encode_agrees_with_tensorflow() -> None:
 
 
 def test_tensorflow_parses_what_we_encode() -> None:
-    """By the C++ parser that training uses."""
+    """With the C++ parser that training uses."""
     parsed = tf.io.parse_single_example(
         example.encode(FEATURES),
         {
@@ -159,7 +159,7 @@ def test_tensorflow_parses_what_we_encode() -> None:
 
 
 def test_decode_reads_what_tensorflow_serialises() -> None:
-    """In any order of its map, for any features, those without a list among them."""
+    """In any order of its map, for any features, also those without a list."""
 
     @fixed
     @given(features, st.sets(st.text(max_size=5), max_size=2))
@@ -176,7 +176,7 @@ def test_decode_reads_what_tensorflow_serialises() -> None:
 
 @st.composite
 def hostile(draw: st.DrawFn) -> bytes:
-    """Make almost an Example: what the wire format allows, and few writers write."""
+    """Make almost an Example: bytes that the wire format allows but few writers write."""
     rare = st.sampled_from([0] * 40 + [1, 2])
 
     def tagged(number: int, content: bytes) -> bytes:
@@ -214,10 +214,10 @@ def hostile(draw: st.DrawFn) -> bytes:
     )
 
 
-def test_what_is_decoded_is_what_tensorflow_and_protobuf_read() -> None:
-    """Where TensorFlow's parser and protobuf differ, and where one refuses, we refuse.
+def test_tensorflow_and_protobuf_read_the_same_values_as_decode() -> None:
+    """If TensorFlow's parser and protobuf differ, or one refuses, we refuse.
 
-    But an int64 list of no numbers, which TensorFlow gives as a list of any kind.
+    Exception: an empty int64 list, which TensorFlow reads as a list of any kind.
     """
     decoded_some = 0
 
@@ -253,7 +253,7 @@ def test_what_is_decoded_is_what_tensorflow_and_protobuf_read() -> None:
 
 @pytest.mark.parametrize("packed", [True, False], ids=["packed", "unpacked"])
 def test_decode_reads_numbers_packed_or_not(packed: bool) -> None:
-    """Old writers give each number a field of its own."""
+    """Old writers give each number its own field."""
     numbers = b"\x0a\x02\x07\x08" if packed else b"\x08\x07\x08\x08"
     assert decoded(entry(b"a", field(3, numbers))) == {"a": ("int64", [7, 8])}
 
@@ -276,32 +276,34 @@ def test_encode_is_the_same_in_every_process(hash_seed: str) -> None:
 
 @fixed
 @given(features, st.randoms(use_true_random=False))
-def test_encode_does_not_see_the_order_of_names(values: dict[str, list[Any]], random: Any) -> None:
+def test_the_order_of_names_does_not_change_the_bytes(
+    values: dict[str, list[Any]], random: Any
+) -> None:
     shuffled = list(values.items())
     random.shuffle(shuffled)
     assert example.encode(dict(shuffled)) == example.encode(values)
 
 
 @pytest.mark.parametrize(("value", "same"), [(b"x", [b"x"]), (7, [7]), ((1, 2), [1, 2])])
-def test_one_value_is_a_list_of_one(value: example.Value, same: example.Value) -> None:
+def test_a_single_value_is_encoded_as_a_list(value: example.Value, same: example.Value) -> None:
     assert example.encode({"a": value}) == example.encode({"a": same})
 
 
 @fixed
 @given(features)
-def test_what_is_encoded_is_decoded(values: dict[str, list[Any]]) -> None:
+def test_decode_returns_what_was_encoded(values: dict[str, list[Any]]) -> None:
     expected = {name: (kind_of(value), value) for name, value in values.items()}
     assert decoded(example.encode(values)) == expected
 
 
 # Refused
 
-NO_EXAMPLE = "found bytes that are no tf.train.Example, expected one"
+NO_EXAMPLE = "the payload is not a tf.train.Example"
 OVERLONG = (
-    "found a tf.train.Example with tags or lengths in more bytes than they need, "
-    "expected the fewest: not every parser reads it"
+    "found a tf.train.Example whose tags or lengths take more bytes than needed: "
+    "not every parser reads it"
 )
-NO_SEQUENCE = "found bytes that are no tf.train.SequenceExample, expected one"
+NO_SEQUENCE = "the payload is not a tf.train.SequenceExample"
 
 
 @pytest.mark.parametrize(
@@ -325,7 +327,7 @@ NO_SEQUENCE = "found bytes that are no tf.train.SequenceExample, expected one"
         ),
         (
             entry(b"a", field(3, b"\x0a\x01\x07\x0a\x01\x08")),
-            "feature 'a': found no int64 list in one piece, expected one",
+            "feature 'a': its int64 list is damaged or in several pieces",
         ),
         (
             field(1, field(1, field(1, b"a"), field(1, b"b"), field(2, INT_LIST))),
@@ -357,14 +359,14 @@ NO_SEQUENCE = "found bytes that are no tf.train.SequenceExample, expected one"
         "nested groups",
     ],
 )
-def test_decode_refuses(payload: bytes, message: str) -> None:
+def test_decode_refuses_bytes_that_are_no_valid_example(payload: bytes, message: str) -> None:
     with pytest.raises(ExampleError) as raised:
         example.decode(payload)
     assert str(raised.value) == message
 
 
-def test_decode_refuses_two_kinds_in_two_halves() -> None:
-    """A value that stands twice is merged by protobuf: the last kind would win in silence."""
+def test_decode_refuses_a_value_in_two_parts_of_different_kinds() -> None:
+    """Protobuf merges the parts: the last kind would silently win."""
     payload = field(1, field(1, field(1, b"a"), field(2, BYTES_LIST), field(2, INT_LIST)))
     with pytest.raises(ExampleError):
         example.decode(payload)
@@ -375,7 +377,7 @@ def test_an_empty_payload_is_an_example_without_features() -> None:
 
 
 def any_payload() -> st.SearchStrategy[bytes]:
-    """Bytes, and Examples with something cut out and put in."""
+    """Bytes, and Examples in which a part is replaced by other bytes."""
     place = st.integers(0, len(GOLDEN))
 
     def spliced(good: bytes, start: int, new: bytes, end: int) -> bytes:
@@ -387,7 +389,7 @@ def any_payload() -> st.SearchStrategy[bytes]:
 
 @settings(fixed, max_examples=500)
 @given(any_payload())
-def test_decode_gives_features_or_example_error(payload: bytes) -> None:
+def test_decode_returns_features_or_raises_example_error(payload: bytes) -> None:
     try:
         features = example.decode(payload)
     except ExampleError:
@@ -397,7 +399,7 @@ def test_decode_gives_features_or_example_error(payload: bytes) -> None:
 
 @settings(fixed, max_examples=500)
 @given(any_payload())
-def test_decode_sequence_gives_features_or_example_error(payload: bytes) -> None:
+def test_decode_sequence_returns_features_or_raises_example_error(payload: bytes) -> None:
     try:
         context, lists = example.decode_sequence(payload)
     except ExampleError:
@@ -421,7 +423,7 @@ def test_event_kind_never_raises(payload: bytes) -> None:
 @pytest.mark.slow
 @settings(fixed, max_examples=500)
 @given(any_payload().filter(bool))
-def test_what_can_be_decoded_is_classified_as_example(payload: bytes) -> None:
+def test_a_payload_that_can_be_decoded_is_classified_as_example(payload: bytes) -> None:
     try:
         example.decode(payload)
     except ExampleError:
@@ -432,7 +434,7 @@ def test_what_can_be_decoded_is_classified_as_example(payload: bytes) -> None:
 # SequenceExample and Event
 
 
-def test_decode_sequence_reads_tensorflows_bytes() -> None:
+def test_decode_sequence_reads_the_bytes_that_tensorflow_wrote() -> None:
     context, lists = example.decode_sequence(SEQUENCE)
     assert (
         {name: plain(feature) for name, feature in context.items()},
@@ -453,7 +455,9 @@ def test_decode_sequence_reads_tensorflows_bytes() -> None:
     ],
     ids=["byte", "field", "utf-8", "twice"],
 )
-def test_decode_sequence_refuses(payload: bytes, message: str) -> None:
+def test_decode_sequence_refuses_bytes_that_are_no_valid_sequence(
+    payload: bytes, message: str
+) -> None:
     with pytest.raises(ExampleError) as raised:
         example.decode_sequence(payload)
     assert str(raised.value) == message
@@ -474,16 +478,16 @@ def test_decode_sequence_refuses(payload: bytes, message: str) -> None:
     ],
     ids=["example", "no features", "sequence", "empty", "jpeg", "text", "json", "zeros", "utf-8"],
 )
-def test_classify(payload: bytes, kind: str) -> None:
+def test_payloads_are_classified(payload: bytes, kind: str) -> None:
     assert example.classify(payload) == kind
 
 
 def events() -> dict[str, bytes]:
-    """Make one of every event that TensorFlow knows: its kind to its payload."""
+    """Make one event of each kind that TensorFlow knows: kind to payload."""
     event = tf.compat.v1.Event
     made = {"nothing": event(wall_time=1.5, step=3)}
     for what in event.DESCRIPTOR.oneofs_by_name["what"].fields:
-        content = b"x" if what.message_type is None else b"\x78\x01"  # any field of a later version
+        content = b"x" if what.message_type is None else b"\x78\x01"  # an unknown field
         made[what.name] = event.FromString(field(what.number, content))
         made[what.name].MergeFrom(made["nothing"])
     return {kind: message.SerializeToString() for kind, message in made.items()}
@@ -510,7 +514,7 @@ def test_events_of_a_summary_writer_are_classified(tmp_path: Any) -> None:
     ]
 
 
-# Beside TensorFlow in one process
+# Together with TensorFlow in one process
 
 
 @needs("tensorflow")
@@ -522,8 +526,8 @@ def test_events_of_a_summary_writer_are_classified(tmp_path: Any) -> None:
     ],
     ids=["ours first", "theirs first"],
 )
-def test_works_beside_tensorflow(imports: str) -> None:
-    """The default descriptor pool would hold two files of the same messages."""
+def test_tensorflow_can_be_imported_in_the_same_process(imports: str) -> None:
+    """In the default descriptor pool the two definitions of the messages would collide."""
     program = (
         f"{imports}\n"
         "from tfrec_cli.tfrecord import example\n"

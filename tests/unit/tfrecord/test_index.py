@@ -11,8 +11,8 @@ from tfrec_cli.errors import FramingError
 from tfrec_cli.tfrecord.index import index_line, locate_records, read_index
 
 
-def test_index_line() -> None:
-    """As DALI's tfrecord2idx writes: offset, blank, whole length."""
+def test_an_index_line_has_offset_and_length() -> None:
+    """As DALI's tfrecord2idx writes it: offset, blank, length with framing."""
     assert index_line(21, 16) == b"21 16\n"
 
 
@@ -22,7 +22,7 @@ def test_locate_finds_every_record(tmp_path: Path) -> None:
     assert locate_records(path) == PLACES
 
 
-def test_locate_of_an_empty_file(tmp_path: Path) -> None:
+def test_locate_finds_nothing_in_an_empty_file(tmp_path: Path) -> None:
     path = tmp_path / "file"
     path.write_bytes(b"")
     assert locate_records(path) == []
@@ -52,7 +52,7 @@ def test_an_index_is_read_as_it_was_written(tmp_path: Path) -> None:
     assert read_index(path) == PLACES
 
 
-def test_an_empty_index_is_of_no_records(tmp_path: Path) -> None:
+def test_an_empty_index_lists_no_records(tmp_path: Path) -> None:
     path = tmp_path / "file.tfindex"
     path.write_bytes(b"")
     assert read_index(path) == []
@@ -72,7 +72,7 @@ def test_an_empty_index_is_of_no_records(tmp_path: Path) -> None:
         b"1" * 19 + b" 1",
     ],
 )
-def test_an_index_line_is_two_numbers(tmp_path: Path, line: bytes) -> None:
+def test_an_index_line_that_is_not_two_numbers_is_refused(tmp_path: Path, line: bytes) -> None:
     path = tmp_path / "file.tfindex"
     path.write_bytes(b"0 21\n" + line + b"\n")
     with pytest.raises(FramingError) as raised:
@@ -88,14 +88,14 @@ def test_an_index_cut_in_its_last_number_is_refused(tmp_path: Path) -> None:
         read_index(path)
 
 
-def test_an_index_of_a_terabyte_is_refused_by_its_first_lines(tmp_path: Path) -> None:
+def test_an_index_of_a_terabyte_is_refused_after_its_first_lines(tmp_path: Path) -> None:
     path = sparse(tmp_path, {0: b"0 21\n21 16\n"}, 2**40)
     with pytest.raises(FramingError, match="line 3: found b'"):
         read_index(path)
 
 
 def test_an_index_of_many_lines_is_read_as_it_was_written(tmp_path: Path) -> None:
-    """Across the pieces in which it is read."""
+    """The file is read in several pieces."""
     path = tmp_path / "file.tfindex"
     places = [(number * 1000, 1000) for number in range(200_000)]
     path.write_bytes(b"".join(index_line(*place) for place in places))

@@ -1,4 +1,4 @@
-"""One record: bytes that TensorFlow wrote, and reading records at known places."""
+"""One record: the bytes that TensorFlow wrote, and reading records at known places."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from tfrec_cli.tfrecord import record
 from tfrec_cli.tfrecord.record import footer, frame, header
 
 
-def test_frames_as_tensorflow_does() -> None:
+def test_framed_payloads_are_the_bytes_that_tensorflow_wrote() -> None:
     assert b"".join(map(frame, PAYLOADS)) == PLAIN
 
 
@@ -28,7 +28,7 @@ def read_at(folder: Path, data: bytes, offset: int, length: int) -> bytes:
         os.close(file_descriptor)
 
 
-def test_read_at_gives_each_located_record(tmp_path: Path) -> None:
+def test_read_at_returns_each_located_record(tmp_path: Path) -> None:
     assert [read_at(tmp_path, PLAIN, *place) for place in PLACES] == PAYLOADS
 
 
@@ -45,9 +45,7 @@ def test_read_at_refuses_every_bit_flip(tmp_path: Path) -> None:
 def test_read_at_refuses_a_wrong_place(tmp_path: Path, offset: int, length: int) -> None:
     with pytest.raises(FramingError) as raised:
         read_at(tmp_path, PLAIN, offset, length)
-    assert str(raised.value) == (
-        f"file: at byte {offset}: found no whole record of {length} bytes, expected one"
-    )
+    assert str(raised.value) == (f"file: at byte {offset}: no intact record of {length} bytes here")
 
 
 @pytest.mark.parametrize("length", [0, 5, 15, 10**17])
@@ -60,7 +58,7 @@ def test_read_at_refuses_an_impossible_length(tmp_path: Path, length: int) -> No
 
 
 def read_all(shard: bytes, places: list[tuple[int, int]], path: Path, memory_bytes: int) -> Any:
-    """Return the payloads of `read_places`, or what it raises; memory was used before."""
+    """Return the payloads of `read_places`, or its error; ``memory`` holds old data."""
     path.write_bytes(shard)
     memory = memoryview(bytearray((SHARD * 3)[:memory_bytes]))
     with path.open("rb") as file:
@@ -71,7 +69,7 @@ def read_all(shard: bytes, places: list[tuple[int, int]], path: Path, memory_byt
 
 
 def one_by_one(shard: bytes, places: list[tuple[int, int]], path: Path) -> Any:
-    """Return what `read_at` gives of each record, or the first thing that it raises."""
+    """Return what `read_at` returns for each record, or its first error."""
     try:
         return [read_at(path.parent, shard, *place) for place in places]
     except (FramingError, OSError, OverflowError) as error:
@@ -85,8 +83,10 @@ ORDERS = [MANY_PLACES, MANY_PLACES[::-1], MANY_PLACES[1:] * 2, MANY_PLACES[:1] *
 
 
 @pytest.mark.parametrize("places", ORDERS, ids=str)
-def test_places_are_read_as_one_by_one(tmp_path: Path, places: list[tuple[int, int]]) -> None:
-    """In any order, adjacent or not; also where a byte is cut or changed."""
+def test_records_read_together_equal_records_read_one_by_one(
+    tmp_path: Path, places: list[tuple[int, int]]
+) -> None:
+    """In any order, adjacent or not; also if the file is cut or a bit is changed."""
     path = tmp_path / "file"
     shards = [SHARD, *(SHARD[:stop] for stop in range(len(SHARD)))]
     shards += [flipped(SHARD, bit) for bit in range(0, len(SHARD) * 8, 13)]
@@ -104,12 +104,12 @@ def test_impossible_places_are_refused(tmp_path: Path) -> None:
         if place in MANY_PLACES:
             assert found == [*MANY[:2], MANY[MANY_PLACES.index(place)], MANY[0]]
         else:
-            message = f"file: at byte {place[0]}: found no whole record of {place[1]} bytes"
+            message = f"file: at byte {place[0]}: no intact record of {place[1]} bytes"
             assert found[0] == "FramingError"
             assert found[1].startswith(message)
 
 
-def test_records_that_memory_cannot_hold_are_refused(tmp_path: Path) -> None:
+def test_records_larger_than_the_memory_are_refused(tmp_path: Path) -> None:
     path = tmp_path / "file"
     found = [read_all(SHARD, MANY_PLACES, path, size) for size in range(93)]
     assert [size for size in range(93) if found[size] == MANY] == [91, 92]
@@ -117,7 +117,7 @@ def test_records_that_memory_cannot_hold_are_refused(tmp_path: Path) -> None:
 
 
 def test_adjacent_records_are_read_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Into the memory that they are given in; the rest is read where the system gave less."""
+    """If the system returns fewer bytes than asked for, the rest is read."""
     reads: list[int] = []
     preadv = os.preadv
 
@@ -133,7 +133,7 @@ def test_adjacent_records_are_read_at_once(tmp_path: Path, monkeypatch: pytest.M
     assert reads == [0, 35]
 
 
-def test_payloads_lie_in_memory_uncopied(tmp_path: Path) -> None:
+def test_payloads_are_parts_of_the_memory(tmp_path: Path) -> None:
     path = tmp_path / "file"
     path.write_bytes(SHARD)
     memory = memoryview(bytearray(91))
@@ -143,7 +143,7 @@ def test_payloads_lie_in_memory_uncopied(tmp_path: Path) -> None:
     assert bytes(payloads[1]) == b"xbc"
 
 
-def test_records_of_what_is_no_file_are_an_error(tmp_path: Path) -> None:
+def test_reading_records_from_a_pipe_or_folder_is_an_error(tmp_path: Path) -> None:
     opened = *os.pipe(), os.open(tmp_path, os.O_RDONLY)
     for descriptor in (*opened, -1):
         with pytest.raises(OSError, match=r"seek|directory|descriptor"):
@@ -152,7 +152,7 @@ def test_records_of_what_is_no_file_are_an_error(tmp_path: Path) -> None:
         os.close(descriptor)
 
 
-def test_records_are_checked_without_googles_c(
+def test_records_are_checked_without_the_c_code_of_google_crc32c(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from google_crc32c import python

@@ -1,4 +1,4 @@
-"""Scanning: bytes that TensorFlow wrote, and every kind of damage."""
+"""Scanning: the bytes that TensorFlow wrote, and every kind of damage."""
 
 from __future__ import annotations
 
@@ -41,18 +41,18 @@ fixed = settings(deadline=None, derandomize=True, max_examples=150)
 
 @pytest.fixture(scope="module")
 def lasting(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder that outlives one example of a property, as tmp_path does not."""
+    """Make a folder that all examples of a property share; tmp_path cannot be shared."""
     return tmp_path_factory.mktemp("scan")
 
 
 @pytest.mark.parametrize("compression", FILES)
-def test_scans_what_tensorflow_wrote(tmp_path: Path, compression: str) -> None:
+def test_the_records_that_tensorflow_wrote_are_found(tmp_path: Path, compression: str) -> None:
     assert scanned(tmp_path, FILES[compression]) == WHOLE
 
 
 @pytest.mark.parametrize("compression", FILES)
-def test_reads_what_tensorflow_writes(tmp_path: Path, compression: str) -> None:
-    """Payloads around the sizes at which buffers and length bytes change, written just now."""
+def test_payloads_that_tensorflow_writes_are_read(tmp_path: Path, compression: str) -> None:
+    """With sizes near those at which buffers and length bytes change."""
     path = tmp_path / "theirs"
     sent = [bytes([size % 251]) * size for size in (0, 1, 255, 256, 65535, 65536, 2**20 + 1)]
     with tf.io.TFRecordWriter(str(path), tf.io.TFRecordOptions(compression)) as writer:
@@ -71,9 +71,7 @@ def test_tensorflow_reads_what_we_frame(tmp_path: Path, compression: str) -> Non
 
 
 @pytest.mark.parametrize("compression", FILES)
-def test_what_is_framed_is_read(lasting: Path, compression: str) -> None:
-    """For any payloads."""
-
+def test_any_payloads_are_read_as_they_were_framed(lasting: Path, compression: str) -> None:
     @fixed
     @given(st.lists(st.binary(max_size=300), max_size=8))
     def check(sent: list[bytes]) -> None:
@@ -84,7 +82,7 @@ def test_what_is_framed_is_read(lasting: Path, compression: str) -> None:
 
 
 def test_an_empty_file_has_no_records(tmp_path: Path) -> None:
-    """And nothing wrong with it that framing could know: counts are the manifest's."""
+    """And no damage: only the manifest knows how many records there should be."""
     assert scanned(tmp_path, b"") == []
 
 
@@ -103,7 +101,7 @@ def test_every_bit_flip_loses_only_the_record_it_hit(tmp_path: Path) -> None:
     assert found == [others[hit_by(bit)] for bit in range(len(PLAIN) * 8)]
 
 
-def test_damaged_payloads_one_behind_the_other_are_a_damage_each(tmp_path: Path) -> None:
+def test_two_damaged_payloads_in_a_row_are_two_damages(tmp_path: Path) -> None:
     data = flipped(flipped(PLAIN, 12 * 8), 33 * 8)
     found = damages(scanned(tmp_path, data))
     assert [(item.index, item.offset_bytes, item.lost_bytes) for item in found] == [
@@ -111,7 +109,7 @@ def test_damaged_payloads_one_behind_the_other_are_a_damage_each(tmp_path: Path)
     ]
 
 
-def test_every_bit_flip_stops_read(tmp_path: Path) -> None:
+def test_read_records_refuses_every_bit_flip(tmp_path: Path) -> None:
     path = tmp_path / "file"
     for bit in range(len(PLAIN) * 8):
         path.write_bytes(flipped(PLAIN, bit))
@@ -134,13 +132,13 @@ def test_every_cut_keeps_the_records_before_it(tmp_path: Path) -> None:
     assert found == [PAYLOADS[:count] for count in kept]
 
 
-def test_a_cut_between_records_is_fewer_records(tmp_path: Path) -> None:
-    """Framing cannot know that more was there: the manifest's counts and checksums do."""
+def test_after_a_cut_between_records_there_are_fewer_records(tmp_path: Path) -> None:
+    """Framing does not show that some are missing: the manifest's counts and checksums do."""
     found = [scanned(tmp_path, PLAIN[:cut]) for cut in BOUNDARIES]
     assert found == [WHOLE[:count] for count in range(3)]
 
 
-# What a Damage says
+# Messages
 
 
 @pytest.mark.parametrize(
@@ -167,22 +165,22 @@ def test_a_cut_between_records_is_fewer_records(tmp_path: Path) -> None:
         ),
         (
             PLAIN + b"tail",
-            Damage("trailing", 3, 77, 4, "4 bytes, then the end", "a whole record or the end"),
+            Damage("trailing", 3, 77, 4, "4 bytes, then the end", "a complete record or the end"),
         ),
         (
             b"tail",
-            Damage("truncated", 0, 0, 4, "4 bytes, then the end", "a whole record or the end"),
+            Damage("truncated", 0, 0, 4, "4 bytes, then the end", "a complete record or the end"),
         ),
     ],
     ids=["length_crc", "data_crc", "truncated", "trailing", "short"],
 )
-def test_damage_says_what_was_found_and_expected(
+def test_damage_names_what_was_found_and_expected(
     tmp_path: Path, data: bytes, damage: Damage
 ) -> None:
     assert damages(scanned(tmp_path, data)) == [damage]
 
 
-def test_read_says_file_record_byte_found_and_expected(tmp_path: Path) -> None:
+def test_an_error_names_file_record_byte_found_and_expected(tmp_path: Path) -> None:
     path = tmp_path / "train-00000-of-00001.tfrecord"
     path.write_bytes(flipped(PLAIN, 36 * 8 + 7))
     with pytest.raises(FramingError) as raised:
@@ -192,28 +190,28 @@ def test_read_says_file_record_byte_found_and_expected(tmp_path: Path) -> None:
     )
 
 
-# Lengths that lie
+# False lengths
 
 LONG = [2**31, 2**32, 2**32 + 5, 2**36, 2**63 - 1, 2**63, 2**64 - 16, 2**64 - 1]
 
 
 @pytest.mark.parametrize("length", LONG)
 def test_a_length_beyond_the_file_is_truncated(tmp_path: Path, length: int) -> None:
-    """Its CRC is right; TensorFlow dies of such a file."""
+    """Its CRC is right; TensorFlow crashes on such a file."""
     data = PLAIN + header(length) + bytes(100)
     assert [item.kind for item in damages(scanned(tmp_path, data))] == ["truncated"]
 
 
 @pytest.mark.parametrize("length", LONG)
 def test_a_length_beyond_the_limit_is_too_long(tmp_path: Path, length: int) -> None:
-    """In a compressed file nobody knows how much follows."""
+    """In a compressed file it is unknown how many bytes follow."""
     data = gzip.compress(PLAIN + header(length) + bytes(100))
     assert [item.kind for item in damages(scanned(tmp_path, data))] == ["too_long"]
 
 
 @pytest.mark.parametrize("compression", COMPRESS)
-def test_a_length_that_lies_takes_no_memory(tmp_path: Path, compression: str) -> None:
-    """2**31 - 1 is the largest that is accepted; the peak stays at a few buffers."""
+def test_a_false_length_takes_no_memory(tmp_path: Path, compression: str) -> None:
+    """2**31 - 1 is the largest accepted length; the peak is a few buffers."""
     path = tmp_path / "file"
     files = [PLAIN + header(length) + bytes(100) for length in (2**31 - 1, *LONG)]
     tracemalloc.start()
@@ -238,12 +236,12 @@ def test_a_payload_over_the_limit_is_too_long(tmp_path: Path, compression: str) 
     assert [item.kind for item in damages(scanned(tmp_path, data, limit_bytes=7))] == ["too_long"]
 
 
-def test_records_behind_one_over_the_limit_are_read(tmp_path: Path) -> None:
+def test_records_after_one_over_the_limit_are_read(tmp_path: Path) -> None:
     assert payloads(scanned(tmp_path, PLAIN, limit_bytes=4)) == [b""]
 
 
 def test_records_and_damage_cover_the_file(lasting: Path) -> None:
-    """Without gap or overlap, whatever is cut out and put in."""
+    """Without gap or overlap, whatever is removed and inserted."""
     place = st.integers(0, len(PLAIN))
 
     @fixed
@@ -262,7 +260,7 @@ def test_records_and_damage_cover_the_file(lasting: Path) -> None:
 
 
 def test_any_bytes_can_be_scanned(lasting: Path) -> None:
-    """Bytes, bytes that claim to be compressed, and compressed bytes: no exception."""
+    """Bytes, bytes that look compressed, and compressed bytes: no exception."""
     start = st.sampled_from([b"", b"\x1f\x8b", b"\x1f\x8b\x08\0", b"\x78\x9c", PLAIN[:12], GZIP])
     compress = st.sampled_from([bytes, gzip.compress, zlib.compress])
 
@@ -276,10 +274,10 @@ def test_any_bytes_can_be_scanned(lasting: Path) -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("compression", COMPRESS)
-def test_a_large_record_that_is_there_is_read(tmp_path: Path, compression: str) -> None:
-    """More than is believed without looking, of bytes that do not compress."""
+def test_a_large_complete_record_is_read(tmp_path: Path, compression: str) -> None:
+    """Larger than `LARGE_BYTES`, of bytes that do not compress."""
     sent = [os.urandom(MIB) * (LARGE_BYTES // MIB + 1), b"next"]
-    if compression:  # a window of 32 KiB does not see that it repeats
+    if compression:  # the repetition is outside the window of 32 KiB
         sent[0] = sent[0][: LARGE_BYTES + 1]
     data = COMPRESS[compression](b"".join(map(frame, sent)))
     assert payloads(scanned(tmp_path, data)) == sent
@@ -287,7 +285,7 @@ def test_a_large_record_that_is_there_is_read(tmp_path: Path, compression: str) 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("place", [0, 12, MIB, LARGE_BYTES + 13])
-def test_a_damaged_large_record_is_passed(tmp_path: Path, place: int) -> None:
+def test_records_after_a_damaged_large_one_are_read(tmp_path: Path, place: int) -> None:
     large = frame(os.urandom(MIB) * (LARGE_BYTES // MIB + 1))
     data = flipped(large, place * 8) + PLAIN
     path = tmp_path / "file"
@@ -297,7 +295,7 @@ def test_a_damaged_large_record_is_passed(tmp_path: Path, place: int) -> None:
     assert len(found) == 4
 
 
-def test_a_large_record_is_held_once(tmp_path: Path) -> None:
+def test_a_large_record_is_in_memory_only_once(tmp_path: Path) -> None:
     path = tmp_path / "file"
     path.write_bytes(frame(os.urandom(MIB) * 60))
     assert len(holding(path, most_bytes=64 * MIB)) == 1

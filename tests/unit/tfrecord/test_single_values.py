@@ -1,4 +1,4 @@
-"""Single values out of many Examples: what decoding them whole gives."""
+"""Single values of many Examples: the same values that `decode` returns."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def read(reader: example.SingleValues, payload: bytes) -> Values:
 
 
 def by_decode(payload: bytes) -> Values:
-    """Tell what `SingleValues` should read, by its documentation."""
+    """Return what `SingleValues` should read according to its documentation."""
     found: Values = {}
     for name, feature in example.decode(payload).items():
         if name in WANTED and feature.kind in ("bytes", "int64") and len(feature.values) == 1:
@@ -51,7 +51,7 @@ def by_decode(payload: bytes) -> Values:
 
 
 def either(function: Any, *arguments: Any) -> Values | str:
-    """Return what a function returns, or that it refused."""
+    """Return the result of a function, or "refused" if it raises ExampleError."""
     try:
         result: Values = function(*arguments)
     except ExampleError:
@@ -63,12 +63,12 @@ def values_of(payload: bytes) -> Values | str:
     return either(read, example.SingleValues(WANTED), payload)
 
 
-# By their documentation
+# According to the documentation
 
 
 @fixed
 @given(features)
-def test_what_is_encoded_is_read(values: dict[str, Sequence[Any]]) -> None:
+def test_encoded_values_are_read(values: dict[str, Sequence[Any]]) -> None:
     payload = example.encode(values)
     assert values_of(payload) == by_decode(payload)
 
@@ -88,7 +88,7 @@ def test_values_are_read_in_any_order(order: list[str], label: int, key: int, im
 
 
 def test_values_of_tensorflows_examples_are_read() -> None:
-    """In whatever order its map has, which is not that of names."""
+    """In the order of its map, which is not sorted by name."""
     lists = {int: ("int64_list", tf.train.Int64List), float: ("float_list", tf.train.FloatList)}
 
     @fixed
@@ -109,7 +109,7 @@ def test_values_of_tensorflows_examples_are_read() -> None:
     check()
 
 
-@pytest.mark.skipif(not native.is_compiled, reason="Python copies them")
+@pytest.mark.skipif(not native.is_compiled, reason="the Python code copies them")
 def test_bytes_are_not_copied() -> None:
     payload = memoryview(bytearray(example.encode({"image": b"abc"})))
     image = example.SingleValues(WANTED).read(payload)["image"]
@@ -140,7 +140,7 @@ def test_bytes_are_not_copied() -> None:
     ],
     ids=str,
 )
-def test_one_value_or_none(lists: bytes, values: Values) -> None:
+def test_a_list_gives_its_only_value_or_none(lists: bytes, values: Values) -> None:
     assert values_of(payload_of(entry(b"label", lists))) == values
 
 
@@ -148,7 +148,7 @@ REFUSED = {
     "no example": b"not an example",
     "one byte": b"\xff",
     "another field": payload_of(entry(b"label", packed(b"\x07"))) + b"\x12\x00",
-    "a kind that there is not": payload_of(entry(b"label", field(4, b"\x0a\x00"))),
+    "an unknown kind": payload_of(entry(b"label", field(4, b"\x0a\x00"))),
     "two kinds": payload_of(entry(b"label", strings(b"x"), packed(b"\x07"))),
     "two kinds, otherwise": payload_of(entry(b"label", packed(b"\x07"), strings(b"x"))),
     "a list in two pieces": payload_of(
@@ -169,12 +169,12 @@ REFUSED = {
     "an unpacked varint cut off": payload_of(entry(b"label", unpacked(b"\x87"))),
     "a varint too long": payload_of(entry(b"label", packed(b"\x80" * 10 + b"\x00"))),
     "a string too long": payload_of(entry(b"image", field(1, b"\x0a\x05abc"))),
-    "a name behind its value": payload_of(field(1, field(2, packed(b"\x07")), field(3, b"x"))),
+    "a name after its value": payload_of(field(1, field(2, packed(b"\x07")), field(3, b"x"))),
 }
 
 
 @pytest.mark.parametrize("payload", REFUSED.values(), ids=REFUSED.keys())
-def test_what_decode_refuses_is_refused(payload: bytes) -> None:
+def test_payloads_that_decode_refuses_are_refused(payload: bytes) -> None:
     with pytest.raises(ExampleError):
         read(example.SingleValues(WANTED), payload)
 
@@ -189,12 +189,12 @@ def test_what_decode_refuses_is_refused(payload: bytes) -> None:
     ],
     ids=["junk", "no UTF-8", "twice", "two kinds"],
 )
-def test_features_that_are_not_wanted_are_not_looked_at(other: bytes) -> None:
+def test_errors_in_features_that_are_not_wanted_give_no_wrong_values(other: bytes) -> None:
     payload = payload_of(entry(b"label", packed(b"\x07")), other)
     assert values_of(payload) in ({"class": 7}, "refused")
 
 
-# What looks alike
+# Payloads that look alike
 
 PAIRS: dict[str, tuple[bytes, bytes]] = {
     "another value": (entry(b"label", packed(b"\x07")), entry(b"label", packed(b"\x08"))),
@@ -301,8 +301,8 @@ def test_changed_lists_are_read_as_decode_reads_them(lists: bytes, changed: Any)
 
 @fixed
 @given(features, changes)
-def test_changed_bytes_give_no_other_values(values: dict[str, Any], changed: Any) -> None:
-    """What decode refuses for a feature that is not wanted may be read, or refused as well."""
+def test_changed_bytes_give_no_wrong_values(values: dict[str, Any], changed: Any) -> None:
+    """A payload that decode refuses for an unwanted feature may be read or refused."""
     first = example.encode({**values, "key": 9})
     second = bytearray(first)
     for place, byte in changed:
@@ -318,11 +318,11 @@ def test_every_cut_is_refused(lists: bytes) -> None:
     assert found == ["refused"] * (len(payload) - 1)
 
 
-def test_no_bytes_have_no_values() -> None:
+def test_an_empty_payload_has_no_values() -> None:
     assert values_of(b"") == {}
 
 
 @fixed
 @given(st.binary(max_size=40))
-def test_random_bytes(payload: bytes) -> None:
+def test_random_bytes_are_read_as_decode_reads_them(payload: bytes) -> None:
     assert values_of(payload) == either(by_decode, payload)

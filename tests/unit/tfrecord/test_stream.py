@@ -1,4 +1,4 @@
-"""Streams: GZIP members, zlib, holes; bounded by the bytes that are there."""
+"""Streams: GZIP members, zlib, holes; time and memory are bounded by the size of the file."""
 
 from __future__ import annotations
 
@@ -38,13 +38,13 @@ fixed = settings(deadline=None, derandomize=True, max_examples=150)
 
 @pytest.fixture(scope="module")
 def lasting(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder that outlives one example of a property, as tmp_path does not."""
+    """Make a folder that all examples of a property share; tmp_path cannot be shared."""
     return tmp_path_factory.mktemp("stream")
 
 
 @pytest.mark.parametrize("length", [0x8B1F, 0x0178, 0x9C78, 0xDA78, 0x88B1F])
 def test_a_length_may_look_like_a_compression(tmp_path: Path, length: int) -> None:
-    """The low bytes of such a length are the magic of GZIP or zlib; its CRC tells."""
+    """The low bytes of such a length are the magic of GZIP or zlib; its CRC shows what it is."""
     assert scanned(tmp_path, frame(bytes(length))) == [Record(0, 0, bytes(length))]
 
 
@@ -54,10 +54,10 @@ def test_a_compressed_empty_file_has_no_records(tmp_path: Path, compression: str
 
 
 @pytest.mark.parametrize("compression", ["GZIP", "ZLIB"])
-def test_no_bit_flip_of_a_compressed_file_changes_a_payload_unseen(
+def test_no_bit_flip_of_a_compressed_file_changes_a_payload_unnoticed(
     tmp_path: Path, compression: str
 ) -> None:
-    """Either damage, or one of the bits that mean nothing: GZIP's own time and system, padding."""
+    """It is damage, unless the bit has no effect: time and system in GZIP's header, padding."""
     data = FILES[compression]
     found = [scanned(tmp_path, flipped(data, bit)) for bit in range(len(data) * 8)]
     assert [items for items in found if not damages(items) and items != WHOLE] == []
@@ -65,13 +65,13 @@ def test_no_bit_flip_of_a_compressed_file_changes_a_payload_unseen(
 
 @pytest.mark.parametrize("compression", ["GZIP", "ZLIB"])
 def test_every_cut_of_a_compressed_file_is_damage(tmp_path: Path, compression: str) -> None:
-    """Down to one byte; of an empty file nobody can tell."""
+    """Down to one byte; an empty file is valid."""
     data = FILES[compression]
     cuts = range(1, len(data))
     assert [cut for cut in cuts if not damages(scanned(tmp_path, data[:cut]))] == []
 
 
-def test_cuts_of_two_gzip_members_are_damage_but_between_them(tmp_path: Path) -> None:
+def test_cuts_of_two_gzip_members_are_damage_except_between_them(tmp_path: Path) -> None:
     cuts = range(1, 2 * len(GZIP))
     silent = [cut for cut in cuts if not damages(scanned(tmp_path, (GZIP + GZIP)[:cut]))]
     assert silent == [len(GZIP)]
@@ -81,12 +81,12 @@ def test_cuts_of_two_gzip_members_are_damage_but_between_them(tmp_path: Path) ->
 
 
 def test_gzip_members_follow_each_other(tmp_path: Path) -> None:
-    """As `cat a.gz b.gz` makes them."""
+    """As in the output of `cat a.gz b.gz`."""
     assert payloads(scanned(tmp_path, GZIP + GZIP)) == PAYLOADS + PAYLOADS
 
 
 def test_a_record_may_straddle_gzip_members(tmp_path: Path) -> None:
-    """At any byte, and with an empty member between."""
+    """Divided at any byte, with an empty member in between."""
     empty = gzip.compress(b"")
     found = [
         scanned(tmp_path, gzip.compress(PLAIN[:cut]) + empty + gzip.compress(PLAIN[cut:]))
@@ -96,13 +96,14 @@ def test_a_record_may_straddle_gzip_members(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("garbage", [b"\0", b"\x1f", b"garbage", bytes(12)])
-def test_garbage_behind_a_gzip_member_is_damage(tmp_path: Path, garbage: bytes) -> None:
+def test_garbage_after_a_gzip_member_is_damage(tmp_path: Path, garbage: bytes) -> None:
     assert [item.kind for item in damages(scanned(tmp_path, GZIP + garbage))] == ["compression"]
 
 
 @pytest.mark.parametrize("compression", ["GZIP", "ZLIB"])
-def test_data_damage_inside_a_compressed_file_is_passed(tmp_path: Path, compression: str) -> None:
-    """The length survived, so the records behind are found."""
+def test_records_after_data_damage_inside_a_compressed_file_are_read(
+    tmp_path: Path, compression: str
+) -> None:
     data = COMPRESS[compression](flipped(PLAIN, 13 * 8))
     assert payloads(scanned(tmp_path, data)) == PAYLOADS[1:]
 
@@ -121,26 +122,26 @@ def test_trailing_bytes_inside_a_compressed_file_are_damage(
 
 
 @pytest.mark.parametrize("compression", FILES)
-def test_observe_sees_the_file_as_it_lies_on_disk(tmp_path: Path, compression: str) -> None:
+def test_observe_gets_the_bytes_of_the_file_on_disk(tmp_path: Path, compression: str) -> None:
     pieces: list[bytes] = []
     scanned(tmp_path, FILES[compression], observe=pieces.append)
     assert b"".join(pieces) == FILES[compression]
 
 
-def test_observe_sees_nothing_of_an_empty_file(tmp_path: Path) -> None:
+def test_observe_gets_nothing_of_an_empty_file(tmp_path: Path) -> None:
     pieces: list[bytes] = []
     scanned(tmp_path, b"", observe=pieces.append)
     assert pieces == []
 
 
-def test_observe_sees_nothing_after_damage(tmp_path: Path) -> None:
+def test_observe_gets_nothing_after_damage(tmp_path: Path) -> None:
     pieces: list[bytes] = []
     scanned(tmp_path, flipped(PLAIN, 22 * 8), observe=pieces.append)
     assert b"".join(pieces) == PLAIN[:21]
 
 
 @pytest.mark.parametrize("length", [0x8B1F, 0x0178, 0x9C78, 0x9C79, 0x2078, 0x88B1F])
-def test_a_length_that_looks_like_compression_hides_nothing_once_damaged(
+def test_a_damaged_length_that_looks_like_compression_hides_no_records(
     tmp_path: Path, length: int
 ) -> None:
     path = tmp_path / "file"
@@ -150,16 +151,16 @@ def test_a_length_that_looks_like_compression_hides_nothing_once_damaged(
         data = bytearray(first + PLAIN)
         data[bit // 8] ^= 1 << bit % 8
         path.write_bytes(data)
-        whole = [item.payload for item in scan(path) if isinstance(item, Record)]
-        assert whole == PAYLOADS, bit
+        found = [item.payload for item in scan(path) if isinstance(item, Record)]
+        assert found == PAYLOADS, bit
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("compression", ["GZIP", "ZLIB"])
-def test_a_compressed_record_is_believed_by_the_size_of_its_file(
+def test_a_compressed_record_may_be_only_so_large_as_its_file_allows(
     tmp_path: Path, compression: str
 ) -> None:
-    """2 GiB of zeros, in 2 MB."""
+    """2 GiB of zeros in 2 MB."""
     first = header(2**31 - 1)
     found = holding(bomb(tmp_path, compression, first, bytes(16 * MIB), 128))
     assert [item.kind for item in damages(found)] == ["too_long", "compression"]
@@ -167,27 +168,29 @@ def test_a_compressed_record_is_believed_by_the_size_of_its_file(
 
 
 @pytest.mark.parametrize("compression", ["GZIP", "ZLIB"])
-def test_a_compressed_file_is_read_by_its_size(tmp_path: Path, compression: str) -> None:
-    """2,048 whole records of 1 MiB, in 2 MB: what is read of them is right, then it ends."""
+def test_a_compressed_file_is_read_up_to_a_multiple_of_its_size(
+    tmp_path: Path, compression: str
+) -> None:
+    """2,048 records of 1 MiB in 2 MB: the first ones are read, then reading ends."""
     path = bomb(tmp_path, compression, b"", frame(bytes(MIB)) * 16, 128)
     most = max(INFLATED_BYTES, INFLATED_RATIO * path.stat().st_size)
     found = holding(path)
     assert len(found) - 1 == most // (MIB + 16)
     assert [item.found for item in damages(found)] == [
-        f"more than {most} bytes from a file of {path.stat().st_size}"
+        f"more than {most} bytes from a file of {path.stat().st_size} bytes"
     ]
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("compression", ["GZIP", "ZLIB"])
-def test_compressed_zeros_without_a_record_end(tmp_path: Path, compression: str) -> None:
+def test_compressed_zeros_without_a_record_are_damage(tmp_path: Path, compression: str) -> None:
     found = holding(bomb(tmp_path, compression, b"", bytes(16 * MIB), 128))
     assert [item.kind for item in damages(found)] == ["length_crc", "compression"]
 
 
 @pytest.mark.parametrize("offset", [0, 5, 2**39 + 4091])
 def test_holes_are_skipped(tmp_path: Path, offset: int) -> None:
-    """A terabyte of nothing, but for three records."""
+    """The file has a terabyte, but only three records."""
     path = sparse(tmp_path, {offset: PLAIN}, 2**40)
     found = holding(path)
     assert [item.offset_bytes - offset for item in found if isinstance(item, Record)] == BOUNDARIES
@@ -195,7 +198,7 @@ def test_holes_are_skipped(tmp_path: Path, offset: int) -> None:
 
 
 def test_a_length_that_begins_in_a_hole_is_found(tmp_path: Path) -> None:
-    """Its low byte may be zero, and the last that is not a hole begin behind it."""
+    """The low byte of a length may be zero, and so be in a hole that ends after it."""
     payload = bytes(8) + os.urandom(2**16 * 4 - 8)
     data = frame(payload)
     path = sparse(tmp_path, {2**30 - 2: data}, 2**31)
@@ -203,24 +206,24 @@ def test_a_length_that_begins_in_a_hole_is_found(tmp_path: Path) -> None:
 
 
 def test_a_record_of_holes_is_too_long(tmp_path: Path) -> None:
-    """Its CRC may be right: nobody stores a gigabyte of zeros in one record."""
+    """Even if its CRC is right: nobody stores a gigabyte of zeros in one record."""
     size = 2**30
     path = sparse(tmp_path, {0: header(size), size + 12: bytes(4)}, size + 16)
     found = holding(path)
     assert [item.kind for item in damages(found)] == ["too_long"]
 
 
-def test_many_records_of_holes_are_answered(tmp_path: Path) -> None:
+def test_many_records_of_holes_are_one_damage(tmp_path: Path) -> None:
     size = 2**31 - 1
     pieces = {number * (size + 16): header(size) for number in range(500)}
     assert len(holding(sparse(tmp_path, pieces, 2**40))) == 1
 
 
-# Going on after damage inside a compressed file
+# After damage inside a compressed file
 
 
 @pytest.mark.parametrize("compression", ["GZIP", "ZLIB"])
-def test_every_bit_flip_under_the_compression_loses_only_the_record_it_hit(
+def test_every_bit_flip_inside_a_compressed_file_loses_only_the_record_it_hit(
     tmp_path: Path, compression: str
 ) -> None:
     compress = COMPRESS[compression]
@@ -247,10 +250,10 @@ def test_records_and_damage_cover_the_decompressed_stream(lasting: Path, compres
 
 
 @pytest.mark.parametrize("wbits", [31, 15])
-def test_a_compressed_file_whose_records_can_be_seen_is_decompressed(
+def test_a_compressed_file_with_uncompressed_blocks_is_decompressed(
     tmp_path: Path, wbits: int
 ) -> None:
-    """What does not compress is stored as it is, in blocks whose borders cut records in two."""
+    """Data that does not compress is stored as it is, in blocks; a border divides a record."""
     deflate = zlib.compressobj(0, zlib.DEFLATED, wbits)
     data = bytearray(deflate.compress(frame(b"hit") + frame(bytes(70_000)) + PLAIN * 9))
     data += deflate.flush()
@@ -258,7 +261,7 @@ def test_a_compressed_file_whose_records_can_be_seen_is_decompressed(
     assert payloads(scanned(tmp_path, bytes(data))) == [bytes(70_000), *PAYLOADS * 9]
 
 
-def test_a_cut_behind_a_lying_length_keeps_the_records_in_between(tmp_path: Path) -> None:
+def test_records_between_a_false_length_and_a_cut_are_read(tmp_path: Path) -> None:
     data = gzip.compress(header(5000) + PLAIN)
     found = scanned(tmp_path, data[:-4])
     assert payloads(found) == PAYLOADS
@@ -273,7 +276,7 @@ def test_every_cut_of_a_compressed_file_keeps_the_records_before_it(tmp_path: Pa
 
 
 def test_a_file_that_grows_is_read_to_the_size_it_had(tmp_path: Path) -> None:
-    """As a log of events does, which is written to meanwhile."""
+    """As the event log of a running training does."""
     path = tmp_path / "file"
     path.write_bytes(PLAIN)
     items = scan(path)
