@@ -143,13 +143,18 @@ class ThreadedSha256:
 
     def write(self, piece: bytes) -> int:
         """Add one piece."""
-        self.writelines([piece])
+        self._waiting.append(piece)
+        self._waiting_bytes += len(piece)
+        self._flush_enough()
         return len(piece)
 
     def writelines(self, pieces: Sequence[bytes]) -> None:
         """Add several pieces, in order."""
         self._waiting += pieces
         self._waiting_bytes += sum(map(len, pieces))
+        self._flush_enough()
+
+    def _flush_enough(self) -> None:
         if self._waiting_bytes >= CHUNK_BYTES or len(self._waiting) >= _MOST_PIECES:
             self.flush()
 
