@@ -1,12 +1,13 @@
 """Image folders to TFRecord shards and back, with reproducible crops.
 
 The functions are loaded when they are first asked for, and so are the public modules:
-``tfrec_cli.read_tf``, ``read_torch``, ``read_numpy``, ``crops``, ``seeds``, ``determinism``,
-``errors``.
+``tfrec_cli.api``, ``read_tf``, ``read_torch``, ``read_numpy``, ``crops``, ``seeds``,
+``determinism``, ``errors``.
 """
 
 TYPE_CHECKING = False  # as typing's, without importing it
 if TYPE_CHECKING:
+    from tfrec_cli import api as api
     from tfrec_cli import crops as crops
     from tfrec_cli import determinism as determinism
     from tfrec_cli import errors as errors
@@ -15,21 +16,22 @@ if TYPE_CHECKING:
     from tfrec_cli import read_torch as read_torch
     from tfrec_cli import seeds as seeds
     from tfrec_cli.api import extract, inspect, reshard, salvage, verify, write
+else:  # unknown to type checkers, for which each name but the above is an error
+
+    def __getattr__(name: str) -> object:
+        from importlib import import_module
+
+        if name in _MODULES:
+            return import_module(f"tfrec_cli.{name}")
+        if name not in __all__:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        return getattr(import_module("tfrec_cli.api"), name)
+
 
 __version__ = "0.1.0"
 __all__ = ["__version__", "extract", "inspect", "reshard", "salvage", "verify", "write"]
 
-_MODULES = ("crops", "determinism", "errors", "read_numpy", "read_tf", "read_torch", "seeds")
-
-
-def __getattr__(name: str) -> object:
-    from importlib import import_module
-
-    if name in _MODULES:
-        return import_module(f"tfrec_cli.{name}")
-    if name not in __all__:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module("tfrec_cli.api"), name)
+_MODULES = ("api", "crops", "determinism", "errors", "read_numpy", "read_tf", "read_torch", "seeds")
 
 
 def __dir__() -> list[str]:

@@ -410,10 +410,12 @@ def reshard(
     return command.reshard(*where, asked, progress or _ignore)
 
 
-def __getattr__(name: str) -> Any:
-    if name not in _RESULTS:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(f"tfrec_cli.{_RESULTS[name]}"), name)
+if not TYPE_CHECKING:  # for type checkers each name that is not here is an error
+
+    def __getattr__(name: str) -> Any:
+        if name not in _RESULTS:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        return getattr(import_module(f"tfrec_cli.{_RESULTS[name]}"), name)
 
 
 def _ignore(*_: Any) -> None:

@@ -149,6 +149,7 @@ def test_a_command_starts_without_what_it_does_not_need(
         "commands.reshard",
         "commands.write",
         "report.page",
+        "api",
         "cli.config",
         "crops",
         "imaging.normalize",

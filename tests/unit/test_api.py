@@ -18,7 +18,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from conftest import ROOT, class_files, fill
+from conftest import ROOT, class_files, fill, needs
 
 import tfrec_cli
 from tfrec_cli import api, errors
@@ -233,7 +233,7 @@ def test_the_types_of_results_have_public_names(name: str) -> None:
         ("write", {"resume": "yes"}, "resume: found 'yes', expected True or False"),
         ("write", {"split": {"a": "b"}}, "split: found 'b', expected a number"),
         ("write", {"split": {"a": 0.5}}, "split: found shares of 0.5 in all, expected 1"),
-        ("write", {"labels": ["a"]}, "labels: found ['a'], expected a text"),
+        ("write", {"labels": ["a"]}, "labels: found ['a'], expected a string"),
         ("write", {"max_errors": 1.5}, "max_errors: found 1.5, expected a whole number"),
         ("write", {"max_errors": 3}, "max_errors: found on_error fail, expected on_error skip"),
         ("write", {"encoding": "png"}, "encoding: found no crop, expected one"),
@@ -249,7 +249,7 @@ def test_the_types_of_results_have_public_names(name: str) -> None:
         ("inspect", {"seed": 9}, "seed: found no crop, expected one to place"),
         ("inspect", {"paths": [3]}, "paths: found 3, expected a path"),
         ("salvage", {"root": "x"}, "root: found no source, expected an image list"),
-        ("extract", {"split": 3}, "split: found 3, expected a text"),
+        ("extract", {"split": 3}, "split: found 3, expected a string"),
         ("reshard", {}, "shards: found neither it nor shard_size, expected one of the two"),
         ("reshard", {"shards": 2, "shard_size": "1M"}, "shards: found shard_size too, expected"),
         ("reshard", {"shards": "2"}, "shards: found '2', expected a whole number"),
@@ -332,9 +332,11 @@ def test_another_name_is_an_attribute_error(module: Any) -> None:
         _ = module.wrte
 
 
-PUBLIC = sorted(
-    path.stem for path in (ROOT / "tfrec_cli").glob("*.py") if not path.stem.startswith("__")
-)
+NEEDS = {"read_tf": ["tensorflow"], "read_torch": ["torch"]}
+PUBLIC = [
+    pytest.param(path.stem, marks=needs(*NEEDS.get(path.stem, [])))
+    for path in sorted((ROOT / "tfrec_cli").glob("[!_]*.py"))
+]
 
 
 @pytest.mark.parametrize("name", PUBLIC)
@@ -350,7 +352,14 @@ def test_a_public_module_says_what_is_public(name: str) -> None:
 # Examples
 
 
-@pytest.mark.parametrize("name", ["api", "read_numpy", "read_torch", "read_tf"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "api",
+        "read_numpy",
+        *(pytest.param(name, marks=needs(*packages)) for name, packages in NEEDS.items()),
+    ],
+)
 def test_the_examples_in_docstrings_run(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:

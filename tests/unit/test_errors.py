@@ -26,6 +26,22 @@ def test_an_error_is_one_of_pythons_too(kind: type[Exception], builtin: type[Exc
     assert issubclass(kind, errors.TfrecError)
 
 
+@pytest.mark.parametrize(
+    ("message", "option", "text"),
+    [
+        ("`max_errors`: bad", "max_errors", "max_errors: bad"),
+        ("a.jpg: bad; `on_error` skip helps", None, "a.jpg: bad; on_error skip helps"),
+        ("a.jpg: bad: run `tfrec verify`", None, "a.jpg: bad: run `tfrec verify`"),
+    ],
+)
+def test_a_message_names_options_as_keywords(message: str, option: str | None, text: str) -> None:
+    error = pickle.loads(pickle.dumps(errors.UsageError(message, [message])))
+    assert (str(error), error.details, error.option) == (text, (text,), option)
+    assert error.spelled(str.upper) == message.replace("`max_errors`", "MAX_ERRORS").replace(
+        "`on_error`", "ON_ERROR"
+    )
+
+
 def test_a_missing_path_says_which_one_may_be_meant(tmp_path: Path) -> None:
     (tmp_path / "images").mkdir()
     error = missing(tmp_path / "imagse")

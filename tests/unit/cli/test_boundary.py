@@ -46,6 +46,25 @@ def test_an_error_is_a_line_and_an_exit_code(error: BaseException, failure: Fail
     assert failure_of(error, None) == failure
 
 
+@pytest.mark.parametrize(
+    ("error", "message"),
+    [
+        (errors.UsageError("`max_errors`: bad"), "--max-errors: bad"),
+        (errors.UsageError("`labels` a.txt: bad"), "--labels a.txt: bad"),
+        (errors.DataError("x: bad; `on_error` skip helps"), "x: bad; --on-error skip helps"),
+        (errors.DataError("a/`x` b.png: bad"), "a/`x` b.png: bad"),
+        (errors.UsageError("`config` my.toml: bad"), "--config my.toml: bad"),
+    ],
+)
+def test_options_are_named_as_they_are_typed(error: errors.TfrecError, message: str) -> None:
+    """In the message and in its details; what looks like one in a file's name stays as it is."""
+    group = click.Context(cli.main)
+    ctx = click.Context(cli.main.commands["write"], parent=group)
+    assert failure_of(error, ctx).message == message
+    listed = errors.DataError("x", [error.args[0]])
+    assert failure_of(listed, ctx).details == (message,)
+
+
 @pytest.mark.parametrize("hint", get_args(errors.Hint))
 def test_a_hint_names_a_command_even_from_a_worker(hint: errors.Hint) -> None:
     raised = pickle.loads(pickle.dumps(errors.DataError("x: bad", hint=hint)))

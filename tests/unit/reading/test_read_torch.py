@@ -226,6 +226,16 @@ def test_an_order_of_something_else_is_refused(whole: Path) -> None:
         read_torch.Order([1, 2])
 
 
+@pytest.mark.parametrize("shuffle", [True, 1000])
+def test_who_asks_the_dataset_to_shuffle_is_shown_the_order(whole: Path, shuffle: Any) -> None:
+    with pytest.raises(UsageError) as raised:
+        read_torch.dataset(whole, crop=CROP, shuffle=shuffle)
+    assert str(raised.value) == (
+        f"shuffle: found {shuffle}, expected False: a DataLoader shuffles by its sampler, "
+        "sampler=read_torch.Order(dataset)"
+    )
+
+
 def test_torchs_own_sampler_for_several_processes(whole: Path) -> None:
     records = read_torch.dataset(whole, crop=CROP, dtype="uint8")
     seen = []
