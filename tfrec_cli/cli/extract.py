@@ -19,16 +19,17 @@ from tfrec_cli.cli.completion import paths, splits
     "--split",
     shell_complete=splits("dataset"),
     metavar="NAME",
-    help="Only this one. [default: a folder for each]",
+    help="Extract only this split. [default: all; several get a folder each]",
 )
 @params.jobs
 @params.quiet
 @params.json
 def extract(dataset: Path, out: Path, *, json: bool, quiet: bool, **options: Any) -> None:
-    """Write the images of DATASET as files below the new folder OUT, under their old names.
+    """Write the images of DATASET as files into the new folder OUT.
 
-    What write left as it was comes back byte for byte; other images as they are stored, raw crops
-    as PNG. DATASET may be anyone's record files.
+    Files get the names that are in the records. Images that `write` stored unchanged come back byte
+    for byte. Other images are written as they are stored, raw crops as PNG. DATASET may also be
+    record files of another program.
     """
     from tfrec_cli.commands import extract as work
     from tfrec_cli.report import extract as report

@@ -27,15 +27,18 @@ from tfrec_cli.errors import EXIT_DATA, UsageError
 @params.path_option(
     "--contact-sheet",
     shell_complete=paths("png"),
-    help="Draw up to 40 pictures, from all over, into this PNG file.",
+    help="Draw up to 40 images, taken from all parts of the files, into this PNG file.",
 )
 @params.path_option(
     "--html",
     shell_complete=paths("html"),
-    help="Write one page to this file.",
+    help="Write the result, with images, to this file as an HTML page.",
 )
-@params.crop(help="Cut the pictures of sheet and page.")
-@params.seed(help="With --crop: place crops as the reader does in epoch 0; else in the middle.")
+@params.crop(help="Crop the images of the sheet and the page to this size.")
+@params.seed(
+    help="With --crop: cut the crops that a reader with this seed cuts in epoch 0, not centre "
+    "crops."
+)
 @params.json
 def inspect(
     paths: tuple[str, ...],
@@ -46,7 +49,10 @@ def inspect(
     json: bool,
     **pictures: Any,
 ) -> None:
-    """Show what is in record files, folders of them, or glob patterns; anyone's, not only ours."""
+    """Show what TFRecord files contain, also those of other programs.
+
+    PATH is a record file, a folder of them, or a glob pattern.
+    """
     from tfrec_cli.commands import inspect_
     from tfrec_cli.inspecting.spec import parse_spec
     from tfrec_cli.report import inspect_ as report

@@ -29,20 +29,19 @@ def _as_path(_ctx: click.Context, _param: click.Parameter, value: str | None) ->
     listed=[
         Listed(
             "write",
-            help="Write the images below SRC as one split of the dataset in OUT, or as several.",
+            help="Write the images of SRC to the dataset OUT, as one split or several.",
         ),
-        Listed("inspect", "inspect_", short_help="Show what is in any TFRecord files."),
-        Listed("verify", help="Prove that a dataset is whole, and that it reads as it should."),
+        Listed("inspect", "inspect_", short_help="Show what TFRecord files contain."),
+        Listed("verify", help="Check that a dataset is complete and intact."),
         Listed(
             "salvage",
-            help="Write every whole record of the damaged SHARD to the new record file OUT.",
+            help="Write every intact record of the damaged SHARD to the new record file OUT.",
         ),
         Listed(
             "extract",
-            help="Write the images of DATASET as files below the new folder OUT, under their old "
-            "names.",
+            help="Write the images of DATASET as files into the new folder OUT.",
         ),
-        Listed("reshard", short_help="Copy a dataset into another number of shards."),
+        Listed("reshard", short_help="Copy a dataset with another number of shards."),
     ],
     context_settings={
         "help_option_names": ["-h", "--help"],
@@ -61,15 +60,16 @@ def _as_path(_ctx: click.Context, _param: click.Parameter, value: str | None) ->
     callback=_as_path,
     shell_complete=paths("toml"),
     is_eager=True,
-    help="TOML file with a table per command, whose keys are option names.",
+    help="TOML file with a table for each command; its keys are the names of options.",
 )
 @click.pass_context
 def main(ctx: click.Context, config: Path | None) -> None:
-    """Image folders to TFRecord shards and back: inspected, verified, with reproducible crops.
+    """Write image folders as TFRecord shards, check them, and turn them back into files.
 
-    Every option can also be set in the environment: --crop of write as TFREC_WRITE_CROP.
+    Environment variables can set every option: TFREC_WRITE_CROP is --crop of write.
 
-    In bash, eval "$(_TFREC_COMPLETE=bash_source tfrec)" completes words; zsh and fish likewise.
+    For completion in bash, run: eval "$(_TFREC_COMPLETE=bash_source tfrec)". For zsh and
+    fish, see the page "Command line" of the documentation.
     """
     if config:
         from tfrec_cli.cli.config import load

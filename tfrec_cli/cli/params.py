@@ -95,9 +95,11 @@ def path_argument(name: str, **settings: Any) -> Decorator:
     return click.argument(name, type=click.Path(path_type=Path), **settings)
 
 
-quiet = click.option("-q", "--quiet", is_flag=True, help="No progress and no warnings.")
+quiet = click.option("-q", "--quiet", is_flag=True, help="Print no progress and no warnings.")
 # eager: known before another option can be wrong
-json = click.option("--json", is_flag=True, is_eager=True, help="Print one JSON document.")
+json = click.option(
+    "--json", is_flag=True, is_eager=True, help="Print the result as one JSON document."
+)
 root = path_option(
     "--root",
     metavar="DIR",
@@ -130,5 +132,5 @@ def index(*, default: str) -> Decorator:
     return click.option(
         "--index/--no-index",
         default=None,
-        help=f"Index files for DALI and PyTorch. [default: {default}]",
+        help=f"Whether to write index files for DALI and PyTorch. [default: {default}]",
     )

@@ -19,18 +19,21 @@ from tfrec_cli.cli.completion import paths, splits
     "--split",
     shell_complete=splits("dataset"),
     metavar="NAME",
-    help="Only this one. [default: all]",
+    help="Copy only this split. [default: all]",
 )
 @params.field_option("shards", help="Number of shards of each split.")
-@params.shard_size(default=None, help="Or their size, about, such as 128MiB.")
+@params.shard_size(
+    default=None, help="Instead of --shards: the approximate size of a shard, such as 128MiB."
+)
 @params.index(default="as DATASET has them")
 @params.jobs
 @params.quiet
 @params.json
 def reshard(dataset: Path, out: Path, *, json: bool, quiet: bool, **options: Any) -> None:
-    """Copy DATASET into the new folder OUT, in another number of shards.
+    """Copy DATASET into the new folder OUT with another number of shards.
 
-    The same records in the same order, byte for byte, and the files that `write --shards N` makes.
+    The records and their order stay the same. The new files are those that `write --shards N`
+    would make.
     """
     from tfrec_cli.commands import reshard as work
     from tfrec_cli.report import reshard as report

@@ -21,15 +21,15 @@ from tfrec_cli.errors import EXIT_DATA
     "--source",
     shell_complete=paths("csv", "tsv", "jsonl"),
     metavar="SRC",
-    help="The images that were written, or their image list: names what is lost.",
+    help="The folder or image list that SHARD was written from: lost images are listed by name.",
 )
 @params.root
 @params.json
 def salvage(shard: Path, out: Path, *, json: bool, **options: Any) -> None:
-    """Write every whole record of the damaged SHARD to the new record file OUT.
+    """Write every intact record of the damaged SHARD to the new record file OUT.
 
-    What is lost is listed: as ranges of bytes, by the index file beside SHARD as numbers of
-    records, by the manifest and --source as names of files.
+    The lost parts are listed as ranges of bytes; as record numbers too if the index file is next to
+    SHARD; and as file names with the manifest and --source.
     """
     from tfrec_cli.commands import salvage as work
     from tfrec_cli.report import salvage as report

@@ -17,9 +17,13 @@ from tfrec_cli.errors import EXIT_DATA
 @click.command(cls=Command, needs={"epochs": ["seed"]})
 @params.path_argument("path", metavar="[PATH]", default=".")
 @params.seed(
-    help="Compute every record's crop, by tf.data too if it is installed; print a fingerprint."
+    help="Compute the crop of every record, compare it with the crop by tf.data if TensorFlow is "
+    "installed, and print a fingerprint of all crops."
 )
-@params.crop(help="Size of those crops. [default: as stored; else 128 or the smallest side]")
+@params.crop(
+    help="Size of the crops of --seed. [default: as stored; for whole images 128, or the smallest "
+    "side if it is smaller]"
+)
 @click.option(
     "--epochs",
     type=click.IntRange(1),
@@ -28,24 +32,28 @@ from tfrec_cli.errors import EXIT_DATA
     metavar="E",
     help="Check the crops of epochs 0 to E-1.",
 )
-@click.option("--quick", is_flag=True, help="Stop before decoding images.")
+@click.option("--quick", is_flag=True, help="Check every byte, but do not decode images.")
 @click.option(
     "--source",
     shell_complete=paths("csv", "tsv", "jsonl", after="="),
     type=params.Origin(),
     multiple=True,
     metavar="[SPLIT=]SRC",
-    help="The folder or image list it was written from: every image must be there once, with its "
-    "label, and make the same record again (with --quick only names and labels). Once for each "
-    "split's folder.",
+    help="The folder or image list that the dataset was written from. Every image must be in the "
+    "dataset once, with its label, and give the same record again (with --quick, only names and "
+    "labels are compared). If splits have folders of their own, give this option for each.",
 )
 @params.root
-@click.option("--expect", metavar="FINGERPRINT", help="The fingerprint that must come out.")
+@click.option(
+    "--expect",
+    metavar="FINGERPRINT",
+    help="The fingerprint to compare with; another one is a finding.",
+)
 @params.jobs
 @params.quiet
 @params.json
 def verify(path: Path, *, json: bool, quiet: bool, **options: Any) -> None:
-    """Prove that a dataset is whole, and that it reads as it should. PATH: the current folder."""
+    """Check that a dataset is complete and intact. The default PATH is the current folder."""
     from tfrec_cli.commands import verify as work
     from tfrec_cli.report import verify as report
 

@@ -18,57 +18,71 @@ from tfrec_cli.cli.completion import paths, splits
 )
 @params.path_argument("source", metavar="SRC", shell_complete=paths("csv", "tsv", "jsonl"))
 @params.path_argument("out", metavar="OUT", shell_complete=paths())
-@params.crop(help="Store fixed centre crops; else whole images.")
+@params.crop(help="Store centre crops of this size instead of whole images.")
 @params.field_option(
     "encoding",
-    help="How crops are stored. [default: raw, uint8 RGB rows; png with --keys tf-models]",
+    help="How crops are stored; raw means uint8 RGB values, row by row. [default: raw; png with "
+    "--keys tf-models]",
 )
-@params.field_option("jpeg_quality", metavar="Q", help="Of crops stored as JPEG.")
-@params.field_option("resize_short", help="First scale the shorter side to N.")
+@params.field_option("jpeg_quality", metavar="Q", help="Quality of crops stored as JPEG.")
+@params.field_option(
+    "resize_short", help="First scale each image so that its shorter side has N pixels."
+)
 @params.field_option(
     "split",
     metavar="NAME|NAME=SHARE,…",
     shell_complete=splits("out", "train", "val", "test"),
-    help="Name of the split; or several with their shares, such as train=0.9,val=0.1: divided by "
-    "content, class by class, copies together.",
+    help="Name of the split. Or several names with their shares, such as train=0.9,val=0.1: the "
+    "images of each class are divided by content, and copies stay together.",
 )
 @params.field_option(
     "labels",
     metavar="auto|none|FILE",
     shell_complete=paths("*", words=("auto", "none")),
-    help="Sub-folders, or the column label, are classes; no labels; or one class a line, in this "
-    "order.",
+    help="auto: the classes are the sub-folders, or the column label of an image list. none: no "
+    "labels. FILE: the names of the classes, one on each line, numbered in this order.",
 )
 @params.root
 @params.field_option(
-    "keys", help="Feature names: image, label…, or image/encoded, image/class/label…"
+    "keys",
+    help="Names of the features. plain: image, label… tf-models: image/encoded, image/class/label…",
 )
 @params.field_option("shards", help="Number of shards. [default: by --shard-size]")
-@params.shard_size(help="Size of a shard, about.")
-@params.field_option("shuffle_seed", help="Decides the order of the records.")
-@click.option("--no-shuffle", is_flag=True, help="Keep the order of the paths.")
-@params.field_option("on_error", help="What to do at an image that cannot be used.")
-@params.field_option("max_errors", metavar="N|P%", help="With --on-error skip, the most to skip.")
-@params.field_option("small", help="What to do at an image smaller than the crop.")
+@params.shard_size(help="Approximate size of a shard.")
+@params.field_option("shuffle_seed", help="Seed of the order of the records.")
+@click.option("--no-shuffle", is_flag=True, help="Store the records in the order of their paths.")
+@params.field_option("on_error", help="What to do if an image cannot be used.")
 @params.field_option(
-    "check", help="How whole images are checked; what is cropped is always decoded."
+    "max_errors", metavar="N|P%", help="With --on-error skip: how many images may be skipped."
 )
-@params.field_option("exif", help="Turn pictures upright by their EXIF orientation.")
+@params.field_option("small", help="What to do if an image is smaller than the crop.")
 @params.field_option(
-    "alpha", help="At transparency: drop it, lay the picture on a colour, or refuse it."
+    "check", help="How whole images are checked. Images that are cropped are always decoded."
 )
-@params.field_option("frames", help="Of an animation: take the first frame, or refuse it.")
-@params.field_option("max_pixels", help="Refuse pictures of more pixels.")
+@params.field_option("exif", help="Whether to turn images upright by their EXIF orientation.")
 @params.field_option(
-    "compression", help="Of the shards; gzip saves little, and cannot be read from the middle."
+    "alpha",
+    help="What to do with transparency: drop it, put the image on white or black, or refuse the "
+    "image.",
+)
+@params.field_option(
+    "frames", help="What to do with an animation: take its first frame, or refuse it."
+)
+@params.field_option("max_pixels", help="Refuse images of more than N pixels.")
+@params.field_option(
+    "compression",
+    help="Compression of the shards. gzip saves little, and its shards allow no random access.",
 )
 @params.index(default="yes")
 @params.jobs
-@params.field_option("resume", help="Go on with the same write, if it was interrupted.")
-@params.field_option("overwrite", help="Replace the split once the new one is whole.")
-@params.field_option("dry_run", help="Only say what would be written.")
+@params.field_option("resume", help="Continue the same write after an interruption.")
+@params.field_option("overwrite", help="Replace the split when the new one is complete.")
+@params.field_option("dry_run", help="Write nothing; print what would be written.")
 @click.option(
-    "-v", "--verbose", is_flag=True, help="Name every file that is left out, and all bad lines."
+    "-v",
+    "--verbose",
+    is_flag=True,
+    help="Name every file that is left out, and every bad line of an image list.",
 )
 @params.quiet
 @params.json
@@ -83,11 +97,11 @@ def write(
     verbose: bool,
     **options: Any,
 ) -> None:
-    """Write the images below SRC as one split of the dataset in OUT, or as several.
+    """Write the images of SRC to the dataset OUT, as one split or several.
 
-    Sub-folders of SRC are classes. Or SRC is an image list: a .csv, .tsv or .jsonl file with a
-    column path, perhaps a column label, and others, which become features. OUT holds a finished
-    dataset, or nothing new.
+    SRC is a folder whose sub-folders are classes, or an image list: a .csv, .tsv or .jsonl file. An
+    image list has a column path and, if you like, a column label; its other columns become
+    features. OUT is a new or empty folder, or a dataset that gets another split.
     """
     from tfrec_cli.commands import write as work
     from tfrec_cli.report import write as report
