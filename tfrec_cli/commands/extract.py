@@ -1,4 +1,7 @@
-"""``tfrec extract``: the images of a dataset become files again, the inverse of write."""
+"""The steps of ``tfrec extract``.
+
+The images of a dataset become files again: the inverse of `write`.
+"""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""``tfrec inspect``: what is in any TFRecord file, ours or anyone's.
+"""The steps of ``tfrec inspect``.
 
-Knows: the steps of an inspection. Must not know: click, terminals, TensorFlow.
+Knows: record files of any program. Must not know: click, terminals, TensorFlow.
 """
 
 from __future__ import annotations

@@ -1,4 +1,7 @@
-"""``tfrec reshard``: the same records in the same order, in another number of shards."""
+"""The steps of ``tfrec reshard``.
+
+The same records, in the same order, go into another number of shards.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``tfrec salvage``: every intact record of a damaged record file, and what is lost.
+"""The steps of ``tfrec salvage``.
 
 Knows: what index files, manifests and sources say of a shard. Must not know: click, terminals, how
 intact records are found.

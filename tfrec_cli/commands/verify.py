@@ -1,7 +1,7 @@
-"""``tfrec verify``: prove that a dataset is what its manifest says, and reads as it should.
+"""The steps of ``tfrec verify``.
 
-Knows: the checks, from cheap to dear. Must not know: click, terminals; it repairs nothing. Every
-finding is collected, and none stops the rest.
+Knows: the checks, cheap ones first. Must not know: click, terminals. A finding does not stop the
+checks that follow, and nothing is repaired.
 """
 
 from __future__ import annotations

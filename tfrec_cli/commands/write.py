@@ -1,4 +1,4 @@
-"""``tfrec write``: a folder of images, or an image list, becomes the shards of a split.
+"""The steps of ``tfrec write``.
 
 Knows: the steps and their order. Must not know: click, terminals, how a step is done.
 """
