@@ -29,6 +29,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 from PIL import Image
+from program import Ran
 
 Pixels = npt.NDArray[np.uint8]
 
@@ -136,12 +137,9 @@ def fill(root: Path, files: Mapping[str, bytes]) -> Path:
 
 
 @dataclass(frozen=True)
-class Measured:
+class Measured(Ran):
     """What one run of the program gave, and what it took over all its processes."""
 
-    code: int
-    out: str
-    err: str
     cpu_seconds: float
     mebibytes: float
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import io
 import os
+import re
 import signal
 import sys
 from collections.abc import Callable
@@ -24,6 +25,11 @@ class Ran:
     code: int
     out: str
     err: str
+
+    @property
+    def error(self) -> str:
+        """What is on stderr, but for the last line of a usage error, which names the help."""
+        return re.sub(r"(?<=\n)Try `tfrec( \w+)? --help`\n\Z", "", self.err)
 
 
 def tfrec(*argv: object, **environment: str) -> Ran:

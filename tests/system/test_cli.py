@@ -60,7 +60,7 @@ def dataset(source: Path, out: Path) -> Path:
     return out
 
 
-# Bad input: one line and an exit code
+# Bad input: its line and exit code
 
 
 def test_nothing_is_printed_on_stdout_after_an_error(source: Path, out: Path) -> None:
@@ -70,7 +70,7 @@ def test_nothing_is_printed_on_stdout_after_an_error(source: Path, out: Path) ->
 @pytest.mark.parametrize(
     ("prepare", "argv", "code", "line"), [row[1:] for row in WRONG], ids=[row[0] for row in WRONG]
 )
-def test_bad_input_gets_one_line_and_its_code(
+def test_bad_input_gets_its_line_and_its_code(
     source: Path,
     tmp_path: Path,
     prepare: Callable[[Path], None],
@@ -80,7 +80,7 @@ def test_bad_input_gets_one_line_and_its_code(
 ) -> None:
     prepare(tmp_path)
     ran = tfrec(*(word.replace("TMP", str(tmp_path)) for word in argv.split()))
-    assert (ran.code, ran.err) == (code, f"tfrec: {line}\n".replace("TMP", str(tmp_path)))
+    assert (ran.code, ran.error) == (code, f"tfrec: {line}\n".replace("TMP", str(tmp_path)))
 
 
 @pytest.mark.parametrize(
@@ -119,11 +119,19 @@ MISUSED = [
 
 
 @pytest.mark.parametrize(("argv", "message"), MISUSED, ids=[argv for argv, _ in MISUSED])
-def test_misuse_says_what_was_expected_last(argv: str, message: str) -> None:
+def test_misuse_says_what_was_expected_and_which_command_helps(argv: str, message: str) -> None:
     ran = tfrec(*argv.split())
-    last = re.sub("^(Error|tfrec): ", "", ran.err.splitlines()[-1])
-    last = re.sub(r"^(Invalid value for '[^']+'( / '[^']+')?|--[a-z-]+): ", "", last)
-    assert (ran.code, ran.out, last) == (2, "", message)
+    line, hint = ran.err.splitlines()
+    line = re.sub(r"^tfrec: ((Invalid value for '[^']+'( / '[^']+')?|--[a-z-]+): )?", "", line)
+    command = next((f"tfrec {word}" for word in argv.split()[:1] if word in COMMANDS), "tfrec")
+    assert (ran.code, ran.out, line) == (2, "", message)
+    assert hint == f"Try `{command} --help`"
+
+
+def test_a_mistyped_path_gets_the_one_that_was_meant_and_no_command(source: Path) -> None:
+    ran = tfrec("write", source.with_name("scr"), "out")
+    meant = f"No such file or folder: {source.with_name('scr')} (did you mean {source}?)"
+    assert (ran.code, ran.err) == (2, f"tfrec: {meant}\n")
 
 
 def test_no_command_shows_the_help_and_is_misuse() -> None:

@@ -297,7 +297,7 @@ class TestPlaces:
         (place / "link").symlink_to("src")
         before = tree(place)
         ran = write(place, source, out)
-        assert (ran.code, ran.err, tree(place)) == (code, f"tfrec: {message}\n", before)
+        assert (ran.code, ran.error, tree(place)) == (code, f"tfrec: {message}\n", before)
 
 
 class TestLabelFiles:
@@ -306,20 +306,20 @@ class TestLabelFiles:
         (place / "labels.txt").write_text(f"a\n{name}\n")
         ran = write(place, "--labels", "labels.txt")
         message = f"--labels labels.txt: found {name!r}, expected the name of a folder"
-        assert (ran.code, ran.err, (place / "out").exists()) == (2, f"tfrec: {message}\n", False)
+        assert (ran.code, ran.error, (place / "out").exists()) == (2, f"tfrec: {message}\n", False)
 
     def test_that_never_end(self, place: Path) -> None:
         os.truncate(fill(place, {"labels.txt": b""}) / "labels.txt", 2**40)
         ran = write(place, "--labels", "labels.txt")
         message = "--labels labels.txt: found more, expected 16777216 bytes at most"
-        assert (ran.code, ran.err) == (2, f"tfrec: {message}\n")
+        assert (ran.code, ran.error) == (2, f"tfrec: {message}\n")
 
     def test_of_many_lines(self, place: Path) -> None:
         lines = "".join(f"{number}\n" for number in range(300_000))
         (place / "labels.txt").write_text(f"{lines}a\n0\n")
         ran = write(place, "--labels", "labels.txt")
         message = "--labels labels.txt: found '0' twice, expected it once"
-        assert (ran.code, ran.err) == (2, f"tfrec: {message}\n")
+        assert (ran.code, ran.error) == (2, f"tfrec: {message}\n")
 
 
 class TestFolders:

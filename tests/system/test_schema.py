@@ -183,7 +183,7 @@ def test_an_error_is_a_document_and_the_same_line(
     ran = tfrec(*(word.replace("TMP", str(tmp_path)) for word in argv.split()), "--json")
     told = valid(ran)
     line = line.replace("TMP", str(tmp_path))
-    assert ran.err == f"tfrec: {line}\n"
+    assert ran.error == f"tfrec: {line}\n"
     assert (told["format"], told["command"], told["exit_code"], told["message"]) == (
         "tfrec-error",
         argv.split()[0],

@@ -30,11 +30,17 @@ _HINTS: dict[errors.Hint | None, str] = {
 
 
 class Failure(NamedTuple):
-    """What a person and a program are told of an error; ``details`` only with --verbose."""
+    """How an error is reported.
+
+    Attributes:
+        details: more lines; on stderr only with --verbose.
+        help: the command that prints the help, after a usage error; on stderr only.
+    """
 
     message: str
     exit_code: int
     details: Sequence[str] = ()
+    help: str | None = None
 
 
 def main() -> NoReturn:
@@ -90,9 +96,9 @@ def failure_of(error: BaseException, ctx: click.Context | None) -> Failure:
         case errors.TfrecError():
             message = command.explained(error, ctx) + _HINTS[error.hint]
             details = error.spelled_details(lambda name: command.spelled(ctx, name))
-            return Failure(message, error.exit_code, details)
+            return Failure(message, error.exit_code, details, _help(error, ctx))
         case click.ClickException():
-            return Failure(command.explained(error, ctx), errors.EXIT_USAGE)
+            return Failure(command.explained(error, ctx), errors.EXIT_USAGE, (), _help(error, ctx))
         case errors.Terminated():
             return Failure("; ".join(["terminated", *error.args]), errors.EXIT_TERMINATED)
         case click.Abort():  # what click makes of a KeyboardInterrupt
@@ -106,6 +112,14 @@ def failure_of(error: BaseException, ctx: click.Context | None) -> Failure:
             reason = error.strerror or error
             return Failure(f"{error.filename or 'system'}: {reason}", errors.EXIT_RUN)
     return Failure("this is a bug in tfrec: please report the lines above", errors.EXIT_BUG)
+
+
+def _help(error: Exception, ctx: click.Context | None) -> str | None:
+    """Return ``tfrec write --help`` where it helps: not after a path that is not there."""
+    is_usage = isinstance(error, (errors.UsageError, click.UsageError))
+    if ctx and is_usage and not isinstance(error, errors.MissingPathError):
+        return f"{ctx.command_path} --help"
+    return None
 
 
 def _terminate(_signal_number: int, _frame: FrameType | None) -> NoReturn:
@@ -124,6 +138,8 @@ def _end(failure: Failure, calls: Sequence[click.Context]) -> NoReturn:
     for line in [*(failure.details if params.get("verbose") else ()), failure.message]:
         printable = line if line.isprintable() else ascii(line)[1:-1]
         click.echo(f"tfrec: {printable}", err=True)
+    if failure.help:
+        click.echo(f"Try `{failure.help}`", err=True)
     sys.exit(failure.exit_code)
 
 

@@ -20,6 +20,11 @@ def aborted(*hints: str) -> click.Abort:
     return abort
 
 
+def context_of_write() -> click.Context:
+    program = click.Context(cli.main, info_name="tfrec", **cli.main.context_settings)
+    return click.Context(cli.main.commands["write"], program, "write")
+
+
 @pytest.mark.parametrize(
     ("error", "failure"),
     [
@@ -58,11 +63,26 @@ def test_an_error_is_a_line_and_an_exit_code(error: BaseException, failure: Fail
 )
 def test_options_are_named_as_they_are_typed(error: errors.TfrecError, message: str) -> None:
     """In the message and in its details; what looks like one in a file's name stays as it is."""
-    group = click.Context(cli.main)
-    ctx = click.Context(cli.main.commands["write"], parent=group)
+    ctx = context_of_write()
     assert failure_of(error, ctx).message == message
     listed = errors.DataError("x", [error.args[0]])
     assert failure_of(listed, ctx).details == (message,)
+
+
+@pytest.mark.parametrize(
+    ("error", "command"),
+    [
+        (errors.UsageError("--crop: bad"), "tfrec write --help"),
+        (click.UsageError("No such option"), "tfrec write --help"),
+        (errors.MissingPathError("No such file", "a"), None),
+        (errors.RunError("disk full"), None),
+        (errors.DataError("x: bad"), None),
+        (MemoryError(), None),
+    ],
+)  # fmt: skip
+def test_wrong_use_names_the_command_that_helps(error: BaseException, command: str | None) -> None:
+    """But not after a path that is not there: the message says more than the help."""
+    assert failure_of(error, context_of_write()).help == command
 
 
 @pytest.mark.parametrize("hint", get_args(errors.Hint))

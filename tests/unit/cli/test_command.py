@@ -168,13 +168,13 @@ def test_what_the_work_refuses_is_blamed_on_where_it_came_from_too(
     words = given if isinstance(given, list) else []
     environment = given if isinstance(given, dict) else {}
     ran = tfrec("--config", path, "write", source, tmp_path / "out", *words, **environment)
-    assert (ran.code, ran.err) == (2, f"tfrec: {line}\n".replace("FILE", str(path)))
+    assert (ran.code, ran.error) == (2, f"tfrec: {line}\n".replace("FILE", str(path)))
 
 
 def test_a_missing_file_of_the_variable_is_blamed_on_it(tmp_path: Path) -> None:
     path = tmp_path / "none.toml"
     ran = tfrec("write", "a", "b", TFREC_CONFIG=str(path))
-    assert (ran.code, ran.err) == (2, f"tfrec: TFREC_CONFIG {path}: No such file or directory\n")
+    assert (ran.code, ran.error) == (2, f"tfrec: TFREC_CONFIG {path}: No such file or directory\n")
 
 
 @pytest.mark.parametrize(
@@ -187,7 +187,7 @@ def test_a_missing_file_of_the_variable_is_blamed_on_it(tmp_path: Path) -> None:
 )
 def test_an_unknown_variable_of_the_command_is_refused(name: str, line: str) -> None:
     ran = tfrec("write", "a", "b", **{name: "1"})
-    assert (ran.code, ran.err) == (2, f"tfrec: {name}: {line}\n")
+    assert (ran.code, ran.error) == (2, f"tfrec: {name}: {line}\n")
 
 
 @pytest.mark.parametrize("name", ["TFREC_VERSION", "TFREC_HOME", "TFREC_VERIFY_CORP", "TFRECORDS"])
@@ -227,7 +227,7 @@ IDLE = [
 @pytest.mark.parametrize(("argv", "line"), IDLE, ids=[argv for argv, _ in IDLE])
 def test_what_would_do_nothing_is_refused(argv: str, line: str) -> None:
     ran = tfrec(*argv.split())
-    assert (ran.code, ran.out, ran.err) == (2, "", f"tfrec: {line}\n")
+    assert (ran.code, ran.out, ran.error) == (2, "", f"tfrec: {line}\n")
 
 
 def test_what_makes_it_idle_may_come_from_a_file(tmp_path: Path) -> None:
@@ -235,7 +235,7 @@ def test_what_makes_it_idle_may_come_from_a_file(tmp_path: Path) -> None:
     path.write_text("[write]\nshards = 3")
     ran = tfrec("--config", path, "write", "a", "b", "--shard-size", "1MiB")
     line = f"--shard-size: found --config {path}: [write] shards too, expected one of the two"
-    assert (ran.code, ran.err) == (2, f"tfrec: {line}\n")
+    assert (ran.code, ran.error) == (2, f"tfrec: {line}\n")
 
 
 @pytest.mark.parametrize("environment", [{}, {"TFREC_WRITE_JPEG_QUALITY": "90"}])

@@ -290,13 +290,13 @@ REFUSED = [
 )
 def test_unknown_words_suggest_the_right_one(tmp_path: Path, text: str, message: str) -> None:
     ran = configured(tmp_path, text, "write", "src", "out")
-    assert (ran.code, ran.err) == (2, f"tfrec: --config {tmp_path}/my.toml: {message}\n")
+    assert (ran.code, ran.error) == (2, f"tfrec: --config {tmp_path}/my.toml: {message}\n")
 
 
 @pytest.mark.parametrize("text", [text for text, _ in REFUSED])
 def test_unknown_words_are_one_line_that_disturbs_no_terminal(tmp_path: Path, text: str) -> None:
     ran = configured(tmp_path, text, "write", "src", "out")
-    assert (ran.code, ran.err.count("\n"), ran.err[:-1].isprintable()) == (2, 1, True)
+    assert (ran.code, ran.error.count("\n"), ran.error[:-1].isprintable()) == (2, 1, True)
 
 
 def test_an_option_outside_of_a_table_is_not_called_a_table(tmp_path: Path) -> None:
@@ -333,7 +333,7 @@ def test_a_wrong_type_or_value_is_named(
     tmp_path: Path, options_of_write: mock.Mock, line: str, key: str
 ) -> None:
     ran = configured(tmp_path, f"[write]\n{line}", "write", "src", "out", TFREC_WRITE_JOBS="")
-    assert (ran.code, ran.out, key in ran.err.splitlines()[-1]) == (2, "", True)
+    assert (ran.code, ran.out, key in ran.error.splitlines()[-1]) == (2, "", True)
 
 
 @pytest.mark.parametrize(("line", "key"), WRONG[:2], ids=[line for line, _ in WRONG[:2]])
@@ -355,8 +355,8 @@ def test_broken_toml_is_one_line(tmp_path: Path, data: bytes) -> None:
     assert (
         ran.code,
         ran.out,
-        ran.err.startswith(start),
-        ran.err.endswith(", expected TOML\n"),
+        ran.error.startswith(start),
+        ran.error.endswith(", expected TOML\n"),
     ) == (
         2,
         "",
@@ -371,7 +371,7 @@ def test_broken_toml_is_one_line(tmp_path: Path, data: bytes) -> None:
 def test_a_file_that_cannot_be_read_is_refused(tmp_path: Path, name: str, why: str) -> None:
     ran = tfrec("--config", tmp_path / name, "write", "src", "out")
     line = f"tfrec: --config {tmp_path / name}: {why}\n"
-    assert (ran.code, ran.out, ran.err) == (2, "", line)
+    assert (ran.code, ran.out, ran.error) == (2, "", line)
 
 
 def test_a_wrong_table_is_refused_though_another_command_runs(tmp_path: Path) -> None:

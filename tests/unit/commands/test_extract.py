@@ -786,4 +786,4 @@ def test_exit_codes(lasting: Path, tmp_path: Path, out: Path, words: str, code: 
         "BAD": lasting / "images" / "cats" / "420.jpg",
     }
     ran = tfrec("extract", *(paths.get(word, word) for word in words.split()))
-    assert (ran.code, ran.err.count("\n"), out.exists()) == (code, int(code > 0), code == 0)
+    assert (ran.code, ran.error.count("\n"), out.exists()) == (code, int(code > 0), code == 0)

@@ -361,7 +361,7 @@ def test_a_record_is_shown_with_its_place_and_values(four: list[Path]) -> None:
 def test_a_record_number_out_of_range_is_refused(four: list[Path]) -> None:
     ran = tfrec("inspect", *four, "--record", 4)
     line = "tfrec: --record 4: found 4 records, expected a number below that\n"
-    assert (ran.code, ran.out, ran.err) == (2, "", line)
+    assert (ran.code, ran.out, ran.error) == (2, "", line)
 
 
 def test_record_and_records_exclude_each_other(four: list[Path]) -> None:

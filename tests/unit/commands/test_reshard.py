@@ -497,7 +497,7 @@ def test_json(lasting: Path, out: Path) -> None:
 def test_exit_codes(lasting: Path, tmp_path: Path, out: Path, words: str, code: int) -> None:
     paths = {"DATA": lasting / "four", "OUT": out, "NONE": tmp_path / "none"}
     ran = tfrec("reshard", *(paths.get(word, word) for word in words.split()))
-    assert (ran.code, ran.err.count("\n"), out.exists()) == (code, int(code > 0), code == 0)
+    assert (ran.code, ran.error.count("\n"), out.exists()) == (code, int(code > 0), code == 0)
 
 
 def test_damage_is_exit_code_1(data: Path, out: Path) -> None:

@@ -549,7 +549,7 @@ def test_what_cannot_be_done_is_one_line(
     (tmp_path / "whole").write_bytes(DATA)
     ran = tfrec("salvage", *argv.replace("TMP", str(tmp_path)).split())
     line = f"tfrec: {message}\n".replace("TMP", str(tmp_path))
-    assert (ran.code, ran.out, ran.err) == (code, "", line)
+    assert (ran.code, ran.out, ran.error) == (code, "", line)
 
 
 def test_what_was_salvaged_can_be_read(data: Path, tmp_path: Path) -> None:
