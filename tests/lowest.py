@@ -44,7 +44,7 @@ def main() -> int:
     installed = FOLDER / "venv/bin/python"
     pip = [installed, "-m", "pip", "--quiet", "--disable-pip-version-check"]
     subprocess.run([*pip, "install", "--upgrade", "pip>=25.1"], check=True)
-    package = f"{ROOT}[{','.join(extras)}]"
+    package = f"{ROOT}[{','.join(extras)}]" if extras else ROOT
     words = ["--constraint", constraints, package, "--group", f"{ROOT}/pyproject.toml:test"]
     subprocess.run([*pip, "install", *words], check=True)
     print(f"Python {oldest} with {', '.join(map(pinned, bounds))}", flush=True)

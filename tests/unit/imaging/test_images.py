@@ -354,7 +354,7 @@ class TestAlpha:
 
     @pytest.mark.parametrize(("alpha", "value"), [("white", 255), ("black", 0)])
     def test_gray_with_alpha(self, alpha: Any, value: int) -> None:
-        data = png(Image.fromarray(np.dstack([PIXELS[..., 0], ALPHAS]), "LA"))
+        data = png(Image.fromarray(np.dstack([PIXELS[..., 0], ALPHAS])))
         expected = self.composite(np.dstack([PIXELS[..., 0]] * 3), ALPHAS, value)
         assert np.array_equal(normalize.decode(data, Policy(alpha=alpha)), expected)
 
@@ -678,7 +678,7 @@ class TestAgainstTensorFlow:
             png(Image.fromarray(PIXELS).quantize(16)),
             png(Image.fromarray(PIXELS).quantize(256), transparency=b"\x07\x90"),
             png(np.dstack([PIXELS, ALPHAS])),
-            png(Image.fromarray(np.dstack([PIXELS[..., 0], ALPHAS]), "LA")),
+            png(Image.fromarray(np.dstack([PIXELS[..., 0], ALPHAS]))),
             png(PIXELS, exif=oriented(6)),
             png(PIXELS, transparency=tuple(int(value) for value in PIXELS[3, 3])),
             png(np.arange(65536, dtype=np.uint16).reshape(256, 256)),

@@ -54,7 +54,7 @@ def test_windows_of_other_baseline_jpegs_are_exact(options: dict[str, Any]) -> N
 def test_cmyk_jpegs_of_others_are_exact(marked: bool) -> None:
     """Inks are inverted where there is an Adobe marker, and not where there is none."""
     inks = np.random.default_rng(4).integers(0, 256, (30, 40, 4), dtype=np.uint8)
-    data = jpeg(Image.fromarray(inks, "CMYK"))
+    data = jpeg(Image.frombytes("CMYK", (40, 30), inks.tobytes()))
     start = data.index(b"\xff\xee")
     if not marked:
         data = data[:start] + data[start + 2 + int.from_bytes(data[start + 2 : start + 4], "big") :]

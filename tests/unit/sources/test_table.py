@@ -462,7 +462,8 @@ json_values = st.one_of(
     st.text(max_size=5),
     st.lists(st.one_of(st.integers(-9, 9), st.floats(), st.text(max_size=3)), max_size=3),
 )
-cells = st.one_of(st.text(max_size=9), json_values.map(json.dumps))
+texts = st.text(st.characters(exclude_characters="\0"), max_size=9)  # csv of 3.10 writes no NUL
+cells = st.one_of(texts, json_values.map(json.dumps))
 fixed = settings(deadline=None, derandomize=True, max_examples=150)
 
 
