@@ -7,11 +7,11 @@ from tfrec_cli import errors
 
 
 def main() -> NoReturn:
-    """Run the command line and exit; on Windows only say that it does not run there."""
+    """Run the command line and exit; on Windows, print that it is not supported."""
     if sys.platform == "win32":
         sys.stderr.write(f"tfrec: {errors.NO_WINDOWS}\n")
         sys.exit(errors.EXIT_RUN)
-    from tfrec_cli.cli import boundary  # which needs what Windows lacks
+    from tfrec_cli.cli import boundary  # it needs modules that Windows does not have
 
     boundary.main()
 

@@ -170,7 +170,7 @@ def inspect(
 
     Args:
         paths: a record file, a folder of them, or a glob pattern; or several of these.
-        contact_sheet: a PNG file to be written, of up to 40 pictures from all over.
+        contact_sheet: PNG file to write, with up to 40 images from all parts of the files.
         html: a page to be written, of what is returned and the pictures.
         crop: size to which the pictures are cut, as for `write`; None shows them whole.
         seed: places crops as the readers do in epoch 0; None takes the middle.

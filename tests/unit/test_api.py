@@ -78,7 +78,7 @@ def test_the_help_says_how_many_pictures_there_are() -> None:
     """As many as the documentation of `inspect` and the code say."""
     sheet = next(one for one in cli.main.commands["inspect"].params if one.name == "contact_sheet")
     for text in (getattr(sheet, "help", ""), str(api.inspect.__doc__)):
-        assert f"up to {page.MOST_PICTURES} pictures" in " ".join(text.split())
+        assert f"up to {page.MOST_PICTURES} images" in " ".join(text.split())
 
 
 # Paths

@@ -1,5 +1,5 @@
 """The command line: options, values and where they come from, completion, exit codes.
 
-A command has three files of its name: its options here, its steps in `commands`, its words in
-`report`. The one here is loaded when the command is called.
+A command has three files with its name: its options here, its steps in `commands`, its output in
+`report`. The file here is loaded when the command is called.
 """

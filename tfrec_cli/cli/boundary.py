@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from types import FrameType
 from typing import NamedTuple, NoReturn
 
-os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # no threads of NumPy's: workers are forked
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # no NumPy threads: workers are forked
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 import click
@@ -24,8 +24,8 @@ _EXIT_PIPE = 128 + signal.SIGPIPE
 _HINTS: dict[errors.Hint | None, str] = {
     None: "",
     "verify": ": run `tfrec verify`",
-    "salvage": "; `tfrec salvage` saves the whole records",
-    "resume": ": `tfrec write … --resume` goes on",
+    "salvage": "; `tfrec salvage` saves the intact records",
+    "resume": ": `tfrec write … --resume` continues it",
 }
 
 
@@ -49,12 +49,12 @@ def main() -> NoReturn:
     0 done and nothing wrong, 1 the data is wrong, 2 called wrongly, 3 could not run, 70 a bug,
     130 interrupted, 143 terminated. With --json an error is a document on stdout too.
     """
-    gc.set_threshold(10_000)  # hardly anything here lies in cycles, and the search takes time
-    atexit.register(gc.freeze)  # nor is there a use in a last search
+    gc.set_threshold(10_000)  # there are few reference cycles, and looking for them takes time
+    atexit.register(gc.freeze)  # no search at exit either
     signal.signal(signal.SIGTERM, _terminate)
     for name in ("stdout", "stderr"):
-        if getattr(sys, name) is None:  # closed by whoever started us
-            setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: SIM115  # to the end
+        if getattr(sys, name) is None:  # closed by the parent process
+            setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: SIM115  # until exit
     stdout = sys.stdout
     calls: list[click.Context] = []
     if "_TFREC_COMPLETE" in os.environ:
@@ -76,7 +76,7 @@ def main() -> NoReturn:
         sys.exit(errors.EXIT_USAGE)
     except BaseException as error:
         if isinstance(error, OSError) and not error.filename:
-            sys.stdout = None  # should it be what cannot be written, it would fail again
+            sys.stdout = None  # it may be what cannot be written: do not flush it again
         failure = failure_of(error, calls[-1] if calls else None)
         if failure.exit_code == errors.EXIT_BUG:
             import traceback
@@ -90,7 +90,7 @@ def failure_of(error: BaseException, ctx: click.Context | None) -> Failure:
     """Return the line and exit code of an error.
 
     Args:
-        ctx: of the command that was called, as far as it was reached.
+        ctx: context of the command that was called; of the program, or None, before that.
     """
     match error:
         case errors.TfrecError():
@@ -107,7 +107,7 @@ def failure_of(error: BaseException, ctx: click.Context | None) -> Failure:
         case KeyboardInterrupt():
             return Failure("interrupted", errors.EXIT_INTERRUPTED)
         case MemoryError():
-            return Failure("out of memory: fewer --jobs need less", errors.EXIT_RUN)
+            return Failure("out of memory: try fewer --jobs", errors.EXIT_RUN)
         case OSError():
             reason = error.strerror or error
             return Failure(f"{error.filename or 'system'}: {reason}", errors.EXIT_RUN)
@@ -127,10 +127,10 @@ def _terminate(_signal_number: int, _frame: FrameType | None) -> NoReturn:
 
 
 def _end(failure: Failure, calls: Sequence[click.Context]) -> NoReturn:
-    """Say what went wrong, for a person and, where --json was asked for, for a program.
+    """Print an error, with --json as a document too, and exit.
 
     Args:
-        calls: contexts of the program and of the command, as far as they were reached.
+        calls: contexts of the program and of the command, if they were reached.
     """
     params = calls[-1].params if calls else {}
     if params.get("json") or "--json" in sys.argv:

@@ -1,4 +1,4 @@
-"""A click command that knows where each value came from, and refuses what would do nothing.
+"""A click command that knows where each value came from, and refuses options without effect.
 
 Knows: command lines, variables ``TFREC_…`` and configuration files as sources of values. Must not
 know: what options do.
@@ -19,13 +19,14 @@ from tfrec_cli.errors import TfrecError, UsageError
 
 
 class Command(click.Command):
-    """A command whose context is appended to ``obj``, a list, for whoever explains its errors.
+    """A command that appends its context to ``obj``, a list, so that its errors can be explained.
+
+    An option without effect is refused only if it is typed: configuration files and variables serve
+    many calls.
 
     Args:
-        needs: options that do nothing without another: the names of others, any of which is
-            enough.
-        excludes: options that do nothing together with others. Both are refused only where they are
-            typed: a configuration file or the environment speaks for many calls.
+        needs: for options that have no effect alone, the options of which one is enough.
+        excludes: for options that have no effect together with others, those others.
     """
 
     def __init__(
@@ -40,7 +41,7 @@ class Command(click.Command):
         self._excludes = excludes or {}
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        """Parse, and refuse what was typed in vain, and variables of options that are not there."""
+        """Parse; refuse options without effect, and variables of unknown options."""
         ctx.ensure_object(list).append(ctx)
         rest = super().parse_args(ctx, args)
         if not ctx.resilient_parsing:
@@ -59,31 +60,30 @@ class Command(click.Command):
             if not any(_is_given(ctx, other) for other in wanted):
                 words = " or ".join(_option(ctx, other) for other in wanted)
                 idle = _option(ctx, name)
-                raise UsageError(f"{idle}: found no {words}, without which it does nothing")
+                raise UsageError(f"{idle} has no effect without {words}")
         for name in sorted(typed & self._excludes.keys()):
             for other in self._excludes[name]:
                 if _is_given(ctx, other):
                     raise UsageError(
-                        f"{_option(ctx, name)}: found {where(ctx, other)} too, "
-                        "expected one of the two"
+                        f"{_option(ctx, name)} cannot be used with {where(ctx, other)}"
                     )
 
 
 class Listed(click.Command):
-    """What lists of commands show of one: its name and short help, without its options.
+    """The entry of a command in lists: its name and help, without its options.
 
     Args:
-        module: below `tfrec_cli.cli`, where the command is, under its own name.
-        help: the first sentence of the command's own; or ``short_help``, in place of that.
+        module: the module of the command in `tfrec_cli.cli`, if it has another name.
+        help: the first sentence of the command's help; or ``short_help``, a shorter text.
     """
 
     def __init__(self, name: str, module: str | None = None, **help: str) -> None:  # noqa: A002
-        super().__init__(name, **help)  # type: ignore[arg-type]  # nothing else is given
+        super().__init__(name, **help)  # type: ignore[arg-type]  # only these two are given
         self.module = module or name
 
 
 class _Loaded(UserDict[str, click.Command]):
-    """Commands by name, each of which is imported when it is first looked up."""
+    """Commands by name; a command is imported when it is first looked up."""
 
     def __getitem__(self, name: str) -> click.Command:
         command = super().__getitem__(name)
@@ -94,14 +94,14 @@ class _Loaded(UserDict[str, click.Command]):
 
 
 class Group(click.Group):
-    """A group whose context is appended too, and whose commands are loaded when they are called.
+    """A group that appends its context too, and loads a command when it is called.
 
     Args:
-        listed: of the commands, in their order.
+        listed: the entries of the commands, in order.
     """
 
     def __init__(self, name: str | None, *, listed: Sequence[Listed], **kwargs: Any) -> None:
-        self._listed = {one.name or "": one for one in listed}
+        self._listed = {entry.name or "": entry for entry in listed}
         super().__init__(name, _Loaded(self._listed), **kwargs)
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
@@ -110,7 +110,7 @@ class Group(click.Group):
         return super().parse_args(ctx, args)
 
     def get_command(self, _ctx: click.Context, cmd_name: str) -> click.Command | None:
-        """Return what a list of commands shows of one; `commands` has the command itself."""
+        """Return the entry of a command; `commands` has the command itself."""
         return self._listed.get(cmd_name)
 
     def resolve_command(
@@ -122,7 +122,7 @@ class Group(click.Group):
 
 
 def where(ctx: click.Context, name: str) -> str:
-    """Say where the value of an option came from, as its user would find it.
+    """Say where the value of an option came from.
 
     Returns:
         ``--crop``, ``TFREC_WRITE_CROP`` or ``--config my.toml: [write] crop``.
@@ -143,11 +143,11 @@ def variable(ctx: click.Context, name: str) -> str:
 
 
 def explained(error: Exception, ctx: click.Context | None) -> str:
-    """Return an error's message, which blames what it is about on where that came from.
+    """Return an error's message; a wrong value is named by where it came from, see `where`.
 
     Args:
-        error: of click's about a value, or ours, which may name options.
-        ctx: of the command that was called.
+        error: an error of click, or ours, whose message may name options.
+        ctx: context of the command that was called.
     """
     if isinstance(error, click.BadParameter) and error.param and error.ctx:
         source = error.ctx.get_parameter_source(error.param.name or "")
@@ -167,7 +167,7 @@ def explained(error: Exception, ctx: click.Context | None) -> str:
 def spelled(ctx: click.Context | None, name: str) -> str:
     """Return how an option is typed: ``--max-errors`` for ``max_errors``.
 
-    What is no option of the command comes back as it was: in backquotes.
+    If the command has no such option, the name is returned in backquotes, as it was.
     """
     owner = _owner(ctx, name)
     return _option(owner, name) if owner else f"`{name}`"
@@ -201,5 +201,5 @@ def _refuse_unknown_variables(ctx: click.Context) -> None:
             import difflib
 
             close = difflib.get_close_matches(word, known, n=1)
-            hint = f"did you mean {start}{close[0]}?" if close else "expected one of its options"
-            raise UsageError(f"{name}: found no such option of {ctx.info_name}, {hint}")
+            hint = f" (did you mean {start}{close[0]}?)" if close else ""
+            raise UsageError(f"{name}: {ctx.info_name} has no such option{hint}")

@@ -1,7 +1,7 @@
-"""What completion offers where a path or the name of a split is typed.
+"""Completion of paths and of names of splits.
 
-Knows: types of answers, as `shells` describes them. Must not know: what options do. Imports what it
-needs only when it is asked.
+Knows: types of answers, see `shells`. Must not know: what options do. Imports are inside functions:
+most calls of the program complete nothing.
 """
 
 from __future__ import annotations
@@ -23,9 +23,9 @@ def paths(
     """Make the ``shell_complete`` of a parameter that takes a folder.
 
     Args:
-        endings: of files that may be meant too, such as ``csv``; ``*`` for any file.
-        words: that may stand there instead.
-        after: a sign before the path, with something else before it.
+        endings: endings of files that are offered too, such as ``csv``; ``*`` offers every file.
+        words: words that are offered too.
+        after: the path begins after the last of these characters, such as ``=``.
     """
     kind = "dir" if not endings else "file" if endings == ("*",) else "file:" + "|".join(endings)
 
@@ -42,11 +42,11 @@ def paths(
 def splits(folder: str, *names: str) -> Callable[[Context, Parameter, str], list[Item]]:
     """Make the ``shell_complete`` of a parameter that takes the name of a split.
 
-    Names of files that ``--split`` would not take are not offered.
+    Only names that ``--split`` accepts are offered.
 
     Args:
-        folder: the parameter that holds the dataset, whose splits are offered.
-        names: further ones.
+        folder: name of the parameter whose value is the dataset.
+        names: further names to offer.
     """
 
     def complete(context: Context, _parameter: Parameter, incomplete: str) -> list[Item]:
@@ -57,10 +57,9 @@ def splits(folder: str, *names: str) -> Callable[[Context, Parameter, str], list
         from tfrec_cli.dataset.names import MANIFEST_SUFFIX, SPLIT_NAME
 
         arguments = [param.name for param in context.command.params if isinstance(param, Argument)]
-        left = dict(
-            zip(arguments, context.args, strict=False)
-        )  # where --split still lacks its NAME
-        where = Path(context.params.get(folder) or left.get(folder) or ".")
+        # arguments are not parsed while --split lacks its NAME
+        unparsed = dict(zip(arguments, context.args, strict=False))
+        where = Path(context.params.get(folder) or unparsed.get(folder) or ".")
         stems = [
             path.name.removesuffix(MANIFEST_SUFFIX) for path in where.glob("*" + MANIFEST_SUFFIX)
         ]

@@ -41,25 +41,30 @@ _EXPECTED = {
 
 
 _MOST_BYTES = 1 << 16
-"""The largest file read: with every option of every command it has 3 KB."""
+"""Size of the largest file that is read; one with every option of every command has 3 KB."""
 
 _MOST_DOTS = 1000
-"""In one line: Python takes the square of their number over a key of so many parts."""
+"""In one line: the time to parse a key grows with the square of its dots."""
 
 _LONG = 60
-"""Of names, in characters."""
+"""Names of as many characters are abbreviated in messages."""
 
 
 def load(path: Path, group: click.Group) -> dict[str, dict[str, Any]]:
     """Read a configuration file into defaults for the commands of ``group``.
 
     Returns:
-        For each command the values by parameter name, as click's ``default_map`` wants them.
+        For each command the values by parameter name, as click's ``default_map`` takes them.
     Raises:
-        UsageError: no TOML, an unknown table or key; says which one may have been meant.
+        MissingPathError: there is no such file.
+        UsageError: the file is not TOML, or a table or key is unknown.
     """
     try:
         tables = _parse(_read(path))
+    except FileNotFoundError:
+        from tfrec_cli.runtime.paths import missing
+
+        raise missing(path, option="config") from None
     except OSError as error:
         raise UsageError(f"`config` {path}: {error.strerror}") from error
     except (ValueError, RecursionError) as error:
@@ -81,7 +86,7 @@ def load(path: Path, group: click.Group) -> dict[str, dict[str, Any]]:
 
 def _read(path: Path) -> str:
     mode = path.stat().st_mode
-    if not stat.S_ISREG(mode) and not stat.S_ISDIR(mode):  # which opening refuses
+    if not stat.S_ISREG(mode) and not stat.S_ISDIR(mode):  # opening a folder fails by itself
         raise ValueError("found a pipe or device")
     with path.open("rb") as file:
         data = file.read(_MOST_BYTES + 1)
@@ -100,7 +105,7 @@ def _parse(text: str) -> dict[str, Any]:
 
 
 def _shown(name: str) -> str:
-    """Show a name that may hold anything, in the file's own words where they are words."""
+    """Return a name as it is, or escaped and abbreviated if it is long or cannot be printed."""
     return name if name.isprintable() and len(name) < _LONG else reprlib.repr(name)
 
 

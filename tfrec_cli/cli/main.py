@@ -1,7 +1,7 @@
 """The program and the list of its commands, each in a module that is loaded when it is called.
 
-Knows: click. Must not know: options of commands. Imports next to nothing, so that ``tfrec --help``
-costs what click costs.
+Knows: click. Must not know: options of commands. Imports little, so that ``tfrec --help`` takes
+little more time than the import of click.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ def _as_path(_ctx: click.Context, _param: click.Parameter, value: str | None) ->
 @click.version_option(
     __version__,
     prog_name="tfrec",
-    allow_from_autoenv=False,  # TFREC_VERSION may say which one is installed
+    allow_from_autoenv=False,  # a user may have set TFREC_VERSION for something else
 )
 @click.option(
     "--config",

@@ -1,7 +1,7 @@
-"""Types of values (sizes, crops, origins), options of several commands, options from fields.
+"""Types of values (sizes, crops, sources), shared options, and options made from fields.
 
-Knows: click, and the fields of `WriteOptions`, whose defaults, ranges and words are not repeated.
-Must not know: what options do.
+Knows: click, and the fields of `WriteOptions`, which own defaults, ranges and words. Must not know:
+what options do.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from tfrec_cli.seeds import SEED_LIMIT
 from tfrec_cli.writing.options import WriteOptions
 
 _MOST_SHOWN = 2**32
-"""What is stored of a number limits it too, but a person need not hear of such limits."""
+"""Help shows no larger limits: these come from how a number is stored."""
 
 _FIELDS = {field.name: field for field in fields(WriteOptions)}
 
@@ -50,7 +50,7 @@ class Crop(click.ParamType):  # type: ignore[type-arg]  # likewise
 
 
 class Origin(click.ParamType):  # type: ignore[type-arg]  # likewise
-    """A folder or image list of sources, after ``SPLIT=`` if it is that of one split only."""
+    """A folder or image list, after ``SPLIT=`` if it is the source of one split only."""
 
     name = "origin"
     envvar_list_splitter = os.pathsep
@@ -66,11 +66,11 @@ class Origin(click.ParamType):  # type: ignore[type-arg]  # likewise
 
 
 def field_option(name: str, *letters: str, **settings: Any) -> Decorator:
-    """Make the option of a field of `WriteOptions`, which has its default, range and words.
+    """Make the option of a field of `WriteOptions`, with the field's default, range and words.
 
     Args:
         letters: short names, such as ``-j``.
-        settings: of click, its help text first of all; they win over those of the field.
+        settings: arguments for click, such as ``help``; they replace those from the field.
     """
     default, metadata = _FIELDS[name].default, _FIELDS[name].metadata
     made: dict[str, Any] = {"default": default, "show_default": default is not None}
@@ -96,7 +96,7 @@ def path_argument(name: str, **settings: Any) -> Decorator:
 
 
 quiet = click.option("-q", "--quiet", is_flag=True, help="Print no progress and no warnings.")
-# eager: known before another option can be wrong
+# eager: parsed first, so that an error in another option is a document too
 json = click.option(
     "--json", is_flag=True, is_eager=True, help="Print the result as one JSON document."
 )
@@ -119,7 +119,7 @@ def seed(**settings: Any) -> Decorator:
 
 
 def shard_size(**settings: Any) -> Decorator:
-    """Make the option of a shard's size; its default is shown as a person would type it."""
+    """Make the option of a shard's size; help shows its default as ``128MiB``."""
     default: Any = _FIELDS["shard_size"].default
     return field_option(
         "shard_size",
@@ -128,7 +128,7 @@ def shard_size(**settings: Any) -> Decorator:
 
 
 def index(*, default: str) -> Decorator:
-    """Make the option of index files; ``default`` says in words when there are some."""
+    """Make the option of index files; ``default`` says in words when they are written."""
     return click.option(
         "--index/--no-index",
         default=None,

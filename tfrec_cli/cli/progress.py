@@ -1,4 +1,4 @@
-"""What a command says by the way: progress as a bar on a terminal, and warnings."""
+"""Progress as a bar on a terminal, and warnings."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _FORMAT = "{desc}{n_fmt}/{total_fmt} |{bar}| {elapsed}<{remaining}"
 
 @contextmanager
 def shown(*, quiet: bool) -> Iterator[Progress]:
-    """Yield a function that shows progress: a bar on a terminal, else nothing."""
+    """Yield a function that shows progress as a bar on a terminal, and does nothing elsewhere."""
     if quiet or sys.stderr is None or not sys.stderr.isatty():
         yield lambda *_: None
         return
@@ -35,6 +35,6 @@ def shown(*, quiet: bool) -> Iterator[Progress]:
 
 
 def warn(lines: Iterable[str]) -> None:
-    """Print warnings, a line each."""
+    """Print each warning on a line."""
     for line in lines:
         click.echo(f"tfrec: {line}", err=True)

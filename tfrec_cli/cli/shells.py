@@ -1,13 +1,13 @@
 """Completion of the command line in bash, zsh and fish.
 
-Knows: how these shells ask and want to be answered. Must not know: what options do.
+Knows: what these shells ask and how they take answers. Must not know: what options do.
 
-Not click's own scripts, since with click 8.5 ``--option=value`` completes in none of these shells.
-They also lack files by their endings, paths after ``SPLIT=``, and silence where the program cannot
-be started. Paths are listed by the shell itself.
+Click's own scripts are not enough: with click 8.5, ``--option=value`` completes in none of these
+shells. The scripts also do not complete files by their endings or paths after ``SPLIT=``, and they
+print errors if the program cannot be started. The shell itself lists paths.
 
-An answer has a type: ``plain``, a word; ``dir``, folders; ``file``, files and folders; or
-``file:csv|tsv``, folders and files of these endings. The value of a path is the path so far.
+An answer has a type: ``plain`` is a word, ``dir`` folders, ``file`` files and folders, and
+``file:csv|tsv`` folders and files with these endings. The value of a path is the part typed so far.
 """
 
 from __future__ import annotations
@@ -123,26 +123,26 @@ complete --no-files --command %(prog_name)s --arguments '(%(complete_func)s)'
 
 
 def _joined(words: list[str]) -> list[str]:
-    """Join again what bash splits: ``--keys = plain`` was typed without the spaces."""
-    whole: list[str] = []
+    """Join words that bash split at ``=``, such as ``--keys=plain``."""
+    joined: list[str] = []
     for word in words:
-        if whole and (word == "=" or whole[-1].endswith("=")):
-            whole[-1] += word
+        if joined and (word == "=" or joined[-1].endswith("=")):
+            joined[-1] += word
         else:
-            whole.append(word)
-    return whole
+            joined.append(word)
+    return joined
 
 
 def _lines(items: list[Item]) -> list[Item]:
-    """Leave out answers of several lines, of which a shell would make several answers."""
+    """Leave out answers of several lines: a shell would take each line for an answer."""
     return [item for item in items if "\n" not in item.value]
 
 
 def _placed(items: list[Item], word: str) -> list[Item]:
-    """Return answers to the whole word: ``--keys=plain``; for a path, where in the word it begins.
+    """Return answers for the entire word: ``--keys=plain``; for a path, where it begins in it.
 
     Args:
-        items: answers to what follows the option's name in ``word``.
+        items: answers for the part of ``word`` after ``--option=``.
     """
     option = word[: word.find("=") + 1] if word.startswith("-") else ""
     return [
@@ -180,6 +180,6 @@ class _Fish(FishComplete):
 
 
 def register() -> None:
-    """Let click answer these shells by the classes above."""
+    """Register the classes above with click."""
     for shell in (_Bash, _Zsh, _Fish):
         add_completion_class(shell)

@@ -40,7 +40,7 @@ def context_of_write() -> click.Context:
         (aborted("--resume goes on"), Failure("interrupted; --resume goes on", 130)),
         (click.Abort(), Failure("interrupted", 130)),
         (KeyboardInterrupt(), Failure("interrupted", 130)),
-        (MemoryError(), Failure("out of memory: fewer --jobs need less", 3)),
+        (MemoryError(), Failure("out of memory: try fewer --jobs", 3)),
         (OSError(28, "No space left", "a/b"), Failure("a/b: No space left", 3)),
         (OSError(28, "No space left"), Failure("system: No space left", 3)),
         (OSError("odd"), Failure("system: odd", 3)),
