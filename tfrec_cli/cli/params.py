@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Callable
-from dataclasses import fields
+from dataclasses import Field
 from pathlib import Path
 from typing import Any
 
@@ -17,12 +17,9 @@ import click
 
 from tfrec_cli.runtime import values
 from tfrec_cli.seeds import SEED_LIMIT
-from tfrec_cli.writing.options import WriteOptions
 
 _MOST_SHOWN = 2**32
 """Help shows no larger limits: these come from how a number is stored."""
-
-_FIELDS = {field.name: field for field in fields(WriteOptions)}
 
 Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
 
@@ -72,7 +69,8 @@ def field_option(name: str, *letters: str, **settings: Any) -> Decorator:
         letters: short names, such as ``-j``.
         settings: arguments for click, such as ``help``; they replace those from the field.
     """
-    default, metadata = _FIELDS[name].default, _FIELDS[name].metadata
+    field = _field(name)
+    default, metadata = field.default, field.metadata
     made: dict[str, Any] = {"default": default, "show_default": default is not None}
     if isinstance(default, bool):
         made = {"is_flag": True}
@@ -83,6 +81,13 @@ def field_option(name: str, *letters: str, **settings: Any) -> Decorator:
         number = click.IntRange(least, most if most < _MOST_SHOWN else None)
         made |= {"type": number, "metavar": "N"}
     return click.option(*letters, f"--{name.replace('_', '-')}", **{**made, **settings})
+
+
+def _field(name: str) -> Field[Any]:
+    """Return a field of `WriteOptions`, which only those load that have such options."""
+    from tfrec_cli.writing.options import WriteOptions
+
+    return WriteOptions.__dataclass_fields__[name]
 
 
 def path_option(name: str, **settings: Any) -> Decorator:
@@ -105,7 +110,11 @@ root = path_option(
     metavar="DIR",
     help="Folder that the paths of an image list are relative to. [default: the list's folder]",
 )
-jobs = field_option("jobs", "-j", help="Number of processes. [default: all processors]")
+
+
+def jobs() -> Decorator:
+    """Make the option of the number of processes."""
+    return field_option("jobs", "-j", help="Number of processes. [default: all processors]")
 
 
 def crop(**settings: Any) -> Decorator:
@@ -120,7 +129,7 @@ def seed(**settings: Any) -> Decorator:
 
 def shard_size(**settings: Any) -> Decorator:
     """Make the option of a shard's size; help shows its default as ``128MiB``."""
-    default: Any = _FIELDS["shard_size"].default
+    default: Any = _field("shard_size").default
     return field_option(
         "shard_size",
         **{"type": Size(), "metavar": None, "default": values.spell_size(default), **settings},

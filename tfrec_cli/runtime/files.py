@@ -13,11 +13,13 @@ import json
 import os
 import stat
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
-from typing import Any, BinaryIO, cast
+from typing import TYPE_CHECKING, Any, BinaryIO, cast
+
+if TYPE_CHECKING:
+    from concurrent.futures import Future
 
 CHUNK_BYTES = 1 << 20
 """Bytes of a file that are read, written or hashed at once."""
@@ -134,6 +136,8 @@ class ThreadedSha256:
     """
 
     def __init__(self) -> None:
+        from concurrent.futures import ThreadPoolExecutor
+
         self.size_bytes = 0
         self._sha256 = hashlib.sha256()
         self._thread = ThreadPoolExecutor(1)
