@@ -110,16 +110,14 @@ WRONG: list[tuple[str, Callable[[Path], None], str, int, str]] = [
         out_has_the_split,
         "write TMP/src TMP/out",
         3,
-        "TMP/out: found split 'train', expected none of this name: --split names another one, "
-        "--overwrite replaces it",
+        "TMP/out: split 'train' exists: --split sets another name, --overwrite replaces it",
     ),
     (
         "another write is unfinished",
         out_is_unfinished,
         "write TMP/src TMP/out",
         3,
-        "TMP/out/.train.partial: found an unfinished write, expected none: "
-        "--overwrite starts again",
+        "TMP/out/.train.partial: found an unfinished write, expected none: --overwrite starts over",
     ),
     (
         "the crop is larger than every image",
@@ -134,15 +132,15 @@ WRONG: list[tuple[str, Callable[[Path], None], str, int, str]] = [
         "write TMP/src TMP/out --crop 8x8",
         1,
         "TMP/src/cats/2.jpg: found 10x7 pixels, expected at least 8x8 (--small skip, pad or "
-        "resize); --on-error skip goes on without them",
+        "resize); --on-error skip leaves them out",
     ),
     (
         "an image is broken",
         broken,
         "write TMP/src TMP/out",
         1,
-        f"TMP/src/dogs/bad.jpg: found text, expected one of {FORMATS}; --on-error skip goes on "
-        "without them",
+        f"TMP/src/dogs/bad.jpg: found text, expected one of {FORMATS}; --on-error skip leaves "
+        "them out",
     ),
     (
         "more are broken than allowed",
@@ -159,7 +157,7 @@ WRONG: list[tuple[str, Callable[[Path], None], str, int, str]] = [
         1,
         "TMP/src/dogs/a.png: found a path that differs from dogs/A.png only in case or Unicode "
         "form, expected paths that every file system tells apart; "
-        "--on-error skip goes on without them",
+        "--on-error skip leaves them out",
     ),
     (
         "an image lies beside class folders",
@@ -196,35 +194,35 @@ WRONG: list[tuple[str, Callable[[Path], None], str, int, str]] = [
         nothing,
         "write TMP/src TMP/out --encoding png",
         2,
-        "--encoding: found no --crop, expected one: whole images keep their bytes",
+        "--encoding: needs --crop: whole images keep their bytes",
     ),
     (
         "raw crops of tf-models",
         nothing,
         "write TMP/src TMP/out --crop 4 --encoding raw --keys tf-models",
         2,
-        "--encoding raw: found --keys tf-models, expected png or jpeg with it",
+        "--encoding raw: --keys tf-models needs png or jpeg",
     ),
     (
         "an index of compressed shards",
         nothing,
         "write TMP/src TMP/out --index --compression gzip",
         2,
-        "--index: found --compression gzip, expected none: no offsets in GZIP",
+        "--index: GZIP shards cannot have index files",
     ),
     (
         "a limit that is no number",
         nothing,
         "write TMP/src TMP/out --on-error skip --max-errors few",
         2,
-        "--max-errors: found 'few', expected 10 or 1%",
+        "--max-errors: found 'few', expected a number, or a share such as 1%",
     ),
     (
         "a limit without skipping",
         nothing,
         "write TMP/src TMP/out --max-errors 3",
         2,
-        "--max-errors: found --on-error fail, expected --on-error skip",
+        "--max-errors: needs --on-error skip",
     ),
     (
         "a split that no file can be called by",

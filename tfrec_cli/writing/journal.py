@@ -1,7 +1,7 @@
-"""The journal of an unfinished write: what it was asked for, so that only the same resumes it.
+"""The journal of an unfinished write: its options and sources, so that only the same write resumes.
 
-Knows: the journal and the list of sources in the folder of an unfinished split. Must not know: what
-else lies there, how shards are made.
+Knows: the journal and the list of sources in the folder of an unfinished split. Must not know:
+other files there, how shards are made.
 """
 
 from __future__ import annotations
@@ -34,18 +34,20 @@ _SOURCES = "sources"
 _NOT_RECORDED = ("jobs", "overwrite", "dry_run", "resume", "root")
 """Options that cannot change a byte."""
 
+IMAGES_CHANGED = "the images or their image list changed"
+
 _GONE_OPTION = re.compile(rf" --(?:{'|'.join(GONE)}) [a-z]+")
-"""In the command of a write that an earlier version began."""
+"""Options to remove from the command of a write that an earlier version began."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Journal:
-    """What a write was asked for.
+    """The request of a write.
 
     Attributes:
-        command: what to type to resume it.
-        division: how the images are divided among this split and others.
-        options: of the command, but those that cannot change a byte, as JSON has them.
+        command: the command that resumes it.
+        division: how the images are divided among several splits.
+        options: options of the command as JSON values, except those that cannot change a byte.
     """
 
     command: str
@@ -68,7 +70,7 @@ class Journal:
         recorded = {
             name: value for name, value in asdict(options).items() if name not in _NOT_RECORDED
         }
-        recorded["crop"] = list(options.crop) if options.crop else None  # as JSON has it
+        recorded["crop"] = list(options.crop) if options.crop else None  # JSON has no tuples
         return cls(
             command=_resume_command(source, out, options),
             plan_sha256=planned.sha256,
@@ -83,7 +85,7 @@ class Journal:
         )
 
     def differences(self, before: Journal | Manifest) -> list[str]:
-        """Say what was asked for otherwise ``before``: options and versions, one line each."""
+        """Return the options and versions that differ from ``before``, one line each."""
         return [
             *changes(before.options, self.options, "`{}`"),
             *changes(before.versions, self.versions),
@@ -99,7 +101,7 @@ class Begun:
 
 
 def begin(folder: Path, planned: Plan, journal: Journal) -> None:
-    """Write the sources, then the journal, which has their digest: without it nothing was begun."""
+    """Write the list of sources, then the journal with its digest: the journal makes it valid."""
     digest = hashlib.sha256()
     with (folder / _SOURCES).open("wb") as file:
         for line in _sources(planned):
@@ -110,7 +112,7 @@ def begin(folder: Path, planned: Plan, journal: Journal) -> None:
 
 
 def read(folder: Path) -> Begun | None:
-    """Return what was begun in a folder; None where there is no journal, or a damaged one."""
+    """Return what was begun in a folder; None if the journal is missing or damaged."""
     values = files.unsealed(folder / _JOURNAL)
     if values is None:
         return None
@@ -118,7 +120,7 @@ def read(folder: Path) -> Begun | None:
         sources_sha256 = values.pop("sources_sha256")
         values["command"] = _GONE_OPTION.sub("", values["command"])
         values["labels"] = values["labels"] and tuple(values["labels"])
-        if "division" not in values:  # begun before it was noted
+        if "division" not in values:  # written by version 0.1
             values["division"] = division.of_options(values["options"])
         else:
             values["division"] = division.of_note(values["division"])
@@ -131,10 +133,10 @@ def read(folder: Path) -> Begun | None:
 
 
 def check_same(folder: Path, begun: Begun, planned: Plan, journal: Journal) -> None:
-    """Refuse to resume another write, saying what changed.
+    """Refuse to resume a write with other options, versions or sources.
 
     Raises:
-        RunError: it is another.
+        RunError: something differs; names the first difference.
     """
     before = begun.journal
     different = journal.differences(before)
@@ -146,17 +148,17 @@ def check_same(folder: Path, begun: Begun, planned: Plan, journal: Journal) -> N
     if before.labels != journal.labels:
         different.append("the class names changed")
     if not different and before.plan_sha256 != journal.plan_sha256:
-        different.append("the images changed, or what an image list says of them")
+        different.append(IMAGES_CHANGED)
     if different:
         more = f" (and {len(different) - 1} more)" if len(different) > 1 else ""
         raise RunError(
             f"{folder}: found an unfinished write of something else: {different[0]}{more}; "
-            f"expected the same: `{before.command}` goes on, `overwrite` starts again"
+            f"`{before.command}` resumes it, `overwrite` starts over"
         )
 
 
 def _resume_command(source: Path, out: Path, options: WriteOptions) -> str:
-    """Return what to type to resume a write."""
+    """Return the command that resumes a write."""
     paths = [os.fspath(path) for path in (source, out)]
     words = ["tfrec", "write", *(f"./{path}" if path[0] == "-" else path for path in paths)]
     for option in fields(options):
@@ -174,7 +176,7 @@ def _resume_command(source: Path, out: Path, options: WriteOptions) -> str:
 
 
 def changes(before: Mapping[str, Any], now: Mapping[str, Any], form: str = "{}") -> Iterator[str]:
-    """Say what differs between two sets of values, such as options, one line each."""
+    """Iterate the differences between two sets of values, such as options, one line each."""
     for name in sorted({*before, *now} - GONE):
         was, is_now = before.get(name), now.get(name)
         if was != is_now:
@@ -188,7 +190,7 @@ def _word(value: Any) -> str:
 
 
 def _sources(planned: Plan) -> Iterator[bytes]:
-    """Iterate what is known of every source, one entry for each, ended by a zero byte."""
+    """Iterate an entry for each source, ended by a zero byte: size, time and path, or reject."""
     for size_bytes, mtime_ns, path in planned.sources():
         yield b"%d %d %s\0" % (size_bytes, mtime_ns, path)
     for reject in planned.rejects:
@@ -197,8 +199,8 @@ def _sources(planned: Plan) -> Iterator[bytes]:
 
 def _changed_source(path: Path, planned: Plan) -> str:
     def by_path(entries: Iterable[bytes]) -> dict[bytes, bytes]:
-        split = (entry.rstrip(b"\0").split(b" ", 2) for entry in entries if entry)
-        return {path: size + mtime for size, mtime, path in split}
+        parts = (entry.rstrip(b"\0").split(b" ", 2) for entry in entries if entry)
+        return {path: size + mtime for size, mtime, path in parts}
 
     if not path.is_file():
         return "the images changed"

@@ -1,7 +1,7 @@
 """Options of ``tfrec write``: the one owner of their defaults, ranges and words.
 
 Knows: names and values. Must not know: the command line, how a value is used. Imports nothing
-heavy, since the command line makes its options of these fields.
+heavy: the command line makes its options from these fields.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ OnError = Literal["fail", "skip"]
 Small = Literal["fail", "skip", "pad", "resize"]
 
 MAX_SHARDS = 99_999
-"""What five digits in a shard's name can number."""
+"""The most shards that five digits in a name can number."""
 
 MAX_JOBS = 4096
 """More processes than any machine has processors for."""
@@ -52,39 +52,39 @@ _RECORDED = (
     "frames",
     "max_pixels",
 )
-"""Options that only the ``options`` of a manifest record, and that records or their order need."""
+"""Options that records or their order depend on, and that only ``options`` of a manifest has."""
 
 
 class Range(NamedTuple):
-    """The least and the most that the value of an option may be, both included."""
+    """The smallest and the largest value of an option, both included."""
 
     least: int
     most: int
 
 
 Reader = Callable[[str, Any], Any]
-"""Given the name of an option and a value, the plain value; or it raises UsageError."""
+"""Takes the name of an option and a value; returns the plain value or raises UsageError."""
 
 
 def _numbers(
     least: int, most: int, *, optional: bool = False, read: Reader = values.whole
 ) -> dict[str, Any]:
-    """Describe the field of a number; of several numbers, such as height and width, each is meant.
+    """Describe the field of a number, or of several: then the range holds for each.
 
     Args:
-        optional: None is a value too, though it is not the default.
-        read: how a value is read.
+        optional: None is a valid value, though it is not the default.
+        read: function that reads a value.
     """
     return {"range": Range(least, most), "optional": optional, "read": read}
 
 
 def _words(words: Any) -> dict[str, Any]:
-    """Describe the field of a word; ``words`` is the Literal of those that may be."""
+    """Describe the field of a word; ``words`` is the Literal of all valid words."""
     return {"words": get_args(words), "read": partial(values.word, words=get_args(words))}
 
 
 def _read_by(read: Reader) -> dict[str, Any]:
-    """Describe the field of a value that `validate` does not look at."""
+    """Describe the field of a value that `validate` does not check."""
     return {"read": read}
 
 
@@ -99,7 +99,7 @@ def _number_or_share(name: str, value: Any) -> str:
 
 
 def _names_and_shares(name: str, value: Any) -> str:
-    """Read the name of a split; or several with their shares, as text or as a mapping."""
+    """Read the name of a split, or several names with shares, as text or as a mapping."""
     if not isinstance(value, Mapping):
         return values.text(name, value)
     return ",".join(f"{split}={values.decimal(name, share)}" for split, share in value.items())
@@ -111,16 +111,16 @@ class WriteOptions:
 
     Attributes:
         crop: (height, width) of a fixed centre crop in pixels; None stores whole images.
-        encoding: of crops; None is ``raw``, or ``png`` where ``keys`` is ``tf-models``.
-        jpeg_quality: of JPEG crops, 1 to 100.
-        resize_short: first scale the shorter side to this, in pixels.
+        encoding: encoding of crops; None is ``raw``, or ``png`` if ``keys`` is ``tf-models``.
+        jpeg_quality: quality of JPEG crops, 1 to 100.
+        resize_short: first scale the shorter side to this number of pixels.
         labels: ``auto``, ``none``, or a file of class names.
-        root: what the paths of an image list are relative to, if not to its own folder.
-        shards: how many; None for as many as ``shard_size`` (bytes) asks for.
+        root: folder that the paths of an image list are relative to; None is the list's own.
+        shards: number of shards; None computes it from ``shard_size`` (bytes).
         shuffle_seed: None keeps the order of the paths.
         max_errors: with ``on_error="skip"``, the most rejects allowed: a number, or a share of
             the images such as ``"1%"``.
-        jobs: number of processes; None for as many as there are processors.
+        jobs: number of processes; None is the number of processors.
     """
 
     crop: tuple[int, int] | None = field(
@@ -155,21 +155,21 @@ class WriteOptions:
 
     @classmethod
     def of(cls, **given: Any) -> WriteOptions:
-        """Return options with values as a Python caller may give them: see `read`.
+        """Return options from the values that a Python caller may give: see `read`.
 
         Raises:
-            UsageError: a value is of another type.
+            UsageError: a value has a wrong type.
         """
         return cls(**{name: read(name, value) for name, value in given.items()})
 
     @classmethod
     def from_manifest(cls, described: Manifest) -> WriteOptions:
-        """Return the options that make the records of a split, in their order, again.
+        """Return the options that make the records of a split again, in the same order.
 
-        Options that change no record (how errors are counted, how many processes) have defaults.
+        Options that change no record, such as ``jobs`` and ``on_error``, have their defaults.
 
         Raises:
-            ManifestError: an option is missing, or has a value that it cannot have.
+            ManifestError: an option is missing or has an invalid value.
         """
         recorded: dict[str, Any] = {name: described.options.get(name) for name in _RECORDED}
         for name, value in recorded.items():
@@ -186,12 +186,12 @@ class WriteOptions:
 
     @property
     def crop_encoding(self) -> Encoding:
-        """How crops are stored, if any are."""
+        """The encoding of crops, if crops are stored."""
         return self.encoding or ("png" if self.keys == "tf-models" else "raw")
 
     @property
     def policy(self) -> Policy:
-        """What pixels are made of an image file."""
+        """How pixels are made from an image file."""
         return Policy(
             exif=self.exif,
             alpha=self.alpha,
@@ -202,29 +202,28 @@ class WriteOptions:
 
     @property
     def stored(self) -> Literal[Encoding, "whole"]:
-        """How images are stored, as a manifest says it."""
+        """How images are stored: the manifest's field ``stored``."""
         return self.crop_encoding if self.crop else "whole"
 
     def validate(self) -> None:
         """Refuse values out of range, and options that contradict each other.
 
         Raises:
-            UsageError: it is so; names the option.
+            UsageError: names the option.
         """
         for option in fields(self):
             validate(option.name, getattr(self, option.name))
         if self.encoding and not self.crop:
-            raise UsageError(
-                "`encoding`: found no `crop`, expected one: whole images keep their bytes"
-            )
+            raise UsageError("`encoding`: needs `crop`: whole images keep their bytes")
         if self.encoding == "raw" and self.keys == "tf-models":
-            raise UsageError("`encoding` raw: found `keys` tf-models, expected png or jpeg with it")
+            raise UsageError("`encoding` raw: `keys` tf-models needs png or jpeg")
         if self.index and self.compression == "gzip":
-            raise UsageError("`index`: found `compression` gzip, expected none: no offsets in GZIP")
+            raise UsageError("`index`: GZIP shards cannot have index files")
         if self.max_errors and not re.fullmatch(r"\d+|\d+(\.\d+)?%", self.max_errors):
-            raise UsageError(f"`max_errors`: found {self.max_errors!r}, expected 10 or 1%")
+            expected = "expected a number, or a share such as 1%"
+            raise UsageError(f"`max_errors`: found {self.max_errors!r}, {expected}")
         if self.max_errors and self.on_error == "fail":
-            raise UsageError("`max_errors`: found `on_error` fail, expected `on_error` skip")
+            raise UsageError("`max_errors`: needs `on_error` skip")
 
 
 _FIELDS = {option.name: option for option in fields(WriteOptions)}
@@ -241,17 +240,17 @@ def range_of(name: str) -> Range:
     """Return the range of an option that is a number.
 
     Raises:
-        KeyError: there is no such option, or it is no number.
+        KeyError: there is no such option, or it is not a number.
     """
     limits: Range = _FIELDS[name].metadata["range"]
     return limits
 
 
 def words_of(name: str) -> tuple[str, ...]:
-    """Return the words that an option may be.
+    """Return the valid words of an option.
 
     Raises:
-        KeyError: there is no such option, or it is no word.
+        KeyError: there is no such option, or it is not a word.
     """
     words: tuple[str, ...] = _FIELDS[name].metadata["words"]
     return words
@@ -260,10 +259,10 @@ def words_of(name: str) -> tuple[str, ...]:
 def read(name: str, value: Any) -> Any:
     """Read the value of an option: ``"96x128"`` or a list as a crop, ``"128MiB"`` as a size…
 
-    None is read where it stands for a value, or for the default.
+    None is accepted if it is a value or the default.
 
     Raises:
-        UsageError: a value is of another type, or no such word.
+        UsageError: the value has a wrong type, or is an unknown word.
     """
     option = _FIELDS[name]
     if value is None and (option.default is None or option.metadata.get("optional")):
@@ -273,10 +272,10 @@ def read(name: str, value: Any) -> Any:
 
 
 def validate(name: str, value: Any) -> None:
-    """Refuse a value that an option of this name cannot have; None where it was not given.
+    """Refuse an invalid value of the option of this name; None is an option that is not given.
 
     Raises:
-        UsageError: it is so.
+        UsageError: the value is invalid.
     """
     if value is None:
         return
@@ -287,7 +286,7 @@ def validate(name: str, value: Any) -> None:
 
 
 def _expected(name: str, value: Any) -> str | None:
-    """Say what a value should have been; None where it is one that the option can have."""
+    """Return what is expected if a value is invalid, else None."""
     default, metadata = default_of(name), _FIELDS[name].metadata
     if value is None and (default is None or metadata.get("optional")):
         return None

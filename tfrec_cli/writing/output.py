@@ -1,4 +1,4 @@
-"""What may be written into OUT: its lock, and what else lies there.
+"""What may be written into OUT: its lock, and checks of what is already there.
 
 Knows: OUT and the splits in it. Must not know: how shards are made, click.
 """
@@ -33,13 +33,13 @@ _NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP)
 
 @contextmanager
 def locked(out: Path) -> Iterator[None]:
-    """Make ``out`` and be the only writer in it; leave no empty folder and no lock behind.
+    """Make ``out`` and lock it for one writer; at the end remove the lock and empty folders.
 
-    The lock is the kernel's: it ends with the process, however that ends. Where the file system
-    has none, there is none.
+    The kernel holds the lock: it ends with the process, however that ends. On file systems
+    without locks there is none.
 
     Raises:
-        RunError: another process writes there.
+        RunError: another process is writing there.
         OSError: the folder cannot be made or written.
     """
     missing = [path for path in (out, *out.parents) if not path.exists()]
@@ -56,7 +56,7 @@ def locked(out: Path) -> Iterator[None]:
             os.close(descriptor)
     finally:
         for made in missing:
-            with suppress(OSError):  # it holds what was written
+            with suppress(OSError):  # not empty: it holds the dataset
                 made.rmdir()
 
 
@@ -72,8 +72,7 @@ def _lock(path: Path) -> int:
             holder = os.read(descriptor, 300).decode(errors="replace").strip()
             os.close(descriptor)
             raise RunError(
-                f"{path.parent}: found process {holder} writing there, "
-                "expected one writer at a time"
+                f"{path.parent}: process {holder} is writing here; one writer at a time is allowed"
             ) from error
         except OSError as error:
             if error.errno not in _NO_LOCKS:
@@ -84,19 +83,19 @@ def _lock(path: Path) -> int:
                 os.truncate(descriptor, 0)
                 os.write(descriptor, f"{os.getpid()} on {socket.gethostname()}\n".encode())
                 return descriptor
-        os.close(descriptor)  # its holder removed it meanwhile
+        os.close(descriptor)  # another writer has just removed the file: try again
 
 
 @contextmanager
 def new_folder(out: Path) -> Iterator[Path]:
-    """Make a folder that gets the name ``out`` when the block ends well, or never.
+    """Make a folder that is renamed to ``out`` if the block ends without an error.
 
-    Meanwhile it is hidden beside ``out``, where nobody else makes it; what is left there of a
-    process that was killed goes first. The files in it are for the caller to make durable.
+    Until then it is hidden next to ``out`` and locked; remains of a killed process are removed
+    first. The caller makes the files in it durable.
 
     Raises:
-        RunError: ``out`` holds something, cannot be replaced or written, or another process
-            makes it.
+        RunError: ``out`` is not empty, cannot be replaced or written, or another process is
+            making it.
     """
     place = Path(os.path.realpath(out))
     hidden = place.with_name(f".{place.name}.new") if place.name else place
@@ -114,18 +113,18 @@ def new_folder(out: Path) -> Iterator[Path]:
                 files.sync(folder)
                 folder.rename(place)
             except BaseException:
-                with suppress(OSError):  # an error is on its way already
+                with suppress(OSError):  # the first error is raised
                     files.remove_folder(folder)
                 raise
             files.sync(place.parent)
-        with suppress(OSError):  # who was killed left it, else it is gone
+        with suppress(OSError):  # it is still there if a killed process had made it
             hidden.rmdir()
     except OSError as error:
         raise RunError(f"{out}: cannot be written: {error.strerror or error}") from error
 
 
 def _check_new(out: Path) -> None:
-    """Refuse what cannot become a new folder."""
+    """Refuse a path that cannot become a new folder."""
     expected = "expected an empty folder, or nothing"
     if not out.exists():
         return
@@ -141,10 +140,10 @@ def _check_new(out: Path) -> None:
 
 @contextmanager
 def errors_named(out: Path) -> Iterator[None]:
-    """Turn what the system refuses into one line that names the place."""
+    """Turn errors of the system into errors of one line that names the path."""
     try:
         yield
-    except TfrecError:  # a missing path that was given is an OSError too
+    except TfrecError:  # MissingPathError is an OSError too
         raise
     except OSError as error:
         place = printable(os.fsencode(error.filename or out))
@@ -152,7 +151,7 @@ def errors_named(out: Path) -> Iterator[None]:
 
 
 def check_place(source: Path, out: Path, names: Iterable[str]) -> None:
-    """Refuse what cannot be a dataset's folder before anything is made in it."""
+    """Refuse a path that cannot be the folder of a dataset, before anything is written."""
     above = source.resolve(), *source.resolve().parents
     if any(staging.folder_of(out, name).resolve() in above for name in names):
         raise UsageError(f"{source}: found the folder of an unfinished write, expected images")
@@ -166,7 +165,11 @@ def check_place(source: Path, out: Path, names: Iterable[str]) -> None:
 
 
 def other_splits(out: Path, options: WriteOptions, names: Collection[str]) -> list[Manifest]:
-    """Return the manifests of the splits in ``out`` that are not written now, or refuse it."""
+    """Return the manifests of the splits in ``out`` that are not written now.
+
+    Raises:
+        RunError: a split may not be written into ``out``.
+    """
     if not out.exists():
         return []
     existing = manifest.find(out)
@@ -179,35 +182,34 @@ def other_splits(out: Path, options: WriteOptions, names: Collection[str]) -> li
 
 
 def _check_leaks(out: Path, names: Collection[str], divided: Mapping[str, Division | None]) -> None:
-    """Refuse to write beside splits that the same images may have been divided among.
+    """Refuse to write an image into a split if another split here may hold it too.
 
     Args:
-        divided: how each of the other splits, finished or not, was made.
+        divided: the division of each of the other splits, finished or not.
     """
     for other, division in divided.items():
         if division and (len(names) > 1 or set(division.names) & set(names)):
             raise RunError(
-                f"{out}: found split {other!r} of `split` {division}, expected none: its "
-                "images may be among those that are written now; name all of its splits, or write "
-                "into a new folder"
+                f"{out}: found split {other!r} of `split` {division}: its images may be among "
+                "those that are written now; write all of its splits together, or write into a "
+                "new folder"
             )
 
 
 def _check_free(out: Path, split: str, existing: Collection[str], options: WriteOptions) -> None:
-    """Refuse a place that holds this split already, something of it, or something else."""
+    """Refuse ``out`` if it holds this split, files of it, or other files."""
     partial = staging.folder_of(out, split)
     if not options.overwrite and not options.resume:
         if partial.exists():
             raise staging.unfinished(partial)
         if split in existing:
             raise RunError(
-                f"{out}: found split {split!r}, expected none of this name: "
-                "`split` names another one, `overwrite` replaces it"
+                f"{out}: split {split!r} exists: `split` sets another name, `overwrite` replaces it"
             )
     if split not in existing and (twin := splits.twin(split, existing)):
         raise RunError(
-            f"{out}: found split {twin!r}, expected none that differs from {split!r} only in case: "
-            "`split` names another one"
+            f"{out}: found split {twin!r}, which differs from {split!r} only in case: "
+            "`split` sets another name"
         )
     if not options.overwrite and split not in existing and not partial.exists():
         names = sorted(path.name for path in out.iterdir() if not is_of_writer(path.name))
@@ -224,11 +226,10 @@ def _check_free(out: Path, split: str, existing: Collection[str], options: Write
 def check_agreement(
     source: Path, out: Path, options: WriteOptions, listing: Listing, others: Sequence[Manifest]
 ) -> None:
-    """Refuse a split that could not be read together with the others in ``out``.
+    """Refuse a split that cannot be read together with the others in ``out``.
 
     Raises:
-        UsageError: its options, or its further columns, differ from theirs; or a crop would make
-            boxes wrong.
+        UsageError: its options or columns differ from theirs; or a crop would make boxes wrong.
         DataError: its class names differ from theirs.
     """
     for other in others:
@@ -237,18 +238,18 @@ def check_agreement(
                 f"{source}: found {_classes(listing.labels)}, expected those of split "
                 f"{other.split!r} in {out}: {_classes(other.labels)}"
             )
-        for name, mine, theirs in (
+        for name, value, existing in (
             ("keys", options.keys, other.keys),
             ("crop", _size(options.crop), _size(other.crop)),
             ("encoding", options.stored, other.stored),
             ("compression", options.compression, other.compression),
         ):
-            if mine != theirs:
-                expected = f"{theirs} as in split {other.split!r} of {out}"
-                raise UsageError(f"`{name}`: found {mine}, expected {expected}")
+            if value != existing:
+                expected = f"{existing} as in split {other.split!r} of {out}"
+                raise UsageError(f"`{name}`: found {value}, expected {expected}")
         if _columns(listing.columns) != _columns(other.columns):
             raise UsageError(
-                f"{source}: found further columns {_columns(listing.columns)}, expected those of "
+                f"{source}: found columns {_columns(listing.columns)}, expected those of "
                 f"split {other.split!r} in {out}: {_columns(other.columns)}"
             )
     if options.crop and has_boxes(listing.columns):

@@ -1,7 +1,7 @@
 """Which source goes to which shard, in which order, and how many records a shard gets.
 
-Knows: sources, headers, sizes. Must not know: engines, writing. Given the same folder and options
-a plan is the same everywhere.
+Knows: sources, headers, sizes. Must not know: writing. The same folder and options give the same
+plan everywhere.
 """
 
 from __future__ import annotations
@@ -26,19 +26,19 @@ from tfrec_cli.writing.options import MAX_SHARDS, WriteOptions
 from tfrec_cli.writing.survey import HEIGHT, LABEL, MTIME, SIZE, WIDTH, Item, packed
 
 RECORD_EXTRA_BYTES = 160
-"""About what a record needs beside its image: framing, feature names, path."""
+"""About how many bytes a record needs in addition to its image: framing, feature names, path."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
-    """The items of every shard, and what is left out.
+    """The items of every shard, and the rejects.
 
     Attributes:
-        deflated: the items of each shard, as `shard` reads them; empty for a shard that was taken.
-        sizes: how many records each shard holds.
-        estimated_bytes: of all shards together.
-        source_bytes: of all items' files.
-        sha256: digest of the items in their order, wherever shards begin.
+        deflated: the items of each shard, which `shard` unpacks; empty for a shard that was taken.
+        sizes: number of records of each shard.
+        estimated_bytes: estimated size of all shards together.
+        source_bytes: size of all items' files.
+        sha256: digest of the items in their order; independent of where shards begin.
     """
 
     deflated: list[bytes] = field(compare=False, repr=False)
@@ -50,7 +50,7 @@ class Plan:
 
     @property
     def records(self) -> int:
-        """How many records all shards hold together."""
+        """Number of records of all shards."""
         return sum(self.sizes)
 
     @property
@@ -59,17 +59,17 @@ class Plan:
         return tuple(tuple(self.shard(number)) for number in range(len(self.sizes)))
 
     def sources(self) -> Iterator[tuple[int, int, bytes]]:
-        """Iterate size in bytes, time of the last change in ns, and path of the items in order."""
+        """Iterate (size in bytes, time of the last change in ns, path) of the items in order."""
         for items in map(self.shard, range(len(self.sizes))):
             yield from zip(items.column(SIZE), items.column(MTIME), items.paths(), strict=True)
 
     def shard(self, number: int) -> Packed[Item]:
-        """Return the items of one shard; none if they were taken."""
+        """Return the items of one shard; empty if they were taken."""
         data = self.deflated[number]
         return inflated(data) if data else packed()
 
     def take(self, number: int) -> Packed[Item]:
-        """Take the items of one shard out: only the writer needs them."""
+        """Return the items of one shard and free their memory: only the writer needs them."""
         items = self.shard(number)
         self.deflated[number] = b""
         return items
@@ -81,15 +81,17 @@ def divide(
     shares: Mapping[str, Fraction],
     options: WriteOptions,
 ) -> dict[str, tuple[Listing, Packed[Item]]]:
-    """Divide surveyed images among splits by their contents; what `make` takes for each of them.
+    """Divide surveyed images among splits by their contents.
 
-    All rejects, images too small for the crop included, go to the first split; so do the warnings.
+    The first split gets all rejects, including images too small for the crop, and all warnings.
 
     Args:
         surveyed: items with digests of their contents, and rejects, in any order.
-        shares: of the splits, which make up 1.
+        shares: share of each split; the sum is 1.
+    Returns:
+        For each split the listing and the items that `make` takes.
     Raises:
-        UsageError: a split that no image is left for.
+        UsageError: a split gets no image.
     """
     items = packed()
     contents = bytearray()
@@ -98,7 +100,7 @@ def divide(
         if isinstance(entry, Reject):
             rejects.append(entry)
             continue
-        assert not isinstance(entry, Packed)  # those have no digests
+        assert not isinstance(entry, Packed)  # packed items have no digests
         if _fits(entry.height_px, entry.width_px, options):
             items.append(entry)
             contents += entry.content
@@ -110,7 +112,7 @@ def divide(
     for name, numbers in division.parts.items():
         if items and not len(numbers):
             raise UsageError(
-                f"`split` {name}={float(shares[name]):g}: found no image for it among "
+                f"`split` {name}={float(shares[name]):g}: found no image for this split among "
                 f"{len(items)}, expected at least one"
             )
         parts[name] = replace(listing, rejects=(), warnings=()), items.take(numbers.tolist())
@@ -125,7 +127,7 @@ def divide(
 
 
 def _copies(items: Packed[Item], copies: Sequence[tuple[int, int]]) -> Iterator[str]:
-    """Say how many images are copies of others, and which of them contradict each other."""
+    """Iterate warnings: how many images are copies, and how many of those have another label."""
     labels = items.column(LABEL)
     contradicting = [pair for pair in copies if labels[pair[0]] != labels[pair[1]]]
     for pairs, what in (
@@ -136,16 +138,16 @@ def _copies(items: Packed[Item], copies: Sequence[tuple[int, int]]) -> Iterator[
             first = min(sorted(map(items.path, pair)) for pair in pairs)
             original, copy = map(printable, first)
             count = f"{len(pairs)} {'copy' if len(pairs) == 1 else 'copies'}"
-            yield f"found {count} of other images ({copy} is {original}…): {what}"
+            yield f"found {count} of other images ({copy} is a copy of {original}…): {what}"
 
 
 def make(
     listing: Listing, surveyed: Iterable[Item | Packed[Item] | Reject], options: WriteOptions
 ) -> Plan:
-    """Decide order and shards.
+    """Make the plan of one split: the order of its items, and its shards.
 
     Args:
-        surveyed: what `read_headers` yields, in any order.
+        surveyed: the items and rejects that `read_headers` yields, in any order.
     Raises:
         UsageError: a crop larger than every image, or more shards than images.
     """
@@ -183,14 +185,13 @@ def make(
 
 
 def cut(count: int, size_bytes: int, shards: int | None, shard_bytes: int) -> tuple[int, ...]:
-    """Decide where shards begin.
+    """Return where in the order of the images each shard starts, and the end of the last one.
 
     Args:
-        count: of all images.
-        size_bytes: of all shards together, about.
-        shards: how many; None for as many as ``shard_bytes`` asks for.
-    Returns:
-        Where in the order of the images each shard starts, and the end of the last.
+        count: number of images.
+        size_bytes: estimated size of all shards together.
+        shards: number of shards; None computes it from ``shard_bytes``.
+        shard_bytes: size of one shard.
     Raises:
         UsageError: more shards than images.
     """
@@ -209,10 +210,11 @@ def plan_splits(
     """Make the plan of each split.
 
     Args:
-        surveyed: what `read_headers` yields; with digests where there are several splits.
-        shares: of the splits, which make up 1.
+        surveyed: the items and rejects that `read_headers` yields; with digests if there are
+            several splits.
+        shares: share of each split; the sum is 1.
     Returns:
-        For each split its plan, and the listing with what concerns that split.
+        For each split its plan, and the listing with its rejects and warnings.
     Raises:
         UsageError: as for `divide` and `make`.
     """
@@ -223,13 +225,13 @@ def plan_splits(
 
 
 def count_reasons(rejects: Iterable[Reject], *, harmless: bool) -> dict[str, int]:
-    """Count rejects by reason, the harmless or the others."""
+    """Count either the harmless rejects or the others, by reason."""
     counts = Counter(reject.reason for reject in rejects if reject.harmless == harmless)
     return dict(sorted(counts.items()))
 
 
 def _fits(height_px: int, width_px: int, options: WriteOptions) -> bool:
-    """Tell whether an item holds the crop, or is made to."""
+    """Tell whether an image is large enough for the crop, or will be enlarged."""
     if options.crop is None or options.small in ("pad", "resize"):
         return True
     return height_px >= options.crop[0] and width_px >= options.crop[1]
@@ -238,7 +240,7 @@ def _fits(height_px: int, width_px: int, options: WriteOptions) -> bool:
 def _taken_apart(
     surveyed: Iterable[Item | Packed[Item] | Reject], options: WriteOptions
 ) -> Iterator[Item | Packed[Item] | Reject]:
-    """Unpack packed items of which one does not fit; else a pack costs no more than one item."""
+    """Unpack those packs with an item that does not fit; the others stay packed, which is fast."""
     for entry in surveyed:
         if isinstance(entry, Packed) and entry:
             least = min(entry.column(HEIGHT)), min(entry.column(WIDTH))
@@ -258,7 +260,7 @@ def _size(crop: tuple[int, int]) -> str:
 
 
 def _order(items: Packed[Item], seed: int | None) -> array[int]:
-    """Order by path, or by the SHA-256 of seed and path: the same wherever it is computed."""
+    """Return the order by path, or by SHA-256 of seed and path; the same on every machine."""
     if seed is None:
         return array("q", sorted(range(len(items)), key=items.path))
     prefix = b"%d\0" % seed
@@ -270,9 +272,9 @@ def _order(items: Packed[Item], seed: int | None) -> array[int]:
 
 
 def _without_key_clashes(items: Packed[Item], order: array[int]) -> tuple[array[int], list[Reject]]:
-    """Keep one item for each key: two paths of one key would always be cropped alike."""
+    """Keep one item for each key: two images with the same key would always get the same crops."""
     keys = (key_of(path).to_bytes(7, "big") for path in items.paths())
-    if all(one != other for one, other in pairwise(ordered(keys, 7))):
+    if all(key != following for key, following in pairwise(ordered(keys, 7))):
         return order, []
     owners: dict[int, int] = {}
     clashes = []

@@ -1,4 +1,4 @@
-"""How the image of a source becomes a record: read, checked, decoded, cut, encoded.
+"""How the image of a source becomes a record: read, checked, decoded, cropped, encoded.
 
 Knows: one source and its file. Must not know: shards, other sources, where a record goes. A record
 is a pure function of the recipe and the file.
@@ -34,9 +34,9 @@ class Recipe(NamedTuple):
 
     Attributes:
         crop: (height, width) of the centre crop in pixels; None for whole images.
-        quality: of JPEG crops, 1 to 100.
+        quality: quality of JPEG crops, 1 to 100.
         classes: class names by number, for layouts that store them.
-        columns: what the features of each source are.
+        columns: names and types of the additional features.
     """
 
     policy: Policy
@@ -60,7 +60,7 @@ class Recipe(NamedTuple):
 
         Args:
             labels: class names by number.
-            columns: what the features of each source are.
+            columns: names and types of the additional features.
         """
         return cls(
             policy=options.policy,
@@ -80,7 +80,7 @@ class MadeRecord(NamedTuple):
 
     Attributes:
         changes: how the image was normalised, in stable words.
-        has_icc: its file carries a colour profile.
+        has_icc: whether its file has a colour profile.
     """
 
     record: ImageRecord
@@ -92,10 +92,10 @@ def make_record(root: Path, item: Item, recipe: Recipe) -> MadeRecord:
     """Make the record of one item.
 
     Args:
-        root: what the paths of sources are relative to.
+        root: folder that the paths of sources are relative to.
     Raises:
         ImageError: the image cannot be used.
-        OSError: the system ran out of descriptors or memory.
+        OSError: the system has no more file descriptors or memory.
     """
     source = item.source
     data = _read(root, source)
@@ -125,7 +125,7 @@ def make_record(root: Path, item: Item, recipe: Recipe) -> MadeRecord:
 
 
 def _read(root: Path, source: Source) -> bytes:
-    """Read the file of a source, if it is still what was listed."""
+    """Read the file of a source, if it has not changed since it was listed."""
     path = os.path.join(os.fsencode(root), source.path)
     try:
         with descriptor_to_read(path) as descriptor:
@@ -143,18 +143,18 @@ def _read(root: Path, source: Source) -> bytes:
 
 
 def _check_unchanged(source: Source, status: os.stat_result) -> None:
-    """Refuse a file that is not, or no longer, what was listed."""
+    """Refuse a file that has changed since it was listed."""
     now = status.st_size, status.st_mtime_ns
     if source.mtime_ns and now != (source.size_bytes, source.mtime_ns):
         raise ImageError(
             "changed",
-            f"found it changed since the folder was listed (from {source.size_bytes} to "
-            f"{status.st_size} bytes, or in time), expected images that nobody writes meanwhile",
+            f"the file changed after it was listed (from {source.size_bytes} to {status.st_size} "
+            "bytes, or its time)",
         )
 
 
 def _whole(data: bytes, item: Item, recipe: Recipe) -> Stored:
-    """Make of an image file what a whole-image record stores."""
+    """Make the image that a record of a whole image stores."""
     decodes = recipe.check == "decode"
     if decodes or not has_stamp(data, item.stamp):
         return normalize.store_whole(data, recipe.policy, decodes=decodes)
@@ -171,10 +171,10 @@ def _whole(data: bytes, item: Item, recipe: Recipe) -> Stored:
 def _crop(
     data: bytes, recipe: Recipe, crop: tuple[int, int]
 ) -> tuple[Header, tuple[str, ...], Pixels]:
-    """Decode an image's centre crop, and nothing below it where a window of it is exact.
+    """Decode an image's centre crop; only its window if that gives exact pixels.
 
     Returns:
-        The header, what would be changed of the whole image, and uint8[height, width, 3].
+        The header, the changes made, and uint8[height, width, 3].
     """
     from tfrec_cli import crops
     from tfrec_cli.imaging.pillow_decoder import PillowDecoder
@@ -184,7 +184,7 @@ def _crop(
     if _has_window(data, examined) and crops.holds((header.height_px, header.width_px), crop):
         box = crops.center_box(header.height_px, header.width_px, crop)
         decoder = PillowDecoder(recipe.policy.max_pixels)
-        with suppress(ImageError):  # decoding all of it says what is wrong
+        with suppress(ImageError):  # decoding the whole image gives a better message
             return header, (), decoder.decode_window(data, header.width_px, box)
     pixels = normalize.decode_examined(data, examined, recipe.policy)
     if recipe.small in ("pad", "resize") and not crops.holds(pixels.shape, crop):
@@ -199,6 +199,6 @@ def _crop(
 
 
 def _has_window(data: bytes, examined: Examined) -> bool:
-    """Tell whether a window of the file decodes to the right pixels, and only if all of it does."""
+    """Tell whether a window of the file decodes to exact pixels, and fails if the image does."""
     markers = examined.markers
     return markers is not None and not examined.changes and has_window(data, markers)

@@ -1,7 +1,7 @@
-"""One task on one worker: the images of one shard become that shard and its index file.
+"""One task of one worker: writes a shard and its index file from its images.
 
 Knows: one shard. Must not know: other shards, progress, click. A shard is a pure function of its
-task, whatever runs beside it.
+task, whatever else runs.
 """
 
 from __future__ import annotations
@@ -32,11 +32,11 @@ _GZIP_LEVEL = 6
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Task:
-    """One shard to be written, and its index file where ``index`` names one.
+    """One shard to be written, and its index file if ``index`` names one.
 
     Attributes:
         stops: end at the first image that cannot be used.
-        crashed: numbers of items that killed a worker, with what to say of them.
+        crashed: numbers of items that killed a worker, with their errors.
     """
 
     number: int
@@ -51,15 +51,15 @@ class Task:
 
     @property
     def paths(self) -> list[Path]:
-        """The files that are written."""
+        """The files to write."""
         return [path for path in (self.path, self.index) if path]
 
 
 def write(task: Task) -> WrittenShard:
-    """Write one shard and its index file, unless they are noted as complete and are.
+    """Write one shard and its index file, unless a note says that they are complete.
 
     Returns:
-        What was written; with ``stops`` and a reject, not everything was.
+        The written shard; incomplete if ``stops`` is set and there is a reject.
     Raises:
         OSError: the shard cannot be written.
     """
@@ -79,7 +79,7 @@ def write(task: Task) -> WrittenShard:
             payload = records.encode(made.record, task.recipe.keys)
             put(frame_pieces(payload), [len(payload) + OVERHEAD_BYTES])
             _count(written, made, payload)
-    allocator.give_back()  # what lies between what is kept would be in the way of the next shard
+    allocator.give_back()  # freed memory in pieces would be in the way of the next shard
     return written
 
 
@@ -87,11 +87,11 @@ def write(task: Task) -> WrittenShard:
 def filled(
     written: WrittenShard, path: Path, index: Path | None, compression: WrittenCompression
 ) -> Iterator[Callable[[Sequence[bytes], Sequence[int]], None]]:
-    """Open the file of a shard; its size and digests are noted in ``written`` at the end.
+    """Open the file of a shard; at the end set size and digests in ``written``.
 
     Yields:
-        A function that takes whole records one after the other: their bytes in pieces, framing
-        included, and the length of each.
+        A function that appends complete records: their bytes with framing, in any number of
+        pieces, and the length of each record.
     """
     lines: list[bytes] = []
     offset = 0
@@ -118,10 +118,10 @@ def filled(
 
 
 def remake(task: Task, number: int) -> tuple[bytes, bool]:
-    """Make the payload of one item again, as `write` would.
+    """Make the payload of one item as `write` does.
 
     Returns:
-        The payload, and whether its image was encoded here, not taken from the file as it is.
+        The payload, and whether its image was encoded; else it has the bytes of the file.
     Raises:
         ImageError: the image cannot be used.
     """
@@ -131,7 +131,7 @@ def remake(task: Task, number: int) -> tuple[bytes, bool]:
 
 
 def without(task: Task, number: int, cause: str) -> Task:
-    """Return a task that rejects an item which killed a worker."""
+    """Return a task that rejects the item that killed a worker."""
     return replace(task, crashed={**task.crashed, number: decoder.crashed(cause)})
 
 

@@ -1,4 +1,4 @@
-"""Which image goes to which split: by its content, class by class, copies together.
+"""Which image goes to which split: by content, in each class, copies together.
 
 Knows: labels, digests, shares. Must not know: files, shards.
 """
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     Numbers = npt.NDArray[np.int64]
 
 DIGEST_BYTES = 32
-"""Of the content of an image."""
+"""Length of the digest of an image's content."""
 
 _SHARE = re.compile(r"[0-9]{1,9}(\.[0-9]{1,9})?")
 
@@ -33,7 +33,7 @@ class Divided:
 
     Attributes:
         parts: split name to int64 numbers of its images, ascending.
-        copies: (number, number of the first of the same content), for each that is not the first.
+        copies: (number of the copy, number of the first image with the same content), for each.
     """
 
     parts: Mapping[str, Numbers]
@@ -41,10 +41,11 @@ class Divided:
 
 
 def parse(text: str) -> dict[str, Fraction]:
-    """Read ``train``, or ``train=0.9,val=0.1``: names with their shares, which make up 1.
+    """Parse ``train``, or ``train=0.9,val=0.1``: names with shares whose sum is 1.
 
     Raises:
-        UsageError: no name, names that differ only in case, no share, or shares of another sum.
+        UsageError: a name or share is invalid, two names are equal or differ only in case, or the
+            sum is not 1.
     """
     shares: dict[str, Fraction] = {}
     several = "=" in text or "," in text
@@ -62,34 +63,34 @@ def parse(text: str) -> dict[str, Fraction]:
             raise UsageError(f"`split`: found {name!r} twice, expected it once")
         if other := twin(name, shares):
             raise UsageError(
-                f"`split`: found {name!r} beside {other!r}, expected names that differ in more "
+                f"`split`: found {name!r} and {other!r}, expected names that differ in more "
                 "than case"
             )
         shares[name] = Fraction(share) if several else Fraction(1)
     if (total := sum(shares.values())) != 1:
-        raise UsageError(f"`split`: found shares of {float(total):g} in all, expected 1")
+        raise UsageError(f"`split`: found shares that add up to {float(total):g}, expected 1")
     return shares
 
 
 def twin(name: str, others: Iterable[str]) -> str | None:
-    """Return the first of other names that differs from this one only in case."""
+    """Return the first of ``others`` that differs from ``name`` only in case, or None."""
     return next(
         (other for other in others if other != name and other.lower() == name.lower()), None
     )
 
 
 def divide(labels: Sequence[int], contents: bytes, shares: Mapping[str, Fraction]) -> Divided:
-    """Divide images among splits; the same classes of images give the same, whatever their order.
+    """Divide images among splits; the order of the images makes no difference.
 
-    The contents of each class, sorted by their digests, are cut into one piece for each split; what
-    rounding gives a split too much in one class it gets less in the next. Copies of one content
-    count once, in the first of their classes, and stay together. What classes are called and how
-    they are numbered is of no importance: they come in the order of their lowest digests.
+    The contents of each class are sorted by digest and cut into one piece for each split. If
+    rounding gives a split too many images of one class, it gets fewer of the next. Copies count
+    once, in the first of their classes, and stay together. Names and numbers of classes make no
+    difference: classes are sorted by their lowest digests.
 
     Args:
-        labels: of the images; those without any have the same.
-        contents: digests of the images, one after the other, `DIGEST_BYTES` each.
-        shares: of the splits, which make up 1.
+        labels: label of each image; images without a label have the same number.
+        contents: digest of each image, one after the other, `DIGEST_BYTES` each.
+        shares: share of each split; the sum is 1.
     """
     import numpy as np
 
@@ -100,11 +101,11 @@ def divide(labels: Sequence[int], contents: bytes, shares: Mapping[str, Fraction
     split_of = np.empty(len(unique), np.int64)
     owed = [Fraction(0)] * len(shares)
     for rank in np.unique(classes):
-        mine = np.flatnonzero(classes == rank)  # sorted by digest, as `unique` is
-        counts = _counts(len(mine), list(shares.values()), owed)
-        split_of[mine] = np.repeat(np.arange(len(shares)), counts)
+        members = np.flatnonzero(classes == rank)  # sorted by digest, as `unique` is
+        counts = _counts(len(members), list(shares.values()), owed)
+        split_of[members] = np.repeat(np.arange(len(shares)), counts)
         owed = [
-            debt + share * len(mine) - count
+            debt + share * len(members) - count
             for debt, share, count in zip(owed, shares.values(), counts, strict=True)
         ]
     chosen = split_of[groups]
@@ -116,25 +117,25 @@ def divide(labels: Sequence[int], contents: bytes, shares: Mapping[str, Fraction
 
 
 def _ranks(labels: Numbers, groups: Numbers) -> Numbers:
-    """Return for each image where its class comes among the classes, sorted by their contents."""
+    """Return for each image the rank of its class; classes are sorted by their contents."""
     import numpy as np
 
-    names, mine = np.unique(labels, return_inverse=True)
-    held = [
-        np.unique(groups[mine == number]).astype(">i8").tobytes() for number in range(len(names))
+    names, classes = np.unique(labels, return_inverse=True)
+    contents = [
+        np.unique(groups[classes == number]).astype(">i8").tobytes() for number in range(len(names))
     ]
-    order = sorted(range(len(names)), key=held.__getitem__)
+    order = sorted(range(len(names)), key=contents.__getitem__)
     ranks = np.empty(len(names), np.int64)
     ranks[order] = np.arange(len(names))
-    ranks_of_images: Numbers = ranks[mine]
+    ranks_of_images: Numbers = ranks[classes]
     return ranks_of_images
 
 
 def _counts(total: int, shares: Sequence[Fraction], owed: Sequence[Fraction]) -> list[int]:
-    """Share out ``total`` images, each to the split that lacks most of its due.
+    """Return how many of ``total`` images each split gets, so that each is close to its due.
 
-    Small classes may have left two splits so much that the last image is due to both: then one of
-    them gives it back.
+    Small classes may leave two splits so far behind that the last image is due to both: then the
+    counts add up to too many, and one of them is reduced.
     """
     due = [debt + share * total for debt, share in zip(owed, shares, strict=True)]
     counts = [max(0, math.floor(part)) for part in due]

@@ -1,9 +1,9 @@
-"""The folder where an unfinished split waits, and the order of the steps that commit it.
+"""The folder of an unfinished split, and the steps that commit it, in order.
 
-Knows: OUT/.SPLIT.partial and what lies there. Must not know: how shards are made, click.
+Knows: OUT/.SPLIT.partial and the files in it. Must not know: how shards are made, click.
 
-What is promised rests on the order of things here: a shard is noted as complete once it is on the
-disk, files get their names in OUT once all of them are, and the manifest gets its own last of all.
+Promises depend on the order of these steps: a shard is noted as complete when it is on the disk;
+files are moved to OUT when all of them are on the disk; the manifest is moved last.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ from tfrec_cli.writing.plan import Plan
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StagedSplit:
-    """A split whose shards wait in ``folder``, and what describes them."""
+    """A split whose shards are complete in ``folder``, with its manifest and rejects."""
 
     folder: Path
     manifest: Manifest
@@ -47,17 +47,17 @@ class StagedSplit:
 
 
 def folder_of(out: Path, split: str) -> Path:
-    """Return the folder where a split waits for its commit."""
+    """Return the folder that holds a split until its commit."""
     return out / partial_name(split)
 
 
 def finished(
     out: Path, split: str, planned: Plan, journal: Journal, options: WriteOptions, run: pool.Map
 ) -> Manifest | None:
-    """Return the split's manifest where ``resume`` finds that nothing is left to do.
+    """Return the split's manifest if ``resume`` is set and the split is complete, else None.
 
     Raises:
-        RunError: another split of this name is there, or a damaged one, not to be replaced.
+        RunError: a different or damaged split of this name exists, and ``overwrite`` is not set.
     """
     path = out / (split + MANIFEST_SUFFIX)
     if not options.resume or not path.exists():
@@ -65,7 +65,7 @@ def finished(
     made = manifest.load(path)
     different = journal.differences(made)
     if made.plan_sha256 != journal.plan_sha256:
-        different.append("the images changed, or what an image list says of them")
+        different.append(journals.IMAGES_CHANGED)
     if made.labels != journal.labels:
         different.append("the class names changed")
     newest = max(planned.sources(), key=lambda source: source[1])
@@ -79,13 +79,12 @@ def finished(
     if options.overwrite:
         return None
     raise RunError(
-        f"{out}: found split {split!r} of something else: {different[0]}; "
-        "expected the same, or none: `overwrite` replaces it"
+        f"{out}: found split {split!r} of something else: {different[0]}; `overwrite` replaces it"
     )
 
 
 def _damaged(out: Path, made: Manifest, run: pool.Map) -> str | None:
-    """Return the name of a file that is not what a manifest says of it."""
+    """Return the name of a file that is missing or not what the manifest says, or None."""
     digests = {made.rejects_file: made.rejects_sha256}
     for shard in made.shards:
         digests[shard.name] = shard.sha256
@@ -104,14 +103,14 @@ def _wrong_file(expected: tuple[Path, str]) -> Path | None:
 def opened(
     out: Path, split: str, planned: Plan, journal: Journal, options: WriteOptions
 ) -> Iterator[Path]:
-    """Make the folder where a split's files wait for `commit`, or with ``resume`` resume it.
+    """Make the folder that holds a split's files until `commit`, or reuse it with ``resume``.
 
-    It goes at the end, or when the data is wrong; whatever else ends the work, an image that cannot
-    be read among it, leaves it for ``resume`` once it holds a complete shard.
+    It is removed at the end, or if the data is wrong. After other errors, such as an image that
+    cannot be read, it is kept for ``resume`` if it holds a complete shard.
 
     Raises:
-        RunError: there is an unfinished write already, or one of another plan.
-        OSError: it cannot be made, or removed.
+        RunError: an unfinished write exists, or with ``resume`` one of another plan.
+        OSError: the folder cannot be made or removed.
     """
     folder = folder_of(out, split)
     if folder.is_symlink():
@@ -133,31 +132,31 @@ def opened(
         if isinstance(error, (DataError, UsageError)) and not isinstance(error, UnreadableError):
             files.remove_folder(folder)
         elif not any(folder.glob("*" + NOTE_SUFFIX)):
-            shutil.rmtree(folder, ignore_errors=True)  # an error is on its way already
+            shutil.rmtree(folder, ignore_errors=True)  # the first error is raised
         else:
-            _add_hint(error, f"`{journal.command}` goes on")
+            _add_hint(error, f"`{journal.command}` resumes")
         raise
     files.remove_folder(folder)
 
 
 def clear(out: Path, split: str) -> None:
-    """Remove what is left of a write that came to its end."""
+    """Remove the folder of an unfinished split, if there is one."""
     folder = folder_of(out, split)
     if folder.exists():
         files.remove_folder(folder)
 
 
 def unfinished(folder: Path) -> RunError:
-    """Make the error for a folder in which somebody was interrupted."""
+    """Make the error for the folder of an interrupted write."""
     begun = journals.read(folder)
-    how = f"`{begun.journal.command}` goes on, " if begun else ""
+    how = f"`{begun.journal.command}` resumes it, " if begun else ""
     return RunError(
-        f"{folder}: found an unfinished write, expected none: {how}`overwrite` starts again"
+        f"{folder}: found an unfinished write, expected none: {how}`overwrite` starts over"
     )
 
 
 def unfinished_splits(out: Path, but: Collection[str]) -> dict[str, Division | None]:
-    """Return the splits that wait in ``out``, other than some, and how each was divided."""
+    """Return the unfinished splits in ``out`` except ``but``, and the division of each."""
     begun = {split: journals.read(folder) for split, folder in partial_folders(out)}
     return {
         split: entry.journal.division
@@ -167,12 +166,12 @@ def unfinished_splits(out: Path, but: Collection[str]) -> dict[str, Division | N
 
 
 def commit(out: Path, staged: Sequence[StagedSplit], others: Sequence[Manifest]) -> None:
-    """Give finished files their names in ``out``, the manifests of all splits last.
+    """Move finished files to ``out``, the manifests of all splits last.
 
-    Those that are replaced lose theirs before: no old split stands beside a new split.
+    Manifests of replaced splits are removed first: no old split is there together with a new one.
 
     Args:
-        others: the splits that stay as they are.
+        others: the splits that stay unchanged.
     """
     moved, manifests = describe(staged, others)
     for split in staged:
@@ -200,7 +199,7 @@ def describe(
     """Write the sidecar files of splits into their folders, and make them durable.
 
     Returns:
-        The files by their names: those that describe anything else, and the manifests.
+        The written files by name: all but the manifests, and the manifests.
     """
     described = sorted(
         [*others, *(split.manifest for split in staged)], key=lambda entry: entry.split
@@ -218,7 +217,7 @@ def describe(
 
 
 def _written(path: Path, data: bytes) -> Path:
-    """Write a file of this content, and make it durable."""
+    """Write a file and make it durable."""
     path.unlink(missing_ok=True)
     path.write_bytes(data)
     files.sync(path)
@@ -226,7 +225,7 @@ def _written(path: Path, data: bytes) -> Path:
 
 
 def _reclaim(folder: Path, out: Path, split: str) -> None:
-    """Take back what a commit had moved already, unless it came to its end."""
+    """Move back the files that an interrupted commit has moved, unless the commit had finished."""
     if (out / (split + MANIFEST_SUFFIX)).exists():
         return
     for note in folder.glob("*" + NOTE_SUFFIX):
@@ -237,7 +236,7 @@ def _reclaim(folder: Path, out: Path, split: str) -> None:
 
 
 def _add_hint(error: BaseException, hint: str) -> None:
-    if hint in str(error):  # that of another split
+    if hint in str(error):  # another split has added it
         return
     if isinstance(error, (RunError, UnreadableError, KeyboardInterrupt, Terminated)):
         error.args = ("; ".join([*map(str, error.args), hint]),)

@@ -1,6 +1,6 @@
-"""Sources listed, and their headers read: each becomes an item to be written, or a reject.
+"""Lists sources and reads their headers: each becomes an item to be written, or a reject.
 
-Knows: sources, headers, what is refused. Must not know: order, shards, writing.
+Knows: sources, headers, reasons to reject. Must not know: order, shards, writing.
 """
 
 from __future__ import annotations
@@ -33,25 +33,26 @@ from tfrec_cli.writing import split
 from tfrec_cli.writing.options import WriteOptions
 
 MAX_FILE_BYTES = 2**30
-"""No protocol buffer holds 2 GiB, and no image file worth training on is half as large."""
+"""The largest image file: protocol buffers must be smaller than 2 GiB; images are far smaller."""
 
 BASE_BYTES, BYTES_A_PIXEL = 2**26, 16
-"""A file of more than so much is no picture: twice 16 bits of red, green, blue and alpha, and what
-previews, frames and films take beside it. Others are sparse, or have something behind them."""
+"""A larger file is no picture: the limit allows twice 16 bits of red, green, blue and alpha, plus
+previews, frames and films. Larger files are sparse, or have other data after the image."""
 
 _BATCH_SOURCES = 256
 
 SIZE, LABEL, MTIME, HEIGHT, WIDTH = 0, 1, 2, 3, 4
-"""Where an item's numbers are among its packed integers."""
+"""Columns of an item's packed integers."""
 
 
 @dataclass(frozen=True, slots=True)
 class Item:
-    """One image to be written, its size upright and after scaling, in pixels.
+    """One image to be written.
 
     Attributes:
-        stamp: of its header, see `header.read_plain_header`; 0 of a file that has none.
-        content: BLAKE3 digest of the file, where `survey` was asked for it; not packed.
+        height_px, width_px: size of the upright image after scaling, in pixels.
+        stamp: stamp of its header, see `header.read_plain_header`; 0 if it has none.
+        content: BLAKE3 digest of the file, if `survey` was asked for it; not packed.
     """
 
     source: Source
@@ -66,8 +67,8 @@ class _Batch:
     """Some sources whose headers one worker reads.
 
     Attributes:
-        digested: read all of every file, for the digest of its content.
-        crashed: numbers of those that killed a worker, with what to say of them.
+        digested: read every file to its end and digest it.
+        crashed: numbers of sources that killed a worker, with their errors.
     """
 
     root: Path
@@ -85,8 +86,8 @@ def list_sources(
     Args:
         others: the other splits in ``out``.
     Raises:
-        UsageError: a file of class names that cannot be read.
-        DataError: there is no file at all, or the image list is wrong.
+        UsageError: the file of class names cannot be read.
+        DataError: there are no files, or the image list is wrong.
     """
     labels: str | Sequence[str] | None = options.labels
     labels_from = f"`labels` {options.labels}"
@@ -119,12 +120,10 @@ def read_headers(
     *,
     digested: bool,
 ) -> Iterator[Item | Packed[Item] | Reject]:
-    """Read the headers of all sources, and take them out of the listing.
-
-    So each is in memory once: there, or among what is yielded.
+    """Read the headers of all sources, and remove the sources from the listing to save memory.
 
     Args:
-        digested: read all of every file, for the digest of its content.
+        digested: read every file to its end and digest it.
     Yields:
         Items, packed unless ``digested``, and rejects, in any order.
     """
@@ -166,10 +165,10 @@ def survey(
     """Read the headers of some sources.
 
     Args:
-        crashed: numbers of those that killed a worker, with what to say of them.
-        digested: read all of every file, for the digest of its content.
+        crashed: numbers of sources that killed a worker, with their errors.
+        digested: read every file to its end and digest it.
     Returns:
-        For each source an Item, with its size in pixels, or the reason why it cannot be one.
+        For each source an Item with its size in pixels, or a Reject.
     """
     outcomes: list[Item | Reject] = []
     for number, source in enumerate(batch):
@@ -188,11 +187,15 @@ def check_rejects(
     options: WriteOptions,
     hint: str = "",
 ) -> None:
-    """Refuse to go on after a reject under ``fail``, after more than ``max_errors``, or with none.
+    """End the write if there are too many rejects, or a split has no record.
 
     Args:
         parts: the rejects of each split, and how many records it has.
-        hint: what to say of a file that cannot be read.
+        hint: text to add to the message for a file that cannot be read.
+    Raises:
+        UnreadableError: with ``on_error="fail"``, the first reject is a file that cannot be read.
+        DataError: with ``on_error="fail"`` there is another reject; there are more than
+            ``max_errors``; or a split has no record.
     """
     bad = sorted(
         (
@@ -208,7 +211,7 @@ def check_rejects(
         more = f" (and {len(bad) - 1} more)" if len(bad) > 1 else ""
         kind = UnreadableError if bad[0].reason == "unreadable" else DataError
         hint = hint if bad[0].reason == "unreadable" else ""
-        message = f"{source}/{bad[0]}{hint}{more}; `on_error` skip goes on without them"
+        message = f"{source}/{bad[0]}{hint}{more}; `on_error` skip leaves them out"
         raise kind(message, list(map(str, bad)))
     if bad and options.max_errors is not None:
         limit = options.max_errors
@@ -231,13 +234,13 @@ def packed(items: Iterable[Item] = ()) -> Packed[Item]:
 
 
 def too_large(size_bytes: int, most_bytes: int = MAX_FILE_BYTES) -> ImageError:
-    """Make the error for a file that is not read at all."""
+    """Make the error for a file that is too large to be read."""
     return ImageError("too_large", f"found {size_bytes} bytes, expected at most {most_bytes}")
 
 
 def _check_size(size_bytes: int, pixels: int | None = None) -> None:
-    """Refuse a file by its size alone, or by the number of its pixels too."""
-    if not size_bytes:  # files of /proc say so, and some never end
+    """Refuse a file that is empty or too large; the limit depends on ``pixels`` if given."""
+    if not size_bytes:  # files in /proc have size 0, and some never end
         raise ImageError("empty", "found an empty file, expected an image")
     most_bytes = MAX_FILE_BYTES
     if pixels is not None:
@@ -273,7 +276,7 @@ def _survey_one(root: Path, source: Source, policy: Policy, *, digested: bool) -
 
 
 def _digest_of(file: BinaryIO) -> bytes:
-    """Digest a file's content, or as much of it as could be an image."""
+    """Digest a file's content up to the size limit of images."""
     digest = blake3()
     file.seek(0)
     read = 0

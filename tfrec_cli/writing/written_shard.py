@@ -1,6 +1,6 @@
-"""One shard as it was written, and the note of it that a resumed write reads.
+"""A written shard, and the note about it that a resumed write reads.
 
-Knows: the files of one shard, and the note beside them. Must not know: how a shard is made.
+Knows: the files of one shard, and its note. Must not know: how a shard is made.
 """
 
 from __future__ import annotations
@@ -25,14 +25,14 @@ _KEY_BYTES, _DIGEST_BYTES = 8, 32
 
 @dataclass(slots=True, kw_only=True)
 class WrittenShard:
-    """One shard as it was written.
+    """A written shard.
 
     Attributes:
-        paths: the files written: the shard, and its index file if it has one.
-        contents: what `digests` iterates, packed: a million records' are 40 MB. Empty once they are
-            noted, see `make_durable`.
-        smallest: the least height and the least width of a stored image, in pixels.
-        kept: it was made before, by a write that was interrupted.
+        paths: the written files: the shard, and its index file if it has one.
+        contents: the packed digests of `digests`, 40 MB for a million records. `make_durable`
+            moves them into the note.
+        smallest: the smallest height and the smallest width of a stored image, in pixels.
+        kept: whether an interrupted write had made it.
     """
 
     number: int
@@ -49,18 +49,18 @@ class WrittenShard:
     kept: bool = False
 
     def add_digest(self, key: int, payload: bytes | memoryview) -> None:
-        """Note a record's key and the BLAKE3 digest of its payload."""
+        """Add a record's key and the BLAKE3 digest of its payload."""
         self.contents += key.to_bytes(_KEY_BYTES, "big") + blake3(payload).digest()
 
     def digests(self) -> Iterator[tuple[int, bytes]]:
-        """Iterate each record's key and the BLAKE3 digest of its payload."""
+        """Iterate (key, BLAKE3 digest of the payload) of each record."""
         for start in range(0, len(self.contents), _KEY_BYTES + _DIGEST_BYTES):
             key_stop = start + _KEY_BYTES
             digest = bytes(self.contents[key_stop : key_stop + _DIGEST_BYTES])
             yield int.from_bytes(self.contents[start:key_stop], "big"), digest
 
     def described(self) -> manifest.Shard:
-        """Return what the manifest says of the shard."""
+        """Return the shard's entry in the manifest."""
         path = self.paths[0]
         return manifest.Shard(
             name=path.name,
@@ -77,13 +77,13 @@ _NOTED = [
     for noted in fields(WrittenShard)
     if noted.name not in ("paths", "contents", "rejects", "kept")
 ]
-"""What the note holds as it is; contents and rejects are spelled for JSON."""
+"""Fields that the note holds unchanged; contents and rejects are converted for JSON."""
 
 
 def make_durable(written: WrittenShard) -> None:
-    """Make a shard durable, and note that it is complete for a write that is resumed.
+    """Make a shard durable, and write a note that it is complete, for a resumed write.
 
-    Its digests are kept in the note only, see `noted_digests`.
+    Its digests are then only in the note, see `noted_digests`.
     """
     for path in written.paths:
         files.sync(path)
@@ -91,33 +91,33 @@ def make_durable(written: WrittenShard) -> None:
     values["contents"] = base64.b64encode(written.contents).decode()
     values["rejects"] = rejects_file.dump(written.rejects).decode()
     note = _note(written.paths[0])
-    note.unlink(missing_ok=True)  # it may be something that cannot be written
+    note.unlink(missing_ok=True)  # it may be a file that cannot be written
     note.write_bytes(files.sealed(values))
     written.contents.clear()
 
 
 def noted_digests(written: WrittenShard) -> Iterator[tuple[int, bytes]]:
-    """Iterate what `WrittenShard.digests` did before `make_durable` noted it.
+    """Iterate what `WrittenShard.digests` iterated before `make_durable`.
 
     Raises:
-        RunError: somebody else changed the note.
+        RunError: the note is missing, or another process changed it.
     """
     note = _note(written.paths[0])
     values = files.unsealed(note)
     if values is None:
-        raise RunError(f"{note}: found it gone or changed, expected what was noted of a shard")
+        raise RunError(f"{note}: the note of a finished shard is missing or damaged")
     contents = bytearray(base64.b64decode(values["contents"]))
     yield from replace(written, contents=contents).digests()
 
 
 def noted(number: int, paths: Sequence[Path], count: int) -> WrittenShard | None:
-    """Return what was noted of a shard, if its files are as noted.
+    """Return the shard that a note describes, if its files are unchanged.
 
     Args:
-        paths: of the shard, and of its index file if it shall have one.
-        count: how many records and rejects it must have.
+        paths: path of the shard, and of its index file if it should have one.
+        count: how many records and rejects it must have together.
     Returns:
-        The shard, without its digests; None where it has to be written.
+        The shard without its digests; None if it must be written.
     """
     note = _note(paths[0])
     values = files.unsealed(note)
@@ -130,7 +130,7 @@ def noted(number: int, paths: Sequence[Path], count: int) -> WrittenShard | None
         values["changes"] = Counter(values["changes"])
         written = WrittenShard(paths=[*paths], kept=True, **values)
     except (ManifestError, ValueError, TypeError, LookupError, AttributeError):
-        return None  # a note by somebody else: the shard is made again
+        return None  # not a note of ours: the shard is written again
     records = count - len(written.rejects)
     recorded = (written.number, written.records, len(written.contents))
     if recorded != (number, records, records * (_KEY_BYTES + _DIGEST_BYTES)):

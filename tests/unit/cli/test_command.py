@@ -141,9 +141,19 @@ def source(tmp_path: Path) -> Path:
 @pytest.mark.parametrize(
     ("given", "line"),
     [
-        (["--max-errors", "x"], "--max-errors: found 'x', expected 10 or 1%"),
-        ({"TFREC_WRITE_MAX_ERRORS": "x"}, "TFREC_WRITE_MAX_ERRORS: found 'x', expected 10 or 1%"),
-        ("max-errors = 'x'", "--config FILE: [write] max-errors: found 'x', expected 10 or 1%"),
+        (
+            ["--max-errors", "x"],
+            "--max-errors: found 'x', expected a number, or a share such as 1%",
+        ),
+        (
+            {"TFREC_WRITE_MAX_ERRORS": "x"},
+            "TFREC_WRITE_MAX_ERRORS: found 'x', expected a number, or a share such as 1%",
+        ),
+        (
+            "max-errors = 'x'",
+            "--config FILE: [write] max-errors: found 'x', "
+            "expected a number, or a share such as 1%",
+        ),
         (
             {"TFREC_WRITE_LABELS": "none.txt"},
             "TFREC_WRITE_LABELS: No such file or folder: none.txt",
@@ -155,8 +165,7 @@ def source(tmp_path: Path) -> Path:
         ),
         (
             "encoding = 'png'",
-            "--config FILE: [write] encoding: found no --crop, expected one: whole images keep "
-            "their bytes",
+            "--config FILE: [write] encoding: needs --crop: whole images keep their bytes",
         ),
     ],
 )

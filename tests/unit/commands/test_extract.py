@@ -698,7 +698,7 @@ def holder(out: Path) -> Iterator[subprocess.Popen[str]]:
 
 
 def test_one_at_a_time(lasting: Path, out: Path, holder: subprocess.Popen[str]) -> None:
-    with pytest.raises(RunError, match=f"found process {holder.pid} on .* writing there"):
+    with pytest.raises(RunError, match=f"process {holder.pid} on .* is writing here"):
         run(lasting / "one", out)
     assert not out.exists()
 

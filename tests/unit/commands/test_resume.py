@@ -196,7 +196,7 @@ class TestGoesOn:
     ) -> None:
         with (
             disk_full_after(renames),
-            pytest.raises(RunError, match=r"No space left on device; `tfrec write .* goes on"),
+            pytest.raises(RunError, match=r"No space left on device; `tfrec write .* resumes"),
         ):
             run(folder, out)
         assert not list(out.glob("*.manifest.json"))
@@ -296,9 +296,9 @@ class TestIsRefused:
         with pytest.raises(RunError) as refused:
             run(folder, out, **options, resume=True)
         assert str(refused.value) == (
-            f"{partial}: found an unfinished write of something else: {what}; expected the same: "
-            f"`tfrec write {folder} {out} --shards 4 --jobs 1 --resume` goes on, "
-            "overwrite starts again"
+            f"{partial}: found an unfinished write of something else: {what}; "
+            f"`tfrec write {folder} {out} --shards 4 --jobs 1 --resume` resumes it, "
+            "overwrite starts over"
         )
         assert tree(out) == before
 
@@ -341,7 +341,9 @@ class TestIsRefused:
         run(folder, out)
         before = tree(out)
         remove(folder)
-        with pytest.raises(RunError, match="something else: the images changed, or what an image"):
+        with pytest.raises(
+            RunError, match="something else: the images or their image list changed"
+        ):
             run(folder, out, resume=True)
         assert tree(out) == before
 
@@ -378,8 +380,8 @@ class TestIsRefused:
             run(folder, out)
         assert str(refused.value) == (
             f"{partial}: found an unfinished write, expected none: "
-            f"`tfrec write {folder} {out} --shards 4 --jobs 1 --resume` goes on, "
-            "overwrite starts again"
+            f"`tfrec write {folder} {out} --shards 4 --jobs 1 --resume` resumes it, "
+            "overwrite starts over"
         )
 
 
@@ -427,7 +429,7 @@ def test_a_pipe_in_an_images_place_is_not_waited_for(folder: Path, out: Path) ->
             (folder / "cats/gray.jpg").unlink()
             os.mkfifo(folder / "cats/gray.jpg")
 
-    with pytest.raises(DataError, match=r"cats/gray\.jpg: found it changed"):
+    with pytest.raises(DataError, match=r"cats/gray\.jpg: the file changed"):
         write(folder, out, Options(jobs=1), swap)
 
 
@@ -448,7 +450,7 @@ def test_an_image_that_cannot_be_read_for_a_while_costs_no_work(folder: Path, ou
             away.rename(folder.parent / "away")
 
     options = Options(jobs=1, shards=4, shuffle_seed=None)
-    with pytest.raises(DataError, match=r"web\.webp: cannot be read: .* --resume` goes on"):
+    with pytest.raises(DataError, match=r"web\.webp: cannot be read: .* --resume` resumes"):
         write(folder, out, options, stumble)
     (folder.parent / "away").rename(away)
     write(folder, out, dataclasses.replace(options, resume=True))
@@ -462,7 +464,7 @@ def test_a_file_that_changes_meanwhile_is_refused(folder: Path, out: Path) -> No
         if what == "writing" and not done:
             touch(folder)
 
-    with pytest.raises(DataError, match=r"gray\.jpg: found it changed since the folder was listed"):
+    with pytest.raises(DataError, match=r"gray\.jpg: the file changed after it was listed"):
         write(folder, out, Options(jobs=1), change)
     assert not out.exists()
 
@@ -483,7 +485,7 @@ class TestLock:
         self, folder: Path, out: Path, holder: subprocess.Popen[str]
     ) -> None:
         for options in ({}, {"overwrite": True}, {"resume": True}, {"split": "val"}):
-            with pytest.raises(RunError, match=f"found process {holder.pid} on .* writing there"):
+            with pytest.raises(RunError, match=f"process {holder.pid} on .* is writing here"):
                 run(folder, out, **options)
         assert set(tree(out)) == {".tfrec.lock"}
 

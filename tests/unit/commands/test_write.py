@@ -488,7 +488,7 @@ class TestRefusals:
             run(source, out)
         assert str(error.value) == (
             f"{source}/a/2.png: found the end at byte {len(CUT_PNG)}, expected IEND; "
-            "on_error skip goes on without them"
+            "on_error skip leaves them out"
         )
 
     def test_a_failure_with_many_shards_and_workers_keeps_its_reason(
@@ -561,7 +561,7 @@ class TestFailures:
             if what == "writing" and done == total:
                 raise KeyboardInterrupt
 
-        with pytest.raises(KeyboardInterrupt, match="--resume` goes on"):
+        with pytest.raises(KeyboardInterrupt, match="--resume` resumes"):
             write(folder, out, Options(jobs=1, shards=3), interrupt)
         assert [path.name for path in out.iterdir()] == [".train.partial"]
 
@@ -590,7 +590,9 @@ def test_a_note_that_somebody_changes_is_told_of(
         note.write_bytes(note.read_bytes().replace(b"records", b"RECORDS"))
 
     monkeypatch.setattr("tfrec_cli.commands.write.make_durable", note)
-    with pytest.raises(RunError, match=r"\.whole: found it gone or changed, expected what was"):
+    with pytest.raises(
+        RunError, match=r"\.whole: the note of a finished shard is missing or damaged"
+    ):
         run(folder, out)
 
 

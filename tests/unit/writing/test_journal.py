@@ -1,4 +1,4 @@
-"""The journal of an unfinished write: how its images were divided, in earlier versions' too."""
+"""The journal of an unfinished write: the division of its images, also of earlier versions."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ DIVISION = {
 
 
 def begin(folder: Path, **values: Any) -> Path:
-    """Write a journal of version 0.1.0, which noted no division but the option."""
+    """Write a journal of version 0.1.0, which recorded only the option, not the division."""
     known = {"command": "tfrec write", "plan_sha256": "0" * 64, "labels": None, "versions": {}}
     noted = {**known, "options": {"split": "train=0.90,val=0.1"}, "sources_sha256": "0" * 64}
     folder.mkdir(parents=True)
@@ -39,7 +39,9 @@ def begin(folder: Path, **values: Any) -> Path:
         ({"division": DIVISION, "options": {}}, "train=0.9,val=0.1"),
     ],
 )
-def test_the_division_is_read(tmp_path: Path, values: dict[str, Any], expected: str) -> None:
+def test_the_division_of_a_journal_is_read(
+    tmp_path: Path, values: dict[str, Any], expected: str
+) -> None:
     begun = journal.read(begin(tmp_path / "x", **values))
     assert begun is not None
     assert str(begun.journal.division) == expected
@@ -50,21 +52,21 @@ def test_the_division_is_read(tmp_path: Path, values: dict[str, Any], expected: 
     [5, {}, {**DIVISION, "method": "x"}, {**DIVISION, "parts": DIVISION["parts"][:1] * 2}],
     ids=str,
 )
-def test_what_is_no_division_is_no_journal(tmp_path: Path, division: Any) -> None:
+def test_a_journal_with_an_invalid_division_is_ignored(tmp_path: Path, division: Any) -> None:
     assert journal.read(begin(tmp_path / "x", division=division)) is None
 
 
 @pytest.mark.parametrize("values", [{}, {"division": DIVISION}], ids=["earlier", "now"])
-def test_nothing_is_written_beside_what_its_images_may_be_among(
+def test_a_split_is_refused_if_an_unfinished_one_may_hold_its_images(
     tmp_path: Path, values: dict[str, Any]
 ) -> None:
     (tmp_path / "src").mkdir()
     begin(tmp_path / "out" / partial_name("val"), **values)
-    with pytest.raises(RunError, match=r"found split 'val' of split train=0\.9,val=0\.1, exp"):
+    with pytest.raises(RunError, match=r"found split 'val' of split train=0\.9,val=0\.1: its"):
         write(tmp_path / "src", tmp_path / "out", WriteOptions(split="train", jobs=1))
 
 
-def test_the_command_to_resume_has_no_option_that_is_gone(tmp_path: Path) -> None:
+def test_the_command_to_resume_has_no_removed_option(tmp_path: Path) -> None:
     command = "tfrec write src out --crop 9x9{} --shards 2 --resume"
     folder = begin(tmp_path / "begun", command=command.format(" --decoder tensorflow"))
     begun = journal.read(folder)

@@ -26,7 +26,7 @@ def test_every_default_is_allowed() -> None:
 
 
 @pytest.mark.parametrize("name", NUMBERS)
-def test_a_number_is_within_its_range(name: str) -> None:
+def test_a_number_out_of_its_range_is_refused(name: str) -> None:
     limits = options.range_of(name)
     for value in (limits.least, limits.most):
         options.validate(name, value)
@@ -36,13 +36,13 @@ def test_a_number_is_within_its_range(name: str) -> None:
 
 
 @pytest.mark.parametrize("sides", [(0, 8), (8, 0), (65536, 8), (8, 65536)])
-def test_each_side_of_a_crop_is_within_the_range(sides: tuple[int, int]) -> None:
+def test_a_side_of_a_crop_out_of_its_range_is_refused(sides: tuple[int, int]) -> None:
     with pytest.raises(UsageError, match="crop: found "):
         WriteOptions(crop=sides).validate()
 
 
 @pytest.mark.parametrize("name", WORDS)
-def test_a_word_is_one_of_its_words(name: str) -> None:
+def test_an_unknown_word_is_refused(name: str) -> None:
     for word in options.words_of(name):
         options.validate(name, word)
     message = f"{name}: found 'other', expected one of "
@@ -50,7 +50,7 @@ def test_a_word_is_one_of_its_words(name: str) -> None:
         WriteOptions(**{name: "other"}).validate()
 
 
-def test_none_is_what_was_not_given() -> None:
+def test_none_is_accepted_for_an_option_that_is_not_given() -> None:
     for name in ("crop", "encoding", "resize_short", "shards", "jobs"):
         assert options.default_of(name) is None
         options.validate(name, None)
@@ -96,7 +96,9 @@ def test_a_manifest_gives_the_options_of_its_write(tmp_path: Path, asked: WriteO
         ("shuffle_seed", "0"),
     ],
 )
-def test_a_manifest_of_other_options_is_refused(tmp_path: Path, name: str, value: Any) -> None:
+def test_a_manifest_with_an_invalid_option_is_refused(
+    tmp_path: Path, name: str, value: Any
+) -> None:
     fill(tmp_path / "src", class_files())
     made = write(tmp_path / "src", tmp_path / "out", WriteOptions(jobs=1)).manifest
     assert made
@@ -113,8 +115,8 @@ def test_a_manifest_without_options_is_refused(tmp_path: Path) -> None:
         WriteOptions.from_manifest(replace(made, options={}))
 
 
-def test_the_module_is_light() -> None:
-    """The command line imports it for `tfrec --help`."""
+def test_the_module_imports_nothing_heavy() -> None:
+    """`tfrec write --help` imports it."""
     program = (
         "import sys, tfrec_cli.writing.options; "
         "print(sorted({'numpy', 'PIL', 'google.protobuf', 'multiprocessing'} & {*sys.modules}))"
@@ -123,8 +125,8 @@ def test_the_module_is_light() -> None:
     assert ran.stdout == b"[]\n"
 
 
-def test_old_manifests_hold_all_that_is_needed() -> None:
-    """As `tfrec write` of 0.1 wrote them."""
+def test_manifests_of_version_1_hold_all_options_that_are_needed() -> None:
+    """Manifests that `tfrec write` 0.1 wrote."""
     datasets = Path(__file__).parents[2] / "contract" / "datasets"
     paths = sorted(datasets.glob("*/*.manifest.json"))
     assert len(paths) >= 6

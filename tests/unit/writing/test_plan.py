@@ -1,4 +1,4 @@
-"""Which source goes to which shard: everything once, evenly, and the same everywhere."""
+"""Which source goes to which shard: each once, in shards of equal size, the same everywhere."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ seeds = st.none() | st.integers(0, 2**32)
 
 
 class TestShards:
-    def test_that_are_taken_are_kept_no_longer(self) -> None:
+    def test_a_shard_that_was_taken_is_empty(self) -> None:
         planned = made(ITEMS, shards=4)
         shards = planned.shards
         assert [tuple(planned.take(number)) for number in (2, 0)] == [shards[2], shards[0]]
@@ -51,19 +51,23 @@ class TestShards:
         assert (planned.records, planned.sizes) == (20, (5, 5, 5, 5))
 
     @given(some_items, st.integers(1, 40), seeds)
-    def test_hold_every_source_once(self, items: list[Item], shards: int, seed: int | None) -> None:
+    def test_every_source_is_in_one_shard(
+        self, items: list[Item], shards: int, seed: int | None
+    ) -> None:
         planned = made([*items], shards=min(shards, len(items)), shuffle_seed=seed)
         written = [one for shard in planned.shards for one in shard]
         assert sorted(written, key=str) == sorted(items, key=str)
 
     @given(some_items, st.integers(1, 40), seeds)
-    def test_sizes_are_within_one(self, items: list[Item], shards: int, seed: int | None) -> None:
+    def test_sizes_differ_by_one_at_most(
+        self, items: list[Item], shards: int, seed: int | None
+    ) -> None:
         count = min(shards, len(items))
         sizes = [len(s) for s in made([*items], shards=count, shuffle_seed=seed).shards]
         assert (len(sizes), max(sizes) - min(sizes) <= 1) == (count, True)
 
     @given(some_items, st.integers(1, 40), seeds, st.randoms(use_true_random=False))
-    def test_do_not_depend_on_the_order_of_listing(
+    def test_the_plan_does_not_depend_on_the_order_of_listing(
         self, items: list[Item], shards: int, seed: int | None, random: Any
     ) -> None:
         changes = {"shards": min(shards, len(items)), "shuffle_seed": seed}
@@ -81,33 +85,33 @@ class TestShards:
         expected = [one.source.path for one in ITEMS if isinstance(one, Item)]
         assert found == [expected[:6], expected[6:13], expected[13:]]
 
-    def test_as_many_as_their_size_asks_for(self) -> None:
+    def test_the_number_of_shards_follows_from_their_size(self) -> None:
         """20 records of 1,000 + 160 bytes are 23,200 bytes."""
         assert len(made(ITEMS, shard_size=10_000).shards) == 3
 
-    def test_crops_count_by_their_own_size(self) -> None:
+    def test_the_size_of_crops_is_estimated_from_their_pixels(self) -> None:
         """20 records of 10 * 10 * 3 + 160 bytes are 9,200 bytes."""
         planned = made(ITEMS, shard_size=4_600, crop=(10, 10))
         assert (len(planned.shards), planned.estimated_bytes) == (2, 9_200)
 
-    def test_no_images_are_one_empty_shard(self) -> None:
+    def test_without_images_there_is_one_empty_shard(self) -> None:
         assert made([]).shards == ((),)
 
-    def test_as_many_as_images_is_the_most(self) -> None:
+    def test_there_can_be_a_shard_for_each_image(self) -> None:
         assert [len(shard) for shard in made(ITEMS, shards=20).shards] == [1] * 20
 
-    def test_more_than_images_is_an_error(self) -> None:
+    def test_more_shards_than_images_are_an_error(self) -> None:
         with pytest.raises(UsageError) as error:
             made(ITEMS, shards=21)
         assert str(error.value) == "shards 21: found 20 images, expected one for each shard"
 
 
 class TestDigest:
-    def test_is_the_same_for_the_same_plan(self) -> None:
+    def test_the_same_plan_has_the_same_digest(self) -> None:
         assert made(ITEMS).sha256 == made(ITEMS[::-1]).sha256
 
     @pytest.mark.parametrize("shards", [2, 7, 20])
-    def test_is_the_same_wherever_shards_begin(self, shards: int) -> None:
+    def test_the_digest_does_not_depend_on_the_shards(self, shards: int) -> None:
         assert made(ITEMS, shards=shards).sha256 == made(ITEMS).sha256
 
     @pytest.mark.parametrize(
@@ -121,7 +125,7 @@ class TestDigest:
         ],
         ids=["fewer", "size", "name", "label", "seed"],
     )
-    def test_is_another_for_another(self, other: Plan) -> None:
+    def test_another_plan_has_another_digest(self, other: Plan) -> None:
         assert other.sha256 != made(ITEMS).sha256
 
 
@@ -135,26 +139,28 @@ class TestSmall:
     )
 
     @pytest.mark.parametrize("small", ["fail", "skip"])
-    def test_is_rejected(self, small: str) -> None:
+    def test_a_small_image_is_rejected(self, small: str) -> None:
         planned = made([*ITEMS, self.SMALL], crop=(50, 60), small=small)
         assert (planned.records, planned.rejects) == (20, (self.TOO_SMALL,))
 
     @pytest.mark.parametrize("small", ["pad", "resize"])
-    def test_is_taken_where_it_is_enlarged(self, small: str) -> None:
+    def test_a_small_image_that_will_be_enlarged_is_accepted(self, small: str) -> None:
         planned = made([*ITEMS, self.SMALL], crop=(50, 60), small=small)
         assert (planned.records, planned.rejects) == (21, ())
 
     @pytest.mark.parametrize("size", [(50, 59), (49, 60), (50, 60)])
     @pytest.mark.parametrize("small", ["skip", "pad"])
     @pytest.mark.parametrize("cut", [0, 1, 20, 21])
-    def test_is_found_in_a_pack(self, size: tuple[int, int], small: str, cut: int) -> None:
+    def test_a_small_image_in_a_pack_is_noticed(
+        self, size: tuple[int, int], small: str, cut: int
+    ) -> None:
         items = [*self.GOOD, item("a/small.jpg", *size)]
         packs = [survey.packed(items[:cut]), survey.packed(), survey.packed(items[cut:])]
         listing = Listing(sources=(), labels=None, rejects=(), warnings=())
         options = {"crop": (50, 60), "small": small}
         assert plan.make(listing, packs, WriteOptions(**options)) == made(list(items), **options)
 
-    def test_does_not_matter_to_whole_images(self) -> None:
+    def test_whole_images_may_be_small(self) -> None:
         assert made([item("a", 1, 1)]).records == 1
 
     @pytest.mark.parametrize("small", ["fail", "skip"])
@@ -167,12 +173,14 @@ class TestSmall:
 
 
 class TestRejects:
-    def test_of_listing_and_headers_are_sorted_by_path(self) -> None:
+    def test_rejects_of_listing_and_headers_are_sorted_by_path(self) -> None:
         hidden, bad = Reject(b"b/.x", "hidden", "", harmless=True), Reject(b"a/x", "corrupt", "")
         assert made([*ITEMS, bad], (hidden,)).rejects == (bad, hidden)
 
-    def test_two_paths_of_one_key(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        """Which no two files are likely ever to have: 56 bits."""
+    def test_the_second_of_two_paths_with_the_same_key_is_rejected(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """This is very unlikely, since keys have 56 bits."""
         monkeypatch.setattr(plan, "key_of", lambda path: int(path[2:4]) % 19)
         planned = made(ITEMS, shuffle_seed=None)
         assert (planned.records, planned.rejects) == (
@@ -186,7 +194,7 @@ class TestRejects:
             ),
         )
 
-    def test_are_counted_by_reason(self) -> None:
+    def test_rejects_are_counted_by_reason(self) -> None:
         rejects = [Reject(b"", reason, "", harmless=reason == "b") for reason in "cabca"]
         found = [plan.count_reasons(rejects, harmless=harmless) for harmless in (False, True)]
         assert found == [{"a": 2, "c": 2}, {"b": 1}]

@@ -1,4 +1,4 @@
-"""A file whose header the survey stamped becomes the record that it becomes without the stamp."""
+"""A stamp of the survey does not change the record that a file becomes."""
 
 from __future__ import annotations
 
@@ -65,13 +65,13 @@ def test_a_stamped_file_becomes_the_same_record(tmp_path: Path, kind: str, exif:
     assert bool(item.stamp) == is_usual
 
 
-def test_what_is_scaled_has_no_stamp(tmp_path: Path) -> None:
+def test_an_image_that_is_scaled_has_no_stamp(tmp_path: Path) -> None:
     assert surveyed(tmp_path, USUAL["4:2:0"], Policy(resize_short_px=20)).stamp == 0
     assert surveyed(tmp_path, USUAL["4:2:0"], Policy(resize_short_px=40)).stamp
 
 
 @pytest.mark.skipif(not native.is_compiled, reason="without C no stamp is used")
-def test_a_stamp_spares_reading_the_header_again(
+def test_the_header_of_a_stamped_file_is_not_read_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     item = surveyed(tmp_path, USUAL["4:2:0"], Policy())
@@ -81,8 +81,10 @@ def test_a_stamp_spares_reading_the_header_again(
 
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", USUAL)
-def test_a_file_that_changed_after_its_stamp_is_read_anew(tmp_path: Path, kind: str) -> None:
-    """Every byte of its header, and some of its data and end."""
+def test_the_header_of_a_file_that_changed_after_its_stamp_is_read_again(
+    tmp_path: Path, kind: str
+) -> None:
+    """Changed in any byte of its header, or in some bytes of its data and end."""
     data = USUAL[kind]
     item = surveyed(tmp_path, data, Policy())
     start = data.index(b"\xff\xda")

@@ -1,4 +1,4 @@
-"""Splits by content: every image in one, copies together, shares kept, for any order and kill."""
+"""Splits by content: each image in one split, copies together, shares kept, in any order."""
 
 from __future__ import annotations
 
@@ -48,53 +48,55 @@ some_shares = st.sampled_from(["a=1", SHARES, "a=0.9,b=0.1", "a=0.5,b=0.3,c=0.2"
 
 class TestDivide:
     @given(some_images, some_shares)
-    def test_gives_every_image_to_one_split(self, images: list[tuple[int, int]], text: str) -> None:
+    def test_every_image_is_in_one_split(self, images: list[tuple[int, int]], text: str) -> None:
         labels, contents = map(list, zip(*images, strict=True))
         parts = divided(labels, contents, text)
         assert sorted(chain.from_iterable(parts.values())) == list(range(len(images)))
 
     @given(some_images, some_shares)
-    def test_keeps_copies_together(self, images: list[tuple[int, int]], text: str) -> None:
+    def test_copies_stay_together(self, images: list[tuple[int, int]], text: str) -> None:
         labels, contents = map(list, zip(*images, strict=True))
         parts = divided(labels, contents, text)
-        where = {(contents[number], name) for name, mine in parts.items() for number in mine}
+        where = {(contents[number], name) for name, part in parts.items() for number in part}
         assert len(where) == len(set(contents))
 
     @given(some_images, some_shares, st.randoms(use_true_random=False))
-    def test_does_not_depend_on_the_order(
+    def test_the_division_does_not_depend_on_the_order(
         self, images: list[tuple[int, int]], text: str, random: Any
     ) -> None:
         def of(images: list[tuple[int, int]]) -> dict[str, list[tuple[int, int]]]:
             labels, contents = map(list, zip(*images, strict=True))
             parts = divided(labels, contents, text)
-            return {name: sorted(images[number] for number in mine) for name, mine in parts.items()}
+            return {name: sorted(images[number] for number in part) for name, part in parts.items()}
 
         assert of(images) == of(random.sample(images, len(images)))
 
     @given(st.lists(st.integers(0, 5), min_size=1, max_size=80), some_shares)
-    def test_does_not_depend_on_the_numbers_of_classes(self, labels: list[int], text: str) -> None:
-        """Nor on their names, which give them their numbers."""
+    def test_the_division_does_not_depend_on_the_numbers_of_classes(
+        self, labels: list[int], text: str
+    ) -> None:
+        """Nor on the names of classes, which determine their numbers."""
         turned = [(label * 5 + 2) % 6 for label in labels]
         contents = [number // 2 for number in range(len(labels))]  # with copies
         assert divided(labels, contents, text) == divided(turned, contents, text)
 
     @given(st.lists(st.integers(0, 5), min_size=1, max_size=80), some_shares)
-    def test_keeps_the_shares_in_all_and_in_each_class(self, labels: list[int], text: str) -> None:
-        """Within one image in all, and within two in each class, however small."""
+    def test_shares_are_kept_in_all_and_in_each_class(self, labels: list[int], text: str) -> None:
+        """Within one image in all, and within two in each class, even in small ones."""
         parts = divided(labels, list(range(len(labels))), text)
-        counts = {name: Counter(labels[number] for number in mine) for name, mine in parts.items()}
+        counts = {name: Counter(labels[number] for number in part) for name, part in parts.items()}
         for name, share in splits.parse(text).items():
             assert abs(len(parts[name]) - share * len(labels)) <= 1
             for label in set(labels):
                 assert abs(counts[name][label] - share * labels.count(label)) <= 2
 
-    def test_takes_from_small_classes_in_turn(self) -> None:
-        """Ten classes of five: each one's tenth is half an image, and all together five."""
+    def test_a_small_share_takes_images_of_some_small_classes(self) -> None:
+        """Ten classes of five images: a tenth of each is half an image, five images in all."""
         labels = [number // 5 for number in range(50)]
         parts = divided(labels, list(range(50)), "train=0.9,val=0.1")
         assert sorted(Counter(labels[number] for number in parts["val"]).values()) == [1] * 5
 
-    def test_an_added_image_moves_no_more_than_one_of_each_class(self) -> None:
+    def test_an_added_image_moves_at_most_one_image_of_each_class(self) -> None:
         labels = [number % 4 for number in range(400)]
         before = set(divided(labels, list(range(400)))["val"])
         after = set(divided([*labels, 0], list(range(401)))["val"])
@@ -102,8 +104,8 @@ class TestDivide:
         assert max(moved.values(), default=0) <= 1
 
     @pytest.mark.timeout(10)
-    def test_an_image_is_taken_back_where_small_classes_were_promised_too_many(self) -> None:
-        """The last class has one image, and two splits lack a whole one: only one may get it."""
+    def test_an_image_that_is_due_to_two_splits_goes_to_one(self) -> None:
+        """The last class has one image, and two splits lack a full image: only one gets it."""
         sizes = (6, 3, 5, 1)
         labels = [label for label, size in enumerate(sizes) for _ in range(size)]
         contents = b"".join(number.to_bytes(32, "big") for number in range(1, 16))
@@ -122,7 +124,7 @@ class TestDivide:
             "f": [0, 0, 1, 0],
         }
 
-    def test_names_copies_by_the_first(self) -> None:
+    def test_copies_are_listed_with_their_original(self) -> None:
         found = splits.divide([0, 0, 1], digest(7) * 3, splits.parse(SHARES))
         assert found.copies == ((1, 0), (2, 0))
 
@@ -139,7 +141,7 @@ class TestParse:
             ),
         ],
     )
-    def test_reads_names_and_shares(self, text: str, shares: dict[str, Any]) -> None:
+    def test_names_and_shares_are_parsed(self, text: str, shares: dict[str, Any]) -> None:
         assert splits.parse(text) == shares
 
     @pytest.mark.parametrize(
@@ -154,14 +156,14 @@ class TestParse:
             ("train=-1,val=2", "found 'train=-1', expected a share"),
             ("train=1e-1,val=0.9", "found 'train=1e-1', expected a share"),
             ("train=90%,val=10%", "found 'train=90%', expected a share"),
-            ("train=0.9,val=0.2", "found shares of 1.1 in all, expected 1"),
-            ("train=0.9", "found shares of 0.9 in all, expected 1"),
+            ("train=0.9,val=0.2", "found shares that add up to 1.1, expected 1"),
+            ("train=0.9", "found shares that add up to 0.9, expected 1"),
             ("a=0.5,a=0.5", "found 'a' twice, expected it once"),
-            ("A=0.5,a=0.5", "found 'a' beside 'A', expected names that differ in more than case"),
+            ("A=0.5,a=0.5", "found 'a' and 'A', expected names that differ in more than case"),
             ("a=0.5,b=0.5,", "found '', expected letters"),
         ],
     )
-    def test_refuses_others_in_one_line(self, text: str, message: str) -> None:
+    def test_invalid_splits_are_refused_in_one_line(self, text: str, message: str) -> None:
         with pytest.raises(UsageError, match=f"^split: {message}"):
             splits.parse(text)
 
@@ -193,7 +195,9 @@ def names_of(path: Path) -> list[str]:
 
 
 class TestWrite:
-    def test_every_image_once_and_copies_in_one_split(self, source: Path, tmp_path: Path) -> None:
+    def test_every_image_is_written_once_and_copies_to_one_split(
+        self, source: Path, tmp_path: Path
+    ) -> None:
         run(source, tmp_path / "out")
         train, val = (names_in(tmp_path / "out", split) for split in ("train", "val"))
         every = sorted(path.relative_to(source).as_posix() for path in source.rglob("*.png"))
@@ -202,22 +206,23 @@ class TestWrite:
             assert (f"{one}.png" in train) == (f"{other}.png" in train)
         assert (len(train), len(val)) in [(19, 7), (20, 6), (18, 8), (21, 5)]
 
-    def test_copies_are_told(self, source: Path, tmp_path: Path) -> None:
+    def test_copies_are_reported(self, source: Path, tmp_path: Path) -> None:
         assert run(source, tmp_path / "out").warnings == (
-            "found 2 copies of other images (ants/twin.png is ants/0.png…): "
+            "found 2 copies of other images (ants/twin.png is a copy of ants/0.png…): "
             "each is in the split of its original",
-            "found 1 copy of other images (cats/1.png is bees/stranger.png…): their labels differ",
+            "found 1 copy of other images (cats/1.png is a copy of bees/stranger.png…): "
+            "their labels differ",
         )
 
     @pytest.mark.parametrize("options", [{"jobs": 2}, {"shards": 3}, {"crop": (16, 16)}], ids=str)
-    def test_the_same_split_whatever_else_is_asked(
+    def test_other_options_do_not_change_the_division(
         self, source: Path, tmp_path: Path, options: dict[str, Any]
     ) -> None:
         run(source, tmp_path / "one")
         run(source, tmp_path / "two", **options)
         assert names_in(tmp_path / "one", "val") == names_in(tmp_path / "two", "val")
 
-    def test_the_split_follows_the_content_not_the_name(self, tmp_path: Path) -> None:
+    def test_the_split_depends_on_the_content_not_the_name(self, tmp_path: Path) -> None:
         pictures = [png(photo(20, 30, number)) for number in range(12)]
         one = fill(tmp_path / "a", {f"c/{i}.png": data for i, data in enumerate(pictures)})
         two = fill(tmp_path / "b", {f"c/x{99 - i}.png": data for i, data in enumerate(pictures)})
@@ -229,8 +234,8 @@ class TestWrite:
             )
         assert found[0] == found[1]
 
-    def test_labels_are_those_of_all_splits(self, tmp_path: Path) -> None:
-        """A class that is too small for one split shifts no label in it."""
+    def test_all_splits_have_the_same_labels(self, tmp_path: Path) -> None:
+        """Even if a class has no image in one of them."""
         files = {f"b/{number}.png": png(photo(20, 30, number)) for number in range(8)}
         source = fill(tmp_path / "source", {"a/only.png": png(photo(9, 9)), **files})
         result = run(source, tmp_path / "out", split="train=0.9,val=0.1")
@@ -241,7 +246,7 @@ class TestWrite:
         made = manifest.load(tmp_path / "out" / f"{without}.manifest.json")
         assert made.labels == ("a", "b")
 
-    def test_rejects_are_told_in_the_first_split(self, source: Path, tmp_path: Path) -> None:
+    def test_rejects_are_reported_with_the_first_split(self, source: Path, tmp_path: Path) -> None:
         (source / "ants/bad.png").write_bytes(b"no picture")
         result = run(source, tmp_path / "out", on_error="skip")
         assert [[str(one.path) for one in part.rejects] for part in (result, *result.more)] == [
@@ -249,7 +254,7 @@ class TestWrite:
             [],
         ]
 
-    def test_images_too_small_for_the_crop_take_no_share(self, tmp_path: Path) -> None:
+    def test_images_too_small_for_the_crop_do_not_count_for_shares(self, tmp_path: Path) -> None:
         files = {f"{number}.png": png(photo(40, 40, number)) for number in range(8)}
         small = {f"small{number}.png": png(photo(9, 9, number)) for number in range(8)}
         source = fill(tmp_path / "source", {**files, **small})
@@ -258,26 +263,28 @@ class TestWrite:
         assert [len(names_in(tmp_path / "out", split)) for split in "ab"] == [4, 4]
         assert [len(one.rejects) for one in (result, *result.more)] == [8, 0]
 
-    def test_a_name_may_begin_as_another(self, source: Path, tmp_path: Path) -> None:
-        """Files come in the order of split names, whatever follows them in file names."""
+    def test_a_split_may_have_the_name_of_another_with_a_suffix(
+        self, source: Path, tmp_path: Path
+    ) -> None:
+        """Files are sorted by split, not by file name."""
         run(source, tmp_path / "out", split="val=0.5,val-hard=0.5")
         assert verify(tmp_path / "out", VerifyOptions(jobs=1)).findings == []
 
     def test_a_split_without_images_is_refused(self, tmp_path: Path) -> None:
         source = fill(tmp_path / "source", {"a.png": png(photo(9, 9)), "b.png": png(photo(9, 8))})
-        message = r"^split val=0.01: found no image for it among 2, expected at least one$"
+        message = r"^split val=0.01: found no image for this split among 2, expected at least one$"
         with pytest.raises(UsageError, match=message):
             run(source, tmp_path / "out", split="train=0.99,val=0.01")
         assert not (tmp_path / "out").exists()
 
-    def test_bad_data_in_one_leaves_neither(self, source: Path, tmp_path: Path) -> None:
+    def test_bad_data_in_one_split_leaves_no_split(self, source: Path, tmp_path: Path) -> None:
         path = source / "bees/cut.png"
         path.write_bytes(png(photo(40, 40))[:-20])
         with pytest.raises(DataError, match=r"bees/cut\.png"):
             run(source, tmp_path / "out")
         assert not (tmp_path / "out").exists()
 
-    def test_a_third_split_is_added(self, source: Path, tmp_path: Path) -> None:
+    def test_a_third_split_can_be_added(self, source: Path, tmp_path: Path) -> None:
         run(source, tmp_path / "out")
         other = fill(tmp_path / "other", {"cats/9.png": png(photo(8, 8))})
         run(other, tmp_path / "out", split="test")
@@ -292,7 +299,7 @@ class TestWrite:
         (finding,) = verify(tmp_path / "out", options).findings
         assert finding.kind == "unwritten"
 
-    def test_verify_says_how_large_a_crop_fits_every_split(
+    def test_verify_names_the_largest_crop_that_fits_every_split(
         self, source: Path, tmp_path: Path
     ) -> None:
         run(source, tmp_path / "out")
@@ -302,21 +309,23 @@ class TestWrite:
         report = verify(tmp_path / "out", VerifyOptions(jobs=1, seed=1, crop=(20, 30)))
         assert report.findings == []
 
-    def test_another_style_of_names_is_told_before_what_follows_from_it(
+    def test_another_style_of_names_is_reported_before_its_consequences(
         self, source: Path, tmp_path: Path
     ) -> None:
         run(source, tmp_path / "out", split="train", crop=(16, 16))
         with pytest.raises(UsageError, match=r"^keys: found tf-models, expected plain"):
             run(source, tmp_path / "out", split="val", crop=(16, 16), keys="tf-models")
 
-    def test_verify_wants_the_one_source_of_all(self, source: Path, tmp_path: Path) -> None:
+    def test_verify_refuses_the_source_for_only_one_of_its_splits(
+        self, source: Path, tmp_path: Path
+    ) -> None:
         run(source, tmp_path / "out")
         expected = f"source train={source}: found one of several splits of one source ({SHARES})"
         with pytest.raises(UsageError) as error:
             verify(tmp_path / "out", VerifyOptions(jobs=1, source=(("train", source),)))
         assert str(error.value) == f"{expected}, expected source {source}"
 
-    def test_verify_takes_the_source_of_a_split_that_has_it_all(
+    def test_verify_accepts_the_source_of_a_split_that_has_all_of_it(
         self, source: Path, tmp_path: Path
     ) -> None:
         run(source, tmp_path / "out", split="train=1")
@@ -324,7 +333,7 @@ class TestWrite:
         assert verify(tmp_path / "out", options).findings == []
 
     @pytest.mark.parametrize("split", ["train", "val"])
-    def test_salvage_names_what_is_lost(self, source: Path, tmp_path: Path, split: str) -> None:
+    def test_salvage_names_the_lost_image(self, source: Path, tmp_path: Path, split: str) -> None:
         run(source, tmp_path / "out")
         path = tmp_path / "out" / f"{split}-00000-of-00001.tfrecord"
         data = bytearray(path.read_bytes())
@@ -336,7 +345,7 @@ class TestWrite:
         run(source, tmp_path / "again")
         assert sorted([*names_of(saved), lost.decode()]) == names_in(tmp_path / "again", split)
 
-    def test_tensorflow_datasets_reads_both(self, source: Path, tmp_path: Path) -> None:
+    def test_tensorflow_datasets_reads_both_splits(self, source: Path, tmp_path: Path) -> None:
         run(source, tmp_path / "out")
         builder = tfds.builder_from_directory(str(tmp_path / "out"))
         counts = {name: info.num_examples for name, info in builder.info.splits.items()}
@@ -352,7 +361,7 @@ class TestCommit:
         return tree(tmp_path / "fresh")
 
     def stop_at(self, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
-        """Interrupt a commit where it is about to give this file its name."""
+        """Interrupt a commit before it moves this file."""
         right = Path.replace
 
         def replace(path: Path, to: Path) -> Path:
@@ -373,7 +382,7 @@ class TestCommit:
             ("val.manifest.json", ["train"]),
         ],
     )
-    def test_a_kill_in_the_middle_is_gone_on_with(
+    def test_an_interrupted_commit_is_resumed(
         self,
         source: Path,
         tmp_path: Path,
@@ -393,7 +402,7 @@ class TestCommit:
         run(source, out, shards=2, resume=True)
         assert tree(out) == fresh
 
-    def test_what_is_finished_is_left(
+    def test_finished_splits_are_not_written_again(
         self, source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         run(source, tmp_path / "out")
@@ -401,20 +410,20 @@ class TestCommit:
         again = run(source, tmp_path / "out", resume=True)
         assert [one.split for one in (again, *again.more)] == ["train", "val"]
 
-    def test_other_shares_are_another_write(self, source: Path, tmp_path: Path) -> None:
+    def test_a_write_with_other_shares_is_not_resumed(self, source: Path, tmp_path: Path) -> None:
         run(source, tmp_path / "out")
         message = "split was train=0.75,val=0.25, now train=0.5,val=0.5"
         with pytest.raises(RunError, match=message):
             run(source, tmp_path / "out", split="train=0.5,val=0.5", resume=True)
 
-    def test_both_are_replaced_or_neither(
+    def test_both_splits_are_replaced_or_neither(
         self,
         source: Path,
         tmp_path: Path,
         monkeypatch: pytest.MonkeyPatch,
         fresh: dict[str, bytes],
     ) -> None:
-        """No old split stands beside a new one: an image might be in both."""
+        """There is no old split together with a new one: an image might be in both."""
         out = tmp_path / "out"
         run(source, out, split="train=0.5,val=0.5")
         self.stop_at(monkeypatch, "val.manifest.json")
@@ -426,7 +435,7 @@ class TestCommit:
 
     @pytest.mark.parametrize("split", ["train", "train=0.5,test=0.5", "a=0.5,b=0.5"])
     @pytest.mark.parametrize("killed", [False, True])
-    def test_splits_that_the_same_images_were_divided_among_are_not_left_beside(
+    def test_a_split_is_refused_if_a_split_that_stays_may_hold_its_images(
         self,
         source: Path,
         tmp_path: Path,
@@ -443,36 +452,36 @@ class TestCommit:
             run(source, out)
         before = tree(out)
         other = "train" if split == "a=0.5,b=0.5" else "val"
-        message = rf"found split '{other}' of split {SHARES}, expected none: its images may be"
+        message = rf"found split '{other}' of split {SHARES}: its images may be"
         with pytest.raises(RunError, match=message):
             run(source, out, split=split, overwrite=True)
         assert tree(out) == before
 
     @pytest.mark.parametrize("split", ["train", "val"])
-    def test_a_split_that_is_there_is_not_replaced(
+    def test_an_existing_split_is_not_replaced(
         self, source: Path, tmp_path: Path, split: str
     ) -> None:
         run(source, tmp_path / "out", split=split)
         before = tree(tmp_path / "out")
-        with pytest.raises(RunError, match=f"found split '{split}', expected none"):
+        with pytest.raises(RunError, match=f"split '{split}' exists"):
             run(source, tmp_path / "out")
         assert tree(tmp_path / "out") == before
 
     @pytest.mark.parametrize("overwrite", [False, True])
-    def test_a_split_differs_from_others_in_more_than_case(
+    def test_a_split_that_differs_from_another_only_in_case_is_refused(
         self, source: Path, tmp_path: Path, overwrite: bool
     ) -> None:
         out = tmp_path / "out"
         run(source, out, split="train")
         before = tree(out)
-        message = "found split 'train', expected none that differs from 'Train' only in case"
+        message = "found split 'train', which differs from 'Train' only in case"
         with pytest.raises(RunError, match=message):
             run(source, out, split="Train", overwrite=overwrite)
         assert tree(out) == before
 
 
 class TestCommand:
-    def test_says_each_split(self, source: Path, tmp_path: Path) -> None:
+    def test_the_result_names_each_split(self, source: Path, tmp_path: Path) -> None:
         ran = tfrec("write", source, tmp_path / "out", "--split", SHARES)
         firsts = [line for line in ran.out.splitlines() if line.startswith("wrote")]
         assert [line.split(" to ")[0].split(" in ")[1] for line in firsts] == [
@@ -481,25 +490,22 @@ class TestCommand:
         ]
         assert ran.code == 0
 
-    def test_json_has_each_split(self, source: Path, tmp_path: Path) -> None:
+    def test_the_json_document_has_each_split(self, source: Path, tmp_path: Path) -> None:
         ran = tfrec("write", source, tmp_path / "out", "--split", SHARES, "--json", "--dry-run")
         document = json.loads(ran.out)
         found = [(one["split"], one["records"]) for one in (document, *document["more"])]
         assert [name for name, _ in found] == ["train", "val"]
         assert sum(count for _, count in found) == 26
 
-    def test_one_line_for_bad_shares(self, source: Path, tmp_path: Path) -> None:
+    def test_invalid_shares_are_reported_in_one_line(self, source: Path, tmp_path: Path) -> None:
         ran = tfrec("write", source, tmp_path / "out", "--split", "a=0.5,b=0.6")
         assert (ran.code, ran.err) == (
             2,
-            "tfrec: --split: found shares of 1.1 in all, expected 1\n",
+            "tfrec: --split: found shares that add up to 1.1, expected 1\n",
         )
 
 
-def test_the_files_of_a_divided_dataset_are_those_of_its_parts(
-    source: Path, tmp_path: Path
-) -> None:
-    """Each split is, byte for byte, the shard that its images alone would make."""
+def test_a_split_has_the_bytes_of_a_write_of_only_its_images(source: Path, tmp_path: Path) -> None:
     run(source, tmp_path / "out")
     for split in ("train", "val"):
         part = tmp_path / split

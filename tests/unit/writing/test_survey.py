@@ -1,4 +1,4 @@
-"""Headers become items or rejects; rejects end the write, or not."""
+"""Headers become items or rejects; too many rejects end the write."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ SMALL = Reject(b"c.jpg", "too_small", "found 1x1 pixels")
 
 
 class TestSurvey:
-    def test_reads_the_upright_size(self, tmp_path: Path) -> None:
+    def test_an_item_has_the_size_of_the_upright_image(self, tmp_path: Path) -> None:
         fill(tmp_path, {"a.jpg": jpeg(photo(20, 30), exif=oriented(6))})
         source = Source(b"a.jpg", 7, None)
         assert survey(tmp_path, [source], Policy()) == [Item(source, 30, 20)]
 
-    def test_gives_the_size_after_scaling(self, tmp_path: Path) -> None:
+    def test_an_item_has_the_size_after_scaling(self, tmp_path: Path) -> None:
         fill(tmp_path, {"a.png": png(photo(20, 31))})
         source = Source(b"a.png", 7, None)
         policy = Policy(resize_short_px=10)
@@ -43,7 +43,7 @@ class TestSurvey:
             ("a.txt", png(photo(9, 9))[:20], "truncated"),
         ],
     )
-    def test_rejects_what_is_no_image(
+    def test_a_file_that_is_no_image_is_rejected(
         self, tmp_path: Path, name: str, data: bytes, reason: str
     ) -> None:
         fill(tmp_path, {name: data})
@@ -51,19 +51,21 @@ class TestSurvey:
         assert isinstance(reject, Reject)
         assert (reject.path, reject.reason, reject.harmless) == (name.encode(), reason, False)
 
-    def test_an_image_named_as_a_text_file_is_an_image(self, tmp_path: Path) -> None:
+    def test_an_image_with_the_name_of_a_text_file_is_accepted(self, tmp_path: Path) -> None:
         fill(tmp_path, {"a.txt": png(photo(20, 31))})
         source = Source(b"a.txt", 7, None)
         assert survey(tmp_path, [source], Policy()) == [Item(source, 20, 31)]
 
-    def test_rejects_what_has_vanished(self, tmp_path: Path) -> None:
+    def test_a_file_that_has_vanished_is_rejected(self, tmp_path: Path) -> None:
         assert survey(tmp_path, [Source(b"gone", 1, None)], Policy()) == [
             Reject(b"gone", "unreadable", "cannot be read: No such file or directory")
         ]
 
 
 @pytest.mark.parametrize("digested", [False, True])
-def test_all_headers_are_read_and_the_sources_taken_out(tmp_path: Path, digested: bool) -> None:
+def test_all_headers_are_read_and_the_sources_removed_from_the_listing(
+    tmp_path: Path, digested: bool
+) -> None:
     names = [f"{number:03}.png" for number in range(300)]
     data = png(photo(3, 4))
     fill(tmp_path, {**dict.fromkeys(names, data), "bad.png": data[:30]})
@@ -102,13 +104,15 @@ class TestCheckRejects:
             ([BAD], {"on_error": "skip", "max_errors": "10%"}),
         ],
     )
-    def test_goes_on(self, rejects: list[Reject], options: dict[str, Any]) -> None:
+    def test_allowed_rejects_do_not_end_the_write(
+        self, rejects: list[Reject], options: dict[str, Any]
+    ) -> None:
         check_rejects(Path("src"), [(rejects, 9)], WriteOptions(**options))
 
     @pytest.mark.parametrize(
         ("rejects", "options", "message"),
         [
-            ([BAD], {}, "src/b.jpg: found a hole; on_error skip goes on without them"),
+            ([BAD], {}, "src/b.jpg: found a hole; on_error skip leaves them out"),
             ([BAD, SMALL], {}, "src/b.jpg: found a hole (and 1 more); on_error"),
             ([SMALL], {"small": "fail"}, "src/c.jpg: found 1x1 pixels; on_error"),
             (
@@ -119,7 +123,7 @@ class TestCheckRejects:
             ([BAD], {"on_error": "skip", "max_errors": "9%"}, "found 1 of 10 images rejected"),
         ],
     )
-    def test_ends_the_write(
+    def test_other_rejects_end_the_write(
         self, rejects: list[Reject], options: dict[str, Any], message: str
     ) -> None:
         with pytest.raises(DataError) as error:
@@ -127,7 +131,7 @@ class TestCheckRejects:
         assert message in str(error.value)
         assert not isinstance(error.value, UnreadableError)
 
-    def test_a_file_that_cannot_be_read_is_another_error(self) -> None:
+    def test_a_file_that_cannot_be_read_is_an_unreadable_error(self) -> None:
         with pytest.raises(
             UnreadableError, match=r"src/a\.jpg: cannot be read HINT \(and 1 more\)"
         ):

@@ -1,4 +1,4 @@
-"""A shard is noted as complete, and a note is believed only if the files are as noted."""
+"""A note says that a shard is complete; it counts only if the files are unchanged."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ COUNT = 3
 
 @pytest.fixture
 def written(tmp_path: Path) -> WrittenShard:
-    """Make a shard of two records with its index, noted."""
+    """Make a shard of two records with its index; without a note."""
     shard, index = tmp_path / "s.tfrecord", tmp_path / "s.tfindex"
     shard.write_bytes(b"records")
     index.write_bytes(b"0 7\n")
@@ -42,7 +42,7 @@ def written(tmp_path: Path) -> WrittenShard:
     return made
 
 
-def test_a_note_gives_the_shard_again(written: WrittenShard) -> None:
+def test_a_shard_is_restored_from_its_note(written: WrittenShard) -> None:
     digests = list(written.digests())
     make_durable(written)
     assert not written.contents
@@ -51,7 +51,7 @@ def test_a_note_gives_the_shard_again(written: WrittenShard) -> None:
     assert [key for key, _ in digests] == [7, 2**56 - 1]
 
 
-def test_a_shard_without_a_note_is_written(written: WrittenShard) -> None:
+def test_a_shard_without_a_note_is_not_kept(written: WrittenShard) -> None:
     assert noted(4, written.paths, COUNT) is None
 
 
@@ -66,7 +66,7 @@ def link(path: Path) -> None:
 
 @pytest.mark.parametrize("change", [Path.unlink, shorten, link])
 @pytest.mark.parametrize("name", ["s.tfrecord", "s.tfindex", "s.tfrecord" + NOTE_SUFFIX])
-def test_a_file_that_is_not_as_noted_is_written_again(
+def test_a_shard_whose_files_changed_is_not_kept(
     written: WrittenShard, name: str, change: Callable[[Path], None]
 ) -> None:
     make_durable(written)
@@ -76,15 +76,15 @@ def test_a_file_that_is_not_as_noted_is_written_again(
 
 
 @pytest.mark.parametrize(("number", "count"), [(5, COUNT), (4, COUNT + 1), (4, COUNT - 1)])
-def test_the_note_of_another_shard_is_not_believed(
+def test_the_note_of_another_shard_is_ignored(
     written: WrittenShard, number: int, count: int
 ) -> None:
     make_durable(written)
     assert noted(number, written.paths, count) is None
 
 
-def test_a_note_that_changed_meanwhile_is_an_error(written: WrittenShard) -> None:
+def test_a_note_that_changed_is_an_error(written: WrittenShard) -> None:
     make_durable(written)
     shorten(written.paths[0].with_name("s.tfrecord" + NOTE_SUFFIX))
-    with pytest.raises(RunError, match="found it gone or changed"):
+    with pytest.raises(RunError, match="is missing or damaged"):
         list(noted_digests(written))
