@@ -7,10 +7,6 @@ Keywords have the names and defaults of the command line's options, and mean the
 
 ``progress`` is called with what is done now, in words, how much of it is done, and how much there
 is in all; None is not called.
-
-Processes do the work. Where they cannot be forked, as on macOS or in a process with threads, a
-script has to call these functions below ``if __name__ == "__main__":``, as everything that uses
-`multiprocessing`.
 """
 
 from __future__ import annotations
@@ -37,6 +33,7 @@ if TYPE_CHECKING:
     from tfrec_cli.dataset.names import KeyStyle
     from tfrec_cli.imaging.policy import Alpha, Encoding, Exif, Frames
     from tfrec_cli.inspecting.tally import Summary
+    from tfrec_cli.runtime.pool import Progress
     from tfrec_cli.tfrecord.compression import WrittenCompression
     from tfrec_cli.writing.options import Check, OnError, Small
 
@@ -55,7 +52,6 @@ _RESULTS = {
 
 _Plain = TypeVar("_Plain")
 StrPath = str | os.PathLike[str]
-Progress = Callable[[str, int, int], object]
 
 
 def write(
@@ -134,7 +130,6 @@ def write(
         resume: go on with the same write, if it was interrupted.
         dry_run: write nothing, and return what would be written.
         progress: see above.
-
     Returns:
         What was written. If there are several splits, the result is that of the first, and its
         ``splits`` has all.
@@ -174,7 +169,6 @@ def inspect(
         html: a page to be written, of what is returned and the pictures.
         crop: size to which the pictures are cut, as for `write`; None shows them whole.
         seed: places crops as the readers do in epoch 0; None takes the middle.
-
     Returns:
         What the records are, their features, image sizes and labels. A damaged file is no error:
         ``problems`` lists it, and ``ok`` is false then.
@@ -244,7 +238,6 @@ def verify(
         expect: the fingerprint that must come out.
         jobs: number of processes; None is one for each processor.
         progress: see above.
-
     Returns:
         What was checked, and what is wrong. A finding is no error: ``findings`` lists all, and
         ``ok`` is false if there are any.
@@ -292,7 +285,6 @@ def salvage(
         out: the new file, which appears when it is complete.
         source: the folder or image list that was written: names what is lost.
         root: the folder that the paths of an image list are relative to; None is the list's own.
-
     Returns:
         What was saved, and what is lost: ``ok`` is false if anything is.
     Raises:
@@ -334,7 +326,6 @@ def extract(
             several.
         jobs: number of processes; None is one for each processor.
         progress: see above.
-
     Returns:
         How many files of which formats were written, and how they are called.
     Raises:
@@ -382,7 +373,6 @@ def reshard(
         index: make index files for DALI and PyTorch; None makes them if the dataset has some.
         jobs: number of processes; None is one for each processor.
         progress: see above.
-
     Returns:
         The manifests of all splits, before and after.
     Raises:

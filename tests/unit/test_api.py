@@ -189,6 +189,24 @@ def test_progress_is_called_where_it_is_given(data: Path, tmp_path: Path) -> Non
     assert calls[-1] == ("writing", 13, 13)
 
 
+def test_a_script_calls_one_function_after_the_other(data: Path, tmp_path: Path) -> None:
+    """At its top, without a guard: NumPy has threads, so that nothing can be forked."""
+    script = tmp_path / "script.py"
+    script.write_text(
+        "import numpy, sys, tfrec_cli\n"
+        "source, out, new = sys.argv[1:]\n"
+        "print(tfrec_cli.write(source, out, crop=20, jobs=2).records)\n"
+        "print(tfrec_cli.verify(out, source=source, jobs=2).ok)\n"
+        "print(tfrec_cli.reshard(out, new, shards=3, jobs=2).after[0].records)\n"
+    )
+    environment = {**os.environ, "OPENBLAS_NUM_THREADS": "2"}
+    ran = subprocess.run(
+        [sys.executable, script, data / "src", tmp_path / "out", tmp_path / "new"],
+        env=environment, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert (ran.stdout, ran.stderr) == ("13\nTrue\n13\n", "")
+
+
 # Results
 
 

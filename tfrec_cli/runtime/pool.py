@@ -15,8 +15,9 @@ import threading
 import time
 import traceback
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass, field
+from types import ModuleType
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
 from tfrec_cli.errors import RunError
@@ -195,7 +196,8 @@ class _Pool:
         )
         before = signal.pthread_sigmask(signal.SIG_BLOCK, _HELD)
         try:
-            process.start()
+            with nullcontext() if forks else _without_main():
+                process.start()
             worker = self._workers[ours] = _Worker(process, ours, cell)
             self._idle.append(worker)
         finally:
@@ -217,15 +219,27 @@ class _Pool:
         cause = _CAUSES.get(-(worker.process.exitcode or 0))
         if instead and cause and item != heartbeat.NOWHERE:
             return instead(worker.task, item, cause)
-        raise RunError(
-            "a worker process died: killed, out of memory (fewer `jobs` need less), "
-            "or started by a script without `if __name__ == '__main__':`"
-        )
+        raise RunError("a worker process died: killed, or out of memory (fewer `jobs` need less)")
 
 
 def _can_fork() -> bool:
     """Return whether fork is safe and cheap: on Linux, in a process with a single thread."""
     return sys.platform == "linux" and len(os.listdir("/proc/self/task")) == 1
+
+
+@contextmanager
+def _without_main() -> Iterator[None]:
+    """Keep multiprocessing from running the script of this process again in a new one.
+
+    Workers need nothing of it, and a script without ``if __name__ == "__main__":`` would do there
+    what it does here.
+    """
+    main = sys.modules["__main__"]
+    sys.modules["__main__"] = ModuleType("__main__")
+    try:
+        yield
+    finally:
+        sys.modules["__main__"] = main
 
 
 def _work(

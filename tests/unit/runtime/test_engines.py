@@ -185,8 +185,7 @@ def test_a_killed_worker_is_a_run_error() -> None:
     with pytest.raises(RunError) as raised, pool.local(2) as run:
         list(run(die, range(9)))
     assert str(raised.value) == (
-        "a worker process died: killed, out of memory (fewer --jobs need less), "
-        "or started by a script without `if __name__ == '__main__':`"
+        "a worker process died: killed, or out of memory (fewer jobs need less)"
     )
 
 
@@ -285,6 +284,23 @@ def test_every_way_to_start_a_process(before: str, method: str) -> None:
     line = process.stdout.readline()
     process.communicate("\n")
     assert line == f"{method} [1, 2, 3, 4, 5, 6, 7, 8, 9]\n"
+
+
+def test_a_script_needs_no_guard(tmp_path: Path) -> None:
+    """Its processes do not run it again, though it has threads and says no ``__main__``."""
+    script = tmp_path / "script.py"
+    script.write_text(
+        "import threading, time\n"
+        "from tfrec_cli.runtime import pool\n"
+        "threading.Thread(target=time.sleep, args=[600], daemon=True).start()\n"
+        "for _ in range(2):\n"
+        "    with pool.local(2) as run:\n"
+        "        print(pool._can_fork(), sorted(run(abs, range(-3, 0))), flush=True)\n"
+        "import __main__\n"
+        "print(__main__.__file__ == __file__)\n"
+    )
+    ran = subprocess.run([sys.executable, script], capture_output=True, text=True, check=False)
+    assert (ran.stdout, ran.stderr) == ("False [1, 2, 3]\n" * 2 + "True\n", "")
 
 
 @pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="needs /proc")
