@@ -350,7 +350,7 @@ class TestOthers:
         ("payload", "message"),
         [
             (example.encode({"text": b"hello"}), "found features text, expected one that holds"),
-            (b"no example", "found "),
+            (b"no example", "the payload is not a tf.train.Example"),
         ],
     )
     def test_records_without_an_image_are_refused(
