@@ -24,7 +24,8 @@ SCHEMAS = Path(__file__).parent / "schema"
 _ENVELOPE = ("format", "format_version", "ok")
 _DRAFT = "https://json-schema.org/draft/2020-12/schema"
 _MANIFEST_TITLE = (
-    "The manifest of a split: SPLIT.manifest.json; in documents without format and format_version."
+    "The manifest of a split (SPLIT.manifest.json). Inside other documents it has no format and no "
+    "format_version."
 )
 _DEFAULT = re.compile(r" ?\[default: ([^]]+)\]")
 

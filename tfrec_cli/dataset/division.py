@@ -44,7 +44,7 @@ class Part:
 class Division:
     """How images were divided. All copies of an image are in the same split."""
 
-    method: Annotated[Literal["shares"], Meta(description="By content, class by class.")]
+    method: Annotated[Literal["shares"], Meta(description="shares: by content, class by class.")]
     parts: Annotated[
         tuple[Part, ...],
         Meta(

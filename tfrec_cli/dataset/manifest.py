@@ -71,7 +71,9 @@ class Manifest:
     split: Annotated[FileName, Meta(description="Name of the split.")]
     division: Annotated[
         Division | None,
-        Meta(description="How the images were divided among several splits; null if not."),
+        Meta(
+            description="How the images were divided among several splits; null if they were not."
+        ),
     ]
     stored: Annotated[
         Stored, Meta(description="How images are stored: whole, or the encoding of crops.")
@@ -80,11 +82,14 @@ class Manifest:
     crop: Annotated[Size, Meta(description="[height, width] of stored crops in pixels.")]
     labels: Annotated[
         tuple[Label, ...] | None,
-        Meta(description="Class names by number.", extra={"expected": "a list of names or null"}),
+        Meta(
+            description="Class names, in the order of their numbers.",
+            extra={"expected": "a list of names or null"},
+        ),
     ]
     records: Annotated[Count, Meta(description="Number of records.")]
     smallest: Annotated[
-        Size, Meta(description="Smallest height and smallest width of all stored images in pixels.")
+        Size, Meta(description="Smallest height and smallest width of the stored images in pixels.")
     ]
     compression: Annotated[WrittenCompression, Meta(description="Compression of the shards.")]
     shards: Annotated[
@@ -97,24 +102,26 @@ class Manifest:
     ]
     content_sha256: Annotated[
         Digest,
-        Meta(description="Digest of all records; it does not depend on their order and shards."),
+        Meta(
+            description="Digest of all records; it does not depend on their order or on the shards."
+        ),
     ]
-    plan_sha256: Annotated[Digest, Meta(description="Digest of the images in their order.")]
+    plan_sha256: Annotated[
+        Digest, Meta(description="Digest of the images, in the order of their records.")
+    ]
     rejects_file: Annotated[
-        FileName, Meta(description="Name of the file that lists the files that were left out.")
+        FileName, Meta(description="Name of the list of files that were left out.")
     ]
     rejects_sha256: Annotated[Digest, Meta(description="SHA-256 of that file.")]
-    changes: Annotated[Counts, Meta(description="How many images were normalised, by cause.")]
-    icc_profiles: Annotated[Count, Meta(description="How many images carry a colour profile.")]
-    rejects: Annotated[Counts, Meta(description="How many files were left out, by reason.")]
+    changes: Annotated[Counts, Meta(description="Number of images that were converted, by cause.")]
+    icc_profiles: Annotated[Count, Meta(description="Number of images with a colour profile.")]
+    rejects: Annotated[Counts, Meta(description="Number of files that were left out, by reason.")]
     ignored: Annotated[
-        Counts, Meta(description="How many files were ignored since they are no images, by reason.")
+        Counts, Meta(description="Number of files that are clearly not meant as images, by reason.")
     ]
-    options: Annotated[
-        Values, Meta(description="Options of the command, except those that cannot change a byte.")
-    ]
+    options: Annotated[Values, Meta(description="Options of the command that can change bytes.")]
     versions: Annotated[
-        Values, Meta(description="Versions of tfrec and of the packages that encode.")
+        Values, Meta(description="Versions of tfrec and of the packages that encode images.")
     ]
     columns: Annotated[
         tuple[Column, ...],

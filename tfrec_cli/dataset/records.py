@@ -109,9 +109,9 @@ class Column:
     name: Annotated[str, Meta(description="Name of the feature.", extra={"expected": "a name"})]
     kind: Annotated[ColumnKind, Meta(description="Type of its values.")]
     is_list: Annotated[
-        bool, Meta(description="Whether a record has any number of values, else one.")
+        bool, Meta(description="Whether a record has a list of values; if not, one value.")
     ]
-    is_everywhere: Annotated[bool, Meta(description="Whether every record has it.")]
+    is_everywhere: Annotated[bool, Meta(description="Whether every record has the feature.")]
 
     def __str__(self) -> str:
         """Return name and type: ``scores float[]``."""
