@@ -311,7 +311,7 @@ class TestLabelFiles:
     def test_that_never_end(self, place: Path) -> None:
         os.truncate(fill(place, {"labels.txt": b""}) / "labels.txt", 2**40)
         ran = write(place, "--labels", "labels.txt")
-        message = "--labels labels.txt: found more, expected 16777216 bytes at most"
+        message = "--labels labels.txt: found a larger file, expected at most 16777216 bytes"
         assert (ran.code, ran.error) == (2, f"tfrec: {message}\n")
 
     def test_of_many_lines(self, place: Path) -> None:

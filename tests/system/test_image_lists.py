@@ -251,7 +251,7 @@ class TestVerified:
         assert verify(tmp_path / "out", options).findings == []
 
 
-ROOT_HINT = " (--root names the folder that its paths are below)"
+ROOT_HINT = " (--root sets the folder that contains its paths)"
 
 
 def test_a_root_that_is_not_told_is_thought_of(written: Path, tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""Cells of an image list: text to values, with the limits of numbers."""
+"""Cells of an image list: how text becomes values, and the limits of numbers."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ import reprlib
 from typing import Any, Literal, NamedTuple
 
 _FLOAT_LIMIT = float.fromhex("0x1.ffffffp+127")
-"""From here on a number is infinite as a float32."""
+"""From this value on a number is infinite as a float32."""
 
 _INTEGER = re.compile(r"[+-]?(?:0|[1-9][0-9]*)")
-"""Without leading zeros, which a number would lose."""
+"""Integers without leading zeros: text such as 007 would lose them."""
 
 _MOST_DIGITS = 100
-"""Longer integers are not read: 20 digits are too many for 64 bits."""
+"""Integers with more digits are shortened: 20 digits are already too many for 64 bits."""
 
 _DECIMAL = re.compile(r"[+-]?(?:[0-9]+\.[0-9]*|\.[0-9]+|[0-9]+(?=[eE]))(?:[eE][+-]?[0-9]+)?")
 _NOT_FINITE = re.compile(r"[+-]?(?:nan|inf|infinity)", re.IGNORECASE)
@@ -24,14 +24,14 @@ _SHORT.maxstring = _SHORT.maxlong = _SHORT.maxother = 60
 
 
 class RowError(Exception):
-    """Says what is wrong with a row."""
+    """A row is wrong; the message says why."""
 
 
 _Base = Literal["int64", "float", "bytes", "not finite", "nothing"]
 
 
 class CellType(NamedTuple):
-    """What a cell holds, and whether it is a list; an empty list holds nothing."""
+    """The type of a cell's value or of a list's items; an empty list holds ``nothing``."""
 
     base: _Base
     is_list: bool = False
@@ -41,7 +41,7 @@ _BASES: dict[object, _Base] = {bool: "int64", int: "int64", float: "float", str:
 
 
 def parse(cell: str) -> Any:
-    """Return what the text of a cell stands for: a number, a list of JSON, or itself."""
+    """Return the value of a cell's text: a number, a JSON list, or the text itself."""
     if _INTEGER.fullmatch(cell):
         return _abridged(cell)
     if _DECIMAL.fullmatch(cell):
@@ -57,12 +57,12 @@ def parse(cell: str) -> Any:
 
 
 def is_not_finite(cell: str) -> bool:
-    """Tell whether the text of a cell is a number that is not finite, as ``nan``."""
+    """Tell whether the text of a cell is a number that is not finite, such as ``nan``."""
     return bool(_NOT_FINITE.fullmatch(cell))
 
 
 def type_of(value: object) -> CellType | None:
-    """Return the type of a value; None where no feature can hold it."""
+    """Return the type of a value; None if no feature can hold it."""
     if not isinstance(value, list):
         base = _BASES.get(type(value))
         return CellType(base) if base else None
@@ -75,10 +75,10 @@ def type_of(value: object) -> CellType | None:
 
 
 def to_integer(digits: str) -> int:
-    """Read an integer of JSON.
+    """Parse a JSON integer.
 
     Raises:
-        RowError: it has so many digits that Python would refuse it with a message of its own.
+        RowError: it has too many digits; Python's own message would not be clear.
     """
     if len(digits) > _MOST_DIGITS:
         raise RowError(f"found {shown(_abridged(digits))}, expected a whole number of 64 bits")
@@ -86,16 +86,16 @@ def to_integer(digits: str) -> int:
 
 
 def _abridged(digits: str) -> int:
-    """Return an integer, or a lesser one that is too large as well and is shown alike."""
+    """Return an integer; for a very long one a shorter one, also too large and shown alike."""
     half = _MOST_DIGITS // 2
     return int(digits if len(digits) <= _MOST_DIGITS else digits[:half] + digits[-half:])
 
 
 def to_int64(value: Any) -> int:
-    """Return a whole number, or a truth value, as one of 64 bits.
+    """Return a whole number or a bool as an int64.
 
     Raises:
-        RowError: it has more bits.
+        RowError: it does not fit into 64 bits.
     """
     if not -(2**63) <= value < 2**63:
         raise RowError(f"found {shown(value)}, expected a whole number of 64 bits")
@@ -103,10 +103,10 @@ def to_int64(value: Any) -> int:
 
 
 def to_float32(value: Any) -> float:
-    """Return a number.
+    """Return a number as a float.
 
     Raises:
-        RowError: it is too large for 32 bits, or not a finite one.
+        RowError: it is too large for a float32, or not finite.
     """
     if isinstance(value, str) or not abs(value) < _FLOAT_LIMIT:
         raise RowError(f"found {shown(value)}, expected a finite number of 32 bits")
@@ -117,7 +117,7 @@ def to_text(value: Any) -> str:
     """Return a value as text.
 
     Raises:
-        RowError: it is a text that UTF-8 cannot encode.
+        RowError: UTF-8 cannot encode the text.
     """
     try:
         str(value).encode()

@@ -1,7 +1,7 @@
-"""Columns of an image list: their types, the features made of them, the formats of boxes.
+"""Columns of an image list: their types, their features, the rules for boxes.
 
-A column's type is inferred after the last row. So cells are read twice: `ColumnStats.add` notes
-what each holds, `infer` makes a type of that, and `convert` makes the values.
+A column's type is known only after the last row, so cells are read twice: `ColumnStats.add`
+records the type of each, `infer` derives the column's type, and `convert` makes the values.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ _PER_OBJECT: dict[str, ColumnKind] = {
     "image/object/weight": "float",
     "image/object/view": "bytes",
 }
-"""Features with a value for each box, and their kinds.
+"""Features with one value for each box, and their kinds.
 
 Source: TF Models, official/vision/dataloaders/tf_example_decoder.py; in research/object_detection
 data_decoders/tf_example_decoder.py, dataset_tools/create_pascal_tf_record.py.
@@ -52,7 +52,7 @@ _SHORT_NAMES = {
     "object_label": "image/object/class/label",
     "object_text": "image/object/class/text",
 }
-"""Short names of columns, and the feature that each becomes."""
+"""Short name of a column to the name of its feature."""
 
 _MOST_COLUMNS = 1000
 
@@ -61,7 +61,7 @@ _ALLOWED: dict[ColumnKind, set[str]] = {
     "float": {"int64", "float", "not finite"},
     "bytes": {"bytes", "int64"},
 }
-"""What the cells of a column may hold that must be of a kind."""
+"""Types of cells that a column of each required kind accepts."""
 
 _WORDS: dict[tuple[str, bool], str] = {
     ("int64", False): "a whole number",
@@ -77,17 +77,17 @@ _WORDS: dict[tuple[str, bool], str] = {
 
 @dataclass(slots=True, kw_only=True)
 class ColumnStats:
-    """One column, and what its cells held so far.
+    """One column, and the types of its cells so far.
 
     Attributes:
-        number: its place in the order in which columns appear.
-        feature: what it becomes.
-        is_text: cells are text of CSV; else values of JSON.
-        kind: that it must have, if any.
-        is_list: whether it must hold lists, where that is known.
-        is_pinned: another split has it: kind and ``is_list`` are those, whatever the cells hold.
-        types: of its cells, and the line of the first cell of each.
-        rows: how many have it.
+        number: its number in the order in which columns appear.
+        feature: name of the feature that it becomes.
+        is_text: whether cells are CSV text; else they are JSON values.
+        kind: the kind that it must have, or None.
+        is_list: whether it must hold lists; None if both are possible.
+        is_pinned: whether another split determines ``kind`` and ``is_list``.
+        types: type of cells to the line of the first cell of this type.
+        rows: number of rows with a value.
     """
 
     name: str
@@ -101,10 +101,10 @@ class ColumnStats:
     rows: int = 0
 
     def add(self, cell: Any, line: int) -> None:
-        """Note what a cell holds.
+        """Record the type of a cell's value.
 
         Raises:
-            RowError: no feature can hold it, or not together with what the column holds.
+            RowError: no feature can hold the value, or it does not fit the column.
         """
         value, cell_type = self.read(cell)
         if cell_type is None:
@@ -118,7 +118,7 @@ class ColumnStats:
         self.types[cell_type] = line
 
     def read(self, cell: Any) -> tuple[Any, CellType | None]:
-        """Return what a cell holds, and its type; None where no feature can hold it."""
+        """Return a cell's value, and its type or None if no feature can hold it."""
         if not self.is_text:
             return cell, type_of(cell)
         value = parse(cell)
@@ -131,7 +131,7 @@ class ColumnStats:
         return value, cell_type
 
     def _check(self, cell_type: CellType, value: object) -> None:
-        """Refuse a value that is unlike those before it, or unlike what the column must hold."""
+        """Refuse a value whose type does not fit the values before it or the required kind."""
         known = [base for base, _ in self.types if base != "nothing"]
         base: str = known[0] if known else cell_type.base
         allowed = {base} if base in ("bytes", "nothing") else {"int64", "float"}
@@ -159,14 +159,14 @@ def new_column(
     *,
     is_text: bool,
 ) -> ColumnStats:
-    """Make the statistics of a column that appears for the first time.
+    """Make the statistics of a new column.
 
     Args:
-        earlier: columns that appeared before, by their names.
+        earlier: the columns before it, by name.
         pinned: columns of another split.
-        keys: ``tf-models`` gives columns their names of the Object Detection API.
+        keys: ``tf-models`` gives features the names of the Object Detection API.
     Raises:
-        RowError: the name is not good, or that of another column's feature.
+        RowError: the name is invalid, or another column becomes the same feature.
     """
     if not name.isprintable() or name.strip() != name or not name:
         raise RowError(f"found column {shown(name)}, expected a name without spaces around it")
@@ -193,10 +193,10 @@ def new_column(
 
 
 def infer(stats: ColumnStats, row_count: int) -> tuple[Column | None, str | None]:
-    """Infer a column's type from what its cells held.
+    """Infer a column's type from the types of its cells.
 
     Returns:
-        The column, None where no cell holds a value; and a warning, None if there is none.
+        The column, or None if no cell has a value; and a warning or None.
     """
     bases = {base for base, _ in stats.types} - {"nothing"}
     shapes = {is_list for _, is_list in stats.types}
@@ -223,7 +223,7 @@ def infer(stats: ColumnStats, row_count: int) -> tuple[Column | None, str | None
 def infer_all(
     columns: Iterable[ColumnStats], row_count: int
 ) -> tuple[list[TypedColumn], list[str]]:
-    """Infer the types of columns, sorted by their features; returns those with values, warnings."""
+    """Return the typed columns that have values, sorted by feature name, and the warnings."""
     typed, warnings = [], []
     for stats in sorted(columns, key=lambda stats: stats.feature.encode()):
         column, warning = infer(stats, row_count)
@@ -235,10 +235,10 @@ def infer_all(
 
 
 def convert(cells: Sequence[Any], columns: Sequence[TypedColumn]) -> dict[str, Any]:
-    """Convert the cells of a row to what the features of its columns hold, None where nothing is.
+    """Convert the cells of a row to feature name and value; None if a cell is empty.
 
     Args:
-        cells: in the order in which columns appear; those at the end may lack.
+        cells: the cells in the order in which columns appear; the last ones may be missing.
     Raises:
         RowError: a value is too large for its feature.
     """
@@ -260,13 +260,13 @@ def _convert(cell: Any, stats: ColumnStats, column: Column) -> Any:
 
 
 def has_boxes(columns: Sequence[Column]) -> bool:
-    """Tell whether columns hold places in a picture, by their names in any layout."""
+    """Tell by their names whether columns hold boxes, in any layout."""
     sides = {*BOXES, *(feature.rpartition("/")[2] for feature in BOXES)}
     return any(column.name in sides for column in columns)
 
 
 def missing_sides(columns: Sequence[Column]) -> list[str]:
-    """Return the sides that boxes lack, by their short names; none where there are no boxes."""
+    """Return the short names of the sides that boxes lack; empty if there are no boxes."""
     names = {column.name for column in columns}
     if names.isdisjoint(BOXES):
         return []
@@ -274,12 +274,12 @@ def missing_sides(columns: Sequence[Column]) -> list[str]:
 
 
 def check_boxes(features: Mapping[str, Any]) -> None:
-    """Check boxes, and that there are as many values of whatever belongs to each box.
+    """Check boxes, and that features with a value for each box have as many values.
 
     Args:
-        features: what `convert` returns.
+        features: name to value, from `convert`.
     Raises:
-        RowError: a box is none, or numbers of values differ.
+        RowError: a box is invalid, or the numbers of values differ.
     """
     lists: dict[str, Sequence[Any]] = {
         name: value if isinstance(value, list) else [value]
@@ -297,5 +297,5 @@ def check_boxes(features: Mapping[str, Any]) -> None:
         if not (0 <= left <= right <= 1 and 0 <= top <= bottom <= 1):
             raise RowError(
                 f"box {box}: found x {left} to {right} and y {top} to {bottom}, expected "
-                "fractions of width and height from 0 to 1, the lesser first"
+                "fractions of width and height from 0 to 1, the smaller first"
             )

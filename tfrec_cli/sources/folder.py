@@ -1,4 +1,4 @@
-"""Folders of images: which files there are, and what is left out."""
+"""Folders of images: which files are listed, and which are left out."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ SIDECARS = tuple(
     b".cfg .csv .html .ini .json .jsonl .log .md .py .rst .sh .toml .tsv .txt .xml .yaml "
     b".yml".split()
 )
-"""Extensions of sidecar files: without an image's first bytes they are ignored."""
+"""Extensions of sidecar files: they are ignored unless their first bytes are an image's."""
 
 
 def list_folder(
@@ -32,16 +32,16 @@ def list_folder(
 ) -> Listing:
     """List the images below ``root`` and give each its label.
 
-    Links to files are followed, links to folders are not. Hidden files, and what operating systems
-    leave behind, are ignored and listed as harmless rejects.
+    Links to files are followed, links to folders are not. Hidden files, and files of operating
+    systems such as ``Thumbs.db``, are ignored and listed as harmless rejects.
 
     Args:
-        labels: ``auto`` makes the first folder's name the class, classes sorted by their bytes;
-            a sequence pins class names and their order; None labels nothing.
+        labels: ``auto`` takes the first folder of a path as its class, and sorts classes by their
+            bytes; a sequence pins class names and their order; None labels nothing.
         labels_from: where a sequence comes from, for messages.
-        exclude: a folder not to look into: the output, should it lie inside.
+        exclude: a folder to skip: the output, which may be below ``root``.
     Raises:
-        DataError: images both next to and in class folders, or a class that ``labels`` misses.
+        DataError: images both next to and in class folders, or a class that ``labels`` lacks.
         RunError: a folder cannot be read.
     """
     walk = _Walk(root, exclude)
@@ -65,7 +65,7 @@ def list_folder(
 
 
 class _Walk:
-    """The way through a folder and those below it, sorted by the bytes of paths."""
+    """Visits a folder and all folders below it, sorted by the bytes of paths."""
 
     def __init__(self, root: Path, exclude: Path | None) -> None:
         self.sources = packed()
@@ -75,7 +75,7 @@ class _Walk:
         self._excluded = exclude.stat() if exclude and exclude.exists() else None
 
     def go(self) -> None:
-        """Go through every folder, in a loop: some are nested deeper than Python's calls may be."""
+        """Visit every folder; in a loop, since nesting may exceed Python's recursion limit."""
         entered = [(b"", self._list(b""))]
         while entered:
             folder, entries = entered[-1]
@@ -91,10 +91,10 @@ class _Walk:
                 self.sources.append(source)
 
     def _list(self, folder: bytes) -> Iterator[Source]:
-        """Iterate what is in one folder, sorted; its folders are called, and sort as, ``name/``."""
+        """Iterate the entries of one folder, sorted; folders have the path ``name/``."""
         full = os.path.join(self._top, folder)
         prefix = folder + b"/" if folder else b""
-        lines: list[bytes] = []  # which sort as their paths do
+        lines: list[bytes] = []  # they sort like their paths
         try:
             with os.scandir(full) as entries:
                 for entry in entries:
@@ -115,14 +115,14 @@ class _Walk:
             yield Source(path, size_bytes, None, mtime_ns)
 
     def _is_excluded(self, entry: os.DirEntry[bytes]) -> bool:
-        """Tell whether a folder is the one not to look into."""
+        """Tell whether a folder is the excluded one."""
         if self._excluded is None or entry.inode() != self._excluded.st_ino:
             return False
         return os.path.samestat(entry.stat(follow_symlinks=False), self._excluded)
 
 
 def _entry(entry: os.DirEntry[bytes], path: bytes) -> Source | Reject | None:
-    """Return what one name in a folder is; None is a folder."""
+    """Return the source or reject that an entry is; None if it is a folder."""
     if entry.name.startswith(b".") or entry.name in JUNK:
         return Reject(path, "hidden", "hidden or junk: ignored", harmless=True)
     try:
@@ -137,7 +137,7 @@ def _entry(entry: os.DirEntry[bytes], path: bytes) -> Source | Reject | None:
             return Reject(path, "not_a_regular_file", found)
         if entry.name.lower().endswith(SIDECARS):
             head = b""
-            if status.st_size:  # some that say 0, in /proc, never end
+            if status.st_size:  # files in /proc have size 0, and some never end
                 with open_to_read(entry.path) as file:
                     head = file.read(formats.HEAD_BYTES)
             if formats.image_format(head) is None:

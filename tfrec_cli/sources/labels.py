@@ -1,4 +1,4 @@
-"""Labels: class names read from a file or from folders, and the number that each gets."""
+"""Labels: class names from a file or from folders, and their numbers."""
 
 from __future__ import annotations
 
@@ -15,18 +15,19 @@ from tfrec_cli.runtime.row_store import Packed
 from tfrec_cli.sources.listing import LABEL_COLUMN, Source
 
 _MOST_FILE_BYTES = 1 << 24
-"""A million names of 16 letters."""
+"""Enough for a million names of 16 letters."""
 
 _SHOWN = 60
-"""How much of a name is shown, in characters."""
+"""How many characters of a name are shown."""
 
 
 def read_labels(path: Path) -> tuple[str, ...]:
-    """Read class names from a text file, one a line; their order gives the numbers from 0.
+    """Read class names from a text file, one per line; the first has the number 0.
 
     Raises:
         MissingPathError: there is no such file.
-        UsageError: the file cannot be read, is empty or no list of names, or names a class twice.
+        UsageError: the file cannot be read or is too large, has no names or an invalid one, or
+            names a class twice.
     """
     try:
         if not stat.S_ISREG(path.stat().st_mode):
@@ -39,10 +40,12 @@ def read_labels(path: Path) -> tuple[str, ...]:
     except (OSError, UnicodeDecodeError) as error:
         raise UsageError(f"`labels` {path}: {getattr(error, 'strerror', None) or error}") from error
     if len(data) > _MOST_FILE_BYTES:
-        raise UsageError(f"`labels` {path}: found more, expected {_MOST_FILE_BYTES} bytes at most")
+        raise UsageError(
+            f"`labels` {path}: found a larger file, expected at most {_MOST_FILE_BYTES} bytes"
+        )
     names = tuple(line.strip() for line in lines if line.strip())
     if not names:
-        raise UsageError(f"`labels` {path}: found no class names, expected one a line")
+        raise UsageError(f"`labels` {path}: found no class names, expected one per line")
     seen: set[str] = set()
     for name in names:
         if name in seen:
@@ -55,7 +58,7 @@ def read_labels(path: Path) -> tuple[str, ...]:
 
 
 def doubts(names: Sequence[str], *, pinned: bool) -> list[str]:
-    """Say what may be wrong with class names, one line each."""
+    """Return warnings about class names, one line each."""
     warnings = []
     if len({name.casefold() for name in names}) < len(names):
         warnings.append("class names differ only in case: other file systems would merge them")
@@ -70,12 +73,12 @@ def doubts(names: Sequence[str], *, pinned: bool) -> list[str]:
 def label_by_folder(
     root: Path, sources: Packed[Source], labels: Sequence[str] | str, labels_from: str
 ) -> tuple[str, ...]:
-    """Give every source the label of its first folder; returns the class names by number.
+    """Set the label of every source by its first folder, and return the class names by number.
 
     Args:
         labels: as for `folder.list_folder`, but not None.
     Raises:
-        DataError: an image is in no folder, or a folder is no class of ``labels``.
+        DataError: an image is in no folder, or a folder is not a class of ``labels``.
     """
     for path in sources.paths():
         if b"/" not in path:

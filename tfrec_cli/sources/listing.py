@@ -1,4 +1,4 @@
-"""Listings: the images of a source, sorted by path, in little memory."""
+"""Listings: the images of a folder or image list, sorted by path, in little memory."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ NO_LABEL = -1
 """Stands for None among packed integers."""
 
 LABEL_COLUMN = 1
-"""Place of the label among a source's packed integers."""
+"""Index of the label among a source's packed integers."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,10 +22,10 @@ class Source:
     """One image file.
 
     Attributes:
-        path: POSIX path below the source folder, as bytes.
+        path: POSIX path relative to the source folder, as bytes.
         label: 0-based class number, or None.
-        mtime_ns: when it was last changed, in nanoseconds; never changes what is written.
-        features: what further columns of an image list say of it, as `records.further` reads it.
+        mtime_ns: time of its last change in nanoseconds; it does not change what is written.
+        features: its values in the columns of an image list, which `records.further` parses.
     """
 
     path: bytes
@@ -37,12 +37,12 @@ class Source:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Listing:
-    """What a source folder or image list holds, sorted by the bytes of the paths.
+    """The images of a folder or image list, sorted by the bytes of their paths.
 
     Attributes:
-        labels: class names by number; None where nothing is labelled.
+        labels: class names by number; None without labels.
         warnings: one line each, for a person.
-        columns: further ones of an image list, sorted by their names.
+        columns: additional columns of an image list, sorted by name.
     """
 
     sources: Packed[Source]
@@ -53,7 +53,7 @@ class Listing:
 
 
 def without_twins(sources: Packed[Source]) -> tuple[Packed[Source], list[Reject]]:
-    """Reject paths that other file systems cannot tell from an earlier one."""
+    """Reject paths that some file systems do not distinguish from an earlier path."""
     repeated = repeated_keys(sources.paths())
     if not repeated:
         return sources, []
@@ -83,5 +83,5 @@ def pack(source: Source) -> Pieces:
 def unpack(
     path: bytes, size_bytes: int, label: int, mtime_ns: int, features: bytes = b""
 ) -> Source:
-    """Make the source of a path, integers and features."""
+    """Make a source from what `pack` returned."""
     return Source(path, size_bytes, None if label == NO_LABEL else label, mtime_ns, features)

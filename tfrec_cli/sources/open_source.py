@@ -22,18 +22,19 @@ from tfrec_cli.sources.table import LABEL, SUFFIXES, Row, Table, dump_json
 
 
 def root_of(source: Path, root: Path | None = None, *, option: str | None = None) -> Path:
-    """Return the folder that the images of a folder or image list are below.
+    """Return the folder that contains the images of a folder or image list.
 
     Args:
-        root: what the paths of an image list are relative to, default its own folder.
-        option: that names ``source``, and with which messages begin.
+        root: folder that the paths of an image list are relative to; None is the list's own.
+        option: name of the option that gave ``source``; messages begin with it.
     Raises:
         MissingPathError: ``source`` or ``root`` does not exist.
-        UsageError: ``source`` is neither a folder nor an image list, or ``root`` is no folder.
+        UsageError: ``source`` is neither a folder nor an image list, ``root`` is not a folder, or
+            it is given although ``source`` is a folder.
     """
     if source.is_dir():
         if root:
-            raise UsageError(f"`root`: found the folder {source}, expected an image list with it")
+            raise UsageError(f"`root`: needs an image list, but {source} is a folder")
         return source
     for path, given_by in ((source, option), (root, "root")):
         if path and not path.exists():
@@ -48,8 +49,8 @@ def root_of(source: Path, root: Path | None = None, *, option: str | None = None
 
 
 def root_hint(source: Path, root: Path | None) -> str:
-    """Say what may help where the images of an image list are not found; nothing of a folder."""
-    return "" if root or source.is_dir() else " (--root names the folder that its paths are below)"
+    """Return a hint for images of an image list that are not found; "" for a folder."""
+    return "" if root or source.is_dir() else " (--root sets the folder that contains its paths)"
 
 
 def list_source(
@@ -64,16 +65,16 @@ def list_source(
 ) -> Listing:
     """List the images of a folder, as `folder.list_folder` does, or of an image list.
 
-    Images of a list get their labels from the list only, whatever folders they are in.
+    Labels of an image list come only from its column ``label``, not from folders.
 
     Args:
-        root: what the paths of an image list are relative to, default its own folder.
+        root: folder that the paths of an image list are relative to; None is the list's own.
         labels: as for `folder.list_folder`; ``auto`` takes the names in the column ``label``.
-        keys: ``tf-models`` gives columns their names of the Object Detection API.
-        columns: those of another split, whose kinds these must have too.
+        keys: ``tf-models`` gives features the names of the Object Detection API.
+        columns: columns of another split; columns of the same name must have the same types.
     Raises:
-        UsageError: as for `root_of`, or a column has a name that is taken.
-        TableError: the image list is wrong: names every bad line.
+        UsageError: as for `root_of`, or a column has a reserved name.
+        TableError: the image list is wrong; names every bad line.
         DataError, RunError: as for `folder.list_folder`.
     """
     folder = root_of(source, root)
@@ -97,11 +98,11 @@ def _listing(
     labels: Sequence[str] | str | None,
     labels_from: str,
 ) -> Listing:
-    """Make the listing of an image list, of the files that are there now.
+    """Make the listing of an image list from the files that exist.
 
     Raises:
-        TableError: a path stands there twice, a value does not fit its column, a class is not
-            among the ``labels``.
+        TableError: a path is listed twice, a value does not fit its column, or a class is not
+            in ``labels``.
     """
     rows, errors = table.rows, table.errors
     columns, warnings = infer_all(table.columns.values(), len(rows))
@@ -113,14 +114,14 @@ def _listing(
     if names is not None:
         warnings += doubts(names, pinned=labels != "auto")
     sources, rejects = packed(), []
-    before: Row | None = None
+    previous: Row | None = None
     for index in sorted(range(len(rows)), key=rows.path):
         row = rows[index]
-        if before and row.path == before.path:
+        if previous and row.path == previous.path:
             repeated = f"found {printable(row.path)} again"
-            errors.add(row.line, f"{repeated}, expected it only in line {before.line}")
+            errors.add(row.line, f"{repeated}, expected it only in line {previous.line}")
             continue
-        before = row
+        previous = row
         try:
             features = _features(row, columns, is_detection=is_detection)
         except RowError as error:
@@ -144,7 +145,7 @@ def _listing(
 def _number_classes(
     table: Table, labels: Sequence[str] | str | None, labels_from: str
 ) -> tuple[tuple[str, ...] | None, dict[int, int]]:
-    """Return the class names by number, and the label of each class number of ``table``."""
+    """Return the class names by label, and the label of each class number of ``table``."""
     classes = table.classes
     is_pinned = labels is not None and not isinstance(labels, str)
     if not classes and is_pinned:
@@ -155,7 +156,7 @@ def _number_classes(
     lines, class_numbers = table.rows.column(0), table.rows.column(1)
     for line, class_number in zip(lines, class_numbers, strict=True):
         if class_number == NO_LABEL:
-            table.errors.add(line, "label: found none, expected one in every row or in none")
+            table.errors.add(line, "label: found none, expected one in every row, or in no row")
     names = tuple(sorted(classes, key=str.encode)) if labels == "auto" else tuple(labels or ())
     numbers = {name: number for number, name in enumerate(names)}
     unknown = {number: name for name, number in classes.items() if name not in numbers}
@@ -168,10 +169,10 @@ def _number_classes(
 
 
 def _features(row: Row, columns: Sequence[TypedColumn], *, is_detection: bool) -> bytes:
-    """Make what a source holds of a row: see `records.further`.
+    """Make the features of a source from its row, in the format of `records.further`.
 
     Raises:
-        RowError: a value is too large, or boxes are none.
+        RowError: a value is too large, or a box is invalid.
     """
     if not columns:
         return b""
@@ -182,7 +183,7 @@ def _features(row: Row, columns: Sequence[TypedColumn], *, is_detection: bool) -
 
 
 def _source(root: Path, path: bytes, label: int | None, features: bytes) -> Source | Reject:
-    """Look at the file that a row names."""
+    """Make a source or reject of the file that a row names."""
     try:
         status = os.stat(os.path.join(os.fsencode(root), path))
     except OSError as error:

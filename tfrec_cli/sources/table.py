@@ -1,7 +1,7 @@
-"""Image lists, .csv, .tsv or .jsonl: their rows, and every line that is wrong.
+"""Image lists (.csv, .tsv or .jsonl): their rows, and every bad line.
 
-An image list is read once, a line at a time. What a column holds is known only after its last row:
-until then rows wait, packed, as they were read.
+An image list is read once, line by line. The type of a column is known only after the last row;
+until then rows are kept packed, as they were read.
 """
 
 from __future__ import annotations
@@ -26,19 +26,19 @@ from tfrec_cli.sources.listing import NO_LABEL
 SUFFIXES = (".csv", ".tsv", ".jsonl")
 
 PATH, LABEL = "path", "label"
-"""Columns with a meaning of their own."""
+"""Columns with a special meaning."""
 
 _BOM = b"\xef\xbb\xbf"
 _LINE_BYTES = 1 << 20
 _MOST_REPORTED = 1000
-"""So many bad lines are reported, and all are counted."""
+"""The first bad lines are reported, all are counted."""
 
 _NUMBERS_SHOWN = 10
 
 _OLD_MAC = "found a carriage return by itself (line ends of old Macs), expected \\n or \\r\\n"
 
 dump_json = json.JSONEncoder(separators=(",", ":")).encode
-"""Like `json.dumps`, which makes an encoder for each call."""
+"""Like `json.dumps`, which would make an encoder for each call."""
 
 
 class LineErrors:
@@ -50,7 +50,7 @@ class LineErrors:
         self._count = 0
 
     def add(self, line: int, message: str) -> None:
-        """Note a bad line."""
+        """Record a bad line."""
         self._count += 1
         if len(self._first) < _MOST_REPORTED:
             self._first.append((line, message))
@@ -59,13 +59,13 @@ class LineErrors:
         """Raise an error if any line was bad.
 
         Raises:
-            TableError: names the first lines, and counts all.
+            TableError: names the first bad lines, and counts all.
         """
         if self._count:
             raise self._error()
 
     def stop(self, line: int, message: str) -> NoReturn:
-        """Raise an error after which nothing can be read."""
+        """Record a bad line after which reading cannot continue, and raise the error."""
         self.add(line, message)
         raise self._error()
 
@@ -84,8 +84,8 @@ class Row:
     """One row as it was read.
 
     Attributes:
-        class_number: of its class in the order in which classes appear, or `listing.NO_LABEL`.
-        values: JSON list of what its cells hold, in the order in which columns appear.
+        class_number: number of its class in the order of appearance, or `listing.NO_LABEL`.
+        values: JSON list of the cells, in the order in which columns appear.
     """
 
     path: bytes
@@ -94,7 +94,7 @@ class Row:
     values: bytes
 
     def cells(self) -> list[Any]:
-        """Return what the cells hold; None for those that are empty."""
+        """Return the cells; None for empty ones."""
         cells: list[Any] = json.loads(self.values)
         return cells
 
@@ -107,15 +107,15 @@ class Table:
     """The rows of an image list.
 
     Args:
-        keys: ``tf-models`` gives columns their names of the Object Detection API.
-        pinned: columns of another split, whose kinds these must have too.
-        has_labels: the column of labels is read.
+        keys: ``tf-models`` gives features the names of the Object Detection API.
+        pinned: columns of another split; columns of the same name must have the same types.
+        has_labels: whether to read the column of labels.
 
     Attributes:
-        rows: packed.
-        columns: further columns by their names, in the order in which they appear.
-        classes: class names and their numbers in the order in which they appear.
-        errors: bad lines so far; those who look closer at rows may add to them.
+        rows: the rows, packed.
+        columns: additional columns by name, in the order in which they appear.
+        classes: class name to number, in the order in which classes appear.
+        errors: bad lines so far; later checks of rows add to them.
     """
 
     def __init__(
@@ -137,7 +137,7 @@ class Table:
 
         Raises:
             TableError: a bad header, or bad lines.
-            UsageError: a column has a name that is taken.
+            UsageError: a column has a reserved name.
         """
         lines = _text_lines(file, self.errors)
         for line, content in self._json_rows(lines) if self._is_json else self._csv_rows(lines):
@@ -163,14 +163,14 @@ class Table:
             except csv.Error as error:
                 if "new-line" in str(error):
                     self.errors.stop(line, _OLD_MAC)
-                expected = "expected quotes in pairs, cells of 128 KiB at most"
+                expected = "expected quotes in pairs, and cells of at most 128 KiB"
                 self.errors.stop(line, f"{error}: {expected}")
             if cells and self._header:
                 yield line, cells
             elif cells:
                 self._read_header(line, cells)
         if not self._header:
-            self.errors.stop(line, f"found no names of columns, expected {PATH!r} among them")
+            self.errors.stop(line, f"found no column names, expected {PATH!r} among them")
 
     def _read_header(self, line: int, names: list[str]) -> None:
         if repeated := _repeated(names):
@@ -190,10 +190,10 @@ class Table:
         return ((number, text) for number, text in enumerate(lines, 1) if text.strip())
 
     def _row(self, line: int, content: list[str] | str) -> Row:
-        """Make a row of its cells, or of its JSON.
+        """Make a row from its cells or its JSON.
 
         Raises:
-            RowError: says what is wrong with it.
+            RowError: the row is wrong.
         """
         if isinstance(content, str):
             cells = _json_object(content)
@@ -214,7 +214,7 @@ class Table:
         return Row(path, line, class_number, dump_json(values).encode())
 
     def _class(self, label: object) -> int:
-        """Return the number of a row's class, in the order in which classes appear."""
+        """Return the number of a row's class; new classes get the next number."""
         if label is None or label == "":
             return NO_LABEL
         name = str(label)
@@ -224,11 +224,11 @@ class Table:
         return self.classes.setdefault(to_text(name), len(self.classes))
 
     def _column(self, name: str) -> ColumnStats:
-        """Return the statistics of a column; a new one must have a good name.
+        """Return the statistics of a column, which may be new.
 
         Raises:
-            RowError: it has none.
-            UsageError: the name is that of a feature of ours.
+            RowError: its name is invalid.
+            UsageError: its name is reserved for a feature that tfrec writes.
         """
         if name in self.columns:
             return self.columns[name]
@@ -237,22 +237,22 @@ class Table:
         column = new_column(name, self.columns, self._pinned, self._keys, is_text=not self._is_json)
         if column.feature in OURS:
             raise UsageError(
-                f"{self.path}: column {name!r}: found a name that tfrec gives to a feature of its "
-                "own, expected another: rename the column, or leave it out"
+                f"{self.path}: column {name!r}: tfrec uses this name for one of its features: "
+                "rename or remove the column"
             )
         self.columns[name] = column
         return column
 
 
 def _text_lines(file: BinaryIO, errors: LineErrors) -> Iterator[str]:
-    """Iterate the lines of a file as text; a bad one is reported, and empty."""
+    """Iterate the lines of a file as text; bad lines are recorded and become empty."""
     number = 0
     while data := file.readline(_LINE_BYTES + 1):
         number += 1
         if len(data) > _LINE_BYTES and b"\r" in data:
             errors.stop(number, _OLD_MAC)
         if len(data) > _LINE_BYTES:
-            errors.stop(number, f"found more, expected {_LINE_BYTES} bytes at most")
+            errors.stop(number, f"found a longer line, expected at most {_LINE_BYTES} bytes")
         if number == 1:
             data = data.removeprefix(_BOM)
         try:
@@ -267,13 +267,13 @@ def _text_lines(file: BinaryIO, errors: LineErrors) -> Iterator[str]:
 
 
 def _json_object(text: str) -> dict[str, Any]:
-    """Read a line of JSON."""
+    """Parse a line of JSON."""
     try:
         values = json.loads(
             text, object_pairs_hook=_pairs, parse_constant=_refuse_constant, parse_int=to_integer
         )
     except RecursionError as error:
-        raise RowError("found lists in lists without end, expected a JSON object") from error
+        raise RowError("found too deeply nested lists, expected a JSON object") from error
     except json.JSONDecodeError as error:
         raise RowError(f"{error.msg} at character {error.pos + 1}, expected JSON") from error
     if not isinstance(values, dict):
@@ -288,7 +288,7 @@ def _pairs(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 def _repeated(names: Sequence[str]) -> str | None:
-    """Return a name that stands there more than once."""
+    """Return a name that occurs more than once, or None."""
     return next((name for name, count in Counter(names).most_common(1) if count > 1), None)
 
 
@@ -297,7 +297,7 @@ def _refuse_constant(constant: str) -> None:
 
 
 def _path(cell: object) -> bytes:
-    """Return a path as sources have it."""
+    """Return the normalised path of a source."""
     if not isinstance(cell, str) or not cell:
         found = "nothing" if cell in (None, "") else shown(cell)
         raise RowError(f"path: found {found}, expected the path of an image")

@@ -66,7 +66,7 @@ def converted(stats: ColumnStats, cells: Sequence[Any]) -> list[Any]:
         ("nan", "nan"),
     ],
 )
-def test_text_stands_for_a_number_a_list_or_itself(cell: str, value: object) -> None:
+def test_a_text_cell_is_parsed_as_a_number_a_list_or_text(cell: str, value: object) -> None:
     parsed = parse(cell)
     assert (parsed, type(parsed)) == (value, type(value))
 
@@ -87,7 +87,7 @@ def test_text_stands_for_a_number_a_list_or_itself(cell: str, value: object) -> 
         (None, None),
     ],
 )
-def test_a_value_has_a_type_if_a_feature_can_hold_it(value: object, expected: object) -> None:
+def test_only_a_value_that_a_feature_can_hold_has_a_type(value: object, expected: object) -> None:
     assert type_of(value) == expected
 
 
@@ -104,7 +104,9 @@ def test_a_value_has_a_type_if_a_feature_can_hold_it(value: object, expected: ob
         (['["a"]', "[]"], column("bytes", is_list=True)),
     ],
 )
-def test_cells_that_agree_give_a_type_without_a_warning(cells: list[str], expected: Column) -> None:
+def test_cells_of_compatible_types_give_a_type_without_a_warning(
+    cells: list[str], expected: Column
+) -> None:
     assert infer(stats_of(*cells), len(cells)) == (expected, None)
 
 
@@ -118,7 +120,7 @@ def test_cells_that_agree_give_a_type_without_a_warning(cells: list[str], expect
         (["[1]", '["a"]'], "a list of whole numbers in line 1 and a list of texts in line 2"),
     ],
 )  # fmt: skip
-def test_cells_that_disagree_are_text_with_a_warning(cells: list[str], held: str) -> None:
+def test_cells_of_different_types_become_text_with_a_warning(cells: list[str], held: str) -> None:
     stats = stats_of(*cells)
     warning = f"column 'x': found {held}: stored as text"
     assert infer(stats, len(cells)) == (column("bytes"), warning)
@@ -131,13 +133,13 @@ def test_a_column_without_values_is_left_out() -> None:
     assert infer(stats_of("[]"), 3) == left_out
 
 
-def test_a_kind_that_is_required_needs_no_value() -> None:
+def test_a_column_of_a_required_kind_may_have_only_empty_lists() -> None:
     empty_list = stats_of([], is_text=False, kind="float")
     assert infer(empty_list, 1) == (column("float", is_list=True), None)
     assert infer(stats_of(kind="float"), 0)[0] is None
 
 
-def test_a_pinned_type_stays_whatever_the_cells_hold() -> None:
+def test_a_pinned_type_does_not_depend_on_the_cells() -> None:
     pinned = {"kind": "float", "is_pinned": True}
     assert infer(stats_of("1", is_list=False, **pinned), 1) == (column("float"), None)
     assert infer(stats_of(is_list=True, **pinned), 0) == (column("float", is_list=True), None)
@@ -146,7 +148,7 @@ def test_a_pinned_type_stays_whatever_the_cells_hold() -> None:
 def test_a_column_is_everywhere_if_each_row_has_it() -> None:
     stats = stats_of("1", "2")
     columns = [infer(stats, rows)[0] for rows in (2, 3)]
-    assert [one and one.is_everywhere for one in columns] == [True, False]
+    assert [found and found.is_everywhere for found in columns] == [True, False]
 
 
 def test_columns_are_sorted_by_the_bytes_of_their_features() -> None:
@@ -183,21 +185,21 @@ def test_values_that_are_too_large_are_refused(cell: str, kind: Any, message: st
 
 @fixed
 @given(st.lists(st.integers(-(2**63), 2**63 - 1), min_size=1))
-def test_whole_numbers_come_back(numbers: list[int]) -> None:
+def test_whole_numbers_are_read_exactly(numbers: list[int]) -> None:
     cells = [str(number) for number in numbers]
     assert converted(stats_of(*cells), cells) == numbers
 
 
 @fixed
 @given(st.lists(st.text(min_size=1, alphabet=st.characters(codec="utf-8")), min_size=1))
-def test_text_stays_text_among_other_text(cells: list[str]) -> None:
+def test_cells_in_a_column_of_text_keep_their_text(cells: list[str]) -> None:
     cells = ["text", *cells]
     assert converted(stats_of(*cells), cells) == cells
 
 
 @fixed
 @given(st.lists(st.floats(width=32, allow_nan=False, allow_infinity=False), min_size=1))
-def test_floats_of_json_come_back(numbers: list[float]) -> None:
+def test_floats_of_json_are_read_exactly(numbers: list[float]) -> None:
     assert converted(stats_of(*numbers, is_text=False), numbers) == numbers
 
 
@@ -234,14 +236,16 @@ def test_json_values_convert_to_their_kind_or_are_refused(values: list[Any]) -> 
         ([], {}, "x: found {}, expected a number, text, true, false, null, or a list of numbers"),
     ],
 )
-def test_json_types_do_not_mix(before: list[Any], cell: Any, message: str) -> None:
+def test_different_json_types_in_one_column_are_refused(
+    before: list[Any], cell: Any, message: str
+) -> None:
     stats = stats_of(*before, is_text=False)
     with pytest.raises(RowError) as error:
         stats.add(cell, 9)
     assert str(error.value).startswith(message)
 
 
-def test_short_names_are_those_of_the_object_detection_api_only_there() -> None:
+def test_only_tf_models_gives_short_names_their_long_features() -> None:
     plain = new_column("xmin", {}, (), "plain", is_text=False)
     detection = new_column("xmin", {}, (), "tf-models", is_text=False)
     assert (plain.feature, plain.kind) == ("xmin", None)
@@ -254,13 +258,13 @@ def test_a_column_of_another_split_has_its_type() -> None:
     assert not new_column("y", {}, [column("float")], "plain", is_text=False).is_pinned
 
 
-def test_two_columns_of_one_feature_are_refused() -> None:
+def test_two_columns_for_one_feature_are_refused() -> None:
     earlier = {"xmin": new_column("xmin", {}, (), "tf-models", is_text=True)}
     with pytest.raises(RowError, match="found columns 'xmin' and 'image/object/bbox/xmin'"):
         new_column("image/object/bbox/xmin", earlier, (), "tf-models", is_text=True)
 
 
-def test_types_are_noted_with_their_first_lines() -> None:
+def test_types_are_recorded_with_their_first_lines() -> None:
     stats = stats_of("1", "2", "x", "3")
     assert stats.types == {CellType("int64"): 1, CellType("bytes"): 3}
     assert stats.rows == 4
@@ -268,7 +272,7 @@ def test_types_are_noted_with_their_first_lines() -> None:
 
 class TestBoxes:
     @pytest.mark.parametrize("name", ["xmin", "image/object/bbox/ymax"])
-    def test_columns_are_boxes_by_either_name(self, name: str) -> None:
+    def test_boxes_are_recognised_by_short_and_long_names(self, name: str) -> None:
         assert has_boxes([column("float", name="a"), column("float", name=name)])
         assert not has_boxes([column("float", name="a")])
 
@@ -277,10 +281,10 @@ class TestBoxes:
         assert (missing_sides([]), missing_sides(sides)) == ([], [])
         assert missing_sides(sides[1:3]) == ["xmin", "ymax"]
 
-    def test_a_single_box_may_be_no_list(self) -> None:
+    def test_a_single_box_need_not_be_a_list(self) -> None:
         check_boxes(dict(zip(BOXES, (0.0, 1.0, 0.0, 1.0), strict=True)))
 
-    def test_features_without_boxes_are_not_looked_at(self) -> None:
+    def test_features_without_boxes_are_not_checked(self) -> None:
         check_boxes({"image/object/area": [1.0], "image/object/weight": [1.0, 2.0], "x": None})
 
     @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""Folders of images: order, what is left out and why, labels."""
+"""Folders of images: order, files that are left out, labels."""
 
 from __future__ import annotations
 
@@ -39,8 +39,8 @@ def reasons_of(listing: Listing) -> dict[bytes, str]:
 
 
 class TestOrder:
-    def test_is_that_of_the_paths_bytes(self, tmp_path: Path) -> None:
-        """A dot sorts before a slash, capitals before small letters, é behind both."""
+    def test_paths_are_sorted_by_their_bytes(self, tmp_path: Path) -> None:
+        """A dot comes before a slash, capitals come before small letters, é comes last."""
         listing = list_folder(touch(tmp_path / "x", *PATHS))
         assert paths_of(listing) == [
             b"a.d/1.jpg",
@@ -53,13 +53,15 @@ class TestOrder:
         ]
 
     @pytest.mark.parametrize("seed", range(5))
-    def test_does_not_depend_on_the_order_of_creation(self, tmp_path: Path, seed: int) -> None:
+    def test_the_listing_does_not_depend_on_the_order_of_creation(
+        self, tmp_path: Path, seed: int
+    ) -> None:
         shuffled = random.Random(seed).sample([*PATHS, "a/.x", "Thumbs.db"], len(PATHS) + 2)
         one = list_folder(touch(tmp_path / "one", *PATHS, "a/.x", "Thumbs.db"))
         two = list_folder(touch(tmp_path / "two", *shuffled))
         assert one == two
 
-    def test_a_source_is_path_size_and_label(self, tmp_path: Path) -> None:
+    def test_a_source_has_path_size_and_label(self, tmp_path: Path) -> None:
         fill(tmp_path, {"a/1.jpg": b"123", "b/2.jpg": b""})
         assert list_folder(tmp_path).sources == (
             Source(b"a/1.jpg", 3, 0),
@@ -71,7 +73,7 @@ class TestLeftOut:
     @pytest.mark.parametrize(
         "path", ["a/.hidden.jpg", ".git/x", "a/._1.jpg", "a/Thumbs.db", "a/.DS_Store", "__MACOSX/1"]
     )
-    def test_hidden_and_junk_is_ignored_as_harmless(self, tmp_path: Path, path: str) -> None:
+    def test_hidden_and_junk_files_are_ignored(self, tmp_path: Path, path: str) -> None:
         listing = list_folder(touch(tmp_path / "x", "a/1.jpg", path))
         name = path.encode() if path.startswith("a/") else path.encode().split(b"/")[0]
         assert (paths_of(listing), listing.rejects) == (
@@ -79,20 +81,20 @@ class TestLeftOut:
             (Reject(name, "hidden", "hidden or junk: ignored", harmless=True),),
         )
 
-    def test_a_linked_folder_is_refused(self, tmp_path: Path) -> None:
+    def test_a_link_to_a_folder_is_rejected(self, tmp_path: Path) -> None:
         root = touch(tmp_path / "x", "a/1.jpg")
         (root / "b").symlink_to(root / "a")
         (reject,) = list_folder(root).rejects
         assert (reject.path, reject.reason, reject.harmless) == (b"b", "linked_folder", False)
 
-    def test_a_linked_file_is_followed(self, tmp_path: Path) -> None:
+    def test_a_link_to_a_file_is_followed(self, tmp_path: Path) -> None:
         root = touch(tmp_path / "x", "a/1.jpg")
         (root / "a/2.jpg").symlink_to(root / "a/1.jpg")
         assert paths_of(list_folder(root)) == [b"a/1.jpg", b"a/2.jpg"]
 
     @pytest.mark.parametrize("target", ["nowhere", "link", "1.jpg/below", "n" * 300])
     def test_a_dangling_link_is_rejected(self, tmp_path: Path, target: str) -> None:
-        """Nowhere, itself, below a file, and with a name longer than any."""
+        """To a missing file, to itself, to a path below a file, and to a name that is too long."""
         root = touch(tmp_path / "x", "a/1.jpg")
         (root / "a/link").symlink_to(target)
         (reject,) = list_folder(root).rejects
@@ -116,20 +118,22 @@ class TestLeftOut:
             ("a/STRASSE.jpg", "a/straße.jpg"),
         ],
     )
-    def test_of_twins_the_first_is_kept(self, tmp_path: Path, kept: str, twin: str) -> None:
+    def test_only_the_first_of_two_colliding_paths_is_kept(
+        self, tmp_path: Path, kept: str, twin: str
+    ) -> None:
         listing = list_folder(touch(tmp_path / "x", twin, kept))
         assert (paths_of(listing), reasons_of(listing)) == (
             [kept.encode()],
             {twin.encode(): "path_collision"},
         )
 
-    def test_the_excluded_folder_is_not_looked_into(self, tmp_path: Path) -> None:
+    def test_the_excluded_folder_is_skipped(self, tmp_path: Path) -> None:
         root = touch(tmp_path / "x", "a/1.jpg", "out/1.jpg")
         listing = list_folder(root, exclude=root / "a" / ".." / "out")
         assert (paths_of(listing), listing.rejects) == ([b"a/1.jpg"], ())
 
     @pytest.mark.parametrize("name", [b"caf\xe9.jpg", b"new\nline.jpg", b"\xff", b"\x1b[31m.jpg"])
-    def test_any_name_survives(self, tmp_path: Path, name: bytes) -> None:
+    def test_a_file_name_of_any_bytes_is_kept(self, tmp_path: Path, name: bytes) -> None:
         root = touch(tmp_path / "x", b"a/" + name)
         assert paths_of(list_folder(root)) == [b"a/" + name]
 
@@ -144,22 +148,22 @@ class TestLabels:
         root = touch(tmp_path / "x", "b/1.jpg", "B/2.jpg", "é/3.jpg", "b/c/4.jpg", "a.b/5.jpg")
         assert labelled(root, "auto") == (("B", "a.b", "b", "é"), [0, 1, 2, 2, 3])
 
-    def test_auto_gives_a_flat_folder_none(self, tmp_path: Path) -> None:
+    def test_auto_gives_a_folder_without_subfolders_no_labels(self, tmp_path: Path) -> None:
         assert labelled(touch(tmp_path / "x", "1.jpg", "2.jpg"), "auto") == (None, [None, None])
 
-    def test_none_gives_none(self, tmp_path: Path) -> None:
+    def test_none_gives_no_labels(self, tmp_path: Path) -> None:
         assert labelled(touch(tmp_path / "x", "a/1.jpg", "2.jpg"), None) == (None, [None, None])
 
-    def test_pinned_names_give_the_numbers(self, tmp_path: Path) -> None:
+    def test_pinned_names_determine_the_numbers(self, tmp_path: Path) -> None:
         root = touch(tmp_path / "x", "10/1.jpg", "9/1.jpg")
         assert labelled(root, ("8", "9", "10")) == (("8", "9", "10"), [2, 1])
 
-    def test_a_class_that_is_no_text_keeps_its_bytes(self, tmp_path: Path) -> None:
+    def test_a_class_name_that_is_not_utf_8_keeps_its_bytes(self, tmp_path: Path) -> None:
         root = touch(tmp_path / "x", b"caf\xe9/1.jpg")
         assert labelled(root, "auto") == (("caf\udce9",), [0])
 
     @pytest.mark.parametrize("labels", ["auto", ("a",)])
-    def test_an_image_beside_class_folders_is_an_error(
+    def test_an_image_next_to_class_folders_is_an_error(
         self, tmp_path: Path, labels: Sequence[str] | str
     ) -> None:
         root = touch(tmp_path / "x", "a/1.jpg", "2.jpg")
@@ -183,36 +187,36 @@ class TestLabels:
         with pytest.raises(DataError):
             list_folder(touch(tmp_path / "x", "a\nb/1.jpg"))
 
-    def test_an_empty_class_folder_warns(self, tmp_path: Path) -> None:
+    def test_an_empty_class_folder_gives_a_warning(self, tmp_path: Path) -> None:
         root = touch(tmp_path / "x", "a/1.jpg")
         (root / "b").mkdir()
         listing = list_folder(root)
         assert (listing.labels, listing.warnings) == (("a",), ("b: class folder without images",))
 
-    def test_an_empty_folder_warns_of_nothing_without_labels(self, tmp_path: Path) -> None:
+    def test_an_empty_folder_gives_no_warning_without_labels(self, tmp_path: Path) -> None:
         root = touch(tmp_path / "x", "a/1.jpg")
         (root / "b").mkdir()
         assert list_folder(root, labels=None).warnings == ()
 
-    def test_letters_as_classes_are_kept_and_warn(self, tmp_path: Path) -> None:
+    def test_class_names_that_differ_only_in_case_give_a_warning(self, tmp_path: Path) -> None:
         listing = list_folder(touch(tmp_path / "x", "A/1.jpg", "a/1.jpg"))
         assert (paths_of(listing), listing.warnings) == (
             [b"A/1.jpg", b"a/1.jpg"],
             ("class names differ only in case: other file systems would merge them",),
         )
 
-    def test_numbers_as_class_names_warn(self, tmp_path: Path) -> None:
+    def test_numbers_as_class_names_give_a_warning(self, tmp_path: Path) -> None:
         root = touch(tmp_path / "x", "10/1.jpg", "9/1.jpg")
         assert list_folder(root).warnings == (
             "class names are numbers and sort as text (10, 9…): pin their order with --labels FILE",
         )
 
-    def test_pinned_numbers_do_not(self, tmp_path: Path) -> None:
+    def test_pinned_numbers_give_no_warning(self, tmp_path: Path) -> None:
         root = touch(tmp_path / "x", "10/1.jpg", "9/1.jpg")
         assert list_folder(root, labels=("9", "10")).warnings == ()
 
 
-def test_folders_nested_deeper_than_calls(tmp_path: Path) -> None:
+def test_folders_nested_deeper_than_the_recursion_limit_are_listed(tmp_path: Path) -> None:
     folders = [tmp_path / "x"]
     for _ in range(1_500):
         folders.append(folders[-1] / "d")
@@ -227,8 +231,8 @@ def test_folders_nested_deeper_than_calls(tmp_path: Path) -> None:
     assert found == [b"d/" * 1_500 + b"1.jpg"]
 
 
-def test_a_folder_whose_name_is_another_ones_in_ascii(tmp_path: Path) -> None:
-    """The Kelvin sign, U+212A, is a K to file systems that normalise."""
+def test_a_path_that_normalises_to_an_ascii_path_collides_with_it(tmp_path: Path) -> None:
+    """File systems that normalise take the Kelvin sign, U+212A, for a K."""
     listing = list_folder(touch(tmp_path / "x", "K/1.jpg", "L/1.jpg", "\u212a/1.JPG"))
     assert (paths_of(listing), reasons_of(listing)) == (
         [b"K/1.jpg", b"L/1.jpg"],
@@ -236,7 +240,7 @@ def test_a_folder_whose_name_is_another_ones_in_ascii(tmp_path: Path) -> None:
     )
 
 
-def test_paths_that_share_no_more_than_a_hash_are_no_twins(
+def test_paths_that_share_only_a_hash_do_not_collide(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def repeated(paths: Iterable[bytes]) -> frozenset[int]:

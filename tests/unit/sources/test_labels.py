@@ -12,13 +12,13 @@ from tfrec_cli.sources.labels import read_labels
 
 
 class TestLabelsFile:
-    def test_order_gives_the_numbers(self, tmp_path: Path) -> None:
+    def test_the_order_of_lines_gives_the_numbers(self, tmp_path: Path) -> None:
         path = tmp_path / "labels.txt"
         path.write_bytes("owls\n\r\n cats \r\nÄ b\n".encode())
         assert read_labels(path) == ("owls", "cats", "Ä b")
 
-    def test_a_byte_order_mark_is_no_part_of_a_name(self, tmp_path: Path) -> None:
-        """Windows' editors put one in front."""
+    def test_a_byte_order_mark_is_not_part_of_a_name(self, tmp_path: Path) -> None:
+        """Editors on Windows write one."""
         path = tmp_path / "labels.txt"
         path.write_bytes("\ufeffcats\nowls\n".encode())
         assert read_labels(path) == ("cats", "owls")
@@ -27,11 +27,11 @@ class TestLabelsFile:
         ("data", "found"),
         [
             (b"cats\nowls\ncats\n", "found 'cats' twice, expected it once"),
-            (b"\n  \n", "found no class names, expected one a line"),
+            (b"\n  \n", "found no class names, expected one per line"),
             (b"a\0b\n", r"found 'a\x00b', expected the name of a folder"),
             (b"a/b\n", "found 'a/b', expected the name of a folder"),
             (b"x" * 10**6, f"found '{'x' * 60}'…, expected the name of a folder"),
-            (b"x\n" * 2**23 + b"x", "found more, expected 16777216 bytes at most"),
+            (b"x\n" * 2**23 + b"x", "found a larger file, expected at most 16777216 bytes"),
         ],
         ids=["twice", "none", "NUL", "path", "long", "large"],
     )
@@ -42,7 +42,7 @@ class TestLabelsFile:
             read_labels(path)
         assert str(error.value) == f"labels {path}: {found}"
 
-    def test_half_a_million_names_take_no_time(self, tmp_path: Path) -> None:
+    def test_half_a_million_names_are_read(self, tmp_path: Path) -> None:
         path = tmp_path / "labels.txt"
         path.write_text("".join(f"{number}\n" for number in range(500_000)))
         assert len(read_labels(path)) == 500_000
@@ -56,16 +56,16 @@ class TestLabelsFile:
         assert str(error.value) == f"labels {path}: {found}"
 
     @pytest.mark.parametrize("place", ["/", "/dev/zero"])
-    def test_a_folder_or_a_device_is_no_file(self, place: str) -> None:
+    def test_a_folder_or_device_is_refused(self, place: str) -> None:
         with pytest.raises(UsageError):
             read_labels(Path(place))
 
-    def test_no_file_is_an_error(self, tmp_path: Path) -> None:
+    def test_a_missing_file_is_an_error(self, tmp_path: Path) -> None:
         with pytest.raises(UsageError) as error:
             read_labels(tmp_path / "none")
         assert str(error.value) == f"labels: No such file or folder: {tmp_path}/none"
 
-    def test_bytes_that_are_no_text_are_an_error(self, tmp_path: Path) -> None:
+    def test_a_file_that_is_not_utf_8_is_an_error(self, tmp_path: Path) -> None:
         path = tmp_path / "labels.txt"
         path.write_bytes(b"caf\xe9\n")
         with pytest.raises(UsageError):

@@ -1,4 +1,4 @@
-"""Manifests of images: what is in them, and all that can be wrong with one."""
+"""Image lists: what is read from them, and everything that can be wrong with one."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ IMAGES = {f"{name}.jpg": jpeg(photo(40, 50, seed)) for seed, name in enumerate("
 
 @pytest.fixture
 def images(tmp_path: Path) -> Path:
-    """A folder with a.jpg, b.jpg, c.jpg and d.jpg."""
+    """Make a folder with a.jpg, b.jpg, c.jpg and d.jpg."""
     return fill(tmp_path / "images", IMAGES)
 
 
@@ -56,9 +56,9 @@ def refused(folder: Path, text: str | bytes, kind: str = "csv", **options: Any) 
 
 
 def features(listing: Listing) -> list[dict[str, Any]]:
-    """Return each source's further features, as TensorFlow would name the values."""
-    told = [records.further(listing.columns, one.features) for one in listing.sources]
-    return [{name: list(one.values) for name, one in row.items()} for row in told]
+    """Return the additional features of each source: name to values."""
+    rows = [records.further(listing.columns, source.features) for source in listing.sources]
+    return [{name: list(feature.values) for name, feature in row.items()} for row in rows]
 
 
 def columns(listing: Listing) -> list[str]:
@@ -66,14 +66,14 @@ def columns(listing: Listing) -> list[str]:
 
 
 def column_of(folder: Path, *cells: str) -> Listing:
-    """List a CSV with one further column."""
+    """List a CSV with one additional column."""
     out = io.StringIO()
     csv.writer(out).writerows([["path", "x"], *zip(IMAGES, cells, strict=False)])
     return listed(folder, out.getvalue())
 
 
 class TestPaths:
-    def test_each_is_a_source_with_its_size(self, images: Path) -> None:
+    def test_each_path_is_a_source_with_its_size(self, images: Path) -> None:
         (one, two) = listed(images, "path\nb.jpg\na.jpg\n").sources
         assert (one.path, one.size_bytes, one.label, one.features) == (
             b"a.jpg", len(IMAGES["a.jpg"]), None, b"",
@@ -81,11 +81,11 @@ class TestPaths:
         assert two.path == b"b.jpg"
 
     @pytest.mark.parametrize("path", ["./a.jpg", ".//a.jpg", "././a.jpg"])
-    def test_one_is_stored_in_its_shortest_form(self, images: Path, path: str) -> None:
+    def test_a_path_is_stored_in_its_shortest_form(self, images: Path, path: str) -> None:
         (one,) = listed(images, f"path\n{path}\n").sources
         assert one.path == b"a.jpg"
 
-    def test_they_are_below_root(self, images: Path, tmp_path: Path) -> None:
+    def test_paths_are_relative_to_root(self, images: Path, tmp_path: Path) -> None:
         (one,) = listed(tmp_path, "path\na.jpg\n", root=images).sources
         assert one.size_bytes == len(IMAGES["a.jpg"])
 
@@ -93,7 +93,9 @@ class TestPaths:
         "path", ["/a.jpg", "../a.jpg", "x/../a.jpg", "x\\a.jpg", "C:\\a.jpg", ".", "./", "//"]
     )
     @pytest.mark.parametrize("kind", ["csv", "jsonl"])
-    def test_one_that_is_not_below_is_refused(self, images: Path, path: str, kind: str) -> None:
+    def test_a_path_that_is_not_below_root_is_refused(
+        self, images: Path, path: str, kind: str
+    ) -> None:
         text = f"path\na.jpg\n{path}\n" if kind == "csv" else lines({"path": path})
         assert refused(images, text, kind) == (
             f"line {3 if kind == 'csv' else 1}: path: found {path!r}, expected a path below the "
@@ -101,18 +103,18 @@ class TestPaths:
         )
 
     @pytest.mark.parametrize("path", [None, "", 3, ["a.jpg"], True, {}])
-    def test_what_is_no_path_is_refused(self, images: Path, path: Any) -> None:
+    def test_a_value_that_is_not_a_path_is_refused(self, images: Path, path: Any) -> None:
         found = "nothing" if path in (None, "") else repr(path)
         message = f"line 1: path: found {found}, expected the path of an image"
         assert refused(images, lines({"path": path}), "jsonl") == message
 
-    def test_the_same_twice_is_refused(self, images: Path) -> None:
+    def test_a_path_that_is_listed_twice_is_refused(self, images: Path) -> None:
         message = refused(images, "path\na.jpg\nb.jpg\n./a.jpg\na.jpg\n")
         assert message == (
             "line 4: found a.jpg again, expected it only in line 2 (and 1 more, in line 5)"
         )
 
-    def test_files_that_are_none_are_rejected(self, images: Path) -> None:
+    def test_paths_that_are_missing_or_not_regular_files_are_rejected(self, images: Path) -> None:
         (images / "folder").mkdir()
         os.mkfifo(images / "pipe.jpg")
         listing = listed(images, "path\nnone.jpg\nfolder\npipe.jpg\na.jpg/b\na.jpg\n")
@@ -124,13 +126,13 @@ class TestPaths:
             (b"pipe.jpg", "not_a_regular_file", False),
         ]
 
-    def test_names_of_any_bytes_can_be_told_in_json(self, images: Path) -> None:
+    def test_json_can_list_file_names_of_any_bytes(self, images: Path) -> None:
         name = b"\xff.jpg"
         Path(os.fsdecode(os.fsencode(images) + b"/" + name)).write_bytes(IMAGES["a.jpg"])
         (one,) = listed(images, '{"path": "\\udcff.jpg"}', "jsonl").sources
         assert one.path == name
 
-    def test_hidden_files_are_listed_if_they_are_named(self, images: Path) -> None:
+    def test_hidden_files_can_be_listed(self, images: Path) -> None:
         fill(images, {".x/a.txt": IMAGES["a.jpg"]})
         (one,) = listed(images, "path\n.x/a.txt\n").sources
         assert one.path == b".x/a.txt"
@@ -142,15 +144,15 @@ class TestLabels:
         assert listing.labels == ("B", "b", "é")
         assert [one.label for one in listing.sources] == [2, 1, 0, 1]
 
-    def test_folders_are_no_classes(self, tmp_path: Path) -> None:
+    def test_folders_do_not_become_classes(self, tmp_path: Path) -> None:
         fill(tmp_path, {"cat/a.jpg": b"x"})
         listing = listed(tmp_path, "path\ncat/a.jpg\n")
         assert (listing.labels, listing.sources[0].label) == (None, None)
 
-    def test_an_empty_column_labels_nothing(self, images: Path) -> None:
+    def test_an_empty_column_gives_no_labels(self, images: Path) -> None:
         assert listed(images, "path,label\na.jpg,\nb.jpg,\n").labels is None
 
-    def test_numbers_are_text(self, images: Path) -> None:
+    def test_numbers_as_class_names_are_text(self, images: Path) -> None:
         text = lines({"path": "a.jpg", "label": 10}, {"path": "b.jpg", "label": 9})
         listing = listed(images, text, "jsonl")
         assert listing.labels == ("10", "9")
@@ -158,35 +160,35 @@ class TestLabels:
             "class names are numbers and sort as text (10, 9…): pin their order with --labels FILE",
         )
 
-    def test_their_order_can_be_pinned(self, images: Path) -> None:
+    def test_the_order_of_classes_can_be_pinned(self, images: Path) -> None:
         listing = listed(images, "path,label\na.jpg,9\nb.jpg,10\n", labels=("9", "10", "11"))
         assert (listing.labels, listing.warnings) == (("9", "10", "11"), ())
         assert [one.label for one in listing.sources] == [0, 1]
 
-    def test_none_are_read_if_none_are_wanted(self, images: Path) -> None:
+    def test_labels_are_not_read_if_they_are_not_wanted(self, images: Path) -> None:
         listing = listed(images, "path,label\na.jpg,x\nb.jpg, y\n", labels=None)
         assert (listing.labels, listing.columns) == (None, ())
 
-    def test_one_that_is_not_pinned_is_refused(self, images: Path) -> None:
+    def test_a_class_that_is_not_pinned_is_refused(self, images: Path) -> None:
         text = "path,label\na.jpg,x\nb.jpg,y\n"
         assert refused(images, text, labels=("x", "z"), labels_from="labels l.txt") == (
             "line 3: label: found 'y', expected one of the 2 classes of labels l.txt"
         )
 
-    def test_none_are_refused_where_they_are_pinned(self, images: Path) -> None:
+    def test_a_list_without_labels_is_refused_if_classes_are_pinned(self, images: Path) -> None:
         message = refused(images, "path\na.jpg\n", labels=("x",), labels_from="labels l.txt")
         assert message == "found no column 'label', expected one with classes of labels l.txt"
 
     @pytest.mark.parametrize("labels", ["auto", ("x", "y")])
-    def test_rows_without_one_beside_others_are_refused(self, images: Path, labels: Any) -> None:
+    def test_rows_without_a_label_among_others_are_refused(self, images: Path, labels: Any) -> None:
         text = "path,label\na.jpg,\nb.jpg,x\nc.jpg,\n"
         assert refused(images, text, labels=labels) == (
-            "line 2: label: found none, expected one in every row or in none "
+            "line 2: label: found none, expected one in every row, or in no row "
             "(and 1 more, in line 4)"
         )
 
     @pytest.mark.parametrize("label", [" x", "x\t", "a\nb", "a\0b", 1.5, True, ["x"], {}])
-    def test_what_is_no_name_is_refused(self, images: Path, label: Any) -> None:
+    def test_a_label_that_cannot_be_a_name_is_refused(self, images: Path, label: Any) -> None:
         assert refused(images, lines({"path": "a.jpg", "label": label}), "jsonl") == (
             f"line 1: label: found {label!r}, expected the name of a class in one line, without "
             "spaces around it"
@@ -217,7 +219,7 @@ class TestCells:
             (["[NaN]", "[1"], "bytes", [b"[NaN]", b"[1"]),
         ],
     )
-    def test_their_column_decides_what_they_are(
+    def test_all_cells_of_a_column_get_the_same_type(
         self, images: Path, cells: list[str], kind: str, values: list[Any]
     ) -> None:
         listing = column_of(images, *cells)
@@ -225,20 +227,20 @@ class TestCells:
         expected = [value if isinstance(value, list) else [value] for value in values]
         assert [row["x"] for row in features(listing)] == expected
 
-    def test_an_empty_one_is_no_feature(self, images: Path) -> None:
+    def test_an_empty_cell_gives_no_feature(self, images: Path) -> None:
         listing = column_of(images, "1", "", "3")
         assert features(listing) == [{"x": [1]}, {}, {"x": [3]}]
         assert listing.columns == (
             Column(name="x", kind="int64", is_list=False, is_everywhere=False),
         )
 
-    def test_a_column_of_empty_ones_is_left_out(self, images: Path) -> None:
+    def test_a_column_of_empty_cells_is_left_out(self, images: Path) -> None:
         listing = column_of(images, "", "")
         assert (listing.columns, listing.sources[0].features) == ((), b"")
         assert listing.warnings == ("column 'x': found no value: left out",)
 
     @pytest.mark.parametrize(
-        ("cells", "told"),
+        ("cells", "found"),
         [
             (
                 ["1", "N/A", "2.5"],
@@ -248,10 +250,11 @@ class TestCells:
             (["x", "[]"], "text in line 2 and a list in line 3"),
         ],
     )
-    def test_numbers_that_become_text_are_told(
-        self, images: Path, cells: list[str], told: str
+    def test_numbers_that_become_text_give_a_warning(
+        self, images: Path, cells: list[str], found: str
     ) -> None:
-        assert column_of(images, *cells).warnings == (f"column 'x': found {told}: stored as text",)
+        warning = f"column 'x': found {found}: stored as text"
+        assert column_of(images, *cells).warnings == (warning,)
 
     @pytest.mark.parametrize(
         ("cells", "message"),
@@ -268,21 +271,21 @@ class TestCells:
             (["[1]", "[1e999]"], "found inf, expected a finite number of 32 bits"),
         ],
     )
-    def test_numbers_that_no_feature_holds_are_refused(
+    def test_numbers_that_no_feature_can_hold_are_refused(
         self, images: Path, cells: list[str], message: str
     ) -> None:
         with pytest.raises(TableError) as error:
             column_of(images, *cells)
         assert str(error.value) == f"{images}/table.csv: line 3: x: {message}"
 
-    def test_the_greatest_float_is_one(self, images: Path) -> None:
+    def test_the_largest_float_is_accepted(self, images: Path) -> None:
         assert columns(column_of(images, "3.4028235e38", "0.5")) == ["x float"]
 
-    def test_tabs_part_those_of_tsv(self, images: Path) -> None:
+    def test_tabs_separate_the_cells_of_tsv(self, images: Path) -> None:
         listing = listed(images, "path\tx\na.jpg\t1,2\n", "tsv")
         assert features(listing) == [{"x": [b"1,2"]}]
 
-    def test_one_may_have_several_lines(self, images: Path) -> None:
+    def test_a_cell_may_have_several_lines(self, images: Path) -> None:
         text = 'path,x\na.jpg,"1\n2"\nb.jpg,3,4\n'
         assert refused(images, text) == "line 4: found 3 cells, expected 2"
 
@@ -300,7 +303,7 @@ class TestJson:
             (["\0", ""], "bytes", [[b"\0"], [b""]]),
         ],
     )
-    def test_values_are_what_they_are(
+    def test_json_values_keep_their_types(
         self, images: Path, values: list[Any], kind: str, expected: list[Any]
     ) -> None:
         rows = [{"path": path, "x": value} for path, value in zip(IMAGES, values, strict=False)]
@@ -308,7 +311,7 @@ class TestJson:
         assert columns(listing) == [f"x {kind}"]
         assert [row["x"] for row in features(listing)] == expected
 
-    def test_what_is_null_or_missing_is_no_feature(self, images: Path) -> None:
+    def test_a_value_that_is_null_or_missing_gives_no_feature(self, images: Path) -> None:
         rows = [{"path": "a.jpg"}, {"path": "b.jpg", "x": 1, "y": 2}, {"path": "c.jpg", "x": None}]
         assert features(listed(images, lines(*rows), "jsonl")) == [{}, {"x": [1], "y": [2]}, {}]
 
@@ -326,12 +329,14 @@ class TestJson:
             (["x", "\ud800"], "found '\\ud800', expected text"),
         ],
     )
-    def test_kinds_do_not_mix(self, images: Path, values: list[Any], message: str) -> None:
+    def test_different_types_in_one_column_are_refused(
+        self, images: Path, values: list[Any], message: str
+    ) -> None:
         rows = [{"path": path, "x": value} for path, value in zip(IMAGES, values, strict=False)]
         assert refused(images, lines(*rows), "jsonl") == f"line 2: x: {message}"
 
     @pytest.mark.parametrize("value", [{}, {"a": 1}, [[1]], [None], [1, "x"], [{}]])
-    def test_what_no_feature_holds_is_refused(self, images: Path, value: Any) -> None:
+    def test_a_value_that_no_feature_can_hold_is_refused(self, images: Path, value: Any) -> None:
         assert refused(images, lines({"path": "a.jpg", "x": value}), "jsonl") == (
             f"line 1: x: found {value!r}, expected a number, text, true, false, null, or a list of "
             "numbers or of texts"
@@ -348,10 +353,10 @@ class TestJson:
                 f'{{"path": "a.jpg", "x": {LONG}}}',
                 f"found {SHOWN}, expected a whole number of 64 bits",
             ),
-            ("[" * 100_000, "found lists in lists without end, expected a JSON object"),
+            ("[" * 100_000, "found too deeply nested lists, expected a JSON object"),
         ],
     )
-    def test_lines_that_are_no_objects_are_refused(
+    def test_lines_that_are_not_objects_are_refused(
         self, images: Path, text: str, message: str
     ) -> None:
         assert refused(images, f'{{"path": "c.jpg"}}\n\n{text}\n', "jsonl") == f"line 3: {message}"
@@ -361,8 +366,8 @@ class TestHeader:
     @pytest.mark.parametrize(
         ("text", "message"),
         [
-            ("", "line 1: found no names of columns, expected 'path' among them"),
-            ("\n\n", "line 3: found no names of columns, expected 'path' among them"),
+            ("", "line 1: found no column names, expected 'path' among them"),
+            ("\n\n", "line 3: found no column names, expected 'path' among them"),
             ("file,label\n", "line 1: found columns 'file', 'label', expected 'path' among them"),
             ("path;label\n", "line 1: found columns 'path;label', expected 'path' among them"),
             ("path,x,x\n", "line 1: found column 'x' twice, expected it once"),
@@ -372,29 +377,31 @@ class TestHeader:
             ("path,a\x1bb\n", "line 1: found column 'a\\x1bb', expected a name without spaces"),
         ],
     )
-    def test_a_bad_one_is_refused(self, images: Path, text: str, message: str) -> None:
+    def test_a_bad_header_is_refused(self, images: Path, text: str, message: str) -> None:
         assert refused(images, text).startswith(message)
 
     @pytest.mark.parametrize("name", ["image", "height", "width", "key", "filename", "window"])
     @pytest.mark.parametrize("keys", ["plain", "tf-models"])
     @pytest.mark.parametrize("kind", ["csv", "jsonl"])
-    def test_names_of_ours_are_refused(self, images: Path, name: str, keys: Any, kind: str) -> None:
+    def test_reserved_names_are_refused(
+        self, images: Path, name: str, keys: Any, kind: str
+    ) -> None:
         text = f"path,{name}\n" if kind == "csv" else lines({"path": "a.jpg", name: 1})
-        with pytest.raises(UsageError, match=f"column '{name}': found a name that tfrec gives"):
+        with pytest.raises(UsageError, match=f"column '{name}': tfrec uses this name"):
             listed(images, text, kind, keys=keys)
 
-    def test_more_columns_than_anybody_has_are_refused(self, images: Path) -> None:
+    def test_more_than_a_thousand_columns_are_refused(self, images: Path) -> None:
         text = lines(*({"path": "a.jpg", f"x{number}": 1} for number in range(1001)))
         assert "line 1001: found column 'x1000', expected 1000 columns at most" in refused(
             images, text, "jsonl"
         )
 
-    def test_a_mark_of_byte_order_is_none_of_it(self, images: Path) -> None:
+    def test_a_byte_order_mark_is_not_part_of_the_header(self, images: Path) -> None:
         assert len(listed(images, b"\xef\xbb\xbfpath\r\na.jpg\r\n").sources) == 1
 
 
 class TestBadLines:
-    def test_every_one_is_told(self, images: Path) -> None:
+    def test_every_bad_line_is_reported(self, images: Path) -> None:
         text = "path,x\na.jpg\n\n/b.jpg,1\nc.jpg,1,2\nd.jpg,1\n"
         with pytest.raises(TableError) as error:
             listed(images, text)
@@ -407,7 +414,7 @@ class TestBadLines:
         )
         assert str(error.value) == f"{error.value.details[0]} (and 2 more, in lines 4, 5)"
 
-    def test_of_very_many_the_first_are_told_and_all_counted(self, images: Path) -> None:
+    def test_the_first_thousand_bad_lines_are_reported_and_all_counted(self, images: Path) -> None:
         with pytest.raises(TableError) as error:
             listed(images, "path,x\n" + "a.jpg\n" * 3000)
         assert len(error.value.details) == 1000
@@ -421,10 +428,10 @@ class TestBadLines:
         [
             (b"\xff.jpg", "found byte 0xff, expected UTF-8"),
             (b"a\0b", "found a zero byte, expected text"),
-            (b"x" * (2**20 + 1), "found more, expected 1048576 bytes at most"),
+            (b"x" * (2**20 + 1), "found a longer line, expected at most 1048576 bytes"),
         ],
     )
-    def test_what_is_no_text_is_refused(
+    def test_a_line_that_is_not_text_is_refused(
         self, images: Path, kind: str, line: bytes, message: str
     ) -> None:
         head = b'{"path": "a.jpg"}' if kind == "jsonl" else b"path"
@@ -434,10 +441,10 @@ class TestBadLines:
     def test_quotes_that_do_not_end_are_refused(self, images: Path, cell: str) -> None:
         message = refused(images, f"path,x\na.jpg,1\nb.jpg,{cell}\n")
         assert message.startswith("line 3: ")
-        assert message.endswith("expected quotes in pairs, cells of 128 KiB at most")
+        assert message.endswith("expected quotes in pairs, and cells of at most 128 KiB")
 
     @pytest.mark.parametrize("rows", [1, 200_000])
-    def test_line_ends_of_old_macs_are_named(self, images: Path, rows: int) -> None:
+    def test_line_ends_of_old_macs_are_reported(self, images: Path, rows: int) -> None:
         message = "line 1: found a carriage return by itself (line ends of old Macs), "
         assert refused(images, "path,x\r" + "a.jpg,1\r" * rows) == message + r"expected \n or \r\n"
 
@@ -446,7 +453,7 @@ class TestBadLines:
         with pytest.raises(UsageError, match=r"table\.csv: found a file, expected a folder"):
             open_source.list_source(images / "table.csv")
 
-    def test_one_that_cannot_be_read_is_an_error_of_the_run(self, images: Path) -> None:
+    def test_a_list_that_cannot_be_read_is_a_run_error(self, images: Path) -> None:
         path = images / "table.csv"
         path.symlink_to("/proc/self/mem")
         with pytest.raises(RunError) as error:
@@ -469,7 +476,7 @@ fixed = settings(deadline=None, derandomize=True, max_examples=150)
 
 @pytest.fixture(scope="module")
 def lasting(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder of images that outlives one example of a property."""
+    """Make a folder of images that all examples of a property share."""
     return fill(tmp_path_factory.mktemp("tables"), IMAGES)
 
 
@@ -496,17 +503,16 @@ def test_any_bytes_give_a_listing_or_name_a_line(lasting: Path, data: bytes, kin
 
 
 def _check_any(folder: Path, text: str | bytes, kind: str) -> None:
+    message, listing = ": line ", None
     try:
         listing = listed(folder, text, kind)
-    except TableError as wrong:
-        said = str(wrong)
-    else:
-        said = ": line "
-        for one in listing.sources if listing.columns else ():
-            payload = example.encode(records.further(listing.columns, one.features))
-            kinds = {name: feature.kind for name, feature in example.decode(payload).items()}
-            assert kinds.items() <= {(column.name, column.kind) for column in listing.columns}
-    assert ": line " in said
+    except TableError as error:
+        message = str(error)
+    assert ": line " in message
+    for source in listing.sources if listing and listing.columns else ():
+        payload = example.encode(records.further(listing.columns, source.features))
+        kinds = {name: feature.kind for name, feature in example.decode(payload).items()}
+        assert kinds.items() <= {(column.name, column.kind) for column in listing.columns}
 
 
 BOXES: dict[str, Any] = {
@@ -522,7 +528,9 @@ class TestDetection:
     def listing(self, folder: Path, *rows: dict[str, Any]) -> Listing:
         return listed(folder, lines(*rows), "jsonl", keys="tf-models")
 
-    def test_columns_get_their_usual_names_and_kinds(self, images: Path) -> None:
+    def test_columns_get_the_names_and_kinds_of_the_object_detection_api(
+        self, images: Path
+    ) -> None:
         row = {
             **BOXES, "object_label": [1, 2], "object_text": ["cat", "dog"], "area": [1, 2],
             "is_crowd": [False, True], "difficult": [0, 0], "source_id": 7, "other": 3,
@@ -552,7 +560,7 @@ class TestDetection:
             1,
         ]
 
-    def test_cells_of_csv_are_told_from_text(self, images: Path) -> None:
+    def test_cells_of_csv_are_parsed_by_the_kind_of_their_column(self, images: Path) -> None:
         text = (
             "path,xmin,xmax,ymin,ymax,object_text,source_id\n"
             'a.jpg,[0],[1],[0],[1],"[""x""]",007\nb.jpg,[],[],[],[],[],8\n'
@@ -580,33 +588,35 @@ class TestDetection:
             ({"object_label": [1]}, "found 1 values in image/object/class/label and 2 in "
              "image/object/bbox/xmin, expected one for each box"),
             ({"xmax": [1, 0.125]}, "box 1: found x 0.25 to 0.125 and y 0.0 to 0.5, expected "
-             "fractions of width and height from 0 to 1, the lesser first"),
+             "fractions of width and height from 0 to 1, the smaller first"),
             ({"ymax": [1.5, 1]}, "box 0: found x 0.0 to 1.0 and y 0.0 to 1.5, expected "
-             "fractions of width and height from 0 to 1, the lesser first"),
+             "fractions of width and height from 0 to 1, the smaller first"),
             ({"xmin": [-0.5, 0]}, "box 0: found x -0.5 to 1.0 and y 0.0 to 1.0, expected "
-             "fractions of width and height from 0 to 1, the lesser first"),
+             "fractions of width and height from 0 to 1, the smaller first"),
             ({"object_label": [0.5, 1]}, "object_label: found [0.5, 1], expected a list of whole "
              "numbers"),
             ({"xmin": ["x"]}, "xmin: found ['x'], expected a list of numbers"),
         ],
     )  # fmt: skip
-    def test_boxes_that_are_none_are_refused(
+    def test_invalid_boxes_are_refused(
         self, images: Path, change: dict[str, Any], message: str
     ) -> None:
         text = lines({**BOXES, **change}, {**BOXES, "path": "b.jpg"})
         assert refused(images, text, "jsonl", keys="tf-models") == f"line 1: {message}"
 
-    def test_a_side_that_is_missing_is_told(self, images: Path) -> None:
+    def test_missing_sides_of_boxes_are_reported(self, images: Path) -> None:
         row = {"path": "a.jpg", "xmin": [0.5], "ymin": [0.5]}
         message = refused(images, lines(row), "jsonl", keys="tf-models")
         assert message == "found boxes without xmax, ymax, expected all four sides"
 
-    def test_one_feature_has_one_column(self, images: Path) -> None:
+    def test_two_columns_for_one_feature_are_refused(self, images: Path) -> None:
         row = {**BOXES, "image/object/bbox/xmin": [0, 0]}
         assert "expected one of them" in refused(images, lines(row), "jsonl", keys="tf-models")
 
     @pytest.mark.parametrize("keys", ["plain", "tf-models"])
-    def test_a_crop_would_make_them_wrong(self, images: Path, tmp_path: Path, keys: Any) -> None:
+    def test_a_crop_of_images_with_boxes_is_refused(
+        self, images: Path, tmp_path: Path, keys: Any
+    ) -> None:
         path = images / "t.jsonl"
         path.write_text(lines(BOXES))
         with pytest.raises(UsageError) as error:
@@ -617,11 +627,11 @@ class TestDetection:
 
 
 class TestSources:
-    def test_a_folder_is_listed_as_ever(self, images: Path) -> None:
+    def test_a_folder_is_listed_by_list_folder(self, images: Path) -> None:
         assert open_source.list_source(images) == list_folder(images)
 
-    def test_a_folder_has_no_other_root(self, images: Path) -> None:
-        with pytest.raises(UsageError, match="root: found the folder"):
+    def test_a_root_for_a_folder_is_refused(self, images: Path) -> None:
+        with pytest.raises(UsageError, match="root: needs an image list"):
             open_source.list_source(images, root=images)
 
     @pytest.mark.parametrize("name", ["x.txt", "x", "x.json"])
@@ -632,13 +642,13 @@ class TestSources:
         expected = "a folder of images or a .csv, .tsv or .jsonl file"
         assert str(error.value) == f"{tmp_path / name}: found a file, expected {expected}"
 
-    def test_a_root_is_a_folder(self, images: Path) -> None:
+    def test_a_root_that_is_not_a_folder_is_refused(self, images: Path) -> None:
         (images / "t.csv").write_text("path\n")
         for root, message in (("no", "root: No such file"), ("a.jpg", "found a file, expected")):
             with pytest.raises(UsageError, match=message):
                 open_source.root_of(images / "t.csv", images / root)
 
-    def test_the_order_of_rows_and_the_format_mean_nothing(self, images: Path) -> None:
+    def test_the_order_of_rows_and_the_format_make_no_difference(self, images: Path) -> None:
         one = listed(images, "path,x,label\na.jpg,1,u\nb.jpg,0.5,v\n")
         two = listed(images, "label\tx\tpath\nv\t.5\t./b.jpg\nu\t1.0\ta.jpg\n", "tsv")
         rows = {"path": "b.jpg", "x": 0.5, "label": "v"}, {"path": "a.jpg", "label": "u", "x": 1}
