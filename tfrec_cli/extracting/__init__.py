@@ -1,1 +1,1 @@
-"""Images of records that become files again: their names, and what happens when names collide."""
+"""Writes the images of records as files, and decides on their names if these collide."""

@@ -1,4 +1,4 @@
-"""Names of extracted files that collide: final ones are refused, wishes give way."""
+"""Colliding names of extracted files: final names are refused, proposed ones are changed."""
 
 from __future__ import annotations
 
@@ -13,25 +13,25 @@ from tfrec_cli.runtime.paths import collision_key, collision_message, printable,
 
 
 def settle(shards: Sequence[ExtractedShard]) -> None:
-    """Give the files of a split that wait their names: those they wish, or others if taken.
+    """Name the waiting files of a split as proposed, or otherwise if that name is taken.
 
-    Final names have precedence over wishes, and wishes are granted in the order of records.
+    Final names have precedence; proposed names are given in the order of records.
 
     Raises:
-        DataError: a wish cannot be the path of a file.
+        DataError: a proposed name cannot be the path of a file.
     """
-    if not any(shard.wishes for shard in shards):
+    if not any(shard.proposals for shard in shards):
         return
     final = [path for _, _, path in _files(shards) if path]
     taken = {hash(collision_key(path)) for path in (*final, *_folders(final))}
     with FileTree(shards[0].task.folder) as tree:
         for shard in shards:
-            paths, wishes = shard.paths(), iter(shard.wishes)
+            paths, proposals = shard.paths(), iter(shard.proposals)
             for index in (index for index, path in enumerate(paths) if not path):
                 number = shard.task.first + index
                 is_number, path = next(
                     (is_number, path)
-                    for is_number, path in _candidates(next(wishes), number)
+                    for is_number, path in _candidates(next(proposals), number)
                     if hash(collision_key(path)) not in taken
                 )
                 try:
@@ -45,12 +45,12 @@ def settle(shards: Sequence[ExtractedShard]) -> None:
             shard.names = b"\0".join(paths)
 
 
-def _candidates(wish: bytes, number: int) -> Iterator[tuple[bool, bytes]]:
-    """Iterate paths to choose the first free one of, and whether each is a number."""
-    folder, name = os.path.split(wish)
+def _candidates(proposal: bytes, number: int) -> Iterator[tuple[bool, bytes]]:
+    """Iterate the paths to try for a record, and whether each is named by its number."""
+    folder, name = os.path.split(proposal)
     extension = name[name.rindex(b".") :]
     if name != extension:
-        yield False, wish
+        yield False, proposal
     stem = os.path.join(folder, b"%08d" % number)
     yield True, stem + extension
     for more in count(1):
@@ -74,7 +74,7 @@ def check_files(shards: Sequence[ExtractedShard]) -> None:
 
 
 def folder_warnings(shards: Sequence[ExtractedShard]) -> tuple[str, ...]:
-    """Say if some file systems would merge folders."""
+    """Return a warning if some file systems would merge folders."""
     folders = {
         (os.fsencode(shard.task.folder), folder)
         for shard in shards
@@ -92,7 +92,7 @@ def folder_warnings(shards: Sequence[ExtractedShard]) -> tuple[str, ...]:
 
 
 def _folders(paths: Iterable[bytes]) -> set[bytes]:
-    """Return every folder on the way to some files."""
+    """Return all folders above some files."""
     folders = {b""}
     for path in paths:
         while (path := os.path.dirname(path)) not in folders:
@@ -101,7 +101,7 @@ def _folders(paths: Iterable[bytes]) -> set[bytes]:
 
 
 def _files(shards: Sequence[ExtractedShard]) -> Iterator[tuple[ExtractedShard, int, bytes]]:
-    """Iterate the files of some shards: shard, number of the record in it, path."""
+    """Iterate the files of some shards: shard, number of the record in the shard, path."""
     for shard in shards:
         for index, path in enumerate(shard.paths()):
             yield shard, index, path

@@ -1,4 +1,4 @@
-"""The file name of an extracted image: that of its record, where it can be used."""
+"""The file name of an extracted image: the one in its record if it can be used."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ class FileName:
     """The path of a file below the folder of its split.
 
     Attributes:
-        is_final: False if other records' names have precedence: then the path is a wish, and one
-            without a name before its extension (``folder/.jpg``) asks for the record's number.
-        is_renamed: the path has one more extension than the record's own.
+        is_final: False if the path is only proposed, since other records' names have precedence.
+            If only an extension is proposed (``folder/.jpg``), the name is the record's number.
+        is_renamed: an extension was appended to the path in the record.
     """
 
     path: bytes
@@ -35,13 +35,13 @@ def file_name(
 ) -> FileName:
     """Name the file of an image.
 
-    A record of ours keeps the path it was written from, with the right extension appended if its
-    own promises a format that write changed. A record of others gets an extension if it has none,
-    its label's folder if it is in none, and its number if its path is not safe.
+    A record of ours keeps the path that it was written from; the right extension is appended if
+    write changed the image's format. A foreign record gets an extension if its name has none, the
+    folder of its label if its path has no folder, and its number if its path is not safe.
 
     Args:
-        image_format: that of the file.
-        described: the manifest of its split; None for records of others.
+        image_format: format of the file.
+        described: the manifest of the split; None for foreign records.
     Raises:
         DataError: a record of ours has no path, or one that is not safe.
     """
@@ -67,9 +67,9 @@ def file_name(
 
 
 def _may_have_changed(described: Manifest, promised: ImageFormat | None) -> bool:
-    """Tell whether a write may have changed the format of images whose names promise this one.
+    """Return whether write may have changed the format of images with names of this format.
 
-    Whole images in JPEG and PNG keep their format: a name that lies now did so before.
+    Whole images in JPEG and PNG keep their format: a wrong extension was wrong in the source.
     """
     if described.stored != "whole":
         return promised is not None
@@ -77,7 +77,7 @@ def _may_have_changed(described: Manifest, promised: ImageFormat | None) -> bool
 
 
 def _class_folder(record: ImageRecord) -> bytes:
-    """Return the folder of a label, by its name where that can be one; nothing without a label."""
+    """Return the folder of a label: its class name if that is safe, else its number, else none."""
     name = os.fsencode(record.class_name or "")
     if is_safe(name) and b"/" not in name:
         return name + b"/"
@@ -85,7 +85,7 @@ def _class_folder(record: ImageRecord) -> bytes:
 
 
 def is_safe(path: bytes) -> bool:
-    """Tell whether a path stays in its folder, and each part of it can be a name."""
+    """Return whether a path stays in its folder, and each part of it is a valid name."""
     names = path.split(b"/")
     are_names = all(
         0 < len(name) <= MOST_NAME_BYTES and name not in (b".", b"..") for name in names
@@ -94,6 +94,6 @@ def is_safe(path: bytes) -> bool:
 
 
 def shown(name: bytes) -> str:
-    """Return a name, quoted and short, for messages."""
+    """Return a name for messages, quoted and shortened."""
     cut = printable(name[:_SHOWN_BYTES])
     return f"'{cut}'" + ("…" if len(name) > _SHOWN_BYTES else "")

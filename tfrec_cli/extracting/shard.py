@@ -1,4 +1,4 @@
-"""The images of one record file become files; those without a name of their own wait for one."""
+"""Extracts the images of one record file; those without a final name wait for one."""
 
 from __future__ import annotations
 
@@ -26,11 +26,10 @@ class Task:
     """One record file, and where its images go.
 
     Attributes:
-        waiting: folder of files that have no final name yet, called by the numbers of their
-            records.
-        described: the manifest of its split, without shards; None for records of others.
-        entry: what the manifest says of the file.
-        first: number of its first record among all of the split.
+        waiting: folder of files without a final name yet; they are named by record number.
+        described: the manifest of the split, without shards; None for foreign records.
+        entry: the file's entry in the manifest.
+        first: number of the file's first record in the split.
     """
 
     path: Path
@@ -47,12 +46,12 @@ class ExtractedShard:
 
     Attributes:
         names: paths of the files, joined by zero bytes, which no path holds; empty if not final.
-        wishes: the paths that others would have, see `names.FileName`.
+        proposals: proposed paths of the files without a final one; see `names.FileName`.
     """
 
     task: Task
     names: bytes = b""
-    wishes: list[bytes] = field(default_factory=list)
+    proposals: list[bytes] = field(default_factory=list)
     size_bytes: int = 0
     records: int = 0
     formats: Counter[str] = field(default_factory=Counter)
@@ -66,8 +65,8 @@ class ExtractedShard:
 
 
 def count_records(path: Path) -> tuple[Path, int]:
-    """Count the records of a file; returns its path too."""
-    with suppress(FramingError, OSError):  # compressed or damaged: a whole reading tells which
+    """Count the records of a file; return its path too."""
+    with suppress(FramingError, OSError):  # compressed or damaged: read below
         return path, len(locate_records(path))
     return path, sum(1 for _ in discover.whole_records(path))
 
@@ -76,10 +75,9 @@ def extract_shard(task: Task) -> ExtractedShard:
     """Write the images of one record file.
 
     Raises:
-        DataError: the file is not what its manifest promises, or a record has no image or a bad
-            name.
+        DataError: the file differs from its manifest, or a record has no image or a bad name.
     """
-    if task.entry:  # before a stranger's names meet those of others
+    if task.entry:  # before any name in it is used
         discover.check_digest(task.path, task.entry, by_count=True)
     done = ExtractedShard(task=task)
     with FileTree(task.folder) as tree:
@@ -91,7 +89,7 @@ def extract_shard(task: Task) -> ExtractedShard:
 
 
 def _extract(item: Record, done: ExtractedShard, tree: FileTree) -> bytes:
-    """Write the image of one record; returns its path, empty if it is not final."""
+    """Write the image of one record; return its path, empty if it is not final."""
     try:
         return _write_image(item.payload, done, tree)
     except DataError as error:
@@ -108,7 +106,7 @@ def _write_image(payload: bytes, done: ExtractedShard, tree: FileTree) -> bytes:
         tree.write(name.path, data)
     else:
         (task.waiting / str(task.first + done.records)).write_bytes(data)
-        done.wishes.append(name.path)
+        done.proposals.append(name.path)
     done.records += 1
     done.size_bytes += len(data)
     done.formats[image_format] += 1
@@ -127,7 +125,7 @@ def _decode(payload: bytes, described: Manifest | None) -> ImageRecord:
 
 
 def _file_of(record: ImageRecord) -> tuple[bytes, ImageFormat]:
-    """Return the bytes of the file that an image becomes, and their format."""
+    """Return the bytes of an image's file, and their format."""
     if record.is_raw:
         return normalize.encode(records.pixels(record), "png"), "png"
     head = record.image[: formats.HEAD_BYTES]

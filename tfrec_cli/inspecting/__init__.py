@@ -1,1 +1,1 @@
-"""What is in record files, ours or anyone's: counted, described, drawn."""
+"""What any record files contain: counted, described, drawn."""

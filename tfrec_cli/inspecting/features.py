@@ -1,4 +1,4 @@
-"""The features of any payload, and what a value of bytes holds."""
+"""The features of any payload, and what their bytes values contain."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ from tfrec_cli.tfrecord import example
 from tfrec_cli.tfrecord.example import Feature, Kind
 
 ImageSize = tuple[int | None, int | None]
-"""The (height, width) in pixels that a record states; None for what it does not state."""
+"""The (height, width) in pixels that a record states; None for a side that it does not state."""
 
 _TEXT_BYTES = 200
 
 
 def features_of(payload: bytes) -> dict[str, Feature]:
-    """Return the features of an Example or SequenceExample, ``{}`` of anything else.
+    """Return the features of an Example or SequenceExample; ``{}`` for anything else.
 
-    Features of a SequenceExample are called ``context/NAME``, and ``sequence/NAME``, which then
+    Features of a SequenceExample are called ``context/NAME`` and ``sequence/NAME``; the latter
     has the values of all steps.
 
     Raises:
@@ -47,12 +47,12 @@ def size_of(features: Mapping[str, Feature]) -> ImageSize:
 
 
 def stated_size(features: Mapping[str, Feature], names: records.Names) -> ImageSize:
-    """Return the same of a record whose feature names are known."""
+    """Return the (height, width) that a record states, by known names of features."""
     return single(features, names.height, "int64"), single(features, names.width, "int64")
 
 
 def single(features: Mapping[str, Feature], name: str | None, kind: Kind) -> Any:
-    """Return the value of a feature that has exactly one, of this kind, else None."""
+    """Return the value of a feature if it has exactly one of this kind, else None."""
     feature = features.get(name) if name else None
     if feature is None or feature.kind != kind or len(feature.values) != 1:
         return None
@@ -60,7 +60,7 @@ def single(features: Mapping[str, Feature], name: str | None, kind: Kind) -> Any
 
 
 def content(value: bytes, size: ImageSize = (None, None)) -> str:
-    """Say in a word what a bytes value holds; ``size`` is the record's (height, width)."""
+    """Return a word for what a bytes value holds; ``size`` is the record's (height, width)."""
     if records.is_raw(value, *size):
         return f"raw {size[0]}x{size[1]}x3"
     image_format = formats.image_format(value[: formats.HEAD_BYTES])
@@ -72,11 +72,11 @@ def content(value: bytes, size: ImageSize = (None, None)) -> str:
 
 
 def _is_text(value: bytes) -> bool:
-    """Tell whether bytes are text; only the first of long ones are looked at."""
+    """Return whether bytes are text, by the first `_TEXT_BYTES`."""
     if not formats.is_text(value[:_TEXT_BYTES]):
         return False
     try:
         value[:_TEXT_BYTES].decode()
-    except UnicodeDecodeError:  # a letter that is cut in two: there has to be more of it
+    except UnicodeDecodeError:  # a letter may be cut in two if the value is longer
         return len(value) > _TEXT_BYTES
     return True

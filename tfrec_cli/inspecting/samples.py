@@ -1,4 +1,4 @@
-"""Pictures to show of some record files, whole or cropped as the readers crop."""
+"""Sample pictures from record files, whole or cropped like the readers crop."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """One picture to show: uint8[height, width, 3] and a line below it."""
+    """One picture to show: uint8[height, width, 3], and a line of text below it."""
 
     pixels: Pixels
     caption: str
@@ -34,13 +34,13 @@ def samples(
     crop: tuple[int, int] | None,
     seed: int | None,
 ) -> list[Sample]:
-    """Pick ``count`` pictures spread evenly over all records, but no broken and no small ones.
+    """Pick ``count`` pictures, evenly spread over all records; broken and small ones are skipped.
 
     Args:
         crop: cut them to this (height, width) in pixels: at random by ``seed``, as the readers do
             in epoch 0, or in the middle without a seed.
     Raises:
-        DataError: there are no images that can be shown.
+        DataError: no image can be shown.
     """
     names = summary.names
     if names is None:
@@ -70,10 +70,10 @@ def _sample(
     crop: tuple[int, int] | None,
     seed: int | None,
 ) -> Sample:
-    """Decode the picture of a record, and cut it.
+    """Decode the picture of a record, and crop it.
 
     Raises:
-        DataError: the record or its image is bad, or smaller than the crop.
+        DataError: the record or its image is bad, or the image is smaller than the crop.
     """
     record = records.decode(example.decode(payload), names)
     caption = os.fsdecode(record.filename) if record.filename else f"record {number}"

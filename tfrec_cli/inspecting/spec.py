@@ -1,4 +1,4 @@
-"""The Python that parses some records with TensorFlow."""
+"""Generates Python code that parses records with TensorFlow."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ _DTYPES = {"bytes": "tf.string", "float": "tf.float32", "int64": "tf.int64"}
 
 
 def parse_spec(summary: Summary) -> str:
-    """Write the Python that parses such records with TensorFlow, ready to paste."""
+    """Return Python code that parses such records with TensorFlow, ready to paste."""
     if "tf.train.SequenceExample" in summary.payloads:
         sequences = {
             name.removeprefix("sequence/"): feature
@@ -44,7 +44,7 @@ def _call(feature: FeatureSummary, records: int) -> str:
     """Return the call that describes a feature to TensorFlow.
 
     Args:
-        records: how many there are, with or without the feature.
+        records: number of all records, with and without the feature.
     """
     kind = next((kind for kind, _ in feature.kinds.most_common() if kind != "unset"), "unset")
     dtype = _DTYPES.get(kind, "tf.string")
@@ -59,7 +59,7 @@ def _call(feature: FeatureSummary, records: int) -> str:
 
 
 def _fixed_shape(feature: FeatureSummary, records: int) -> str | None:
-    """Return the shape that the feature has in every record, else None."""
+    """Return the shape of a feature if it is the same in every record, else None."""
     spread = feature.counts.spread()
     if spread is None or feature.records != records or len(feature.kinds) != 1:
         return None

@@ -1,4 +1,4 @@
-"""Counts over records: of numbers, of one feature, of whole files."""
+"""Statistics over records: of numbers, of single features, of files."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from tfrec_cli.tfrecord.compression import Compression
 from tfrec_cli.tfrecord.example import Feature
 
 _FIRST_BYTES = 24
-"""Shown of a record that is none of the known messages."""
+"""Bytes shown of a record that is not a known message."""
 
 
 class Tally:
-    """How often each whole number came up; knows the least, the median and the greatest."""
+    """Counts how often each integer occurs; gives the least, the median and the greatest."""
 
     def __init__(self) -> None:
         self._counts: Counter[int] = Counter()
@@ -33,7 +33,7 @@ class Tally:
         self._counts += other._counts
 
     def spread(self) -> tuple[int, int, int] | None:
-        """Return (least, median, greatest), the lower of two medians; None of nothing."""
+        """Return (least, median, greatest), with the lower of two medians; None if empty."""
         if not self._counts:
             return None
         values = sorted(self._counts)
@@ -50,12 +50,13 @@ class FeatureSummary:
     """One feature over all records.
 
     Attributes:
-        records: how many records have it.
-        kinds: ``bytes``, ``float``, ``int64`` or ``unset``, with how many records each.
+        records: number of records that have it.
+        kinds: ``bytes``, ``float``, ``int64`` or ``unset``, each with its number of records.
         counts: values in a record.
         lengths: bytes in a value.
-        numbers: the integers, where a record has exactly one.
-        contents: what the bytes are: JPEG, PNG, raw of a shape, text…, with how many values each.
+        numbers: the integers of records that have exactly one.
+        contents: what bytes values are (JPEG, PNG, raw of a shape, text…), each with its number
+            of values.
         steps: steps in a record, for the feature lists of a SequenceExample.
     """
 
@@ -93,7 +94,7 @@ class FeatureSummary:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ShardSummary:
-    """One file; ``problem`` says what it is instead of an intact TFRecord file."""
+    """One file; ``problem`` says why it is not an intact TFRecord file."""
 
     path: Path
     records: int
@@ -104,18 +105,19 @@ class ShardSummary:
 
 @dataclass(slots=True, kw_only=True)
 class Summary:
-    """Everything ``tfrec inspect`` says of some files.
+    """Everything ``tfrec inspect`` shows about some files.
 
     Attributes:
         shards: the files, each with its records, size and problem, if there is one.
-        heights: of the images, in pixels; so are ``widths``.
-        payloads: what the records are, with how many each.
-        features: by name; of a SequenceExample as ``context/NAME`` and ``sequence/NAME``.
-        names: what the image and its companions are called, where there is an image.
-        labels: class numbers with how many records each.
+        payloads: types of messages, each with its number of records.
+        features: by name; in a SequenceExample as ``context/NAME`` and ``sequence/NAME``.
+        names: what the image and related features are called, if there is an image.
+        heights: heights of the images in pixels.
+        widths: widths of the images in pixels.
+        labels: class numbers, each with its number of records.
         label_names: class names by number, from sidecar files or the records.
-        events: kinds of TensorBoard events, with how many each.
-        first_bytes: of the first record that is none of the known messages.
+        events: kinds of TensorBoard events, each with its number of records.
+        first_bytes: of the first record that is not a known message.
     """
 
     shards: list[ShardSummary] = field(default_factory=list)
@@ -145,7 +147,7 @@ class Summary:
         return [shard for shard in self.shards if shard.problem]
 
     def add(self, payload: bytes) -> None:
-        """Count what is in one record.
+        """Count the content of one record.
 
         Raises:
             ExampleError: the message contradicts itself.
@@ -170,7 +172,7 @@ class Summary:
             self.first_bytes = payload[:_FIRST_BYTES]
 
     def merge(self, other: Summary) -> None:
-        """Add what is in further files."""
+        """Add the summary of other files."""
         self.shards += other.shards
         self.payloads += other.payloads
         self.names = self.names or other.names
@@ -204,7 +206,7 @@ class Summary:
             self.label_names.setdefault(label, name.decode("utf-8", "replace"))
 
     def _feature(self, name: str) -> FeatureSummary:
-        """Return the summary of a feature, with one more record."""
+        """Return the summary of a feature, after counting one more record."""
         summary = self.features.get(name)
         if summary is None:
             summary = self.features[name] = FeatureSummary()

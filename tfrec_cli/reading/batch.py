@@ -1,4 +1,4 @@
-"""Batches of pixels: records parsed, cropped and stacked, for every framework alike.
+"""Batches of pixels: records parsed, cropped and stacked, the same for every framework.
 
 Knows: records, crops, decoders. Must not know: any framework; where records come from.
 """
@@ -34,7 +34,7 @@ _UNIT = np.float32(1 / 255)
 
 @dataclass(slots=True)
 class _Record:
-    """What of one record is needed to crop it; the size is None until the image is looked at."""
+    """What is needed of a record to crop it; the size is None until it is read from the image."""
 
     number: int
     image: memoryview
@@ -46,14 +46,14 @@ class _Record:
 
 @dataclass(slots=True, kw_only=True)
 class BatchBuilder:
-    """Makes batches of the payloads of records.
+    """Makes batches from the payloads of records.
 
     Attributes:
         names: what the features of the records are called.
-        raw: images are height * width * 3 values.
+        raw: whether images are height * width * 3 values.
         crop: (height, width) of the crops in pixels; None keeps the size of the images.
-        may_be_small: an image may be smaller than the crop.
-        buffers: what batches are made in.
+        may_be_small: whether an image may be smaller than the crop.
+        buffers: memory for the batches.
     """
 
     options: ReadOptions
@@ -74,16 +74,16 @@ class BatchBuilder:
         self._values = example.SingleValues(by_feature)
 
     def build(self, payloads: Sequence[memoryview], numbers: Int64s, epoch: int) -> Batch:
-        """Make a batch of some records.
+        """Make a batch of n records.
 
         Args:
-            payloads: of the records.
-            numbers: of the records, int64[n]; keys for those that have none.
+            payloads: those of the records.
+            numbers: those of the records, int64[n]; used as keys of records that have none.
         Returns:
-            Their images and labels, zeros where there are no labels; of fewer than n records under
-            ``small="skip"``.
+            Their images and labels; zeros if they have no labels. ``small="skip"`` may return
+            fewer than n.
         Raises:
-            DataError: not images, or smaller than the crop under ``small="fail"``.
+            DataError: a record has no image, or one smaller than the crop with ``small="fail"``.
         """
         options = self.options
         records = [
@@ -129,7 +129,7 @@ class BatchBuilder:
         offsets: Sequence[tuple[int, int]],
         flips: Sequence[bool],
     ) -> npt.NDArray[Any]:
-        """Decode crops into one array; float32 where brightness or ``dtype`` want it."""
+        """Decode crops into one array; float32 if brightness or ``dtype`` needs it."""
         options = self.options
         kind = np.float32 if options.dtype == "float32" or options.brightness else np.uint8
         if self.raw and not any(flips) and records and all(map(self._is_cropped, records)):
@@ -180,7 +180,7 @@ class BatchBuilder:
         return whole[top : top + self.crop[0], left : left + self.crop[1]]
 
     def _sized(self, record: _Record) -> _Record:
-        """Find out how large an image is, and whether it has exact windows, if no feature tells."""
+        """Read an image's size, and whether its windows are exact, if the record does not say."""
         if record.size is not None and record.window is not None:
             return record
         window = False
@@ -189,7 +189,7 @@ class BatchBuilder:
             try:
                 markers = jpeg.read(data)
             except ImageError:
-                pass  # its decoder will say what is wrong
+                pass  # the decoder will report it
             else:
                 size = record.size or (markers.frame.height_px, markers.frame.width_px)
                 window = has_window(data, markers)
@@ -207,7 +207,7 @@ class BatchBuilder:
         return np.frombuffer(record.image, np.uint8).reshape(height, width, 3)
 
     def _is_cropped(self, record: _Record) -> bool:
-        """Tell whether a raw image has the size of the crops already."""
+        """Return whether a raw image already has the size of the crops."""
         size = record.size or (0, 0)
         return size == self.crop and len(record.image) == size[0] * size[1] * 3
 
@@ -215,7 +215,7 @@ class BatchBuilder:
         return self.crop is None or crops.holds(full, self.crop)
 
     def _place(self, full: tuple[int, ...], offset: tuple[int, int]) -> tuple[int, int]:
-        """Return where a crop starts, (top, left), in an image of the size ``full``."""
+        """Return where a crop starts, (top, left), in an image of size ``full``."""
         assert self.crop is not None
         if not crops.holds(full, self.crop):
             raise DataError(
@@ -225,9 +225,9 @@ class BatchBuilder:
 
 
 def _convert(pixels: Pixels, out: npt.NDArray[Any]) -> None:
-    """Write uint8 values into ``out``, as they are or in [0, 1] where it holds float32."""
+    """Write uint8 values into ``out``, scaled to [0, 1] if it holds float32."""
     unit = out.dtype == np.float32
-    same = pixels.shape == out.shape  # else NumPy says what does not fit
+    same = pixels.shape == out.shape  # otherwise NumPy raises the error
     if same and native.stack([np.ascontiguousarray(pixels)], out, unit):
         return
     if unit:

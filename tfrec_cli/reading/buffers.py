@@ -1,4 +1,4 @@
-"""Blocks of memory that are used again once nothing refers to them.
+"""Blocks of memory that are reused once nothing refers to them.
 
 Knows: blocks of bytes. Must not know: what is in them.
 """
@@ -17,18 +17,18 @@ import numpy.typing as npt
 Block = npt.NDArray[np.uint8]
 
 ALIGNED_BYTES = 64
-"""TensorFlow takes an array at such an address without copying it."""
+"""TensorFlow does not copy an array that is aligned to this."""
 
 _BLOCKS = 32
-"""The pool keeps at most so many blocks; what it gives out beyond them is not used again."""
+"""The pool keeps at most this many blocks; others that it gives out are not reused."""
 
 
 class BufferPool:
     """Blocks of memory, each given out again when no array and no view of it is left.
 
     Fresh pages cost more than copying: 30,000 stored crops a second are read with a pool, 10,000
-    to 14,000 without. Safe for threads. A pickled pool is an empty one: another process has blocks
-    of its own.
+    to 14,000 without. Safe for threads. A pool is empty after pickling, since another process
+    needs its own blocks.
     """
 
     def __init__(self) -> None:
@@ -39,12 +39,12 @@ class BufferPool:
         return type(self), ()
 
     def view(self, size_bytes: int) -> memoryview:
-        """Return ``size_bytes`` bytes of any content, to be written."""
+        """Return ``size_bytes`` writable bytes with arbitrary content."""
         with self._choosing:
             return self._block(size_bytes).data[:size_bytes]
 
     def array(self, shape: tuple[int, ...], dtype: npt.DTypeLike) -> npt.NDArray[Any]:
-        """Return an array of any content, at a multiple of `ALIGNED_BYTES`."""
+        """Return an array with arbitrary content, aligned to `ALIGNED_BYTES`."""
         size_bytes = math.prod(shape) * np.dtype(dtype).itemsize
         with self._choosing:
             block = self._block(size_bytes + ALIGNED_BYTES)
@@ -66,4 +66,4 @@ def _references(blocks: Sequence[object], i: int) -> int:
 
 
 _UNUSED = _references([object()], 0)
-"""References to a block that only its list knows, counted by the same call."""
+"""References to a block that only its list refers to, counted by the same call."""

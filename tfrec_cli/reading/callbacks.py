@@ -1,4 +1,4 @@
-"""Calls of Python from a framework's own threads, for which Python waits when it ends.
+"""Calls from a framework's own threads into Python, which waits for them when it exits.
 
 Knows: threads. Must not know: what is called, any framework.
 """
@@ -13,17 +13,17 @@ from functools import cache
 from typing import Any
 
 _IDLE_SECONDS = 0.05
-"""After so long without a call, none is expected to come."""
+"""After this long without a call, no other is expected."""
 
 _MOST_SECONDS = 5.0
-"""Python ends after so long in any case."""
+"""Python exits after this long in any case."""
 
 
 class CountedCalls:
-    """Counts calls that begin and end, to wait until there are none.
+    """Counts calls as they begin and end, so that one can wait until none is running.
 
-    An iterator of TensorFlow that is left half read makes some batches more than it was asked for.
-    A thread that returns to a Python that has ended waits for ever, and TensorFlow for it.
+    A TensorFlow iterator that is not read to its end makes some more batches. If their threads
+    return to a Python interpreter that has exited, they hang, and TensorFlow waits for them.
     """
 
     def __init__(self) -> None:
@@ -32,7 +32,7 @@ class CountedCalls:
         self._begun = 0
 
     def counted(self, function: Callable[..., Any]) -> Callable[..., Any]:
-        """Return a function that does the same, and is waited for."""
+        """Return a function that does the same and is counted while it runs."""
 
         def call(*arguments: Any) -> Any:
             with self._changed:
@@ -48,7 +48,7 @@ class CountedCalls:
         return call
 
     def wait(self, most_seconds: float = _MOST_SECONDS) -> None:
-        """Wait until no call runs and no new one begins, or until ``most_seconds`` are over."""
+        """Wait until no call runs and no new one begins, for ``most_seconds`` at most."""
         end = time.monotonic() + most_seconds
         begun = -1
         while begun != self._begun and time.monotonic() < end:
@@ -60,9 +60,10 @@ class CountedCalls:
 
 @cache
 def counted_calls() -> CountedCalls:
-    """Return the counter of this process, which Python waits for when it ends.
+    """Return the counter of this process; Python waits for its calls before it exits.
 
-    To be called first after the framework is imported, so that Python waits before it ends that.
+    Call it first after the framework is imported: exit handlers run in reverse order, so that
+    Python waits before the framework shuts down.
     """
     calls = CountedCalls()
     atexit.register(calls.wait)

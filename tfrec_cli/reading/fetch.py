@@ -1,6 +1,6 @@
-"""The bytes of records by their numbers: random access, or in sequence for compressed shards.
+"""Reads records by number: by random access, or in sequence from compressed shards.
 
-Knows: shards, and where records lie in them. Must not know: what is in a record, any framework.
+Knows: shards, and where records are in them. Must not know: what is in a record, any framework.
 """
 
 from __future__ import annotations
@@ -21,14 +21,14 @@ from tfrec_cli.tfrecord.record import read_places
 
 
 def open_records(split: Split, random_access_for: str | None) -> Records:
-    """Open a split to read its records by their numbers.
+    """Open a split to read its records by number.
 
     Args:
-        random_access_for: what needs records in any order, for the message; None where nothing
-            does, so that compressed shards will do.
+        random_access_for: what needs random access, for the error message; None if nothing does,
+            so that the shards may be compressed.
     Raises:
-        UsageError: its shards are compressed, and random access is needed.
-        DataError: a shard is damaged, or has not as many records as the manifest says.
+        UsageError: the shards are compressed, and random access is needed.
+        DataError: a shard is damaged, or its number of records differs from the manifest.
         RunError: a shard is missing.
     """
     try:
@@ -44,21 +44,21 @@ def open_records(split: Split, random_access_for: str | None) -> Records:
 
 
 class Records(Protocol):
-    """Records of a split, each read and checked by both its CRCs.
+    """Records of a split; both CRCs of each record are checked when it is read.
 
     Attributes:
-        count: of the records.
-        is_sequential: they are best fetched by ascending numbers, by one thread.
+        count: number of records.
+        is_sequential: whether they are best read in ascending order by a single thread.
     """
 
     count: int
     is_sequential: bool
 
     def fetch(self, numbers: Int64s, buffers: BufferPool) -> list[memoryview]:
-        """Read the payloads of the records of these numbers.
+        """Read the payloads of the records with these numbers.
 
         Args:
-            buffers: what to read plain records into.
+            buffers: memory for the payloads; compressed shards do not use it.
         Raises:
             FramingError: a record is damaged.
             DataError: compressed shards have fewer records than the manifest says.
@@ -66,7 +66,7 @@ class Records(Protocol):
 
 
 class RandomAccess:
-    """Records of plain shards. No file stays open, so that processes share none."""
+    """Records of uncompressed shards. No file stays open, so that processes share none."""
 
     is_sequential = False
 
@@ -76,7 +76,7 @@ class RandomAccess:
         self.count = len(self._locations)
 
     def fetch(self, numbers: Int64s, buffers: BufferPool) -> list[memoryview]:
-        """Read the records of these numbers."""
+        """Read the records with these numbers."""
         locations = self._locations[numbers].tolist()
         rows_by_shard: dict[int, list[int]] = {}
         for row, (shard, *_) in enumerate(locations):
@@ -84,7 +84,7 @@ class RandomAccess:
         payloads = [memoryview(b"")] * len(locations)
         for shard, rows in rows_by_shard.items():
             path, spans = self._paths[shard], [locations[row][1:] for row in rows]
-            descriptor = os.open(path, os.O_RDONLY)  # at half the cost of a file object
+            descriptor = os.open(path, os.O_RDONLY)  # half the cost of a file object
             try:
                 _check_spans(path, os.fstat(descriptor).st_size, spans)
                 view = buffers.view(sum(length for _, length in spans))
@@ -97,7 +97,7 @@ class RandomAccess:
 
 
 def _check_spans(path: Path, size_bytes: int, spans: Sequence[Sequence[int]]) -> None:
-    """Refuse records, each (offset, length), past a file's end, before memory is taken for them."""
+    """Refuse records, each (offset, length), beyond a file's end before allocating memory."""
     for offset, length in spans:
         if offset + length > size_bytes:
             raise FramingError(
@@ -108,7 +108,7 @@ def _check_spans(path: Path, size_bytes: int, spans: Sequence[Sequence[int]]) ->
 
 
 class Sequential:
-    """Records of compressed shards: a number below the last one starts over from the first."""
+    """Records of compressed shards; a number below the last one starts over at the first record."""
 
     is_sequential = True
 
@@ -121,14 +121,14 @@ class Sequential:
         self._payloads = discover.payloads(split)
 
     def fetch(self, numbers: Int64s, buffers: BufferPool) -> list[memoryview]:  # noqa: ARG002
-        """Read the records of these ascending numbers."""
+        """Read the records with these numbers, in ascending order."""
         payloads = []
         with self._lock:
             for number in numbers.tolist():
                 if number < self._next:
                     self._next, self._payloads = 0, discover.payloads(self._split)
                 payload = next(islice(self._payloads, number - self._next, None), None)
-                if payload is None:  # StopIteration would say nothing of shards
+                if payload is None:
                     raise DataError(
                         f"{self._split.folder}: found no record {number}, expected {self.count} "
                         "records by the manifest",

@@ -1,4 +1,4 @@
-"""A split opened to be read: its features' names, the crops' size, its records, their arrays.
+"""Opens a split for reading: names of features, size of crops, records, arrays.
 
 Knows: datasets, and every other module of this package. Must not know: any framework, threads.
 """
@@ -23,17 +23,17 @@ from tfrec_cli.reading.order import ChunkOrder
 from tfrec_cli.runtime import values
 
 _CHUNK = 64
-"""Records fetched at once where no batch size says how many."""
+"""Records fetched at once if there is no batch size."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OpenSplit:
-    """Records of a split by their numbers, as arrays.
+    """The records of a split, read by number as arrays.
 
-    Can be pickled where its decoder can and its shards are plain.
+    Can be pickled if its decoder can and its shards are not compressed.
 
     Attributes:
-        labelled: the records have labels.
+        labelled: whether the records have labels.
     """
 
     options: ReadOptions
@@ -43,19 +43,19 @@ class OpenSplit:
 
     @property
     def may_skip(self) -> bool:
-        """Whether small images may be left out, so that chunks are no batches yet."""
+        """Whether small images may be skipped, so that a chunk may give less than a batch."""
         return self.options.small == "skip" and self.builder.may_be_small
 
     def fetch(self, numbers: Int64s) -> list[memoryview]:
-        """Read the payloads of some records: see `fetch.Records`."""
+        """Read the payloads of records; see `fetch.Records`."""
         return self.records.fetch(numbers, self.builder.buffers)
 
     def read(self, numbers: Int64s, epoch: int) -> Batch:
-        """Read some records, and build their batch: see `batch.BatchBuilder.build`."""
+        """Read records and build their batch; see `batch.BatchBuilder.build`."""
         return self.builder.build(self.fetch(numbers), numbers, epoch)
 
     def read_all(self, numbers: Sequence[int], epoch: int) -> list[Batch]:
-        """Read some records as one batch, or where images have many sizes as one for each.
+        """Read records as one batch, or as one batch each if images may differ in size.
 
         Raises:
             DataError: a record is damaged, or smaller than the crop.
@@ -70,9 +70,9 @@ class OpenSplit:
         """Return the order in which the records are read, in chunks.
 
         Args:
-            chunk_size: records fetched at once where no batch size says how many.
+            chunk_size: records fetched at once if there is no batch size.
         Raises:
-            UsageError: ``start`` leaves out more than all epochs have.
+            UsageError: ``start`` exceeds the records of all epochs.
         """
         options = self.options
         batch_size = options.batch_size
@@ -84,7 +84,7 @@ class OpenSplit:
         )
 
     def length(self, order: ChunkOrder) -> int | None:
-        """Return how many batches, or single records, are read; None if some may be skipped."""
+        """Return the number of batches, or of single records; None if some may be skipped."""
         if self.may_skip:
             return None
         return order.chunk_count() if self.options.batch_size else order.record_count()
@@ -100,13 +100,13 @@ def open_split(
     """Open a dataset's split.
 
     Args:
-        by_number: any record may be asked for by its number, so that none can be left out.
+        by_number: the caller reads records by number, so that none can be skipped.
     Raises:
         MissingPathError: nothing is at ``path``.
-        UsageError: no such split, a crop that no image or not every image can hold, images of many
-            sizes to be batched; shuffled compressed shards; ``by_number``, compressed shards at
-            all, or ``small="skip"``.
-        DataError: the files are not what their manifest says.
+        UsageError: there is no such split; an image is smaller than the crop; images of different
+            sizes cannot be batched; compressed shards cannot be shuffled, nor be read
+            ``by_number``; ``small="skip"`` cannot be combined with ``by_number``.
+        DataError: the files differ from their manifest.
         RunError: a file cannot be read.
     """
     if by_number:
@@ -138,10 +138,10 @@ def open_split(
 
 
 def _may_be_small(split: Split, crop: tuple[int, int], options: ReadOptions) -> bool:
-    """Tell whether an image may be smaller than the crop, so that each must be looked at.
+    """Return whether an image may be smaller than the crop, so that each must be checked.
 
     Raises:
-        UsageError: one is, and ``small`` is ``fail``.
+        UsageError: one is smaller, and ``small`` is ``fail``.
     """
     smallest = split.manifest.smallest if split.manifest else None
     if smallest is None:

@@ -1,6 +1,6 @@
-"""What a reader can be asked for: its words, ranges and defaults, checked once.
+"""Options of the readers: their words, ranges and defaults, checked once.
 
-Knows: which values make sense. Must not know: datasets, any framework, threads.
+Knows: which values are valid. Must not know: datasets, any framework, threads.
 """
 
 from __future__ import annotations
@@ -21,13 +21,13 @@ Small = Literal["fail", "skip", "pad"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReadOptions:
-    """The arguments that readers share: `read_tf.dataset` says what they mean.
+    """The arguments that readers share; `read_tf.dataset` documents them.
 
-    The public functions repeat names, order, defaults and types, for whoever reads them. A value
-    is kept as the plain Python object that it stands for: NumPy's 8 is 8, a list is a tuple.
+    The public functions repeat names, order, defaults and types, as documentation. Values are
+    converted to plain Python objects: NumPy's 8 becomes 8, a list becomes a tuple.
 
     Raises:
-        UsageError: a value is out of range, or of another type.
+        UsageError: a value is out of range, or has the wrong type.
     """
 
     split: str = "train"
@@ -61,24 +61,24 @@ class ReadOptions:
 
     @property
     def host(self) -> tuple[int, int]:
-        """The number of this host, and how many there are."""
+        """The number of this host, and the number of all hosts."""
         return cast("tuple[int, int]", self.shard)
 
     @property
     def threads(self) -> int:
-        """How many batches are made at once."""
+        """Number of batches that are made at once."""
         return self.parallel or pool.available_jobs()
 
     def check_no_skip(self) -> None:
-        """Refuse ``small="skip"`` where each record is asked for by its number.
+        """Refuse ``small="skip"`` if records are read by number.
 
         Raises:
-            UsageError: small images would be left out.
+            UsageError: small images would be skipped.
         """
         if self.small == "skip":
             raise UsageError(
-                "`small`: found 'skip', expected 'fail' or 'pad': records are asked for by number, "
-                "so that none can be left out"
+                "`small`: found 'skip', expected 'fail' or 'pad': records are read by number, "
+                "so that none can be skipped"
             )
 
 

@@ -1,6 +1,6 @@
-"""Which record stands at which position: epochs, hosts, where to start, chunks.
+"""The order in which records are read: epochs, hosts, where to start, chunks.
 
-Knows: numbers of records. Must not know: what is in a record, where it lies, any framework.
+Knows: numbers of records. Must not know: what is in a record, where it is, any framework.
 """
 
 from __future__ import annotations
@@ -18,11 +18,11 @@ from tfrec_cli.reading.options import ReadOptions
 def record_numbers(count: int, options: ReadOptions, epoch: int) -> Int64s:
     """Return the numbers of the records that this host reads in an epoch, in order.
 
-    Position ``p`` holds record ``p``, or with ``shuffle`` the record that `crops.order` puts there.
-    Host ``i`` of ``n`` has the positions ``i, i + n, …``.
+    Position ``p`` has record ``p``, or with ``shuffle`` the record that `crops.order` puts there.
+    Host ``i`` of ``n`` reads positions ``i, i + n, …``.
 
     Args:
-        count: of all records.
+        count: number of all records.
     Returns:
         int64[n].
     """
@@ -37,7 +37,7 @@ def host_count(count: int, options: ReadOptions) -> int:
     """Return how many of ``count`` records this host reads in an epoch.
 
     Raises:
-        UsageError: ``start`` leaves out more than all epochs have.
+        UsageError: ``start`` exceeds the records of all epochs.
     """
     host, hosts = options.host
     own = len(range(host, count, hosts))
@@ -50,16 +50,17 @@ def host_count(count: int, options: ReadOptions) -> int:
 class ChunkOrder:
     """The epochs that a host reads, cut into chunks: a pure function of the options.
 
-    A chunk is what is fetched at once; it never spans two epochs.
+    A chunk is read at once, and never spans two epochs.
 
     Args:
-        count: of all records.
-        chunk_size: how many records a chunk has; an epoch's last chunk may have fewer.
+        count: number of all records.
+        chunk_size: records in a chunk; an epoch's last chunk may have fewer.
         full_only: leave out an epoch's last chunk if it has fewer.
     Attributes:
-        first_epoch, epochs: those that ``start`` leaves something of.
+        first_epoch: the first epoch that ``start`` does not skip completely.
+        epochs: number of epochs from there on.
     Raises:
-        UsageError: ``start`` leaves out more than all epochs have.
+        UsageError: ``start`` exceeds the records of all epochs.
     """
 
     def __init__(
@@ -85,23 +86,23 @@ class ChunkOrder:
 
     @property
     def fixed_size(self) -> int | None:
-        """How many records every chunk has; None where the last may have fewer."""
+        """Number of records in every chunk; None if the last may have fewer."""
         return self._chunk_size if self._full_only else None
 
     def chunk_counts(self) -> tuple[int, int]:
-        """Return how many chunks the first epoch has, and each later one."""
+        """Return the number of chunks in the first epoch, and in each later one."""
         counts = (self._own - self._offset, self._own)
         if self._full_only:
             return counts[0] // self._chunk_size, counts[1] // self._chunk_size
         return -(-counts[0] // self._chunk_size), -(-counts[1] // self._chunk_size)
 
     def chunk_count(self) -> int:
-        """Return how many chunks all epochs have."""
+        """Return the number of chunks in all epochs."""
         first, later = self.chunk_counts()
         return first + later * (self.epochs - 1)
 
     def record_count(self) -> int:
-        """Return how many records all epochs have, those of chunks that are left out too."""
+        """Return the number of records in all epochs, including chunks that are left out."""
         return self._own * self.epochs - self._offset
 
     def numbers(self, epoch_index: int, chunk: int) -> Int64s:
@@ -109,7 +110,7 @@ class ChunkOrder:
 
         Args:
             epoch_index: counted from ``first_epoch``.
-            chunk: counted from the epoch's first that ``start`` leaves.
+            chunk: counted from the first one in the epoch that ``start`` does not skip.
         Returns:
             int64[n].
         """

@@ -1,4 +1,4 @@
-"""Tasks run ahead in threads, their results in order.
+"""Runs tasks ahead in threads, and yields their results in order.
 
 Knows: threads. Must not know: what a task does, any framework.
 """
@@ -13,13 +13,13 @@ from typing import TypeVar
 Result = TypeVar("Result")
 
 BATCHES_AHEAD = 2
-"""Batches made ahead of the next, beside those being made."""
+"""Finished batches that may wait, in addition to those being made."""
 
 
 def run_ahead(tasks: Iterable[Callable[[], Result]], threads: int) -> Generator[Result, None, None]:
     """Run tasks in threads, at most ``threads + BATCHES_AHEAD`` ahead of the last result taken.
 
-    An iterator that is closed early cancels what has not begun, and ends its threads.
+    If the iterator is closed early, it cancels tasks that have not begun and ends its threads.
 
     Yields:
         The results, in the order of the tasks.

@@ -1,1 +1,1 @@
-"""Records copied as they are, from the shards of a dataset into others."""
+"""Records copied unchanged from the shards of a dataset into others."""

@@ -1,4 +1,4 @@
-"""Runs of records copied into new shards, checked and digested on the way."""
+"""Copies runs of records into new shards, and checks and digests them on the way."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _PIECE_BYTES = 1 << 22
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Task:
-    """One shard to be made of the records in ``runs``; ``key`` is the name of their keys."""
+    """One shard to be made of the records in ``runs``; ``key`` is the feature with their keys."""
 
     number: int
     path: Path
@@ -41,7 +41,7 @@ def copy_shards(
     """Make every shard, and wait until all are on the disk.
 
     Args:
-        records: how many all shards have together, for ``progress``.
+        records: number of records in all shards, for ``progress``.
     Raises:
         DataError: a record is damaged.
     """

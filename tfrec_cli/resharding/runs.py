@@ -1,4 +1,4 @@
-"""Runs of records that follow each other in a file: found, and cut where other shards begin."""
+"""Runs of consecutive records in a file: found, and cut where new shards begin."""
 
 from __future__ import annotations
 
@@ -20,11 +20,12 @@ from tfrec_cli.tfrecord.record import frame
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Run:
-    """Records that follow each other in one plain file.
+    """Consecutive records in one uncompressed file.
 
     Attributes:
-        first: number of the first record in its file, which starts at ``offset_bytes``.
-        lengths: of each record with its framing, in bytes.
+        first: number of the first record in its file.
+        offset_bytes: where the first record starts.
+        lengths: bytes of each record with its framing.
     """
 
     path: Path
@@ -44,7 +45,7 @@ class Run:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Task:
-    """One shard to be read; ``plain`` is where it is to lie decompressed, if it is not yet."""
+    """One shard to be read; if it is compressed, ``plain`` is where to decompress it to."""
 
     number: int
     path: Path
@@ -56,9 +57,9 @@ def locate(split: Split, described: Manifest, plain: Path, run: pool.Map) -> lis
     """Find all records of a split: those of each shard, in the order of the shards.
 
     Args:
-        plain: a new folder for decompressed shards; not made if shards are not compressed.
+        plain: a new folder for decompressed shards; only made if shards are compressed.
     Raises:
-        DataError: a shard is not what the manifest says.
+        DataError: a shard differs from the manifest.
     """
     is_compressed = described.compression != "none"
     if is_compressed:
@@ -85,7 +86,7 @@ def locate(split: Split, described: Manifest, plain: Path, run: pool.Map) -> lis
 
 
 def _locate(task: _Task) -> tuple[int, Run]:
-    """Find the records of a shard that is byte for byte what the manifest promises."""
+    """Find the records of a shard, after checking its digest against the manifest."""
     discover.check_digest(task.path, task.described)
     path = task.plain or task.path
     if task.plain:
@@ -98,7 +99,7 @@ def _locate(task: _Task) -> tuple[int, Run]:
 
 
 def between(runs: Sequence[Run], start: int, stop: int) -> Iterator[Run]:
-    """Cut the records ``[start, stop)`` out of runs that follow each other."""
+    """Cut the records ``[start, stop)`` out of consecutive runs."""
     before = 0
     for run in runs:
         low, high = (min(max(edge - before, 0), len(run.lengths)) for edge in (start, stop))
@@ -108,7 +109,7 @@ def between(runs: Sequence[Run], start: int, stop: int) -> Iterator[Run]:
 
 
 def pieces(run: Run, most_bytes: int) -> Iterator[Run]:
-    """Cut a run into runs of ``most_bytes``; a single record may be longer."""
+    """Cut a run into runs of at most ``most_bytes``; a single record may be longer."""
     ends = run.lengths.cumsum()
     low = start = 0
     while low < len(ends):

@@ -21,7 +21,7 @@ def final(path: bytes) -> FileName:
     return FileName(path=path, is_final=True)
 
 
-def wish(path: bytes) -> FileName:
+def proposed(path: bytes) -> FileName:
     return FileName(path=path, is_final=False)
 
 
@@ -34,11 +34,11 @@ def wish(path: bytes) -> FileName:
         (record(b"x/a.jpg", 3, "dog"), final(b"x/a.jpg")),
         (record(b"a.jpg", 3, "dogs/big"), final(b"3/a.jpg")),
         (record(b"a.jpg", None, ".."), final(b"a.jpg")),
-        (record(b"a.png"), wish(b"a.png.jpg")),
-        (record(b"a", 3), wish(b"3/a.jpg")),
-        (record(b"../a.jpg", 3), wish(b"3/.jpg")),
-        (record(None), wish(b".jpg")),
-        (record(b"a" * 252), wish(b".jpg")),
+        (record(b"a.png"), proposed(b"a.png.jpg")),
+        (record(b"a", 3), proposed(b"3/a.jpg")),
+        (record(b"../a.jpg", 3), proposed(b"3/.jpg")),
+        (record(None), proposed(b".jpg")),
+        (record(b"a" * 252), proposed(b".jpg")),
     ],
 )
 def test_names_of_foreign_records_are_completed(item: ImageRecord, name: FileName) -> None:

@@ -1,4 +1,4 @@
-"""samples: which pictures are shown, and where they are cut."""
+"""Samples: which pictures are shown, and how they are cropped."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tfrec_cli.inspecting.tally import Summary
 
 @pytest.fixture
 def place(tmp_path: Path) -> Path:
-    """Name a record file that is not there yet."""
+    """Return the path of a record file that does not exist yet."""
     return tmp_path / "data" / "some.tfrecord"
 
 
@@ -23,14 +23,14 @@ def summary_of(place: Path, *payloads: bytes) -> Summary:
     return summarise([record_file(place, *payloads)])
 
 
-def test_samples_lie_evenly_over_all_records(place: Path) -> None:
+def test_samples_are_evenly_spread_over_all_records(place: Path) -> None:
     payloads = [an_example(image=png(photo(4, 4, n)), filename=b"%d" % n) for n in range(10)]
     found = summary_of(place, *payloads)
     shown = samples([place], found, 4, None, None)
     assert [one.caption for one in shown] == ["0", "2", "5", "7"]
 
 
-def test_samples_are_the_pictures(place: Path) -> None:
+def test_samples_are_the_decoded_pictures(place: Path) -> None:
     pictures = [photo(4, 5, n) for n in range(3)]
     found = summary_of(place, *(an_example(image=png(one)) for one in pictures))
     shown = samples([place], found, 9, None, None)
@@ -39,14 +39,14 @@ def test_samples_are_the_pictures(place: Path) -> None:
     ]
 
 
-def test_samples_are_cut_in_the_middle(place: Path) -> None:
+def test_samples_are_cropped_in_the_middle_without_a_seed(place: Path) -> None:
     picture = photo(9, 8)
     found = summary_of(place, an_example(image=png(picture)))
     (shown,) = samples([place], found, 1, (4, 3), None)
     assert shown.pixels.tolist() == picture[2:6, 2:5].tolist()
 
 
-def test_samples_are_cut_where_the_reader_cuts(place: Path) -> None:
+def test_samples_are_cropped_like_the_readers_do(place: Path) -> None:
     picture = photo(30, 40)
     found = summary_of(place, an_example(image=png(picture), key=[12345]))
     (shown,) = samples([place], found, 1, (4, 3), 42)
@@ -54,7 +54,7 @@ def test_samples_are_cut_where_the_reader_cuts(place: Path) -> None:
     assert shown.pixels.tolist() == expected.numpy().tolist()
 
 
-def test_samples_without_a_key_are_cut_by_their_number(place: Path) -> None:
+def test_samples_without_a_key_are_cropped_by_their_number(place: Path) -> None:
     picture = photo(30, 40)
     found = summary_of(place, *[an_example(image=png(picture))] * 3)
     shown = samples([place], found, 3, (4, 3), 42)

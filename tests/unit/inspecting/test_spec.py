@@ -1,4 +1,4 @@
-"""spec: what is printed to be pasted parses the records with TensorFlow."""
+"""The code that ``tfrec inspect`` prints for pasting parses the records with TensorFlow."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ PICTURE = photo(6, 5)
 
 @pytest.fixture
 def place(tmp_path: Path) -> Path:
-    """Name a record file that is not there yet."""
+    """Return the path of a record file that does not exist yet."""
     return tmp_path / "data" / "some.tfrecord"
 
 
@@ -62,7 +62,7 @@ EXAMPLES = [
 
 
 def pasted(place: Path, **names: Any) -> dict[str, Any]:
-    """Run what ``tfrec inspect`` prints to be pasted, as it stands in its output."""
+    """Run the code that ``tfrec inspect`` prints, exactly as printed."""
     lines = tfrec("inspect", place).out.splitlines()
     program = "\n".join(lines[lines.index("# to parse with TensorFlow") :])
     scope: dict[str, Any] = {"tf": tf, **names}
@@ -71,7 +71,7 @@ def pasted(place: Path, **names: Any) -> dict[str, Any]:
 
 
 def plain(parsed: Mapping[str, Any]) -> dict[str, Any]:
-    """Turn tensors of any kind into lists, sparse and ragged ones with a list for each row."""
+    """Turn tensors of any kind into lists; sparse and ragged ones get a list for each row."""
     values = {}
     for name, tensor in parsed.items():
         dense = isinstance(tensor, tf.Tensor)

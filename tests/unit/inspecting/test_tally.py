@@ -1,4 +1,4 @@
-"""tally: what is counted of records, and what their values hold."""
+"""Counts of records, of their features, and of what their values contain."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from tfrec_cli.inspecting.tally import Summary, Tally
 
 @pytest.fixture
 def place(tmp_path: Path) -> Path:
-    """Name a record file that is not there yet."""
+    """Return the path of a record file that does not exist yet."""
     return tmp_path / "data" / "some.tfrecord"
 
 
@@ -40,7 +40,7 @@ def summary_of(place: Path, *payloads: bytes) -> Summary:
         ([-3, 0, 2**62], (-3, 0, 2**62)),
     ],
 )
-def test_tally_knows_least_median_and_greatest(
+def test_a_tally_gives_least_median_and_greatest(
     values: list[int], spread: tuple[int, int, int] | None
 ) -> None:
     tally = Tally()
@@ -150,7 +150,7 @@ PICTURE = photo(6, 5)
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )
-def test_contents_are_named(place: Path, value: bytes, kind: str) -> None:
+def test_contents_are_recognized(place: Path, value: bytes, kind: str) -> None:
     found = summary_of(place, an_example(image=value, height=[6], width=[5]))
     # Without an image there are no sizes to compare with.
     assert found.features["image"].contents == {kind: 1}
@@ -175,8 +175,8 @@ def test_heights_and_widths_are_found(place: Path, height: str, width: str) -> N
     assert (found.heights.spread(), found.widths.spread()) == ((7, 8, 20), (5, 6, 30))
 
 
-def test_a_step_of_another_kind_is_named_the_same_way_everywhere(place: Path) -> None:
-    """Not by the order of a set of words, which differs between processes."""
+def test_the_kind_of_mixed_steps_is_the_same_in_every_process(place: Path) -> None:
+    """It does not depend on the order of a set of strings, which differs between processes."""
     payload = a_sequence({}, {"list": [None, [1], None]})
     shown = features_of(payload)["sequence/list"]
     assert (shown.kind, list(shown.values)) == ("int64", [1])

@@ -41,11 +41,11 @@ JPEGS = [
 ]
 NUMBERS = np.arange(5)
 NAMES_OF_RAW = Names(image="image", height="height", width="width", label="label", key="key")
-IMAGE_ALONE = Names(image="image")
+ONLY_IMAGE = Names(image="image")
 
 
 class PillowDecoder:
-    """Decodes by Pillow, and keeps a list of what it was asked for."""
+    """Decodes by Pillow, and keeps a list of the calls."""
 
     def __init__(self) -> None:
         self.asked: list[Any] = []
@@ -62,7 +62,7 @@ class PillowDecoder:
 
 
 def builder(small: str | None = None, **options: Any) -> BatchBuilder:
-    """Return a builder; with ``small`` of None no image is smaller than the crop."""
+    """Return a builder; if ``small`` is None, no image is smaller than the crop."""
     of_builder: dict[str, Any] = {
         "names": NAMES["plain"],
         "raw": False,
@@ -150,7 +150,7 @@ def cut(records: Sequence[memoryview], **options: Any) -> Any:
 
 
 def same(left: Any, right: Any) -> bool:
-    """Tell whether two arrays have the same values and the same dtype."""
+    """Return whether two arrays have the same values and the same dtype."""
     return left.dtype == right.dtype and np.array_equal(left, right)
 
 
@@ -166,7 +166,7 @@ def same(left: Any, right: Any) -> bool:
     ids=["raw", "windows", "whole"],
 )
 def source(request: pytest.FixtureRequest) -> tuple[list[memoryview], dict[str, Any], Any]:
-    """Give records, how they are to be read, and their pictures."""
+    """Return records, the options to read them with, and their pictures."""
     make, options, pictures = request.param
     return make(), options, pictures
 
@@ -184,7 +184,7 @@ def test_centre_crops_are_those_of_center_box(source: Source) -> None:
     assert same(cut(records, crop_mode="center", **options), centre_crops(pictures))
 
 
-def test_labels_stand_beside_their_images(source: Source) -> None:
+def test_labels_are_in_the_order_of_images(source: Source) -> None:
     records, options, _ = source
     labels = builder(**options).build(records, NUMBERS, EPOCH)[1]
     assert same(labels, np.array(LABELS))
@@ -222,7 +222,7 @@ def test_brightness_of_uint8_is_rounded(source: Source) -> None:
     assert same(cut(records, brightness=0.3, **options), expected)
 
 
-def test_both_kinds_of_flips_are_among_those_tested() -> None:
+def test_the_flips_tested_are_both_true_and_false() -> None:
     assert set(crops.random_flips(seed=SEED, epoch=EPOCH, keys=KEYS).tolist()) == {False, True}
 
 
@@ -241,7 +241,7 @@ def test_a_crop_does_not_depend_on_the_batch(source: Source, order: list[int]) -
 
 
 def test_one_builder_makes_many_batches(source: Source) -> None:
-    """What was made before keeps its values, though memory is used again."""
+    """Earlier batches keep their values although memory is reused."""
     records, options, pictures = source
     one = builder(**options)
     made = [one.build(records, NUMBERS, epoch)[0] for epoch in [EPOCH, *range(60)]]
@@ -253,7 +253,7 @@ def test_no_records_are_an_empty_batch(source: Source) -> None:
     assert cut([], **options).shape == (0, *CROP, 3)
 
 
-def test_windows_alone_are_decoded_where_records_say_so() -> None:
+def test_only_windows_are_decoded_if_records_allow_it() -> None:
     decoder = PillowDecoder()
     cut(encoded(), decoder=decoder)
     boxes = crops.random_boxes(SIZES, CROP, seed=SEED, epoch=EPOCH, keys=KEYS).tolist()
@@ -262,7 +262,7 @@ def test_windows_alone_are_decoded_where_records_say_so() -> None:
     ]
 
 
-def test_everything_is_decoded_where_records_say_so() -> None:
+def test_whole_images_are_decoded_if_records_demand_it() -> None:
     decoder = PillowDecoder()
     cut(encoded(0), decoder=decoder)
     assert decoder.asked == ["whole"] * 5
@@ -276,13 +276,13 @@ def stored_crops() -> list[Pixels]:
 
 
 @pytest.mark.parametrize("mode", ["random", "center"])
-def test_stored_crops_are_themselves(mode: str) -> None:
+def test_stored_crops_are_returned_unchanged(mode: str) -> None:
     found = cut(raw(stored_crops()), raw=True, names=NAMES_OF_RAW, crop_mode=mode)
     assert same(found, np.stack(stored_crops()))
 
 
 @pytest.mark.parametrize("dtype", [np.uint8, np.float32])
-def test_stored_crops_lie_where_tensorflow_wants_them(dtype: Any) -> None:
+def test_stored_crops_are_aligned_for_tensorflow(dtype: Any) -> None:
     found = cut(raw(stored_crops()), raw=True, names=NAMES_OF_RAW, dtype=np.dtype(dtype).name)
     assert (found.ctypes.data % 64, found.dtype) == (0, dtype)
 
@@ -295,22 +295,22 @@ def test_stored_crops_are_flipped() -> None:
     assert same(found, expected)
 
 
-def test_a_stored_crop_among_larger_pictures() -> None:
+def test_a_picture_of_the_crops_size_is_read_among_larger_ones() -> None:
     pictures = [photo(*CROP), photo(20, 31)]
     found = cut(raw(pictures), raw=True, names=NAMES_OF_RAW)
     assert same(found, random_crops(pictures, KEYS[:2]))
 
 
-def test_pictures_as_they_are() -> None:
+def test_raw_pictures_are_not_cropped_without_a_size() -> None:
     found = cut(raw(PICTURES[:1]), raw=True, names=NAMES_OF_RAW, crop=None)
     assert same(found, PICTURES[0][None])
 
 
-def test_encoded_pictures_as_they_are() -> None:
+def test_encoded_pictures_are_not_cropped_without_a_size() -> None:
     assert same(cut(encoded()[2:3], crop=None), decoded()[2][None])
 
 
-def test_a_picture_as_it_is_flipped() -> None:
+def test_a_picture_that_is_not_cropped_is_flipped() -> None:
     flips = crops.random_flips(seed=SEED, epoch=EPOCH, keys=KEYS).tolist()
     place = flips.index(True)
     found = cut(encoded()[place : place + 1], crop=None, flip=True)
@@ -323,7 +323,7 @@ SMALL = (22, 30)
 
 
 def padded(picture: Pixels) -> Pixels:
-    """Put black around a picture, as much before as behind, or one more behind."""
+    """Put black around a picture, the same on both sides, or one pixel more at the end."""
     height, width = (max(side, least) for side, least in zip(picture.shape[:2], SMALL, strict=True))
     out = np.zeros((height, width, 3), np.uint8)
     top, left = (height - picture.shape[0]) // 2, (width - picture.shape[1]) // 2
@@ -367,7 +367,7 @@ def test_labels_of_small_images_are_skipped(source: Source) -> None:
     assert same(labels, np.array([LABELS[place] for place in FITTING]))
 
 
-def test_all_images_are_skipped(source: Source) -> None:
+def test_all_images_may_be_skipped(source: Source) -> None:
     records, options, _ = source
     found = cut(records, crop=(50, 50), small="skip", **options)
     assert found.shape == (0, 50, 50, 3)
@@ -385,7 +385,7 @@ def test_a_small_image_fails(source: Source, small: Any) -> None:
 @pytest.mark.parametrize("small", ["fail", None])
 def test_a_small_image_without_a_size_fails(small: Any) -> None:
     with pytest.raises(DataError) as raised:
-        cut(bare(), names=IMAGE_ALONE, crop=SKIP_CROP, small=small)
+        cut(bare(), names=ONLY_IMAGE, crop=SKIP_CROP, small=small)
     message = "record 1: found 11x13: an image is smaller than the crop (12, 20)"
     assert str(raised.value) == message
 
@@ -393,65 +393,65 @@ def test_a_small_image_without_a_size_fails(small: Any) -> None:
 # Records of other programs
 
 
-def test_keys_that_are_not_there_are_numbers() -> None:
+def test_records_without_keys_use_their_numbers() -> None:
     numbers = np.array([7, 1000, 3, 0, 9])
-    found, _ = builder(names=IMAGE_ALONE).build(bare(), numbers, EPOCH)
+    found, _ = builder(names=ONLY_IMAGE).build(bare(), numbers, EPOCH)
     assert same(found, random_crops(decoded(), numbers))
 
 
 @pytest.mark.parametrize("key", [-1, 2**56, -(2**63)])
-def test_keys_out_of_range_are_numbers(key: int) -> None:
+def test_keys_out_of_range_are_replaced_by_numbers(key: int) -> None:
     names = Names(image="image", key="key")
     records = [memoryview(example.encode({"image": data, "key": key})) for data in JPEGS]
     assert same(cut(records, names=names), random_crops(decoded(), NUMBERS))
 
 
-def test_labels_that_are_not_there_are_zeros() -> None:
-    labels = builder(names=IMAGE_ALONE).build(bare(), NUMBERS, EPOCH)[1]
+def test_missing_labels_are_zeros() -> None:
+    labels = builder(names=ONLY_IMAGE).build(bare(), NUMBERS, EPOCH)[1]
     assert same(labels, np.zeros(5, np.int64))
 
 
-def test_windows_alone_are_decoded_of_jpegs_without_a_size() -> None:
-    """Their own markers tell that it is exact."""
+def test_only_windows_are_decoded_of_jpegs_without_a_size() -> None:
+    """Their markers say that windows are exact."""
     decoder = PillowDecoder()
-    cut(bare(), names=IMAGE_ALONE, decoder=decoder)
+    cut(bare(), names=ONLY_IMAGE, decoder=decoder)
     assert [width for width, _ in decoder.asked] == [width for _, width in SIZES]
 
 
 def test_jpegs_without_exact_windows_are_decoded_whole() -> None:
     data = [jpeg(picture, progressive=True) for picture in PICTURES]
     decoder = PillowDecoder()
-    cut(bare(data), names=IMAGE_ALONE, decoder=decoder)
+    cut(bare(data), names=ONLY_IMAGE, decoder=decoder)
     assert set(decoder.asked) == {"whole"}
 
 
 def test_jpegs_with_a_stray_marker_are_decoded_whole() -> None:
-    """Of such a one a window may decode where all of it does not."""
+    """A window of such an image may decode although the whole image does not."""
     data = jpeg(photo(64, 64))
     at = data.index(b"\xff\xda") + 600
     disturbed = data[:at] + b"\xff\xe5\x00\x04ab" + data[at:]
     decoder = PillowDecoder()
     with suppress(DataError):
-        cut(bare([disturbed]), names=IMAGE_ALONE, decoder=decoder)
+        cut(bare([disturbed]), names=ONLY_IMAGE, decoder=decoder)
     assert set(decoder.asked) == {"whole"}
 
 
 @pytest.mark.parametrize("small", ["fail", "skip"])
-def test_pngs_without_a_size(small: Any) -> None:
+def test_pngs_without_a_size_are_cropped(small: Any) -> None:
     data = [png(picture) for picture in PICTURES]
-    found = cut(bare(data), names=IMAGE_ALONE, small=small)
+    found = cut(bare(data), names=ONLY_IMAGE, small=small)
     assert same(found, random_crops(PICTURES, NUMBERS))
 
 
 def test_jpegs_without_a_size_are_skipped() -> None:
-    found = cut(bare(), names=IMAGE_ALONE, small="skip", crop=SKIP_CROP)
+    found = cut(bare(), names=ONLY_IMAGE, small="skip", crop=SKIP_CROP)
     boxes = crops.random_boxes(
         [SIZES[place] for place in FITTING], SKIP_CROP, seed=SEED, epoch=EPOCH, keys=FITTING
     )
     assert same(found, sliced([decoded()[place] for place in FITTING], boxes))
 
 
-def test_other_names_are_read() -> None:
+def test_features_with_other_names_are_read() -> None:
     names = Names(image="jpg", label="cls")
     records = [
         memoryview(example.encode({"jpg": data, "cls": label, "label": 99}))
@@ -465,7 +465,7 @@ def test_other_names_are_read() -> None:
 
 
 @pytest.mark.parametrize("missing", ["image", "height", "width", "label", "key", "window"])
-def test_a_feature_that_one_record_lacks(missing: str) -> None:
+def test_a_missing_feature_is_an_error(missing: str) -> None:
     features = {
         name: feature.values[0]
         for name, feature in example.decode(bytes(encoded()[1])).items()
@@ -477,7 +477,7 @@ def test_a_feature_that_one_record_lacks(missing: str) -> None:
     assert str(raised.value) == f"record 9: found no feature {missing!r}, expected one value"
 
 
-def test_a_feature_of_two_values() -> None:
+def test_a_feature_of_two_values_is_an_error() -> None:
     records = [*encoded()[:1], *raw(PICTURES[:1], label=[1, 2], window=0)]
     with pytest.raises(DataError) as raised:
         builder().build(records, np.array([8, 9]), EPOCH)
@@ -485,7 +485,7 @@ def test_a_feature_of_two_values() -> None:
 
 
 @pytest.mark.parametrize("name", ["image", "height", "width", "label", "key", "window"])
-def test_a_feature_of_another_kind(name: str) -> None:
+def test_a_feature_of_another_kind_is_an_error(name: str) -> None:
     features = {
         name: feature.values[0] for name, feature in example.decode(bytes(encoded()[1])).items()
     }
@@ -497,7 +497,7 @@ def test_a_feature_of_another_kind(name: str) -> None:
 
 
 @pytest.mark.parametrize("sides", [(11, 12), (12, 13), (10, 13), (2**63 - 1, 13), (11, 2**31)])
-def test_an_image_of_another_size_than_its_record_says(sides: tuple[int, int]) -> None:
+def test_an_image_of_another_size_than_its_record_says_is_an_error(sides: tuple[int, int]) -> None:
     picture = memoryview(
         example.encode(
             {
@@ -520,7 +520,9 @@ def test_an_image_of_another_size_than_its_record_says(sides: tuple[int, int]) -
     ("length", "height", "width"), [(428, 11, 13), (430, 11, 13), (0, 11, 13), (0, 0, 13)]
 )
 @pytest.mark.parametrize("place", [0, 1])
-def test_a_raw_image_of_another_length(length: int, height: int, width: int, place: int) -> None:
+def test_a_raw_image_of_another_length_is_an_error(
+    length: int, height: int, width: int, place: int
+) -> None:
     wrong = {"image": bytes(length), "height": height, "width": width, "label": 0, "key": 1}
     records = raw(stored_crops()[:1])
     records.insert(place, memoryview(example.encode(wrong)))
@@ -531,7 +533,7 @@ def test_a_raw_image_of_another_length(length: int, height: int, width: int, pla
 
 
 @pytest.mark.parametrize("sides", [(-11, -13), (2**62, 2**62), (-(2**63), 13)])
-def test_a_raw_image_of_an_impossible_size(sides: tuple[int, int]) -> None:
+def test_a_raw_image_of_an_impossible_size_is_an_error(sides: tuple[int, int]) -> None:
     records = raw(stored_crops()[:1], height=sides[0], width=sides[1])
     with pytest.raises(DataError) as raised:
         cut(records, raw=True, names=NAMES_OF_RAW)
@@ -539,15 +541,15 @@ def test_a_raw_image_of_an_impossible_size(sides: tuple[int, int]) -> None:
     assert str(raised.value) == f"record 0: found 429 bytes, {expected}"
 
 
-@pytest.mark.parametrize("names", [NAMES["plain"], IMAGE_ALONE], ids=["ours", "foreign"])
-def test_an_image_that_cannot_be_decoded(names: Names) -> None:
+@pytest.mark.parametrize("names", [NAMES["plain"], ONLY_IMAGE], ids=["ours", "foreign"])
+def test_an_image_that_cannot_be_decoded_is_an_error(names: Names) -> None:
     broken = [data[: len(data) // 2] for data in JPEGS]
     records = encoded(1, broken) if names is NAMES["plain"] else bare(broken)
     with pytest.raises(DataError):
         cut(records, names=names)
 
 
-def test_a_record_that_is_no_example() -> None:
+def test_a_record_that_is_not_an_example_is_an_error() -> None:
     with pytest.raises(DataError):
         cut([*encoded()[:1], memoryview(b"no example")])
 
@@ -556,7 +558,7 @@ def test_a_record_that_is_no_example() -> None:
 
 
 def batches(path: Path, **options: Any) -> list[tuple[Any, Any]]:
-    """Read a dataset; the batches are kept as tensors, and copied when all are there."""
+    """Read a dataset; the batches are kept as tensors, and copied after the last one."""
     found = list(
         read_tf.dataset(path, **{"seed": SEED, "shuffle": True, "batch_size": 4, **options})
     )
@@ -565,7 +567,7 @@ def batches(path: Path, **options: Any) -> list[tuple[Any, Any]]:
 
 @pytest.fixture(scope="module")
 def out(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Make a dataset of whole images, and beside it the same in a foreign record file."""
+    """Make a dataset of whole images."""
     root = tmp_path_factory.mktemp("batches")
     write(fill(root / "images", class_files()), root / "out", Options(shards=3, jobs=1))
     return root / "out"
@@ -581,7 +583,7 @@ READING: list[dict[str, Any]] = [
 
 
 @pytest.mark.parametrize("options", READING, ids=str)
-def test_the_reader_without_the_library_reads_the_same(
+def test_batches_are_the_same_without_tensorflows_c_library(
     monkeypatch: pytest.MonkeyPatch, out: Path, options: dict[str, Any]
 ) -> None:
     def find_library() -> Path:
@@ -600,7 +602,7 @@ def test_the_reader_without_the_library_reads_the_same(
 
 @pytest.mark.parametrize("parallel", [1, 8])
 def test_batches_that_are_kept_keep_their_values(out: Path, parallel: int) -> None:
-    """Though the reader uses memory again: tensors may share it."""
+    """Although the reader reuses memory, which tensors may share."""
     options: dict[str, Any] = {"crop": 20, "epochs": 20, "parallel": parallel}
     kept = batches(out, **options)
     one_by_one = [
@@ -613,14 +615,14 @@ def test_batches_that_are_kept_keep_their_values(out: Path, parallel: int) -> No
 
 
 def test_no_framework_is_needed() -> None:
-    """This module imports one; a fresh process shows that batches does not."""
+    """This test module imports one; a fresh process shows that `batch` does not."""
     program = "import sys, tfrec_cli.reading.batch; print('tensorflow' in sys.modules)"
     ran = subprocess.run([sys.executable, "-c", program], capture_output=True, check=True)
     assert ran.stdout == b"False\n"
 
 
-def test_padding_decodes_no_more_than_windows_of_images_that_fit() -> None:
-    """Two of five hold the crop; the three others are decoded whole, and get black around them."""
+def test_padding_decodes_only_windows_of_images_that_hold_the_crop() -> None:
+    """Two of five do; the others are decoded whole and padded with black."""
     decoder = PillowDecoder()
     crop = (20, 20)
     found, _ = builder(crop=crop, small="pad", decoder=decoder).build(encoded(), NUMBERS, EPOCH)

@@ -1,4 +1,4 @@
-"""Memory used again: never while anything still looks at it."""
+"""Memory is reused, but never while anything still refers to it."""
 
 from __future__ import annotations
 
@@ -28,36 +28,36 @@ def address(array: Any) -> int:
 
 
 def block(pool: BufferPool) -> Any:
-    """Ask for what every test here asks for: an array that is all of one block's size class."""
+    """Return the array that every test here asks for; it needs a block of its own."""
     return pool.array(SHAPE, np.uint8)
 
 
 @pytest.mark.parametrize("dtype", [np.uint8, np.float32, np.int64])
 @pytest.mark.parametrize("shape", [(1,), (7, 3), (0, 4), (5, 33, 35, 3), ()])
-def test_an_array_has_its_shape(shape: tuple[int, ...], dtype: Any) -> None:
+def test_an_array_has_the_shape_and_dtype_asked_for(shape: tuple[int, ...], dtype: Any) -> None:
     array = BufferPool().array(shape, dtype)
     assert (array.shape, array.dtype) == (shape, dtype)
 
 
 @pytest.mark.parametrize("count", [1, 31, 63, 64, 65, 4095, 4096, 4097, 99_999])
-def test_an_array_lies_where_tensorflow_wants_it(count: int) -> None:
+def test_an_array_is_aligned_for_tensorflow(count: int) -> None:
     pool = BufferPool()
     arrays = [pool.array((count,), np.uint8) for _ in range(8)]
     assert [address(array) % ALIGNED_BYTES for array in arrays] == [0] * 8
 
 
-def test_an_array_is_writable_and_in_one_piece() -> None:
+def test_an_array_is_writable_and_contiguous() -> None:
     flags = block(BufferPool()).flags
     assert (flags.writeable, flags.c_contiguous) == (True, True)
 
 
 @pytest.mark.parametrize("size", [0, 1, 2, 3, 1023, 1024, 1025])
-def test_a_view_has_its_size(size: int) -> None:
+def test_a_view_has_the_size_asked_for(size: int) -> None:
     assert len(BufferPool().view(size)) == size
 
 
 def test_an_array_can_be_filled_to_its_end() -> None:
-    """Nothing of it lies outside its block, wherever the block starts."""
+    """It is inside its block, wherever the block starts."""
     pool = BufferPool()
     arrays = [pool.array((size,), np.uint8) for size in range(1, 130)]
     for number, array in enumerate(arrays):
@@ -65,42 +65,42 @@ def test_an_array_can_be_filled_to_its_end() -> None:
     assert [set(array.tolist()) for array in arrays] == [{number} for number in range(129)]
 
 
-# Used again
+# Reused
 
 
-def test_an_array_that_is_gone_is_used_again() -> None:
+def test_the_memory_of_a_deleted_array_is_reused() -> None:
     pool = BufferPool()
     first = address(block(pool))
     assert address(block(pool)) == first
 
 
-def test_a_view_that_is_gone_is_used_again() -> None:
+def test_the_memory_of_a_deleted_view_is_reused() -> None:
     pool = BufferPool()
     first = address(pool.view(BYTES))
     assert address(pool.view(BYTES)) == first
 
 
-def test_the_oldest_of_several_is_used_again() -> None:
+def test_the_oldest_of_several_blocks_is_reused() -> None:
     pool = BufferPool()
     held = [block(pool) for _ in range(5)]
     first = address(held.pop(0))
     assert address(block(pool)) == first
 
 
-def test_no_more_memory_is_taken_by_asking_often() -> None:
+def test_asking_again_takes_no_more_memory() -> None:
     pool = BufferPool()
     assert len({address(block(pool)) for _ in range(100)}) == 1
 
 
 def test_other_sizes_do_not_share_a_block() -> None:
-    """One of half the size would waste the other half for as long as it lives."""
+    """A smaller array in the block would waste the rest of it."""
     pool = BufferPool()
     first = address(block(pool))
     small = pool.array((16,), np.uint8)
     assert address(small) != first
 
 
-# Not used again
+# Not reused
 
 HOLDERS: dict[str, Callable[[Any], Any]] = {
     "itself": lambda array: array,
@@ -133,7 +133,7 @@ HOLDERS: dict[str, Callable[[Any], Any]] = {
 
 
 @pytest.mark.parametrize("holder", HOLDERS.values(), ids=HOLDERS.keys())
-def test_an_array_is_left_alone_while_something_holds_it(holder: Callable[[Any], Any]) -> None:
+def test_an_array_is_not_reused_while_something_refers_to_it(holder: Callable[[Any], Any]) -> None:
     pool = BufferPool()
     array = block(pool)
     before = address(array)
@@ -159,7 +159,7 @@ TENSORS: dict[str, Callable[[Any], Any]] = {
 
 @pytest.mark.parametrize("tensor", TENSORS.values(), ids=TENSORS.keys())
 def test_a_tensor_of_an_array_keeps_its_values(tensor: Callable[[Any], Any]) -> None:
-    """Either it shares the memory, and holds it, or it is a copy."""
+    """It either shares the memory and refers to it, or is a copy."""
     pool = BufferPool()
     array = block(pool)
     array[:] = 1
@@ -170,8 +170,8 @@ def test_a_tensor_of_an_array_keeps_its_values(tensor: Callable[[Any], Any]) -> 
     assert (np.asarray(held) == 1).all()
 
 
-def test_what_tf_data_yields_keeps_its_values() -> None:
-    """As the reader gives its batches: out of Python functions in many threads."""
+def test_batches_from_tf_data_keep_their_values() -> None:
+    """Made like the reader's, by Python functions in many threads."""
     pool = BufferPool()
 
     def make(number: int) -> Any:
@@ -200,7 +200,7 @@ VIEW_HOLDERS: dict[str, Callable[[memoryview], Any]] = {
 
 
 @pytest.mark.parametrize("holder", VIEW_HOLDERS.values(), ids=VIEW_HOLDERS.keys())
-def test_a_view_is_left_alone_while_something_holds_it(holder: Callable[[Any], Any]) -> None:
+def test_a_view_is_not_reused_while_something_refers_to_it(holder: Callable[[Any], Any]) -> None:
     pool = BufferPool()
     view = pool.view(BYTES)
     before = address(view)
@@ -212,23 +212,23 @@ def test_a_view_is_left_alone_while_something_holds_it(holder: Callable[[Any], A
 
 
 @pytest.mark.parametrize("holder", HOLDERS.values(), ids=HOLDERS.keys())
-def test_an_array_is_used_again_once_nothing_holds_it(holder: Callable[[Any], Any]) -> None:
+def test_an_array_is_reused_once_nothing_refers_to_it(holder: Callable[[Any], Any]) -> None:
     pool = BufferPool()
     before = address(block(pool))
     holder(block(pool))
-    gc.collect(0)  # for what holds itself
+    gc.collect(0)  # for reference cycles
     assert before in [address(one) for one in [block(pool) for _ in range(3)]]
 
 
 @pytest.mark.parametrize("count", [31, 32, 33, 34, 100])
-def test_blocks_that_are_alive_are_distinct(count: int) -> None:
-    """Also those beyond what is kept to be used again."""
+def test_blocks_in_use_are_distinct(count: int) -> None:
+    """Also those beyond the number that the pool keeps."""
     pool = BufferPool()
     arrays = [block(pool) for _ in range(count)]
     assert len({address(array) for array in arrays}) == count
 
 
-def test_what_was_forgotten_is_not_given_out_while_it_is_alive() -> None:
+def test_blocks_that_the_pool_dropped_are_not_given_out_while_in_use() -> None:
     pool = BufferPool()
     arrays = [block(pool) for _ in range(40)]
     kept = {address(array) for array in arrays[:3]}
@@ -238,8 +238,8 @@ def test_what_was_forgotten_is_not_given_out_while_it_is_alive() -> None:
 
 @fixed
 @given(st.lists(st.tuples(st.integers(0, 3), st.integers(0, 300), st.booleans()), max_size=120))
-def test_what_is_held_keeps_its_values(steps: list[tuple[int, int, bool]]) -> None:
-    """Whatever is asked for and let go of, in any order: arrays, views, and parts of both."""
+def test_memory_in_use_keeps_its_values(steps: list[tuple[int, int, bool]]) -> None:
+    """Arrays, views and parts of both are asked for and deleted in any order."""
     pool = BufferPool()
     held: list[tuple[Any, int]] = []
     for number, (kind, size, lets_go) in enumerate(steps):
@@ -291,7 +291,7 @@ def test_threads_that_hold_blocks_have_distinct_ones() -> None:
     assert len({address(array) for array in held}) == 160
 
 
-def test_two_memories_share_nothing() -> None:
+def test_two_pools_share_no_memory() -> None:
     one, other = BufferPool(), BufferPool()
     before = address(block(one))
     held = block(one)

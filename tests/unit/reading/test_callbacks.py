@@ -1,4 +1,4 @@
-"""Calls that Python waits for when it ends."""
+"""Calls that Python waits for when it exits."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ def test_a_counted_function_does_the_same() -> None:
     assert CountedCalls().counted(divmod)(17, 5) == (3, 2)
 
 
-def test_waiting_ends_when_the_last_call_has() -> None:
+def test_waiting_ends_with_the_last_call() -> None:
     calls = CountedCalls()
     done: list[int] = []
 
@@ -41,7 +41,7 @@ def test_a_call_that_fails_has_ended() -> None:
     assert time.monotonic() - before < 30
 
 
-def test_waiting_ends_though_a_call_does_not() -> None:
+def test_waiting_ends_after_a_time_limit() -> None:
     calls = CountedCalls()
     end = threading.Event()
     thread = threading.Thread(target=calls.counted(end.wait))

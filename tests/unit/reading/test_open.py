@@ -1,4 +1,4 @@
-"""A split opened to be read: what is refused, and its samples, for every framework alike."""
+"""Splits opened for reading: what every reader refuses, and samples by number."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ def dataset(request: pytest.FixtureRequest) -> Any:
         ({"small": "Skip"}, "small: found 'Skip', expected one of fail, skip, pad"),
     ],
 )
-def test_every_reader_refuses_in_the_same_words(
+def test_every_reader_refuses_bad_values_with_the_same_message(
     whole: Path, dataset: Any, options: dict[str, Any], message: str
 ) -> None:
     with pytest.raises(UsageError) as refused:
@@ -81,7 +81,7 @@ def test_every_reader_refuses_in_the_same_words(
         ({"epoch": 2**31 - 1, "epochs": 2}, "epoch: found 2147483648, expected 0 to 2147483647"),
     ],
 )
-def test_every_reader_of_epochs_refuses_in_the_same_words(
+def test_every_reader_of_epochs_refuses_bad_values_with_the_same_message(
     whole: Path, reader: Any, options: dict[str, Any], message: str
 ) -> None:
     with pytest.raises(UsageError) as refused:
@@ -89,12 +89,12 @@ def test_every_reader_of_epochs_refuses_in_the_same_words(
     assert str(refused.value) == message
 
 
-def test_every_reader_refuses_a_crop_that_not_every_image_holds(whole: Path, dataset: Any) -> None:
+def test_every_reader_refuses_a_crop_larger_than_an_image(whole: Path, dataset: Any) -> None:
     with pytest.raises(UsageError, match="images down to 41 rows and 40 columns"):
         dataset(whole, crop=42)
 
 
-def test_every_reader_names_the_splits_that_there_are(whole: Path, dataset: Any) -> None:
+def test_every_reader_lists_the_splits_if_one_is_missing(whole: Path, dataset: Any) -> None:
     with pytest.raises(UsageError, match="found splits train, expected 'test'"):
         dataset(whole, crop=8, split="test")
 
@@ -104,20 +104,20 @@ def samples(path: Path, **asked: Any) -> OpenSplit:
     return open_split(path, options, pillow_decoder.PillowDecoder(), by_number=True)
 
 
-def test_samples_are_the_same_alone_and_together(whole: Path) -> None:
+def test_samples_are_the_same_one_by_one_and_together(whole: Path) -> None:
     ((images, labels),) = samples(whole).read_all(range(13), 5)
     alone = [batch for number in range(13) for batch in samples(whole).read_all([number], 5)]
     assert np.array_equal(images, np.concatenate([image for image, _ in alone]))
     assert np.array_equal(labels, np.concatenate([label for _, label in alone]))
 
 
-def test_samples_of_many_sizes_come_one_by_one(whole: Path) -> None:
+def test_samples_of_different_sizes_come_one_by_one(whole: Path) -> None:
     batches = samples(whole, crop=None).read_all([3, 1], 0)
     assert [image.shape[0] for image, _ in batches] == [1, 1]
     assert batches[0][0].shape != batches[1][0].shape
 
 
-def test_no_samples_are_no_samples(whole: Path) -> None:
+def test_no_numbers_give_no_samples(whole: Path) -> None:
     assert samples(whole).read_all([], 0) == []
 
 
@@ -139,12 +139,12 @@ def test_samples_of_compressed_shards_are_refused(whole: Path, tmp_path: Path) -
     assert str(refused.value) == expected
 
 
-def test_samples_cannot_be_left_out(whole: Path) -> None:
+def test_samples_cannot_be_skipped(whole: Path) -> None:
     with pytest.raises(UsageError, match="small: found 'skip', expected 'fail' or 'pad'"):
         samples(whole, small="skip")
 
 
-# Reads a folder's only record, and prints the error and what is written to stderr meanwhile.
+# Reads a folder's only record, and prints the error and what was written to stderr.
 DAMAGED = """
 import importlib, json, os, sys, tempfile
 reader, folder, crop = sys.argv[1:]
@@ -177,10 +177,10 @@ PROGRESSIVE = jpeg(photo(64, 64), progressive=True)
     [BASELINE[:300], BASELINE[:-400], PROGRESSIVE[:-9], BASELINE[:-400] + b"\xff\x02\xff\xd9"],
     ids=["header", "data", "last scan", "stray marker"],
 )
-def test_a_damaged_jpeg_is_an_error_and_nothing_else(
+def test_a_damaged_jpeg_is_an_error_without_output_on_stderr(
     tmp_path: Path, image: bytes, crop: int, reader: str
 ) -> None:
-    """No C library writes to stderr: a line there names no record."""
+    """C libraries are silenced, since their lines would not name the record."""
     record = ImageRecord(
         image=image,
         height_px=64,

@@ -1,4 +1,4 @@
-"""The arguments of readers: the same in all of them, checked in one place."""
+"""The arguments of readers are the same in all of them, and checked in one place."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ OTHER: dict[str, Any] = {
     "drop_remainder": True,
     "parallel": 9,
 }
-"""For each argument a value that is not its default."""
+"""For each argument, a value other than its default."""
 
 
 @pytest.fixture(params=LACKS)
@@ -55,7 +55,7 @@ def function(reader: str) -> Any:
 
 
 def test_every_signature_repeats_the_options(reader: str) -> None:
-    """Names, order, defaults and annotations; what a reader lacks or has more stands above."""
+    """Names, order, defaults and annotations, except for `LACKS` and `HAS_MORE`."""
     first, *parameters = inspect.signature(function(reader)).parameters.values()
     assert (first.name, first.annotation) == ("path", "str | os.PathLike[str] | Split")
     assert {one.kind for one in parameters} == {inspect.Parameter.KEYWORD_ONLY}
@@ -70,7 +70,7 @@ def test_every_signature_repeats_the_options(reader: str) -> None:
     assert [one.name for one in parameters][len(expected) :] == more
 
 
-def test_the_order_of_pytorch_repeats_the_options() -> None:
+def test_pytorchs_order_repeats_the_options() -> None:
     """Except that it shuffles by default, as its name says."""
 
     _, *parameters = inspect.signature(read_torch.Order).parameters.values()
@@ -81,7 +81,7 @@ def test_the_order_of_pytorch_repeats_the_options() -> None:
         assert (one.default, one.annotation) == expected[one.name]
 
 
-def test_every_argument_arrives(monkeypatch: pytest.MonkeyPatch, reader: str) -> None:
+def test_every_argument_is_passed_on(monkeypatch: pytest.MonkeyPatch, reader: str) -> None:
     class CheckedError(Exception):
         pass
 
@@ -98,7 +98,7 @@ def test_every_argument_arrives(monkeypatch: pytest.MonkeyPatch, reader: str) ->
         assert field.name in given or getattr(options, field.name) == field.default
 
 
-def test_other_values_are_no_defaults() -> None:
+def test_the_other_values_are_not_the_defaults() -> None:
     assert [*OTHER] == [field.name for field in fields(ReadOptions)]
     assert all(field.default != OTHER[field.name] for field in fields(ReadOptions))
     assert ReadOptions(**OTHER)
@@ -138,7 +138,7 @@ def test_other_values_are_no_defaults() -> None:
         ({"brightness": float("nan")}, "brightness: found nan, expected 0 to 1"),
     ],
 )
-def test_what_makes_no_sense_is_refused(asked: dict[str, Any], message: str) -> None:
+def test_bad_values_are_refused(asked: dict[str, Any], message: str) -> None:
     with pytest.raises(UsageError) as raised:
         ReadOptions(**asked)
     assert str(raised.value) == message

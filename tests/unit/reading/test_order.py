@@ -1,4 +1,4 @@
-"""Which record stands where: epochs, hosts, starts, chunks."""
+"""The order of records: epochs, hosts, starts, chunks."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from tfrec_cli.reading.order import ChunkOrder, host_count, record_numbers
 
 
 def expected(count: int, options: ReadOptions) -> list[list[int]]:
-    """Return the numbers of each epoch, ``start`` left out, by plain slices."""
+    """Return the numbers of each epoch by plain slices, without the first ``start``."""
     host, hosts = options.shard
     epochs = []
     start = options.start
@@ -32,7 +32,7 @@ def expected(count: int, options: ReadOptions) -> list[list[int]]:
 
 
 def chunks(order: ChunkOrder) -> list[list[list[int]]]:
-    """Return the numbers of each chunk of each epoch that something is left of."""
+    """Return the numbers of each chunk in each epoch that is read."""
     first, later = order.chunk_counts()
     return [
         [order.numbers(index, chunk).tolist() for chunk in range(later if index else first)]
@@ -83,14 +83,14 @@ def test_chunks_are_slices_of_each_epoch(
     ("start", "first_epoch", "epochs"),
     [(0, 4, 3), (4, 4, 3), (5, 5, 2), (9, 5, 2), (10, 6, 1), (15, 6, 1)],
 )
-def test_epochs_that_start_leaves_nothing_of_are_not_read(
+def test_epochs_that_start_skips_completely_are_not_read(
     start: int, first_epoch: int, epochs: int
 ) -> None:
     order = ChunkOrder(5, ReadOptions(epoch=4, epochs=3, start=start), 2)
     assert (order.first_epoch, order.epochs) == (first_epoch, epochs)
 
 
-def test_more_is_not_left_out_than_there_is() -> None:
+def test_start_cannot_skip_more_records_than_there_are() -> None:
     options = ReadOptions(shard=(1, 2), epochs=2, start=5)
     assert host_count(6, options) == 3
     assert len(ChunkOrder(6, ReadOptions(shard=(1, 2), epochs=2, start=6), 2).numbers(0, 0)) == 0

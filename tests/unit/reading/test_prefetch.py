@@ -8,7 +8,7 @@ from functools import partial
 from tfrec_cli.reading.prefetch import run_ahead
 
 
-def test_only_some_batches_are_made_ahead() -> None:
+def test_only_a_few_batches_are_made_ahead() -> None:
     drawn: list[int] = []
 
     def tasks() -> Iterator[Callable[[], int]]:

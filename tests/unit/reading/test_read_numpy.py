@@ -1,4 +1,4 @@
-"""The reader without a framework: what TensorFlow gets, in the same order; and Grain's source."""
+"""The reader without a framework gives TensorFlow's batches in the same order; Grain's source."""
 
 from __future__ import annotations
 
@@ -111,7 +111,7 @@ def test_compressed_shards_are_those_of_tensorflow(gzipped: Path) -> None:
     assert_same(read_numpy.dataset(gzipped, **options), read_tf.dataset(gzipped, **options))
 
 
-def test_no_labels_no_tuple(tmp_path: Path) -> None:
+def test_datasets_without_labels_yield_only_images(tmp_path: Path) -> None:
     write(fill(tmp_path / "src", {"a.png": png(photo(9, 9))}), tmp_path / "out", Options(jobs=1))
     assert next(iter(read_numpy.dataset(tmp_path / "out"))).shape == (9, 9, 3)
     assert read_numpy.source(tmp_path / "out")[0].shape == (9, 9, 3)
@@ -127,12 +127,14 @@ def test_no_labels_no_tuple(tmp_path: Path) -> None:
         ({"start": 13, "batch_size": 2}, 0),
     ],
 )
-def test_the_length_is_known_and_true(whole: Path, options: dict[str, Any], count: int) -> None:
+def test_the_length_is_the_number_of_batches(
+    whole: Path, options: dict[str, Any], count: int
+) -> None:
     batches = read_numpy.dataset(whole, crop=CROP, **options)
     assert (len(batches), sum(1 for _ in batches)) == (count, count)
 
 
-def test_the_length_is_not_known_where_images_are_skipped(whole: Path) -> None:
+def test_the_length_is_unknown_if_images_are_skipped(whole: Path) -> None:
     with pytest.raises(TypeError, match="not known"):
         len(read_numpy.dataset(whole, crop=50, small="skip"))
 
@@ -150,12 +152,12 @@ def test_kept_batches_are_not_overwritten(stored: Path) -> None:
 
 
 @pytest.mark.parametrize("parallel", [0, 2.0])
-def test_as_many_threads_as_there_can_be(whole: Path, parallel: Any) -> None:
+def test_an_impossible_number_of_threads_is_refused(whole: Path, parallel: Any) -> None:
     with pytest.raises(UsageError, match=f"parallel: found {parallel}, expected "):
         read_numpy.dataset(whole, parallel=parallel)
 
 
-def test_batches_of_many_sizes_are_refused(whole: Path) -> None:
+def test_batches_of_different_sizes_are_refused(whole: Path) -> None:
     with pytest.raises(UsageError, match="expected a size to batch them"):
         read_numpy.dataset(whole, batch_size=2)
 
@@ -174,13 +176,13 @@ def test_an_abandoned_iterator_leaves_no_threads(whole: Path) -> None:
     assert threads() <= before
 
 
-def test_a_whole_iteration_leaves_no_threads(whole: Path) -> None:
+def test_a_complete_iteration_leaves_no_threads(whole: Path) -> None:
     before = threads()
     assert len(list(read_numpy.dataset(whole, crop=CROP, batch_size=2, parallel=3))) == 7
     assert threads() <= before
 
 
-def test_damage_met_while_reading_reaches_the_caller(whole: Path, tmp_path: Path) -> None:
+def test_damage_found_while_reading_is_raised(whole: Path, tmp_path: Path) -> None:
     before = threads()
     batches = read_numpy.dataset(damaged(whole, tmp_path / "out"), crop=CROP, batch_size=1)
     got = []
@@ -190,9 +192,7 @@ def test_damage_met_while_reading_reaches_the_caller(whole: Path, tmp_path: Path
     assert threads() <= before
 
 
-def test_compressed_shards_that_lack_records_are_an_error_not_an_end(
-    gzipped: Path, tmp_path: Path
-) -> None:
+def test_missing_records_in_compressed_shards_are_an_error(gzipped: Path, tmp_path: Path) -> None:
     out = shutil.copytree(gzipped, tmp_path / "out")
     max(out.glob("*.tfrecord.gz")).write_bytes(b"")
     with pytest.raises(DataError, match="found no record 8, expected 13 records"):
@@ -213,7 +213,7 @@ def test_a_source_has_the_samples_of_tensorflow(whole: Path, options: dict[str, 
     assert_same([source[i] for i in range(len(source))], read_tf.dataset(whole, **options))
 
 
-def test_a_source_is_indexed_as_a_list(whole: Path) -> None:
+def test_a_source_is_indexed_like_a_list(whole: Path) -> None:
     source = read_numpy.source(whole, crop=CROP, epochs=2)
     assert len(source) == 26
     assert np.array_equal(source[-1][0], source[np.int64(25)][0])
@@ -245,7 +245,7 @@ def test_a_source_needs_random_access(gzipped: Path) -> None:
         read_numpy.source(gzipped, crop=CROP)
 
 
-def test_a_source_leaves_nothing_out(whole: Path) -> None:
+def test_a_source_cannot_skip_images(whole: Path) -> None:
     with pytest.raises(UsageError, match="small: found 'skip', expected 'fail' or 'pad'"):
         read_numpy.source(whole, crop=50, small="skip")
 
@@ -298,8 +298,8 @@ if __name__ == "__main__":
 
 
 @needs("grain")
-def test_grain_reads_what_numpy_reads(whole: Path, tmp_path: Path) -> None:
-    """By its MapDataset, in threads, and by its DataLoader with and without worker processes."""
+def test_grain_reads_the_same_as_numpy(whole: Path, tmp_path: Path) -> None:
+    """With MapDataset, in threads, and with DataLoader with and without worker processes."""
     program = tmp_path / "by_grain.py"
     program.write_text(GRAIN)
     words = [sys.executable, str(program), str(whole)]

@@ -1,4 +1,4 @@
-"""The reader for TensorFlow: the right crops of the right records, whatever runs beside them."""
+"""The reader for TensorFlow gives the right crops of the right records, in any environment."""
 
 from __future__ import annotations
 
@@ -103,13 +103,13 @@ def test_global_seeds_change_nothing(whole: Path) -> None:
     found = []
     for seed in (1, 2):
         tf.random.set_seed(seed)
-        np.random.seed(seed)  # the very global state that must not matter
+        np.random.seed(seed)  # the global state that must not matter
         found.append(got(whole, shuffle=True))
     assert np.array_equal(*found)
 
 
 @pytest.mark.parametrize("shuffle", [False, True])
-def test_three_hosts_read_what_one_reads(whole: Path, shuffle: bool) -> None:
+def test_three_hosts_share_what_one_reads(whole: Path, shuffle: bool) -> None:
     alone = got(whole, shuffle=shuffle)
     for host in range(3):
         assert np.array_equal(got(whole, shuffle=shuffle, shard=(host, 3)), alone[host::3])
@@ -117,7 +117,7 @@ def test_three_hosts_read_what_one_reads(whole: Path, shuffle: bool) -> None:
 
 @pytest.mark.parametrize("shuffle", [False, True])
 @pytest.mark.parametrize("hosts", [1, 3])
-def test_reading_goes_on_from_every_record(whole: Path, shuffle: bool, hosts: int) -> None:
+def test_reading_resumes_at_every_record(whole: Path, shuffle: bool, hosts: int) -> None:
     options: dict[str, Any] = {"shuffle": shuffle, "epochs": 2, "shard": (hosts - 1, hosts)}
     everything = got(whole, **options)
     for start in range(len(everything) + 1):
@@ -154,13 +154,15 @@ def test_a_batch_never_spans_two_epochs(whole: Path) -> None:
         ({"start": 13, "batch_size": 2}, 0),
     ],
 )
-def test_the_length_is_known_and_true(whole: Path, options: dict[str, Any], count: int) -> None:
+def test_the_length_is_the_number_of_batches(
+    whole: Path, options: dict[str, Any], count: int
+) -> None:
     batches = read(whole, crop=CROP, **options)
     assert (len(batches), sum(1 for _ in batches)) == (count, count)
 
 
 @pytest.mark.promise("P3")
-def test_stored_crops_are_centre_crops_while_reading(whole: Path, stored: Path) -> None:
+def test_stored_crops_are_the_centre_crops_of_whole_images(whole: Path, stored: Path) -> None:
     """P3: write --crop N, then read == write whole, then read with a centre crop of N."""
     by_key = {
         one.key: crop
@@ -172,13 +174,13 @@ def test_stored_crops_are_centre_crops_while_reading(whole: Path, stored: Path) 
         assert np.array_equal(crop, by_key[one.key]), one.filename
 
 
-def test_stored_crops_go_through_the_same_door(stored: Path) -> None:
+def test_stored_crops_are_cropped_like_whole_images(stored: Path) -> None:
     assert np.array_equal(got(stored, crop=(20, 21)), expected(stored, crop=(20, 21)))
 
 
 @pytest.mark.promise("P4")
 def test_windows_of_every_size_and_place_are_exact(whole: Path) -> None:
-    """P4: decoding only the window gives the pixels of decoding everything."""
+    """P4: decoding only the window gives the same pixels as decoding the whole image."""
     for epoch, crop in enumerate([(1, 1), (1, 40), (40, 1), (39, 39), (17, 3)]):
         found = got(whole, crop=crop, epoch=epoch)
         assert np.array_equal(found, expected(whole, epoch, crop)), crop
@@ -218,7 +220,7 @@ def test_flip_and_brightness_equal_numpy(whole: Path) -> None:
         assert np.array_equal(found[place], bright.clip(0, 1))
 
 
-def test_uint8_brightness_rounds(whole: Path) -> None:
+def test_brightness_of_uint8_is_rounded(whole: Path) -> None:
     exact = np.round(got(whole, brightness=0.3, dtype="float32") * 255).astype(np.uint8)
     assert np.array_equal(got(whole, brightness=0.3), exact)
 
@@ -230,18 +232,18 @@ def test_labels_come_with_their_images(whole: Path) -> None:
     assert found == [labels[place] for place in order]
 
 
-def test_no_labels_no_tuple(tmp_path: Path) -> None:
+def test_datasets_without_labels_yield_only_images(tmp_path: Path) -> None:
     write(fill(tmp_path / "src", {"a.png": png(photo(9, 9))}), tmp_path / "out", Options(jobs=1))
     assert next(iter(read(tmp_path / "out", dtype="uint8"))).shape == (9, 9, 3)
 
 
-def test_whole_images_come_whole(whole: Path) -> None:
+def test_whole_images_are_read_without_a_crop(whole: Path) -> None:
     found = [image.numpy() for image, _ in read(whole, dtype="uint8")]
     right = [records.pixels(one) for one in record_list(whole)]
     assert all(np.array_equal(*pair) for pair in zip(found, right, strict=True))
 
 
-def test_whole_images_of_many_sizes_are_not_batched(whole: Path) -> None:
+def test_whole_images_of_different_sizes_are_not_batched(whole: Path) -> None:
     with pytest.raises(UsageError, match="expected a size to batch them"):
         read(whole, batch_size=2)
 
@@ -297,7 +299,7 @@ def test_values_out_of_range_are_refused(whole: Path, options: dict[str, Any]) -
         read(whole, **{"crop": CROP, **options})
 
 
-def test_gzip_shards_read_in_order_but_not_shuffled(whole: Path, tmp_path: Path) -> None:
+def test_gzip_shards_can_be_read_in_order_but_not_shuffled(whole: Path, tmp_path: Path) -> None:
     write(whole.parent / "images", tmp_path / "gz", Options(compression="gzip", shards=3, jobs=1))
     assert np.array_equal(
         got(tmp_path / "gz", shard=(1, 2), start=2, epochs=2),
@@ -308,13 +310,13 @@ def test_gzip_shards_read_in_order_but_not_shuffled(whole: Path, tmp_path: Path)
 
 
 @pytest.mark.parametrize("encoding", ["png", "jpeg"])
-def test_encoded_crops_read_like_others(whole: Path, tmp_path: Path, encoding: Any) -> None:
+def test_encoded_crops_are_read_like_raw_ones(whole: Path, tmp_path: Path, encoding: Any) -> None:
     out = tmp_path / "out"
     write(whole.parent / "images", out, Options(crop=(36, 36), encoding=encoding, jobs=1))
     assert np.array_equal(got(out, crop=(9, 9)), expected(out, crop=(9, 9)))
 
 
-def test_tf_models_names_read_like_plain_ones(whole: Path, tmp_path: Path) -> None:
+def test_tf_models_names_are_read_like_plain_ones(whole: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
     write(whole.parent / "images", out, Options(keys="tf-models", shards=3, jobs=1))
     assert np.array_equal(got(out), got(whole))
@@ -324,7 +326,7 @@ def frame(payloads: list[bytes]) -> bytes:
     return b"".join(header(len(one)) + one + footer(one) for one in payloads)
 
 
-def test_other_peoples_records_are_known_by_their_number(tmp_path: Path) -> None:
+def test_foreign_records_are_cropped_by_their_number(tmp_path: Path) -> None:
     pictures = [photo(30, 41, seed) for seed in range(5)]
     path = tmp_path / "od.record"
     path.write_bytes(frame([example.encode({"image/encoded": png(one)}) for one in pictures]))
@@ -334,7 +336,7 @@ def test_other_peoples_records_are_known_by_their_number(tmp_path: Path) -> None
         assert np.array_equal(crop, picture[top : top + height, left : left + width])
 
 
-def test_other_peoples_raw_images_are_read(tmp_path: Path) -> None:
+def test_foreign_raw_images_are_read(tmp_path: Path) -> None:
     picture = photo(6, 7)
     features = {"image_raw": picture.tobytes(), "height": 6, "width": 7, "label": 3}
     path = tmp_path / "raw.tfrecord"
@@ -344,14 +346,14 @@ def test_other_peoples_raw_images_are_read(tmp_path: Path) -> None:
     assert label == 3
 
 
-def test_other_peoples_small_images_are_told_while_reading(tmp_path: Path) -> None:
+def test_foreign_small_images_are_an_error_while_reading(tmp_path: Path) -> None:
     path = tmp_path / "od.record"
     path.write_bytes(frame([example.encode({"image": jpeg(photo(10, 10))})]))
     with pytest.raises(tf.errors.InvalidArgumentError, match="smaller than the crop"):
         list(read(path, crop=11, batch_size=1))
 
 
-def test_damage_met_while_reading_names_file_and_place(whole: Path, tmp_path: Path) -> None:
+def test_damage_found_while_reading_names_file_and_offset(whole: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
     write(whole.parent / "images", out, Options(jobs=1))
     shard = next(out.glob("*.tfrecord"))
@@ -385,7 +387,7 @@ def test_a_dataset_can_be_iterated_again(whole: Path) -> None:
 
 
 def test_plain_tensorflow_reads_whole_images(whole: Path) -> None:
-    """A script that knows nothing of tfrec reads the records with the usual functions."""
+    """A script that does not use tfrec reads the records with the usual functions."""
     files = sorted(str(path) for path in whole.glob("*.tfrecord"))
     spec = {"image": tf.io.FixedLenFeature([], tf.string)}
     found = [
@@ -435,14 +437,12 @@ def test_keras_trains_on_several_epochs(stored: Path) -> None:
         {"shard": (1,)},
     ],
 )
-def test_words_and_types_that_mean_nothing_are_refused(
-    whole: Path, options: dict[str, Any]
-) -> None:
+def test_unknown_words_and_wrong_types_are_refused(whole: Path, options: dict[str, Any]) -> None:
     with pytest.raises(UsageError):
         read(whole, **{"crop": CROP, **options})
 
 
-def test_numpy_integers_are_integers(whole: Path) -> None:
+def test_numpy_integers_are_accepted(whole: Path) -> None:
     assert np.array_equal(got(whole, crop=np.int64(20)), got(whole, crop=20))
 
 
@@ -452,7 +452,7 @@ def test_skipping_small_images_keeps_every_full_batch(whole: Path) -> None:
     assert sum(len(image) for image, _ in read(whole, **options)) == fitting // 2 * 2
 
 
-def test_more_shards_than_files_can_be_open(whole: Path, tmp_path: Path) -> None:
+def test_there_may_be_more_shards_than_open_files(whole: Path, tmp_path: Path) -> None:
     import resource
 
     out = tmp_path / "out"
@@ -468,7 +468,7 @@ def test_more_shards_than_files_can_be_open(whole: Path, tmp_path: Path) -> None
 
 
 def test_an_iterator_can_be_saved_and_restored(whole: Path, tmp_path: Path) -> None:
-    """TensorFlow allows that where nothing is stateful, as it allows parallel maps then."""
+    """TensorFlow allows that only if no operation is stateful."""
     batches = read(whole, crop=CROP, seed=SEED, shuffle=True, batch_size=4, epochs=2)
     left = iter(batches)
     next(left)
@@ -489,7 +489,7 @@ next(iterator)
 
 
 def test_a_script_that_leaves_an_iterator_half_read_ends(tmp_path: Path) -> None:
-    """Batches that are being made then must not wait for a Python that has ended."""
+    """Batches still being made must not wait for a Python that has exited."""
     data = jpeg(photo(800, 800), progressive=True)  # takes some time to decode
     source = fill(tmp_path / "source", {f"{number}.jpg": data for number in range(64)})
     write(source, tmp_path / "out", Options(jobs=1))

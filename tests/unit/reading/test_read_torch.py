@@ -1,4 +1,4 @@
-"""The reader for PyTorch: the samples of TensorFlow, whatever workers read them."""
+"""The reader for PyTorch gives TensorFlow's samples, whatever workers read them."""
 
 from __future__ import annotations
 
@@ -95,12 +95,12 @@ def test_default_collation_makes_int64_labels(whole: Path) -> None:
     assert (image.shape, label.shape, label.dtype) == ((4, 3, *CROP), (4,), torch.int64)
 
 
-def test_no_labels_no_tuple(tmp_path: Path) -> None:
+def test_datasets_without_labels_yield_only_images(tmp_path: Path) -> None:
     write(fill(tmp_path / "src", {"a.png": png(photo(9, 8))}), tmp_path / "out", Options(jobs=1))
     assert read_torch.dataset(tmp_path / "out")[0].shape == (3, 9, 8)
 
 
-def test_records_are_indexed_as_a_list(whole: Path) -> None:
+def test_records_are_indexed_like_a_list(whole: Path) -> None:
     records = read_torch.dataset(whole, crop=CROP)
     assert len(records) == 13
     for index in (-1, np.int64(12), torch.tensor(12)):
@@ -112,7 +112,7 @@ def test_records_are_indexed_as_a_list(whole: Path) -> None:
             records.__getitems__([0, index])
 
 
-def test_samples_are_changed_without_changing_others(whole: Path) -> None:
+def test_samples_share_no_memory(whole: Path) -> None:
     records = read_torch.dataset(whole, crop=CROP)
     first, second = records.__getitems__([4, 4])
     first[0].zero_()
@@ -136,7 +136,7 @@ def test_epochs_out_of_range_are_refused(whole: Path, epoch: Any) -> None:
 
 
 @pytest.mark.parametrize("duplicate", [copy.deepcopy, lambda one: pickle.loads(pickle.dumps(one))])
-def test_a_copy_has_an_epoch_of_its_own_to_share(whole: Path, duplicate: Any) -> None:
+def test_a_copy_has_its_own_shared_epoch(whole: Path, duplicate: Any) -> None:
     records = read_torch.dataset(whole, crop=CROP, epoch=2)
     other = duplicate(records)
     assert torch.equal(other[3][0], records[3][0])
@@ -146,7 +146,7 @@ def test_a_copy_has_an_epoch_of_its_own_to_share(whole: Path, duplicate: Any) ->
 
 
 class Norm:
-    """A transform as torchvision has them: by module, picklable, of images [3, h, w]."""
+    """A transform like torchvision's: importable, picklable, for images [3, h, w]."""
 
     def __call__(self, image: Any) -> Any:
         mean = torch.tensor([0.485, 0.456, 0.406]).view(3, 1, 1)
@@ -184,7 +184,7 @@ def test_order_gives_the_batches_of_tensorflow(
         same(one, right)
 
 
-def test_an_epoch_begun_in_the_middle_is_so_again(whole: Path) -> None:
+def test_an_epoch_started_in_the_middle_starts_there_again(whole: Path) -> None:
     records = read_torch.dataset(whole, crop=CROP)
     order = read_torch.Order(records, start=5)
     records.set_epoch(7)
@@ -196,7 +196,7 @@ def test_an_epoch_begun_in_the_middle_is_so_again(whole: Path) -> None:
     assert len(order) == len(first) == 8
 
 
-def test_the_epoch_of_an_order_is_the_datasets(whole: Path) -> None:
+def test_an_order_has_the_epoch_of_its_dataset(whole: Path) -> None:
     records = read_torch.dataset(whole, crop=CROP)
     order = read_torch.Order(records)
     before = list(order)
@@ -227,7 +227,7 @@ def test_an_order_of_something_else_is_refused(whole: Path) -> None:
 
 
 @pytest.mark.parametrize("shuffle", [True, 1000])
-def test_who_asks_the_dataset_to_shuffle_is_shown_the_order(whole: Path, shuffle: Any) -> None:
+def test_the_error_for_shuffle_names_the_order(whole: Path, shuffle: Any) -> None:
     with pytest.raises(UsageError) as raised:
         read_torch.dataset(whole, crop=CROP, shuffle=shuffle)
     assert str(raised.value) == (
@@ -236,7 +236,7 @@ def test_who_asks_the_dataset_to_shuffle_is_shown_the_order(whole: Path, shuffle
     )
 
 
-def test_torchs_own_sampler_for_several_processes(whole: Path) -> None:
+def test_torchs_distributed_sampler_works(whole: Path) -> None:
     records = read_torch.dataset(whole, crop=CROP, dtype="uint8")
     seen = []
     for rank in range(2):
@@ -261,7 +261,7 @@ def test_images_cannot_be_skipped(whole: Path) -> None:
         read_torch.dataset(whole, crop=50, small="skip")  # type: ignore[arg-type]
 
 
-def test_damage_names_file_and_place(whole: Path, tmp_path: Path) -> None:
+def test_damage_names_file_and_offset(whole: Path, tmp_path: Path) -> None:
     write(whole.parent / "images", tmp_path / "out", Options(jobs=1))
     shard = next((tmp_path / "out").glob("*.tfrecord"))
     data = bytearray(shard.read_bytes())
@@ -303,7 +303,7 @@ def main():
     for epoch in (0, 3, 1):
         records.set_epoch(epoch)
         if early:
-            next(iter(loader))  # given up, while workers read ahead
+            next(iter(loader))  # abandoned while workers read ahead
             records.set_epoch(epoch := epoch + 4)
         images = torch.cat([image for image, _ in loader])
         right = torch.stack([records[index][0] for index in order])
@@ -317,9 +317,9 @@ if __name__ == "__main__":
 
 
 def run(program: str, folder: Path, *words: str) -> Any:
-    """Run a program in a process of its own, with warnings as errors, and return what it prints.
+    """Run a program in its own process, with warnings as errors, and return what it prints.
 
-    PyTorch forks and spawns there, where TensorFlow has no threads.
+    PyTorch forks and spawns there, since that process has no threads of TensorFlow.
     """
     (folder / "program.py").write_text(program)
     ran = subprocess.run(
@@ -342,7 +342,7 @@ def test_the_epoch_reaches_workers(
     assert run(EPOCHS, tmp_path, words) == [[], False]
 
 
-def test_damage_in_a_worker_reaches_the_caller(whole: Path, tmp_path: Path) -> None:
+def test_damage_found_by_a_worker_is_raised(whole: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
     write(whole.parent / "images", out, Options(jobs=1))
     shard = next(out.glob("*.tfrecord"))
@@ -375,7 +375,7 @@ except ImportError as error:
 
 
 def everywhere(*words: str) -> tuple[int, list[list[str]]]:
-    """Run the proof, and return its exit code and the words of its lines."""
+    """Run `same_everywhere`, and return its exit code and the words of its lines."""
     ran = subprocess.run(
         [sys.executable, "-m", "tests.contract.same_everywhere", *words],
         cwd=ROOT,
@@ -419,7 +419,7 @@ def test_the_proof_reads_images_without_labels(tmp_path: Path) -> None:
     assert (code, len(lines), len({digest for _, digest in lines})) == (0, 3, 1)
 
 
-def test_the_proof_fails_where_a_reader_does(tmp_path: Path) -> None:
+def test_the_proof_fails_if_a_reader_does(tmp_path: Path) -> None:
     write(
         ROOT / "sample_data/images",
         tmp_path / "gz",
