@@ -582,7 +582,7 @@ def datasets() -> list[Case]:
             "a shard ends after its first record: whole to every reader",
             "count",
             second,
-            "found 1 whole records, expected 2",
+            "found 1 intact records, expected 2",
             changes={second: FRAMES[2]},
         ),
         bad(
@@ -632,7 +632,7 @@ def datasets() -> list[Case]:
             "a record in the other shard",
             "count",
             first,
-            "found 3 whole records, expected 2",
+            "found 3 intact records, expected 2",
             changes={first: shard(GOOD[0], GOOD[1], GOOD[2]), second: shard(GOOD[3])},
         ),
         bad(

@@ -235,7 +235,7 @@ class TestVerified:
         written.write_text(lines(*TABLE[:2], {**TABLE[2], "path": "d.jpg"}))
         assert sorted(check(written, tmp_path / "out")) == [
             "unexpected: c.jpg: found no such image among the sources",
-            "unwritten: found neither a record of it nor its rejection, expected one of them",
+            "unwritten: found neither a record nor a reject of this source, expected one of them",
         ]
 
     def test_the_folder_is_not_what_it_came_from(self, written: Path, tmp_path: Path) -> None:
@@ -268,7 +268,7 @@ def test_a_root_that_is_not_told_is_thought_of(written: Path, tmp_path: Path) ->
         options = VerifyOptions(source=((None, moved),), root=root, jobs=1)
         findings = verify(tmp_path / "out", options).findings
         assert [one.message for one in findings if one.kind == "unexpected"] == [
-            f"found none of the sources of its 3 records in {tmp_path / 'moved'}, "
+            f"found no source of its 3 records in {tmp_path / 'moved'}, "
             f"expected the folder that it came from{hint}"
         ]
 

@@ -1,1 +1,1 @@
-"""What `verify` checks, from cheap to dear."""
+"""The checks of `verify`, from cheap to expensive."""

@@ -1,4 +1,4 @@
-"""What ``verify --seed`` checks: crops by NumPy and by tf.data, and their fingerprint.
+"""The checks of ``verify --seed``: crops by NumPy and by tf.data, and their fingerprint.
 
 Knows: how two readers must agree. Must not know: how either makes a crop.
 """
@@ -18,22 +18,22 @@ from tfrec_cli.dataset.discover import Split
 from tfrec_cli.errors import DataError
 
 _READER_RUNS: tuple[tuple[int, int, bool], ...] = ((1, 1, False), (8, 32, False), (3, 7, True))
-"""(images decoded at once, batch size, inside tf.function) of each pass through the reader."""
+"""(images decoded at once, batch size, inside tf.function) for each run of the reader."""
 
 
 Digests = Callable[..., list[bytes]]
-"""`read_tf.crop_digests`: the SHA-256 of each crop of a split, in the order it is stored."""
+"""`read_tf.crop_digests`: the SHA-256 of each crop of a split, in the order of the records."""
 Draw = Callable[..., Any]
-"""`read_tf.random_offsets`: int32[n, 2], the random numbers of the crop of each of n keys."""
+"""`read_tf.random_offsets`: int32[n, 2], the random numbers for the crops of n keys."""
 
 
 def check(
     subject: Subject, read_digests: Digests, draw: Draw, missing: str | None
 ) -> Iterator[Finding | Note]:
-    """Compare the crops that NumPy and Pillow made with those that TensorFlow's reader makes.
+    """Compare the crops that NumPy and Pillow made with those of the reader for TensorFlow.
 
     Args:
-        missing: why there is no TensorFlow to compare with, if there is none.
+        missing: why TensorFlow cannot be used; None if it can.
     """
     asked = subject.crops
     assert asked is not None
@@ -62,7 +62,7 @@ def check(
 
 
 def fingerprint_of(subject: Subject) -> str | None:
-    """Return the fingerprint of all crops; None if none were asked for, or some are missing."""
+    """Return the fingerprint of all crops; None if there is no seed, or some crops are missing."""
     asked = subject.crops
     if asked is None or _uncropped(subject.shards):
         return None
@@ -73,7 +73,7 @@ def fingerprint_of(subject: Subject) -> str | None:
 def fingerprint(
     crop: tuple[int, int], seed: int, records: Sequence[tuple[int, Sequence[bytes]]]
 ) -> str:
-    """Digest the crops of all records, the same for any sharding, order, machine or framework.
+    """Digest the crops of all records; independent of sharding, order, machine and framework.
 
     Args:
         records: each record's key, and the SHA-256 of its crop's pixels in each epoch from 0.
@@ -91,7 +91,7 @@ def fingerprint(
 
 
 def _uncropped(shards: Sequence[Checked]) -> list[Checked]:
-    """Return the shards of which not every record has a crop."""
+    """Return the shards with records that have no crop."""
     return [
         checked for checked in shards if checked.damaged or len(checked.crops) != checked.records
     ]
@@ -111,7 +111,7 @@ def compare_draws(
     ours = crops.random_offsets(seed=seed, epoch=epoch, keys=keys)
     theirs = draw(keys, seed=seed, epoch=epoch)
     for key in keys[(ours != theirs).any(axis=1)].tolist():
-        message = f"key {key}, epoch {epoch}: found other random numbers than TensorFlow draws"
+        message = f"key {key}, epoch {epoch}: found random numbers that differ from TensorFlow's"
         yield file_finding("crop", path, message)
 
 
@@ -124,7 +124,7 @@ def _compare_run(
     run: tuple[int, int, bool],
     read_digests: Digests,
 ) -> Iterator[Finding]:
-    """Read the crops of a split in one of the ways, and compare them."""
+    """Read the crops of a split in one of `_READER_RUNS`, and compare them."""
     parallel, batch_size, in_graph = run
     how = f"{parallel} at once, batches of {batch_size}{', in tf.function' if in_graph else ''}"
     try:
@@ -146,11 +146,11 @@ def _compare_run(
 def compare_crops(
     shards: Sequence[Checked], digests: Sequence[bytes], epoch: int, how: str
 ) -> Iterator[Finding]:
-    """Compare each record's crop with what the reader made of it.
+    """Compare each record's crop with the reader's.
 
     Args:
         digests: SHA-256 of the pixels of the reader's crops, in the order of the records.
-        how: the way in which they were read, in words.
+        how: how the reader was run, in words.
     """
     expected = [
         (checked.task.path, record, key, crops[epoch])
@@ -163,7 +163,7 @@ def compare_crops(
     for (path, record, key, right), digest in zip(expected, digests, strict=False):
         if digest != right:
             message = (
-                f"key {key}, epoch {epoch}: found another crop from the reader, "
-                f"expected the one that NumPy and Pillow cut ({how})"
+                f"key {key}, epoch {epoch}: found a different crop from the reader, "
+                f"expected the one by NumPy and Pillow ({how})"
             )
             yield Finding(kind="crop", path=path, message=message, record=record)

@@ -1,7 +1,7 @@
-"""A finding of ``verify``: the list of all kinds, and notes on what was checked.
+"""Findings of ``verify``: their kinds, and notes on what was checked.
 
-Knows: how a finding is said in one line. Must not know: what is checked. A new finding begins with
-its kind here, and is yielded by the check that sees it.
+Knows: how a finding is shown in one line. Must not know: what is checked. To add a finding, add its
+kind here and yield it in a check.
 """
 
 from __future__ import annotations
@@ -52,26 +52,26 @@ class Finding(NamedTuple):
     offset_bytes: int | None = None
 
     def __str__(self) -> str:
-        """Say it in one line."""
+        """Return it as one line."""
         where = "" if self.record is None else f" record {self.record}"
         where += "" if self.offset_bytes is None else f" at byte {self.offset_bytes}"
         return f"{self.path}:{where}{':' if where else ''} {self.message}"
 
 
 class Note(NamedTuple):
-    """A line on what was checked; or, if not ``is_checked``, on what was not, and why."""
+    """A line about what was checked or, with ``is_checked=False``, what was not, and why."""
 
     text: str
     is_checked: bool = True
 
 
 def file_finding(kind: Kind, path: Path, message: str) -> Finding:
-    """Make a finding that concerns a whole file."""
+    """Make a finding about a file."""
     return Finding(kind=kind, path=path, message=message)
 
 
 def record_finding(kind: Kind, path: Path, record: Record | Damage, message: str) -> Finding:
-    """Make a finding that concerns one record, or what should have been one."""
+    """Make a finding about one record, or about damage."""
     return Finding(
         kind=kind,
         path=path,

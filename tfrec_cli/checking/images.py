@@ -1,4 +1,4 @@
-"""The images of one shard decoded, a part at a time so that every worker has some; their crops.
+"""Decodes the images of a shard, in parts that are shared among workers, and computes crops.
 
 Knows: what a decoded image is compared with. Must not know: shards, manifests, TensorFlow.
 """
@@ -35,11 +35,11 @@ _NUMBERS = 4
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Crops:
-    """Which crops are made of every image.
+    """The crops to compute of every image.
 
     Attributes:
         size: (height, width) in pixels.
-        epochs: how many, from 0.
+        epochs: number of epochs, from 0.
     """
 
     size: tuple[int, int]
@@ -52,14 +52,14 @@ class Part:
     """Some images of a shard that are to be decoded.
 
     Attributes:
-        names: of the features.
-        first_number: what numbers of the file's records begin with, among those of all files;
-            records without a key have this one.
-        max_pixels: the most that an image may have.
-        is_ours: the images must be JPEG or PNG; else others are counted.
-        places: for each image its record's number in the file, offset and whole length in bytes,
-            and number among the file's whole records.
-        crashed: images, by their number in this part from 0, that killed a worker, with the error
+        names: names of the features.
+        first_number: number of the file's first record among those of all files; numbers are the
+            keys of records that have none.
+        max_pixels: the most pixels allowed in an image.
+        is_ours: the images must be JPEG or PNG; otherwise, images in other formats are counted.
+        places: for each image its record's number in the file, offset and length with framing in
+            bytes, and number among the file's intact records.
+        crashed: for each image that killed a worker, its number in this part from 0, and the error
             to report.
     """
 
@@ -74,17 +74,17 @@ class Part:
 
     @property
     def images(self) -> int:
-        """How many images these are."""
+        """Number of images."""
         return len(self.places) // _NUMBERS
 
     def pieces(self) -> Iterator[Part]:
-        """Cut into parts small enough for several workers."""
+        """Cut it into parts small enough to be shared among workers."""
         step = _PART_IMAGES * _NUMBERS
         for start in range(0, len(self.places), step):
             yield replace(self, places=self.places[start : start + step])
 
     def without(self, number: int, cause: str) -> Part:
-        """Return a part in which an image that killed a worker is left out, and reported."""
+        """Return a part that does not decode an image that killed a worker, but reports it."""
         from tfrec_cli.imaging import decoder
 
         return replace(self, crashed={**self.crashed, number: decoder.crashed(cause)})
@@ -95,10 +95,10 @@ class Decoded:
     """Result of decoding some images of a shard.
 
     Attributes:
-        first: number in the file of the first image's record.
-        images: how many these were.
+        first: number of the first image's record in the file.
+        images: number of images.
         crops: for each image its key, and the SHA-256 of its crop in each epoch.
-        foreign_formats: images that are neither JPEG nor PNG, which only TensorFlow would decode.
+        foreign_formats: number of images that are neither JPEG nor PNG; they are not decoded.
     """
 
     path: Path
@@ -114,14 +114,14 @@ def decode(part: Part) -> Decoded:
     decoded = Decoded(path=part.path, first=part.places[0], images=part.images)
     try:
         decoded.findings.extend(_read_again(part, decoded))
-    except (OSError, DataError) as error:  # it was whole a moment ago
+    except (OSError, DataError) as error:  # it was intact a moment ago
         message = f"cannot be read again: {error}"
         decoded.findings.append(file_finding("unreadable", part.path, message))
     return decoded
 
 
 def _read_again(part: Part, decoded: Decoded) -> Iterator[Finding]:
-    """Read and check each record of a part, of which only the contract was checked so far."""
+    """Read each record of a part again, and check its image."""
     with part.path.open("rb", buffering=0) as file:
         for row in range(part.images):
             start = row * _NUMBERS
@@ -146,7 +146,7 @@ def check(
     """Decode the image of one record, and add its crops to ``decoded``.
 
     Args:
-        number: of the record among the whole ones of its file.
+        number: the record's number among the intact records of its file.
     """
     if not part.is_ours and not record.is_raw and _is_foreign(record.image):
         decoded.foreign_formats += 1
@@ -198,7 +198,7 @@ def _crop_digests(pixels: Pixels, key: int, asked: Crops) -> tuple[bytes, ...]:
 
 
 def smallest_side(path: Path) -> int | None:
-    """Return the smallest side of all images in one record file, in pixels; None without images."""
+    """Return the smallest side of all images in a record file, in pixels; None without images."""
     from tfrec_cli.imaging.header import read_header
     from tfrec_cli.imaging.policy import Policy
 

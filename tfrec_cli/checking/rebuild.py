@@ -1,4 +1,4 @@
-"""Records and plans made of their sources again, and compared with what a dataset has.
+"""Rebuilds records and plans from their sources, and compares them with the dataset.
 
 Knows: one shard, its manifest, the sources that belong in it. Must not know: what else is in a
 dataset, TensorFlow.
@@ -34,10 +34,10 @@ class Task:
     """One shard to compare.
 
     Attributes:
-        writing: what would write this shard again; its items are the sources that belong in it.
+        writing: the task that would write this shard; its items are the sources that belong in it.
         labels: class names by number.
         quick: compare only names and labels.
-        labelled_by: what says which label a source has.
+        labelled_by: what decides the label of a source, for messages.
     """
 
     writing: shard.Task
@@ -56,7 +56,7 @@ class Comparison:
 
 
 def compare(task: Task) -> Comparison:
-    """Compare every whole record of a shard with the source that it names."""
+    """Compare every intact record of a shard with the source that it names."""
     writing = task.writing
     comparison = Comparison(path=writing.path)
     numbers = {item.source.path: number for number, item in enumerate(writing.items)}
@@ -73,10 +73,10 @@ def compare(task: Task) -> Comparison:
 def _compare_record(
     task: Task, record: Record, number: int | None, label: object
 ) -> tuple[Kind, str] | None:
-    """Say in what a record differs from its source: kind of the finding, and message.
+    """Return how a record differs from its source: kind of the finding, and message.
 
     Args:
-        number: of the source among the items of the task; None where it is not among them.
+        number: number of the source among the items of the task; None if it is not among them.
     """
     if number is None:
         return "unexpected", "found no such image among the sources"
@@ -87,9 +87,9 @@ def _compare_record(
 
 
 def named(path: Path, keys: KeyStyle) -> Iterator[tuple[Record, bytes, object]]:
-    """Iterate those records of a shard that name a source: the record, the name, the label.
+    """Iterate the records of a shard that name a source: the record, the name, the label.
 
-    What else is wrong with a shard or a record is found where these are checked by themselves.
+    Damage is skipped; other checks report it.
     """
     wanted = records.NAMES[keys].by_feature(("filename", "label"))
     reader = example.SingleValues(wanted)
@@ -109,12 +109,12 @@ def named(path: Path, keys: KeyStyle) -> Iterator[tuple[Record, bytes, object]]:
 
 
 def compare_without(task: Task, number: int, cause: str) -> Task:
-    """Return a task that reports a source which killed a worker."""
+    """Return a task that reports a source that killed a worker."""
     return replace(task, writing=shard.without(task.writing, number, cause))
 
 
 def usable(writing: shard.Task) -> list[bytes]:
-    """Return the paths of those items of which a record can be made."""
+    """Return the paths of the items that can be made into records."""
     paths = []
     for number, item in enumerate(writing.items):
         try:
@@ -141,15 +141,14 @@ def _label(stored: object, source: Source, task: Task) -> str:
 
 
 def _difference(writing: shard.Task, payload: bytes, number: int) -> tuple[Kind, str] | None:
-    """Say in what a record differs from the one that its source gives now.
+    """Return how a record differs from the one that its source would make now.
 
-    Where an image is not its file's bytes but encoded, the pixels count: other versions of an
-    encoder make other bytes of them.
+    If the image was encoded, its pixels are compared: versions of an encoder differ in bytes.
     """
     try:
         made, is_encoded = shard.remake(writing, number)
     except ImageError as error:
-        return "differs", f"found a source that can no more be used: {error}"
+        return "differs", f"found a source that can no longer be used: {error}"
     if made == payload:
         return None
     try:
@@ -188,14 +187,14 @@ def _same_pixels(stored: bytes, rebuilt: bytes, max_pixels: int) -> bool:
 
 
 def planned_paths(path: Path, described: Manifest, source: Path, root: Path | None) -> list[bytes]:
-    """Make the plan of a write again, and return the paths of the sources in one shard, in order.
+    """Rebuild the plan of a write, and return the paths of the sources in one shard, in order.
 
     Args:
-        path: of the shard, which the manifest names.
+        path: the shard, which the manifest names.
         root: what the paths of an image list are relative to, if not to its own folder.
     Raises:
-        RunError: it is another plan: images came, went or changed; or the manifest's options are
-            not those of a write.
+        RunError: the plan differs, since images were added, removed or changed; or the manifest
+            has options that write does not have.
     """
     try:
         options = WriteOptions.from_manifest(described)
@@ -220,10 +219,10 @@ def planned_paths(path: Path, described: Manifest, source: Path, root: Path | No
 
 
 def _written(remade: Plan, rejects_path: Path, count: int) -> list[bytes] | None:
-    """Return the paths of all images that became records, in order; None where nothing tells.
+    """Return the paths of all images that became records, in order; None if that is unknown.
 
-    That is the plan without what was rejected while it was written, which the list of rejects
-    names. Where shards begin, only the manifest tells then: resharding divides the records anew.
+    These are the images of the plan without those rejected while writing, which the list of rejects
+    names. Then only the manifest says where shards begin, since resharding divides records anew.
     """
     rejected: set[bytes] = set()
     if remade.records > count:

@@ -1,11 +1,11 @@
-"""One record checked: it is an Example, has an image, and keeps the contract of its manifest.
+"""Checks one record: it is an Example, has an image, and keeps the contract of its manifest.
 
-Knows: what a manifest promises of each record. Must not know: shards, how images are decoded.
+Knows: what a manifest promises about each record. Must not know: shards, how images are decoded.
 """
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -31,13 +31,12 @@ class RecordReader:
     """Reads and checks the records of one file.
 
     Args:
-        manifest: of the file, None for other people's files.
-        parses_all: parse all features of every record; else, of records of ours, what the contract
-            names.
+        manifest: the manifest of the file; None for foreign files.
+        parses_all: parse all features of every record, not just those of the contract.
 
     Attributes:
-        names: of the features; in other people's files those of the first image.
-        imageless: how many records had no image that could be found.
+        names: names of the features; in foreign files those in the first record with an image.
+        imageless: number of records without a recognizable image.
     """
 
     def __init__(self, path: Path, manifest: Manifest | None, *, parses_all: bool) -> None:
@@ -51,10 +50,10 @@ class RecordReader:
             self._single_values = example.SingleValues(self.names.by_feature(CHECKED_FIELDS))
 
     def check(self, item: Record) -> Generator[Finding, None, ImageRecord | None]:
-        """Yield what is wrong with one record, but for its pixels.
+        """Yield what is wrong with one record, apart from its pixels.
 
         Returns:
-            The record; None where no image was found in it.
+            The record; None if no image was found in it.
         """
         record: ImageRecord | None = None
         features: dict[str, example.Feature] = {}
@@ -64,7 +63,7 @@ class RecordReader:
             if record is None:
                 features = example.decode(item.payload)
         except DataError as error:
-            if self._manifest or self._examples:  # else a file of other messages, which is fine
+            if self._manifest or self._examples:  # else a file of other messages, which is allowed
                 yield record_finding("example", self._path, item, str(error))
             self.imageless += 1
             return None
@@ -85,7 +84,7 @@ class RecordReader:
 
 
 def _read_quickly(reader: example.SingleValues, payload: bytes) -> ImageRecord | None:
-    """Read a record of ours; None where something is amiss, which takes a closer look."""
+    """Read a record of ours; None if something is unusual, so that it must be parsed strictly."""
     values: dict[str, Any] = dict(reader.read(memoryview(payload)))
     if not values.keys() >= CERTAIN_FIELDS:
         return None
@@ -103,52 +102,54 @@ def _read_quickly(reader: example.SingleValues, payload: bytes) -> ImageRecord |
 
 
 def broken_contract(record: ImageRecord, described: Manifest) -> Iterator[str]:
-    """Say in which ways a record of ours is not what its manifest promises."""
-    yield from _broken_identity(record)
-    yield from _broken_image(record, described)
-    if described.labels is None:
-        if record.label is not None:
-            yield f"found label {record.label}, expected none"
-    elif record.label is None or not 0 <= record.label < len(described.labels):
-        yield f"found label {record.label}, expected 0 to {len(described.labels) - 1}"
-    if described.stored == "whole":
-        yield from _broken_window(record)
-
-
-def _broken_identity(record: ImageRecord) -> Iterator[str]:
-    for name, value in (
-        ("height", record.height_px),
-        ("width", record.width_px),
-        ("key", record.key),
-        ("filename", record.filename),
-    ):
-        if value is None:
-            yield f"found no {name}, expected one"
-    if record.filename is not None and record.key != (key := records.key_of(record.filename)):
-        yield f"found key {record.key}, expected {key} for {record.filename!r}"
-
-
-def _broken_image(record: ImageRecord, described: Manifest) -> Iterator[str]:
-    height, width = record.height_px, record.width_px
-    if any(side is not None and side < 1 for side in (height, width)):
+    """Yield each way in which a record of ours differs from what its manifest promises."""
+    height, width, name = record.height_px, record.width_px, record.filename
+    identity = (height, width, record.key, name)
+    if None in identity:
+        for field, value in zip(("height", "width", "key", "filename"), identity, strict=True):
+            if value is None:
+                yield f"found no {field}, expected one"
+    if name is not None and record.key != (key := records.key_of(name)):
+        yield f"found key {record.key}, expected {key} for {name!r}"
+    if (height is not None and height < 1) or (width is not None and width < 1):
         yield f"found height {height} and width {width}, expected at least 1"
     if described.crop and (height, width) != described.crop:
         yield f"found height {height} and width {width}, expected {described.crop}"
+    if message := _wrong_image(record, described):
+        yield message
+    if message := _wrong_label(record.label, described.labels):
+        yield message
+    if described.stored == "whole" and (message := _wrong_window(record)):
+        yield message
+
+
+def _wrong_image(record: ImageRecord, described: Manifest) -> str | None:
     if described.stored == "raw":
-        if not record.is_raw:
-            yield f"found {len(record.image)} bytes, expected {height} x {width} x 3 raw values"
-        return
+        if record.is_raw:
+            return None
+        size = f"{record.height_px} x {record.width_px}"
+        return f"found {len(record.image)} bytes, expected {size} x 3 raw values"
     stored = "raw" if record.is_raw else formats.image_format(record.image[: formats.HEAD_BYTES])
     allowed = ("jpeg", "png") if described.stored == "whole" else (described.stored,)
-    if stored not in allowed:
-        yield f"found {stored or 'no'} image, expected {' or '.join(allowed)}"
+    if stored in allowed:
+        return None
+    return f"found {stored or 'no'} image, expected {' or '.join(allowed)}"
 
 
-def _broken_window(record: ImageRecord) -> Iterator[str]:
+def _wrong_label(label: int | None, labels: Sequence[str] | None) -> str | None:
+    if labels is None:
+        return None if label is None else f"found label {label}, expected none"
+    if label is not None and 0 <= label < len(labels):
+        return None
+    return f"found label {label}, expected 0 to {len(labels) - 1}"
+
+
+def _wrong_window(record: ImageRecord) -> str | None:
     try:
         is_jpeg = record.image[:2] == b"\xff\xd8"
         is_exact = is_jpeg and has_exact_window(jpeg.read(record.image))
-    except ImageError:  # is found where it is decoded
-        return
-    if record.window != int(is_exact):
-        yield f"found window {record.window}, expected {int(is_exact)}"
+    except ImageError:  # reported when the image is decoded
+        return None
+    if record.window == int(is_exact):
+        return None
+    return f"found window {record.window}, expected {int(is_exact)}"

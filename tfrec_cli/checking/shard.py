@@ -1,6 +1,6 @@
-"""One shard checked on one worker: its bytes, framing and index, and each of its records.
+"""Checks one shard in a worker: its bytes, framing and index, and each of its records.
 
-Knows: one shard, and what its manifest says of it. Must not know: other shards, TensorFlow.
+Knows: one shard, and what its manifest says about it. Must not know: other shards, TensorFlow.
 """
 
 from __future__ import annotations
@@ -31,19 +31,19 @@ from tfrec_cli.tfrecord.scan import Damage, Record, scan
 from tfrec_cli.tfrecord.stream import compression_of
 
 _PAGE_BYTES = 4096
-"""By how much an index may be too long and still is read."""
+"""An index is not read if it is longer than expected by more than this."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Task:
-    """One shard to check, with what is known of it.
+    """One shard to check, with what is known about it.
 
     Attributes:
         split: number of its split.
-        described: its line in the manifest.
-        manifest: without its shards: what holds for all of them.
+        described: its entry in the manifest.
+        manifest: the manifest without its list of shards.
         index: the index file that it should have.
-        first_number: how many records the shards before it have.
+        first_number: number of records in the shards before it.
         quick: decode no images.
     """
 
@@ -62,13 +62,13 @@ class Checked:
     """Result of checking one shard.
 
     Attributes:
-        contents: each record's key and the BLAKE3 digest of its payload; keys of our records only.
-            Without digests where a quick check leaves them to the SHA-256 of the shard.
+        contents: the key of each record of ours, and the BLAKE3 digest of its payload; a quick
+            check leaves the digests empty, and relies on the SHA-256 of the shard.
         undecoded: the images that are still to be decoded.
         crops: for each record its key, and the SHA-256 of its crop in each epoch.
-        imageless: records in which no image could be found.
-        foreign_formats: images that are neither JPEG nor PNG, which only TensorFlow would decode.
-        smallest: the least height and width that records tell of their images.
+        imageless: number of records without a recognizable image.
+        foreign_formats: number of images that are neither JPEG nor PNG; they are not decoded.
+        smallest: the least height and the least width of all images, as their records say.
     """
 
     task: Task
@@ -85,9 +85,9 @@ class Checked:
 
 
 def check_shard(task: Task) -> Checked:
-    """Check one shard: its bytes, framing, Examples; images where they lie in compressed records.
+    """Check the bytes, framing and Examples of a shard, and its images if it is compressed.
 
-    The other images are left to `images.decode`, a part at a time.
+    Images of other shards are left to `images.decode`.
     """
     checked = Checked(task=task)
     checked.findings.extend(_check_file(task, checked))
@@ -95,7 +95,7 @@ def check_shard(task: Task) -> Checked:
 
 
 def merge(checked: Checked, decoded: Sequence[Decoded]) -> None:
-    """Add to a checked shard what was found in its images, in the order of the records."""
+    """Add the results of decoding to a checked shard, in the order of the records."""
     for part in sorted(decoded, key=lambda part: part.first):
         _add_decoded(checked, part)
     last = checked.records + len(checked.findings)
@@ -126,8 +126,8 @@ def _check_records(
     """Check every record of a shard.
 
     Args:
-        digest: is given all bytes of the file.
-        places: is given the offset and whole length of each whole record, in bytes.
+        digest: gets all bytes of the file.
+        places: gets the offset of each intact record, and its length with framing, in bytes.
     """
     with task.path.open("rb") as file:
         is_compressed = compression_of(file.read(HEAD_BYTES)) != "none"
@@ -181,7 +181,7 @@ def _add_decoded(checked: Checked, decoded: Decoded) -> None:
 
 
 def _add_record(checked: Checked, item: Record, record: ImageRecord, *, quick: bool) -> None:
-    """Note what the manifest's totals are compared with."""
+    """Collect what is compared with the totals in the manifest."""
     digest = b"" if quick else blake3(item.payload).digest()
     checked.contents.append((seed_key(record.key, 0), digest))
     size = (record.height_px or 0, record.width_px or 0)
@@ -195,7 +195,7 @@ def _damage(task: Task, damage: Damage) -> str:
 
 
 def _check_size(task: Task, checked: Checked, sha256: str) -> Iterator[Finding]:
-    """Compare a shard's totals with its line in the manifest."""
+    """Compare a shard's totals with its entry in the manifest."""
     described = task.described
     if described is None:
         if checked.size_bytes == 0:
@@ -205,7 +205,7 @@ def _check_size(task: Task, checked: Checked, sha256: str) -> Iterator[Finding]:
         message = f"found {checked.size_bytes} bytes, expected {described.size_bytes}"
         yield file_finding("size", task.path, message)
     if checked.records != described.records:
-        message = f"found {checked.records} whole records, expected {described.records}"
+        message = f"found {checked.records} intact records, expected {described.records}"
         yield file_finding("count", task.path, message)
     if not checked.damaged and sha256 != described.sha256:
         message = f"found SHA-256 {sha256}, expected {described.sha256}"
@@ -215,7 +215,7 @@ def _check_size(task: Task, checked: Checked, sha256: str) -> Iterator[Finding]:
 def _check_index(
     path: Path, checked: Checked, places: Sequence[tuple[int, int]]
 ) -> Iterator[Finding]:
-    """Compare an index file with the places of the whole records."""
+    """Compare an index file with the places of the intact records."""
     if not path.is_file():
         yield file_finding("index", path, "found no such file, expected the shard's index")
         return

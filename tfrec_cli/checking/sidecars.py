@@ -1,4 +1,4 @@
-"""Files next to the shards: manifests, SHA256SUMS, dataset_info, labels, lists of rejects.
+"""Checks the files next to the shards: manifests, SHA256SUMS, dataset_info, labels, rejects.
 
 Knows: which small files there should be, with which bytes. Must not know: what is in a shard.
 """
@@ -22,13 +22,13 @@ from tfrec_cli.errors import ManifestError, UsageError
 from tfrec_cli.runtime import files
 
 _MOST_SUMS_BYTES = 1 << 26
-"""What is read of SHA256SUMS to learn which manifests there were; it is compared byte for byte."""
+"""Limit on what is read of SHA256SUMS to learn which manifests there should be."""
 
 
 def read_splits(path: Path) -> tuple[list[Split], list[Finding]]:
-    """Find the splits at ``path``, and what is wrong with their manifests.
+    """Return the splits at ``path``, and findings about their manifests.
 
-    The shards of a damaged manifest are checked without it, if there is no other.
+    If every manifest is damaged, the shards are checked without one.
 
     Raises:
         UsageError: nothing is there.
@@ -56,13 +56,13 @@ def read_splits(path: Path) -> tuple[list[Split], list[Finding]]:
         try:
             splits = [discover.undescribed(path)]
         except UsageError:
-            if not findings:  # else a damaged manifest, and none of its shards
+            if not findings:  # else there is only a damaged manifest without its shards
                 raise
     return splits, findings
 
 
 def check(subject: Subject) -> Iterator[Finding | Note]:
-    """Check the files of a dataset's folder against what its manifests say."""
+    """Compare the files in a dataset's folder with its manifests."""
     folder = subject.path
     manifests = [split.manifest for split in subject.splits if split.manifest]
     yield from _check_manifests(folder)
@@ -93,7 +93,7 @@ def _check_strangers(
 
 
 def _check_manifests(folder: Path) -> Iterator[Finding]:
-    """Check that the manifests that other files name are there, and are those."""
+    """Check that the manifests named by other files are present and unchanged."""
     summed = _summed(folder)
     splits = [path.name.removesuffix(REJECTS_SUFFIX) for path in folder.glob("*" + REJECTS_SUFFIX)]
     for name in sorted({split + MANIFEST_SUFFIX for split in splits} | summed.keys()):
@@ -106,7 +106,7 @@ def _check_manifests(folder: Path) -> Iterator[Finding]:
             continue
         try:
             digest = hashlib.sha256(manifest.read(path)).hexdigest()
-        except (OSError, ManifestError):  # are findings of `read_splits`
+        except (OSError, ManifestError):  # reported by `read_splits`
             continue
         if digest != summed.get(name, digest):
             message = f"found SHA-256 {digest}, expected {summed[name]} by {SUMS}"
@@ -124,13 +124,13 @@ def _check_rejects(path: Path, sha256: str) -> Iterator[Finding]:
 
 
 def _check_sums(folder: Path) -> Iterator[Finding]:
-    """Check what SHA256SUMS shows at once: that its lines are intact, that the files are there."""
+    """Check that the lines of SHA256SUMS are intact, and that its files are present."""
     path = folder / SUMS
     summed = _summed(folder)
     are_lines = [re.fullmatch(r"[0-9a-f]{64}", digest) is not None for digest in summed.values()]
     is_text = "".join(name + digest for name, digest in summed.items()).isprintable()
     if not is_text or (any(are_lines) and not all(are_lines)):  # other programs have other formats
-        message = "found lines without a digest and a name, expected both in each"
+        message = "found lines without a digest and a name, expected both in each line"
         yield file_finding("metadata", path, message)
     for name in summed if all(are_lines) else ():
         is_inside = not {"..", ""} & set(name.split("/"))
@@ -147,7 +147,7 @@ def _summed(folder: Path) -> dict[str, str]:
     try:
         with path.open("rb") as file:
             lines = file.read(_MOST_SUMS_BYTES).decode(errors="replace")
-    except OSError:  # is a finding where its content is compared
+    except OSError:  # reported when its content is compared
         return {}
     return {line[66:]: line[:64] for line in lines.splitlines()}
 
@@ -155,7 +155,7 @@ def _summed(folder: Path) -> dict[str, str]:
 def compare_file(path: Path, expected: bytes) -> Iterator[Finding]:
     """Compare a file with the bytes that it should have."""
     if not path.is_file():
-        message = "found no such file, expected it beside the shards"
+        message = "found no such file, expected it next to the shards"
         yield file_finding("missing", path, message)
         return
     try:

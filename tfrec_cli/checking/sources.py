@@ -1,4 +1,4 @@
-"""A dataset compared with its sources: each source once, and nothing else.
+"""Compares a dataset with its sources: each source once, and nothing else.
 
 Knows: which records, rejects and files there are. Must not know: how a record is made, terminals.
 """
@@ -36,7 +36,7 @@ from tfrec_cli.writing.survey import Item, packed
 
 Numbers = npt.NDArray[np.int64]
 Given = tuple[str | None, Path]
-"""A source folder or image list, and the split that came from it; None for all not named."""
+"""A split and the source folder or image list that it came from; None for all other splits."""
 
 _BATCH = 64
 _BEYOND_KEYS = 2**63 - 1
@@ -44,12 +44,12 @@ _BEYOND_KEYS = 2**63 - 1
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Origin:
-    """What some splits came from.
+    """The folder or image list that some splits came from.
 
     Attributes:
-        source: the folder, or image list.
+        source: its path.
         root: what the paths of its sources are relative to.
-        hint: what to say where none of them is in the dataset.
+        hint: added to the message if none of its sources is in the dataset.
     """
 
     source: Path
@@ -68,13 +68,13 @@ class _Origin:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Part:
-    """One split, with what it says of its sources.
+    """One split, and what it says about its sources.
 
     Attributes:
-        shards: in order.
-        held: for each shard the numbers in the listing of the sources that it should hold.
-        rejects: those sources that the split says it left out, by path.
-        has_rejects: the list of them is not damaged.
+        shards: its shards, in order.
+        held: for each shard the numbers, in the listing, of the sources that it should hold.
+        rejects: the rejected sources, by path.
+        has_rejects: whether the list of rejects is intact.
     """
 
     described: Manifest
@@ -89,12 +89,12 @@ class _Part:
 def folders(
     splits: Sequence[Split], given: Sequence[Given], root: Path | None
 ) -> list[tuple[Path, list[Split]]]:
-    """Decide which splits came from which folder, or image list.
+    """Decide which splits came from which folder or image list.
 
     Args:
         root: what the paths of image lists are relative to, if not to their own folders.
     Raises:
-        UsageError: no folder, no split of such a name, or two folders for one.
+        UsageError: there is no such folder or split, or there are two folders for one split.
     """
     known = [split.name for split in splits if split.manifest]
     named = [name for name, _ in given]
@@ -127,7 +127,7 @@ def _division(split: Split) -> Division | None:
 
 
 def check(subject: Subject) -> Iterator[Finding | Note]:
-    """Compare records and rejects with the sources that they came from.
+    """Compare records and rejects with their sources.
 
     A quick check compares names and labels only.
 
@@ -142,7 +142,7 @@ def check(subject: Subject) -> Iterator[Finding | Note]:
 def _check_origin(
     subject: Subject, source: Path, splits: Sequence[Split]
 ) -> Iterator[Finding | Note]:
-    """Compare the splits that came from one folder, or image list."""
+    """Compare the splits that came from one folder or image list."""
     quick = subject.options.quick
     origin = _Origin(
         source=source,
@@ -159,7 +159,7 @@ def _check_origin(
             yield part
             continue
         if not part.has_rejects:
-            text = f"sources that {part.described.split} left out: {part.rejects_path} is bad"
+            text = f"sources that {part.described.split} rejected: {part.rejects_path} is damaged"
             yield Note(text, is_checked=False)
         parts.append(part)
     if not parts:
@@ -172,13 +172,13 @@ def _check_origin(
         yield from _try_rejects(subject, origin, parts, unwritten)
         yield from _note_versions(parts)
     names = " and ".join(part.described.split for part in parts)
-    how = "names and labels" if quick else "labels, and each record made again"
+    how = "names and labels" if quick else "labels, and each record rebuilt"
     count = len(origin.listing.sources)
     yield Note(f"{count} sources in {source} against {names}: each once, {how}")
 
 
 def _list(source: Path, root: Path | None, splits: Sequence[Split]) -> Listing:
-    """List the sources of some splits, with the classes of an image list as they are."""
+    """List the sources of some splits, with the classes that an image list has now."""
     described = splits[0].manifest
     assert described
     is_labelled = described.labels is not None and not source.is_dir()
@@ -193,7 +193,7 @@ def _list(source: Path, root: Path | None, splits: Sequence[Split]) -> Listing:
 
 
 def _finder(sources: Sequence[Source]) -> Callable[[Sequence[int]], Numbers]:
-    """Make a function that returns the numbers of those sources that have one of some keys."""
+    """Return a function that finds the numbers of the sources with given keys."""
     keys = np.fromiter((records.key_of(source.path) for source in sources), np.int64, len(sources))
     order = np.argsort(keys)
     ascending = np.append(keys[order], _BEYOND_KEYS)
@@ -213,10 +213,10 @@ def _part(
     shards: Sequence[Checked],
     find: Callable[[Sequence[int]], Numbers],
 ) -> _Part | Finding:
-    """Find the sources of a split; or say why it cannot have come from them.
+    """Find the sources of a split; return a finding if it cannot have come from them.
 
     Args:
-        shards: of all splits.
+        shards: those of all splits.
     """
     described = split.manifest
     assert described
@@ -230,7 +230,7 @@ def _part(
     count = sum(checked.records for checked in shards)
     if count and not sum(map(len, held)):
         message = (
-            f"found none of the sources of its {count} records in {origin.root}, "
+            f"found no source of its {count} records in {origin.root}, "
             f"expected the folder that it came from{origin.hint}"
         )
         return file_finding("unexpected", path, message)
@@ -244,7 +244,7 @@ def _part(
     try:
         rejects = rejects_file.parse(rejects_path.read_bytes(), rejects_path)
         has_rejects = True
-    except (OSError, ManifestError):  # a finding of `sidecars`
+    except (OSError, ManifestError):  # reported by `sidecars`
         rejects, has_rejects = [], False
     return _Part(
         described=described,
@@ -258,7 +258,7 @@ def _part(
 
 
 def _keys(checked: Checked, described: Manifest) -> list[int]:
-    """Return the keys of a shard's sources, by their names where what records say is in doubt."""
+    """Return the keys of a shard's sources; from filenames if a record breaks the contract."""
     if any(finding.kind == "contract" for finding in checked.findings):
         named = rebuild.named(checked.task.path, described.keys)
         return [records.key_of(filename) for _, filename, _ in named]
@@ -271,7 +271,7 @@ def _check_copies(
     """Find sources that are in two splits.
 
     Returns:
-        Those that are in none.
+        The sources that are in no split.
     """
     sources = origin.listing.sources
     is_written = np.zeros(len(sources), bool)
@@ -279,7 +279,7 @@ def _check_copies(
         numbers = np.unique(np.concatenate([np.empty(0, np.int64), *part.held]))
         if (twice := numbers[is_written[numbers]]).size:
             first = printable(sources[int(twice.min())].path)
-            message = f"found {len(twice)} sources of other splits too ({first}…), expected none"
+            message = f"found {len(twice)} sources in other splits too ({first}…), expected none"
             yield file_finding("duplicate", part.rejects_path.parent, message)
         is_written[numbers] = True
     return [sources[number] for number in np.flatnonzero(~is_written).tolist()]
@@ -292,7 +292,7 @@ def _check_unwritten(
     rejected = {path for part in parts for path in part.rejects}
     for source in unwritten:
         if source.path not in rejected:
-            message = "found neither a record of it nor its rejection, expected one of them"
+            message = "found neither a record nor a reject of this source, expected one of them"
             yield file_finding("unwritten", _below(origin.root, source.path), message)
     for reject in origin.listing.rejects:
         if not reject.harmless and reject.path not in rejected:
@@ -314,7 +314,7 @@ def _check_rejects(origin: _Origin, parts: Sequence[_Part]) -> Iterator[Finding]
 def _compare_records(
     subject: Subject, origin: _Origin, parts: Sequence[_Part]
 ) -> Iterator[Finding]:
-    """Compare each record with the one that its source gives now."""
+    """Compare each record with the one that its source would make now."""
     sources = origin.listing.sources
     tasks = (
         rebuild.Task(
@@ -343,7 +343,7 @@ def _compare_records(
 def _try_rejects(
     subject: Subject, origin: _Origin, parts: Sequence[_Part], unwritten: Sequence[Source]
 ) -> Iterator[Finding]:
-    """Find sources that were left out, and could be written now: they have changed since."""
+    """Find rejected sources that could be written now, because they have changed."""
     for part in parts:
         rejected = [
             source
@@ -356,19 +356,19 @@ def _try_rejects(
         )
         usable = subject.run(rebuild.usable, batches, shard.without)
         for path in sorted(path for paths in usable for path in paths):
-            message = f"found an image, expected one that is left out: {part.rejects[path].reason}"
+            message = f"found a good image, expected a rejected one: {part.rejects[path].reason}"
             yield file_finding("differs", _below(origin.root, path), message)
 
 
 def _note_versions(parts: Sequence[_Part]) -> Iterator[Note]:
-    """Say where other versions of encoders stand between a record and its source."""
+    """Note that other versions of encoders were used, so that only pixels were compared."""
     now = normalize.versions()
     for described in (part.described for part in parts):
         then = {name: described.versions.get(name) for name in now}
         if then != now and (described.changes or described.stored in ("png", "jpeg")):
             text = (
-                f"bytes of encoded images in {described.split}, only pixels: written with "
-                f"{_spelled(then)}, found {_spelled(now)}"
+                f"bytes of encoded images in {described.split}, only their pixels: written with "
+                f"{_spelled(then)}, checked with {_spelled(now)}"
             )
             yield Note(text, is_checked=False)
 
@@ -378,7 +378,7 @@ def _spelled(versions: Mapping[str, object]) -> str:
 
 
 def _writing(origin: _Origin, part: _Part, path: Path, sources: Iterable[Source]) -> shard.Task:
-    """Make the task that would write some sources, each with the label that its class has."""
+    """Make the task that would write some sources, with the labels that the manifest gives them."""
     labels: dict[bytes | None, int] = {
         os.fsencode(name): number for number, name in enumerate(part.described.labels or ())
     }

@@ -1,7 +1,7 @@
-"""The splits under check: what was asked, their shards checked on all workers, and their totals.
+"""The splits to verify: options, their shards checked by all workers, and their totals.
 
-Knows: which shards a split has, what only all of them together show. Must not know: what is
-checked in one shard.
+Knows: which shards a split has, and what can only be checked for all of them together. Must not
+know: what is checked in one shard.
 """
 
 from __future__ import annotations
@@ -35,18 +35,18 @@ DEFAULT_CROP_PX = 128
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Options:
-    """What ``tfrec verify`` can be asked; the names are those of the command line.
+    """The options of ``tfrec verify``, named as on the command line.
 
     Attributes:
         seed: compute the crops of every record with it, in two independent ways if possible.
         crop: (height, width) in pixels; None takes the stored size, or for whole images 128 or
             the smallest side, whichever is less.
-        epochs: how many epochs of crops, from 0.
+        epochs: number of epochs of crops, from 0.
         quick: stop before decoding images.
-        expect: the fingerprint that must come out.
-        source: folders that the dataset was written from, each with the split it is of, or None
-            for every split that is not named; or image lists.
-        root: what the paths of those lists are relative to, if not to their own folders.
+        expect: the expected fingerprint.
+        source: folders or image lists that the dataset was written from, each with the name of its
+            split, or None for all splits that are not named.
+        root: what the paths of image lists are relative to, if not to their own folders.
     """
 
     seed: int | None = None
@@ -59,7 +59,7 @@ class Options:
     jobs: int | None = None
 
     def check(self) -> None:
-        """Refuse options that contradict each other.
+        """Check that the options do not contradict each other.
 
         Raises:
             UsageError: they do.
@@ -83,7 +83,7 @@ class Subject:
     """What is verified. Its shards are checked when a check first asks for them.
 
     Attributes:
-        folders: the sources that were given, each with the splits that came from it.
+        folders: the given sources, each with the splits that came from it.
         run: maps work over worker processes.
     """
 
@@ -96,7 +96,7 @@ class Subject:
 
     @cached_property
     def crops(self) -> Crops | None:
-        """The crops that are made of every image; None where none are, or there are no images.
+        """The crops to compute of every image; None without a seed or without images.
 
         Raises:
             UsageError: they are larger than an image.
@@ -124,7 +124,7 @@ class Subject:
         return shards
 
     def shards_of(self, number: int) -> list[Checked]:
-        """Return the shards of the split of this number."""
+        """Return the shards of the split with this number."""
         return [checked for checked in self.shards if checked.task.split == number]
 
 
@@ -135,7 +135,7 @@ def check_shards(subject: Subject) -> Iterator[Finding]:
 
 
 def check_totals(subject: Subject) -> Iterator[Finding]:
-    """Check what only all shards of a split together can show."""
+    """Check what can only be checked for all shards of a split together."""
     for number, split in enumerate(subject.splits):
         if split.manifest:
             path = split.folder / (split.manifest.split + MANIFEST_SUFFIX)
@@ -144,14 +144,14 @@ def check_totals(subject: Subject) -> Iterator[Finding]:
 
 
 def note_extent(subject: Subject) -> Iterator[Note]:
-    """Say what of the shards was checked, and what was not."""
+    """Note what was checked in the shards, and what was not."""
     if any(split.manifest for split in subject.splits):
         yield Note("shards against the manifest: names, sizes, SHA-256, counts, indexes")
     yield Note("framing: both CRCs of every record")
     imageless = sum(checked.imageless for checked in subject.shards)
     has_images = imageless < sum(checked.records for checked in subject.shards)
     if imageless:
-        text = f"images of {imageless} records: none was found in them"
+        text = f"images of {imageless} records: no image was found"
         yield Note(text, is_checked=False)
     foreign = sum(checked.foreign_formats for checked in subject.shards)
     if foreign:
@@ -162,11 +162,11 @@ def note_extent(subject: Subject) -> Iterator[Note]:
     if subject.options.quick:
         yield Note("whether the images decode: --quick stops before that", is_checked=False)
     elif has_images:
-        yield Note("images: every one decoded whole")
+        yield Note("images: all decoded")
 
 
 def _crop_size(subject: Subject) -> tuple[int, int] | None:
-    """Decide on the (height, width) of crops; None where there are no images."""
+    """Return the (height, width) of crops; None if there are no images."""
     manifests = [split.manifest for split in subject.splits if split.manifest]
     crop = subject.options.crop
     if crop:
@@ -205,8 +205,8 @@ def _tasks(subject: Subject) -> Iterator[Task]:
         for path, described in zip(split.shards, lines, strict=True):
             index = split.folder / described.index if described and described.index else None
             if described is None and not split.manifest:
-                beside = path.with_name(index_name(path.name))
-                index = beside if beside != path and beside.is_file() else None
+                sibling = path.with_name(index_name(path.name))
+                index = sibling if sibling != path and sibling.is_file() else None
             yield Task(
                 split=number,
                 path=path,
@@ -224,7 +224,7 @@ def _tasks(subject: Subject) -> Iterator[Task]:
 
 
 def _decode(subject: Subject, shards: Sequence[Checked]) -> None:
-    """Decode the images of all shards, in parts that keep every worker busy to the end."""
+    """Decode the images of all shards, in small parts that keep every worker busy to the end."""
     parts = [checked.undecoded for checked in shards if checked.undecoded]
     total = sum(part.images for part in parts)
     pieces = (piece for part in parts for piece in part.pieces())
@@ -241,10 +241,10 @@ def _decode(subject: Subject, shards: Sequence[Checked]) -> None:
 def compare_totals(
     path: Path, described: Manifest, shards: Sequence[Checked], *, quick: bool
 ) -> Iterator[Finding]:
-    """Compare all shards of one split with its manifest, which is ``path``."""
+    """Compare all shards of a split with its manifest at ``path``."""
     records = sum(checked.records for checked in shards)
     if records != described.records:
-        message = f"found {records} whole records in all shards, expected {described.records}"
+        message = f"found {records} intact records in all shards, expected {described.records}"
         yield file_finding("count", path, message)
     yield from _check_keys(shards)
     is_damaged = any(checked.damaged for checked in shards)
@@ -256,12 +256,12 @@ def compare_totals(
         return
     content = content_digest(pair for checked in shards for pair in checked.contents)
     if content != described.content_sha256:
-        message = f"found records of digest {content}, expected {described.content_sha256}"
+        message = f"found records with digest {content}, expected {described.content_sha256}"
         yield file_finding("content", path, message)
 
 
 def _check_keys(shards: Sequence[Checked]) -> Iterator[Finding]:
-    """Find keys that stand in more than one record."""
+    """Find keys that more than one record has."""
     seen: dict[int, Path] = {}
     for checked in shards:
         for key, _ in checked.contents:
@@ -269,5 +269,5 @@ def _check_keys(shards: Sequence[Checked]) -> Iterator[Finding]:
                 seen[key] = checked.task.path
                 continue
             first = seen[key].name
-            message = f"found the record of key {key} again, expected it once, in {first}"
+            message = f"found a second record with key {key}, expected only the one in {first}"
             yield file_finding("duplicate", checked.task.path, message)

@@ -1,4 +1,4 @@
-"""crops: two readers compared, and the fingerprint, without TensorFlow."""
+"""Crops of two readers compared, and the fingerprint, without TensorFlow."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from tfrec_cli.checking.shard import Checked, Task
 
 
 def shard_of(name: str, *keys: int) -> Checked:
-    """Return a checked shard of records that have one-byte digests: key, and key + 1 later."""
+    """Return a checked shard whose records have digests of one byte: key, then key + 1."""
     task = Task(
         split=0,
         path=Path(name),
@@ -29,8 +29,8 @@ def shard_of(name: str, *keys: int) -> Checked:
 SHARDS = [shard_of("a", 1, 2), shard_of("b", 3)]
 
 
-def test_the_fingerprint_formula() -> None:
-    """Made by: printf of key and digest bytes, sorted by key, piped into sha256sum."""
+def test_the_fingerprint_is_the_digest_of_keys_and_digests() -> None:
+    """Computed with printf of key and digest bytes, sorted by key, piped into sha256sum."""
     pairs = [(7, (b"\x02" * 32,)), (3, (b"\x01" * 32,))]
     assert crops.fingerprint((8, 9), 5, pairs) == (
         "seed5-8x9-e0:5b58c1a4c70fc21008600316a4d8edf4b7b54a55705360a69fd710c83bcd15eb"
@@ -42,22 +42,22 @@ def test_equal_crops_have_no_finding() -> None:
     assert list(crops.compare_crops(SHARDS, [b"\2", b"\3", b"\4"], 1, "how")) == []
 
 
-def test_another_crop_is_found_with_its_record() -> None:
+def test_a_different_crop_is_found_with_its_record() -> None:
     (finding,) = crops.compare_crops(SHARDS, [b"\1", b"X", b"\3"], 0, "one by one")
     assert (finding.kind, finding.path, finding.record) == ("crop", Path("a"), 1)
     assert finding.message == (
-        "key 2, epoch 0: found another crop from the reader, "
-        "expected the one that NumPy and Pillow cut (one by one)"
+        "key 2, epoch 0: found a different crop from the reader, "
+        "expected the one by NumPy and Pillow (one by one)"
     )
 
 
-def test_crops_that_are_too_few_or_too_many_are_found() -> None:
+def test_too_few_or_too_many_crops_are_found() -> None:
     for digests in ([b"\1", b"\2"], [b"\1", b"\2", b"\3", b"\4"]):
         (finding,) = crops.compare_crops(SHARDS, digests, 0, "how")
         assert finding.message == (f"found {len(digests)} crops from the reader, expected 3 (how)")
 
 
-def test_other_random_numbers_are_found_by_key() -> None:
+def test_different_random_numbers_are_found_by_key() -> None:
     def draw(keys: Any, *, seed: int, epoch: int) -> Any:
         drawn = tfrec_cli.crops.random_offsets(seed=seed, epoch=epoch, keys=keys).copy()
         drawn[keys == 3, 1] ^= 1
@@ -65,11 +65,11 @@ def test_other_random_numbers_are_found_by_key() -> None:
 
     findings = list(crops.compare_draws(SHARDS, Path("out"), 5, 1, draw))
     assert [(finding.path, finding.message) for finding in findings] == [
-        (Path("out"), "key 3, epoch 1: found other random numbers than TensorFlow draws")
+        (Path("out"), "key 3, epoch 1: found random numbers that differ from TensorFlow's")
     ]
 
 
-def test_no_records_draw_nothing() -> None:
+def test_without_records_nothing_is_drawn() -> None:
     def draw(*_: Any, **__: Any) -> Any:
         raise AssertionError
 

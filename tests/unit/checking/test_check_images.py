@@ -1,4 +1,4 @@
-"""images: parts of a shard decoded, and compared with what their records say."""
+"""Images of a shard decoded in parts, and compared with what their records say."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from tfrec_cli.tfrecord.scan import read_records
 
 
 def part_of(path: Path, *images_and_heights: tuple[bytes, int], asked: Crops | None = None) -> Part:
-    """Write a file of such records, all of them to be decoded."""
+    """Write a file of such records, and return the part that decodes all of them."""
     payloads = [
         example.encode({"image": image, "height": height, "width": 40, "key": number + 70})
         for number, (image, height) in enumerate(images_and_heights)
@@ -47,13 +47,13 @@ def test_pieces_hold_every_image_once_in_order(tmp_path: Path) -> None:
     assert sum((piece.places for piece in pieces), array("q")) == part.places
 
 
-def test_images_that_are_what_their_records_say_have_no_finding(tmp_path: Path) -> None:
+def test_images_that_match_their_records_have_no_finding(tmp_path: Path) -> None:
     part = part_of(tmp_path / "x", (png(photo(30, 40)), 30), (jpeg(photo(31, 40)), 31))
     decoded = images.decode(part)
     assert (decoded.findings, decoded.first, decoded.images, decoded.crops) == ([], 0, 2, [])
 
 
-def test_each_image_that_is_something_else_is_found_with_its_place(tmp_path: Path) -> None:
+def test_each_image_that_differs_from_its_record_is_found_with_its_place(tmp_path: Path) -> None:
     part = part_of(
         tmp_path / "x",
         (png(photo(30, 40)), 31),
@@ -83,7 +83,7 @@ def test_an_image_that_killed_a_worker_is_reported_and_the_others_are_decoded(
     ]
 
 
-def test_crops_are_those_that_the_key_gives(tmp_path: Path) -> None:
+def test_crops_depend_on_the_key(tmp_path: Path) -> None:
     pixels = photo(30, 40)
     asked = Crops(size=(8, 9), seed=5, epochs=2)
     decoded = images.decode(part_of(tmp_path / "x", (png(pixels), 30), asked=asked))
@@ -97,7 +97,7 @@ def test_crops_are_those_that_the_key_gives(tmp_path: Path) -> None:
     assert digests[0] != digests[1]
 
 
-def test_a_record_without_a_key_is_cropped_whatever_its_number(tmp_path: Path) -> None:
+def test_a_record_without_a_key_is_cropped_by_its_number(tmp_path: Path) -> None:
     asked = Crops(size=(8, 9), seed=5, epochs=1)
     part = part_of(tmp_path / "x", (png(photo(30, 40)), 30), asked=asked)
     names = replace(part.names, key=None)
@@ -117,7 +117,7 @@ def test_an_image_smaller_than_the_crop_is_found(tmp_path: Path, size: tuple[int
     assert decoded.crops == []
 
 
-def test_other_formats_are_counted_in_other_peoples_files_only(tmp_path: Path) -> None:
+def test_other_formats_are_counted_only_in_foreign_files(tmp_path: Path) -> None:
     ours = part_of(tmp_path / "x", (save(photo(30, 40), "GIF"), 30))
     decoded = images.decode(ours)
     assert ([finding.kind for finding in decoded.findings], decoded.foreign_formats) == (
@@ -128,7 +128,7 @@ def test_other_formats_are_counted_in_other_peoples_files_only(tmp_path: Path) -
     assert (decoded.findings, decoded.foreign_formats) == ([], 1)
 
 
-def test_a_file_that_went_meanwhile_is_a_finding(tmp_path: Path) -> None:
+def test_a_file_that_disappears_meanwhile_is_a_finding(tmp_path: Path) -> None:
     part = part_of(tmp_path / "x", (png(photo(30, 40)), 30))
     part.path.unlink()
     findings = images.decode(part).findings

@@ -1,4 +1,4 @@
-"""record: one record against the contract of its manifest, without any file."""
+"""One record compared with the contract of its manifest, without any file."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def described(folder: Path, tmp_path: Path) -> Manifest:
     return manifest.load(tmp_path / "out" / "train.manifest.json")
 
 
-def test_a_good_record_breaks_nothing(described: Manifest) -> None:
+def test_a_good_record_keeps_the_contract(described: Manifest) -> None:
     assert list(broken_contract(GOOD, described)) == []
 
 
@@ -71,13 +71,13 @@ def test_a_good_record_breaks_nothing(described: Manifest) -> None:
         ),
     ],
 )
-def test_each_broken_promise_is_said(
+def test_each_broken_promise_is_reported(
     described: Manifest, changes: dict[str, Any], messages: list[str]
 ) -> None:
     assert list(broken_contract(GOOD._replace(**changes), described)) == messages
 
 
-def test_a_label_without_classes_is_said(described: Manifest) -> None:
+def test_a_label_without_classes_is_reported(described: Manifest) -> None:
     unlabelled = replace(described, labels=None)
     assert list(broken_contract(GOOD, unlabelled)) == ["found label 1, expected none"]
 
@@ -92,7 +92,7 @@ def test_a_label_without_classes_is_said(described: Manifest) -> None:
         ("png", b"\x80" * 48, ["found raw image, expected png"]),
     ],
 )
-def test_an_image_in_another_format_is_said(
+def test_an_image_in_another_format_is_reported(
     described: Manifest, stored: Any, image: bytes, messages: list[str]
 ) -> None:
     encoded = replace(described, stored=stored)
@@ -107,7 +107,7 @@ def test_an_image_in_another_format_is_said(
         (png(photo(4, 4)), 0),
     ],
 )
-def test_the_window_of_a_whole_image_is_what_its_bytes_say(
+def test_a_wrong_window_of_a_whole_image_is_reported(
     described: Manifest, image: bytes, window: int
 ) -> None:
     whole = replace(described, stored="whole", crop=None)
@@ -142,8 +142,8 @@ def test_a_record_of_ours_is_returned(described: Manifest, parses_all: bool) -> 
     assert (kinds, record) == ([], GOOD)
 
 
-def test_a_broken_contract_does_not_keep_the_record_back(described: Manifest) -> None:
-    """Its image is decoded all the same."""
+def test_a_record_that_breaks_the_contract_is_returned(described: Manifest) -> None:
+    """Its image is decoded nevertheless."""
     bad = GOOD._replace(label=9)
     reader = RecordReader(Path("x"), described, parses_all=False)
     payload = records.encode(bad, described.keys)
@@ -157,7 +157,7 @@ def test_a_feature_of_another_kind_breaks_the_contract(described: Manifest) -> N
     assert (kinds, record, reader.imageless) == (["contract"], None, 0)
 
 
-def test_the_first_image_gives_the_names_of_other_peoples_features() -> None:
+def test_the_first_image_gives_the_names_of_foreign_features() -> None:
     reader = RecordReader(Path("x"), None, parses_all=False)
     assert kinds_of(reader, example.encode({"text": b"hello"})) == []
     assert (reader.names, reader.imageless) == (None, 1)
@@ -167,7 +167,7 @@ def test_the_first_image_gives_the_names_of_other_peoples_features() -> None:
     assert kinds_of(reader, example.encode({"text": b"hello"})) == ["contract"]
 
 
-def test_files_of_other_messages_are_fine_until_there_is_an_example() -> None:
+def test_files_of_other_messages_have_no_findings_until_there_is_an_example() -> None:
     reader = RecordReader(Path("x"), None, parses_all=False)
     assert kinds_of(reader, b"\xff") == []
     assert kinds_of(reader, example.encode({"image": png(photo(4, 4))})) == []
@@ -175,6 +175,6 @@ def test_files_of_other_messages_are_fine_until_there_is_an_example() -> None:
     assert reader.imageless == 2
 
 
-def test_what_is_no_example_is_a_finding_in_a_dataset_of_ours(described: Manifest) -> None:
+def test_anything_but_an_example_is_a_finding_in_a_dataset_of_ours(described: Manifest) -> None:
     reader = RecordReader(Path("x"), described, parses_all=False)
     assert (kinds_of(reader, b"\xff"), reader.imageless) == (["example"], 1)

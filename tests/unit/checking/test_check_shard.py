@@ -1,4 +1,4 @@
-"""shard: one file, with what its manifest and index say of it."""
+"""One shard compared with its manifest and its index."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def said(task: Task) -> list[tuple[str, str]]:
 
 
 def described(task: Task) -> Shard:
-    """Make the line of a manifest that a shard deserves."""
+    """Return the right entry of a shard in a manifest."""
     assert task.index
     return Shard(
         name=task.path.name,
@@ -67,7 +67,7 @@ def test_a_good_shard_leaves_its_images_to_be_decoded(task: Task) -> None:
     assert (checked.undecoded.images, checked.undecoded.is_ours) == (2, False)
 
 
-def test_a_quick_check_leaves_no_images(task: Task) -> None:
+def test_a_quick_check_decodes_no_images(task: Task) -> None:
     assert shard.check_shard(replace(task, quick=True)).undecoded is None
 
 
@@ -87,12 +87,12 @@ def test_size_count_and_digest_are_compared_with_the_manifest(task: Task) -> Non
     wrong = replace(right, records=3, size_bytes=7, sha256="0" * 64)
     assert said(replace(task, described=wrong)) == [
         ("size", f"found {right.size_bytes} bytes, expected 7"),
-        ("count", "found 2 whole records, expected 3"),
+        ("count", "found 2 intact records, expected 3"),
         ("sha256", f"found SHA-256 {right.sha256}, expected {'0' * 64}"),
     ]
 
 
-def test_of_a_damaged_shard_the_digest_says_nothing_new(task: Task) -> None:
+def test_the_digest_of_a_damaged_shard_is_not_compared(task: Task) -> None:
     right = described(task)
     data = bytearray(task.path.read_bytes())
     data[0] ^= 1
@@ -110,7 +110,7 @@ def index_messages(task: Task, data: bytes) -> list[str]:
     return [message for _, message in found]
 
 
-def test_an_index_that_is_wrong_is_found(task: Task) -> None:
+def test_a_wrong_index_is_found(task: Task) -> None:
     assert task.index
     lines = task.index.read_bytes().splitlines(keepends=True)
     assert index_messages(task, lines[0]) == ["found 1 lines, expected 2"]
@@ -126,7 +126,7 @@ def test_an_index_that_is_wrong_is_found(task: Task) -> None:
     assert said(task) == [("index", "found no such file, expected the shard's index")]
 
 
-def test_an_index_of_other_bytes_with_the_same_places_is_found(task: Task) -> None:
+def test_an_index_with_right_places_and_a_wrong_digest_is_found(task: Task) -> None:
     assert task.index
     right = described(task)
     wrong = replace(right, index_sha256="0" * 64)

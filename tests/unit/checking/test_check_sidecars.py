@@ -1,4 +1,4 @@
-"""sidecars: small files next to the shards, against the bytes that they should have."""
+"""Small files next to the shards compared with the bytes that they should have."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def test_the_first_byte_that_differs_is_named(tmp_path: Path) -> None:
     assert said(path, b"012345678") == [("metadata", "found b'9', expected b''", 9)]
 
 
-def test_of_a_wrong_dataset_info_the_lengths_are_named(tmp_path: Path) -> None:
+def test_wrong_lengths_in_dataset_info_are_named(tmp_path: Path) -> None:
     path = tmp_path / "dataset_info.json"
     text = '{"splits": [{"name": "train", "shardLengths": ["%d"]}]}'
     path.write_text(text % 4)
@@ -40,11 +40,11 @@ def test_of_a_wrong_dataset_info_the_lengths_are_named(tmp_path: Path) -> None:
     ]
 
 
-def test_a_file_that_is_not_there_is_missing(tmp_path: Path) -> None:
+def test_a_missing_file_is_a_finding(tmp_path: Path) -> None:
     assert [kind for kind, _, _ in said(tmp_path / "x", b"")] == ["missing"]
 
 
-def test_a_file_that_cannot_be_read_is_unreadable() -> None:
+def test_an_unreadable_file_is_a_finding() -> None:
     assert [kind for kind, _, _ in said(Path("/proc/self/mem"), b"x")] == ["unreadable"]
 
 
@@ -76,14 +76,14 @@ def test_shards_without_a_good_manifest_are_one_split(out: Path) -> None:
     assert [finding.kind for finding in findings] == ["manifest"] * 2
 
 
-def test_a_manifest_of_other_spacing_is_a_finding_and_is_read(out: Path) -> None:
+def test_a_manifest_with_other_spacing_is_a_finding_and_is_read(out: Path) -> None:
     path = out / "train.manifest.json"
     path.write_bytes(path.read_bytes() + b"\n")
     splits, findings = sidecars.read_splits(out)
     assert (len(splits), [finding.path for finding in findings]) == (2, [path])
 
 
-def test_a_record_file_is_a_split_and_nothing_is_refused(tmp_path: Path) -> None:
+def test_a_record_file_is_a_split_and_a_missing_path_is_refused(tmp_path: Path) -> None:
     path = record_file(tmp_path / "x.tfrecord", example.encode({"image": png(photo(4, 4))}))
     splits, findings = sidecars.read_splits(path)
     assert ([split.shards for split in splits], findings) == ([(path,)], [])

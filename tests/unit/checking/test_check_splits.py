@@ -1,4 +1,4 @@
-"""splits: what only all shards of a split together show."""
+"""What can only be checked for all shards of a split together."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def out(folder: Path, tmp_path: Path) -> Path:
 
 
 class Runs:
-    """Maps in this process, and counts how often."""
+    """Maps in this process, and counts the calls."""
 
     def __init__(self) -> None:
         self.times = 0
@@ -36,7 +36,7 @@ class Runs:
         self, function: Callable[[Any], Any], tasks: Iterable[Any], _instead: Any = None
     ) -> Iterator[Any]:
         self.times += 1
-        return map(function, list(tasks)[::-1])  # in no order that may be relied on
+        return map(function, list(tasks)[::-1])  # in an order that nobody may rely on
 
 
 def subject_of(path: Path, run: Runs | None = None, **options: Any) -> Subject:
@@ -50,7 +50,7 @@ def subject_of(path: Path, run: Runs | None = None, **options: Any) -> Subject:
     )
 
 
-def test_shards_are_checked_when_they_are_asked_for_and_once(out: Path) -> None:
+def test_shards_are_checked_once_when_first_needed(out: Path) -> None:
     run = Runs()
     subject = subject_of(out, run, quick=True)
     assert run.times == 0
@@ -101,7 +101,7 @@ def test_totals_of_a_good_split_agree(described: Manifest, shards: list[Checked]
 
 def test_a_wrong_total_is_found(described: Manifest, shards: list[Checked]) -> None:
     assert totals(replace(described, records=12), shards) == [
-        "count: found 13 whole records in all shards, expected 12"
+        "count: found 13 intact records in all shards, expected 12"
     ]
 
 
@@ -110,19 +110,19 @@ def test_a_key_in_two_shards_is_found(described: Manifest, shards: list[Checked]
     again = replace(shards[2], contents=[*shards[2].contents[1:], (key, digest)])
     found = totals(described, [*shards[:2], again], quick=True)
     assert found == [
-        f"duplicate: found the record of key {key} again, expected it once, "
-        f"in {shards[0].task.path.name}"
+        f"duplicate: found a second record with key {key}, expected only the one in "
+        f"{shards[0].task.path.name}"
     ]
 
 
-def test_wrong_least_sides_are_found(described: Manifest, shards: list[Checked]) -> None:
+def test_wrong_smallest_sides_are_found(described: Manifest, shards: list[Checked]) -> None:
     least = described.smallest
     assert totals(replace(described, smallest=(1, 1)), shards) == [
         f"manifest: smallest: found (1, 1), expected {least} by the records"
     ]
 
 
-def test_records_of_other_content_are_found_unless_the_check_is_quick(
+def test_changed_records_are_found_unless_the_check_is_quick(
     described: Manifest, shards: list[Checked]
 ) -> None:
     other = replace(shards[0], contents=[(key, b"other") for key, _ in shards[0].contents])
@@ -131,14 +131,14 @@ def test_records_of_other_content_are_found_unless_the_check_is_quick(
     assert totals(described, changed, quick=True) == []
 
 
-def test_of_a_damaged_split_only_counts_and_keys_are_compared(
+def test_only_counts_and_keys_of_a_damaged_split_are_compared(
     described: Manifest, shards: list[Checked]
 ) -> None:
     damaged = replace(shards[0], damaged=True, contents=[], smallest=None)
     assert totals(replace(described, smallest=(1, 1)), [damaged, *shards[1:]]) == []
 
 
-def test_notes_say_how_far_a_check_went(out: Path) -> None:
+def test_notes_say_what_a_quick_check_left_out(out: Path) -> None:
     notes = list(splits.note_extent(subject_of(out, quick=True)))
     assert [note.text.split(":")[0] for note in notes if note.is_checked] == [
         "shards against the manifest",
@@ -154,7 +154,7 @@ def test_notes_say_how_far_a_check_went(out: Path) -> None:
     ("options", "size"),
     [({}, None), ({"seed": 1}, (40, 40)), ({"seed": 1, "crop": (8, 9)}, (8, 9))],
 )
-def test_crops_are_as_asked_or_as_large_as_the_smallest_side(
+def test_crops_have_the_given_size_or_the_smallest_side(
     out: Path, options: dict[str, Any], size: tuple[int, int] | None
 ) -> None:
     crops = subject_of(out, **options).crops

@@ -1,4 +1,4 @@
-"""finding: one line for each thing that is wrong."""
+"""Each finding is one line."""
 
 from __future__ import annotations
 

@@ -34,7 +34,7 @@ OURS = ("unwritten", "unexpected", "label", "differs", "duplicate")
 
 @pytest.fixture
 def out(tmp_path: Path) -> Path:
-    """Name a folder that is not there yet."""
+    """Return the path of a folder that does not exist yet."""
     return tmp_path / "out"
 
 
@@ -46,7 +46,7 @@ def check(
 
 
 def found(out: Path, *source: Path | tuple[str | None, Path], quick: bool = False) -> list[Finding]:
-    """Return what the sources show to be wrong; what else is wrong is tested elsewhere."""
+    """Return the findings of the comparison with sources; others are tested elsewhere."""
     return [one for one in check(out, *source, quick=quick).findings if one.kind in OURS]
 
 
@@ -60,7 +60,7 @@ def shard_of(out: Path) -> Path:
 
 
 def change_record(out: Path, path_of: bytes, **changes: Any) -> None:
-    """Change features of one record, with good framing around it."""
+    """Change features of one record; its framing stays correct."""
     payloads = []
     for record in read_records(shard_of(out)):
         features = {name: one.values[0] for name, one in example.decode(record.payload).items()}
@@ -90,7 +90,7 @@ LAYOUTS: dict[str, dict[str, Any]] = {
 
 
 @pytest.mark.parametrize("layout", LAYOUTS.values(), ids=LAYOUTS.keys())
-def test_every_layout_is_made_again(folder: Path, out: Path, layout: dict[str, Any]) -> None:
+def test_every_layout_can_be_rebuilt(folder: Path, out: Path, layout: dict[str, Any]) -> None:
     labels = out.with_name("labels.txt")
     labels.write_text("owls\nnone\ndogs\ncats\n")
     options = {name: str(labels) if value == "LABELS" else value for name, value in layout.items()}
@@ -113,10 +113,10 @@ class TestNames:
         write(folder, out, WriteOptions(jobs=1))
         new = folder / "cats" / "new.jpg"
         new.write_bytes(jpeg(photo(9, 9)))
-        message = "found neither a record of it nor its rejection, expected one of them"
+        message = "found neither a record nor a reject of this source, expected one of them"
         assert said(out, folder, quick=True) == [("unwritten", new, message)]
 
-    def test_a_source_that_is_gone_is_found_with_its_record(self, folder: Path, out: Path) -> None:
+    def test_a_deleted_source_is_found_with_its_record(self, folder: Path, out: Path) -> None:
         write(folder, out, WriteOptions(jobs=1, shuffle_seed=None))
         (folder / "cats" / "444.jpg").unlink()
         (one,) = found(out, folder)
@@ -129,7 +129,7 @@ class TestNames:
             "cats/444.jpg: found no such image among the sources",
         )
 
-    def test_a_record_that_damage_took_is_named(self, folder: Path, out: Path) -> None:
+    def test_the_source_of_a_damaged_record_is_named(self, folder: Path, out: Path) -> None:
         write(folder, out, WriteOptions(jobs=1, shuffle_seed=None))
         data = bytearray(shard_of(out).read_bytes())
         data[HEADER_BYTES] ^= 1
@@ -138,27 +138,27 @@ class TestNames:
             ("unwritten", folder / "cats" / "420.jpg")
         ]
 
-    def test_a_pipe_that_came_since_is_found_and_not_opened(self, folder: Path, out: Path) -> None:
+    def test_a_new_pipe_is_found_and_not_opened(self, folder: Path, out: Path) -> None:
         write(folder, out, WriteOptions(jobs=1))
         os.mkfifo(folder / "cats" / "pipe.jpg")
         message = "found a pipe, socket or device, expected a file"
         assert said(out, folder) == [("unwritten", folder / "cats" / "pipe.jpg", message)]
 
-    def test_junk_that_came_or_went_does_no_harm(self, folder: Path, out: Path) -> None:
+    def test_added_or_removed_junk_is_no_finding(self, folder: Path, out: Path) -> None:
         (folder / "cats" / ".gone").touch()
         write(folder, out, WriteOptions(jobs=1))
         (folder / "cats" / ".gone").unlink()
         fill(folder, {"cats/.came": b"x", "README.txt": b"text"})
         assert found(out, folder) == []
 
-    def test_out_may_lie_in_the_source(self, folder: Path) -> None:
+    def test_out_may_be_inside_the_source(self, folder: Path) -> None:
         write(folder, folder / "out", WriteOptions(jobs=1))
         assert found(folder / "out", folder) == []
 
     @pytest.mark.parametrize(
         "name", ["../secret.jpg", "SECRET", "cats/../../secret.jpg", "link/1.jpg"]
     )
-    def test_a_record_leads_to_no_file_outside(
+    def test_no_file_outside_the_source_is_opened(
         self, folder: Path, out: Path, name: str, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         write(folder, out, WriteOptions(jobs=1))
@@ -168,7 +168,7 @@ class TestNames:
         change_record(out, b"cats/420.jpg", filename=filename)
         opened = []
         made = shard.remake
-        monkeypatch.setattr(pool, "_can_fork", lambda: False)  # what is opened is seen here
+        monkeypatch.setattr(pool, "_can_fork", lambda: False)  # to see here what is opened
         monkeypatch.setattr(
             shard,
             "remake",
@@ -187,7 +187,7 @@ class TestNames:
             (
                 "unexpected",
                 out / "train.manifest.json",
-                f"found none of the sources of its 13 records in {other}, "
+                f"found no source of its 13 records in {other}, "
                 "expected the folder that it came from",
             )
         ]
@@ -207,7 +207,7 @@ class TestLabels:
         assert said(out, folder, quick=quick) == [("label", shard_of(out), message)]
 
     @pytest.mark.parametrize(("label", "text"), [(9, "9"), (None, "none")])
-    def test_no_label_and_one_out_of_range(
+    def test_a_missing_label_and_one_out_of_range_are_named(
         self, folder: Path, out: Path, label: int | None, text: str
     ) -> None:
         write(folder, out, WriteOptions(jobs=1))
@@ -215,7 +215,7 @@ class TestLabels:
         message = f"cats/gray.jpg: found label {text}, expected 0 (cats) by its folder"
         assert said(out, folder) == [("label", shard_of(out), message)]
 
-    def test_labels_that_changed_places_in_the_manifest(self, folder: Path, out: Path) -> None:
+    def test_swapped_labels_in_the_manifest_are_found(self, folder: Path, out: Path) -> None:
         write(folder, out, WriteOptions(jobs=1))
         path = out / "train.manifest.json"
         values = json.loads(path.read_bytes())
@@ -226,7 +226,7 @@ class TestLabels:
 
 class TestContent:
     @pytest.mark.parametrize("layout", [{}, {"crop": (32, 32)}, {"keys": "tf-models"}])
-    def test_a_source_that_changed_is_found(
+    def test_a_changed_source_is_found(
         self, folder: Path, out: Path, layout: dict[str, Any]
     ) -> None:
         write(folder, out, WriteOptions(jobs=1, **layout))
@@ -234,8 +234,8 @@ class TestContent:
         assert [one.kind for one in found(out, folder)] == ["differs"]
         assert found(out, folder, quick=True) == []
 
-    def test_one_byte_behind_the_image_is_a_change(self, folder: Path, out: Path) -> None:
-        """It decodes alike, but whole images are their files' bytes."""
+    def test_one_byte_after_the_image_is_a_change(self, folder: Path, out: Path) -> None:
+        """It decodes to the same pixels, but whole images are compared by bytes."""
         write(folder, out, WriteOptions(jobs=1))
         with (folder / "owls" / "plain.png").open("ab") as file:
             file.write(b"x")
@@ -245,12 +245,12 @@ class TestContent:
             "it or its source was changed"
         ]
 
-    def test_a_source_that_is_damaged_since_is_found(self, folder: Path, out: Path) -> None:
+    def test_a_damaged_source_is_found(self, folder: Path, out: Path) -> None:
         write(folder, out, WriteOptions(jobs=1))
         path = folder / "owls" / "plain.png"
         path.write_bytes(path.read_bytes()[:-1])
         (message,) = [one.message for one in found(out, folder)]
-        assert message.startswith("owls/plain.png: found a source that can no more be used: ")
+        assert message.startswith("owls/plain.png: found a source that can no longer be used: ")
 
     @pytest.mark.parametrize(
         ("changes", "message"),
@@ -276,7 +276,7 @@ class TestContent:
             ),
         ],
     )
-    def test_a_record_that_was_changed_is_found(
+    def test_a_changed_record_is_found(
         self, folder: Path, out: Path, changes: dict[str, Any], message: str
     ) -> None:
         write(folder, out, WriteOptions(jobs=1))
@@ -298,10 +298,10 @@ class TestContent:
         assert [one.kind for one in found(out, folder)] == ["differs"]
 
     @pytest.mark.parametrize(("value", "kinds"), [(0, []), (1, ["differs"])])
-    def test_of_encoded_images_pixels_count_and_not_bytes(
+    def test_encoded_images_are_compared_by_pixels(
         self, tmp_path: Path, out: Path, value: int, kinds: list[str]
     ) -> None:
-        """As if another version of an encoder had packed them otherwise."""
+        """As if another version of an encoder had compressed them differently."""
         source = fill(tmp_path / "src", {"a.png": png(photo(8, 8))})
         write(source, out, WriteOptions(crop=(8, 8), encoding="png", jobs=1))
         pixels = photo(8, 8)
@@ -309,7 +309,7 @@ class TestContent:
         change_record(out, b"a.png", image=png(pixels, compress_level=1))
         assert [one.kind for one in found(out, source)] == kinds
 
-    def test_other_versions_of_encoders_are_told(self, folder: Path, out: Path) -> None:
+    def test_other_versions_of_encoders_are_noted(self, folder: Path, out: Path) -> None:
         write(folder, out, WriteOptions(jobs=1))
         path = out / "train.manifest.json"
         values = json.loads(path.read_bytes())
@@ -318,14 +318,15 @@ class TestContent:
         now = ", ".join(f"{name} {version}" for name, version in normalize.versions().items())
         then = now.replace(f"zlib {normalize.versions()['zlib']}", "zlib 0.9")
         assert check(out, folder).unchecked == [
-            f"bytes of encoded images in train, only pixels: written with {then}, found {now}"
+            "bytes of encoded images in train, only their pixels: "
+            f"written with {then}, checked with {now}"
         ]
 
     @pytest.mark.parametrize(
         ("option", "value"),
         [("exif", "sideways"), ("max_pixels", "many"), ("resize_short", -1), ("small", None)],
     )
-    def test_options_that_no_write_has_are_a_finding(
+    def test_options_that_write_does_not_have_are_a_finding(
         self, folder: Path, out: Path, option: str, value: object
     ) -> None:
         write(folder, out, WriteOptions(jobs=1))
@@ -350,22 +351,22 @@ class TestRejects:
         write(source, out, WriteOptions(on_error="skip", jobs=1))
         return out
 
-    def test_are_no_findings(self, source: Path, skipped: Path) -> None:
+    def test_rejects_are_no_findings(self, source: Path, skipped: Path) -> None:
         assert found(skipped, source) == []
 
-    def test_whose_file_is_gone_are_found(self, source: Path, skipped: Path) -> None:
+    def test_a_reject_without_its_file_is_found(self, source: Path, skipped: Path) -> None:
         (source / "a" / "2.png").unlink()
         message = "a/2.png: found no such file among the sources"
         expected = [("unexpected", skipped / "train.rejects.jsonl", message)]
         assert said(skipped, source, quick=True) == expected
 
-    def test_that_became_images_are_found(self, source: Path, skipped: Path) -> None:
+    def test_a_reject_that_became_an_image_is_found(self, source: Path, skipped: Path) -> None:
         path = source / "a" / "2.png"
         path.write_bytes(png(photo(9, 8)))
-        message = "found an image, expected one that is left out: not_an_image"
+        message = "found a good image, expected a rejected one: not_an_image"
         assert said(skipped, source) == [("differs", path, message)]
 
-    def test_that_only_decoding_finds_are_decoded(self, tmp_path: Path, out: Path) -> None:
+    def test_rejects_that_only_decoding_finds_are_decoded(self, tmp_path: Path, out: Path) -> None:
         header = struct.pack(">IIBBBBB", 8, 8, 8, 2, 0, 0, 0)
         bad = png_of((b"IHDR", header), (b"IDAT", b"nothing"), (b"IEND", b""))
         files = {"good.jpg": jpeg(photo(9, 9)), "bad.png": bad}
@@ -374,13 +375,14 @@ class TestRejects:
         assert len(manifest.load(out / "train.manifest.json").rejects) == 1
         assert found(out, source) == []
 
-    def test_that_cannot_be_read_are_said(self, source: Path, skipped: Path) -> None:
-        (skipped / "train.rejects.jsonl").write_bytes(b'{"path": 5}\n')
+    def test_a_damaged_list_of_rejects_is_noted(self, source: Path, skipped: Path) -> None:
         path = skipped / "train.rejects.jsonl"
-        assert f"sources that train left out: {path} is bad" in check(skipped, source).unchecked
+        path.write_bytes(b'{"path": 5}\n')
+        note = f"sources that train rejected: {path} is damaged"
+        assert note in check(skipped, source).unchecked
 
     @pytest.mark.parametrize("name", [b"caf\xe9.png", b"new\nline.png", b"\x1b[31m.png"])
-    def test_of_any_name_are_found_again(self, tmp_path: Path, out: Path, name: bytes) -> None:
+    def test_rejects_may_have_any_name(self, tmp_path: Path, out: Path, name: bytes) -> None:
         source = fill(tmp_path / "src", {"1.png": png(photo(9, 8)), os.fsdecode(name): b"none"})
         write(source, out, WriteOptions(on_error="skip", jobs=1))
         assert found(out, source) == []
@@ -396,31 +398,33 @@ class TestSplits:
             write(folder, out, WriteOptions(split=folder.name, jobs=1))
         return folders
 
-    def test_each_have_their_folder(self, halves: tuple[Path, Path], out: Path) -> None:
+    def test_each_split_has_its_folder(self, halves: tuple[Path, Path], out: Path) -> None:
         report = check(out, ("train", halves[0]), ("val", halves[1]))
         assert (report.findings, report.checks[-2:]) == (
             [],
             [
                 f"3 sources in {half} against {half.name}: each once, labels, "
-                "and each record made again"
+                "and each record rebuilt"
                 for half in halves
             ],
         )
 
-    def test_not_named_have_the_folder_without_a_name(
+    def test_splits_not_named_have_the_folder_without_a_name(
         self, halves: tuple[Path, Path], out: Path
     ) -> None:
         assert found(out, halves[0], ("val", halves[1])) == []
 
-    def test_not_asked_for_are_not_compared(self, halves: tuple[Path, Path], out: Path) -> None:
+    def test_splits_without_a_folder_are_not_compared(
+        self, halves: tuple[Path, Path], out: Path
+    ) -> None:
         assert found(out, ("val", halves[1])) == []
 
-    def test_changed_about_are_found(self, halves: tuple[Path, Path], out: Path) -> None:
+    def test_swapped_folders_are_found(self, halves: tuple[Path, Path], out: Path) -> None:
         wrong = found(out, ("train", halves[1]), ("val", halves[0]))
         assert [one.kind for one in wrong] == ["differs"] * 6
 
-    def test_may_share_a_folder(self, tmp_path: Path, out: Path) -> None:
-        """As parts of it: what is in neither is missing."""
+    def test_splits_may_share_a_folder(self, tmp_path: Path, out: Path) -> None:
+        """Each source has to be in one of the splits."""
         source = tmp_path / "src"
         for split in ("train", "val"):
             shutil.rmtree(source, ignore_errors=True)
@@ -429,10 +433,10 @@ class TestSplits:
         fill(source, {f"a/train{n}.png": png(photo(9, 8, n)) for n in range(3)})
         assert found(out, source) == []
 
-    def test_that_share_sources_are_a_finding(self, folder: Path, out: Path) -> None:
+    def test_splits_that_share_sources_are_a_finding(self, folder: Path, out: Path) -> None:
         for split in ("train", "val"):
             write(folder, out, WriteOptions(split=split, jobs=1))
-        message = "found 13 sources of other splits too (cats/420.jpg…), expected none"
+        message = "found 13 sources in other splits too (cats/420.jpg…), expected none"
         assert said(out, folder) == [("duplicate", out, message)]
 
 
@@ -450,7 +454,7 @@ class TestMisuse:
             ),
         ],
     )
-    def test_is_refused(
+    def test_wrong_sources_are_refused(
         self, folder: Path, out: Path, source: list[tuple[str | None, str]], message: str
     ) -> None:
         write(folder, out, WriteOptions(jobs=1))
@@ -461,7 +465,7 @@ class TestMisuse:
             check(out, *((name, places[word]) for name, word in source))
         assert str(error.value).endswith(message)
 
-    def test_other_peoples_files_have_no_recipe(self, folder: Path, out: Path) -> None:
+    def test_files_without_a_manifest_are_refused(self, folder: Path, out: Path) -> None:
         write(folder, out, WriteOptions(jobs=1))
         with pytest.raises(UsageError) as error:
             check(shard_of(out), folder)
@@ -481,12 +485,12 @@ def test_findings_are_in_both_reports(folder: Path, out: Path) -> None:
 
 def test_progress_reaches_every_record(folder: Path, out: Path) -> None:
     write(folder, out, WriteOptions(shards=3, jobs=1))
-    told: list[tuple[str, int, int]] = []
-    verify(out, Options(source=((None, folder),), jobs=1), lambda *one: told.append(one))
-    assert told[-1] == ("comparing with sources", 13, 13)
+    steps: list[tuple[str, int, int]] = []
+    verify(out, Options(source=((None, folder),), jobs=1), lambda *step: steps.append(step))
+    assert steps[-1] == ("comparing with sources", 13, 13)
 
 
-def test_a_shard_that_cannot_be_read_stops_nothing(folder: Path, out: Path) -> None:
+def test_an_unreadable_shard_does_not_stop_the_check(folder: Path, out: Path) -> None:
     write(folder, out, WriteOptions(shards=13, jobs=1))
     first = sorted(out.glob("*.tfrecord"))[0]
     first.unlink()
@@ -494,10 +498,10 @@ def test_a_shard_that_cannot_be_read_stops_nothing(folder: Path, out: Path) -> N
     assert [one.kind for one in found(out, folder)] == ["unwritten"]
 
 
-def test_the_recipe_is_that_of_the_writer(
+def test_the_recipe_is_the_writers(
     folder: Path, out: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(pool, "_can_fork", lambda: False)  # what is used is seen here
+    monkeypatch.setattr(pool, "_can_fork", lambda: False)  # to see here what is used
     used: list[Recipe] = []
     right: Callable[[shard.Task], WrittenShard] = shard.write
     monkeypatch.setattr(shard, "write", lambda task: used.append(task.recipe) or right(task))

@@ -390,7 +390,7 @@ def test_records_without_images_are_said_to_be_unchecked(tmp_path: Path) -> None
     path.write_bytes(header(len(payload)) + payload + footer(payload))
     report = verify(path, WHOLE)
     assert kinds(report) == []
-    assert report.unchecked[-1] == "images of 1 records: none was found in them"
+    assert report.unchecked[-1] == "images of 1 records: no image was found"
 
 
 def test_a_text_file_is_named_as_such(tmp_path: Path) -> None:
