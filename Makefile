@@ -17,20 +17,20 @@ COGGED := docs/architecture.md docs/benchmarks.md docs/cli.md docs/json.md
 .DEFAULT_GOAL := help
 .PHONY: help setup demo test test-fast test-lowest coverage test-pure sanitize torture interop lint types docs docs-check docs-site bench smoke check release-notes clean
 
-help:  ## Say what there is to make
+help:  ## List the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
 
 setup: $(READY)  ## Make the environment in .venv
 
 $(USABLE): pyproject.toml setup.py tfrec_cli/runtime/_native.c
-	rm -f tfrec_cli/runtime/_native*.so # Python takes an older one with a longer name first
+	rm -f tfrec_cli/runtime/_native*.so # Python prefers an old one with a longer name
 	$(PYTHON) -m venv $(VENV)
 	@echo "installing tfrec with TensorFlow into $(VENV)"
 	$(PIP) --editable '.[tensorflow]'
 	@touch $@
 
 $(READY): $(USABLE)
-	@echo "installing what the tests need into $(VENV), PyTorch and TFDS among it"
+	@echo "installing what the tests need into $(VENV), including PyTorch and TFDS"
 	$(PIP) --upgrade 'pip>=25.1' # knows dependency groups
 	$(PIP) 'tfrec-cli[tensorflow]' --group dev
 	@touch $@
@@ -56,13 +56,13 @@ demo: $(USABLE)  ## Write, inspect and verify the sample images; draw two pictur
 test: $(READY)  ## Run every test
 	$(BIN)/python -m pytest -q
 
-test-fast: $(FAST_READY)  ## Run what needs no TensorFlow or PyTorch and is quick, in its own environment
+test-fast: $(FAST_READY)  ## Run the quick tests that need no TensorFlow or PyTorch, in their own environment
 	env -u ALL_TESTS $(FAST)/bin/python -m pytest -q -m "not slow" --numprocesses auto
 
-test-lowest: $(READY)  ## Run that with the lowest versions that pyproject.toml allows, on the oldest Python
+test-lowest: $(READY)  ## Run the same with the lowest versions that pyproject.toml allows, on the oldest Python
 	$(BIN)/python tests/lowest.py
 
-coverage: $(READY)  ## Run every test, and measure which branches of tfrec_cli were run
+coverage: $(READY)  ## Run every test, and measure branch coverage of tfrec_cli
 	rm -rf build/coverage
 	mkdir -p build/coverage
 	$(BIN)/coverage run -m pytest -q $(TESTS)
@@ -70,10 +70,10 @@ coverage: $(READY)  ## Run every test, and measure which branches of tfrec_cli w
 	$(BIN)/coverage html --quiet
 	$(BIN)/coverage report --skip-covered
 
-test-pure: $(READY)  ## Run again without C what C stands in for
+test-pure: $(READY)  ## Run the tests of C functions again without C
 	TFREC_NO_EXTENSIONS=1 $(BIN)/python -m pytest -q $(PURE:%=tests/unit/%*)
 
-sanitize: $(READY)  ## Run what tests C with ASan and UBSan, from a copy (gcc)
+sanitize: $(READY)  ## Run the tests of C functions with ASan and UBSan, from a copy (gcc)
 	rm -rf $(SANITIZED)
 	mkdir -p $(SANITIZED)
 	cp -r tfrec_cli $(SANITIZED)
@@ -87,10 +87,10 @@ sanitize: $(READY)  ## Run what tests C with ASan and UBSan, from a copy (gcc)
 		$(BIN)/pytest -q --capture=sys -p no:cacheprovider tests/unit/runtime/test_native.py \
 		tests/unit/tfrecord/test_single_values.py -k "not tensorflow"
 
-torture: $(READY)  ## Break writes and datasets in every way there is (10 minutes; strace)
+torture: $(READY)  ## Break writes and datasets in every known way (10 minutes; strace)
 	$(BIN)/python -m tests.faults $(if $(SEED),--seed $(SEED))
 
-interop: $(READY)  ## Open one dataset with every reader, DALI too: 500 MB (IMAGES=DIR)
+interop: $(READY)  ## Open one dataset with every reader, including DALI: 500 MB (IMAGES=DIR)
 	$(PIP) 'tfrec-cli[tensorflow]' --group dev --group interop
 	$(BIN)/python -m tests.contract.interop "$(or $(IMAGES),sample_data/images)"
 
@@ -104,15 +104,15 @@ lint: $(READY)  ## Check style, that imports go downwards only, and the form of 
 types: $(READY)  ## Check types
 	$(BIN)/mypy
 
-docs: $(READY)  ## Write into docs/ what is generated: options, schemas, figures, what scripts print
+docs: $(READY)  ## Generate parts of docs/: options, schemas, figures, output of scripts
 	$(BIN)/python docs/reference.py
 	$(BIN)/cog -I docs -r $(COGGED) docs/determinism.md
 
-docs-check: $(READY)  ## Check that they say what is true today (the tests run the scripts)
+docs-check: $(READY)  ## Check that the generated parts are up to date (the tests run the scripts)
 	$(BIN)/python docs/reference.py --check
 	$(BIN)/cog -I docs --check $(COGGED)
 
-docs-site: $(READY)  ## Build docs/ and the README as a site, build/site, strictly
+docs-site: $(READY)  ## Build docs/ and the README as a site in build/site; warnings are errors
 	$(PIP) --group docs
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet
 
@@ -123,10 +123,10 @@ bench: $(if $(IMAGES),$(READY))  ## Time everything against the usual way (IMAGE
 		$(if $(ONLY),--only $(ONLY)) $(if $(REPEAT),--repeat $(REPEAT)) $(if $(PEERS),--peers) \
 		$(if $(AGAINST),--against $(AGAINST))
 
-smoke: $(READY)  ## Install sdist and wheels without TensorFlow, and run them (PYTHONS=all)
+smoke: $(READY)  ## Install sdist and wheels without TensorFlow, and try them (PYTHONS=all)
 	$(BIN)/python tests/smoke.py $(PYTHONS)
 
-check: lint types docs-check test test-pure smoke  ## Everything that must pass
+check: lint types docs-check test test-pure smoke  ## Run everything that must pass
 
 release-notes:  ## Print the part of the changelog for a release (TAG=v1.2.3)
 	@version=$$(sed -n 's/^__version__ = "\(.*\)"/\1/p' tfrec_cli/__init__.py); \
@@ -134,6 +134,6 @@ release-notes:  ## Print the part of the changelog for a release (TAG=v1.2.3)
 		awk -v begin="## $$version - " 'index($$0, "## ") == 1 { on = index($$0, begin) == 1; next } \
 			on && (/./ || any) { any = 1; print }' CHANGELOG.md
 
-clean:  ## Remove what was made
+clean:  ## Remove environments and everything built
 	rm -rf $(VENV) $(FAST) build dist demo-out .hypothesis .mypy_cache .pytest_cache .ruff_cache \
 		.import_linter_cache *.egg-info

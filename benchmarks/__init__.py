@@ -1,4 +1,4 @@
-"""`tfrec` against the usual way, against limits, and against its peers."""
+"""`tfrec` compared with the usual way, with limits, and with other packages."""
 
 CROP_PX = 128
 BATCH = 32

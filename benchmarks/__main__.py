@@ -37,10 +37,10 @@ def options() -> argparse.Namespace:
         "--against",
         type=Path,
         metavar="CHECKOUT",
-        help="an earlier commit too, in turn: its checkout, in which `make setup` was run",
+        help="also an earlier commit, in turn: a checkout in which `make setup` was run",
     )
     parser.add_argument(
-        "--repeat", type=_count, metavar="N", help="make N photos of them, by links"
+        "--repeat", type=_count, metavar="N", help="repeat the photos, as links, to get N of them"
     )
     parser.add_argument(
         "--out", type=Path, default=Path(__file__).parent, help="folder of results.json, chart.png"
@@ -56,7 +56,7 @@ def _count(text: str) -> int:
 
 
 def chosen(asked: argparse.Namespace, photos: int) -> list[Work]:
-    """Return the works that were asked for, with or without peers and an earlier commit."""
+    """Return the works to run, with or without peers and an earlier commit."""
     todo = [
         replace(
             work,
@@ -69,13 +69,13 @@ def chosen(asked: argparse.Namespace, photos: int) -> list[Work]:
 
 
 def main(asked: argparse.Namespace) -> None:
-    """Run works in turn, print tables as they are ready, write JSON and picture.
+    """Run works in turn, print each table when it is ready, write JSON and chart.
 
     Raises:
-        BenchmarkError: a contestant failed, or was wrong.
+        BenchmarkError: a contestant failed, or its result was wrong.
     """
     if not asked.no_chart and importlib.util.find_spec("matplotlib") is None:
-        raise BenchmarkError("matplotlib: found none, expected it for the chart, or --no-chart")
+        raise BenchmarkError("matplotlib is not installed; --no-chart does without it")
     photos = plain_photos(asked.images.resolve())
     load = os.getloadavg()[0]
     count = asked.repeat or len(photos)
@@ -84,7 +84,7 @@ def main(asked: argparse.Namespace) -> None:
     commands = [f"{one.command} {one.before or ''}" for one in contestants]
     outcomes: list[Outcome] = []
     with tempfile.TemporaryDirectory(prefix="tfrec-benchmarks-") as scratch:
-        os.environ["TMPDIR"] = scratch  # for what contestants leave behind
+        os.environ["TMPDIR"] = scratch  # for files that contestants leave there
         places = prepare(
             photos,
             count,
@@ -113,7 +113,7 @@ def main(asked: argparse.Namespace) -> None:
 
 
 def progress(what: str) -> None:
-    """Say what runs, on a terminal."""
+    """Show what is running, on a terminal."""
     if sys.stderr.isatty():
         print(f"\r\x1b[K{what}", end="\r", file=sys.stderr, flush=True)
 

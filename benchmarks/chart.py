@@ -1,4 +1,4 @@
-"""One picture: longer bars are faster, ours in blue."""
+"""The chart: longer bars are faster, ours are blue."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from benchmarks.results import figure, rate
 COLOURS = {"ours": "#2f81f7", "usual": "#db6d28", "peer": "#8957e5", "limit": "#8b949e"}
 LEGEND = {"ours": "tfrec", "usual": "the usual way", "peer": "other packages", "limit": "limits"}
 INK = "#6f7b86"
-"""Grey that can be read on GitHub's white and on its dark page; the picture has no ground."""
+"""A grey that can be read on light and dark pages, since the picture is transparent."""
 
 
 def _has_usual(outcome: Outcome) -> bool:
@@ -20,7 +20,10 @@ def _has_usual(outcome: Outcome) -> bool:
 
 
 def _drawn(outcome: Outcome) -> list[Entry]:
-    """Leave out start-up times, earlier commits, limits without a target; the fastest first."""
+    """Return the entries to draw, the fastest first.
+
+    Start-up times, earlier commits and limits without a target are left out.
+    """
     ran = [one for one in outcome.entries if one.values and one.contestant.has_all]
     ran = [one for one in ran if one.contestant.role != "earlier"]
     shown = [one for one in ran if one.contestant.role != "limit" or one.contestant.at_least]
@@ -28,7 +31,7 @@ def _drawn(outcome: Outcome) -> list[Entry]:
 
 
 def draw(outcomes: Sequence[Outcome], caption: str, path: Path) -> None:
-    """Draw works that have a usual way: bars as long as speed beside the fastest of each work."""
+    """Draw the works that have a usual way; bars show speed relative to the fastest one."""
     import matplotlib as mpl
     from matplotlib.figure import Figure
     from matplotlib.patches import Patch

@@ -1,4 +1,4 @@
-"""The clock of contestants that time themselves, since their start does not count.
+"""Timing for contestants that time themselves, since their start-up does not count.
 
 Knows: one epoch to warm up, others to time. Must not know: what an epoch does.
 """
@@ -12,14 +12,14 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 _SECONDS = 2.0
-"""Shorter epochs are timed until they make up so much: of a fifth of a second noise is a half."""
+"""Epochs are repeated until they take this long: of a fifth of a second, half is noise."""
 
 
 def timed(epoch: Callable[[], Iterable[int]]) -> None:
-    """Warm up, and time epochs; print how many records each had, and the median of the seconds.
+    """Warm up, and time epochs; print the number of records in each, and the median of the seconds.
 
-    Until the last batch, not until the iterator is gone: tf.data's tuner delays that, by as much as
-    the whole epoch took.
+    An epoch is timed until its last batch, not until the iterator is deleted: tf.data's tuner
+    delays that by as much as the complete epoch took.
     """
     for _ in epoch():
         pass
@@ -36,7 +36,7 @@ def timed(epoch: Callable[[], Iterable[int]]) -> None:
 
 
 def untuned(dataset: Any) -> Any:
-    """Turn tf.data's tuner off, where there is nothing to tune."""
+    """Turn off tf.data's tuner if there is nothing to tune."""
     import tensorflow as tf
 
     options = tf.data.Options()

@@ -1,4 +1,4 @@
-"""Run one work: every contestant in turn, round after round, and compare within each round.
+"""Runs one work: every contestant in turn, round after round; compares within each round.
 
 Knows: fairness. Must not know: how results are shown.
 """
@@ -22,11 +22,11 @@ Progress = Callable[[str], object]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Entry:
-    """What one contestant did.
+    """Results of one contestant.
 
     Attributes:
-        values: of each round, in the work's unit; none if it did not run.
-        ratios: of each round, how many times as fast ours was, or how many times less it needed.
+        values: one for each round, in the work's unit; empty if it did not run.
+        ratios: for each round, its value divided by ours: above 1, ours is better.
         why_not: why it did not run.
     """
 
@@ -37,17 +37,17 @@ class Entry:
 
     @property
     def value(self) -> float:
-        """The median."""
+        """The median of the values."""
         return median(self.values)
 
     @property
     def ratio(self) -> float | None:
-        """The median, where there is something to compare with."""
+        """The median of the ratios, if there are any."""
         return median(self.ratios) if self.ratios else None
 
     @property
     def met(self) -> bool | None:
-        """Whether the ratio is what it is to be; None without a target or a ratio."""
+        """Whether the ratio reaches its target; None without a target or a ratio."""
         if self.ratio is None or self.contestant.at_least is None:
             return None
         return self.ratio >= self.contestant.at_least
@@ -55,10 +55,10 @@ class Entry:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Outcome:
-    """What came out of one work.
+    """Results of one work.
 
     Attributes:
-        records: how many the contestants had; None if none said so.
+        records: number of records that the contestants had; None if none printed it.
     """
 
     work: Work
@@ -67,13 +67,13 @@ class Outcome:
 
     @property
     def at_most(self) -> float | None:
-        """The most that ours may need, for as many records as there were."""
+        """The most that ours may need for this number of records."""
         most, per = self.work.at_most, self.work.per
         return most * max(1.0, (self.records or 0) / per) if most and per else most
 
     @property
     def met(self) -> bool | None:
-        """Whether ours needed no more; None without a target or a value."""
+        """Whether ours needed at most `at_most`; None without a target or a value."""
         if self.at_most is None or not self.entries[0].values:
             return None
         return self.entries[0].value <= self.at_most
@@ -85,8 +85,8 @@ def contest(
     """Run a work's contestants in turn.
 
     Raises:
-        BenchmarkError: one failed, had another number of records, or made something else. A peer
-            that fails only leaves the contest.
+        BenchmarkError: one failed, had a different number of records, or a wrong result. A peer
+            that fails is only left out.
     """
     ran: dict[str, list[Ran]] = {one.name: [] for one in work.contestants}
     why_not = {one.name: why for one in work.contestants if (why := _missing(work, one))}
@@ -128,7 +128,7 @@ def _missing(work: Work, one: Contestant) -> str | None:
 def _turn(work: Work, one: Contestant, folders: Mapping[str, Path], *, first: bool) -> Ran:
     if one.before and first:
         run(one.before, folders)
-    os.sync()  # so that nobody waits for what another wrote
+    os.sync()  # so that none waits for writes of another
     result = run(one.command, folders, memory=work.unit == "MB", checkout=one.checkout)
     if not (first and work.same):
         _remove(folders["out"])
@@ -136,7 +136,7 @@ def _turn(work: Work, one: Contestant, folders: Mapping[str, Path], *, first: bo
 
 
 def _check(work: Work, places: Mapping[str, Path], here: Mapping[str, Mapping[str, Path]]) -> None:
-    """Prove that what was fast was right: all of ours that wrote, or our reader."""
+    """Check the results of all of ours that wrote, or of our reader."""
     if not work.same:
         return
     ours = [one for one in work.contestants if one.role == "ours" and one.has_all]
@@ -148,7 +148,7 @@ def _check(work: Work, places: Mapping[str, Path], here: Mapping[str, Mapping[st
         try:
             run(f"python -m benchmarks.same {work.same}", {**places, **sides})
         except BenchmarkError as error:
-            message = f"{work.name}: {one.name}: a wrong answer, however fast: {error}"
+            message = f"{work.name}: {one.name}: wrong result: {error}"
             raise BenchmarkError(message) from error
 
 
@@ -186,7 +186,7 @@ def _value(work: Work, ran: Ran) -> float:
 def _ratios(
     work: Work, one: Contestant, values: Mapping[str, Sequence[float]]
 ) -> tuple[float, ...]:
-    """Compare one with ours, round by round."""
+    """Return the ratio of a contestant to ours in each round."""
     ours = values[work.contestants[0].name]
     starts = values[one.start_up] if one.start_up else [0.0] * len(ours)
     return tuple(

@@ -1,5 +1,5 @@
-"""What ends a run."""
+"""The error that ends a run."""
 
 
 class BenchmarkError(Exception):
-    """A contestant failed, or was wrong; the message says which, what was found and expected."""
+    """A contestant failed, or its result was wrong; the message says which, and what was wrong."""

@@ -1,6 +1,6 @@
-"""What contestants are given: photos that both sides can use, and datasets of them.
+"""Input of contestants: photos that both sides can use, and datasets of them.
 
-Knows: which photos count, and where copies lie. Must not know: what is done with them.
+Knows: which photos are used, and where copies are. Must not know: what is done with them.
 """
 
 from __future__ import annotations
@@ -22,13 +22,13 @@ ORIENTATION = 0x112
 """EXIF tag; 1 is upright."""
 
 Run = Callable[[str, Mapping[str, Path], Path | None], object]
-"""Runs a command, whose words in braces are folders, maybe in the checkout of an earlier commit."""
+"""Runs a command whose words in braces are folders, perhaps in a checkout of an earlier commit."""
 
 
 def plain_photos(images: Path) -> list[Path]:
-    """List the photos that the usual scripts treat as we do: upright JPEGs, grey or RGB.
+    """List the photos that the usual scripts treat like we do: upright JPEGs, grey or RGB.
 
-    Of others the scripts store what TensorFlow then reads wrongly or not at all.
+    The scripts store other photos in a way that TensorFlow reads wrongly or not at all.
 
     Raises:
         BenchmarkError: there are none.
@@ -49,7 +49,7 @@ def _is_plain(path: Path) -> bool:
 
 
 def large(photos: Iterable[Path]) -> list[Path]:
-    """Choose those that hold the crop, as many as make full batches where there are enough."""
+    """Choose photos that hold the crop; only full batches of them if there are enough."""
     chosen = []
     for path in photos:
         with Image.open(path) as image:
@@ -59,14 +59,14 @@ def large(photos: Iterable[Path]) -> list[Path]:
 
 
 def link(photos: Sequence[Path], folder: Path, count: int) -> None:
-    """Link photos into class folders, over and over until there are as many as asked for."""
+    """Link photos into class folders, repeatedly until there are ``count``."""
     folder.mkdir()
     for number, path in enumerate(islice(cycle(photos), count)):
         target = folder / path.parent.name / f"{path.stem}-{number // len(photos)}{path.suffix}"
         target.parent.mkdir(exist_ok=True)
         try:
             os.link(path.resolve(), target)
-        except OSError:  # another disk, or one without links
+        except OSError:  # another file system, or one without links
             shutil.copyfile(path, target)
 
 
@@ -81,11 +81,12 @@ def prepare(
     """Make every folder that a command names, and read it once, so that all caches are warm.
 
     Args:
-        count: how many photos to make of these, by links.
-        earlier: checkout of an earlier commit, which writes datasets of its own.
+        count: how many photos to make from these, by links.
+        earlier: checkout of an earlier commit, which writes its own datasets.
     Returns:
-        Folders by the words in braces: ``images`` and ``large`` (those that hold a crop) always;
-        ``one`` photo, ``tenfold`` as many, datasets of ``whole`` photos and of ``crops``.
+        Folders by the words in braces: always ``images`` and ``large`` (those that hold a crop);
+        if named ``one`` (a single photo), ``tenfold`` (ten times as many photos), and the datasets
+        ``whole`` (photos) and ``crops``.
     Raises:
         BenchmarkError: no photo holds a crop.
     """
@@ -111,7 +112,7 @@ def prepare(
 
 
 def words(command: str) -> set[str]:
-    """Return the words in braces."""
+    """Return the words in braces in a command."""
     return {name for _, name, _, _ in string.Formatter().parse(command) if name}
 
 

@@ -1,4 +1,4 @@
-"""What ran the contest: without it no figure says anything."""
+"""Describes the machine: without that, figures mean nothing."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ OURS = ("tfrec-cli", "tensorflow", "pillow", "numpy", "protobuf", "google-crc32c
 
 
 def describe(peers: Iterable[str]) -> dict[str, Any]:
-    """Return cores, CPU, memory, system, versions of what matters, and whether we have C."""
+    """Return cores, CPU, memory, system, versions of packages, and whether C was compiled."""
     versions = {}
     for name in (*OURS, *sorted(set(peers))):
         with suppress(metadata.PackageNotFoundError):

@@ -1,6 +1,6 @@
-"""Results as a table for people, and as one document for programs.
+"""Results as a table for people, and as a JSON document for programs.
 
-Knows: how figures are shown. Must not know: how they came about.
+Knows: how figures are shown. Must not know: how they were measured.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ VERDICTS = {True: "met", False: "MISSED", None: ""}
 
 
 def table(outcome: Outcome) -> str:
-    """Show one work: what each needed, how ours compares, and what was meant to be."""
+    """Return the table of one work: what each needed, how ours compares, and the targets."""
     unit = outcome.work.unit
     head = ("", unit, "photos/s" if unit == "s" else "", "tfrec is", "target", "")
     rows = [head, *(_row(outcome, entry) for entry in outcome.entries)]
@@ -47,14 +47,14 @@ def _row(outcome: Outcome, entry: Entry) -> tuple[str, str, str, str, str, str]:
 
 
 def rate(outcome: Outcome, entry: Entry) -> float | None:
-    """Return photos a second, where the number of photos counts."""
+    """Return photos a second; None if the work does not depend on the number of photos."""
     if outcome.work.unit != "s" or not outcome.records or not entry.contestant.has_all:
         return None
     return outcome.records / entry.value
 
 
 def figure(value: float) -> str:
-    """Show three digits."""
+    """Format a number with three digits."""
     return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
 
 
@@ -63,22 +63,22 @@ def _times(ratio: float | None, sign: str = "") -> str:
 
 
 def summary(outcomes: Sequence[Outcome]) -> str:
-    """Say how many targets were met."""
+    """Return a line on how many targets were met."""
     verdicts = [outcome.met for outcome in outcomes]
     verdicts += [entry.met for outcome in outcomes for entry in outcome.entries]
     judged = [met for met in verdicts if met is not None]
     return (
         f"{sum(judged)} of {len(judged)} targets met. "
-        "1x: as fast as tfrec, or as much memory; more: tfrec is so many times better. "
+        "1x: as fast as tfrec, or as much memory; above 1x: tfrec is that many times better. "
         "Medians; ratios are taken within a round."
     )
 
 
 def document(outcomes: Sequence[Outcome], **facts: Any) -> dict[str, Any]:
-    """Make what is written as JSON.
+    """Return the document to be written as JSON.
 
     Args:
-        facts: about the run as a whole.
+        facts: facts about the run.
     """
     return {
         "format": "tfrec-benchmarks",

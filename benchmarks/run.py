@@ -1,4 +1,4 @@
-"""Run one contestant once: how long it took, or how much memory it needed.
+"""Runs one contestant once, and measures its time or its memory.
 
 Knows: processes. Must not know: works, targets.
 """
@@ -24,7 +24,7 @@ LAST_CHARACTERS = 300
 
 SAMPLE_SECONDS = 0.02
 ROLLUP = "smaps_rollup" if Path("/proc/self/smaps_rollup").exists() else "status"
-"""Where Linux says how much memory a process has; parts that are shared count once in Pss."""
+"""File in /proc with the memory of a process; in smaps_rollup, Pss counts shared parts once."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,10 +32,10 @@ class Ran:
     """What was measured.
 
     Attributes:
-        seconds: by the process's own clock where it has one, else of the whole process.
-        cpu_seconds: of processor time, user and system, of the process and its children.
-        records: how many it says it had.
-        memory_mb: the most memory of it and its children, where it was asked for.
+        seconds: what the process printed if it timed itself, else the time of the process.
+        cpu_seconds: processor time, user and system, of the process and its children.
+        records: the number of records that it printed.
+        memory_mb: the most memory of the process and its children, if it was measured.
     """
 
     seconds: float
@@ -50,7 +50,7 @@ def run(
     """Run a command whose words in braces are folders.
 
     Args:
-        checkout: of an earlier commit, with its environment in .venv, where the command runs.
+        checkout: an earlier commit with its environment in .venv, in which the command runs.
     Raises:
         BenchmarkError: it failed.
     """
@@ -58,7 +58,7 @@ def run(
     programs = {"python": str(python), "tfrec": str(python.with_name("tfrec"))}
     words = [programs.get(word, word).format_map(places) for word in shlex.split(command)]
     environment = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3"}
-    environment.pop("PYTHONDONTWRITEBYTECODE", None)  # what is installed has its bytecode
+    environment.pop("PYTHONDONTWRITEBYTECODE", None)  # installed packages have their bytecode
     with tempfile.TemporaryFile("w+") as output:
         begun, cpu_before = time.perf_counter(), _cpu_seconds()
         try:
@@ -93,7 +93,7 @@ def _cpu_seconds() -> float:
 
 
 def measures_memory() -> bool:
-    """Tell whether this system says how much memory processes have."""
+    """Return whether the memory of processes can be measured on this system."""
     return Path("/proc/self/status").exists()
 
 

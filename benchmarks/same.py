@@ -1,6 +1,6 @@
-"""Check that what was fast was right: python -m benchmarks.same CHECK FOLDER...
+"""Checks that results are right: python -m benchmarks.same CHECK FOLDER...
 
-Knows: TensorFlow's own reader and Pillow's or TensorFlow's pixels as what is right.
+Knows: TensorFlow's own reader, and the pixels of Pillow or TensorFlow, which are right.
 Must not know: how anything was written or timed.
 """
 
@@ -24,7 +24,7 @@ from tfrec_cli import read_tf
 SAMPLE = 200
 SEED = 1
 ROUNDING = 2**-23
-"""TensorFlow may multiply by 1 / 255 where NumPy divides by 255; the last bit of float32 at 1."""
+"""The last bit of a float32 near 1: TensorFlow may multiply by 1 / 255, NumPy divides by 255."""
 
 
 def written(ours: Path, usual: Path) -> None:
@@ -39,7 +39,7 @@ def written(ours: Path, usual: Path) -> None:
 
 
 def random_crops(dataset: Path) -> None:
-    """Check some of our reader's crops against TensorFlow's stateless crops of whole decodes."""
+    """Compare some of our reader's crops with TensorFlow's stateless crops of decoded images."""
     batches = read_tf.dataset(
         dataset, crop=CROP_PX, seed=SEED, batch_size=SAMPLE, dtype="uint8"
     ).take(1)
@@ -56,7 +56,7 @@ def random_crops(dataset: Path) -> None:
 
 
 def stored_crops(dataset: Path) -> None:
-    """Check our reader's values against the bytes of every record."""
+    """Compare our reader's values with the bytes of every record."""
     found = read_tf.dataset(dataset, crop=CROP_PX, seed=SEED, batch_size=BATCH)
     records = _records(dataset)
     for images, labels in found:
@@ -70,7 +70,7 @@ def stored_crops(dataset: Path) -> None:
 
 
 def shuffled(dataset: Path) -> None:
-    """Check that shuffling changes the order and nothing else."""
+    """Check that shuffling only changes the order."""
     straight, mixed = (_digests(dataset, shuffle=shuffle) for shuffle in (False, True))
     if Counter(straight) != Counter(mixed):
         raise BenchmarkError(f"{dataset.name}: found other crops when shuffled, expected the same")

@@ -1,4 +1,4 @@
-"""The table of works: who does what by which command, and how much faster we mean to be.
+"""The table of works: the command of each contestant, and the targets for ours.
 
 Knows: commands and targets. Must not know: how they are run or timed.
 """
@@ -13,13 +13,13 @@ Role = Literal["ours", "earlier", "usual", "limit", "peer"]
 Unit = Literal["s", "CPU s", "MB"]
 
 EARLIER = "earlier_"
-"""Begins the words in braces for datasets that an earlier commit wrote."""
+"""Prefix of the words in braces for datasets that an earlier commit wrote."""
 
 NOT_SLOWER = 0.95
-"""Noise aside, no work may get slower than it was."""
+"""Apart from noise, no work may get slower."""
 
 MANY = 50_000
-"""So many photos make a start-up time matter little."""
+"""With this many photos, start-up time matters little."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,11 +30,12 @@ class Contestant:
         name: unique within its work.
         command: what runs, as in a shell. Words in braces are folders, see `folders.prepare`; {out}
             is new each time, {made} is what ``before`` made.
-        at_least: target: ours is to be at least so many times as fast; None only shows.
-        start_up: which of ours does no work to speak of; its time is taken off ours first.
-        before: runs once, and is not timed.
+        at_least: target: ours must be at least this many times as fast; None sets no target.
+        start_up: name of the contestant of ours that does almost no work; its time is subtracted
+            from ours before they are compared.
+        before: a command that runs once, and is not timed.
         needs: the distribution that must be installed.
-        checkout: of the earlier commit that runs the command.
+        checkout: checkout of the earlier commit that runs the command.
     """
 
     role: Role
@@ -49,24 +50,24 @@ class Contestant:
 
     @property
     def has_all(self) -> bool:
-        """Whether it is given as many photos as others."""
+        """Whether it gets as many photos as the others."""
         return not {"{one}", "{tenfold}"} & set(self.command.split())
 
 
 @dataclass(frozen=True, slots=True)
 class Work:
-    """What contestants do in turn.
+    """A task that contestants do in turn.
 
-    A contestant that prints ``N records in S seconds`` times itself; of others the whole process is
-    timed. Those that print a number of records must all have had the same.
+    A contestant that prints ``N records in S seconds`` times itself; otherwise the complete process
+    is timed. All contestants that print a number of records must print the same one.
 
     Attributes:
         about: what is done, for people.
-        contestants: the first is ours, and stands for the work.
+        contestants: the first one is ours, with which the others are compared.
         unit: what is measured: seconds, seconds of processor time, or the peak of memory of all
             processes in MB.
         at_most: target: the most that ours may need.
-        per: that target is for so many photos; more may need as much more.
+        per: the number of photos that ``at_most`` is for; it grows in proportion with more photos.
         same: the check that both sides made the same, a function of `same` and its arguments;
             {ours} and {usual} are what they wrote.
     """
@@ -82,7 +83,7 @@ class Work:
 
 
 def against(work: Work, checkout: Path) -> Work:
-    """Add what an earlier commit does in the same work, each commit with its own datasets."""
+    """Add an earlier commit as a contestant; each commit reads its own datasets."""
     ours, *others = work.contestants
     command = ours.command.replace("{whole}", f"{{{EARLIER}whole}}")
     earlier = Contestant(
@@ -96,7 +97,7 @@ def against(work: Work, checkout: Path) -> Work:
 
 
 def works(photos: int) -> tuple[Work, ...]:
-    """Return every work, with the targets for so many photos."""
+    """Return every work, with the targets for this number of photos."""
     return (
         Work(
             "write-whole",

@@ -1,13 +1,13 @@
-"""Draw the sample images, so that the repository needs no photograph of anybody.
+"""Draws the sample images, so that the repository needs no photograph of anybody.
 
 Three subjects are drawn with NumPy: skies (``clouds``), heaps of stones (``pebbles``) and foliage
-(``leaves``). All are fine-grained and coloured, because a flat picture would hide what a wrong
-crop, a chroma subsampling or a second JPEG compression does to its pixels. The pictures are saved
-in the file kinds that are met in the wild (see ``PLAN``) under ``images/<subject>/``. The files
-that no reader should accept go to ``rejects/``.
+(``leaves``). All are fine-grained and coloured, because a flat picture would hide the effect of a
+wrong crop, of chroma subsampling or of a second JPEG compression. The pictures are saved under
+``images/<subject>/`` in many kinds of files (see ``PLAN``). Files that no reader should accept go
+to ``rejects/``.
 
 Usage: ``python sample_data/draw.py [FOLDER]``; FOLDER defaults to the script's own folder.
-The same versions of NumPy and Pillow write the same bytes at every run.
+The same versions of NumPy and Pillow write the same bytes in every run.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ Profile = Callable[[Floats, Floats], Floats]
 SEED = 20_240_607
 BOMB_SIDE = 30_000
 
-# Subject -> kind:WIDTHxHEIGHT of each file, the size being that of the displayed picture.
+# Subject -> kind:WIDTHxHEIGHT of each file; the size is that of the displayed picture.
 PLAN = {
     "clouds": """
         444:201x173 422:240x160 420:173x201 progressive:256x144 gray:180x220 exif6:160x233
@@ -47,7 +47,7 @@ PLAN = {
         420:168x224""",
 }
 
-# Kinds that are not JPEG files named .jpg.
+# Suffixes of all kinds that are not JPEG files named .jpg.
 SUFFIXES = {
     **dict.fromkeys(("rgb", "palette", "alpha", "gray8", "gray16"), ".png"),
     **dict.fromkeys(("webp", "lossless"), ".webp"),
@@ -63,7 +63,7 @@ OPTIONS: dict[str, dict[str, object]] = {
     "lossless": {"lossless": True},
 }
 
-# EXIF orientation -> what turns the upright picture into the one stored in the file.
+# EXIF orientation -> operation that turns the upright picture into the stored one.
 STORED = {
     3: Image.Transpose.ROTATE_180,
     5: Image.Transpose.TRANSPOSE,
@@ -73,7 +73,7 @@ STORED = {
 
 
 def palette(text: str) -> Floats:
-    """Return the colours (N, 3), 0 to 1, of ``text``, which has six hex digits for each."""
+    """Return the colours (N, 3), 0 to 1, in ``text``: six hex digits for each."""
     return np.array([list(bytes.fromhex(colour)) for colour in text.split()]) / 255
 
 
@@ -101,7 +101,7 @@ def frequencies(shape: Shape) -> Floats:
 
 
 def blur(field: Floats, sigma: float) -> Floats:
-    """Return ``field`` (H, W) under a Gaussian of ``sigma`` pixels, its edges wrapped."""
+    """Return ``field`` (H, W), blurred by a Gaussian of ``sigma`` pixels that wraps at edges."""
     shape = (field.shape[0], field.shape[1])
     gain = np.exp(-2 * (np.pi * sigma * frequencies(shape)) ** 2)
     return np.fft.irfft2(np.fft.rfft2(field) * gain, s=shape)
@@ -141,11 +141,11 @@ def clouds(rng: np.random.Generator, shape: Shape) -> Floats:
 def heap(
     rng: np.random.Generator, shape: Shape, sizes: Floats, aspect: float, profile: Profile
 ) -> tuple[Floats, npt.NDArray[np.intp], Floats, Floats]:
-    """Throw one body for each of ``sizes`` (its half length in pixels) and look from above.
+    """Drop a body for each of ``sizes`` (half its length in pixels), and look from above.
 
     Returns four (H, W) arrays: the height of the topmost body, its index, and the place on it,
     along (u) and across (v), both -1 to 1. ``profile`` gives a body's height at (u, v) for a half
-    length of 1, and NaN outside of it. Bare ground has height 0, u = v = 1.
+    length of 1, and NaN outside the body. Bare ground has height 0 and u = v = 1.
     """
     height, top = np.zeros(shape), np.zeros(shape, np.intp)
     u, v = np.ones(shape), np.ones(shape)
@@ -248,7 +248,7 @@ def cmyk(picture: Floats) -> Image.Image:
 
 
 def with_alpha(image: Image.Image) -> Image.Image:
-    """Return ``image`` as an RGBA oval with a soft edge; its corners are wholly transparent."""
+    """Return ``image`` as an RGBA oval with a soft edge; its corners are fully transparent."""
     rows, columns = np.ogrid[-0.5 : 0.5 : image.height * 1j, -0.5 : 0.5 : image.width * 1j]
     image.putalpha(eight_bit(np.clip((0.5 - np.hypot(rows, columns)) * 8, 0, 1)))
     return image
@@ -262,7 +262,7 @@ def gray16(picture: Floats) -> Image.Image:
 
 
 def encode(picture: Floats, kind: str, suffix: str) -> bytes:
-    """Return the file of ``kind`` that shows ``picture`` (H, W, 3)."""
+    """Return a file of ``kind`` that shows ``picture`` (H, W, 3)."""
     image = eight_bit(picture)
     options = {"quality": 88, **OPTIONS.get(kind, {})}
     if kind in ("gray", "gray8"):
@@ -317,7 +317,7 @@ def rejects() -> dict[str, bytes]:
 
 
 def main() -> None:
-    """Write all files and print how many."""
+    """Write all files, and print their number and size."""
     parser = argparse.ArgumentParser(description="Draw the sample images.")
     parser.add_argument("folder", nargs="?", type=Path, default=Path(__file__).resolve().parent)
     folder: Path = parser.parse_args().folder
