@@ -38,23 +38,23 @@ ROOT = Path(__file__).parents[1]
 
 
 def missing(*packages: str) -> str:
-    """Name those of some packages that are not installed, as a reason to skip; "" for none.
+    """Return a reason to skip that names the packages that are not installed; "" if all are.
 
-    Under ALL_TESTS none is missing: there a test fails for want of its package.
+    With ALL_TESTS it is always "": then a test fails if its package is missing.
     """
     absent = [name for name in packages if importlib.util.find_spec(name) is None]
     return f"needs {', '.join(absent)}" if absent and "ALL_TESTS" not in os.environ else ""
 
 
 def needs(*packages: str) -> pytest.MarkDecorator:
-    """Mark a test that starts a program, or calls a reader, which needs these packages."""
+    """Skip a test without these packages, which a program or reader that it starts needs."""
     return pytest.mark.skipif(bool(missing(*packages)), reason=missing(*packages))
 
 
 class Framework:
-    """A module that is imported at its first use; a test that uses it is skipped without it.
+    """A module that is imported when it is first used; without it, the test is skipped.
 
-    ``package`` is what must be installed, unless the module's name begins with it.
+    ``package`` must be installed; by default it is the first part of the module's name.
     """
 
     def __init__(self, module: str, package: str = "") -> None:
@@ -62,7 +62,7 @@ class Framework:
         self._package = package or module.split(".")[0]
 
     def __getattr__(self, attribute: str) -> Any:
-        if attribute.startswith(("_", "pytest")):  # pytest looks for such ones when it collects
+        if attribute.startswith(("_", "pytest")):  # pytest looks these up when it collects
             raise AttributeError(attribute)
         if reason := missing(self._package):
             pytest.skip(reason, allow_module_level=True)
@@ -83,9 +83,9 @@ read_tf, read_torch = READERS["read_tf"], READERS["read_torch"]
 
 
 def photo(height: int, width: int, seed: int = 0) -> Pixels:
-    """Return uint8[height, width, 3]: coloured blobs under fine noise, the same for a seed.
+    """Return uint8[height, width, 3]: coloured blobs under fine noise, determined by the seed.
 
-    Every pixel differs from its neighbours, so that a picture cut one pixel aside differs.
+    Every pixel differs from its neighbours, so that a crop shifted by one pixel is different.
     """
     rng = np.random.default_rng(seed)
     blobs = Image.fromarray(rng.integers(0, 256, (5, 5, 3), dtype=np.uint8))
@@ -108,12 +108,12 @@ def jpeg(pixels: npt.NDArray[Any] | Image.Image, **options: Any) -> bytes:
 
 
 def png(pixels: npt.NDArray[Any] | Image.Image, **options: Any) -> bytes:
-    """Encode as PNG; uint16[height, width] becomes a 16-bit gray one."""
+    """Encode as PNG; uint16[height, width] becomes a 16-bit gray image."""
     return save(pixels, "PNG", **options)
 
 
 def png_of(*chunks: tuple[bytes, bytes]) -> bytes:
-    """Make a PNG file of (kind, body) pairs, each with a good checksum."""
+    """Make a PNG file from (kind, body) pairs, each with a correct checksum."""
     return b"\x89PNG\r\n\x1a\n" + b"".join(
         struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
         for kind, body in chunks
@@ -138,7 +138,7 @@ def fill(root: Path, files: Mapping[str, bytes]) -> Path:
 
 @dataclass(frozen=True)
 class Measured(Ran):
-    """What one run of the program gave, and what it took over all its processes."""
+    """Output of one run of the program, and what all its processes needed."""
 
     cpu_seconds: float
     mebibytes: float
@@ -160,9 +160,9 @@ def unmeasured() -> dict[str, str]:
 
 
 def measured(folder: Path, *argv: str | Path, before: Sequence[str] = ()) -> Measured:
-    """Run ``tfrec ARGV`` in ``folder``, after the words ``before``, and say what it took.
+    """Run ``tfrec ARGV`` in ``folder``, after the words ``before``, and measure what it needs.
 
-    By a small process in between: a child's greatest size counts that of who starts it.
+    A small process starts it, since a child's peak memory includes that of its parent.
     """
     figures = folder.with_name(f"{folder.name}.figures")
     program = [*before, sys.executable, "-m", "tfrec_cli", *map(str, argv)]
@@ -174,7 +174,7 @@ def measured(folder: Path, *argv: str | Path, before: Sequence[str] = ()) -> Mea
 
 
 def tree(root: Path) -> dict[str, bytes]:
-    """Return every file below ``root`` with its bytes, and every folder, empty or not, with b""."""
+    """Return every file below ``root`` with its bytes, and every folder with b""."""
     return {
         str(path.relative_to(root)): path.read_bytes() if path.is_file() else b""
         for path in sorted(root.rglob("*"))
@@ -183,9 +183,9 @@ def tree(root: Path) -> dict[str, bytes]:
 
 @functools.cache
 def class_files() -> dict[str, bytes]:
-    """Return the files of ``folder``: path to bytes.
+    """Return the files of ``folder`` by path.
 
-    13 images in the classes cats, dogs and owls, of 13 sizes, upright at least 41x40 pixels.
+    13 images in the classes cats, dogs and owls, of 13 sizes, at least 41x40 pixels when upright.
     """
     gray = Image.fromarray(photo(62, 45, 3)).convert("L")
     alpha = np.dstack([photo(47, 58, 8), np.arange(47 * 58, dtype=np.uint8).reshape(47, 58)])

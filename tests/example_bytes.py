@@ -1,4 +1,4 @@
-"""The wire format of Examples by hand, for tests."""
+"""Examples in the wire format, made by hand, for tests."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import numpy as np
 
 
 def varint(number: int, more: int = 0) -> bytes:
-    """Write a varint in ``more`` bytes than it needs."""
+    """Write a varint in ``more`` bytes more than it needs."""
     pieces = [number & 0x7F]
     while number := number >> 7:
         pieces.append(number & 0x7F)
@@ -42,8 +42,8 @@ def strings(*values: bytes) -> bytes:
 
 
 def exact(data: bytes) -> memoryview:
-    """Return bytes in memory that ends where they do, so that a sanitizer sees one read too far.
+    """Return bytes in memory of exactly their size, so that a sanitizer sees a read past the end.
 
-    Bytes objects have a zero after them, arrays of Python room to grow.
+    Bytes objects end in an extra zero, and Python's arrays have room to grow.
     """
     return memoryview(np.frombuffer(data, np.uint8).copy())

@@ -1,4 +1,4 @@
-"""Names that want to disturb a terminal or a page."""
+"""Names with control characters and markup that could harm a terminal or a page."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ HOSTILE = "\x1b[31mred\x1b]0;owned\x07\n<script>alert(1)</script>&'\""
 
 
 def raw_signs(text: str) -> list[str]:
-    """Return the signs that are no text, but line ends."""
+    """Return all characters that are not printable, except line ends."""
     return [sign for sign in text if not sign.isprintable() and sign != "\n"]
 
 
 def strange_file(folder: Path) -> Path:
-    """Make a record file whose every name wants to disturb."""
+    """Make a record file in which every name is hostile."""
     values: dict[str, Any] = {
         "image": png(photo(40, 30)),
         "height": 40,

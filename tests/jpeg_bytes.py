@@ -1,4 +1,4 @@
-"""Segments of JPEG files by hand, for tests."""
+"""Segments of JPEG files, made by hand, for tests."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def segment(code: int, body: bytes) -> bytes:
 
 
 def exif(*, kind: int = 3, resolution_kind: int = 5, resolution_at: int = 50) -> bytes:
-    """Make a little-endian EXIF block of three tags, of which one lies behind them."""
+    """Make a little-endian EXIF block of three tags; the value of one is after them."""
     tags = [
         (0x010F, 2, 4, 0x626F42),
         (0x0112, kind, 1, 6),

@@ -1,8 +1,8 @@
-"""The tests that need no framework, with the lowest versions that pyproject.toml allows.
+"""Runs the tests that need no framework with the lowest versions that pyproject.toml allows.
 
-``python tests/lowest.py [EXTRA…]`` makes an environment in ``build/lowest`` on the oldest supported
-Python that is there, with exactly the lowest version of each dependency of the package, and of the
-extras that are named (``tensorflow``, ``torch``). With an extra the tests of its reader run too.
+``python tests/lowest.py [EXTRA…]`` makes an environment in ``build/lowest`` with the oldest
+supported Python found, and exactly the lowest version of each dependency of the package and of the
+named extras (``tensorflow``, ``torch``). With an extra, the tests of its reader are run too.
 """
 
 from __future__ import annotations
@@ -24,12 +24,12 @@ READERS = ["tests/unit/reading", "tests/unit/test_crops.py"]
 
 
 def pinned(requirement: str) -> str:
-    """Turn a lower bound into that very version: ``numpy>=1.26`` becomes ``numpy==1.26``."""
+    """Turn a lower bound into that version: ``numpy>=1.26`` becomes ``numpy==1.26``."""
     return requirement.replace(">=", "==", 1)
 
 
 def main() -> int:
-    """Install, say what is installed, run the tests; return pytest's exit code."""
+    """Install, print what is installed, run the tests; return pytest's exit code."""
     extras = sys.argv[1:]
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     bounds = [*project["dependencies"]]

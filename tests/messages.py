@@ -1,4 +1,4 @@
-"""Messages of record files by hand, from tensorflow/core/example/{example,feature}.proto."""
+"""Messages of record files, made by hand from tensorflow/core/example/{example,feature}.proto."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def field(number: int, body: bytes) -> bytes:
 
 
 def feature(value: Value) -> bytes:
-    """Serialise a Feature; None has no list at all."""
+    """Serialise a Feature; None makes one without a list."""
     if value is None:
         return b""
     values: Sequence[Any] = [value] if isinstance(value, bytes) else value

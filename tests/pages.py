@@ -1,15 +1,16 @@
-"""Pages of documentation as programs: their code blocks, run from top to bottom in one folder.
+"""Runs pages of documentation: their code blocks, from top to bottom in one folder.
 
-``python tests/pages.py PAGE`` runs a page in the current folder, in which files that the page needs
-are. Python blocks share their names. A comment above a block, ``<!-- example: … -->``, says what is
-special:
+``python tests/pages.py PAGE`` runs a page in the current folder, which must hold the files that the
+page needs. Python blocks share their names. A comment above a block, ``<!-- example: … -->``, says
+what is special about it:
 
 * ``not run, because …``: only its syntax is checked;
-* ``needs MODULE, …``: not run where that module is missing;
+* ``needs MODULE, …``: not run if that module is missing;
 * ``in a process of its own``: a Python block that shares no names.
 
-Blocks by language: ``sh`` and ``python`` run; ``console`` runs and prints what is shown, where
-``…`` stands for part of a line, or as a line for any lines. A block with a title becomes a file.
+Blocks by language: ``sh`` and ``python`` are run; ``console`` is run and must print what is shown;
+``…`` stands for any part of a line or, as a line, for any lines. A block with a title becomes a
+file.
 """
 
 from __future__ import annotations
@@ -32,7 +33,7 @@ _FENCE = re.compile(
 
 @dataclass(frozen=True)
 class Block:
-    """One code block: its first line's number, and what its fence and the comment above say."""
+    """One code block: the number of its first line, its fence, and the comment above it."""
 
     line: int
     language: str
@@ -42,7 +43,7 @@ class Block:
 
     @property
     def is_run(self) -> bool:
-        """Whether it can run here."""
+        """Whether it can be run here."""
         needed = re.match(r"needs ([\w.]+)", self.note)
         if needed:
             return _is_installed(needed[1])

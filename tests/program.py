@@ -1,4 +1,4 @@
-"""The program called in this process, for tests."""
+"""Calls the program in this process, for tests."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from tfrec_cli.__main__ import main
 
 @dataclasses.dataclass(frozen=True)
 class Ran:
-    """What one call of the command line gave."""
+    """Output of one call of the command line."""
 
     code: int
     out: str

@@ -1,4 +1,4 @@
-"""Record files for tests: golden bytes, bombs, files with holes; and what is in them."""
+"""Record files for tests: golden bytes, bombs, sparse files; and their content."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def record_file(path: Path, *payloads: bytes) -> Path:
 
 
 def bomb(folder: Path, compression: str, first: bytes, again: bytes, times: int) -> Path:
-    """Compress ``first`` and so many times ``again``, in the time that two of them take."""
+    """Compress ``first``, then ``again`` as often as ``times`` says, in the time of one of each."""
     deflate = zlib.compressobj(9, zlib.DEFLATED, -15)
     blocks = [deflate.compress(one) + deflate.flush(zlib.Z_FULL_FLUSH) for one in (first, again)]
     magic = {"GZIP": b"\x1f\x8b\x08" + bytes(7), "ZLIB": b"\x78\x9c"}[compression]
@@ -64,7 +64,7 @@ def bomb(folder: Path, compression: str, first: bytes, again: bytes, times: int)
 
 
 def sparse(folder: Path, pieces: dict[int, bytes], size: int) -> Path:
-    """Make a file of ``size`` bytes with pieces at some places, and holes between them."""
+    """Make a file of ``size`` bytes with pieces at some offsets, and holes between them."""
     path = folder / "sparse"
     with path.open("wb") as file:
         for offset, piece in pieces.items():
@@ -72,7 +72,7 @@ def sparse(folder: Path, pieces: dict[int, bytes], size: int) -> Path:
             file.write(piece)
         file.truncate(size)
     if path.stat().st_blocks * 512 > 2**26:
-        pytest.skip("this file system knows no holes")
+        pytest.skip("this file system has no sparse files")
     return path
 
 
@@ -97,12 +97,12 @@ def flipped(data: bytes, bit: int) -> bytes:
 
 
 def hit_by(bit: int) -> int:
-    """Return the number of the record of PLAIN in which ``bit`` lies."""
+    """Return the number of the record in PLAIN that has ``bit``."""
     return sum(bit // 8 >= offset for offset, _ in PLACES) - 1
 
 
 def holding(path: Path, *, seconds: float = 4, most_bytes: int = 2**27) -> list[Record | Damage]:
-    """Scan a file, and return what is found; fail where that takes much time or memory."""
+    """Scan a file, and return its items; fail if that takes much time or memory."""
     tracemalloc.start()
     started = time.process_time()
     try:

@@ -1,12 +1,11 @@
-"""The package as a stranger installs it: sdist, wheels and scripts, without TensorFlow.
+"""Installs the package like a new user, from sdist and wheels without TensorFlow, and runs it.
 
 ``python tests/smoke.py [VERSION… | all]`` makes the sdist, and installs it on several Pythons:
-first without a compiler, then from a wheel with C. Without arguments these are the oldest and the
-newest of the supported Pythons that are there. The datasets of one Python must be the same with C
-and without, and all fingerprints must be the same.
-``--installed`` only runs what is installed with this Python.
+first without a compiler, then from a wheel with C. Without arguments, these are the oldest and the
+newest supported Python found. With C and without, a Python must write the same dataset; all
+fingerprints must be the same. ``--installed`` only runs what is installed with this Python.
 
-Needs nothing but the standard library: it runs where nothing else is.
+Needs only the standard library.
 """
 
 from __future__ import annotations
@@ -37,7 +36,7 @@ print("c" if native.is_compiled else "python")
 
 
 def run(*words: object, **environment: str) -> str:
-    """Run a program that must exit with 0; return what it prints."""
+    """Run a program that must exit with 0; return its output."""
     done = subprocess.run(
         list(map(str, words)),
         cwd=BUILD if BUILD.is_dir() else None,
@@ -56,7 +55,7 @@ def pip(python: Path, *words: object, **environment: str) -> None:
 
 
 def pythons() -> dict[str, Path]:
-    """Find the Pythons that we support, on PATH or where pyenv has them."""
+    """Find the supported Pythons on PATH or among pyenv's versions."""
     pyenv = Path(os.environ.get("PYENV_ROOT", Path.home() / ".pyenv")) / "versions"
     found = {}
     for version in SUPPORTED:
@@ -70,7 +69,7 @@ def pythons() -> dict[str, Path]:
 
 
 def chosen(words: list[str]) -> dict[str, Path]:
-    """Return the Pythons that were asked for, or the oldest and the newest."""
+    """Return the Pythons named by ``words``; by default the oldest and the newest."""
     found = pythons()
     if words == ["all"]:
         return found
@@ -80,7 +79,7 @@ def chosen(words: list[str]) -> dict[str, Path]:
 
 
 def make_sdist() -> Path:
-    """Make the sdist, compare it with what git tracks, run some of its tests, return its folder."""
+    """Make the sdist, compare it with git's files, run some of its tests; return its folder."""
     run(sys.executable, "-m", "venv", BUILD / "tools")
     pip(BUILD / "tools/bin/python", "install", "build")
     run(BUILD / "tools/bin/python", "-m", "build", "--sdist", "--outdir", BUILD, ROOT)
@@ -98,7 +97,7 @@ def make_sdist() -> Path:
 
 
 def wheel_of(python: Path, version: str, source: Path) -> Path:
-    """Make the wheel with C for one Python; 3.11 and newer share the first that is made."""
+    """Make the wheel with C for one Python; 3.11 and newer share one wheel."""
     kind = "cp310-cp310" if version == "3.10" else "cp311-abi3"
     if not list(BUILD.glob(f"*{kind}*.whl")):
         pip(python, "wheel", "--no-deps", "--wheel-dir", BUILD, source)
@@ -107,7 +106,7 @@ def wheel_of(python: Path, version: str, source: Path) -> Path:
 
 
 def use(scripts: Path, out: Path) -> str:
-    """Write, inspect, verify and read with what is installed; return kind and fingerprint."""
+    """Write, inspect, verify and read with the installed package; return kind and fingerprint."""
     python = scripts / "python"
     tfrec, same = scripts / "tfrec", scripts / "tfrec-cli"
     if run(tfrec, "--version") != run(same, "--version"):
@@ -129,7 +128,7 @@ def is_same(one: Path, other: Path) -> bool:
 
 
 def smoke(version: str, python: Path, source: Path) -> str:
-    """Install on one Python, without a compiler and with, and use both; return the fingerprint."""
+    """Install on one Python without and with a compiler, and use both; return the fingerprint."""
     folder = BUILD / version
     installed = folder / "venv/bin/python"
     run(python, "-m", "venv", folder / "venv")
@@ -148,7 +147,7 @@ def smoke(version: str, python: Path, source: Path) -> str:
 
 
 def try_runners(wheel: Path) -> None:
-    """Run the wheel by the tools that run packages, where they are installed."""
+    """Run the wheel with uvx and pipx if they are installed."""
     for words in (("uvx", "--from", wheel, "tfrec-cli"), ("pipx", "run", "--spec", wheel, "tfrec")):
         if shutil.which(words[0]):
             print(f"{words[0]}: {run(*words, '--version').strip()}")
@@ -157,7 +156,7 @@ def try_runners(wheel: Path) -> None:
 
 
 def main() -> None:
-    """Do what the arguments ask for."""
+    """Do what the arguments say."""
     if sys.argv[1:] == ["--installed"]:
         with tempfile.TemporaryDirectory() as out:
             print(use(Path(sys.executable).parent, Path(out) / "out"))

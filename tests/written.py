@@ -1,4 +1,4 @@
-"""What tests of writing share: records by their sources, and a process that holds the lock."""
+"""Helpers of the tests of writing: records by source, and a process that holds the lock."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ KEPT = [
 
 
 def stored(out: Path, keys: Any = "plain") -> dict[str, ImageRecord]:
-    """Read every record of a dataset, by its source's path."""
+    """Return every record of a dataset by the path of its source."""
     paths = [path for path in sorted(out.iterdir()) if ".tfrecord" in path.name]
     found = [
         records.decode(example.decode(record.payload), NAMES[keys])

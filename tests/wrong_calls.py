@@ -1,4 +1,4 @@
-"""Calls of the program that are wrong: what is prepared, typed, and said."""
+"""Wrong calls of the program: what is prepared, the command, and the error message."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def nothing(tmp: Path) -> None:
 
 FORMATS = "jpeg, png, gif, webp, bmp, tiff, ppm, avif, jpeg2000"
 WRONG: list[tuple[str, Callable[[Path], None], str, int, str]] = [
-    # id, what is prepared in the folder TMP, argv, exit code, the line after "tfrec: "
+    # id, what is prepared in the folder TMP, argv, exit code, the message after "tfrec: "
     (
         "SRC is missing",
         nothing,

@@ -1,7 +1,7 @@
-"""Make the corpus of bad files: each from a good one, by one kind of damage.
+"""Makes the corpus of bad files, each from a good one by one kind of damage.
 
 `python tests/damage/make.py` writes everything below `files/`, and `expected.json`; a test makes
-them again and compares. What is expected is written here by hand, never taken from `verify`.
+them again and compares. Expected values are written by hand, never taken from `verify`.
 """
 
 from __future__ import annotations
@@ -37,15 +37,16 @@ class Case:
     """One bad file, or one bad dataset.
 
     Attributes:
-        name: of the file, or of the folder.
+        name: name of the file, or of the folder.
         data: its bytes, or its files by name.
-        wrong: what is wrong, in words.
-        finding: the kind of `verify`'s finding; None where nothing is wrong.
-        damage: what the finding's message begins with.
-        file: in which the finding is; None is the case itself.
-        record, offset: where.
-        tensorflow: how many records TensorFlow 2.21 reads, and what it raises then; by hand where
-            it must not be tried.
+        wrong: a description of what is wrong.
+        finding: the kind of `verify`'s finding; None if there is none.
+        damage: the beginning of the finding's message.
+        file: the file that the finding names; None for the case itself.
+        record: number of the record that the finding names.
+        offset: where that record starts, in bytes.
+        tensorflow: how many records TensorFlow 2.21 reads, and what it raises then; written by
+            hand if it must not be tried.
     """
 
     name: str
@@ -84,18 +85,18 @@ def text(value: bytes) -> bytes:
 
 
 def an_example(features: Mapping[bytes, bytes], *more: bytes) -> bytes:
-    """Write an Example of lists by name, and more entries."""
+    """Write an Example from lists by name, and further entries."""
     entries = [field(1, field(1, name), field(2, features[name])) for name in sorted(features)]
     return field(1, *entries, *more)
 
 
 def key_of(filename: bytes) -> int:
-    """Return the key of a source, as docs/format/record.md has it."""
+    """Return the key of a source, as docs/format/record.md defines it."""
     return int.from_bytes(hashlib.sha256(filename).digest()[:7], "big")
 
 
 def record(place: int) -> dict[bytes, bytes]:
-    """Return the features of the good record of this number: a raw image of 1x2 pixels."""
+    """Return the features of the good record with this number: a raw image of 1x2 pixels."""
     filename = b"%s/%d.png" % ((b"cats", b"dogs")[place % 2], place)
     return {
         b"filename": text(filename),
@@ -125,18 +126,18 @@ def frame(payload: bytes) -> bytes:
 
 
 def gzip(data: bytes) -> bytes:
-    """Compress as GZIP without a time in it; stored, so that every zlib gives the same bytes."""
+    """Wrap as GZIP without a time, as a stored block, so that every zlib gives the same bytes."""
     trailer = struct.pack("<II", zlib.crc32(data), len(data) & 0xFFFFFFFF)
     return b"\x1f\x8b\x08\0\0\0\0\0\0\xff" + stored(data) + trailer
 
 
 def zipped(data: bytes) -> bytes:
-    """Compress as zlib, stored."""
+    """Wrap as zlib, as a stored block."""
     return b"\x78\x01" + stored(data) + struct.pack(">I", zlib.adler32(data))
 
 
 def stored(data: bytes) -> bytes:
-    """Write one last DEFLATE block that is not compressed."""
+    """Write one final DEFLATE block that is not compressed."""
     return b"\1" + struct.pack("<HH", len(data), len(data) ^ 0xFFFF) + data
 
 
@@ -146,7 +147,7 @@ def flipped(data: bytes, byte: int, bit: int = 0) -> bytes:
 
 
 def zeros(runs: int) -> bytes:
-    """Write a last DEFLATE block of 1 + 258 * ``runs`` zeros, by RFC 1951's fixed codes."""
+    """Write a final DEFLATE block of 1 + 258 * ``runs`` zeros, with the fixed codes of RFC 1951."""
     bits = "110" + "00110000" + ("11000101" + "00000") * runs + "0000000"
     bits += "0" * (-len(bits) % 8)
     return int(bits[::-1], 2).to_bytes(len(bits) // 8, "little")
@@ -157,7 +158,7 @@ FRAMES = [frame(payload) for payload in GOOD]
 SHARD = b"".join(FRAMES)
 STARTS = list(itertools.accumulate(map(len, FRAMES), initial=0))
 AT, END = STARTS[1], STARTS[2]
-"""Where the damaged record starts and stops, the one of number 1."""
+"""Where the damaged record, number 1, starts and ends."""
 
 
 def framings() -> list[Case]:
@@ -203,19 +204,19 @@ def framings() -> list[Case]:
         ),
         framing("cut-in-length", SHARD[: AT + 5], "the file ends in a length", "trailing"),
         framing("cut-in-length-crc", SHARD[: AT + 10], "it ends in a length's CRC", "trailing"),
-        framing("cut-before-data", SHARD[: AT + 12], "it ends behind a header", "truncated"),
+        framing("cut-before-data", SHARD[: AT + 12], "it ends after a header", "truncated"),
         framing("cut-in-data", SHARD[: AT + 30], "it ends in the data", "truncated"),
         framing("cut-in-data-crc", SHARD[: END - 1], "it ends in the data's CRC", "truncated"),
         Case(
             name="cut-between-records.tfrecord",
             data=SHARD[:END],
-            wrong="two of four records are gone: nothing in the file tells, only a manifest does",
+            wrong="two of four records are gone, which only a manifest shows",
         ),
         *[
             framing(
                 f"trailing-{count}",
                 SHARD + bytes(count),
-                f"{count} zero bytes behind the last record",
+                f"{count} zero bytes after the last record",
                 "trailing" if count < 12 else "length_crc",
                 record=4,
                 offset=len(SHARD),
@@ -306,7 +307,7 @@ def compressed() -> list[Case]:
             "compression",
             3,
         ),
-        broken("tail.tfrecord.gz", whole + b"tail", "text behind the stream", "compression", 4),
+        broken("tail.tfrecord.gz", whole + b"tail", "text after the stream", "compression", 4),
         broken(
             "data-bit.tfrecord.gz",
             gzip(flipped(SHARD, AT + 12)),
@@ -329,7 +330,7 @@ def compressed() -> list[Case]:
 
 
 def examples() -> list[Case]:
-    """Put hostile Examples into good framing."""
+    """Put hostile Examples into correct framing."""
 
     def of(place: int, **changes: bytes) -> dict[bytes, bytes]:
         return {**record(place), **{name.encode(): value for name, value in changes.items()}}
@@ -551,14 +552,14 @@ def datasets() -> list[Case]:
         bad("shard-missing", "a shard is gone", "missing", second, changes={second: None}),
         bad(
             "shard-extra",
-            "a shard of no manifest",
+            "a shard that no manifest names",
             "extra",
             "part-0",
             changes={"part-0": good[first]},
         ),
         bad(
             "shards-swapped",
-            "two shards have each other's names",
+            "two shards with swapped names",
             "sha256",
             first,
             changes={first: good[second], second: good[first]},
@@ -579,7 +580,7 @@ def datasets() -> list[Case]:
         ),
         bad(
             "cut-between-records",
-            "a shard ends after its first record: whole to every reader",
+            "a shard ends after its first record: intact to every reader",
             "count",
             second,
             "found 1 intact records, expected 2",
@@ -605,7 +606,7 @@ def datasets() -> list[Case]:
         ),
         bad(
             "trailing",
-            "a byte behind the last record",
+            "a byte after the last record",
             "framing",
             second,
             "trailing",
@@ -714,7 +715,7 @@ def datasets() -> list[Case]:
         bad("index-missing", "no index", "index", index, changes={index: None}),
         bad(
             "index-line",
-            "an index that leads astray",
+            "an index with a wrong offset",
             "index",
             index,
             "line 2: found 1 ",
@@ -746,7 +747,7 @@ def datasets() -> list[Case]:
         ),
         bad(
             "rejects-changed",
-            "what was left out, changed",
+            "the list of rejects changed",
             "metadata",
             "train.rejects.jsonl",
             changes={"train.rejects.jsonl": b""},
@@ -761,7 +762,7 @@ def cases() -> list[Case]:
 
 
 def tensorflow_reads(case: Case) -> str:
-    """Say what TensorFlow makes of a case's records; never called for hostile lengths."""
+    """Return how TensorFlow reads a case; never called for hostile lengths."""
     import tensorflow as tf
 
     folder = FILES / case.name
@@ -803,7 +804,7 @@ def write(folder: Path) -> None:
 
 
 def main() -> None:
-    """Make the corpus and its table anew."""
+    """Make the corpus and its table."""
     shutil.rmtree(FILES, ignore_errors=True)
     write(FILES)
     table = [expected(one, one.tensorflow or tensorflow_reads(one)) for one in cases()]

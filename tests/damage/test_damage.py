@@ -1,4 +1,4 @@
-"""Damage: a sample of what `make torture` tries, and the public corpus of bad files."""
+"""Damage: a sample of what `make torture` tries, and the corpus of bad files."""
 
 from __future__ import annotations
 
@@ -31,13 +31,13 @@ def test_a_sample_of_damaged_datasets_is_found() -> None:
 # The corpus
 
 
-def test_the_corpus_is_what_the_code_makes(tmp_path: Path) -> None:
-    """Byte for byte, so that nobody needs to run the code to use the files."""
+def test_the_corpus_equals_what_the_code_makes(tmp_path: Path) -> None:
+    """Byte for byte, so that the files can be used without running the code."""
     make.write(tmp_path)
     assert tree(tmp_path) == tree(make.FILES)
 
 
-def test_the_table_is_what_the_code_says() -> None:
+def test_the_table_equals_what_the_code_says() -> None:
     assert [
         make.expected(case, line["tensorflow"])
         for case, line in zip(make.cases(), TABLE, strict=True)
@@ -73,7 +73,7 @@ def test_inspect_ends_on_every_file(case: dict[str, Any]) -> None:
 
 @needs("tensorflow")
 def test_tensorflow_reads_what_the_table_says() -> None:
-    """All but hostile lengths, which kill the process."""
+    """Except for hostile lengths, which kill the process."""
     tried = [one for one in make.cases() if one.tensorflow != make.NOT_TRIED]
     lines = {line["file"]: line["tensorflow"] for line in TABLE}
     found = {one.name: make.tensorflow_reads(one) for one in tried}
@@ -95,11 +95,11 @@ def tell():
 atexit.register(tell)
 main()
 """
-"""Ends with its greatest memory in MB, and its seconds of CPU."""
+"""Runs ``tfrec``, and prints at the end its peak memory in MB and its seconds of CPU."""
 
 
 def cost_of(*argv: str) -> tuple[int, float, float]:
-    """Run ``tfrec`` in a process of its own: exit code, greatest memory in MB, seconds of CPU."""
+    """Run ``tfrec`` in its own process: exit code, peak memory in MB, seconds of CPU."""
     done = subprocess.run([sys.executable, "-c", MEASURED, *argv], capture_output=True, text=True)
     memory_mb, seconds = map(float, done.stderr.splitlines()[-1].split())
     return done.returncode, memory_mb, seconds
@@ -128,7 +128,7 @@ def test_a_side_file_of_a_gigabyte_costs_little(tmp_path: Path, name: str, fille
     shutil.copytree(make.FILES / "good", folder)
     with (folder / name).open("wb") as file:
         if filled:
-            file.write(b" " * (1 << 26))  # as much as is read of any
+            file.write(b" " * (1 << 26))  # no more than this is read of any file
         file.truncate(1 << 30)
     code, memory_mb, seconds = cost_of("verify", "-j1", str(folder))
     assert code == 1
@@ -150,8 +150,10 @@ def test_a_side_file_of_a_gigabyte_costs_little(tmp_path: Path, name: str, fille
         ("name-not-utf-8", [1], None),
     ],
 )
-def test_readers_differ(name: str, theirs: list[int] | None, protobufs: list[Any] | None) -> None:
-    """On the label, as the corpus says; None is an error."""
+def test_tensorflow_and_protobuf_read_different_labels(
+    name: str, theirs: list[int] | None, protobufs: list[Any] | None
+) -> None:
+    """As the corpus says; None is an error."""
     from google.protobuf.message import DecodeError
 
     records = read_records(make.FILES / f"example-{name}.tfrecord")

@@ -1,4 +1,4 @@
-"""`make torture`: every fault of the harness, a table of what was tried and what survived.
+"""`make torture`: tries every fault of the harness, and prints a table of the results.
 
 Exit code 1 on any broken promise.
 """
@@ -20,7 +20,7 @@ from . import disks, kills, sweep
 from .runs import Tally
 
 Part = Callable[[Path, int], Tally]
-"""One part: given an empty folder and a seed, what it tried."""
+"""One part: takes an empty folder and a seed, returns what it tried."""
 
 _DATASETS = 20_010  # some damages change nothing, and are not counted
 _SHARDS = 1_000
@@ -55,7 +55,7 @@ def _fuzz(run: Callable[[float, int], Mapping[str, Any]], seed: int) -> Tally:
 
 
 def _borrowed() -> Iterator[tuple[str, Part]]:
-    """Yield the parts that break datasets and parsers, not writes."""
+    """Yield the parts that break datasets and parsers instead of writes."""
     for name, adapter in (("damage", _damage), ("salvaging", _salvaging), ("fuzz", _fuzz)):
         if importlib.util.find_spec(f".{name}", __package__):
             module = importlib.import_module(f".{name}", __package__)
@@ -75,7 +75,7 @@ PARTS: dict[str, Part] = {
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the parts, all unless told, and print what became of them."""
+    """Run the given parts, by default all, and print the results."""
     parser = argparse.ArgumentParser(prog="python -m tests.faults", description=__doc__)
     parser.add_argument("parts", nargs="*", metavar="PART", help=f"some of: {', '.join(PARTS)}")
     parser.add_argument("--seed", type=int, default=0)

@@ -1,7 +1,7 @@
-"""Damaged datasets: every bit, every length, every file and record elsewhere, and several at once.
+"""Damaged datasets: each bit flipped, each length cut, files and records moved; also combinations.
 
-Knows: what files a dataset has, and where records lie in them. `verify` must have a finding for
-each, which names a damaged file, and the record where one bit or cut lies in one.
+Knows: the files of a dataset, and where records are in them. `verify` must have a finding for each
+damage. It must name a damaged file and, for a flipped bit or a cut in a record, that record.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ class Damage:
     """One way to damage a dataset.
 
     Attributes:
-        what: in words, to make it again.
+        what: a description from which it can be made again.
         place: (file, record, offset) that a finding must name.
     """
 
@@ -55,13 +55,14 @@ class _Tally:
 
 
 def run(datasets: int, seed: int) -> dict[str, Any]:
-    """Damage two small datasets in so many ways, and verify each.
+    """Damage two small datasets in ``datasets`` ways, and verify each.
 
-    All single damages are tried if there is room for them, else some; the rest are several at once.
+    Up to three quarters are single damages, all of them if possible; the rest are combinations.
 
     Returns:
-        ``tried`` and ``found``: datasets by kind of damage; ``findings``: their kinds, counted;
-        ``wrong``: what was not found, not named, or crashed, in words; ``wrong_count``.
+        ``tried`` and ``found``: number of datasets by kind of damage; ``findings``: their number by
+        kind; ``wrong``: descriptions of damages that were not found or not named, or that crashed;
+        ``wrong_count``.
     """
     rng = random.Random(seed)
     tally = _Tally()
@@ -88,12 +89,12 @@ def run(datasets: int, seed: int) -> dict[str, Any]:
 
 
 def _memory() -> str | None:
-    """Return a folder in memory, if there is one: nothing here needs a disk."""
+    """Return a folder in memory if there is one, since nothing here needs a disk."""
     return "/dev/shm" if Path("/dev/shm").is_dir() else None
 
 
 def _datasets(scratch: Path) -> list[Path]:
-    """Write the datasets that are damaged: plain and compressed, of four records."""
+    """Write the two datasets, uncompressed and compressed, of four records each."""
     for number, name in enumerate(("cats/0.png", "dogs/1.png", "cats/2.png", "dogs/3.png")):
         path = scratch / "src" / name
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -122,7 +123,7 @@ def _try(folder: Path, good: Files, damage: Damage, tally: _Tally) -> None:
     tally.tried[damage.kind] += 1
     try:
         problem = _judge(_verified(folder), changed, damage, tally)
-    except Exception as error:  # whatever it is, it is what we are after
+    except Exception as error:  # any exception is a bug that we look for
         problem = f"crashed: {type(error).__name__}: {error}"
     if problem:
         tally.wrong.append(f"{folder.name}: {damage.kind}: {damage.what}: {problem}")
@@ -140,7 +141,7 @@ def _put(folder: Path, files: Mapping[str, bytes | None]) -> None:
 
 
 def _verified(folder: Path) -> Verified:
-    """Verify in this process: tens of thousands of datasets need no worker each."""
+    """Verify in this process: a worker for each of thousands of datasets would be slow."""
     with mock.patch.object(pool, "_can_fork", return_value=False):
         return verify(folder, Options(jobs=1))
 
@@ -159,7 +160,7 @@ def _judge(report: Verified, changed: set[str], damage: Damage, tally: _Tally) -
 
 
 def _tells_nothing(folder: Path) -> bool:
-    """Tell whether no file is left that names a manifest: then it is a folder of record files."""
+    """Return whether no file names a manifest: then it is just a folder of record files."""
     sums = folder / "SHA256SUMS"
     names = [path.name for path in folder.iterdir()] + (
         sums.read_text("utf-8", "replace").splitlines() if sums.is_file() else []
@@ -168,7 +169,7 @@ def _tells_nothing(folder: Path) -> bool:
 
 
 def _singles(good: Files) -> Iterator[Damage]:
-    """Iterate every damage of one kind in one place."""
+    """Iterate all single damages."""
     shards = {name: _payloads(data) for name, data in good.items() if name.endswith(".tfrecord")}
     for name, data in good.items():
         starts = _starts(shards.get(name, ()))
@@ -199,7 +200,7 @@ def _singles(good: Files) -> Iterator[Damage]:
 
 
 def _strange_files(good: Files) -> Iterator[Damage]:
-    """Add files that the manifest does not name, under names that readers may match."""
+    """Add files that the manifest does not name, with names that readers may match."""
     for name in [name for name in good if ".tfrecord" in name]:
         for strange in (
             name.replace("-00000-", "-00002-").replace("-00001-", "-00003-"),
@@ -211,7 +212,7 @@ def _strange_files(good: Files) -> Iterator[Damage]:
 
 
 def _moved_records(good: Files, shards: Mapping[str, Sequence[bytes]]) -> Iterator[Damage]:
-    """Permute, repeat, drop and change whole records, their checksums right; with new indexes."""
+    """Permute, repeat, drop and change records, with correct checksums and indexes."""
     slots = [(name, number) for name, payloads in shards.items() for number in range(len(payloads))]
     payloads = [payload for many in shards.values() for payload in many]
     sizes = [len(many) for many in shards.values()]
@@ -252,7 +253,7 @@ def _moved_records(good: Files, shards: Mapping[str, Sequence[bytes]]) -> Iterat
 
 
 def _with(good: Files, kind: str, what: str, changes: Mapping[str, bytes | None]) -> Damage:
-    """Give some files another content, or none."""
+    """Replace the content of files, or remove them."""
 
     def make() -> dict[str, bytes]:
         return {name: data for name, data in {**good, **changes}.items() if data is not None}
@@ -261,13 +262,13 @@ def _with(good: Files, kind: str, what: str, changes: Mapping[str, bytes | None]
 
 
 def _place(name: str, byte: int, starts: Sequence[int]) -> tuple[str, int, int] | None:
-    """Return the (file, record, offset) in which a byte lies; None where there are no records."""
+    """Return the (file, record, offset) of the record with a byte; None if there are no records."""
     before = [start for start in starts if start <= byte]
     return (name, len(before) - 1, before[-1]) if before else None
 
 
 def _several(good: Files, rng: random.Random) -> Damage:
-    """Make two to five random changes."""
+    """Combine two to five random changes."""
     bad = dict(good)
     what = []
     for _ in range(rng.randint(2, 5)):

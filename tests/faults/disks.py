@@ -1,7 +1,7 @@
-"""Real disks and limits: full, too small a file allowed, read-only, too many open files.
+"""Bad disks and limits: full disks, read-only folders, limits on file size and open files.
 
-Knows: how to make them. Must not know: tfrec_cli. Run as a program, it fills disks in a mount
-namespace of its own: ``python -m tests.faults.disks SOURCE FOLDER CASE…``.
+Knows: how to make them. Must not know: tfrec_cli. Run as a program, it fills disks in its own mount
+namespace: ``python -m tests.faults.disks SOURCE FOLDER CASE…``.
 """
 
 from __future__ import annotations
@@ -27,11 +27,11 @@ _ROOMY = "size=64m,nr_inodes=1000"
 
 
 def run(folder: Path, *, thorough: bool = True) -> Tally:
-    """Write to each kind of bad disk, make it good, and resume.
+    """Write to each kind of bad disk, repair it, and resume.
 
     Args:
-        folder: an empty one, for scratch.
-        thorough: disks and limits of every size; else one or two of each kind.
+        folder: an empty folder for temporary files.
+        thorough: try disks and limits of every size; else one or two of each kind.
     """
     tally = Tally()
     source = images(folder / "images", IMAGES, edge_px=120)
@@ -59,7 +59,7 @@ def _command(source: Path, out: Path) -> list[str]:
 
 
 def _disks(after: Tree, *, thorough: bool) -> list[str]:
-    """Return mount options of disks too small, down to the last page and the last file."""
+    """Return mount options of disks that are too small, some just by one page or one file."""
     pages = sum(-(-len(data) // _PAGE) for data in after.values())
     files = len(after)
     chosen = [*range(1, pages, pages // 20), *range(pages - 12, pages)] if thorough else [pages - 1]
@@ -72,7 +72,7 @@ def _disks(after: Tree, *, thorough: bool) -> list[str]:
 
 
 def _full(source: Path, folder: Path, disks: Sequence[str]) -> Tally:
-    """Write to full disks, in a namespace where anybody may mount."""
+    """Write to full disks, in a namespace in which any user may mount."""
     if not shutil.which("unshare"):
         return Tally(notes=["left out: full disks: unshare is not installed"])
     allowed = subprocess.run(
@@ -98,7 +98,7 @@ def _full(source: Path, folder: Path, disks: Sequence[str]) -> Tally:
 
 
 def fill(source: Path, mounted: Path, disks: Sequence[str]) -> Tally:
-    """Write to a disk of each kind; the first is large and tells what is expected."""
+    """Write to each disk; the first one is large and gives the expected result."""
     tally = Tally()
     scratch = Path(tempfile.mkdtemp())
     launcher = Launcher(scratch)
@@ -126,7 +126,7 @@ def fill(source: Path, mounted: Path, disks: Sequence[str]) -> Tally:
 def _limited(
     launcher: Launcher, source: Path, out: Path, after: Tree, limits: Mapping[str, int]
 ) -> list[str]:
-    """Write under a limit, which may do; else without it again."""
+    """Write under a limit, which may succeed; then resume without the limit."""
     shutil.rmtree(out, ignore_errors=True)
     command = _command(source, out)
     ended = launcher.run(command, limits=limits)
@@ -138,9 +138,9 @@ def _limited(
 
 
 def _read_only(after: Tree) -> Tally:
-    """Write where one may not, as another user where we are root, who may everything."""
+    """Write to read-only folders; as another user if we are root, whom permissions do not stop."""
     tally = Tally()
-    folder = Path(tempfile.mkdtemp())  # which another user may enter
+    folder = Path(tempfile.mkdtemp())  # another user may enter it
     folder.chmod(0o755)
     source = images(folder / "images", IMAGES, edge_px=120)
     launcher = Launcher(folder)

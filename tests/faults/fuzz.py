@@ -1,9 +1,9 @@
-"""Hostile bytes for every parser, by hypothesis, and by atheris where it is installed.
+"""Hostile bytes for every parser, by atheris if it is installed, else by hypothesis.
 
 Knows: the table of targets, and how good bytes are changed. Must not know: what the targets do.
 
-atheris (libFuzzer under Python) follows the lines that are run, hypothesis shrinks what it finds:
-the same table serves both. `python -m tests.faults.fuzz NAME [libFuzzer options]` is atheris alone.
+Both use the same table: atheris (libFuzzer for Python) is guided by coverage, hypothesis shrinks
+what it finds. `python -m tests.faults.fuzz NAME [libFuzzer options]` runs only atheris.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from hypothesis import HealthCheck, given, seed, settings
 from hypothesis import strategies as st
 
 SECONDS = 5
-"""The longest that one input may take; most take a thousandth."""
+"""The longest time that one input may take; most take a thousandth of it."""
 
 MEMORY_MB = 1024
 _AT_ONCE = 500
@@ -54,7 +54,7 @@ PIECES = (
 
 @st.composite
 def changed(draw: st.DrawFn, seeds: tuple[bytes, ...]) -> bytes:
-    """Change good bytes in a few places: flips, cuts, copies of other places, well-known pieces."""
+    """Change good bytes in a few places: flips, cuts, copies of other bytes, typical pieces."""
     data = draw(st.sampled_from(seeds))
     for _ in range(draw(st.integers(1, 4))):
         start = draw(st.integers(0, len(data)))
@@ -78,15 +78,15 @@ def changed(draw: st.DrawFn, seeds: tuple[bytes, ...]) -> bytes:
 
 
 def inputs(seeds: tuple[bytes, ...]) -> st.SearchStrategy[bytes]:
-    """Make hostile bytes: any, and good ones changed."""
+    """Make hostile bytes: random ones, and changed good ones."""
     return st.binary(max_size=80) | changed(seeds)
 
 
 def run(seconds: float, number: int) -> dict[str, Any]:
-    """Fuzz every target for a share of so many seconds.
+    """Fuzz all targets, each for an equal share of ``seconds``.
 
     Returns:
-        ``engine``; ``tried``: inputs by target; ``found``: what went wrong, by target.
+        ``engine``; ``tried``: number of inputs by target; ``found``: what went wrong, by target.
     """
     from . import targets
 
@@ -135,7 +135,7 @@ def _by_atheris(name: str, seconds: float, number: int) -> tuple[int, str]:
             (Path(folder) / f"seed{place}").write_bytes(data)
         options = {
             "max_total_time": max(int(seconds), 1),
-            "seed": number + 1,  # 0 is a random one
+            "seed": number + 1,  # 0 means random
             "timeout": SECONDS,
             "rss_limit_mb": MEMORY_MB,
             "max_len": 1 << 16,

@@ -1,9 +1,10 @@
-"""The promises of `tfrec write`, checked on what lies on the disk.
+"""The promises of `tfrec write`, checked by the files on the disk.
 
-Knows: the formats, from their descriptions. Must not know: tfrec_cli, nor anything it uses to read
-or write them but the CRC32C itself.
+Knows: the formats, from their descriptions. Must not know: tfrec_cli, nor the packages that it uses
+to read or write them, except for CRC32C.
 
-Every function returns what is wrong, one line each; an empty list is a promise kept.
+Every function returns a line for each thing that is wrong; an empty list means that the promise is
+kept.
 """
 
 from __future__ import annotations
@@ -39,23 +40,23 @@ def read(folder: Path) -> Tree:
 
 
 def whole(tree: Tree, known: Sequence[Tree] = ()) -> list[str]:
-    """I1: a file under a final name is whole.
+    """I1: a file with a final name is complete.
 
     Args:
-        known: trees of finished datasets, of which each file must be one.
+        known: trees of finished datasets; each file must be in one of them.
     """
     wrong = []
     for name, data in tree.items():
         if name.startswith("."):
             continue
         if known and data not in [one[name] for one in known if name in one]:
-            wrong.append(f"I1: {name}: its {len(data)} bytes are those of no finished dataset")
+            wrong.append(f"I1: {name}: its {len(data)} bytes are in no finished dataset")
         wrong += [f"I1: {name}: {fault}" for fault in _faults(name, data, tree)]
     return wrong
 
 
 def vouched(tree: Tree) -> list[str]:
-    """I2: a manifest means that every file it names is there and whole."""
+    """I2: if there is a manifest, every file that it names is there and complete."""
     wrong = []
     for name, data in tree.items():
         if re.fullmatch(r"[^./][^/]*\.manifest\.json", name):
@@ -64,7 +65,7 @@ def vouched(tree: Tree) -> list[str]:
 
 
 def complete(tree: Tree, split: str, records: int) -> list[str]:
-    """I3: success means that a split of so many records is there, and nothing unfinished."""
+    """I3: after success, the split is there with all its records, and nothing unfinished."""
     name = f"{split}.manifest.json"
     if name not in tree:
         return [f"I3: {name}: is not there"]

@@ -1,8 +1,8 @@
-"""Start `tfrec` in forks of a process that has imported it: no imports to wait for at each point.
+"""Starts `tfrec` in forks of a process that has imported it, so that no run waits for imports.
 
-Run as a program. Reads orders, one JSON object a line, and answers each with one:
-{"argv", "output", "hold", "limits", "uid"} starts a command and gives its {"pid"};
-{"reap": pid} waits for its end and gives its {"code"}, negative for a signal.
+Run as a program. Reads orders, one JSON object a line, and answers each with another:
+{"argv", "output", "hold", "limits", "uid"} starts a command and returns its {"pid"};
+{"reap": pid} waits for its end and returns its {"code"}, negative for a signal.
 
 Knows: how to start the command. Must not know: what is done to it.
 """
@@ -18,10 +18,10 @@ import signal
 import sys
 from typing import Any
 
-sys.path.pop(0)  # this folder: its modules are nobody's but the harness's
+sys.path.pop(0)  # this folder: only the harness may import its modules
 
-# whatever the command would import, and the modules that others import when they need them:
-# another user may not be able to read them
+# import what the command imports, even when it is first needed: another user may not be able to
+# read these files
 import difflib  # noqa: F401
 import multiprocessing.connection
 import multiprocessing.popen_fork
@@ -35,14 +35,14 @@ from tfrec_cli.commands import write  # noqa: F401
 from tfrec_cli.report import write as report  # noqa: F401
 
 Image.init()
-gc.freeze()  # a collection in the started command would copy every page of this process
+gc.freeze()  # else a collection in the started command would copy every page of this process
 
 _PR_SET_PTRACER = 0x59616D61
 _LIMITS = {"FSIZE": resource.RLIMIT_FSIZE, "NOFILE": resource.RLIMIT_NOFILE}
 
 
 def serve() -> None:
-    """Answer orders until there are no more; in a started command's process, return at once."""
+    """Answer orders until there are no more; return after a command has run in its own process."""
     while line := os_readline():
         order = json.loads(line)
         if "reap" in order:
@@ -62,7 +62,7 @@ def serve() -> None:
 
 
 def os_readline() -> bytes:
-    """Read one line byte by byte: a buffer would be the started command's too."""
+    """Read one line byte by byte: the started command would inherit a buffer."""
     line = b""
     while not line.endswith(b"\n"):
         byte = os.read(0, 1)
@@ -73,7 +73,7 @@ def os_readline() -> bytes:
 
 
 def become(order: dict[str, Any], told: int) -> None:
-    """Make this process what a shell would have started."""
+    """Make this process like one that a shell has started, and run the command in it."""
     os.setsid()
     output = os.open(order["output"], os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o666)
     os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
@@ -82,7 +82,7 @@ def become(order: dict[str, Any], told: int) -> None:
     os.closerange(3, told)
     os.closerange(told + 1, 256)
     signal.signal(signal.SIGINT, signal.default_int_handler)
-    ctypes.CDLL(None).prctl(_PR_SET_PTRACER, ctypes.c_ulong(-1), 0, 0, 0)  # strace is no ancestor
+    ctypes.CDLL(None).prctl(_PR_SET_PTRACER, ctypes.c_ulong(-1), 0, 0, 0)  # for strace
     if order["uid"]:
         os.setgroups([])
         os.setgid(order["uid"])

@@ -1,10 +1,9 @@
-"""In which order a writer may touch the disk: what survives a power failure at any moment.
+"""The order in which a writer may change the disk, to survive a power failure at any moment.
 
 Knows: system calls and final names. Must not know: tfrec_cli.
 
-A final name is one directly in OUT that is not hidden. A file system may keep or lose, and put
-into any order, whatever was not made durable by fsync: of the file for what it holds, of the folder
-for the names in it.
+A final name is one directly in OUT that is not hidden. A file system may lose or reorder all
+changes before an fsync: that of a file makes its content durable, that of a folder its names.
 """
 
 from __future__ import annotations
@@ -20,11 +19,11 @@ SUFFIX = ".manifest.json"
 
 
 def lint(calls: Sequence[Call], out: Path, before: Tree) -> list[str]:
-    """Say what a writer did in the wrong order.
+    """Return what a writer did in the wrong order.
 
     Args:
-        calls: of one writer that succeeded.
-        before: what OUT held.
+        calls: the calls of one writer that succeeded.
+        before: the files in OUT before.
     """
     done = [call for call in calls if call.result is not None and call.result >= 0]
     done.sort(key=lambda call: call.start)
@@ -55,13 +54,13 @@ def _unsynced(done: Sequence[Call], out: Path) -> list[str]:
 
 
 def _overwritten(done: Sequence[Call], out: Path) -> list[str]:
-    """Nothing is written to a file under a final name."""
+    """Nothing is written to a file with a final name."""
     names = {path for call in done if call.writes for path in call.paths if _final(path, out)}
     return [f"{name}: written under its final name" for name in sorted(names)]
 
 
 def _loose_names(done: Sequence[Call], out: Path, manifests: Sequence[Call]) -> list[str]:
-    """OUT is synced between the last other rename and the manifest's, and after that."""
+    """OUT is synced between the last other rename and that of the manifest, and after it."""
     wrong = []
     for manifest in manifests:
         before = [call.end for call in _renames(done, out) if call.end < manifest.start]
@@ -82,7 +81,7 @@ def _late(done: Sequence[Call], out: Path, manifests: Sequence[Call]) -> list[st
 
 
 def _disowned(done: Sequence[Call], out: Path, before: Tree) -> list[str]:
-    """A manifest is gone, durably, before anything it names is replaced or removed."""
+    """A manifest is removed, durably, before any file that it names is replaced or removed."""
     wrong = []
     for manifest, data in before.items():
         if not manifest.endswith(SUFFIX) or "/" in manifest:
@@ -106,7 +105,7 @@ def _disowned(done: Sequence[Call], out: Path, before: Tree) -> list[str]:
 
 
 def _loose_folders(done: Sequence[Call], out: Path) -> list[str]:
-    """A folder that was made for OUT is synced into the one that holds it."""
+    """After a folder was made for OUT, its parent is synced."""
     return [
         f"{call.paths[0]}: made, but its parent was not synced"
         for call in done
@@ -126,7 +125,7 @@ def _final(path: str, out: Path) -> bool:
 
 
 def _synced(calls: Sequence[Call], path: str, *, after: int, until: int | None = None) -> bool:
-    """Tell whether a path was synced by a call that began and ended in between."""
+    """Return whether a path was synced by a call that began and ended in between."""
     return any(
         call.name in SYNCING
         and path in call.paths

@@ -1,4 +1,4 @@
-"""Run `tfrec` as the faults need it: held until strace has it, limited, killed, timed.
+"""Runs `tfrec` for the faults: held until strace has attached, limited, killed, timed.
 
 Knows: processes, signals, sessions. Must not know: what a dataset is.
 """
@@ -24,7 +24,7 @@ from PIL import Image
 
 HANG_SECONDS = 30.0
 END_SECONDS = 2.0
-"""In which nothing of a command may be left after a signal."""
+"""After a signal, all processes of a command must have ended within this time."""
 
 Hold = Literal["start", "workers"]
 
@@ -34,9 +34,9 @@ class Tally:
     """What one part of the harness tried.
 
     Attributes:
-        tried: how many faults, by kind.
+        tried: number of faults by kind.
         violations: one line for each broken promise.
-        notes: what else to know, such as what this machine does not allow.
+        notes: other remarks, such as what this machine does not allow.
     """
 
     tried: dict[str, int] = field(default_factory=dict)
@@ -44,12 +44,12 @@ class Tally:
     notes: list[str] = field(default_factory=list)
 
     def count(self, kind: str, wrong: Sequence[str] = ()) -> None:
-        """Note one try and what was wrong with it."""
+        """Count one try, and add what was wrong with it."""
         self.tried[kind] = self.tried.get(kind, 0) + 1
         self.violations += [f"{kind}: {fault}" for fault in wrong]
 
     def add(self, other: Tally) -> None:
-        """Add what another one tried."""
+        """Add another tally."""
         for kind, number in other.tried.items():
             self.tried[kind] = self.tried.get(kind, 0) + number
         self.violations += other.violations
@@ -66,7 +66,7 @@ class Ended:
     seconds: float
 
     def misreported(self, code: int, named: str) -> list[str]:
-        """Say where this is no plain failure: the code, and one line that names a path."""
+        """Return how this differs from a regular failure: the code, and a line with a path."""
         lines = self.output.splitlines()
         if self.code != code:
             return [f"exit code {self.code}, expected {code}: {self.output.strip()!r}"]
@@ -76,7 +76,7 @@ class Ended:
 
 
 class Launcher:
-    """A process from which commands are forked; see `launcher`."""
+    """The process from which commands are forked; see `launcher`."""
 
     def __init__(self, scratch: Path) -> None:
         self.scratch = scratch
@@ -88,7 +88,7 @@ class Launcher:
         )
 
     def close(self) -> None:
-        """End it."""
+        """End the process."""
         for stream in (self._process.stdin, self._process.stdout):
             assert stream
             stream.close()
@@ -102,21 +102,21 @@ class Launcher:
         limits: Mapping[str, int] | None = None,
         uid: int = 0,
     ) -> int:
-        """Start ``tfrec ARGUMENTS`` in a session of its own.
+        """Start ``tfrec ARGUMENTS`` in its own session.
 
         Args:
-            hold: wait for SIGUSR1, before anything, or when the worker processes were forked.
+            hold: wait for SIGUSR1 at the start, or after the worker processes were forked.
             limits: soft limits: FSIZE in bytes, NOFILE.
-            uid: of another user.
+            uid: another user to run it as; 0 for the same.
         Returns:
-            Its process id, which is that of its session and group too.
+            Its process id, which is also that of its session and group.
         """
         order = {"argv": ["tfrec", *arguments], "output": str(self._output), "hold": hold}
         answer = self._ask({**order, "limits": dict(limits or {}), "uid": uid})
         return answer["pid"]
 
     def end(self, pid: int, started: float) -> Ended:
-        """Wait for the end of a command; kill it when it hangs."""
+        """Wait for the end of a command; kill it if it hangs."""
         try:
             descriptor = os.pidfd_open(pid)
             if not select.select([descriptor], [], [], HANG_SECONDS)[0]:
@@ -149,10 +149,10 @@ class Launcher:
         """Run a command under strace.
 
         Args:
-            strace: its command line, see `tracing.options`.
-            hold: ``workers`` leaves the worker processes alone.
+            strace: command line of strace, see `tracing.options`.
+            hold: ``workers`` does not trace the worker processes.
         Returns:
-            How the command ended, and what waits until strace has seen the end of all of it.
+            How the command ended, and a function that waits until strace has seen all of it end.
         """
         pid = self.start(arguments, hold=hold)
         tracer = subprocess.Popen([*strace, "-p", str(pid)], stderr=subprocess.PIPE, text=True)
@@ -174,7 +174,7 @@ class Launcher:
 
 
 def lingering(pid: int, ended: float) -> list[str]:
-    """Say whether anything of a session is left two seconds after ``ended``, and end it."""
+    """Return whether processes of a session are left two seconds after ``ended``; kill them."""
     while left := _session(pid):
         if time.monotonic() > ended + END_SECONDS:
             for one in left:
@@ -189,7 +189,7 @@ def _session(pid: int) -> list[int]:
     found = []
     for entry in os.listdir("/proc"):
         if entry.isdigit():
-            with suppress(OSError):  # it ended meanwhile
+            with suppress(OSError):  # it has ended
                 _, _, rest = Path(f"/proc/{entry}/stat").read_text().rpartition(") ")
                 state, _, _, session, *_ = rest.split()
                 if int(session) == pid and state not in "ZX":
@@ -198,7 +198,7 @@ def _session(pid: int) -> list[int]:
 
 
 def images(folder: Path, count: int, *, edge_px: int) -> Path:
-    """Make a folder of small images in two classes, and a text, which is no image."""
+    """Make a folder of small images in two classes, and a text file."""
     rng = np.random.default_rng(0)
     for number in range(count):
         pixels = rng.integers(0, 256, (edge_px, edge_px + 8, 3), dtype=np.uint8)

@@ -1,7 +1,7 @@
-"""Damaged shards by the thousand: does `salvage` recover every undamaged record, and nothing else?
+"""Thousands of damaged shards: `salvage` must recover every undamaged record, and nothing else.
 
-What is whole in a damaged file is found without `tfrec_cli`: the frames that were written, looked
-for byte by byte. ``python -c "from salvaging import run; print(run(1000, 0))"`` in this folder.
+The undamaged records are found without `tfrec_cli`: by searching for the bytes that were written.
+``python -c "from salvaging import run; print(run(1000, 0))"`` in this folder runs it.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ _DAMAGES_MOST = 4
 
 
 def frame(payload: bytes) -> bytes:
-    """Frame one record, from the format's description alone."""
+    """Frame one record, as the format's description says."""
     length = struct.pack("<Q", len(payload))
     return length + _masked(length) + payload + _masked(payload)
 
@@ -36,7 +36,7 @@ def _masked(data: bytes) -> bytes:
 
 
 def whole(data: bytes, frames: Iterable[bytes]) -> list[tuple[int, bytes]]:
-    """Find each place in ``data`` where one of ``frames`` is whole, in order."""
+    """Find each place in ``data`` with one of ``frames`` intact, in order."""
     found = []
     for one in set(frames):
         at = data.find(one)
@@ -46,12 +46,12 @@ def whole(data: bytes, frames: Iterable[bytes]) -> list[tuple[int, bytes]]:
     return sorted(found)
 
 
-# Each takes a shard, another one and a source of randomness, and returns the damaged shard.
+# Takes a shard, another shard and a random generator; returns the damaged shard.
 Damage = Callable[[bytes, bytes, random.Random], bytes]
 
 
 def _span(data: bytes, rng: random.Random) -> tuple[int, int]:
-    """Pick a span: mostly short, now and then long."""
+    """Pick a span, usually a short one, sometimes a long one."""
     start = rng.randrange(len(data) + 1)
     most = rng.choice([4, 40, 400, 4000, len(data)])
     return start, min(start + rng.randrange(most + 1), len(data))
@@ -66,31 +66,31 @@ def flip_bits(data: bytes, _: bytes, rng: random.Random) -> bytes:
 
 
 def zero_blocks(data: bytes, _: bytes, rng: random.Random) -> bytes:
-    """Zero one or several blocks, as a disk loses them."""
+    """Zero one or several blocks, as a failing disk does."""
     start = rng.randrange(len(data) + 1) // BLOCK_BYTES * BLOCK_BYTES
     stop = min(start + BLOCK_BYTES * rng.randrange(1, 9), len(data))
     return data[:start] + bytes(stop - start) + data[stop:]
 
 
 def cut_end(data: bytes, _: bytes, rng: random.Random) -> bytes:
-    """Leave out everything from somewhere on."""
+    """Remove everything after a random place."""
     return data[: rng.randrange(len(data) + 1)]
 
 
 def remove_span(data: bytes, _: bytes, rng: random.Random) -> bytes:
-    """Leave out something in the middle."""
+    """Remove a span in the middle."""
     start, stop = _span(data, rng)
     return data[:start] + data[stop:]
 
 
 def insert_junk(data: bytes, _: bytes, rng: random.Random) -> bytes:
-    """Put random bytes in between."""
+    """Insert random bytes."""
     start, stop = _span(data, rng)
     return data[:start] + rng.randbytes(stop - start) + data[start:]
 
 
 def overwrite_with_other(data: bytes, other: bytes, rng: random.Random) -> bytes:
-    """Lay bytes of another shard over some, from the same place or from anywhere."""
+    """Overwrite a span with bytes of another shard, from the same place or from anywhere."""
     start, stop = _span(data, rng)
     at = start if rng.randrange(2) else rng.randrange(len(other) + 1)
     piece = other[at : at + stop - start]
@@ -98,14 +98,14 @@ def overwrite_with_other(data: bytes, other: bytes, rng: random.Random) -> bytes
 
 
 def duplicate_span(data: bytes, _: bytes, rng: random.Random) -> bytes:
-    """Put a copy of something where it came from, or anywhere."""
+    """Insert a copy of a span after it, or anywhere."""
     start, stop = _span(data, rng)
     at = stop if rng.randrange(2) else rng.randrange(len(data) + 1)
     return data[:at] + data[start:stop] + data[at:]
 
 
 def swap_blocks(data: bytes, _: bytes, rng: random.Random) -> bytes:
-    """Exchange two runs of blocks, as a broken file table does."""
+    """Swap two runs of blocks, as a broken file table does."""
     count = len(data) // BLOCK_BYTES
     if count < 2:
         return data
@@ -129,7 +129,7 @@ DAMAGES: tuple[Damage, ...] = (
 
 
 def payloads(rng: random.Random) -> list[bytes]:
-    """Make the records of one shard: of nothing, tiny, as large as pictures, zeros, and lies."""
+    """Make the payloads of one shard: empty, tiny or large; random, zeros, or like a header."""
     made = []
     for _ in range(rng.randrange(3, 25)):
         size = rng.choice([0, rng.randrange(40), rng.randrange(3000), rng.randrange(12000)])
@@ -149,12 +149,12 @@ def payloads(rng: random.Random) -> list[bytes]:
 
 
 def run(shards: int, seed: int) -> dict[str, Any]:
-    """Damage and salvage so many shards.
+    """Damage and salvage shards.
 
     Returns:
         shards, records (in them before), undamaged (in them after), recovered, missed, foreign
-        (written though they were never whole in the damaged file), wrong (shards whose output,
-        lost ranges or exit are not what they should be, by number), damages (each kind's count).
+        (written although not intact in the damaged file), wrong (numbers of shards with a wrong
+        output or wrong lost ranges), damages (number by kind).
     """
     rng = random.Random(seed)
     counts: Counter[str] = Counter()
@@ -179,7 +179,7 @@ def run(shards: int, seed: int) -> dict[str, Any]:
 
 
 def _cut_compressed(data: bytes, rng: random.Random) -> bytes:
-    """Compress, as GZIP of one or two members or as zlib, and cut the end off."""
+    """Compress, as GZIP of one or two members or as zlib, and cut off the end."""
     middle = rng.randrange(len(data) + 1)
     made = rng.choice(
         [
@@ -192,7 +192,7 @@ def _cut_compressed(data: bytes, rng: random.Random) -> bytes:
 
 
 def _decompressed(data: bytes) -> bytes:
-    """Decompress as far as it goes."""
+    """Decompress as much as possible."""
     found = b""
     while data:
         one = zlib.decompressobj(15 if data[:1] == b"\x78" else 31)
@@ -204,7 +204,7 @@ def _decompressed(data: bytes) -> bytes:
 def _try(
     folder: Path, stored: bytes, data: bytes, frames: Sequence[bytes], counts: Counter[str]
 ) -> bool:
-    """Salvage one file, which (decompressed) is ``data``; tell whether all is as it should be."""
+    """Salvage one file, which is ``data`` when decompressed; return whether the result is right."""
     path, out = folder / "damaged", folder / "out"
     path.write_bytes(stored)
     result = salvage.salvage(path, out, salvage.Options())

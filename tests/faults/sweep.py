@@ -1,4 +1,4 @@
-"""Every output system call of a small write: killed there, or failed, once and from then on.
+"""Breaks every output system call of a small write: killed there, or failed once or from there on.
 
 Knows: which calls there are, and what must hold after each. Must not know: tfrec_cli.
 """
@@ -32,10 +32,11 @@ RESUME = "--resume"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Scenario:
-    """A write to be broken, to a split of ``records``, its last.
+    """A write to be broken.
 
     Attributes:
-        before: the options of another that OUT holds already.
+        before: options of another write that was done in OUT before; None for none.
+        split: the last split that it writes, which has ``records``.
     """
 
     name: str
@@ -57,13 +58,13 @@ SCENARIOS = (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Point:
-    """One call to be broken: the ``turn``-th of its name, in one thread.
+    """One call to be broken: the ``turn``-th with its name in one thread.
 
     Attributes:
-        path: below OUT, of the calls counted; None counts those on any path of OUT.
-        onward: break all that follow too.
-        hold: ``workers`` where a worker process makes the same call earlier.
-        needed: whether its failure may not pass in silence.
+        path: count only calls on this path below OUT; None counts those on any path in OUT.
+        onward: break all later ones too.
+        hold: ``workers`` if a worker process makes the same call earlier.
+        needed: whether its failure must be reported.
     """
 
     call: str
@@ -79,9 +80,10 @@ class Prepared:
     """A scenario that was recorded.
 
     Attributes:
-        before, after: the trees before and after an uninterrupted run.
+        before: the files before an uninterrupted run.
+        after: the files after it.
         names: every path below OUT that its calls name.
-        hidden: calls that no point reaches, for another thread makes the same one earlier.
+        hidden: number of calls that no point reaches, since another thread makes the same earlier.
     """
 
     scenario: Scenario
@@ -98,14 +100,14 @@ def run(*, sample: int | None = None, seed: int = 0, lanes: int = 2) -> Tally:
     """Break each scenario at every point, or at ``sample`` points in all.
 
     Args:
-        lanes: how many runs at once.
+        lanes: number of runs at the same time.
     """
     tally = Tally()
     if reason := tracing.missing():
         tally.notes.append(f"left out: {reason}")
         return tally
     with ExitStack() as cleaning:
-        memory = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None  # where fsync costs nothing
+        memory = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None  # fsync costs nothing there
         folder = Path(cleaning.enter_context(TemporaryDirectory(dir=memory)))
         source = images(folder / "images", IMAGES, edge_px=20)
         idle: queue.SimpleQueue[Launcher] = queue.SimpleQueue()
@@ -169,7 +171,7 @@ def prepare(launcher: Launcher, source: Path, scenario: Scenario) -> Prepared:
 
 
 def _points(calls: Sequence[Call], out: Path) -> tuple[list[Point], int]:
-    """Give each call its turn: as strace counts, which is by name, thread and path."""
+    """Number the calls like strace counts them: by name, thread and path."""
     turns: Counter[tuple[int, str, str]] = Counter()
     first: dict[tuple[str, str, int], Call] = {}
     points, hidden = _onward(calls, out), 0
@@ -195,7 +197,7 @@ def _points(calls: Sequence[Call], out: Path) -> tuple[list[Point], int]:
 
 
 def _onward(calls: Sequence[Call], out: Path) -> list[Point]:
-    """Break a thread's n-th call of a name, on whatever path of OUT, and all that follow."""
+    """Break a thread's n-th call of a name, on any path in OUT, and all later ones."""
     threads: dict[tuple[str, int], list[bool]] = {}
     for call in sorted(calls, key=lambda call: call.start):
         threads.setdefault((call.name, call.thread), []).append(_needed(call, calls, out))
@@ -215,7 +217,7 @@ def _onward(calls: Sequence[Call], out: Path) -> list[Point]:
 
 
 def _needed(call: Call, calls: Sequence[Call], out: Path) -> bool:
-    """Tell whether a call's failure can lose something; the others may be survived in silence."""
+    """Return whether a call's failure can lose data; other failures need not be reported."""
     if call.result == -1:
         return False
     beside = [
@@ -236,7 +238,7 @@ def _needed(call: Call, calls: Sequence[Call], out: Path) -> bool:
 
 
 def _faults(one: Prepared) -> list[tuple[Point, str]]:
-    """Pair each point with every fault; in all scenarios but the first, with one error in turn."""
+    """Pair each point with every fault; after the first scenario, only with one error in turn."""
     everything = one.scenario is SCENARIOS[0]
     found = []
     for turn, point in enumerate(one.points):
@@ -286,7 +288,7 @@ def shatter(launcher: Launcher, one: Prepared, point: Point, fault: str) -> list
 def _interrupted(ended: Ended, tree: Tree, manifest: str) -> list[str]:
     seconds, output = ended.seconds, ended.output
     wrong = [] if seconds < END_SECONDS else [f"ended after {seconds:.1f} s"]
-    if ended.code not in (0, 1, 3, 143):  # 1 and 3: a worker met the signal, not the command
+    if ended.code not in (0, 1, 3, 143):  # 1 and 3: a worker got the signal
         wrong.append(f"exit code {ended.code}, expected 143: {output!r}")
     if "Traceback" in output:
         wrong.append(f"found {output!r}, expected one line")
@@ -297,7 +299,7 @@ def _interrupted(ended: Ended, tree: Tree, manifest: str) -> list[str]:
 
 
 def _fresh(launcher: Launcher, source: Path, scenario: Scenario) -> Path:
-    """Make OUT what it is before a scenario, and return it."""
+    """Prepare OUT for a scenario, and return it."""
     out = launcher.scratch / "out"
     shutil.rmtree(out, ignore_errors=True)
     if scenario.before is not None:
@@ -316,7 +318,7 @@ def _command(source: Path, out: Path, scenario: Scenario) -> list[str]:
 
 
 def _below(path: str, out: Path) -> str | None:
-    """Return a path relative to OUT, "." for itself, or None where it lies elsewhere."""
+    """Return a path relative to OUT, "." for OUT itself; None for other paths."""
     if path == str(out):
         return "."
     return path.removeprefix(f"{out}/") if path.startswith(f"{out}/") else None

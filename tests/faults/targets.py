@@ -1,7 +1,7 @@
-"""What is fuzzed: every parser of bytes that others made, each a function of bytes.
+"""The targets of fuzzing: every parser of foreign bytes, as a function of bytes.
 
-A target returns, or raises `TfrecError`; anything else is a bug, an `AssertionError` among them.
-hypothesis (tests/test_fuzz.py) and atheris (fuzz.py) drive the same table.
+A target returns or raises `TfrecError`; anything else, such as an `AssertionError`, is a bug.
+hypothesis (test_fuzz.py) and atheris (fuzz.py) use the same table.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ IMAGE = bytes.fromhex(  # a PNG of one pixel
     "89504e470d0a1a0a0000000d4948445200000001000000010802000000907753de0000000c4944415408d763f8cf"
     "c0000003010100c9fe92ef0000000049454e44ae426082"
 )
-JPEG = b"".join(  # the markers of one of one gray pixel, and a scan of a few bytes
+JPEG = b"".join(  # one gray pixel: its markers, and a scan of a few bytes
     (
         b"\xff\xd8\xff\xe0\0\x10JFIF\0\1\1\0\0\1\0\1\0\0\xff\xdb\0\x43\0",
         b"\1" * 64,
@@ -95,7 +95,7 @@ def _file(data: bytes) -> Path:
 
 
 def _scan(data: bytes) -> None:
-    """What is whole is there; records and damage cover an uncompressed file without a gap."""
+    """Records are as in the file; with damage they cover an uncompressed file without a gap."""
     path = _file(data)
     end = 0
     for number, item in enumerate(scan(path, limit_bytes=1 << 20)):
@@ -114,7 +114,7 @@ def _scan(data: bytes) -> None:
 
 
 def _verify(data: bytes) -> None:
-    with mock.patch.object(pool, "_can_fork", return_value=False):  # here, to be seen
+    with mock.patch.object(pool, "_can_fork", return_value=False):  # in this process
         verify.verify(_file(data), verify.Options(jobs=1))
 
 
@@ -123,7 +123,7 @@ def _summarise(data: bytes) -> None:
 
 
 def _single_values(data: bytes) -> None:
-    """The fast reader agrees with `decode` where there is something to agree on."""
+    """The fast reader agrees with `decode` if neither refuses the bytes."""
     names = {"image", "height", "label", "x", "filename"}
     try:
         found: dict[str, Any] | None = dict(
@@ -147,7 +147,7 @@ def _jpeg(data: bytes) -> jpeg_markers.Jpeg | str:
 
 
 def _read_jpeg(data: bytes) -> None:
-    """C, where it is compiled, and Python agree."""
+    """C, if it was compiled, and Python agree."""
     found = _jpeg(data)
     with mock.patch.multiple(native, scan_end=lambda *_: -1):
         assert _jpeg(data) == found
@@ -170,7 +170,7 @@ def _classify(data: bytes) -> None:
 
 
 def _manifest(data: bytes) -> None:
-    """What is accepted can be written again, and so can what is made of it."""
+    """An accepted manifest can be written again, also in the newest version."""
     path = Path("x.manifest.json")
     made = manifest.parse(data, path)
     assert manifest.dump(made) == data
@@ -189,7 +189,7 @@ def _labels(data: bytes) -> None:
 
 
 def _framed(run: Callable[[bytes], object]) -> Callable[[bytes], object]:
-    """Put right checksums around a payload, which chance would not find."""
+    """Frame a payload with correct checksums, which random changes would not find."""
     return lambda data: run(frame(data))
 
 
@@ -218,7 +218,7 @@ TARGETS: dict[str, Target] = {
 
 
 def holds(name: str, data: bytes) -> bool:
-    """Run a target; True where it took the bytes, False where it refused them."""
+    """Run a target; return True if it accepted the bytes, False if it refused them."""
     try:
         TARGETS[name].run(data)
     except TfrecError as error:

@@ -1,4 +1,4 @@
-"""The short form of the fault harness, and proof that the harness itself sees what is wrong."""
+"""A sample of the fault harness, and tests that the harness itself notices faults."""
 
 from __future__ import annotations
 
@@ -60,11 +60,11 @@ def sleeper() -> Iterator[subprocess.Popen[bytes]]:
     process.wait()
 
 
-# the lint of the order
+# The lint of the order of calls
 
 
 def linted(folder: Path, steps: list[str], before: Tree) -> list[str]:
-    """Run the small writer under strace, and lint what it did."""
+    """Run the small writer under strace, and lint its calls."""
     out, log = folder / "out", folder / "log"
     for name, data in before.items():
         out.mkdir(exist_ok=True)
@@ -93,7 +93,7 @@ def linted(folder: Path, steps: list[str], before: Tree) -> list[str]:
         (without(FRESH, f"name {M}"), "OUT: no manifest was renamed into it"),
     ],
 )
-def test_broken_writer_is_caught(tmp_path: Path, steps: list[str], fault: str) -> None:
+def test_a_broken_writer_is_caught(tmp_path: Path, steps: list[str], fault: str) -> None:
     assert linted(tmp_path, steps, {}) == [fault]
 
 
@@ -106,9 +106,7 @@ def test_broken_writer_is_caught(tmp_path: Path, steps: list[str], fault: str) -
         without(REPLACED, "sync ."),
     ],
 )
-def test_writer_that_replaces_what_a_manifest_names_is_caught(
-    tmp_path: Path, steps: list[str]
-) -> None:
+def test_a_writer_that_replaces_named_files_is_caught(tmp_path: Path, steps: list[str]) -> None:
     before = {M: json.dumps(OLD).encode(), A: b"old", B: b"old"}
     assert linted(tmp_path, steps, before) == [f"OUT/{A}: replaced while {M} names it"]
 
@@ -117,27 +115,27 @@ def test_writer_that_replaces_what_a_manifest_names_is_caught(
 @pytest.mark.parametrize(
     ("steps", "before"), [(FRESH, {}), (REPLACED, {M: json.dumps(OLD).encode(), A: b"", B: b""})]
 )
-def test_right_writer_passes(tmp_path: Path, steps: list[str], before: Tree) -> None:
+def test_a_correct_writer_passes(tmp_path: Path, steps: list[str], before: Tree) -> None:
     assert linted(tmp_path, steps, before) == []
 
 
-# the checker of the invariants
+# The checks of the invariants
 
 
-def test_whole_dataset_passes_every_check(written: Tree) -> None:
+def test_a_complete_dataset_passes_every_check(written: Tree) -> None:
     assert invariants.whole(written) == []
     assert invariants.vouched(written) == []
     assert invariants.complete(written, "train", 8) == []
 
 
-def test_cut_of_any_file_is_seen(written: Tree) -> None:
+def test_a_cut_in_any_file_is_noticed(written: Tree) -> None:
     for name, data in written.items():
         assert invariants.whole({**written, name: data[:-2]}), name
         if name != "SHA256SUMS":
             assert invariants.complete({**written, name: data[:-1]}, "train", 8), name
 
 
-def test_flipped_bit_in_any_shard_is_seen(written: Tree) -> None:
+def test_a_flipped_bit_in_any_shard_is_noticed(written: Tree) -> None:
     for name in written:
         if name.endswith(".tfrecord"):
             for byte in range(len(written[name])):
@@ -146,7 +144,7 @@ def test_flipped_bit_in_any_shard_is_seen(written: Tree) -> None:
                 assert invariants.whole({name: bytes(data)}), byte
 
 
-def test_missing_and_foreign_files_are_seen(written: Tree) -> None:
+def test_missing_and_foreign_files_are_noticed(written: Tree) -> None:
     for name in written:
         if name not in (M, "features.json", "label.labels.txt"):
             rest = {one: written[one] for one in written if one != name}
@@ -158,11 +156,11 @@ def test_missing_and_foreign_files_are_seen(written: Tree) -> None:
     assert invariants.complete(written, "train", 9)
 
 
-def test_process_that_does_not_end_is_seen(sleeper: subprocess.Popen[bytes]) -> None:
+def test_a_process_that_does_not_end_is_noticed(sleeper: subprocess.Popen[bytes]) -> None:
     assert lingering(sleeper.pid, time.monotonic() - 3) == ["1 processes left after 2 s"]
 
 
-# the faults
+# The faults
 
 
 def test_torture_fails_on_any_violation(

@@ -1,4 +1,4 @@
-"""Hostile bytes: every parser gives a value or a TfrecError, soon, and never anything else."""
+"""Hostile bytes: every parser soon returns a value or raises a TfrecError, nothing else."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from faults import fuzz, targets
 
 
 @pytest.mark.parametrize("name", targets.TARGETS)
-def test_first_seeds_are_good(name: str) -> None:
-    """Else nothing beyond the first byte would be tried."""
+def test_the_first_seed_of_each_target_is_accepted(name: str) -> None:
+    """Otherwise nothing after its first byte would be tested."""
     assert targets.holds(name, targets.TARGETS[name].seeds[0])
 
 

@@ -1,4 +1,4 @@
-"""System calls as strace sees them: recorded, and told apart.
+"""System calls recorded by strace, and their kinds.
 
 Knows: strace's options and lines. Must not know: what the calls are for.
 """
@@ -34,7 +34,7 @@ OUTPUT = (
     *MAKING,
     "close",
 )
-"""What changes a file or a folder, or makes it durable; not all of them exist on every machine."""
+"""Calls that change a file or a folder, or make it durable; some machines lack some of them."""
 
 _BY_NAME = {*OPENING, *RENAMING, *LINKING, *REMOVING, *MAKING, "truncate"}
 _LINE = re.compile(r"(\d+) +(.*)")
@@ -48,11 +48,13 @@ class Call:
     """One finished system call.
 
     Attributes:
-        thread: number of the thread that made it; `process` is the one it belongs to.
-        paths: what it names, absolute: files by their names, or by descriptors.
+        thread: number of the thread that made it.
+        process: number of the process of that thread.
+        paths: absolute paths that it names, directly or by descriptors.
         matches: the same as strace compares them with ``-P``.
-        start, end: line numbers in the log, where it began and ended.
-        result: -1 for an error, None where the thread did not live to see it.
+        start: line number in the log where it began.
+        end: line number in the log where it ended.
+        result: -1 for an error, None if the thread ended during the call.
     """
 
     thread: int
@@ -68,14 +70,14 @@ class Call:
 
     @property
     def writes(self) -> bool:
-        """Whether it changes what a file holds; opening to write may make or empty it."""
+        """Whether it changes the content of a file; opening may create or empty one."""
         opened = self.name in OPENING and ("O_CREAT" in self.text or "O_TRUNC" in self.text)
         return opened or self.name in WRITING or self.name in SIZING
 
 
 @functools.cache
 def missing() -> str | None:
-    """Say why nothing can be traced here, or None where it can."""
+    """Return why nothing can be traced here; None if it can."""
     if not shutil.which("strace"):
         return "strace is not installed"
     tried = subprocess.run(
@@ -90,15 +92,15 @@ def missing() -> str | None:
 def options(
     log: Path, *, calls: Sequence[str], paths: Sequence[str] = (), inject: str | None = None
 ) -> list[str]:
-    """Return strace's command line, before what it is to trace.
+    """Return strace's command line, without the command to trace.
 
     Args:
         calls: names of the calls to trace.
-        paths: count and trace only calls which name one of these, by name or by descriptor.
+        paths: count and trace only calls that name one of these, directly or by a descriptor.
         inject: what to do to them, such as ``fsync:error=EIO:when=2``; strace counts the calls
-            of each name that pass ``paths``, in each thread for itself.
+            by name, among those that pass ``paths``, separately in each thread.
     """
-    # a name is marked "?", for there are machines without it
+    # "?": some machines lack the call
     traced = ["-e", "trace=" + ",".join("?" + call for call in calls)]
     chosen = [word for path in paths for word in ("-P", path)]
     injected = ["-e", f"inject={inject}"] if inject else []
@@ -106,7 +108,7 @@ def options(
 
 
 def parse(log: Path) -> list[Call]:
-    """Read the finished calls of a log, in the order of their ends."""
+    """Read the finished calls of a log, in the order in which they ended."""
     calls = []
     processes: dict[int, int] = {}
     for thread, start, end, text in _joined(log.read_text(errors="surrogateescape")):
@@ -120,7 +122,7 @@ def parse(log: Path) -> list[Call]:
         descriptors = _DESCRIPTOR.findall(arguments)
         given = _PATH.findall(arguments) if name in _BY_NAME else []
         folders = [path for _, path in descriptors] or [""]
-        # renameat has two folders for two names; the others one for one
+        # renameat has two folders for two names; the others have one for one
         paths = [os.path.join(*pair) for pair in zip(folders * len(given), given)]  # noqa: B905
         if len(folders) == len(given) == 2:
             paths = [os.path.join(*pair) for pair in zip(folders, given, strict=True)]
@@ -139,12 +141,12 @@ def parse(log: Path) -> list[Call]:
                 injected="(INJECTED)" in rest,
             )
         )
-    # a thread may be seen at work before its clone has returned
+    # a thread may make calls before its clone has returned
     return [replace(call, process=processes.get(call.thread, call.thread)) for call in calls]
 
 
 def _joined(log: str) -> Iterator[tuple[int, int, int, str]]:
-    """Put the halves of calls together: (thread, first line, last line, text)."""
+    """Join calls that were logged in two parts: (thread, first line, last line, text)."""
     begun: dict[int, tuple[int, str]] = {}
     for number, line in enumerate(log.splitlines()):
         found = _LINE.fullmatch(line)

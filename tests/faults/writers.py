@@ -1,8 +1,8 @@
-"""A small writer of a dataset, told each of its steps: so it can be right, or wrong in one.
+"""A small writer of a dataset that does the given steps, which may be right or wrong.
 
 Knows: files. Must not know: what is right. Run as a program: ``writers.py OUT STEP…`` where a step
 is "make" (OUT and its staging folder), "write X" and "sync X" (there), "name X" (into OUT),
-"append X" and "remove X" (in OUT), "sync ." (OUT) or "sync .." (what holds OUT).
+"append X" and "remove X" (in OUT), "sync ." (OUT) or "sync .." (the parent of OUT).
 """
 
 from __future__ import annotations

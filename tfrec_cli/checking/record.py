@@ -104,9 +104,9 @@ def _read_quickly(reader: example.SingleValues, payload: bytes) -> ImageRecord |
 def broken_contract(record: ImageRecord, described: Manifest) -> Iterator[str]:
     """Yield each way in which a record of ours differs from what its manifest promises."""
     height, width, name = record.height_px, record.width_px, record.filename
-    identity = (height, width, record.key, name)
-    if None in identity:
-        for field, value in zip(("height", "width", "key", "filename"), identity, strict=True):
+    if None in (height, width, record.key, name):
+        named = (("height", height), ("width", width), ("key", record.key), ("filename", name))
+        for field, value in named:
             if value is None:
                 yield f"found no {field}, expected one"
     if name is not None and record.key != (key := records.key_of(name)):
