@@ -66,14 +66,14 @@ def blocks(page: Path) -> list[Block]:
 
 
 def commands(block: Block) -> Iterator[tuple[str, str]]:
-    """Iterate the commands of a console block, each with what it is shown to print."""
+    """Iterate the commands of a console block, each with the output shown."""
     for part in re.split(r"^\$ ", block.text, flags=re.MULTILINE)[1:]:
         command, _, shown = part.partition("\n")
         yield command, shown
 
 
 def pattern(shown: str) -> str:
-    """Return the expression for output as it is shown, where "…" stands for what may differ."""
+    """Return a regular expression for the output shown, in which "…" matches anything."""
     lines = []
     for line in shown.splitlines():
         escaped = re.sub(r"(\\ )+", " +", re.escape(line)).replace("…", ".*")

@@ -78,7 +78,7 @@ def complete(tree: Tree, split: str, records: int) -> list[str]:
 
 
 def same(tree: Tree, expected: Tree) -> list[str]:
-    """I4: two trees are the same, byte for byte."""
+    """I4: two trees are equal, byte for byte."""
     missing = [f"I4: {name}: is missing" for name in expected if name not in tree]
     extra = [f"I4: {name}: was left behind" for name in tree if name not in expected]
     both = [name for name in tree if name in expected and tree[name] != expected[name]]
@@ -87,7 +87,7 @@ def same(tree: Tree, expected: Tree) -> list[str]:
 
 @functools.lru_cache(4096)
 def records(shard: bytes, zipped: bool = False) -> list[tuple[int, int]] | str:
-    """Parse a whole shard: (offset, length) of each record with its frame, or what is wrong."""
+    """Parse a shard: (offset, length) of each record with its framing, or what is wrong."""
     if zipped:
         inflating = zlib.decompressobj(wbits=31)
         try:
@@ -95,7 +95,7 @@ def records(shard: bytes, zipped: bool = False) -> list[tuple[int, int]] | str:
         except zlib.error as error:
             return f"no GZIP: {error}"
         if not inflating.eof or rest:
-            return "no single whole GZIP member"
+            return "not a single complete GZIP member"
     found, offset = [], 0
     while offset < len(shard):
         if len(shard) < offset + 16:
@@ -121,8 +121,8 @@ def _masked(data: bytes) -> int:
 def _faults(name: str, data: bytes, tree: Tree) -> list[str]:
     shard = _SHARD.fullmatch(name)
     if shard and shard[4] == "tfindex":
-        beside = tree.get(name.removesuffix("tfindex") + "tfrecord")
-        found = records(beside) if beside else []
+        indexed = tree.get(name.removesuffix("tfindex") + "tfrecord")
+        found = records(indexed) if indexed else []
         pairs = [
             (int(start), int(length))
             for start, length in map(str.split, data.decode().splitlines())
@@ -130,7 +130,7 @@ def _faults(name: str, data: bytes, tree: Tree) -> list[str]:
         starts = [sum(length for _, length in pairs[:number]) for number in range(len(pairs))]
         if not data.endswith(b"\n") or [start for start, _ in pairs] != starts:
             return ["is cut"]
-        return ["differs from its shard"] if beside and found != pairs else []
+        return ["differs from its shard"] if indexed and found != pairs else []
     if shard:
         found = records(data, shard[4] == "tfrecord.gz")
         return [found] if isinstance(found, str) else []
@@ -144,7 +144,7 @@ def _faults(name: str, data: bytes, tree: Tree) -> list[str]:
         return [] if ends and all(map(_SUM.fullmatch, lines)) else ["is cut"]
     if name.endswith(".labels.txt"):
         return [] if data.endswith(b"\n") else ["is cut"]
-    return ["is no file of a dataset"]
+    return ["is not a file of a dataset"]
 
 
 def _no_json(texts: Sequence[str]) -> list[str]:
@@ -152,7 +152,7 @@ def _no_json(texts: Sequence[str]) -> list[str]:
         for text in texts:
             json.loads(text)
     except ValueError as error:
-        return [f"no JSON: {error}"]
+        return [f"is not JSON: {error}"]
     return []
 
 
@@ -189,11 +189,11 @@ def _sums(tree: Tree) -> dict[str, str]:
 
 
 def _mistold(manifest: Mapping[str, Any], tree: Tree) -> list[str]:
-    """Compare dataset_info.json with a manifest: a wrong length truncates in silence."""
+    """Compare dataset_info.json with a manifest: with a wrong length, TFDS silently truncates."""
     if manifest["compression"] != "none":
         return []
     splits = json.loads(tree.get("dataset_info.json", b"{}")).get("splits", [])
-    told = {split["name"]: list(map(int, split["shardLengths"])) for split in splits}
+    recorded = {split["name"]: list(map(int, split["shardLengths"])) for split in splits}
     lengths = [shard["records"] for shard in manifest["shards"]]
-    found = told.get(manifest["split"])
+    found = recorded.get(manifest["split"])
     return [] if found == lengths else [f"dataset_info.json: found {found}, expected {lengths}"]

@@ -1,4 +1,4 @@
-"""Kills and interrupts at random moments of a write by two processes, and of its resumption.
+"""Kills and interrupts a write by two processes, and its resumption, at random moments.
 
 Knows: moments and processes. Must not know: tfrec_cli.
 """
@@ -25,7 +25,7 @@ LAYOUTS = ((), ("--crop", "24"))
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Job:
-    """A write, what it makes when nothing disturbs it, and how long that takes."""
+    """A write, its result without interruption, and how long that takes."""
 
     command: tuple[str, ...]
     out: Path
@@ -36,10 +36,13 @@ class Job:
 def run(
     folder: Path, *, kills: int = 300, resumed: int = 50, interrupts: int = 45, seed: int = 0
 ) -> Tally:
-    """Kill so many writes, so many more with their resumption, and interrupt so many.
+    """Kill writes, kill more writes and their resumption, and interrupt others.
 
     Args:
-        folder: an empty one, for scratch.
+        folder: an empty folder for temporary files.
+        kills: number of writes killed once.
+        resumed: number of writes killed while writing and while resuming.
+        interrupts: number of writes interrupted.
     """
     tally, rng = Tally(), random.Random(seed)
     source = images(folder / "images", IMAGES, edge_px=40)
@@ -88,9 +91,9 @@ def _group(pid: int) -> None:
 def _killed(
     launcher: Launcher, job: Job, kill: Callable[[int], None], rng: random.Random, *, again: int
 ) -> list[str]:
-    """Kill a write, and ``again`` times its resumption; resume at last, and compare.
+    """Kill a write, and ``again`` times its resumption; then resume, and compare.
 
-    Nobody waits for what a killed parent leaves behind: its workers may meet the next write.
+    Nobody waits for the workers of a killed parent: they may still run during the next write.
     """
     shutil.rmtree(job.out, ignore_errors=True)
     wrong, moments, sessions = [], [], []
@@ -112,13 +115,13 @@ def _killed(
 def _interrupted(
     launcher: Launcher, job: Job, number: int, whole_group: bool, rng: random.Random
 ) -> list[str]:
-    """Send one signal; the command ends in time, says how to go on, and that works."""
+    """Send a signal; the command must end in time and say how to resume, which must work."""
     shutil.rmtree(job.out, ignore_errors=True)
     moment = rng.uniform(0, job.seconds)
     send = os.killpg if whole_group else os.kill
     ended, sent = _shot(launcher, job.command, moment, lambda pid: send(pid, number))
     seconds = time.monotonic() - sent
-    # Python ends by the signal when it comes after the last line; for a shell that is the same
+    # Python ends by the signal if it comes after the last line; for a shell that is the same
     wrong = _held(ended, job, (128 + number, -number))
     if seconds > END_SECONDS:
         wrong.append(f"ended {seconds:.1f} s after the signal")
@@ -143,17 +146,17 @@ def _shot(
     moment: float,
     shoot: Callable[[int], object],
 ) -> tuple[Ended, float]:
-    """Start a command, shoot at the moment (seconds), and wait for its end."""
+    """Start a command, call ``shoot`` after ``moment`` seconds, and wait for its end."""
     started = time.monotonic()
     pid = launcher.start(command)
     time.sleep(max(0.0, started + moment - time.monotonic()))
     sent = time.monotonic()
-    shoot(pid)  # a process that ended is not gone before it is reaped
+    shoot(pid)  # an ended process keeps its id until it is reaped
     return launcher.end(pid, started), sent
 
 
 def _held(ended: Ended, job: Job, codes: tuple[int, ...]) -> list[str]:
-    """Check what must hold whenever a write ended, in one of these ways or by success."""
+    """Check what must hold after a write has ended, with one of ``codes`` or by success."""
     tree = invariants.read(job.out) if job.out.exists() else {}
     wrong = invariants.whole(tree, [job.after]) + invariants.vouched(tree)
     if ended.code == 0:

@@ -22,7 +22,7 @@ from tfrec_cli.tfrecord.scan import Record, read_records
 
 @pytest.fixture
 def task(tmp_path: Path) -> Task:
-    """Make a shard of two images and its index; without a manifest."""
+    """Make a shard of two images and its index, without a manifest."""
     payloads = [example.encode({"image": png(photo(9, 9, n))}) for n in range(2)]
     path = record_file(tmp_path / "x.tfrecord", *payloads)
     index = tmp_path / "x.tfindex"
