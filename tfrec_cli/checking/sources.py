@@ -106,7 +106,7 @@ def folders(
         division = next((_division(split) for split in splits if split.name == name), None)
         if division:
             raise UsageError(
-                f"`source` {name}={source}: found one of several splits of one source "
+                f"`source` {name}={source}: found a split that shares its source with others "
                 f"({division}), expected `source` {source}"
             )
         if named.count(name) > 1:
@@ -115,7 +115,7 @@ def folders(
         open_source.root_of(source, root, option="source")
     others = [name for name in known if name not in named]
     if None in named and not others:
-        raise UsageError("`source`: found a folder for each split already, expected no other")
+        raise UsageError("`source`: found a folder for each split, expected no other")
     return [
         (source, [split for split in splits if split.name in ([name] if name else others)])
         for name, source in given

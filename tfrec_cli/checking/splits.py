@@ -25,7 +25,6 @@ from tfrec_cli.runtime import pool, values
 from tfrec_cli.runtime.pool import Progress
 from tfrec_cli.seeds import EPOCH_LIMIT, read_seed
 from tfrec_cli.tfrecord.scan import Record, scan
-from tfrec_cli.writing.options import validate
 
 if TYPE_CHECKING:
     from tfrec_cli.checking.sources import Given
@@ -64,7 +63,8 @@ class Options:
         Raises:
             UsageError: they do.
         """
-        validate("jobs", self.jobs)
+        if self.jobs is not None:
+            values.jobs("jobs", self.jobs)
         if self.root and not self.source:
             raise UsageError("`root`: found no `source`, expected an image list")
         if self.quick and self.seed is not None:

@@ -21,7 +21,7 @@ from tfrec_cli.cli.completion import paths, splits
     metavar="NAME",
     help="Extract only this split. [default: all; several get a folder each]",
 )
-@params.jobs()
+@params.jobs
 @params.quiet
 @params.json
 def extract(dataset: Path, out: Path, *, json: bool, quiet: bool, **options: Any) -> None:

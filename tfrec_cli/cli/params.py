@@ -110,11 +110,13 @@ root = path_option(
     metavar="DIR",
     help="Folder that the paths of an image list are relative to. [default: the list's folder]",
 )
-
-
-def jobs() -> Decorator:
-    """Make the option of the number of processes."""
-    return field_option("jobs", "-j", help="Number of processes. [default: all processors]")
+jobs = click.option(
+    "-j",
+    "--jobs",
+    type=click.IntRange(1, values.MAX_JOBS),
+    metavar="N",
+    help="Number of processes. [default: all processors]",
+)
 
 
 def crop(**settings: Any) -> Decorator:

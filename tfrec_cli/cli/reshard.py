@@ -26,7 +26,7 @@ from tfrec_cli.cli.completion import paths, splits
     default=None, help="Instead of --shards: the approximate size of a shard, such as 128MiB."
 )
 @params.index(default="as DATASET has them")
-@params.jobs()
+@params.jobs
 @params.quiet
 @params.json
 def reshard(dataset: Path, out: Path, *, json: bool, quiet: bool, **options: Any) -> None:

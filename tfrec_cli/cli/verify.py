@@ -49,7 +49,7 @@ from tfrec_cli.errors import EXIT_DATA
     metavar="FINGERPRINT",
     help="The fingerprint to compare with; another one is a finding.",
 )
-@params.jobs()
+@params.jobs
 @params.quiet
 @params.json
 def verify(path: Path, *, json: bool, quiet: bool, **options: Any) -> None:

@@ -74,7 +74,7 @@ from tfrec_cli.cli.completion import paths, splits
     help="Compression of the shards. gzip saves little, and its shards allow no random access.",
 )
 @params.index(default="yes")
-@params.jobs()
+@params.jobs
 @params.field_option("resume", help="Continue the same write after an interruption.")
 @params.field_option("overwrite", help="Replace the split when the new one is complete.")
 @params.field_option("dry_run", help="Write nothing; print what would be written.")

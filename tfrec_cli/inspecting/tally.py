@@ -138,7 +138,7 @@ class Summary:
 
     @property
     def ok(self) -> bool:
-        """Whether every file is an intact TFRecord file."""
+        """Whether all files are intact TFRecord files."""
         return not self.problems
 
     @property

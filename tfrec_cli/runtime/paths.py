@@ -22,10 +22,10 @@ def printable(path: bytes) -> str:
 
 
 def missing(path: Path, *, option: str | None = None) -> MissingPathError:
-    """Make the error that nothing is at a path which was given; names the most similar one.
+    """Return the error for a given path that does not exist; it names the most similar path.
 
     Args:
-        option: by which it was given.
+        option: the option that gave the path, if it was one.
     """
     import difflib
 

@@ -17,6 +17,9 @@ from typing import Any
 
 from tfrec_cli.errors import UsageError
 
+MAX_JOBS = 4096
+"""More processes than any machine has processors."""
+
 _UNITS = {"": 1, "B": 1, "K": 2**10, "M": 2**20, "G": 2**30}
 
 
@@ -41,6 +44,15 @@ def whole(name: str, value: Any, least: int | None = None, most: int | None = No
     return number
 
 
+def jobs(name: str, value: Any) -> int:
+    """Read a number of processes.
+
+    Raises:
+        UsageError: it is not a whole number from 1 to `MAX_JOBS`.
+    """
+    return whole(name, value, 1, MAX_JOBS)
+
+
 def number(name: str, value: Any, least: float, most: float) -> float:
     """Read a number.
 
@@ -55,10 +67,10 @@ def number(name: str, value: Any, least: float, most: float) -> float:
 
 
 def decimal(name: str, value: Any) -> str:
-    """Read a number, and write it in decimals: 0.9 as ``0.9``, 1e-05 as ``0.00001``.
+    """Read a number, and return it as decimal text: 0.9 as ``0.9``, 1e-05 as ``0.00001``.
 
     Raises:
-        UsageError: it is no number.
+        UsageError: it is not a number.
     """
     from decimal import Decimal
 

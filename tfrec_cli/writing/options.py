@@ -33,9 +33,6 @@ Small = Literal["fail", "skip", "pad", "resize"]
 MAX_SHARDS = 99_999
 """The most shards that five digits in a name can number."""
 
-MAX_JOBS = 4096
-"""More processes than any machine has processors for."""
-
 _MAX_SIDE = 65_535
 _MAX_INTEGER = 2**63 - 1
 """The largest integer that a manifest holds."""
@@ -148,7 +145,7 @@ class WriteOptions:
     max_pixels: int = field(default=MAX_PIXELS, metadata=_numbers(1, _MAX_INTEGER))
     compression: WrittenCompression = field(default="none", metadata=_words(WrittenCompression))
     index: bool | None = field(default=None, metadata=_read_by(values.flag))
-    jobs: int | None = field(default=None, metadata=_numbers(1, MAX_JOBS))
+    jobs: int | None = field(default=None, metadata=_numbers(1, values.MAX_JOBS))
     overwrite: bool = field(default=False, metadata=_read_by(values.flag))
     resume: bool = field(default=False, metadata=_read_by(values.flag))
     dry_run: bool = field(default=False, metadata=_read_by(values.flag))

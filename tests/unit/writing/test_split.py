@@ -320,7 +320,9 @@ class TestWrite:
         self, source: Path, tmp_path: Path
     ) -> None:
         run(source, tmp_path / "out")
-        expected = f"source train={source}: found one of several splits of one source ({SHARES})"
+        expected = (
+            f"source train={source}: found a split that shares its source with others ({SHARES})"
+        )
         with pytest.raises(UsageError) as error:
             verify(tmp_path / "out", VerifyOptions(jobs=1, source=(("train", source),)))
         assert str(error.value) == f"{expected}, expected source {source}"
