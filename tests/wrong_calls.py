@@ -43,7 +43,7 @@ def twins(tmp: Path) -> None:
     fill(tmp / "src", {"dogs/A.png": png(photo(9, 9)), "dogs/a.png": png(photo(9, 9))})
 
 
-def beside(tmp: Path) -> None:
+def next_to_classes(tmp: Path) -> None:
     (tmp / "src/x.png").write_bytes(png(photo(9, 9)))
 
 
@@ -160,8 +160,8 @@ WRONG: list[tuple[str, Callable[[Path], None], str, int, str]] = [
         "--on-error skip leaves them out",
     ),
     (
-        "an image lies beside class folders",
-        beside,
+        "an image is next to class folders",
+        next_to_classes,
         "write TMP/src TMP/out",
         1,
         "TMP/src/x.png: found an image next to class folders, expected every image in one (or "

@@ -1,1 +1,1 @@
-"""Other packages that do the same work; each is imported by its own module alone."""
+"""Other packages that do the same work; each is imported only by its own module."""

@@ -49,13 +49,13 @@ def serve() -> None:
             _, status = os.waitpid(order["reap"], 0)
             answer = {"code": os.waitstatus_to_exitcode(status)}
         else:
-            ready, told = os.pipe()
+            ready, notify = os.pipe()
             pid = os.fork()
             if pid == 0:
                 os.close(ready)
-                become(order, told)
+                become(order, notify)
                 return
-            os.close(told)
+            os.close(notify)
             answer = {"pid": pid, "held": os.read(ready, 1) == b"h"}
             os.close(ready)
         os.write(1, json.dumps(answer).encode() + b"\n")
@@ -72,15 +72,15 @@ def os_readline() -> bytes:
     return line
 
 
-def become(order: dict[str, Any], told: int) -> None:
+def become(order: dict[str, Any], notify: int) -> None:
     """Make this process like one that a shell has started, and run the command in it."""
     os.setsid()
     output = os.open(order["output"], os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o666)
     os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
     os.dup2(output, 1)
     os.dup2(output, 2)
-    os.closerange(3, told)
-    os.closerange(told + 1, 256)
+    os.closerange(3, notify)
+    os.closerange(notify + 1, 256)
     signal.signal(signal.SIGINT, signal.default_int_handler)
     ctypes.CDLL(None).prctl(_PR_SET_PTRACER, ctypes.c_ulong(-1), 0, 0, 0)  # for strace
     if order["uid"]:
@@ -90,12 +90,12 @@ def become(order: dict[str, Any], told: int) -> None:
     sys.argv = order["argv"]
 
     def hold() -> None:
-        nonlocal told
-        if told >= 0:
+        nonlocal notify
+        if notify >= 0:
             signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGUSR1})
-            os.write(told, b"h")
-            os.close(told)
-            told = -1
+            os.write(notify, b"h")
+            os.close(notify)
+            notify = -1
             signal.sigwait({signal.SIGUSR1})
             signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGUSR1})
 
@@ -104,7 +104,7 @@ def become(order: dict[str, Any], told: int) -> None:
     elif order["hold"] == "start":
         hold()
     else:
-        os.close(told)
+        os.close(notify)
     for name, limit in order["limits"].items():
         resource.setrlimit(_LIMITS[name], (limit, resource.getrlimit(_LIMITS[name])[1]))
     main()

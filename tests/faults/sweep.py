@@ -220,16 +220,16 @@ def _needed(call: Call, calls: Sequence[Call], out: Path) -> bool:
     """Return whether a call's failure can lose data; other failures need not be reported."""
     if call.result == -1:
         return False
-    beside = [
+    related = [
         other
         for other in calls
         if other.process == call.process and set(other.paths) & set(call.paths)
     ]
     if call.name in tracing.OPENING and not call.writes:
-        later = [other for other in beside if other.start > call.end]
+        later = [other for other in related if other.start > call.end]
         return any(other.name in tracing.SYNCING for other in later[:1])
     if call.name == "close":
-        earlier = [other for other in beside if other.end < call.start]
+        earlier = [other for other in related if other.end < call.start]
         opened = max((other.end for other in earlier if other.name in tracing.OPENING), default=0)
         name = _below(call.paths[0], out) or ""
         locks = name.startswith(".") and "/" not in name

@@ -17,7 +17,7 @@ def _nowhere() -> int:
 
 
 def fill_standard() -> None:
-    """Open descriptors 0, 1 and 2 if they are closed, lest a file of ours becomes stderr."""
+    """Open descriptors 0, 1 and 2 if closed, so that no file of ours becomes stderr."""
     for number in range(3):
         if not _is_open(number):
             os.open(os.devnull, os.O_RDWR)  # gets the lowest number that is free

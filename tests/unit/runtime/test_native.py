@@ -181,8 +181,8 @@ pieces = st.sampled_from([*entries, KEY, OTHER, field(1), field(1, b"x"), field(
 
 @fixed
 @given(st.lists(pieces, max_size=4), st.sampled_from([b"", b"\x12\x00", b"\x0a"]))
-def test_values_of_any_features(some: list[bytes], behind: bytes) -> None:
-    values_of([payload_of(*some) + behind])
+def test_values_of_any_features(some: list[bytes], after: bytes) -> None:
+    values_of([payload_of(*some) + after])
 
 
 def test_values_of_bytes_that_are_scattered_or_in_items() -> None:
