@@ -31,7 +31,8 @@ import numpy as np  # noqa: F401
 from PIL import Image
 
 from tfrec_cli.__main__ import main
-from tfrec_cli.commands import write  # noqa: F401
+from tfrec_cli.cli import boundary, write  # noqa: F401
+from tfrec_cli.commands import write as work  # noqa: F401
 from tfrec_cli.report import write as report  # noqa: F401
 
 Image.init()
