@@ -250,7 +250,7 @@ WRONG: list[tuple[str, Callable[[Path], None], str, int, str]] = [
         nothing,
         "inspect TMP/none*",
         2,
-        "TMP/none*: found no such files, expected at least one",
+        "TMP/none*: no file matches this pattern",
     ),
     (
         "inspect an empty folder",
@@ -293,20 +293,20 @@ WRONG: list[tuple[str, Callable[[Path], None], str, int, str]] = [
         out_has_the_split,
         "verify TMP/out --crop 4",
         2,
-        "--crop: found no --seed, expected one to place crops",
+        "--crop: needs --seed, to place the crops",
     ),
     (
         "a fingerprint without a seed",
         out_has_the_split,
         "verify TMP/out --expect seed0",
         2,
-        "--expect: found no --seed, expected one to compute a fingerprint",
+        "--expect: needs --seed, to compute the fingerprint",
     ),
     (
         "quick crops",
         out_has_the_split,
         "verify TMP/out --quick --seed 1",
         2,
-        "--quick: found --seed, expected one of the two: crops need decoding",
+        "--quick: cannot be used with --seed: crops need decoding",
     ),
 ]

@@ -188,11 +188,9 @@ def inspect(
     several = [paths] if isinstance(paths, (str, os.PathLike)) else list(paths)
     patterns = [os.fspath(values.path("paths", path)) for path in several]
     if crop is not None and contact_sheet is None and html is None:
-        raise UsageError(
-            "`crop`: found no `contact_sheet` or `html`, expected one to cut its pictures"
-        )
+        raise UsageError("`crop`: needs `contact_sheet` or `html`")
     if seed is not None and crop is None:
-        raise UsageError("`seed`: found no `crop`, expected one to place")
+        raise UsageError("`seed`: needs `crop`")
     sheet = _optional(values.path, "contact_sheet", contact_sheet)
     page_file = _optional(values.path, "html", html)
     size = options.read("crop", crop)

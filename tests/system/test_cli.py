@@ -727,13 +727,13 @@ def test_every_sample_reject_is_rejected(tmp_path: Path, out: Path) -> None:
     }
 
 
-@pytest.mark.parametrize(("option", "kind"), [("--contact-sheet", "picture"), ("--html", "page")])
-def test_a_picture_replaces_no_other_file(
+@pytest.mark.parametrize(("option", "kind"), [("--contact-sheet", "PNG file"), ("--html", "page")])
+def test_a_file_of_another_kind_is_not_replaced_by_a_sheet_or_page(
     dataset: Path, tmp_path: Path, option: str, kind: str
 ) -> None:
     thesis = fill(tmp_path, {"thesis": b"precious"}) / "thesis"
     ran = tfrec("inspect", dataset, option, thesis)
-    line = f"tfrec: {thesis}: found a file that is no {kind}, expected none, or one\n"
+    line = f"tfrec: {thesis}: exists and is not a {kind}, so it is not replaced\n"
     assert (ran.code, ran.out, ran.err, thesis.read_bytes()) == (3, "", line, b"precious")
     assert [tfrec("inspect", dataset, option, tmp_path / "made").code for _ in range(2)] == [0, 0]
 

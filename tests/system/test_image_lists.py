@@ -275,9 +275,9 @@ def test_a_root_that_is_not_told_is_thought_of(written: Path, tmp_path: Path) ->
 
 def test_a_root_needs_a_source(written: Path, tmp_path: Path) -> None:
     (shard,) = (tmp_path / "out").glob("*.tfrecord")
-    with pytest.raises(UsageError, match="root: found no source"):
+    with pytest.raises(UsageError, match="root: needs source"):
         verify(tmp_path / "out", VerifyOptions(root=tmp_path))
-    with pytest.raises(UsageError, match="root: found no source"):
+    with pytest.raises(UsageError, match="root: needs source"):
         salvage.salvage(shard, tmp_path / "x", salvage.Options(root=tmp_path))
 
 

@@ -66,13 +66,13 @@ class Options:
         if self.jobs is not None:
             values.jobs("jobs", self.jobs)
         if self.root and not self.source:
-            raise UsageError("`root`: found no `source`, expected an image list")
+            raise UsageError("`root`: needs `source`")
         if self.quick and self.seed is not None:
-            raise UsageError("`quick`: found `seed`, expected one of the two: crops need decoding")
+            raise UsageError("`quick`: cannot be used with `seed`: crops need decoding")
         if self.seed is None and self.expect:
-            raise UsageError("`expect`: found no `seed`, expected one to compute a fingerprint")
+            raise UsageError("`expect`: needs `seed`, to compute the fingerprint")
         if self.seed is None and self.crop:
-            raise UsageError("`crop`: found no `seed`, expected one to place crops")
+            raise UsageError("`crop`: needs `seed`, to place the crops")
         if self.seed is not None:
             read_seed("seed", self.seed)
             values.whole("epochs", self.epochs, 1, EPOCH_LIMIT)

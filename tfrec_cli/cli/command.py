@@ -60,12 +60,12 @@ class Command(click.Command):
             if not any(_is_given(ctx, other) for other in wanted):
                 words = " or ".join(_option(ctx, other) for other in wanted)
                 idle = _option(ctx, name)
-                raise UsageError(f"{idle} has no effect without {words}")
+                raise UsageError(f"{idle}: needs {words}")
         for name in sorted(typed & self._excludes.keys()):
             for other in self._excludes[name]:
                 if _is_given(ctx, other):
                     raise UsageError(
-                        f"{_option(ctx, name)} cannot be used with {where(ctx, other)}"
+                        f"{_option(ctx, name)}: cannot be used with {where(ctx, other)}"
                     )
 
 

@@ -63,7 +63,7 @@ def inspect(
         page.check_replaceable(pictures["contact_sheet"], pictures["html"])
     files = inspect_.find(paths)
     if record is not None and records is not None:
-        raise UsageError("`record`: found `records` too, expected one of the two")
+        raise UsageError("`record`: cannot be used with `records`")
     if record is not None or records is not None:
         from tfrec_cli.report import records as records_report
 

@@ -31,7 +31,7 @@ class Options:
     """Options of ``tfrec extract``, named as on the command line.
 
     Attributes:
-        split: None takes all, each into a folder of its own where there are several.
+        split: None takes all splits; if there are several, each gets its own folder.
     """
 
     split: str | None = None
@@ -44,13 +44,14 @@ class Extracted:
 
     Attributes:
         out: the new folder.
-        splits: names of the splits, each of which is a folder in ``out``; none where the images
-            of one lie in ``out`` itself.
-        files: how many, all together, and ``size_bytes`` their bytes.
-        formats: how many files of each image format.
-        renamed: how many got one more extension.
-        numbered: how many are called by their number, for want of a usable name.
-        empty: classes without images, which have no folder now.
+        splits: names of the splits if each has its own folder in ``out``; empty if the images of
+            a single split are in ``out`` itself.
+        files: number of files.
+        size_bytes: size of all files together.
+        formats: number of files of each image format.
+        renamed: number of files that got another extension appended.
+        numbered: number of files named by their record number, because no usable name was stored.
+        empty: classes without images, which got no folder.
         warnings: one line each, for a person.
     """
 
@@ -70,13 +71,13 @@ def extract(
 ) -> Extracted:
     """Write each record's image to the file below the new folder ``out`` that the record names.
 
-    Images are the bytes that are stored; raw crops become PNG files. ``out`` appears when all
-    files are there and on the disk; after any error there is nothing.
+    Stored bytes are written unchanged; raw crops become PNG files. ``out`` appears when all files
+    are complete and on disk; after an error it does not exist.
 
     Raises:
         UsageError: there is no dataset, or no such split.
-        DataError: a shard is missing or damaged, a record has no image, or a name that is not
-            safe, or that of another record.
+        DataError: a shard is missing or damaged, or a record has no image, an unsafe file name, or
+            the name of another record.
         RunError: ``out`` is not new or cannot be written.
     """
     validate("jobs", options.jobs)
@@ -84,7 +85,7 @@ def extract(
     several = len(splits) > 1
     with ExitStack() as cleaning:
         folder = cleaning.enter_context(output.new_folder(out))
-        # entered last, so that no worker still writes when the folder goes
+        # entered last: workers must stop before the folder is removed
         run = cleaning.enter_context(pool.local(options.jobs or pool.available_jobs()))
         total = sum(split.manifest.records for split in splits if split.manifest)
         done: list[ExtractedShard] = []
@@ -105,7 +106,7 @@ def extract(
             done += shards
         if not records:
             raise DataError(f"{path}: found no records, expected images")
-        os.sync()  # once, where an fsync of each of a million files takes hours
+        os.sync()  # once: an fsync for each of a million files takes hours
     return Extracted(
         out=out,
         splits=tuple(str(split.name) for split in splits) if several else (),
@@ -124,7 +125,7 @@ def _tasks(split: Split, folder: Path, waiting: Path, run: pool.Map) -> list[Tas
     if split.manifest:
         entries = split.manifest.shards
         counts = [entry.records for entry in split.manifest.shards]
-    else:  # whose images may have to be called by their numbers
+    else:  # images without a usable name are named by their record numbers
         counted = dict(run(count_records, split.shards))
         counts = [counted[path] for path in split.shards]
     firsts = accumulate([0, *counts[:-1]])

@@ -23,15 +23,15 @@ from tfrec_cli.tfrecord.scan import Damage, Record, read_records, scan
 from tfrec_cli.tfrecord.stream import compression_of
 
 _WORTH_PROCESSES_BYTES = 2**25
-"""Files that are smaller together are read before processes have started."""
+"""Smaller files are read in less time than it takes to start processes."""
 
 
 def find(patterns: Sequence[str]) -> list[Path]:
-    """Find the record files that files, folders and glob patterns name, in order, each once.
+    """Find the record files of some files, folders and glob patterns, in order, each once.
 
     Raises:
         MissingPathError: there is no such file or folder.
-        UsageError: no file fits a pattern.
+        UsageError: no file matches a pattern.
     """
     shards: dict[Path, None] = {}
     for pattern in patterns:
@@ -39,7 +39,7 @@ def find(patterns: Sequence[str]) -> list[Path]:
         if not paths[0].exists() and glob.has_magic(pattern):
             paths = [Path(name) for name in sorted(glob.glob(pattern), key=os.fsencode)]
         if not paths:
-            raise UsageError(f"{pattern}: found no such files, expected at least one")
+            raise UsageError(f"{pattern}: no file matches this pattern")
         for path in paths:
             for split in discover.splits(path):
                 shards |= dict.fromkeys(split.shards)
@@ -47,7 +47,7 @@ def find(patterns: Sequence[str]) -> list[Path]:
 
 
 def summarise(paths: Sequence[Path]) -> Summary:
-    """Read every record of some files and count what is in them.
+    """Read every record of some files and count their contents.
 
     Raises:
         OSError: a file cannot be read.
@@ -67,13 +67,13 @@ def summarise(paths: Sequence[Path]) -> Summary:
 def pick(
     paths: Sequence[Path], *, first: int | None = None, number: int | None = None
 ) -> list[tuple[Path, int, Record, dict[str, Feature]]]:
-    """Read single records over all files, counted from 0: the first ones, or the one of a number.
+    """Read the first records of all files, or one record by its number over all files, from 0.
 
     Returns:
         (file, number, record, features) of each.
     Raises:
-        UsageError: there are not so many.
-        FramingError: a file is damaged before them.
+        UsageError: there are fewer records.
+        FramingError: a file is damaged before these records.
     """
     start, stop = (0, first) if number is None else (number, number + 1)
     picked = [
@@ -98,7 +98,7 @@ def records_of(paths: Sequence[Path]) -> Iterator[tuple[Path, Record]]:
 
 
 def _features_or_none(payload: bytes) -> dict[str, Feature]:
-    """Return the features, ``{}`` of a message that contradicts itself."""
+    """Return the features; ``{}`` for a message that contradicts itself."""
     try:
         return features_of(payload)
     except ExampleError:
@@ -111,7 +111,7 @@ def _summarise_file(numbered: tuple[int, Path]) -> tuple[int, Summary]:
     intact = 0
     problem = None
     if not path.is_file():
-        problem = "missing: found no such file, expected it by the manifest"
+        problem = "missing: the manifest names this file"
         missing = ShardSummary(
             path=path, records=0, size_bytes=0, compression="none", problem=problem
         )
@@ -148,7 +148,7 @@ def _name_labels(summary: Summary, paths: Sequence[Path]) -> None:
             with suppress(ManifestError):
                 summary.label_names |= dict(enumerate(manifest.load(described).labels or ()))
         feature = summary.names.label if summary.names else None
-        for joint in "-.":  # of nested features, and of a feature whose name has slashes
+        for joint in "-.":  # TFDS: of nested features; of a feature whose name has slashes
             file = folder / names.labels_name(feature or "", joint)
             if file.is_file():
                 lines = os.fsdecode(file.read_bytes()).splitlines()

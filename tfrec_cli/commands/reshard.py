@@ -31,7 +31,7 @@ from tfrec_cli.writing.staging import StagedSplit
 from tfrec_cli.writing.written_shard import WrittenShard
 
 _PLAIN = ".plain"
-"""Folder in the new one where shards lie decompressed while they are copied."""
+"""Folder in the new one that holds decompressed shards while they are copied."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,10 +39,10 @@ class Options:
     """Options of ``tfrec reshard``, named as on the command line.
 
     Attributes:
-        split: None takes all.
-        shards: how many each split shall have; None takes as many as ``shard_size`` asks for.
-        shard_size: of each shard about, in bytes.
-        index: None makes index files where there were some.
+        split: None takes all splits.
+        shards: number of shards of each split; None chooses it by ``shard_size``.
+        shard_size: approximate size of a shard in bytes.
+        index: None writes index files if the dataset has some.
     """
 
     split: str | None = None
@@ -58,9 +58,9 @@ class Resharded:
 
     Attributes:
         path: the dataset that was copied.
-        out: the folder of the new one.
-        before: the manifest of each split as it was.
-        after: the same with the new shards.
+        out: the new folder.
+        before: the old manifest of each split.
+        after: the new manifest of each split.
     """
 
     path: Path
@@ -74,15 +74,14 @@ def reshard(
 ) -> Resharded:
     """Copy the dataset at ``path`` into the new folder ``out``, in other shards.
 
-    Records are copied as they are. Shards begin where `tfrec write` would let them, so the same
-    number of shards gives the same files. ``out`` appears when all of it is there and on the disk;
-    after any error there is nothing.
+    Records are copied unchanged. Shards begin at the same records as with `tfrec write`, so the
+    same number of shards gives the same files. ``out`` appears when it is complete and on disk;
+    after an error it does not exist.
 
     Raises:
-        UsageError: neither or both of ``shards`` and ``shard_size``, more shards than records, no
-            dataset, no such split, record files without a manifest.
-        DataError: a shard or a sidecar file is missing, damaged, or not what its manifest
-            says.
+        UsageError: neither or both of ``shards`` and ``shard_size`` are given, there are more
+            shards than records, no dataset, no such split, or no manifest.
+        DataError: a shard or sidecar file is missing, damaged, or differs from its manifest.
         RunError: ``out`` is not new or cannot be written.
     """
     _check_options(options)
@@ -90,7 +89,7 @@ def reshard(
     before = tuple(_described(path, split) for split in splits)
     with ExitStack() as cleaning:
         folder = cleaning.enter_context(output.new_folder(out))
-        # entered last, so that no worker still writes when the folder goes
+        # entered last: workers must stop before the folder is removed
         run = cleaning.enter_context(pool.local(options.jobs or pool.available_jobs()))
         staged = []
         for split, described in zip(splits, before, strict=True):
@@ -110,8 +109,9 @@ def reshard(
 
 def _check_options(options: Options) -> None:
     if (options.shards is None) == (options.shard_size is None):
-        found = "neither it nor `shard_size`" if options.shards is None else "`shard_size` too"
-        raise UsageError(f"`shards`: found {found}, expected one of the two")
+        if options.shards is None:
+            raise UsageError("`shards` or `shard_size` is needed")
+        raise UsageError("`shards`: cannot be used with `shard_size`")
     for name in ("shards", "shard_size", "jobs"):
         validate(name, getattr(options, name))
 
@@ -125,7 +125,7 @@ def _described(path: Path, split: Split) -> Manifest:
 
 
 def _rejects(folder: Path, described: Manifest) -> list[Reject]:
-    """Read the list of what was left out when a split was written."""
+    """Read the list of sources that were left out when a split was written."""
     path = folder / described.rejects_file
     with discover.reading(path):
         data = path.read_bytes()
@@ -140,10 +140,10 @@ def _shard_bytes(options: Options) -> int:
 
 
 def _bounds(described: Manifest, options: Options) -> tuple[int, ...]:
-    """Return where the new shards of a split begin, by number of record, and where the last ends.
+    """Return the number of each new shard's first record, and the number of all records.
 
     Raises:
-        UsageError: more shards than records.
+        UsageError: there are more shards than records.
     """
     size_bytes = sum(entry.size_bytes for entry in described.shards)
     return plan.cut(described.records, size_bytes, options.shards, _shard_bytes(options))
@@ -153,13 +153,13 @@ def _is_indexed(described: Manifest, options: Options) -> bool:
     """Tell whether the new shards get index files.
 
     Raises:
-        UsageError: they are to get some, and are compressed.
+        UsageError: they should, but are compressed.
     """
     indexed = options.index
     if indexed is None:
         indexed = any(entry.index for entry in described.shards)
     if indexed and described.compression == "gzip":
-        raise UsageError("`index`: found GZIP shards, expected others: no offsets in GZIP")
+        raise UsageError("`index`: GZIP shards cannot have index files")
     return indexed
 
 

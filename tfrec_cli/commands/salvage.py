@@ -1,7 +1,7 @@
 """The steps of ``tfrec salvage``.
 
-Knows: what index files, manifests and sources say of a shard. Must not know: click, terminals, how
-intact records are found.
+Knows: what index files, manifests and sources say about a shard. Must not know: click, terminals,
+how intact records are found.
 """
 
 from __future__ import annotations
@@ -32,18 +32,18 @@ from tfrec_cli.tfrecord.record import OVERHEAD_BYTES, frame_pieces
 from tfrec_cli.tfrecord.scan import Damage, Record, recognise, scan
 
 MOST_STRANGE = 1000
-"""So many strange records are shown, and all are counted."""
+"""Most strange records that are listed; all are counted."""
 
 _DIGEST_BYTES = 16
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Options:
-    """What ``tfrec salvage`` can be asked; the names are those of the command line.
+    """Options of ``tfrec salvage``, named as on the command line.
 
     Attributes:
-        source: the folder of images, or image list, that was written: names what is lost.
-        root: what the paths of an image list are relative to, if not to its own folder.
+        source: the folder or image list that was written; with it, lost images are named.
+        root: the folder that the paths of an image list are relative to; None is the list's own.
     """
 
     source: Path | None = None
@@ -52,7 +52,7 @@ class Options:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Lost:
-    """Bytes ``[start, stop)`` of the (decompressed) file that are no whole records, and why."""
+    """Bytes ``[start, stop)`` of the (decompressed) file that are not intact records, and why."""
 
     start: int
     stop: int
@@ -65,18 +65,21 @@ class Salvaged:
 
     Attributes:
         path: the damaged file.
-        out: the new file of what was saved, of ``out_bytes``.
-        compression: of the damaged file; if there is one, places are in the decompressed stream.
-        read_bytes: of the (decompressed) file, as far as it could be read.
-        records: whole records, all of them written, in order.
-        duplicates: how many of them are byte for byte one of those before.
-        promised: how many records the shard had, by the manifest or else the index file.
-        missing: how many of those are not among the whole ones.
-        lost: ranges of bytes that are no whole records.
-        is_original: what was written is byte for byte the shard that the manifest promises.
-        lost_records: their numbers in the shard from 0, where index or source tell.
-        lost_names: paths below the source folder, where a source was given.
-        strange: whole records that the manifest does not promise, the first `MOST_STRANGE`.
+        out: the new file.
+        compression: of the damaged file. If there is one, offsets are in the decompressed stream.
+        read_bytes: how much of the (decompressed) file could be read.
+        out_bytes: size of the new file.
+        records: number of intact records; all are written, in order.
+        duplicates: how many of them are equal to an earlier one, byte for byte.
+        promised: how many records the shard should have, by the manifest, or else by the index
+            file; None if there is neither.
+        missing: how many of those are not among the intact ones.
+        is_original: whether the new file is byte for byte the shard that the manifest describes.
+        lost: ranges of bytes that are not intact records.
+        lost_records: numbers of the lost records in the shard, from 0; None if unknown.
+        lost_names: paths of the lost images relative to the source; None without a source.
+        strange: intact records that contradict the manifest, the first `MOST_STRANGE`.
+        strange_records: how many these are in all.
         unchecked: what could not be checked, and why.
     """
 
@@ -99,20 +102,20 @@ class Salvaged:
 
     @property
     def ok(self) -> bool:
-        """Whether nothing is lost: all bytes are whole records, and no records are missing."""
+        """Whether nothing is lost: all bytes are intact records, and none are missing."""
         return not self.lost and not self.missing
 
 
 def salvage(path: Path, out: Path, options: Options) -> Salvaged:
-    """Write every whole record of ``path``, compressed or not, to the new plain file ``out``.
+    """Write every intact record of ``path``, compressed or not, to the new plain file ``out``.
 
-    A record is whole when both its CRCs are right. ``out`` appears when it is complete and on
-    disk; before that, and after any error, nothing is there.
+    A record is intact if both its CRCs are right. ``out`` appears when it is complete and on disk;
+    after an error it does not exist.
 
     Raises:
-        MissingPathError: nothing is at ``path``, or at the source.
-        UsageError: a source was given, but no manifest names ``path``.
-        RunError: ``out`` exists or cannot be written, ``path`` cannot be read, the source is not
+        MissingPathError: ``path`` or the source does not exist.
+        UsageError: a source is given, but no manifest names ``path``.
+        RunError: ``out`` exists or cannot be written, ``path`` cannot be read, or the source is not
             the one that was written.
     """
     _check_paths(path, out, options)
@@ -135,24 +138,24 @@ def salvage(path: Path, out: Path, options: Options) -> Salvaged:
 
 def _check_paths(path: Path, out: Path, options: Options) -> None:
     if options.root and not options.source:
-        raise UsageError("`root`: found no `source`, expected an image list")
+        raise UsageError("`root`: needs `source`")
     if os.path.lexists(out):
-        raise RunError(f"{out}: found a file, expected nothing: salvage replaces no file")
+        raise RunError(f"{out}: exists already, and salvage does not replace files")
     if not path.exists():
         raise missing(path)
     if not path.is_file():
-        raise RunError(f"{path}: found no file, expected a record file")
+        raise RunError(f"{path}: not a file, expected a record file")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Expected:
-    """What manifest, index file and source say of the records of a shard.
+    """What the manifest, the index file and the source say about the records of a shard.
 
     Attributes:
         manifest: the one that names the shard.
-        line: of the shard in it.
-        paths: the number in the shard of each source, by its path below the source folder.
-        places: the number of each record, by its offset and whole length in bytes.
+        line: the shard's entry in it.
+        paths: number in the shard of each image, by its path relative to the source.
+        places: number of each record, by its offset and framed length in bytes.
     """
 
     manifest: Manifest | None
@@ -162,17 +165,17 @@ class _Expected:
 
     @property
     def records(self) -> int | None:
-        """How many records the shard had."""
+        """How many records the shard should have."""
         if self.line:
             return self.line.records
         return None if self.places is None else len(self.places)
 
 
 def _expected(result: Salvaged, options: Options) -> _Expected:
-    """Collect what is known of a shard.
+    """Collect what is known about a shard.
 
     Raises:
-        UsageError: a source was given, but no manifest names the shard.
+        UsageError: a source is given, but no manifest names the shard.
         RunError: the source is not the one that was written.
     """
     path = result.path
@@ -180,8 +183,7 @@ def _expected(result: Salvaged, options: Options) -> _Expected:
     paths = None
     if options.source:
         if described is None:
-            message = f"found no manifest that names {path}, expected one beside it"
-            raise UsageError(f"`source`: {message}")
+            raise UsageError(f"`source`: no manifest next to {path} names that file")
         names = rebuild.planned_paths(path, described, options.source, options.root)
         paths = {name: number for number, name in enumerate(names)}
     line = _line(described, path.name) if described else None
@@ -189,7 +191,7 @@ def _expected(result: Salvaged, options: Options) -> _Expected:
 
 
 class _Ledger:
-    """Counts a damaged file's items, in order, and compares them with what was expected."""
+    """Counts the items of a damaged file, in order, and compares them with what is expected."""
 
     def __init__(self, result: Salvaged, expected: _Expected) -> None:
         result.promised = expected.records
@@ -202,7 +204,7 @@ class _Ledger:
         self._displaced = 0
 
     def add_damage(self, item: Damage) -> None:
-        """Add damaged bytes, as one range with those right before them."""
+        """Add damaged bytes; adjacent ranges become one."""
         result = self._result
         start, stop = item.offset_bytes, item.offset_bytes + item.lost_bytes
         result.read_bytes = stop
@@ -213,14 +215,14 @@ class _Ledger:
             why = f"{item.found}, expected {item.expected}"
             result.lost.append(Lost(start=start, stop=stop, why=why))
         if item.kind == "compression":
-            message = "nothing can be read behind such damage"
-            result.unchecked.append(f"what follows in the compressed file: {message}")
+            message = "nothing can be decompressed after such damage"
+            result.unchecked.append(f"the rest of the compressed file: {message}")
 
     def add_record(self, item: Record, pieces: Sequence[bytes]) -> None:
-        """Add a whole record.
+        """Add an intact record.
 
         Args:
-            pieces: its bytes with its frame, as they were written.
+            pieces: its payload and framing, as written to the new file.
         """
         result = self._result
         if self._expected.line:
@@ -237,7 +239,7 @@ class _Ledger:
         result.records += 1
 
     def _check_contract(self, item: Record, described: Manifest) -> None:
-        """Note in which way a record is not what its manifest promises."""
+        """Note how a record contradicts its manifest."""
         try:
             record = records.decode(example.decode(item.payload), records.NAMES[described.keys])
         except DataError as error:
@@ -261,7 +263,7 @@ class _Ledger:
             result.strange.append(f"{where}: {message}")
 
     def summarize(self) -> None:
-        """Say what is lost, by everything that was added."""
+        """Work out what is lost, after the last item."""
         result, expected = self._result, self._expected
         digests = np.frombuffer(self._digests, f"S{_DIGEST_BYTES}")
         result.duplicates = result.records - len(np.unique(digests))
@@ -275,7 +277,7 @@ class _Ledger:
         elif expected.places is None:
             return
         elif self._displaced:
-            message = f"{self._displaced} whole records do not lie where the index file says"
+            message = f"{self._displaced} intact records are not at an offset of the index file"
             result.unchecked.append(f"the numbers of lost records: {message}")
         else:
             result.lost_records = sorted(self._unseen.values())
@@ -289,18 +291,18 @@ class _Ledger:
             result.lost_records = [paths[name] for name in lost]
         else:
             unwritten = len(paths) - result.promised
-            message = f"{unwritten} images were rejected while written, and may be among them"
-            result.unchecked.append(f"whether the lost files were all records: {message}")
+            message = f"{unwritten} images were rejected by the write, and may be among them"
+            result.unchecked.append(f"whether all lost images were records: {message}")
 
 
 def _described(result: Salvaged) -> Manifest | None:
-    """Return the manifest in the folder of a shard that names it."""
+    """Return the manifest that names a shard, from the shard's folder."""
     described = None
     for path in manifest.find(result.path.parent).values():
         try:
             other = manifest.load(path)
         except (ManifestError, OSError) as error:
-            result.unchecked.append(f"what the manifest promises: {error}")
+            result.unchecked.append(f"records against the manifest: {error}")
             continue
         described = other if _line(other, result.path.name) else described
     return described
@@ -311,9 +313,10 @@ def _line(described: Manifest, name: str) -> Shard | None:
 
 
 def _places(result: Salvaged, line: Shard | None) -> dict[tuple[int, int], int] | None:
-    """Return the number of each record by its (offset, whole length) in bytes, by the index file.
+    """Return the number of each record by its (offset, framed length) in bytes.
 
-    None where there is no index file, or where it is damaged.
+    Returns:
+        What the index file says; None if there is none, or if it is damaged.
     """
     path = result.path.with_name(index_name(result.path.name))
     if result.compression != "none" or path == result.path or not path.is_file():
@@ -331,7 +334,7 @@ def _places(result: Salvaged, line: Shard | None) -> dict[tuple[int, int], int] 
 
 
 def _scan(path: Path) -> Iterator[Record | Damage]:
-    """Iterate records and damage; an error of the disk names the file."""
+    """Iterate records and damage; a read error names the file."""
     try:
         yield from scan(path)
     except OSError as error:

@@ -27,11 +27,13 @@ class Verified:
 
     Attributes:
         path: what was checked.
-        shards: how many record files, with ``records`` in all of ``size_bytes`` in all.
+        shards: number of record files.
+        records: number of records in all of them.
+        size_bytes: size of all of them.
         findings: everything that is wrong; empty for an intact dataset.
         checks: what was checked, in order, one line each.
         unchecked: what could not be checked, and why.
-        fingerprint: of the crops; None where none were asked for, or not all could be computed.
+        fingerprint: of the crops; None if none were requested, or not all could be computed.
     """
 
     path: Path
@@ -49,7 +51,7 @@ class Verified:
         return not self.findings
 
     def add(self, results: Iterable[Finding | Note]) -> None:
-        """Add what a check yields."""
+        """Add the results of a check."""
         for result in results:
             if isinstance(result, Finding):
                 self.findings.append(result)
@@ -60,16 +62,16 @@ class Verified:
 
 
 def verify(path: Path, options: Options, progress: Progress = lambda *_: None) -> Verified:
-    """Check everything that can be checked at ``path``: a dataset, a record file, a folder of them.
+    """Run all checks on ``path``: a dataset, a record file, or a folder of record files.
 
     Raises:
-        UsageError: nothing is there, or options that contradict each other or the data.
+        UsageError: ``path`` does not exist, or options contradict each other or the data.
         RunError: ``seed`` is given, and TensorFlow is installed but does not load.
     """
     options.check()
     known, damaged = sidecars.read_splits(path)
     folders = []
-    if options.source:  # imported where used: it loads what a writer does
+    if options.source:  # imported here: it loads the modules of the writer
         from tfrec_cli.checking import sources
 
         folders = sources.folders(known, options.source, options.root)
@@ -85,7 +87,7 @@ def verify(path: Path, options: Options, progress: Progress = lambda *_: None) -
         )
         for check in CHECKS:
             report.add(check(subject))
-    report.add(_check_crops(subject))  # without workers: TensorFlow has threads of its own
+    report.add(_check_crops(subject))  # after the workers end: TensorFlow starts its own threads
     report.shards = len(subject.shards)
     report.records = sum(checked.records for checked in subject.shards)
     report.size_bytes = sum(checked.size_bytes for checked in subject.shards)
@@ -96,7 +98,7 @@ def verify(path: Path, options: Options, progress: Progress = lambda *_: None) -
 
 def _check_unfinished(subject: Subject) -> Iterator[Finding]:
     for _, path in partial_folders(subject.path):
-        message = "found an unfinished write, expected none: `tfrec write … --resume` goes on"
+        message = "found an unfinished write, expected none: `tfrec write … --resume` continues it"
         yield file_finding("extra", path, message)
 
 
@@ -136,4 +138,4 @@ CHECKS: tuple[Callable[[Subject], Iterator[Finding | Note]], ...] = (
     splits.note_extent,
     _check_sources,
 )
-"""From cheap to dear; what they yield is shown in this order."""
+"""Cheap ones first; results are shown in this order."""

@@ -35,19 +35,19 @@ from tfrec_cli.writing.written_shard import WrittenShard, make_durable, noted_di
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Written:
-    """What ``tfrec write`` did for a split, or with ``dry_run`` would do.
+    """What ``tfrec write`` wrote as one split, or would write without ``dry_run``.
 
     Attributes:
         out: the folder of the dataset.
         split: name of the split.
         plan: how many records each shard gets.
-        manifest: of the split, as it is on disk; None for a dry run.
-        source_bytes: size of all images that went in.
+        manifest: of the split, as it is on disk; None after a dry run.
+        source_bytes: size of all images of the split.
         rejects: source files that were left out, each with its reason.
         labels: class names by number; None without labels.
         columns: further columns of an image list, which became features.
         warnings: one line each, for a person.
-        more: the same of the other splits, if there are several.
+        more: results of the other splits, if there are several.
     """
 
     out: Path
@@ -74,12 +74,12 @@ class Written:
 
 @dataclass(slots=True, kw_only=True)
 class _Part:
-    """One split on its way.
+    """One split that is being written.
 
     Attributes:
-        listing: its class names, and what a person should know; its sources were taken out.
-        folder: where it waits for its commit; None before, or if it was committed long ago.
-        manifest: None until its shards are written.
+        listing: class names, columns and warnings; its sources are in ``planned``.
+        folder: where the split is staged; None before that, and if an earlier run committed it.
+        manifest: None until the shards are written.
     """
 
     split: str
@@ -95,19 +95,19 @@ class _Part:
 def write(
     source: Path, out: Path, options: WriteOptions, progress: Progress = lambda *_: None
 ) -> Written:
-    """Write the images of a folder or image list as one split of the dataset in ``out``, or more.
+    """Write the images of a folder or image list as one split or more of the dataset in ``out``.
 
-    Either the manifests of all splits appear, and then every file they name is complete; or ``out``
-    is left as it was; or what was interrupted waits there for ``resume``.
+    Either the manifests of all splits appear, and every file that they name is complete; or ``out``
+    stays as it was; or an unfinished write waits there for ``resume``.
 
     Returns:
         The result of the first split, with those of the others in ``more``.
     Raises:
-        UsageError: options that contradict each other, or the images; a split without images.
-        DataError: no image, an image that cannot be used under ``on_error="fail"``, too many of
-            them under ``max_errors``, labels that differ from those of another split, a bad
-            image list or manifest.
-        RunError: ``out`` holds something else or cannot be written.
+        UsageError: options contradict each other or the images, or a split gets no images.
+        DataError: there are no images; one cannot be used and ``on_error`` is "fail"; more than
+            ``max_errors`` cannot be used; labels differ from those of another split; an image list
+            or a manifest is wrong.
+        RunError: ``out`` contains something else or cannot be written.
     """
     root = open_source.root_of(source, options.root)
     options.validate()
@@ -124,7 +124,7 @@ def write(
             root, listing, recipe.policy, run, progress, digested=len(shares) > 1
         )
         plans = plan.plan_splits(listing, headers, shares, options)
-        allocator.give_back()  # what planning took is not for the shards to come
+        allocator.give_back()  # memory of the survey
         planned = [(one.rejects, one.records) for _, one in plans.values()]
         survey.check_rejects(root, planned, options, open_source.root_hint(source, options.root))
         parts = [
@@ -141,7 +141,7 @@ def write(
         if options.dry_run:
             return _result(out, parts)
         for part in parts:
-            # its folder is left last of all, so that no worker still writes when it goes
+            # removed only after the workers have stopped, which may write there
             cleaning.enter_context(_staged(out, part, options, run))
         for part in parts:
             if part.folder:
@@ -162,7 +162,7 @@ def write(
 
 @contextmanager
 def _workers(options: WriteOptions) -> Iterator[pool.Map]:
-    """Start the processes that read, decode and write; each loads what it needs at once."""
+    """Start the processes that read, decode and write; each loads its modules at once."""
     decodes = bool(options.crop or options.resize_short) or options.check == "decode"
     jobs = options.jobs or pool.available_jobs()
     with pool.local(jobs, isolated=True, prepare=partial(normalize.load, arrays=decodes)) as run:
@@ -171,7 +171,7 @@ def _workers(options: WriteOptions) -> Iterator[pool.Map]:
 
 @contextmanager
 def _staged(out: Path, part: _Part, options: WriteOptions, run: pool.Map) -> Iterator[None]:
-    """Give a split the folder where it waits, unless ``resume`` finds nothing left to do."""
+    """Give a split its staging folder, unless ``resume`` finds it finished."""
     part.manifest = staging.finished(out, part.split, part.planned, part.journal, options, run)
     if part.manifest:
         path = out / part.manifest.rejects_file
@@ -190,7 +190,7 @@ def _write_shards(
     run: pool.Map,
     progress: Progress,
 ) -> list[WrittenShard]:
-    """Write the shards of a split into its folder, each durable and noted as complete."""
+    """Write the shards of a split into its folder; finished ones are durable and have a note."""
     count = len(part.planned.sizes)
     indexed = options.index if options.index is not None else options.compression == "none"
     stops = options.on_error == "fail"
@@ -221,7 +221,7 @@ def _write_shards(
             if not written.kept:
                 pending.append(disk.submit(make_durable, written))
             shards.append(written)
-            allocator.give_back()  # what was planned of it
+            allocator.give_back()  # memory of its plan
             records += part.planned.sizes[written.number]
             progress(what, records, part.planned.records)
         for future in pending:

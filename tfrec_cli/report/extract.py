@@ -12,12 +12,12 @@ if TYPE_CHECKING:
 
 
 def text(result: Extracted) -> str:
-    """Say what was written."""
+    """Return the result as text."""
     files = plural(result.files, "file")
     rows = [("splits", ", ".join(result.splits))] if result.splits else []
     rows += [("formats", counts(result.formats))]
     if result.renamed:
-        rows += [("renamed", f"{result.renamed:,} got their format's extension behind their name")]
+        rows += [("renamed", f"{result.renamed:,} got the right extension appended")]
     if result.numbered:
         rows += [("numbered", f"{result.numbered:,} without a usable name")]
     if result.empty:
@@ -28,7 +28,7 @@ def text(result: Extracted) -> str:
 
 
 def document(result: Extracted) -> str:
-    """Return the same as JSON."""
+    """Return the result as JSON."""
     return json_document(
         "tfrec-extract",
         {

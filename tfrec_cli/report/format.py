@@ -1,4 +1,4 @@
-"""Sizes, plurals, tables and safe text for a person; the envelope of all JSON documents."""
+"""Sizes, plurals, tables and safe text; the envelope of all JSON documents."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ JSON_VERSION = 1
 
 
 def size(count: float) -> str:
-    """Write a number of bytes for a person: ``9.3 MiB``."""
+    """Format a number of bytes: ``9.3 MiB``."""
     for unit in ("B", "KiB", "MiB", "GiB", "TiB"):
         if count < (1024 if unit == "B" else 1023.95) or unit == "TiB":
             return f"{count:.0f} {unit}" if unit == "B" else f"{count:.1f} {unit}"
@@ -19,40 +19,40 @@ def size(count: float) -> str:
 
 
 def plural(count: int, noun: str) -> str:
-    """Write a count with its noun: ``1 shard``, ``2 shards``."""
+    """Format a count with its noun: ``1 shard``, ``2 shards``."""
     return f"{count:,} {noun}{'' if count == 1 else 's'}"
 
 
 def counts(numbers: Mapping[str, int]) -> str:
-    """Write how often each word came up: ``3 truncated, 1 animated``."""
+    """Format counts of words: ``3 truncated, 1 animated``."""
     return ", ".join(f"{number:,} {word}" for word, number in numbers.items())
 
 
 def beginning(words: Sequence[object], most: int = 8) -> str:
-    """Join the first words; ``…`` stands for the others."""
+    """Join the first words, followed by ``…`` if there are more."""
     return ", ".join(map(str, words[:most])) + ("…" if len(words) > most else "")
 
 
 def first(
     words: Sequence[str], noun: str, count: int | None = None, *, most: int = 20
 ) -> list[str]:
-    """Return the first words, and a last one that says how many more there are.
+    """Return the first words, and a line that says how many more there are.
 
     Args:
         noun: what they are, in the plural.
-        count: how many there are altogether, if ``words`` has not all of them.
+        count: number of all, if ``words`` does not have all.
     """
     more = (count or len(words)) - len(words[:most])
     return [*words[:most], *([f"… and {more:,} more {noun}"] if more else [])]
 
 
 def facts(rows: Iterable[tuple[str, str]]) -> list[str]:
-    """Return an indented line for each fact: its title, and what it is."""
+    """Return an indented line for each fact, with its title and value."""
     return [f"  {title:<9} {value}" for title, value in rows]
 
 
 def table(titles: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
-    """Align columns; a column without a single value is left out."""
+    """Align columns; leave out columns without values."""
     kept = [column for column in range(len(titles)) if any(row[column] for row in rows)]
     lines = [[titles[column] for column in kept]]
     lines += [[safe(row[column]) for column in kept] for row in rows]
@@ -64,21 +64,21 @@ def table(titles: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
 
 
 def safe_text(lines: Iterable[str], *, newlines: bool = False) -> str:
-    """Join lines that cannot disturb a terminal, whatever names are in them.
+    """Join lines, escaped where names in them could disturb a terminal.
 
     Args:
-        newlines: a line may be several.
+        newlines: whether to keep line ends within a line.
     """
     return "\n".join(safe(line, newlines=newlines) for line in lines)
 
 
 def safe(value: str, *, newlines: bool = False) -> str:
-    """Return text that cannot disturb a terminal; its line ends are kept with ``newlines``."""
+    """Escape text that could disturb a terminal; ``newlines`` keeps line ends."""
     lines = value.split("\n") if newlines else [value]
     return "\n".join(line if line.isprintable() else ascii(line)[1:-1] for line in lines)
 
 
 def json_document(name: str, values: Mapping[str, Any], *, ok: bool = True) -> str:
-    """Put values into the envelope that all JSON documents have; see docs/json.md."""
+    """Add the envelope that all JSON documents have, see docs/json.md."""
     envelope = {"format": name, "format_version": JSON_VERSION, "ok": ok}
     return json.dumps({**envelope, **values}, indent=2, allow_nan=False)

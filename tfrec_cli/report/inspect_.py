@@ -16,7 +16,7 @@ FEATURE_TITLES = ("feature", "type", "in", "values", "bytes or numbers", "holds"
 
 
 def text(summary: Summary, spec: str, *, all_labels: bool) -> str:
-    """Say what some record files hold."""
+    """Return the result as text."""
     lines = _file_lines(summary)
     lines += ["", _total_line(summary)]
     if summary.features:
@@ -37,7 +37,7 @@ def text(summary: Summary, spec: str, *, all_labels: bool) -> str:
 
 
 def document(summary: Summary, spec: str) -> str:
-    """Return the same as JSON."""
+    """Return the result as JSON."""
     return json_document(
         "tfrec-inspect",
         {
@@ -97,7 +97,7 @@ def feature_rows(summary: Summary) -> list[tuple[str, ...]]:
 
 
 def spread(tally: Tally) -> str:
-    """Write the least, the median and the greatest number: ``1 / 3 / 9``; ``5`` if all are."""
+    """Format the least, median and greatest number: ``1 / 3 / 9``, or ``5`` if all are equal."""
     numbers = tally.spread()
     if numbers is None:
         return ""

@@ -1,4 +1,4 @@
-"""What ``tfrec inspect`` found as an HTML page, and its pictures as a contact sheet."""
+"""The result of ``tfrec inspect`` as an HTML page, and images as a contact sheet."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from tfrec_cli.inspecting.tally import Summary
 
 MOST_PICTURES = 40
-"""On a contact sheet or a page."""
+"""Most images on a contact sheet or a page."""
 
 _THUMBNAIL_PX = 128
 _CAPTION_PX = 14
@@ -39,26 +39,26 @@ _STYLE = (
 
 
 def check_replaceable(sheet: Path | None, page: Path | None) -> None:
-    """Refuse to write a contact sheet or a page over a file of another kind.
+    """Refuse to replace a file of another kind by a contact sheet or a page.
 
     Raises:
-        RunError: such a file is there.
+        RunError: such a file exists.
     """
-    for path, start, kind in ((sheet, b"\x89PNG", "picture"), (page, b"<!", "page")):
+    for path, start, kind in ((sheet, b"\x89PNG", "PNG file"), (page, b"<!", "page")):
         if path and path.is_file() and path.stat().st_size:
             with path.open("rb") as file:
                 if file.read(len(start)) != start:
-                    raise RunError(f"{path}: found a file that is no {kind}, expected none, or one")
+                    raise RunError(f"{path}: exists and is not a {kind}, so it is not replaced")
 
 
 def write_contact_sheet(path: Path, samples: Sequence[Sample]) -> None:
-    """Write a contact sheet as a PNG file, which appears when it is complete."""
+    """Write a contact sheet as a PNG file; it appears when it is complete."""
     with atomic_file(path) as file:
         contact_sheet(samples).save(file, "PNG")
 
 
 def write_html(path: Path, summary: Summary, spec: str, samples: Sequence[Sample]) -> None:
-    """Write a page as an HTML file, which appears when it is complete."""
+    """Write a page as an HTML file; it appears when it is complete."""
     content = html_page(summary, spec, samples).encode()
     with atomic_file(path) as file:
         file.write(content)
@@ -73,12 +73,12 @@ def draw(
     crop: tuple[int, int] | None,
     seed: int | None,
 ) -> None:
-    """Write the pictures that are asked for: a contact sheet, a page, both or none.
+    """Write a contact sheet, a page, both or none.
 
     Args:
-        crop, seed: how pictures are cut: see `inspecting.samples.samples`.
+        crop, seed: how images are cropped, see `inspecting.samples.samples`.
     Raises:
-        DataError: there are no images that can be shown.
+        DataError: no image can be shown.
     """
     if not contact_sheet and not html:
         return
@@ -91,7 +91,7 @@ def draw(
 
 
 def contact_sheet(samples: Sequence[Sample]) -> Image.Image:
-    """Lay pictures out in rows, each with its caption."""
+    """Draw images in rows, each with its caption."""
     from PIL import Image, ImageDraw
 
     columns = min(_COLUMNS, len(samples))
@@ -114,7 +114,7 @@ def contact_sheet(samples: Sequence[Sample]) -> Image.Image:
 
 
 def html_page(summary: Summary, spec: str, samples: Sequence[Sample]) -> str:
-    """Make one page without outside files: tables, labels, pictures."""
+    """Make a page that needs no other files: tables, labels, images."""
     shards = _table(
         ("file", "records", "bytes", "compression", "problem"),
         [

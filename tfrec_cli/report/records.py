@@ -1,4 +1,4 @@
-"""Single records that ``tfrec inspect`` shows, for a person and as JSON."""
+"""The records that ``tfrec inspect`` shows, for a person and as JSON."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _MOST_TEXT_BYTES = 200
 
 
 def text(shown: Iterable[tuple[Path, int, Record, dict[str, Feature]]]) -> str:
-    """Say where each record lies, with each feature's first values."""
+    """Return where each record is, with the first values of each feature."""
     lines: list[str] = []
     for path, number, record, features in shown:
         lines.append(f"record {number}: {path} at byte {record.offset_bytes}")
@@ -33,7 +33,7 @@ def text(shown: Iterable[tuple[Path, int, Record, dict[str, Feature]]]) -> str:
 
 
 def document(shown: Iterable[tuple[Path, int, Record, dict[str, Feature]]]) -> str:
-    """Return the same as JSON; bytes as text if they are, else only their length."""
+    """Return the result as JSON; of bytes that are not text, only their length."""
     return json_document(
         "tfrec-records",
         {
@@ -91,6 +91,6 @@ def _json_value(value: Any, size: ImageSize) -> Any:
     if kind == "text":
         try:
             return value.decode()
-        except UnicodeDecodeError:  # after its first bytes
+        except UnicodeDecodeError:  # not in its first bytes, but later
             kind = "binary"
     return {"size_bytes": len(value), "holds": kind}

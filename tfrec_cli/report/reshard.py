@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 def text(result: Resharded) -> str:
-    """Say what was copied, split by split."""
+    """Return the result as text, split by split."""
     records = sum(manifest.records for manifest in result.after)
     size_bytes = sum(shard.size_bytes for manifest in result.after for shard in manifest.shards)
     line = f"copied {plural(records, 'record')} to {result.out}, {size(size_bytes)}"
@@ -25,7 +25,7 @@ def text(result: Resharded) -> str:
 
 
 def document(result: Resharded) -> str:
-    """Return the same as JSON."""
+    """Return the result as JSON."""
     return json_document(
         "tfrec-reshard",
         {

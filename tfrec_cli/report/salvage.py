@@ -12,18 +12,18 @@ if TYPE_CHECKING:
 
 
 def text(result: Salvaged) -> str:
-    """Say what was saved, and what is lost."""
+    """Return the result as text."""
     of = "" if result.promised is None else f" of {result.promised:,}"
     lines = [
-        f"{result.out}: {plural(result.records, 'whole record')}{of}, "
+        f"{result.out}: {plural(result.records, 'intact record')}{of}, "
         f"{size(result.out_bytes)} from {size(result.read_bytes)}"
     ]
     if result.compression != "none":
-        lines.append(f"  places    in the decompressed stream of {result.compression}")
+        lines.append(f"  offsets   in the decompressed {result.compression} stream")
     if result.is_original:
-        lines.append("  the same  bytes as the shard that the manifest promises")
+        lines.append("  identical to the shard that the manifest describes")
     if result.duplicates:
-        lines.append(f"  copies    {plural(result.duplicates, 'record')} like one before")
+        lines.append(f"  copies    {plural(result.duplicates, 'record')} equal to an earlier one")
     ranges = [f"  lost      bytes [{lost.start}, {lost.stop}): {lost.why}" for lost in result.lost]
     lines += first(ranges, "ranges")
     if result.lost_records:
@@ -39,7 +39,7 @@ def text(result: Salvaged) -> str:
 
 
 def document(result: Salvaged) -> str:
-    """Return the same as JSON."""
+    """Return the result as JSON."""
     names = result.lost_names
     return json_document(
         "tfrec-salvage",

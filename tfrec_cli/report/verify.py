@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 
 def text(report: Verified) -> str:
-    """Say what was found, with the fingerprint on a line of its own."""
+    """Return the result as text, with the fingerprint on a line of its own."""
     records = f"{plural(report.records, 'record')} in {plural(report.shards, 'shard')}"
     lines = [f"{report.path}: {records}, {size(report.size_bytes)}"]
     lines += [f"  checked   {check}" for check in report.checks]
@@ -25,7 +25,7 @@ def text(report: Verified) -> str:
 
 
 def document(report: Verified) -> str:
-    """Return the same as JSON."""
+    """Return the result as JSON."""
     return json_document(
         "tfrec-verify",
         {

@@ -13,13 +13,13 @@ if TYPE_CHECKING:
 
 
 def text(result: Written) -> str:
-    """Say what was written, or would be."""
+    """Return the result as text."""
     several = bool(result.more)
     return "\n".join(_split_text(split, named=several) for split in result.splits)
 
 
 def document(result: Written) -> str:
-    """Return the same as JSON."""
+    """Return the result as JSON."""
     return json_document(
         "tfrec-write",
         {

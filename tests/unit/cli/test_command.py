@@ -207,14 +207,14 @@ def test_variables_of_others_are_left_alone(source: Path, tmp_path: Path, name: 
 
 
 IDLE = [
-    ("write a b --shards 3 --shard-size 1MiB", "--shard-size cannot be used with --shards"),
-    ("write a b --no-shuffle --shuffle-seed 3", "--shuffle-seed cannot be used with --no-shuffle"),
-    ("write a b -qv", "--verbose cannot be used with --quiet"),
-    ("verify a --epochs 3", "--epochs has no effect without --seed"),
-    ("inspect a --crop 3", "--crop has no effect without --contact-sheet or --html"),
-    ("inspect a --html x --seed 3", "--seed has no effect without --crop"),
-    ("inspect a --html x --records 3", "--html cannot be used with --records"),
-    ("inspect a --labels --record 0", "--labels cannot be used with --record"),
+    ("write a b --shards 3 --shard-size 1MiB", "--shard-size: cannot be used with --shards"),
+    ("write a b --no-shuffle --shuffle-seed 3", "--shuffle-seed: cannot be used with --no-shuffle"),
+    ("write a b -qv", "--verbose: cannot be used with --quiet"),
+    ("verify a --epochs 3", "--epochs: needs --seed"),
+    ("inspect a --crop 3", "--crop: needs --contact-sheet or --html"),
+    ("inspect a --html x --seed 3", "--seed: needs --crop"),
+    ("inspect a --html x --records 3", "--html: cannot be used with --records"),
+    ("inspect a --labels --record 0", "--labels: cannot be used with --record"),
 ]
 
 
@@ -228,7 +228,7 @@ def test_the_option_that_leaves_another_without_effect_may_come_from_a_file(tmp_
     path = tmp_path / "my.toml"
     path.write_text("[write]\nshards = 3")
     ran = tfrec("--config", path, "write", "a", "b", "--shard-size", "1MiB")
-    line = f"--shard-size cannot be used with --config {path}: [write] shards"
+    line = f"--shard-size: cannot be used with --config {path}: [write] shards"
     assert (ran.code, ran.error) == (2, f"tfrec: {line}\n")
 
 

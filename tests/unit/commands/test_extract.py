@@ -731,7 +731,7 @@ def test_the_report(lasting: Path, tmp_path: Path, out: Path) -> None:
         f"wrote 26 files to {out}, {total / 1024:.1f} KiB\n"
         "  splits    train, val\n"
         "  formats   26 png\n"
-        "  renamed   18 got their format's extension behind their name\n"
+        "  renamed   18 got the right extension appended\n"
         "  no folder for 1 label without images: cows\n",
     )
 

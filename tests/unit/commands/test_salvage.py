@@ -245,7 +245,7 @@ def test_moved_records_make_the_numbers_unknown(data: Path, tmp_path: Path) -> N
     path = data / SHARD
     path.write_bytes(b"\xff" + path.read_bytes())
     result = salvage.salvage(path, tmp_path / "out", Options())
-    message = "the numbers of lost records: 4 whole records do not lie where the index file says"
+    message = "the numbers of lost records: 4 intact records are not at an offset of the index file"
     assert (result.lost_records, result.unchecked) == (None, [message])
 
 
@@ -393,7 +393,7 @@ def test_nothing_is_replaced(tmp_path: Path, there: str) -> None:
     out = tmp_path / "out"
     {"file": out.touch, "folder": out.mkdir, "link": lambda: out.symlink_to("nowhere")}[there]()
     (tmp_path / "damaged").write_bytes(DATA)
-    with pytest.raises(RunError, match=r"out: found a file, expected nothing"):
+    with pytest.raises(RunError, match=r"out: exists already"):
         salvage.salvage(tmp_path / "damaged", out, Options())
 
 
@@ -418,7 +418,7 @@ def test_other_images_are_refused_before_anything_is_written(
 
 def test_a_source_needs_a_manifest(data: Path, written: Path, tmp_path: Path) -> None:
     (data / "train.manifest.json").unlink()
-    with pytest.raises(UsageError, match="found no manifest that names"):
+    with pytest.raises(UsageError, match="no manifest next to"):
         salvage.salvage(data / SHARD, tmp_path / "out", Options(source=written / "src"))
 
 
@@ -489,7 +489,7 @@ def test_the_command_says_what_is_lost(data: Path, written: Path, tmp_path: Path
     ran = tfrec("salvage", data / SHARD, tmp_path / "out", "--source", written / "src")
     lines = ran.out.splitlines()
     assert (ran.code, ran.err, len(lines)) == (1, "", 5)
-    assert lines[0].startswith(f"{tmp_path}/out: 3 whole records of 4, ")
+    assert lines[0].startswith(f"{tmp_path}/out: 3 intact records of 4, ")
     assert lines[1].startswith(f"  lost      bytes [{start}, {start + length}): data CRC 0x")
     assert lines[2:] == ["  lost      records 1", f"  lost      {names[1]}", "something is lost"]
 
@@ -499,7 +499,7 @@ def test_the_command_on_a_whole_shard(data: Path, tmp_path: Path) -> None:
     assert (ran.code, ran.err, ran.out.splitlines()[1:]) == (
         0,
         "",
-        ["  the same  bytes as the shard that the manifest promises", "nothing is lost"],
+        ["  identical to the shard that the manifest describes", "nothing is lost"],
     )
     assert (tmp_path / "out").read_bytes() == (data / SHARD).read_bytes()
 
@@ -529,17 +529,17 @@ def test_a_long_list_is_cut_for_a_person_only(tmp_path: Path) -> None:
     ("argv", "code", "message"),
     [
         ("TMP/none TMP/out", 2, "No such file or folder: TMP/none"),
-        ("TMP TMP/out", 3, "TMP: found no file, expected a record file"),
+        ("TMP TMP/out", 3, "TMP: not a file, expected a record file"),
         ("TMP/whole TMP/no/out", 3, "TMP/no/out: cannot be written: No such file or directory"),
         (
             "TMP/whole TMP/whole",
             3,
-            "TMP/whole: found a file, expected nothing: salvage replaces no file",
+            "TMP/whole: exists already, and salvage does not replace files",
         ),
         (
             "TMP/whole TMP/out --source TMP",
             2,
-            "--source: found no manifest that names TMP/whole, expected one beside it",
+            "--source: no manifest next to TMP/whole names that file",
         ),
     ],
 )
