@@ -173,15 +173,16 @@ def test_figures_of_the_readme_are_those_of_the_last_run() -> None:
         f"{works['write-crops']['usual script']['ratio']:.1f} times as fast",
         f"{ours['read-whole']['photos_per_second']:,.0f} random crops a second",
         f"{works['read-whole']['usual reader']['ratio']:.1f} times as fast as the usual reader",
-        f"{works['read-whole']['usual reader, AUTOTUNE']['ratio']:.1f} times with AUTOTUNE",
-        f"{works['read-whole-shuffled']['tfrec, as stored']['ratio']:.2f} times the rate",
+        f"{works['read-whole']['usual reader, AUTOTUNE']['ratio']:.1f} times as fast as that "
+        "reader with AUTOTUNE",
+        f"{works['read-whole-shuffled']['tfrec, as stored']['ratio']:.2f} times that of reading",
         f"{quick['records']:,} photos in {ours['verify-quick']['median']:.2f} s",
         f"{works['verify']['tfrec']['median']:.1f} s",
         f"{photos} takes {works['memory']['tfrec, once']['median']:.0f} MB",
-        f"50,000 take {works['memory']['tfrec']['median']:.0f} MB",
+        f"50,000 takes {works['memory']['tfrec']['median']:.0f} MB",
         f"{ours['help']['median']:.2f} s",
-        f"{1 / works['write-whole']['tar']['ratio']:.1f} times as fast as `write`",
-        f"({works['read-whole']['DALI']['ratio']:.2f})",
+        f"{1 / works['write-whole']['tar']['ratio']:.1f} times as fast as `tfrec write`",
+        f"`tfrec` is {works['read-whole']['DALI']['ratio']:.2f} times as fast",
         f"{results['photos_bytes'] / 2**20:.0f} MiB",
     ):
         assert shown in " ".join(README.split()), shown
