@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from io import BytesIO
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from tfrec_cli.checking.finding import Finding, file_finding, record_finding
 from tfrec_cli.dataset import records
@@ -33,8 +33,7 @@ _NUMBERS = 4
 """Numbers in `Part.places` for each image."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Crops:
+class Crops(NamedTuple):
     """The crops to compute of every image.
 
     Attributes:

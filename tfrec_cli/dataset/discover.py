@@ -10,9 +10,8 @@ import os
 import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from tfrec_cli.dataset import manifest, records
 from tfrec_cli.dataset.foreign import guess_names
@@ -41,8 +40,7 @@ _SIDECAR = re.compile(
 )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Split:
+class Split(NamedTuple):
     """The shards of one split; without a manifest, the record files of a folder.
 
     Attributes:

@@ -9,7 +9,7 @@ import hashlib
 import json
 import os
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any, Literal, NamedTuple
 
 from tfrec_cli.dataset.names import KeyStyle
@@ -35,8 +35,7 @@ CERTAIN_FIELDS = frozenset(CHECKED_FIELDS) - {"label", "window"}
 """Fields in every record that tfrec writes; only some datasets have labels and windows."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Names:
+class Names(NamedTuple):
     """The names of a record's features; None for a feature that it does not have."""
 
     image: str
@@ -56,11 +55,7 @@ class Names:
 
     def present(self, features: Mapping[str, Feature]) -> Names:
         """Return the names that are among one record's features, and the image's."""
-        kept: dict[str, Any] = {
-            field.name: name
-            for field in fields(self)
-            if (name := getattr(self, field.name)) in features
-        }
+        kept = {field: name for field, name in self._asdict().items() if name in features}
         return Names(**{"image": self.image, **kept})
 
 
@@ -91,12 +86,7 @@ NAMES: dict[KeyStyle, Names] = {
 SOURCE_ID = "image/source_id"
 """Name in the Object Detection API for an image's number in its collection, in decimal digits."""
 
-OURS = frozenset(
-    name
-    for names in NAMES.values()
-    for name in asdict(names).values()
-    if name and name != SOURCE_ID
-)
+OURS = frozenset(name for names in NAMES.values() for name in names if name and name != SOURCE_ID)
 """Names that no column may have, in either layout; a column may give the source's number."""
 
 ColumnKind = Literal["bytes", "float", "int64"]

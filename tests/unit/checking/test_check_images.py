@@ -100,7 +100,7 @@ def test_crops_depend_on_the_key(tmp_path: Path) -> None:
 def test_a_record_without_a_key_is_cropped_by_its_number(tmp_path: Path) -> None:
     asked = Crops(size=(8, 9), seed=5, epochs=1)
     part = part_of(tmp_path / "x", (png(photo(30, 40)), 30), asked=asked)
-    names = replace(part.names, key=None)
+    names = part.names._replace(key=None)
     numbers = [0, 2**56 - 1, 2**56 + 3, 2**63 - 1]
     parts = [replace(part, names=names, first_number=number) for number in numbers]
     keys = [images.decode(part).crops[0][0] for part in parts]
