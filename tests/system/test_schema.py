@@ -19,6 +19,7 @@ from wrong_calls import WRONG
 
 from tfrec_cli.checking.finding import Kind
 from tfrec_cli.cli import main as cli
+from tfrec_cli.runtime import pool
 from tfrec_cli.tfrecord import example
 from tfrec_cli.writing import shard
 
@@ -200,6 +201,7 @@ def test_an_error_is_a_document_and_the_same_line(
 def test_whatever_ends_a_run_is_a_document(
     folder: Path, monkeypatch: pytest.MonkeyPatch, error: BaseException, code: int
 ) -> None:
+    monkeypatch.setattr(pool, "_can_fork", lambda: False)  # so that the error is raised here
     monkeypatch.setattr(shard, "write", fail_with(error))
     told = valid(tfrec("write", folder / "src", folder / "new", "--json"))
     assert (told["format"], told["exit_code"]) == ("tfrec-error", code)
