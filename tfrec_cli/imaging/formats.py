@@ -1,4 +1,4 @@
-"""What the first bytes of something say it is; file names lie, first bytes seldom do.
+"""Image formats and other kinds of files, recognised by their first bytes; names may be wrong.
 
 Knows: magic numbers. Must not know: how anything is decoded.
 """
@@ -23,12 +23,12 @@ EXTENSIONS: dict[ImageFormat, tuple[str, ...]] = {
     "avif": (".avif", ".avifs"),
     "jpeg2000": (".jp2", ".j2k", ".jpx", ".jpf", ".j2c", ".jpc"),
 }
-"""Extensions of file names by the format they promise; the first of each is the usual one."""
+"""Extensions of file names by format; the first of each is the usual one."""
 
 _PROMISED = {name.encode(): key for key, names in EXTENSIONS.items() for name in names}
 
 HEAD_BYTES = 512
-"""How many first bytes the functions of this module want to see."""
+"""How many first bytes the functions of this module need."""
 
 _IMAGE_MAGIC: tuple[tuple[ImageFormat, re.Pattern[bytes]], ...] = (
     ("jpeg", re.compile(rb"\xff\xd8\xff")),
@@ -56,10 +56,10 @@ _TEXT = re.compile(rb"[\t\n\f\r\x1b\x20-\x7e\x80-\xff]+")
 
 
 def image_format(head: bytes) -> ImageFormat | None:
-    """Name the image format that ``head`` begins, or None.
+    """Return the image format of a file that begins with ``head``, or None.
 
     Args:
-        head: the first bytes, at least 24 where there are that many.
+        head: the first bytes, at least 24 if the file has as many.
     """
     for name, magic in _IMAGE_MAGIC:
         if magic.match(head):
@@ -68,7 +68,7 @@ def image_format(head: bytes) -> ImageFormat | None:
 
 
 def format_of_name(path: bytes) -> ImageFormat | None:
-    """Name the image format that the extension of a file name promises, or None."""
+    """Return the image format that belongs to the extension of a file name, or None."""
     return _PROMISED.get(os.path.splitext(path)[1].lower())
 
 
@@ -84,7 +84,7 @@ def is_text(data: bytes) -> bool:
 
 
 def describe(head: bytes) -> str:
-    """Say in a few words what ``head`` begins, for messages: "a git-LFS pointer", "empty"."""
+    """Describe a file that begins with ``head`` in a few words: "a git-LFS pointer", "empty"."""
     if not head:
         return "empty"
     image = image_format(head)

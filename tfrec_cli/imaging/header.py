@@ -1,4 +1,4 @@
-"""What an image file says of itself before it is decoded, and whether it is there to its end.
+"""Headers of image files, read without decoding, and checks that a file is complete.
 
 Knows: image files. Must not know: pixels, TFRecord.
 """
@@ -18,25 +18,26 @@ from tfrec_cli.imaging.policy import Policy
 from tfrec_cli.runtime import native
 
 HEAD_BYTES = 1 << 14
-"""Enough for what stands before most JPEGs' scans."""
+"""Enough for the bytes before the scan of most JPEGs."""
 
 _START_BITS = 16
-"""Of a stamp, for where a scan starts: within the first `HEAD_BYTES`."""
+"""Bits of a stamp for where the scan starts: within the first `HEAD_BYTES`."""
 
 _SIDEWAYS = 5
-"""The first orientation of pictures that lie on their side."""
+"""From this orientation on, pictures are on their side."""
 
 
 class Header(NamedTuple):
-    """What an image file says of itself before it is decoded.
+    """Facts about an image file, known before it is decoded.
 
     Attributes:
-        height_px, width_px: upright, if the policy turns pictures upright, and before any scaling.
+        height_px, width_px: size before scaling; of the upright picture if the policy turns it.
         mode: Pillow's name for the kind of pixels: ``RGB``, ``L``, ``CMYK``, ``I;16``…
-        orientation: the EXIF orientation, 1 (upright) to 8; of a TIFF, which decoders always turn
-            upright, 1.
-        animated: several frames; a JPEG's further pictures (previews, depth) are none.
-        deep: more than 8 bits a value.
+        orientation: the EXIF orientation, 1 (upright) to 8; 1 for a TIFF, since decoders always
+            turn it upright.
+        animated: it has several frames; additional pictures of a JPEG (previews, depth) do not
+            count.
+        deep: its values have more than 8 bits.
     """
 
     format: formats.ImageFormat
@@ -51,11 +52,11 @@ class Header(NamedTuple):
 
 
 class Examined(NamedTuple):
-    """What an image file says of itself.
+    """An image file whose header was read and whose structure was checked.
 
     Attributes:
-        markers: of a JPEG; None of others.
-        changes: what keeps it from being stored as its file's bytes, in stable words.
+        markers: the markers of a JPEG; None for other formats.
+        changes: why a record cannot store the file's bytes, in stable words.
     """
 
     header: Header
@@ -64,13 +65,13 @@ class Examined(NamedTuple):
 
 
 def read_header(file: BinaryIO, policy: Policy) -> Header:
-    """Read what an image file says of itself, and refuse what ``policy`` refuses unseen.
+    """Read the header of an image file, and refuse images that ``policy`` does not allow.
 
     Args:
         file: opened for reading and seeking, at its start.
     Raises:
-        ImageError: no image, not a format that is read, its header is damaged, too many pixels,
-            an animation under ``frames="fail"``.
+        ImageError: not an image of a supported format, a damaged header, too many pixels, or an
+            animation with ``frames="fail"``.
     """
     head = file.read(HEAD_BYTES)
     if frame := _plain_frame(head, policy):
@@ -106,11 +107,12 @@ def read_header(file: BinaryIO, policy: Policy) -> Header:
 
 
 def read_plain_header(file_descriptor: int, policy: Policy) -> tuple[Header, int] | None:
-    """Read what a usual JPEG says of itself, as `read_header` does; None for all other files.
+    """Read the header of a usual JPEG as `read_header` does; return None for other files.
 
     Returns:
-        The header, and a stamp: by it `has_stamp` knows the same header again at a tenth of the
-        time. 0 unless the file's bytes are stored, windows are exact, and there is no profile.
+        The header, and a stamp with which `has_stamp` recognises the same header in a tenth of the
+        time. The stamp is 0 unless the file's bytes are stored, windows are exact, and there is no
+        colour profile.
     """
     head = os.read(file_descriptor, HEAD_BYTES)
     frame = _plain_frame(head, policy)
@@ -124,9 +126,9 @@ def read_plain_header(file_descriptor: int, policy: Policy) -> tuple[Header, int
 
 
 def has_stamp(data: bytes, stamp: int) -> bool:
-    """Tell whether a file begins with the header that was stamped, and is whole to its end.
+    """Tell whether a file begins with the stamped header, and is complete.
 
-    If so, `examine` would find nothing to change, and `decoder.has_window` a window.
+    If so, `examine` would return no changes, and `decoder.has_window` True.
     """
     start = stamp & (1 << _START_BITS) - 1
     if not start or zlib.crc32(memoryview(data)[:start]) != stamp >> _START_BITS:
@@ -135,10 +137,10 @@ def has_stamp(data: bytes, stamp: int) -> bool:
 
 
 def examine(data: bytes, policy: Policy) -> Examined:
-    """Read what an image file says of itself, and check its structure, without decoding it.
+    """Read the header of an image file and check its structure, without decoding it.
 
     Raises:
-        ImageError: not whole, or the policy refuses it.
+        ImageError: the file is incomplete or damaged, or the policy does not allow it.
     """
     if frame := _plain_frame(data, policy):
         header = _plain_header(frame, policy)
@@ -153,7 +155,7 @@ def examine(data: bytes, policy: Policy) -> Examined:
 
 
 def _plain_frame(data: bytes, policy: Policy) -> Frame | None:
-    """Return the markers of a JPEG on which Pillow would say the same, at a third of the time."""
+    """Return the markers of a plain JPEG: they tell what Pillow would, in a third of the time."""
     if data[:3] != b"\xff\xd8\xff":
         return None
     try:
@@ -180,7 +182,7 @@ def _plain_header(frame: Frame, policy: Policy) -> Header:
 
 
 def _changes(header: Header, markers: Jpeg | None, policy: Policy) -> tuple[str, ...]:
-    """Name what keeps a whole image from being stored as its file's bytes."""
+    """Return the reasons why a record of the whole image cannot store the file's bytes."""
     reasons = {
         f"format_{header.format}": header.format not in ("jpeg", "png"),
         "rare_jpeg": markers is not None and markers.frame.sof not in (0, 1, 2),

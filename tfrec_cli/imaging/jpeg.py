@@ -18,13 +18,13 @@ from tfrec_cli.errors import ImageError
 from tfrec_cli.runtime import native
 
 MAX_SCANS = 100
-"""A camera writes about ten; a small JPEG of 2,000 scans takes a decoder a minute."""
+"""Cameras write about ten scans; a small JPEG of 2,000 scans takes a decoder a minute."""
 
 MAX_SEGMENTS = 100_000
-"""Files of cameras and editors have a hundred, or thousands where a large profile is cut small."""
+"""Files of cameras and editors have a hundred, or thousands if a large profile is in pieces."""
 
 _FILLING = b"\xff" * 4096
-"""One 0xff may stand before a marker, or several; decoders look for its end again and again."""
+"""Several 0xff may precede a marker; decoders search a long run of them again and again."""
 
 _DHT, _EOI, _SOS, _DQT, _APP1, _APP2, _APP13 = 0xC4, 0xD9, 0xDA, 0xDB, 0xE1, 0xE2, 0xED
 _FILL = 0xFF
@@ -34,30 +34,30 @@ _PLAIN_BYTES = {
     0xE0: 14,  # JFIF
     0xEE: 12,  # Adobe
 }
-"""Segments that no decoder stumbles over if they have at least so many bytes."""
+"""Segments that every decoder reads alike if they have at least so many bytes."""
 
-_BESIDE_PIXELS = frozenset({*range(0xE1, 0xEE), 0xEF, 0xFE})
-"""Segments that no pixel depends on; JFIF's and Adobe's tell the colour space."""
+_NOT_FOR_PIXELS = frozenset({*range(0xE1, 0xEE), 0xEF, 0xFE})
+"""Segments that no pixel depends on; those of JFIF and Adobe define the colour space."""
 
 _HEAD = struct.Struct(">BBH")
 _HEAD_BYTES = 4
 _FRAME = struct.Struct(">BHHB")
-"""Bits a value, height, width and number of components, in the segment of a frame."""
+"""Bits per value, height, width and number of components, in the segment of a frame."""
 
 _TIFF = {b"Exif\0\0II*\0\x08\0\0\0": "<", b"Exif\0\0MM\0*\0\0\0\x08": ">"}
 _TIFF_AT, _TIFF_BYTES, _ENTRY_BYTES = 6, 8, 12
 _TIFF_KINDS = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8}
 _ORIENTATION, _X_RESOLUTION, _RESOLUTION_UNIT = 0x0112, 0x011A, 0x0128
 _TIFF_READ = {_ORIENTATION: 3, _X_RESOLUTION: 5, _RESOLUTION_UNIT: 3}
-"""Tags that Pillow reads when it opens a JPEG, and the kind of which each is to hold one value."""
+"""Tags that Pillow reads when it opens a JPEG: each must hold one value of this kind."""
 
 _XMP, _XMP_ORIENTATION = b"http://ns.adobe.com/xap/1.0/\0", b"tiff:Orientation"
 _PHOTOSHOP, _RESOURCE, _RESOURCE_BYTES = b"Photoshop 3.0\0", b"8BIM", 6
 _SCAN = re.compile(rb"\xff\xda")
-"""Two bytes, sought at the speed of one: ``bytes.find`` takes three times as long among 0xff."""
+"""A regular expression, since ``bytes.find`` takes three times as long among many 0xff."""
 
 _AFTER_SCAN = re.compile(rb"\xff[^\x00\xd0-\xd7\xff]")
-"""A marker behind entropy-coded data, in which 0xff is only followed by 0 or a restart number."""
+"""A marker after entropy-coded data; inside the data, 0 or a restart number follows each 0xff."""
 
 
 class Frame(NamedTuple):
@@ -66,13 +66,13 @@ class Frame(NamedTuple):
     Attributes:
         sof: number of the frame type: 0 and 1 sequential, 2 progressive, others rare.
         sampling: (horizontal, vertical) factors of each component.
-        interleaved: the first scan holds every component.
-        icc: there is a colour profile.
-        orientation: of an EXIF block, 1 (upright) to 8; 1 without one.
-        plain: nothing but what every decoder reads alike: 8 bits, one or three components, one
-            orientation, nothing malformed. Where it is False, ask a decoder for size, profile and
+        interleaved: whether the first scan holds every component.
+        icc: whether there is a colour profile.
+        orientation: EXIF orientation, 1 (upright) to 8; 1 without EXIF.
+        plain: whether every decoder reads the markers alike: 8 bits, one or three components, one
+            orientation, nothing malformed. If not, ask a decoder for size, profile and
             orientation.
-        end: where the first scan's data start, in bytes.
+        end: where the data of the first scan start, in bytes.
     """
 
     sof: int
@@ -91,10 +91,10 @@ class Jpeg:
     """The markers of a JPEG file.
 
     Attributes:
-        frame: those up to the first scan's data.
-        scans: how many scans there are; counting ends above `MAX_SCANS`.
-        ended: an end marker follows the first scan.
-        undisturbed: nothing but the end marker follows its data, as was seen; see `is_undisturbed`.
+        frame: the markers up to the data of the first scan.
+        scans: number of scans; counting ends above `MAX_SCANS`.
+        ended: whether an end marker follows the first scan.
+        undisturbed: whether it is known already that `is_undisturbed` is True.
     """
 
     frame: Frame
@@ -104,14 +104,14 @@ class Jpeg:
 
 
 def check(data: bytes, frame: Frame | None = None) -> Jpeg:
-    """Check that a JPEG file is there to its end, without decoding it.
+    """Check that a JPEG file is complete, without decoding it.
 
-    Finds every cut through its header or scans.
+    Finds every cut in its header or scans.
 
     Args:
-        frame: what `read_frame` makes of it, where that is known already.
+        frame: the result of `read_frame`, if it is known already.
     Raises:
-        ImageError: cut, or more scans than any camera writes.
+        ImageError: the file is cut, or has more than `MAX_SCANS` scans.
     """
     jpeg = read(data, frame)
     _check_scans(jpeg)
@@ -121,8 +121,8 @@ def check(data: bytes, frame: Frame | None = None) -> Jpeg:
 
 
 def is_complete(data: bytes) -> bool:
-    """Tell whether a JPEG is there to its end marker, with no other marker in its data."""
-    if native.scan_end(data, data.find(b"\xff\xda") + 2) >= 0:  # as nearly always
+    """Tell whether a JPEG has its end marker, and no other marker in its data."""
+    if native.scan_end(data, data.find(b"\xff\xda") + 2) >= 0:  # nearly always
         return True
     try:
         jpeg = read(data)
@@ -135,7 +135,7 @@ def check_scans(data: bytes) -> None:
     """Refuse a JPEG that takes a decoder too long.
 
     Raises:
-        ImageError: more scans than any camera writes, or markers that are damaged.
+        ImageError: it has more than `MAX_SCANS` scans, or damaged markers.
     """
     try:
         usual = native.scan_end(data, read_frame(data).end) >= 0
@@ -154,7 +154,7 @@ def read(data: native.Bytes, frame: Frame | None = None) -> Jpeg:
     """Read the markers of a JPEG file.
 
     Args:
-        frame: what `read_frame` makes of it, where that is known already.
+        frame: the result of `read_frame`, if it is known already.
     Raises:
         ImageError: a marker is damaged, or the file ends before its first scan.
     """
@@ -181,15 +181,15 @@ def read(data: native.Bytes, frame: Frame | None = None) -> Jpeg:
 
 
 def _has_scan(data: bytes, start: int) -> bool:
-    """Tell whether the two bytes of a scan's marker stand anywhere from ``start`` on."""
+    """Tell whether the marker of a scan occurs anywhere from ``start`` on."""
     return _SCAN.search(data, start) is not None
 
 
 def is_undisturbed(data: bytes, jpeg: Jpeg) -> bool:
-    """Tell whether nothing but the end marker follows the first scan's data.
+    """Tell whether only the end marker follows the data of the first scan.
 
-    Of such a JPEG a window decodes where all of it does: a stray marker ends the decoding of
-    everything, but not of a window above it.
+    Then a window decodes if and only if the whole JPEG does: another marker would end the decoding
+    of the whole, but not of a window above it.
 
     Source: measured on 2,464 damaged JPEGs, see docs/guides/bad-images.md.
     """
@@ -200,10 +200,10 @@ def is_undisturbed(data: bytes, jpeg: Jpeg) -> bool:
 
 
 def _segments(data: native.Bytes) -> Iterator[tuple[int, int, int]]:
-    """Iterate the segments up to the head of the first scan, that one included.
+    """Iterate the segments up to the header of the first scan, including it.
 
     Yields:
-        The code, where its marker starts and where it stops; `_FILL` for a byte before a marker.
+        Code, start and stop of each segment; the code is `_FILL` for a byte before a marker.
     Raises:
         ImageError: a marker is damaged, or the data end before the first scan.
     """
@@ -226,7 +226,7 @@ def _segments(data: native.Bytes) -> Iterator[tuple[int, int, int]]:
 
 
 def _rare_code(data: native.Bytes, start: int) -> int:
-    """Return the code of a marker that is short, filled up, or none; refuse an end marker."""
+    """Return the code of a marker after a fill byte or with a bad length; refuse an end marker."""
     head = bytes(data[start : start + 2])
     if head[:1] != b"\xff":
         what = f"byte {head[0]:#04x}" if head else "the end"
@@ -242,7 +242,7 @@ def read_frame(data: native.Bytes) -> Frame:
     """Read the markers of a JPEG file up to its first scan.
 
     Args:
-        data: the file's bytes, or so many first ones that they hold these markers.
+        data: the bytes of the file, or enough of the first ones to hold these markers.
     Raises:
         ImageError: a marker is damaged, or the data end before the first scan.
     """
@@ -273,11 +273,11 @@ def read_frame(data: native.Bytes) -> Frame:
         raise _no_frame()
     _, height_px, width_px, count = _FRAME.unpack_from(body)
     sampling = _sampling(body[7 : 6 + 3 * count : 3])
-    whole, plain = components == len(sampling), plain and end <= len(data)
-    return Frame(sof, height_px, width_px, sampling, whole, icc, orientation or 1, plain, end)
+    interleaved, plain = components == len(sampling), plain and end <= len(data)
+    return Frame(sof, height_px, width_px, sampling, interleaved, icc, orientation or 1, plain, end)
 
 
-@functools.lru_cache(1024)  # few are in use
+@functools.lru_cache(1024)  # few different ones occur
 def _sampling(factors: bytes) -> tuple[tuple[int, int], ...]:
     return tuple((factor >> 4, factor & 15) for factor in factors)
 
@@ -290,13 +290,13 @@ def _has_small_steps(segment: bytes) -> bool:
 
 
 def bare(data: bytes, most_rows: int = 1 << 16) -> bytes:
-    """Leave out of a JPEG what its pixels do not depend on: EXIF, profiles, comments, lower rows.
+    """Remove from a JPEG what the pixels do not depend on: EXIF, profiles, comments, lower rows.
 
     Args:
-        most_rows: rows to keep, from the top; a decoder stops behind them. Of the last two of
-            fewer than all, those of pictures with subsampled chroma may differ.
+        most_rows: rows to keep, from the top; a decoder stops after them. If rows are removed and
+            chroma is subsampled, the last two rows may differ.
     Returns:
-        The data as they are, if there is something between two segments, which decoders skip.
+        The smaller JPEG; or the data unchanged, if there are bytes between two segments.
     Raises:
         ImageError: the data end before the first scan.
     """
@@ -316,34 +316,34 @@ def _bare_pieces(data: bytes, most_rows: int) -> list[bytes | memoryview]:
         elif code in _FRAMES:
             rows = min(int.from_bytes(data[start + 5 : start + 7], "big"), most_rows)
             pieces += data[start : start + 5], rows.to_bytes(2, "big"), data[start + 7 : stop]
-        elif code != _FILL and code not in _BESIDE_PIXELS:
+        elif code != _FILL and code not in _NOT_FOR_PIXELS:
             pieces.append(data[start:stop])
     return pieces
 
 
 def _is_plain(code: int, segment: bytes) -> bool:
-    """Tell whether XMP or Photoshop's resources are as usual; of other segments none is."""
+    """Tell whether a segment of XMP or Photoshop is plain; other segments are not."""
     if code == _APP13:
         return _is_photoshop(segment)
     return code == _APP1 and _XMP_ORIENTATION not in segment
 
 
 def _is_plain_frame(code: int, segment: bytes) -> bool:
-    """Tell whether a frame is of a usual kind, not empty, of 8 bits, with 1 or 3 components."""
+    """Tell whether a frame has a usual type, 8 bits, 1 or 3 components, and is not empty."""
     bits, height_px, width_px, components = _FRAME.unpack_from(segment)
     usual = code in (0xC0, 0xC1, 0xC2) and bits == 8 and components in (1, 3)
     return usual and len(segment) == 6 + 3 * components and min(height_px, width_px) > 0
 
 
 def _is_icc(segment: bytes) -> bool:
-    """Tell whether an APP2 segment holds a whole colour profile."""
+    """Tell whether an APP2 segment holds a complete colour profile."""
     return segment[:12] == b"ICC_PROFILE\0" and segment[13:14] == b"\1" and len(segment) > 14
 
 
 def _orientation(segment: bytes) -> int:
-    """Return the orientation in an EXIF block that every decoder reads alike; 0 of other ones.
+    """Return the orientation of an EXIF block that every decoder reads alike; 0 for other blocks.
 
-    Its tags follow the TIFF header, and what they say lies inside the block.
+    In such a block the tags follow the TIFF header, and all values are inside the block.
 
     Source: CIPA DC-008 (Exif 2.32), TIFF 6.0.
     """
@@ -374,7 +374,7 @@ def _orientation(segment: bytes) -> int:
 
 
 def _is_photoshop(segment: bytes) -> bool:
-    """Tell whether a Photoshop segment holds whole image resources, one behind the other.
+    """Tell whether a Photoshop segment holds complete image resources, one after the other.
 
     Source: Adobe Photoshop File Formats Specification, image resources.
     """
@@ -398,7 +398,7 @@ def _no_frame() -> ImageError:
 
 
 def _length(data: native.Bytes, position: int) -> int:
-    """Read the length of a segment, which counts its own two bytes."""
+    """Read the length of a segment; it includes its own two bytes."""
     length = bytes(data[position : position + 2])
     if len(length) < 2 or length < b"\0\2":
         raise ImageError("truncated", f"found no length at byte {position}, expected a JPEG marker")

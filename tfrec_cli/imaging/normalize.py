@@ -1,9 +1,9 @@
-"""Images made into what records store: decoded, turned upright, scaled, encoded, by Pillow.
+"""Makes the images that records store: decoded, turned upright, scaled, encoded, by Pillow.
 
-Knows: image files and pixels. Must not know: TFRecord, where crops lie, randomness.
+Knows: image files and pixels. Must not know: TFRecord, where crops are, randomness.
 
-Pixels are ``uint8[height, width, 3]``, row-major RGB, everywhere. Pillow and TensorFlow's
-``decode_jpeg(dct_method="INTEGER_ACCURATE")`` give the same ones for every 8-bit JPEG and PNG.
+Pixels are always ``uint8[height, width, 3]``, row-major RGB. Pillow and TensorFlow's
+``decode_jpeg(dct_method="INTEGER_ACCURATE")`` decode every 8-bit JPEG and PNG to the same pixels.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from tfrec_cli.imaging.decoder import Pixels
 
 _JPEG_SIDE_LIMIT = 65_500
-"""What libjpeg encodes at most."""
+"""The largest side that libjpeg encodes."""
 
 _UPRIGHT = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
@@ -48,17 +48,18 @@ _UPRIGHT = {
     8: Image.Transpose.ROTATE_90,
 }
 _MOST_DIGITS_BYTES, _MOST_COMMENTS = 1 << 22, 1000
-"""Of a PPM file of digits: Pillow reads each by itself, and copies the rest at each comment."""
+"""Limits of a PPM file in ASCII digits: Pillow reads each one alone, and at each comment copies
+all bytes that follow."""
 
 
 class Stored(NamedTuple):
     """An image as a record stores it.
 
     Attributes:
-        data: the file's bytes, or what they were made into.
-        window: whether a window of it can be decoded exactly (see `jpeg.Jpeg`).
-        changes: why the bytes are not the file's, in stable words; empty where they are.
-        has_icc: the file carries a colour profile.
+        data: the bytes of the file, or of the transcoded image.
+        window: whether a window of it can be decoded exactly.
+        changes: why the bytes are not those of the file, in stable words; empty if they are.
+        has_icc: whether the file has a colour profile.
     """
 
     data: bytes
@@ -70,14 +71,14 @@ class Stored(NamedTuple):
 
 
 def load(*, arrays: bool) -> None:
-    """Load the decoders, which otherwise every worker does by itself that comes to need them.
+    """Load the decoders, so that each forked worker need not load them.
 
     Args:
-        arrays: NumPy too, for those who look at pixels.
+        arrays: load NumPy too, which pixels need.
     """
     Image.preinit()
     if arrays:
-        import numpy  # noqa: F401  # to be there
+        import numpy  # noqa: F401  # only to load it
 
 
 def decode(data: bytes, policy: Policy) -> Pixels:
@@ -89,7 +90,7 @@ def decode(data: bytes, policy: Policy) -> Pixels:
     Returns:
         uint8[height, width, 3].
     Raises:
-        ImageError: it cannot be decoded whole, or the policy refuses it.
+        ImageError: it cannot be decoded completely, or the policy does not allow it.
     """
     import numpy as np
 
@@ -104,7 +105,7 @@ def decode(data: bytes, policy: Policy) -> Pixels:
     with pillow.bounded(policy.max_pixels), pillow.open_image(file, name, policy) as image:
         orientation = pillow.orientation_of(image, name, file) if policy.exif == "apply" else 1
         image.seek(0)
-        with stderr_silenced() if name == "tiff" else nullcontext():  # libtiff talks
+        with stderr_silenced() if name == "tiff" else nullcontext():  # libtiff writes to it
             image.load()
         rgb = _to_rgb(image, name, policy.alpha)
         if orientation != 1:
@@ -118,9 +119,9 @@ def decode(data: bytes, policy: Policy) -> Pixels:
 
 
 def decode_as_tensorflow(data: bytes, max_pixels: int = MAX_PIXELS) -> Pixels:
-    """Decode stored JPEG or PNG bytes to what TensorFlow's decoders make of them, by Pillow.
+    """Decode stored JPEG or PNG bytes with Pillow to the same pixels as TensorFlow's decoders.
 
-    No orientation is applied, alpha is dropped, and of 16 bits the upper eight count.
+    No orientation is applied, alpha is dropped, and 16-bit values keep their upper eight bits.
 
     Returns:
         uint8[height, width, 3].
@@ -134,8 +135,8 @@ def decode_as_tensorflow(data: bytes, max_pixels: int = MAX_PIXELS) -> Pixels:
 def stored_rgb(image: Image.Image, name: formats.ImageFormat) -> Pixels:
     """Return a decoded picture's pixels as `decode_as_tensorflow` does, uint8[height, width, 3].
 
-    Source, for CMYK: tensorflow/core/lib/jpeg/jpeg_mem.cc. Pillow inverts every CMYK JPEG, and
-    TensorFlow those with an Adobe marker.
+    Source for CMYK: tensorflow/core/lib/jpeg/jpeg_mem.cc. Pillow inverts every CMYK JPEG,
+    TensorFlow only those with an Adobe marker.
     """
     import numpy as np
 
@@ -150,7 +151,7 @@ def stored_rgb(image: Image.Image, name: formats.ImageFormat) -> Pixels:
 
 
 def decoded_size(data: bytes, max_pixels: int = MAX_PIXELS) -> tuple[int, int]:
-    """Decode stored JPEG or PNG bytes as `decode_as_tensorflow` does, and return (height, width).
+    """Decode stored JPEG or PNG bytes as `decode_as_tensorflow` does and return (height, width).
 
     Raises:
         ImageError: neither JPEG nor PNG, or it cannot be decoded.
@@ -178,15 +179,15 @@ def _stored(data: bytes, max_pixels: int) -> Iterator[tuple[formats.ImageFormat,
 
 
 def store_whole(data: bytes, policy: Policy, *, decodes: bool) -> Stored:
-    """Make of an image file what a whole-image record stores.
+    """Make the image that a record of a whole image stores.
 
     Upright 8-bit JPEG and PNG files keep their bytes. Others are transcoded: JPEG to JPEG of
     quality 95 with the same chroma sampling, the rest to PNG.
 
     Args:
-        decodes: decode every image once, not only those that are transcoded.
+        decodes: decode every image as a check, not only those that are transcoded.
     Raises:
-        ImageError: not whole, or the policy refuses it.
+        ImageError: the file is incomplete or damaged, or the policy does not allow it.
     """
     examined = examine(data, policy)
     header, markers, changes = examined.header, examined.markers, examined.changes
@@ -209,16 +210,16 @@ def store_whole(data: bytes, policy: Policy, *, decodes: bool) -> Stored:
 
 
 def decode_examined(data: bytes, examined: Examined, policy: Policy) -> Pixels:
-    """Decode an image file to the pixels of what `store_whole` makes of it.
+    """Decode an image file to the pixels of the image that `store_whole` makes.
 
-    So a crop of them is the crop of the stored whole image, also where that is transcoded to JPEG.
+    So a crop from the file equals a crop from the stored image, even if that is transcoded to JPEG.
 
     Args:
-        examined: what `header.examine` says of it.
+        examined: the result of `header.examine`.
     Returns:
         uint8[height, width, 3].
     Raises:
-        ImageError: it cannot be decoded, or the policy refuses it.
+        ImageError: it cannot be decoded, or the policy does not allow it.
     """
     pixels = decode(data, policy)
     if examined.changes and examined.markers:
@@ -234,12 +235,12 @@ def enlarge(
     how: Literal["pad", "resize"],
     max_pixels: int = MAX_PIXELS,
 ) -> Pixels:
-    """Make a picture at least ``height_px`` by ``width_px``: black around it, or scaled up.
+    """Make a picture at least ``height_px`` by ``width_px``: with black around it, or scaled up.
 
     Args:
         pixels: uint8[height, width, 3].
     Returns:
-        uint8[>= height_px, >= width_px, 3]; the very same pixels where they suffice already.
+        uint8[>= height_px, >= width_px, 3]; ``pixels`` itself if it is large enough.
     Raises:
         ImageError: it would have more than ``max_pixels``.
     """
@@ -293,7 +294,7 @@ def encode(
 
 
 def versions() -> dict[str, str]:
-    """Name the versions of the libraries whose encoders decide what transcoded images look like."""
+    """Return the versions of the encoding libraries: bytes of transcoded images depend on them."""
     return {
         "pillow": PIL.__version__,
         "libjpeg": str(features.version("libjpeg_turbo") or features.version("jpg")),
@@ -325,7 +326,7 @@ def _chroma_sampling(frame: Frame) -> str:
 
 
 def _icc_profile(data: bytes, header: Header, policy: Policy) -> bytes | None:
-    """Return the colour profile to keep; one for CMYK says nothing about RGB."""
+    """Return the colour profile to keep; None for that of a CMYK or LAB picture."""
     if not header.icc or header.mode in ("CMYK", "LAB"):
         return None
     with (

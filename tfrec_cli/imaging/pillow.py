@@ -1,4 +1,4 @@
-"""Pillow in bounds: what it may open, how much it may read, and what it raises.
+"""Limits for Pillow: formats it may open, bytes it may read, exceptions it may raise.
 
 Knows: Pillow. Must not know: what an image is read for.
 """
@@ -18,16 +18,16 @@ from tfrec_cli.errors import ImageError, TfrecError
 from tfrec_cli.imaging import formats, png
 from tfrec_cli.imaging.policy import MAX_PIXELS, Policy, check_pixels
 
-logging.getLogger("PIL").addHandler(logging.NullHandler())  # what it says, its errors say too
+logging.getLogger("PIL").addHandler(logging.NullHandler())  # its errors say the same
 
 MAX_HEADER_BYTES = 1 << 26
-"""What may be read of a file to learn its size in pixels."""
+"""The most bytes that are read from a file to find its size in pixels."""
 
 DEEP_MODES = ("I;16", "I;16B", "I;16L", "I;16N")
 ALPHA_MODES = ("RGBA", "LA", "PA", "RGBa", "La")
 
 _MOST_READS = 100_000
-"""Decoders read pieces of headers one by one; a small file may have millions of them."""
+"""Decoders read headers piece by piece; a small file can have millions of pieces."""
 
 _ORIENTATION_TAG = 0x0112
 _PILLOW_FORMATS: dict[formats.ImageFormat, tuple[str, ...]] = {
@@ -44,7 +44,7 @@ _PILLOW_FORMATS: dict[formats.ImageFormat, tuple[str, ...]] = {
 
 
 class FrugalFile:
-    """A file that a decoder may read so often, and so much: a small one can ask for hours."""
+    """A file with a limit on reads: without it a small file can keep a decoder busy for hours."""
 
     def __init__(self, file: BinaryIO, most_bytes: int | None = None) -> None:
         self.seek, self.tell = file.seek, file.tell
@@ -53,10 +53,10 @@ class FrugalFile:
         self._most_bytes = most_bytes
 
     def read(self, size: int = -1) -> bytes:
-        """Read ``size`` bytes, or all that there are.
+        """Read ``size`` bytes, or all.
 
         Raises:
-            ImageError: the file was read too often, or too much of it.
+            ImageError: too many reads, or too many bytes.
         """
         self._reads_left -= 1
         if self._reads_left < 0:
@@ -75,10 +75,11 @@ class FrugalFile:
 
 
 def open_image(file: FrugalFile, name: formats.ImageFormat, policy: Policy) -> Image.Image:
-    """Open an image file, and refuse one of too many pixels.
+    """Open an image file, and refuse one with too many pixels.
 
     Raises:
-        ImageError: it has more than the policy allows; besides, whatever Pillow raises.
+        ImageError: it has more pixels than the policy allows.
+        Exception: any error of Pillow, see `bounded`.
     """
     image = Image.open(cast("BinaryIO", file), formats=_PILLOW_FORMATS[name])
     check_pixels(image.height, image.width, policy.max_pixels)
@@ -86,9 +87,9 @@ def open_image(file: FrugalFile, name: formats.ImageFormat, policy: Policy) -> I
 
 
 def orientation_of(image: Image.Image, name: formats.ImageFormat, file: FrugalFile) -> int:
-    """Return the EXIF orientation; what cannot be read as one counts as 1, upright.
+    """Return the EXIF orientation; 1, upright, if it is missing or invalid.
 
-    Pillow decodes a whole PNG to find its EXIF block, so that one is found by its chunk.
+    Pillow would decode a whole PNG to find its EXIF block, so its chunk is searched instead.
     """
     if name == "tiff":
         return 1
@@ -112,10 +113,10 @@ def _png_exif(file: FrugalFile) -> Image.Exif:
 
 @contextmanager
 def bounded(max_pixels: int = MAX_PIXELS) -> Iterator[None]:
-    """Turn whatever an image decoder raises into `ImageError`, and keep its warnings to itself.
+    """Turn all errors of an image decoder into `ImageError`, and suppress its warnings.
 
-    Pillow's limit on pixels and Python's warning filters belong to the process, so this is not for
-    several threads at once.
+    Not for several threads at once: Pillow's limit on pixels and Python's warning filters belong
+    to the process.
     """
     pillow_limit = Image.MAX_IMAGE_PIXELS
     Image.MAX_IMAGE_PIXELS = max_pixels
@@ -138,10 +139,9 @@ def bounded(max_pixels: int = MAX_PIXELS) -> Iterator[None]:
 
 @contextmanager
 def foreign_errors() -> Iterator[None]:
-    """Turn whatever an image decoder raises into `ImageError`.
+    """Turn all errors of an image decoder into `ImageError`.
 
-    Decoders raise anything on broken files: OSError, ValueError, TypeError, SyntaxError,
-    struct.error…; they warn besides, but what matters is in the error.
+    On broken files decoders raise OSError, ValueError, TypeError, SyntaxError, struct.error…
     """
     try:
         yield
@@ -149,8 +149,8 @@ def foreign_errors() -> Iterator[None]:
         raise
     except Exception as error:
         if isinstance(error, OSError) and error.errno is not None:
-            raise  # the file could not be read, which says nothing about the image
+            raise  # the file cannot be read; the image may be intact
         reason = "truncated" if "truncated" in str(error).lower() else "corrupt"
         words = str(error).splitlines()[0] if str(error) else type(error).__name__
-        words = re.sub(r" <.* object at .*>", "", words)  # the file, where it lies in memory
+        words = re.sub(r" <.* object at .*>", "", words)  # the address differs in each run
         raise ImageError(reason, f"cannot be decoded: {words}") from error

@@ -1,9 +1,9 @@
-"""Pillow as the decoder of a reader: the pixels of TensorFlow, without TensorFlow.
+"""Pillow as the decoder of readers: the same pixels as TensorFlow, without TensorFlow.
 
-Knows: Pillow. Must not know: where windows lie, TFRecord.
+Knows: Pillow. Must not know: where windows are, TFRecord.
 
-Unlike `normalize`, which handles any file, this decodes what is stored, and leaves alone what
-belongs to the whole process, so that threads and forked processes may decode at the same time.
+Unlike `normalize`, which handles any file, this decodes only stored images, and changes no state
+of the process, so that threads and forked processes may decode at the same time.
 """
 
 from __future__ import annotations
@@ -35,15 +35,15 @@ class PillowDecoder:
         self._max_pixels = max_pixels
 
     def decode_window(self, data: bytes, width_px: int, box: Box) -> Pixels:
-        """Decode one window of a JPEG that has exact ones (`decoder.has_window`).
+        """Decode one window of a JPEG that has exact windows (`decoder.has_window`).
 
-        Nothing is decoded below it.
+        Rows below it are not decoded.
 
         Args:
-            width_px: of the whole picture.
+            width_px: width of the whole picture.
             box: (top, left, height, width) in pixels, inside the picture.
         Returns:
-            uint8[height, width, 3], bit for bit what decoding everything and slicing gives.
+            uint8[height, width, 3], the same pixels as in the whole decoded picture.
         Raises:
             ImageError: it cannot be decoded, or is smaller than its record says.
         """
@@ -81,7 +81,7 @@ class PillowDecoder:
             return stored_rgb(image, name)
 
     def _open_jpeg(self, data: bytes, most_rows: int = MAX_SIDE) -> Image.Image:
-        """Open a JPEG without its EXIF block, at which Pillow may warn."""
+        """Open a JPEG without its EXIF block: Pillow may warn about that."""
         image = JpegImagePlugin.JpegImageFile(io.BytesIO(jpeg.bare(data, most_rows)))
         check_pixels(image.height, image.width, self._max_pixels)
         return image

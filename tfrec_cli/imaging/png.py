@@ -16,7 +16,7 @@ from typing import Protocol
 from tfrec_cli.errors import ImageError
 
 MAX_CHUNKS = 100_000
-"""Files of cameras and editors have a hundred, or thousands where a large picture is cut small."""
+"""Files of cameras and editors have a hundred, or thousands if a large picture is in pieces."""
 
 _SIGNATURE_BYTES, _HEAD_BYTES, _CRC_BYTES = 8, 8, 4
 
@@ -27,12 +27,12 @@ class _File(Protocol):
 
 
 def check(data: bytes) -> None:
-    """Check that a PNG file is there to its end, without decoding it.
+    """Check that a PNG file is complete, without decoding it.
 
     Finds every cut and every changed byte.
 
     Raises:
-        ImageError: cut, a chunk's checksum is wrong, or no pixels.
+        ImageError: the file is cut, has no pixels, or a chunk has a wrong checksum.
     """
     kinds = set()
     view = memoryview(data)
@@ -59,7 +59,7 @@ def check(data: bytes) -> None:
 
 
 def find_exif(file: _File) -> bytes | None:
-    """Return a PNG's EXIF block, reading no more than that and the heads of the chunks."""
+    """Return a PNG's EXIF block; reads only that and the headers of chunks."""
     for kind, start, length in _chunks(file):
         if kind == b"eXIf":
             file.seek(start)
@@ -68,7 +68,7 @@ def find_exif(file: _File) -> bytes | None:
 
 
 def _chunks(file: _File) -> Iterator[tuple[bytes, int, int]]:
-    """Iterate (kind, where the body starts, its length) of the chunks whose heads are there."""
+    """Iterate (kind, start of the body, length of the body) of the chunks with complete headers."""
     position = _SIGNATURE_BYTES
     while True:
         file.seek(position)

@@ -1,4 +1,4 @@
-"""What is allowed and wanted of images: words, limits on pixels and sides, `Policy`.
+"""How images are read: words of options, limits on pixels and sides, `Policy`.
 
 Knows: sizes. Must not know: pixels, Pillow, NumPy.
 """
@@ -17,22 +17,22 @@ Frames = Literal["first", "fail"]
 JPEG_QUALITY = 95
 
 MAX_PIXELS = 178_956_970
-"""Pillow's own limit: more is refused unless asked for."""
+"""The default limit, which is Pillow's."""
 
 MAX_SIDE = 1 << 20
-"""Decoders keep a pointer for each row, and allocate rows at once."""
+"""Decoders keep a pointer for each row, and allocate all rows at once."""
 
 
 class Policy(NamedTuple):
-    """What pixels are made of an image file.
+    """How pixels are made from an image file.
 
     Attributes:
         exif: ``apply`` turns the picture upright by its EXIF orientation.
-        alpha: ``drop`` keeps the colours, ``white`` and ``black`` lay the picture on that colour,
+        alpha: ``drop`` keeps the colours, ``white`` and ``black`` put the picture on that colour,
             ``fail`` refuses a picture with a transparent pixel.
         frames: ``first`` takes the first frame of an animation, ``fail`` refuses it.
         max_pixels: larger pictures are refused before they are decoded.
-        resize_short_px: first scale the shorter side to this (bicubic), in pixels.
+        resize_short_px: first scale the shorter side to this number of pixels (bicubic).
     """
 
     exif: Exif = "apply"
@@ -50,10 +50,10 @@ def scaled_short(height_px: int, width_px: int, short_px: int) -> tuple[int, int
 
 
 def check_pixels(height_px: int, width_px: int, max_pixels: int) -> None:
-    """Refuse a picture of more than ``max_pixels``, or of more than `MAX_SIDE` on a side.
+    """Refuse a picture of more than ``max_pixels``, or with a side of more than `MAX_SIDE`.
 
     Raises:
-        ImageError: it has more.
+        ImageError: it is larger.
     """
     expected = f"at most {max_pixels} (--max-pixels)"
     if max(height_px, width_px) > MAX_SIDE:

@@ -1,12 +1,12 @@
 """TensorFlow's image decoders, called in its C library without importing it.
 
-Knows: TensorFlow's C API, by ctypes. Must not know: where windows lie, TFRecord.
+Knows: TensorFlow's C API, by ctypes. Must not know: where windows are, TFRecord.
 
-Python's `import tensorflow` takes two seconds, and its data pipelines cost as much as half of the
-decoding; the library alone is there in a third of a second, and every process has one of its own.
+`import tensorflow` takes two seconds, and its data pipelines add half of the time of decoding. The
+C library loads in a third of a second, once in each process.
 
 Source: tensorflow/c/c_api.h, tensorflow/c/eager/c_api.h, tensorflow/c/tf_tensor.h, tf_tstring.h;
-the rule for exact windows is that of docs/guides/bad-images.md.
+docs/guides/bad-images.md for the rule of exact windows.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ _FRAMEWORKS = ("libtensorflow_framework.so.2", "libtensorflow_framework.2.dylib"
 _TF_INT32, _TF_STRING = 3, 7
 _TSTRING_BYTES = 24
 _CONFIG = b"\x0a\x07\x0a\x03GPU\x10\x00\x10\x01\x28\x01"
-"""ConfigProto: device_count {GPU: 0}, one thread within an operation, one between them."""
+"""ConfigProto: device_count {GPU: 0}, one thread inside an operation, one for operations."""
 
 _SIGNATURES: dict[str, tuple[Any, ...]] = {
     # function: result, arguments
@@ -63,16 +63,16 @@ _SIGNATURES: dict[str, tuple[Any, ...]] = {
 
 
 class TensorFlowDecoder:
-    """Decodes by the library, which is loaded when it is first needed, see `load`."""
+    """Decodes with the C library, which is loaded when it is first needed; see `load`."""
 
     def decode_window(self, data: bytes, width_px: int, box: Box) -> Pixels:
-        """Decode one window of a JPEG that has exact ones (`decoder.has_window`).
+        """Decode one window of a JPEG that has exact windows (`decoder.has_window`).
 
         Args:
-            width_px: of the whole picture.
+            width_px: width of the whole picture.
             box: (top, left, height, width) in pixels, inside the picture.
         Returns:
-            uint8[height, width, 3], bit for bit what decoding everything and slicing gives.
+            uint8[height, width, 3], the same pixels as in the whole decoded picture.
         Raises:
             ImageError: it cannot be decoded.
             RunError: there is no TensorFlow.
@@ -96,7 +96,7 @@ class TensorFlowDecoder:
 
 
 def find_library() -> Path:
-    """Find TensorFlow's C library, without loading it.
+    """Return the path of TensorFlow's C library, without loading it.
 
     Raises:
         RunError: there is none.
@@ -106,20 +106,20 @@ def find_library() -> Path:
         for name in _LIBRARIES:
             if (Path(folder) / name).is_file():
                 return Path(folder) / name
-    raise RunError("TensorFlow: found no C library of it, expected one")
+    raise RunError("TensorFlow: its C library was not found")
 
 
 def load() -> None:
-    """Load the library, which otherwise happens when it is first needed.
+    """Load the library now, not when it is first needed.
 
     Raises:
-        RunError: there is none that loads.
+        RunError: there is none, or it does not load.
     """
     _library()
 
 
 def choose(tf: Any) -> Decoder:
-    """Return the decoder for TensorFlow's reader: the C library, or Python if it has another name.
+    """Return the decoder for TensorFlow's reader: the C library, or Python if it is not found.
 
     Args:
         tf: the imported package.
@@ -137,8 +137,8 @@ def choose(tf: Any) -> Decoder:
 class QuietDecoder:
     """TensorFlow's decoder for intact JPEGs, Pillow's for damaged ones: the same pixels.
 
-    TensorFlow has libjpeg write what is wrong with a JPEG to stderr, without a record's number;
-    with Pillow it is in the error alone.
+    In TensorFlow, libjpeg writes errors to stderr, which do not name the record; with Pillow they
+    are only in the exception.
     """
 
     def __init__(self, decoder: Decoder) -> None:
@@ -161,18 +161,18 @@ class QuietDecoder:
 
 
 class EagerDecoder:
-    """TensorFlow's decoders by way of Python; the whole picture for every window."""
+    """TensorFlow's decoders called from Python; decodes the whole picture for every window."""
 
     def __init__(self, tf: Any) -> None:
         self._tf = tf
 
     def decode_window(self, data: bytes, width_px: int, box: Box) -> Pixels:  # noqa: ARG002
-        """Decode all of a JPEG, and cut the window out: see `decoder.Decoder`."""
+        """Decode a whole JPEG and return the window: see `decoder.Decoder`."""
         top, left, height, width = box
         return self.decode_whole(data)[top : top + height, left : left + width]
 
     def decode_whole(self, data: bytes) -> Pixels:
-        """Decode what ``tf.io.decode_image`` decodes: see `decoder.Decoder`."""
+        """Decode an image with ``tf.io.decode_image``: see `decoder.Decoder`."""
         tf = self._tf
         try:
             if data[:2] == b"\xff\xd8":
@@ -186,7 +186,7 @@ class EagerDecoder:
 
 
 class _Library:
-    """TensorFlow's C library and one context in it, for all threads of a process."""
+    """TensorFlow's C library and one context for all threads of a process."""
 
     def __init__(self) -> None:
         path = find_library()
@@ -196,8 +196,8 @@ class _Library:
                 ctypes.CDLL(str(framework))
                 self.tf = ctypes.CDLL(str(path))
                 self.context = self._context()
-            except (OSError, AttributeError) as error:  # a part is missing, or a function
-                raise RunError(f"TensorFlow: {error}, expected a library that loads") from error
+            except (OSError, AttributeError) as error:  # a library or a function is missing
+                raise RunError(f"TensorFlow: its C library does not load: {error}") from error
 
     def _context(self) -> Any:
         tf = self.tf
@@ -214,7 +214,7 @@ class _Library:
 
 
 class _Operation(threading.local):
-    """An operation to be set up and run again and again, in one thread."""
+    """An operation that is set up and run repeatedly, in one thread."""
 
     def __init__(self) -> None:
         library = _library()
@@ -243,8 +243,8 @@ def _run(name: bytes, data: bytes, window: tuple[int, int, int, int] | None) -> 
     """Run a decoder on the bytes of an image."""
     import numpy as np
 
-    one = _operation()
-    tf, op, status = one.tf, one.op, one.status
+    operation = _operation()
+    tf, op, status = operation.tf, operation.op, operation.status
     tf.TFE_OpReset(op, name, None, status)
     tf.TFE_OpSetAttrInt(op, b"channels", 3)
     if name == b"DecodeImage":

@@ -1,4 +1,4 @@
-"""``write --crop`` decodes windows of JPEGs, and makes what whole decodes would make."""
+"""``write --crop`` decodes only windows of JPEGs, and writes the same bytes as without windows."""
 
 from __future__ import annotations
 
@@ -57,18 +57,18 @@ def shards(out: Path) -> dict[str, bytes]:
     return {path.name: path.read_bytes() for path in out.glob("*.tf*")}
 
 
-def told(result: Written) -> list[tuple[bytes, str]]:
+def rejects_of(result: Written) -> list[tuple[bytes, str]]:
     return [(reject.path, reject.reason) for reject in result.rejects]
 
 
 def no_windows() -> Any:
-    """Have everything decoded whole."""
+    """Decode every image completely."""
     return mock.patch.object(recipe, "_has_window", return_value=False)
 
 
 @contextmanager
 def counted_windows() -> Iterator[mock.Mock]:
-    """Count the windows that are decoded, in this process."""
+    """Count the windows that are decoded, all in this process."""
     decoder = pillow_decoder.PillowDecoder
     here = mock.patch.object(pool, "_can_fork", return_value=False)
     counted = mock.patch.object(
@@ -79,7 +79,7 @@ def counted_windows() -> Iterator[mock.Mock]:
 
 
 def both(source: Path, folder: Path, **options: Any) -> tuple[Written, Written]:
-    """Write by windows into ``folder / "windows"``, and without them into ``folder / "whole"``."""
+    """Write with windows into ``folder / "windows"``, and without into ``folder / "whole"``."""
     by_windows = made(source, folder / "windows", **options)
     with no_windows():
         return by_windows, made(source, folder / "whole", **options)
@@ -97,7 +97,9 @@ def source(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.mark.slow
 @JOBS
 @pytest.mark.parametrize("small", ["skip", "pad", "resize"])
-def test_shards_are_the_same(source: Path, tmp_path: Path, small: str, jobs: int) -> None:
+def test_windows_do_not_change_the_shards(
+    source: Path, tmp_path: Path, small: str, jobs: int
+) -> None:
     both(source, tmp_path, small=small, jobs=jobs, shards=2)
     assert shards(tmp_path / "windows") == shards(tmp_path / "whole")
 
@@ -117,14 +119,16 @@ def test_shards_are_the_same(source: Path, tmp_path: Path, small: str, jobs: int
     ],
     ids=str,
 )
-def test_shards_are_the_same_with(source: Path, tmp_path: Path, options: dict[str, Any]) -> None:
+def test_windows_do_not_change_the_shards_with_other_options(
+    source: Path, tmp_path: Path, options: dict[str, Any]
+) -> None:
     both(source, tmp_path, **options)
     assert shards(tmp_path / "windows") == shards(tmp_path / "whole")
 
 
-def test_rejects_and_changes_are_the_same(source: Path, tmp_path: Path) -> None:
+def test_windows_do_not_change_rejects_and_changes(source: Path, tmp_path: Path) -> None:
     results = both(source, tmp_path)
-    rejects, others = map(told, results)
+    rejects, others = map(rejects_of, results)
     assert rejects == others
     assert rejects == [
         (f"more/a {kind}".encode(), "too_small")
@@ -136,8 +140,8 @@ def test_rejects_and_changes_are_the_same(source: Path, tmp_path: Path) -> None:
     assert (first.changes, first.icc_profiles) == (second.changes, second.icc_profiles)
 
 
-def test_windows_are_decoded_where_they_are_exact(source: Path, tmp_path: Path) -> None:
-    """Without this the tests above could compare whole decodes with themselves."""
+def test_windows_are_decoded_if_they_are_exact(source: Path, tmp_path: Path) -> None:
+    """Otherwise the tests above might never decode a window."""
     with counted_windows() as decode:
         made(source, tmp_path / "out")
     windows = [
@@ -150,8 +154,7 @@ def test_windows_are_decoded_where_they_are_exact(source: Path, tmp_path: Path) 
     assert (decode.call_count, len(windows)) == (len(windows), 11)
 
 
-def test_the_limit_of_pixels_is_that_of_the_options(tmp_path: Path) -> None:
-    """A window of a picture of more than Pillow's limit is no larger than the picture."""
+def test_max_pixels_is_the_limit_for_windows_too(tmp_path: Path) -> None:
     fill(tmp_path / "images", {"a.jpg": jpeg(photo(50, 60, 1))})
     here = mock.patch.object(pool, "_can_fork", return_value=False)
     asked = mock.patch.object(pillow_decoder, "PillowDecoder", wraps=pillow_decoder.PillowDecoder)
@@ -164,7 +167,7 @@ def test_the_limit_of_pixels_is_that_of_the_options(tmp_path: Path) -> None:
 
 
 def with_marker(data: bytes, share: float, marker: bytes) -> bytes:
-    """Put something into a JPEG's scan, at this share of it."""
+    """Insert bytes into a JPEG's scan, at this fraction of it."""
     start = jpeg_markers.read_frame(data).end
     at = start + int((len(data) - start - 2) * share)
     while data[at - 1] == 0xFF:
@@ -173,7 +176,7 @@ def with_marker(data: bytes, share: float, marker: bytes) -> bytes:
 
 
 def cut_short(data: bytes, share: float) -> bytes:
-    """Leave out the end of a JPEG's scan, and put an end marker there."""
+    """Replace the end of a JPEG's scan by an end marker."""
     start = jpeg_markers.read_frame(data).end
     at = start + int((len(data) - start - 2) * share)
     while data[at - 1] == 0xFF:
@@ -208,7 +211,7 @@ SHARES = (0.02, 0.3, 0.6, 0.97)
 
 def damaged() -> dict[str, bytes]:
     files = {"sound/one.jpg": SOUND["420"]}
-    for left in range(-6, 3):  # an end marker in, behind and instead of the last segment
+    for left in range(-6, 3):  # an end marker in, after and instead of the last segment
         files[f"header/{left}.jpg"] = SOUND["420"][: HEADER + left] + b"\xff\xd9"
     for kind, data in SOUND.items():
         for share in SHARES:
@@ -220,7 +223,7 @@ def damaged() -> dict[str, bytes]:
 
 @pytest.fixture(scope="module")
 def compared(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
-    """Write damaged JPEGs by windows and without."""
+    """Write damaged JPEGs with windows and without."""
     root = tmp_path_factory.mktemp("damaged")
     results = both(fill(root / "images", damaged()), root)
     return {
@@ -229,24 +232,24 @@ def compared(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     }
 
 
-def test_damaged_jpegs_are_rejected_alike(compared: dict[str, Any]) -> None:
+def test_windows_do_not_change_which_damaged_jpegs_are_rejected(compared: dict[str, Any]) -> None:
     assert compared["windows"][0] == compared["whole"][0]
 
 
-def test_damaged_jpegs_that_are_accepted_give_the_same_shards(compared: dict[str, Any]) -> None:
+def test_windows_do_not_change_the_shards_of_damaged_jpegs(compared: dict[str, Any]) -> None:
     assert compared["windows"][1] == compared["whole"][1]
 
 
 def test_some_damage_is_rejected_and_some_is_not(compared: dict[str, Any]) -> None:
-    """Without this the two tests above could be about one of the two alone."""
+    """Otherwise the two tests above might cover only one of the two."""
     rejected = {line.split("/")[0] for line in compared["whole"][0]}
     assert ("scan" in rejected, "cut" in rejected) == (True, False)
 
 
-def test_what_no_window_decodes_of_is_rejected_in_the_words_of_a_whole_decode(
+def test_a_jpeg_whose_window_does_not_decode_gets_the_message_of_a_complete_decode(
     tmp_path: Path,
 ) -> None:
-    """A table of codes that is no such table: examined, it looks like any other."""
+    """Its table of codes is invalid, which `examine` does not notice."""
     start = SOUND["444"].index(b"\xff\xc4") + 5
     data = SOUND["444"][:start] + b"\xff" * 16 + SOUND["444"][start + 16 :]
     fill(tmp_path / "images", {"broken.jpg": data, "sound.jpg": SOUND["420"]})
@@ -275,7 +278,7 @@ BROKEN = {
 
 
 @pytest.mark.parametrize("kind", BROKEN)
-def test_crops_are_written_where_tensorflow_is_there_but_does_not_load(
+def test_crops_are_written_if_tensorflow_is_installed_but_does_not_load(
     tmp_path: Path, kind: str
 ) -> None:
     fill(tmp_path / "images", {f"{number}.jpg": jpeg(photo(64, 64, number)) for number in range(4)})

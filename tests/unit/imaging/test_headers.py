@@ -1,4 +1,4 @@
-"""The headers of plain JPEGs, read by ourselves: never another one than Pillow gives."""
+"""The headers of plain JPEGs, which are read without Pillow: always the same as Pillow's."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ RGB = photo(21, 34)
 
 
 def with_segment(code: int, body: bytes) -> bytes:
-    """Put a segment right behind the start of a JPEG."""
+    """Insert a segment right after the start of a JPEG."""
     data = jpeg(RGB)
     return data[:2] + segment(code, body) + data[2:]
 
@@ -41,7 +41,7 @@ def of_kind(mode: str, **options: object) -> bytes:
 
 
 def bits(data: bytes, precision: int) -> bytes:
-    """Say another number of bits a value in a JPEG's frame."""
+    """Set the number of bits per value in a JPEG's frame."""
     at = data.index(b"\xff\xc0")
     return data[: at + 4] + bytes([precision]) + data[at + 5 :]
 
@@ -112,13 +112,13 @@ KINDS = {**PLAIN, **OTHERS}
 
 
 def by_pillow(data: bytes, policy: Policy) -> Header:
-    """Read a header as if nothing were plain."""
+    """Read a header with Pillow, as if no JPEG were plain."""
     with mock.patch.object(header, "_plain_frame", return_value=None):
         return header.read_header(io.BytesIO(data), policy)
 
 
 def check(data: bytes, policy: Policy | None = None) -> None:
-    """Hold a header that we read ourselves against Pillow's, which must not refuse it."""
+    """Compare a header that we read without Pillow with Pillow's; Pillow must not refuse it."""
     policy = policy or Policy()
     for known in (data, data[: header.HEAD_BYTES]):
         if frame := header._plain_frame(known, policy):
@@ -131,7 +131,7 @@ def test_a_plain_header_is_read_without_pillow(make: Callable[[], bytes]) -> Non
 
 
 @pytest.mark.parametrize("make", PLAIN.values(), ids=PLAIN.keys())
-def test_a_plain_header_is_pillows(make: Callable[[], bytes]) -> None:
+def test_a_plain_header_equals_pillows(make: Callable[[], bytes]) -> None:
     data = make()
     assert header.read_header(io.BytesIO(data), Policy()) == by_pillow(data, Policy())
 
@@ -142,7 +142,7 @@ def test_other_headers_are_left_to_pillow(make: Callable[[], bytes]) -> None:
 
 
 @pytest.mark.parametrize("make", OTHERS.values(), ids=OTHERS.keys())
-def test_no_header_is_another_one_than_pillows(make: Callable[[], bytes]) -> None:
+def test_no_header_differs_from_pillows(make: Callable[[], bytes]) -> None:
     check(make())
 
 
@@ -151,7 +151,7 @@ def test_no_header_is_another_one_than_pillows(make: Callable[[], bytes]) -> Non
     [Policy(exif="ignore"), Policy(frames="fail"), Policy(alpha="fail"), Policy(resize_short_px=9)],
     ids=str,
 )
-def test_a_policy_changes_no_plain_header(policy: Policy) -> None:
+def test_a_plain_header_equals_pillows_with_any_policy(policy: Policy) -> None:
     data = jpeg(RGB)
     assert header.read_header(io.BytesIO(data), policy) == by_pillow(data, policy)
 
@@ -161,8 +161,7 @@ def test_too_many_pixels_are_left_to_pillow(most: int, plain: bool) -> None:
     assert (header._plain_frame(jpeg(RGB), Policy(max_pixels=most)) is not None) is plain
 
 
-def test_a_header_that_a_file_begins_after_much_else() -> None:
-    """Behind the first bytes that are looked at, so that Pillow is asked."""
+def test_a_frame_after_the_first_bytes_is_left_to_pillow() -> None:
     data = with_segment(0xFE, bytes(header.HEAD_BYTES))
     assert header.read_header(io.BytesIO(data), Policy()) == by_pillow(data, Policy())
 
@@ -195,7 +194,7 @@ def edited(data: bytes, changes: list[tuple[str, int, int]]) -> bytes:
 
 @settings(fixed, max_examples=800)
 @given(st.sampled_from(sorted(KINDS)), edits)
-def test_an_edited_header_is_pillows(kind: str, changes: list[tuple[str, int, int]]) -> None:
+def test_an_edited_header_equals_pillows(kind: str, changes: list[tuple[str, int, int]]) -> None:
     check(edited(made(kind), changes))
 
 
@@ -213,26 +212,26 @@ def test_an_edited_header_is_pillows(kind: str, changes: list[tuple[str, int, in
     ),
     st.booleans(),
 )
-def test_a_header_of_any_segments_is_pillows(
-    segments: list[tuple[int, bytes, int]], behind: bool
+def test_a_header_of_any_segments_equals_pillows(
+    segments: list[tuple[int, bytes, int]], after: bool
 ) -> None:
-    """Known and unknown ones, of any length, before and behind the others."""
+    """Known and unknown segments, of any length, before and after the others."""
     data = made("4:2:0")
-    at = data.index(b"\xff\xda") if behind else 2
+    at = data.index(b"\xff\xda") if after else 2
     added = b"".join(segment(code, start + bytes(size)) for code, start, size in segments)
     check(data[:at] + added + data[at:])
 
 
 @pytest.mark.parametrize("kind", ["4:2:0", "gray", "an ICC profile", "progressive"])
-def test_a_header_cut_anywhere_is_pillows(kind: str) -> None:
+def test_a_header_cut_anywhere_equals_pillows(kind: str) -> None:
     data = made(kind)
     for length in range(min(len(data), 750)):
         check(data[:length])
 
 
 @pytest.mark.parametrize("kind", ["4:2:0", "gray", "an ICC profile", "progressive"])
-def test_a_header_cut_anywhere_and_ended_is_an_image_error_or_none(kind: str) -> None:
-    """Also where the end marker lies within a segment."""
+def test_an_end_marker_anywhere_in_a_header_raises_only_image_errors(kind: str) -> None:
+    """Also inside a segment."""
     data = made(kind)
     ends = jpeg_markers.read_frame(data).end
     other = []
@@ -257,8 +256,8 @@ def test_every_bit_of_a_frame_is_read_as_pillow_reads_it(kind: str) -> None:
 
 
 @pytest.mark.parametrize("code", range(0xC0, 0xD0))
-def test_three_codes_among_those_of_frames_are_none(code: int) -> None:
-    """Huffman tables, extensions, and conditions of arithmetic coding."""
+def test_all_codes_from_c0_to_cf_are_frames_except_three(code: int) -> None:
+    """The three are Huffman tables, extensions, and conditions of arithmetic coding."""
     data = jpeg(RGB).replace(b"\xff\xc0", bytes([0xFF, code]), 1)
     if code in (0xC4, 0xC8, 0xCC):
         with pytest.raises(ImageError, match="found no frame"):
@@ -267,13 +266,13 @@ def test_three_codes_among_those_of_frames_are_none(code: int) -> None:
         assert jpeg_markers.read_frame(data).sof == code - 0xC0
 
 
-def test_a_jpeg_ends_at_an_end_marker_before_its_frame() -> None:
-    """Even if what follows it could be the rest of a segment."""
+def test_an_end_marker_before_the_frame_ends_a_jpeg() -> None:
+    """Even if the bytes after it could be the rest of a segment."""
     with pytest.raises(ImageError, match="found no frame"):
         jpeg_markers.read_frame(with_segment(0xD9, b"more"))
 
 
-def test_more_segments_than_any_editor_writes_are_too_complex() -> None:
+def test_more_than_the_limit_of_segments_are_too_complex() -> None:
     data = made("4:2:0")
     comments = segment(0xFE, b"") * jpeg_markers.MAX_SEGMENTS
     with pytest.raises(ImageError) as error:

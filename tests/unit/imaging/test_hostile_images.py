@@ -1,7 +1,7 @@
-"""Hostile images through the command line: small files that want much time or memory.
+"""Hostile images on the command line: small files that ask for much time or memory.
 
-Each is written or refused, with its reason, in under 2 seconds of processor and 300 MB. What this
-does not bound is a picture that has the pixels it says: that is what ``--max-pixels`` is for.
+Each is written or refused, with its reason, in under 2 seconds of processor time and 300 MB. These
+limits do not hold for large pictures that have all their pixels: ``--max-pixels`` limits those.
 """
 
 from __future__ import annotations
@@ -44,10 +44,10 @@ def bomb() -> bytes:
     return b"".join(packer.compress(block) for _ in range(BOMB_BYTES // 2**20)) + packer.flush()
 
 
-def small_jpeg(before: bytes = b"", behind: bytes = b"") -> bytes:
-    """Put bytes before the first segment of a JPEG, and before its end marker."""
+def small_jpeg(before: bytes = b"", after: bytes = b"") -> bytes:
+    """Insert bytes before the first segment of a JPEG, and after its data."""
     data = jpeg(photo(9, 8))
-    return data[:2] + before + data[2:-2] + behind + data[-2:]
+    return data[:2] + before + data[2:-2] + after + data[-2:]
 
 
 def many_scans(count: int) -> bytes:
@@ -94,7 +94,7 @@ def gif(width: int = 8, height: int = 8, *, before: bytes = b"", frames: int = 1
 
 
 def jpeg_2000(side: int, components: int = 1, tile: int | None = None) -> bytes:
-    """Make a code stream that ends behind its first tile's header."""
+    """Make a code stream that ends after the header of its first tile."""
     size = struct.pack(">H8I", 0, side, side, 0, 0, tile or side, tile or side, 0, 0)
     size += struct.pack(">H", components) + b"\x07\x01\x01" * components
     segments = [
@@ -148,7 +148,7 @@ REFUSED: dict[str, tuple[str, Callable[[], bytes]]] = {
         "corrupt",
         lambda: png_of(header(8, 8), (b"iTXt", b"x\0\1\0\0\0" + bomb()), IDAT, END),
     ),
-    "PNG with packed text behind": (
+    "PNG with packed text after its pixels": (
         "corrupt",
         lambda: png_of(header(8, 8), IDAT, (b"zTXt", b"x\0\0" + bomb()), END),
     ),
@@ -162,14 +162,14 @@ REFUSED: dict[str, tuple[str, Callable[[], bytes]]] = {
         "too_complex",
         lambda: png_of(header(8, 8), *[(b"abCd", b"")] * 300_000, IDAT, END),
     ),
-    "PNG of many chunks behind": (
+    "PNG of many chunks after its pixels": (
         "too_complex",
         lambda: png_of(header(8, 8), IDAT, *[(b"abCd", b"")] * 300_000, END),
     ),
     "JPEG of 2,000 scans": ("too_many_scans", lambda: many_scans(2_000)),
     "JPEG of 500,000 empty scans": (
         "too_many_scans",
-        lambda: small_jpeg(behind=b"\xff\xda\0\2" * 500_000),
+        lambda: small_jpeg(after=b"\xff\xda\0\2" * 500_000),
     ),
     "JPEG of many comments": (
         "too_complex",
@@ -180,7 +180,7 @@ REFUSED: dict[str, tuple[str, Callable[[], bytes]]] = {
         lambda: small_jpeg(before=b"\xff\xe2\0\x12ICC_PROFILE\0\1\1xx" * 200_000),
     ),
     "JPEG filled before a marker": ("too_complex", lambda: small_jpeg(before=b"\xff" * 5_000_000)),
-    "JPEG filled behind its data": ("corrupt", lambda: small_jpeg(behind=b"\xff" * 20_000_000)),
+    "JPEG filled after its data": ("corrupt", lambda: small_jpeg(after=b"\xff" * 20_000_000)),
     "TIFF whose directory is its own": ("corrupt", lambda: tiff(entry(256, 3, 1, 8), following=8)),
     "TIFF of 60,000 samples": (
         "corrupt",
@@ -242,7 +242,7 @@ REFUSED: dict[str, tuple[str, Callable[[], bytes]]] = {
 }
 
 WRITTEN: dict[str, Callable[[], bytes]] = {
-    "PNG that unpacks more than it says": lambda: png_of(header(8, 8), (b"IDAT", bomb()), END),
+    "PNG that unpacks to more than its size": lambda: png_of(header(8, 8), (b"IDAT", bomb()), END),
     "PNG that moves for ever": moving_png,
     "PNG with an EXIF block of 20 MB": lambda: png_of(
         header(8, 8), (b"eXIf", b"MM\0*\0\0\0\x08" + bytes(20_000_000)), IDAT, END
@@ -256,7 +256,7 @@ WRITTEN: dict[str, Callable[[], bytes]] = {
     "JPEG with many EXIF values": lambda: small_jpeg(
         before=exif(b"".join(entry(n, 3, 1, 6) for n in range(5_000)), 5_000)
     ),
-    "JPEG with many segments behind": lambda: small_jpeg(behind=b"\xff\xe5\0\2" * 500_000),
+    "JPEG with many segments after its data": lambda: small_jpeg(after=b"\xff\xe5\0\2" * 500_000),
     "TIFF whose next picture is itself": lambda: tiff(
         *gray_tiff(8, entry(259, 3, 1, 1)), following=8, data=bytes(400)
     ),
@@ -270,7 +270,7 @@ WRITTEN: dict[str, Callable[[], bytes]] = {
 
 
 def run(place: Path, data: bytes, *options: str) -> tuple[int, str | None, str]:
-    """Write one image beside a good one; return exit code, its reject's reason, and stderr."""
+    """Write one image and a good one; return exit code, reason of its reject, and stderr."""
     source = fill(place / "src", {"1.img": data, "2.jpg": jpeg(photo(9, 8))})
     ran = measured(place, "write", source.name, "out", "-j1", "--on-error", "skip", *options)
     assert ran.cpu_seconds < MOST_SECONDS
@@ -280,12 +280,12 @@ def run(place: Path, data: bytes, *options: str) -> tuple[int, str | None, str]:
 
 
 @pytest.mark.parametrize(("reason", "make"), REFUSED.values(), ids=REFUSED.keys())
-def test_refused(tmp_path: Path, reason: str, make: Callable[[], bytes]) -> None:
+def test_a_hostile_image_is_refused(tmp_path: Path, reason: str, make: Callable[[], bytes]) -> None:
     assert run(tmp_path / "x", make(), "--check", "decode") == (0, reason, "")
 
 
 @pytest.mark.parametrize("make", WRITTEN.values(), ids=WRITTEN.keys())
-def test_written(tmp_path: Path, make: Callable[[], bytes]) -> None:
+def test_a_valid_hostile_image_is_written(tmp_path: Path, make: Callable[[], bytes]) -> None:
     assert run(tmp_path / "x", make(), "--check", "decode") == (0, None, "")
 
 
@@ -293,7 +293,7 @@ def test_written(tmp_path: Path, make: Callable[[], bytes]) -> None:
 @pytest.mark.parametrize(
     "name", ["PNG without its pixels", "JPEG of 2,000 scans", "GIF that never ends"]
 )
-def test_refused_alike_in_other_layouts(
+def test_a_hostile_image_is_refused_in_other_layouts_too(
     tmp_path: Path, name: str, options: tuple[str, ...]
 ) -> None:
     reason, make = REFUSED[name]
@@ -301,35 +301,33 @@ def test_refused_alike_in_other_layouts(
 
 
 @pytest.mark.parametrize("kind", ["PNG", "WEBP", "GIF", "JPEG"])
-def test_max_pixels_is_the_bound_of_pictures_that_are_what_they_say(
-    tmp_path: Path, kind: str
-) -> None:
+def test_max_pixels_limits_large_pictures(tmp_path: Path, kind: str) -> None:
     data = save(Image.new("RGB", (9_000, 9_000)), kind)
     found = run(tmp_path / "x", data, "--check", "decode", "--max-pixels", "10000000")
     assert found == (0, "too_many_pixels", "")
 
 
-def test_a_picture_that_has_its_pixels_takes_memory_for_them(tmp_path: Path) -> None:
-    """10 million pixels stay below 300 MB, also where they are encoded again."""
+def test_a_picture_of_10_million_pixels_takes_less_than_300_mb(tmp_path: Path) -> None:
+    """Even if it is transcoded."""
     pixels = np.zeros((3_000, 3_333, 3), np.uint8)
     assert run(tmp_path / "x", save(pixels, "WEBP", lossless=True)) == (0, None, "")
 
 
 @pytest.mark.parametrize("count", [100, 1_000])
-def test_comments_in_digits_are_no_pixels(count: int) -> None:
+def test_digits_in_comments_are_not_pixels(count: int) -> None:
     rows = [f"{number % 2} # {'1' * number}\n" for number in range(count)]
     data = f"P1 {count} 1\n{''.join(rows)}".encode()
     expected = [255 * (1 - number % 2) for number in range(count)]
     assert normalize.decode(data, Policy())[0, :, 0].tolist() == expected
 
 
-@pytest.mark.parametrize("behind", [b"\xff" * 5_000 + b"\xff\xd9", b""])
-def test_what_stands_behind_a_jpegs_end_is_no_filling(behind: bytes) -> None:
-    data = jpeg(photo(9, 8)) + behind
+@pytest.mark.parametrize("rest", [b"\xff" * 5_000 + b"\xff\xd9", b""])
+def test_fill_bytes_after_the_end_of_a_jpeg_are_allowed(rest: bytes) -> None:
+    data = jpeg(photo(9, 8)) + rest
     assert normalize.store_whole(data, Policy(), decodes=True).data == data
 
 
-def test_no_more_than_64_mebibytes_are_read_for_a_header() -> None:
+def test_at_most_64_mebibytes_are_read_for_a_header() -> None:
     data = png_of(header(8, 8), (b"abCd", bytes(2**26 + 1)), IDAT, END)
     with pytest.raises(ImageError) as error:
         examine(data, Policy())
@@ -338,8 +336,8 @@ def test_no_more_than_64_mebibytes_are_read_for_a_header() -> None:
     assert examine(half, Policy()).header.width_px == 8
 
 
-@pytest.mark.parametrize("name", ["JPEG of 2,000 scans", "PNG with packed text behind"])
-def test_in_a_record_is_a_finding(tmp_path: Path, name: str) -> None:
+@pytest.mark.parametrize("name", ["JPEG of 2,000 scans", "PNG with packed text after its pixels"])
+def test_a_hostile_image_in_a_record_is_a_finding(tmp_path: Path, name: str) -> None:
     payload = example.encode({"image": REFUSED[name][1]()})
     (tmp_path / "x").mkdir()
     (tmp_path / "x" / "1.tfrecord").write_bytes(frame(payload))
@@ -349,8 +347,8 @@ def test_in_a_record_is_a_finding(tmp_path: Path, name: str) -> None:
     assert ran.mebibytes < MOST_MEBIBYTES
 
 
-def test_reasons_do_not_say_where_in_memory_a_file_lies(tmp_path: Path) -> None:
-    """Else two runs would differ."""
+def test_messages_do_not_contain_memory_addresses(tmp_path: Path) -> None:
+    """Otherwise two runs would differ."""
     texts = []
     for name in ("one", "two"):
         run(tmp_path / name, b"\x89PNG\r\n\x1a\n\0\0\0\x0dIHDX" + bytes(40))

@@ -1,4 +1,4 @@
-"""Images: what is read, refused, kept and made of them, against NumPy, Pillow and TensorFlow."""
+"""Images: headers, limits, decoding, transcoding; compared with NumPy, Pillow and TensorFlow."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ WINDOWED: dict[str, dict[str, Any]] = {
 
 
 def windowed(kind: str, height: int, width: int, seed: int = 0) -> bytes:
-    """Return a JPEG of which a window decodes exactly."""
+    """Make a JPEG that has exact windows."""
     if kind == "4:4:0":
         return on_its_side(windowed("4:2:2", width, height, seed))
     image = Image.fromarray(photo(height, width, seed))
@@ -70,7 +70,7 @@ def windowed(kind: str, height: int, width: int, seed: int = 0) -> bytes:
 
 
 def on_its_side(data: bytes) -> bytes:
-    """Make a 4:4:0 JPEG of a 4:2:2 one: as many blocks, in other places; Pillow cannot save one."""
+    """Make a 4:4:0 JPEG, which Pillow cannot save, from a 4:2:2 one with as many blocks."""
     start = data.index(b"\xff\xc0")
     height, width, luma = data[start + 5 : start + 7], data[start + 7 : start + 9], start + 11
     assert data[luma : luma + 1] == b"\x21"
@@ -90,7 +90,7 @@ def chunk(kind: bytes, body: bytes) -> bytes:
 
 
 def raw_png(height: int, width: int, depth: int, colour: int, rows: bytes, *chunks: bytes) -> bytes:
-    """Make a PNG by hand: ``rows`` hold a filter byte each, ``chunks`` go before the pixels."""
+    """Make a PNG by hand: each of ``rows`` has a filter byte, ``chunks`` precede the pixels."""
     header = struct.pack(">IIBBBBB", width, height, depth, colour, 0, 0, 0)
     pixels = chunk(b"IDAT", zlib.compress(rows))
     parts = [chunk(b"IHDR", header), *chunks, pixels, chunk(b"IEND", b"")]
@@ -98,12 +98,12 @@ def raw_png(height: int, width: int, depth: int, colour: int, rows: bytes, *chun
 
 
 def with_chunk(data: bytes, kind: bytes, body: bytes) -> bytes:
-    """Put a chunk behind a PNG's header."""
+    """Insert a chunk after a PNG's header."""
     return data[:33] + chunk(kind, body) + data[33:]
 
 
 def with_exif(data: bytes, block: bytes) -> bytes:
-    """Put an EXIF segment, whatever it holds, behind a JPEG's first marker."""
+    """Insert an EXIF segment with any content after a JPEG's first marker."""
     body = b"Exif\0\0" + block
     return data[:2] + b"\xff\xe1" + struct.pack(">H", len(body) + 2) + body + data[2:]
 
@@ -114,7 +114,7 @@ def reason_of(error: pytest.ExceptionInfo[ImageError]) -> str:
 
 class TestHeader:
     @pytest.mark.parametrize("name", FORMATS)
-    def test_says_format_size_and_mode(self, name: Any) -> None:
+    def test_a_header_has_format_size_and_mode(self, name: Any) -> None:
         assert header_of(save(PIXELS, FORMATS[name])) == Header(
             format=name,
             height_px=41,
@@ -127,7 +127,7 @@ class TestHeader:
             icc=False,
         )
 
-    def test_the_first_bytes_decide(self, tmp_path: Any) -> None:
+    def test_the_first_bytes_decide_the_format(self, tmp_path: Any) -> None:
         path = tmp_path / "lie.jpg"
         path.write_bytes(png(PIXELS))
         with path.open("rb") as file:
@@ -135,17 +135,17 @@ class TestHeader:
 
     @pytest.mark.parametrize("orientation", range(1, 9))
     @pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP", "TIFF", "AVIF"])
-    def test_size_is_the_upright_one(self, kind: str, orientation: int) -> None:
+    def test_the_size_is_that_of_the_upright_picture(self, kind: str, orientation: int) -> None:
         header = header_of(save(PIXELS, kind, exif=oriented(orientation)))
         assert (header.height_px, header.width_px) == TURNED[orientation].shape[:2]
 
     @pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP", "AVIF"])
-    def test_size_is_the_stored_one_where_orientation_is_ignored(self, kind: str) -> None:
+    def test_the_size_is_the_stored_one_if_the_orientation_is_ignored(self, kind: str) -> None:
         header = header_of(save(PIXELS, kind, exif=oriented(6)), Policy(exif="ignore"))
         assert (header.height_px, header.width_px) == (41, 53)
 
     @pytest.mark.parametrize("value", [0, 9, 65535])
-    def test_an_orientation_that_is_none_counts_as_upright(self, value: int) -> None:
+    def test_an_invalid_orientation_counts_as_upright(self, value: int) -> None:
         assert header_of(jpeg(PIXELS, exif=oriented(value))).orientation == 1
 
     @pytest.mark.parametrize("block", [b"", b"garbage", b"MM\0*\0\0\0\x08\xff\xff", b"II*\0"])
@@ -172,25 +172,25 @@ class TestHeader:
             (jpeg(PIXELS)[:20], "corrupt"),
         ],
     )
-    def test_what_is_no_image_is_refused(self, data: bytes, reason: str) -> None:
+    def test_a_file_that_is_no_image_is_refused(self, data: bytes, reason: str) -> None:
         with pytest.raises(ImageError) as error:
             header_of(data)
         assert reason_of(error) == reason
 
-    def test_an_animation_is_refused_where_one_frame_is_wanted(self) -> None:
+    def test_an_animation_is_refused_if_frames_is_fail(self) -> None:
         with pytest.raises(ImageError) as error:
             header_of(animation("GIF"), Policy(frames="fail"))
         assert reason_of(error) == "animated"
 
-    def test_a_still_gif_is_no_animation(self) -> None:
+    def test_a_gif_of_one_frame_is_not_an_animation(self) -> None:
         assert not header_of(save(PIXELS, "GIF"), Policy(frames="fail")).animated
 
-    def test_a_colour_profile_is_seen(self) -> None:
+    def test_a_colour_profile_is_noticed(self) -> None:
         assert header_of(jpeg(PIXELS, icc_profile=b"profile")).icc
 
 
 def animation(kind: str) -> bytes:
-    """Save two frames: `PIXELS`, then others."""
+    """Save two frames; the first is `PIXELS`."""
     more = [Image.fromarray(photo(41, 53, 9))]
     return save(PIXELS, kind, save_all=True, append_images=more, lossless=True)
 
@@ -198,36 +198,36 @@ def animation(kind: str) -> bytes:
 class TestMaxPixels:
     HUGE = raw_png(30_000, 30_000, 8, 2, b"")
 
-    def test_default_refuses_what_pillow_refuses(self) -> None:
+    def test_the_default_limit_refuses_900_million_pixels(self) -> None:
         with pytest.raises(ImageError) as error:
             header_of(self.HUGE)
         assert reason_of(error) == "too_many_pixels"
 
     @pytest.mark.parametrize("limit", [1, 10_000, 400_000_000, 899_999_999])
-    def test_one_below_refuses(self, limit: int) -> None:
+    def test_a_lower_limit_refuses_them(self, limit: int) -> None:
         with pytest.raises(ImageError) as error:
             header_of(self.HUGE, Policy(max_pixels=limit))
         assert reason_of(error) == "too_many_pixels"
 
-    def test_raising_it_lets_more_through(self) -> None:
+    def test_a_limit_of_900_million_accepts_them(self) -> None:
         assert header_of(self.HUGE, Policy(max_pixels=900_000_000)).height_px == 30_000
 
-    def test_pillows_own_limit_is_left_alone(self) -> None:
+    def test_pillows_own_limit_is_restored(self) -> None:
         before = Image.MAX_IMAGE_PIXELS
         header_of(self.HUGE, Policy(max_pixels=900_000_000))
         assert before == Image.MAX_IMAGE_PIXELS
 
-    def test_pillows_own_limit_is_left_alone_by_a_failure(self) -> None:
+    def test_pillows_own_limit_is_restored_after_an_error(self) -> None:
         before = Image.MAX_IMAGE_PIXELS
         with pytest.raises(ImageError):
             header_of(self.HUGE, Policy(max_pixels=5))
         assert before == Image.MAX_IMAGE_PIXELS
 
-    def test_exactly_as_many_are_decoded(self) -> None:
+    def test_as_many_pixels_as_the_limit_are_decoded(self) -> None:
         pixels = normalize.decode(png(PIXELS), Policy(max_pixels=41 * 53))
         assert np.array_equal(pixels, PIXELS)
 
-    def test_one_more_is_not_decoded(self) -> None:
+    def test_one_pixel_more_is_not_decoded(self) -> None:
         with pytest.raises(ImageError) as error:
             normalize.decode(png(PIXELS), Policy(max_pixels=41 * 53 - 1))
         assert reason_of(error) == "too_many_pixels"
@@ -236,17 +236,17 @@ class TestMaxPixels:
 class TestDecode:
     @pytest.mark.parametrize("orientation", range(1, 9))
     @pytest.mark.parametrize("kind", ["PNG", "WEBP", "TIFF"])
-    def test_turns_pictures_upright(self, kind: str, orientation: int) -> None:
+    def test_pictures_are_turned_upright(self, kind: str, orientation: int) -> None:
         data = save(PIXELS, kind, lossless=True, exif=oriented(orientation))
         assert np.array_equal(normalize.decode(data, Policy()), TURNED[orientation])
 
     @pytest.mark.parametrize("kind", ["PNG", "WEBP"])
-    def test_leaves_them_where_orientation_is_ignored(self, kind: str) -> None:
+    def test_pictures_are_not_turned_if_the_orientation_is_ignored(self, kind: str) -> None:
         data = save(PIXELS, kind, lossless=True, exif=oriented(6))
         assert np.array_equal(normalize.decode(data, Policy(exif="ignore")), PIXELS)
 
     @pytest.mark.parametrize("orientation", range(1, 9))
-    def test_a_jpegs_size_is_the_one_in_its_header(self, orientation: int) -> None:
+    def test_a_decoded_jpeg_has_the_size_of_its_header(self, orientation: int) -> None:
         data = jpeg(PIXELS, exif=oriented(orientation))
         header = header_of(data)
         assert normalize.decode(data, Policy()).shape == (header.height_px, header.width_px, 3)
@@ -280,7 +280,7 @@ class TestDecode:
         expected = np.dstack([bits.astype(np.uint8) * 255] * 3)
         assert np.array_equal(normalize.decode(png(bits), Policy()), expected)
 
-    def test_palette_becomes_its_colours(self) -> None:
+    def test_a_palette_picture_gets_its_colours(self) -> None:
         palette = photo(1, 256, 5)[0]
         image = Image.fromarray(PIXELS[..., 0])
         image.putpalette(palette.tobytes())
@@ -294,31 +294,31 @@ class TestDecode:
         image = Image.frombytes("CMYK", (53, 41), cmyk.tobytes())
         assert np.array_equal(normalize.decode(save(image, "TIFF"), Policy()), expected)
 
-    def test_cmyk_jpeg_is_what_pillow_makes_of_it(self) -> None:
+    def test_a_cmyk_jpeg_is_converted_as_pillow_does(self) -> None:
         data = jpeg(Image.fromarray(PIXELS).convert("CMYK"))
         expected = np.asarray(Image.open(io.BytesIO(data)).convert("RGB"))
         assert np.array_equal(normalize.decode(data, Policy()), expected)
 
     @pytest.mark.parametrize("kind", ["GIF", "WEBP", "PNG"])
-    def test_the_first_frame_counts(self, kind: str) -> None:
+    def test_the_first_frame_is_decoded(self, kind: str) -> None:
         first = normalize.decode(save(PIXELS, kind, lossless=True), Policy())
         assert np.array_equal(normalize.decode(animation(kind), Policy()), first)
 
-    def test_resizes_by_bicubic_filter(self) -> None:
+    def test_pictures_are_resized_with_a_bicubic_filter(self) -> None:
         decoded = normalize.decode(png(PIXELS), Policy(resize_short_px=20))
         expected = Image.fromarray(PIXELS).resize((26, 20), Image.Resampling.BICUBIC)
         assert np.array_equal(decoded, np.asarray(expected))
 
-    def test_resizes_after_turning(self) -> None:
+    def test_pictures_are_resized_after_turning(self) -> None:
         data = png(PIXELS, exif=oriented(6))
         turned = Image.fromarray(np.ascontiguousarray(TURNED[6]))
         expected = np.asarray(turned.resize((20, 26), Image.Resampling.BICUBIC))
         assert np.array_equal(normalize.decode(data, Policy(resize_short_px=20)), expected)
 
-    def test_the_right_size_is_not_resized(self) -> None:
+    def test_a_picture_of_the_right_size_is_not_resized(self) -> None:
         assert np.array_equal(normalize.decode(png(PIXELS), Policy(resize_short_px=41)), PIXELS)
 
-    def test_text_is_no_image(self) -> None:
+    def test_text_is_refused(self) -> None:
         with pytest.raises(ImageError) as error:
             normalize.decode(b"text", Policy())
         assert reason_of(error) == "not_an_image"
@@ -339,7 +339,7 @@ class TestAlpha:
         assert np.array_equal(normalize.decode(self.RGBA, Policy(alpha="drop")), PIXELS)
 
     @pytest.mark.parametrize(("alpha", "value"), [("white", 255), ("black", 0)])
-    def test_lays_the_picture_on_a_colour(self, alpha: Any, value: int) -> None:
+    def test_white_and_black_put_the_picture_on_that_colour(self, alpha: Any, value: int) -> None:
         expected = self.composite(PIXELS, ALPHAS, value)
         assert np.array_equal(normalize.decode(self.RGBA, Policy(alpha=alpha)), expected)
 
@@ -348,25 +348,25 @@ class TestAlpha:
             normalize.decode(self.RGBA, Policy(alpha="fail"))
         assert reason_of(error) == "alpha"
 
-    def test_fail_takes_an_opaque_picture(self) -> None:
+    def test_fail_accepts_an_opaque_picture(self) -> None:
         opaque = png(np.dstack([PIXELS, np.full_like(ALPHAS, 255)]))
         assert np.array_equal(normalize.decode(opaque, Policy(alpha="fail")), PIXELS)
 
     @pytest.mark.parametrize(("alpha", "value"), [("white", 255), ("black", 0)])
-    def test_gray_with_alpha(self, alpha: Any, value: int) -> None:
+    def test_gray_with_alpha_is_put_on_the_colour(self, alpha: Any, value: int) -> None:
         data = png(Image.fromarray(np.dstack([PIXELS[..., 0], ALPHAS])))
         expected = self.composite(np.dstack([PIXELS[..., 0]] * 3), ALPHAS, value)
         assert np.array_equal(normalize.decode(data, Policy(alpha=alpha)), expected)
 
     @pytest.mark.parametrize(("alpha", "value"), [("white", 255), ("black", 0)])
-    def test_palette_with_transparency(self, alpha: Any, value: int) -> None:
+    def test_a_transparent_palette_is_put_on_the_colour(self, alpha: Any, value: int) -> None:
         expected = self.composite(self.COLOURS, self.PALETTE_ALPHAS[PIXELS[..., 0]], value)
         assert np.array_equal(normalize.decode(self.palette(), Policy(alpha=alpha)), expected)
 
-    def test_palette_with_transparency_dropped(self) -> None:
+    def test_drop_keeps_the_colours_of_a_transparent_palette(self) -> None:
         assert np.array_equal(normalize.decode(self.palette(), Policy(alpha="drop")), self.COLOURS)
 
-    def test_palette_with_transparency_refused(self) -> None:
+    def test_fail_refuses_a_transparent_palette(self) -> None:
         with pytest.raises(ImageError) as error:
             normalize.decode(self.palette(), Policy(alpha="fail"))
         assert reason_of(error) == "alpha"
@@ -381,8 +381,8 @@ class TestAlpha:
         return png(image, transparency=self.PALETTE_ALPHAS.tobytes())
 
     @pytest.mark.parametrize("alpha", ["white", "black", "fail"])
-    def test_a_transparent_16_bit_gray_is_not_taken_for_opaque(self, alpha: Any) -> None:
-        """Every pixel has the value that the tRNS chunk calls transparent."""
+    def test_transparent_16_bit_gray_is_not_treated_as_opaque(self, alpha: Any) -> None:
+        """Every pixel has the value that the tRNS chunk declares transparent."""
         rows = (b"\0" + b"\x12\x34" * 4) * 4
         data = raw_png(4, 4, 16, 0, rows, chunk(b"tRNS", b"\x12\x34"))
         try:
@@ -402,7 +402,7 @@ class TestStructure:
     SMALL_PNG = png(photo(5, 6))
 
     @pytest.mark.parametrize("data", SMALL_JPEGS, ids=["colour", "gray", "progressive", "exif"])
-    def test_finds_every_cut_of_a_jpeg(self, data: bytes) -> None:
+    def test_every_cut_of_a_jpeg_is_found(self, data: bytes) -> None:
         passed = []
         for length in range(len(data)):
             try:
@@ -413,19 +413,19 @@ class TestStructure:
         assert passed == []
 
     @pytest.mark.parametrize("data", SMALL_JPEGS, ids=["colour", "gray", "progressive", "exif"])
-    def test_passes_the_whole_jpeg(self, data: bytes) -> None:
+    def test_a_complete_jpeg_passes(self, data: bytes) -> None:
         assert jpeg_markers.check(data) == jpeg_markers.read(data)
 
     @pytest.mark.parametrize("data", SMALL_JPEGS, ids=["colour", "gray", "progressive", "exif"])
-    def test_only_a_whole_jpeg_is_complete(self, data: bytes) -> None:
+    def test_a_cut_jpeg_is_not_complete(self, data: bytes) -> None:
         complete = [n for n in range(len(data) + 1) if jpeg_markers.is_complete(data[:n])]
         assert complete == [len(data)]
 
-    def test_passes_a_jpeg_with_something_behind_its_end(self) -> None:
-        read = jpeg_markers.check(jpeg(PIXELS) + b"behind the end")
+    def test_a_jpeg_with_bytes_after_its_end_passes(self) -> None:
+        read = jpeg_markers.check(jpeg(PIXELS) + b"after the end")
         assert read == jpeg_markers.read(jpeg(PIXELS))
 
-    def test_finds_every_cut_of_a_png(self) -> None:
+    def test_every_cut_of_a_png_is_found(self) -> None:
         passed = []
         for length in range(len(self.SMALL_PNG)):
             try:
@@ -435,8 +435,8 @@ class TestStructure:
             passed.append(length)
         assert passed == []
 
-    def test_finds_every_flipped_bit_of_a_png(self) -> None:
-        """The eight bytes in front are the format's name: another one, and it is no PNG."""
+    def test_every_flipped_bit_of_a_png_is_found(self) -> None:
+        """With a change in the first eight bytes it is no PNG any more."""
         passed = []
         for bit in range(len(self.SMALL_PNG) * 8):
             data = bytearray(self.SMALL_PNG)
@@ -448,7 +448,7 @@ class TestStructure:
             passed.append(bit)
         assert passed == []
 
-    def test_passes_the_whole_png(self) -> None:
+    def test_a_complete_png_passes(self) -> None:
         png_chunks.check(self.SMALL_PNG)
 
     @staticmethod
@@ -458,19 +458,19 @@ class TestStructure:
         last = data[data.rfind(b"\xff\xda") : -2]
         return data[:-2] + last * (count - data.count(b"\xff\xda")) + data[-2:]
 
-    def test_as_many_scans_as_allowed(self) -> None:
+    def test_as_many_scans_as_the_limit_pass(self) -> None:
         found = jpeg_markers.check(self.many_scans(jpeg_markers.MAX_SCANS))
         assert found is not None
         assert found.scans == jpeg_markers.MAX_SCANS
 
     @pytest.mark.parametrize("decodes", [False, True])
-    def test_one_scan_too_many(self, decodes: bool) -> None:
+    def test_one_scan_more_is_refused(self, decodes: bool) -> None:
         data = self.many_scans(jpeg_markers.MAX_SCANS + 1)
         with pytest.raises(ImageError) as error:
             normalize.decode(data, Policy()) if decodes else jpeg_markers.check(data)
         assert reason_of(error) == "too_many_scans"
 
-    def test_markers_of_a_jpeg(self) -> None:
+    def test_the_markers_of_a_jpeg_are_read(self) -> None:
         data = jpeg(PIXELS, subsampling="4:2:0")
         assert jpeg_markers.read(data) == jpeg_markers.Jpeg(
             jpeg_markers.Frame(
@@ -522,11 +522,11 @@ class TestStoreWhole:
             data=data, height_px=41, width_px=53, window=False, changes=(), has_icc=has_icc
         )
 
-    def test_a_turned_jpeg_keeps_its_bytes_where_orientation_is_ignored(self) -> None:
+    def test_a_turned_jpeg_keeps_its_bytes_if_the_orientation_is_ignored(self) -> None:
         data = jpeg(PIXELS, exif=oriented(6))
         assert stored(data, Policy(exif="ignore")).data == data
 
-    def test_alpha_keeps_its_bytes_only_where_it_is_dropped(self) -> None:
+    def test_a_picture_with_alpha_keeps_its_bytes_only_if_alpha_is_dropped(self) -> None:
         assert stored(TestAlpha.RGBA, Policy(alpha="white")).changes == ("alpha",)
 
     @pytest.mark.parametrize(
@@ -552,22 +552,22 @@ class TestStoreWhole:
             ),
         ],
     )
-    def test_says_why_bytes_are_not_kept(
+    def test_changes_name_why_bytes_are_not_kept(
         self, data: bytes, policy: Policy, changes: tuple[str, ...]
     ) -> None:
         assert stored(data, policy).changes == changes
 
-    def test_16_bit_colour_is_not_taken_for_8_bit(self) -> None:
+    def test_16_bit_colour_is_recognised(self) -> None:
         rows = (b"\0" + bytes(range(24))) * 4
         assert stored(raw_png(4, 4, 16, 2, rows)).changes == ("deep",)
 
     @pytest.mark.parametrize("kind", ["GIF", "WEBP", "BMP", "TIFF", "PPM"])
-    def test_what_becomes_png_keeps_its_pixels(self, kind: str) -> None:
+    def test_a_picture_that_becomes_png_keeps_its_pixels(self, kind: str) -> None:
         data = save(PIXELS, kind, lossless=True)
         found = normalize.decode_as_tensorflow(stored(data).data)
         assert np.array_equal(found, normalize.decode(data, Policy()))
 
-    def test_a_turned_jpeg_becomes_one_of_quality_95_upright(self) -> None:
+    def test_a_turned_jpeg_becomes_an_upright_one_of_quality_95(self) -> None:
         data = jpeg(PIXELS, exif=oriented(6), subsampling="4:2:0")
         upright = np.rot90(np.asarray(Image.open(io.BytesIO(data))), -1)
         expected = jpeg(np.ascontiguousarray(upright), quality=95, subsampling="4:2:0")
@@ -604,7 +604,7 @@ class TestStoreWhole:
     def test_colour_profile_is_kept(self, data: bytes) -> None:
         assert Image.open(io.BytesIO(stored(data).data)).info["icc_profile"] == b"profile"
 
-    def test_colour_profile_of_cmyk_is_not(self) -> None:
+    def test_colour_profile_of_cmyk_is_not_kept(self) -> None:
         data = jpeg(Image.fromarray(PIXELS).convert("CMYK"), icc_profile=b"profile")
         assert not header_of(stored(data).data).icc
 
@@ -621,8 +621,7 @@ class TestBrokenFiles:
     POLICY = Policy(max_pixels=100_000)
 
     @pytest.mark.parametrize("kind", FORMATS.values())
-    def test_nothing_but_image_errors(self, kind: str) -> None:
-        """Decoders raise anything on broken files; all of it arrives as ImageError."""
+    def test_broken_files_raise_only_image_errors(self, kind: str) -> None:
         rng = random.Random(kind)
         whole = save(photo(24, 31), kind)
         for _ in range(150):
@@ -637,7 +636,7 @@ class TestBrokenFiles:
     @pytest.mark.parametrize(
         "error", [ValueError("x"), SyntaxError(), struct.error("y"), RecursionError(), KeyError()]
     )
-    def test_whatever_a_decoder_raises(
+    def test_any_exception_of_a_decoder_becomes_an_image_error(
         self, error: Exception, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         def raises(*_: object, **__: object) -> None:
@@ -648,7 +647,7 @@ class TestBrokenFiles:
             normalize.decode(png(PIXELS), Policy())
         assert reason_of(found) == "corrupt"
 
-    def test_an_interrupt_passes(self, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_an_interrupt_is_not_caught(self, monkeypatch: pytest.MonkeyPatch) -> None:
         def interrupts(*_: object, **__: object) -> None:
             raise KeyboardInterrupt
 
@@ -665,7 +664,7 @@ class TestAgainstTensorFlow:
     }
 
     @pytest.mark.parametrize("data", JPEGS.values(), ids=JPEGS)
-    def test_a_jpeg_decodes_alike(self, data: bytes) -> None:
+    def test_a_jpeg_decodes_to_the_same_pixels(self, data: bytes) -> None:
         expected = tf.io.decode_jpeg(data, channels=3, dct_method="INTEGER_ACCURATE").numpy()
         assert np.array_equal(normalize.decode_as_tensorflow(data), expected)
 
@@ -706,7 +705,7 @@ class TestAgainstTensorFlow:
             "four-bits",
         ],
     )
-    def test_a_png_decodes_alike(self, data: bytes) -> None:
+    def test_a_png_decodes_to_the_same_pixels(self, data: bytes) -> None:
         expected = tf.io.decode_png(data, channels=3).numpy()
         assert np.array_equal(normalize.decode_as_tensorflow(data), expected)
 
@@ -719,7 +718,7 @@ class TestAgainstTensorFlow:
     @pytest.mark.parametrize("kind", WINDOWED)
     @pytest.mark.parametrize(("height", "width"), [(77, 93), (64, 48)])
     def test_a_window_decodes_exactly(self, kind: str, height: int, width: int) -> None:
-        """Two columns more on each side, then cut: what cutting the whole picture gives."""
+        """With two more columns on each side, which are then cut off."""
         data = windowed(kind, height, width, seed=7)
         whole = tf.io.decode_jpeg(data, channels=3, dct_method="INTEGER_ACCURATE").numpy()
         rng = random.Random(kind)
@@ -749,21 +748,21 @@ class TestSizes:
         ("size", "expected"),
         [((10, 10), (5, 5)), ((10, 15), (5, 8)), ((15, 10), (8, 5)), ((10, 14), (5, 7))],
     )
-    def test_examples(self, size: tuple[int, int], expected: tuple[int, int]) -> None:
+    def test_these_sizes_are_scaled(self, size: tuple[int, int], expected: tuple[int, int]) -> None:
         assert policy.scaled_short(*size, 5) == expected
 
-    def test_pad_puts_black_around(self) -> None:
+    def test_pad_adds_a_black_border(self) -> None:
         expected = np.zeros((46, 60, 3), np.uint8)
         expected[2:43, 3:56] = PIXELS
         assert np.array_equal(normalize.enlarge(PIXELS, 46, 60, "pad"), expected)
 
-    def test_pad_keeps_a_side_that_suffices(self) -> None:
+    def test_pad_keeps_a_side_that_is_large_enough(self) -> None:
         expected = np.zeros((46, 53, 3), np.uint8)
         expected[2:43] = PIXELS
         assert np.array_equal(normalize.enlarge(PIXELS, 46, 10, "pad"), expected)
 
     @pytest.mark.parametrize("how", ["pad", "resize"])
-    def test_what_suffices_is_left_alone(self, how: Any) -> None:
+    def test_a_picture_that_is_large_enough_is_returned_unchanged(self, how: Any) -> None:
         assert normalize.enlarge(PIXELS, 41, 53, how) is PIXELS
 
     @pytest.mark.parametrize(
@@ -775,7 +774,7 @@ class TestSizes:
             ((42, 1), (42, 55)),
         ],
     )
-    def test_resize_keeps_the_shape(self, least: tuple[int, int], expected: Any) -> None:
+    def test_resize_keeps_the_aspect_ratio(self, least: tuple[int, int], expected: Any) -> None:
         height, width = expected
         scaled = Image.fromarray(PIXELS).resize((width, height), Image.Resampling.BICUBIC)
         found = normalize.enlarge(PIXELS, *least, "resize")
@@ -792,24 +791,24 @@ class TestSizes:
 
 
 class TestEncode:
-    def test_raw_is_rows_of_rgb(self) -> None:
+    def test_raw_has_the_bytes_of_the_rows(self) -> None:
         assert normalize.encode(PIXELS, "raw") == PIXELS.tobytes()
 
-    def test_raw_of_a_view_is_that_views_rows(self) -> None:
+    def test_raw_of_a_view_has_the_bytes_of_its_rows(self) -> None:
         view = PIXELS[3:9, 5:20]
         assert normalize.encode(view, "raw") == np.ascontiguousarray(view).tobytes()
 
-    def test_png_gives_the_pixels_back(self) -> None:
+    def test_png_preserves_the_pixels(self) -> None:
         data = normalize.encode(PIXELS[3:9, 5:20], "png")
         assert np.array_equal(np.asarray(Image.open(io.BytesIO(data))), PIXELS[3:9, 5:20])
 
-    def test_jpeg_is_pillows_of_that_quality_without_subsampling(self) -> None:
+    def test_jpeg_has_the_bytes_of_pillow_without_subsampling(self) -> None:
         expected = jpeg(PIXELS, quality=70, subsampling="4:4:4")
         assert normalize.encode(PIXELS, "jpeg", quality=70) == expected
 
 
 class TestScans:
-    def test_an_end_marker_in_a_comment_between_scans_hides_no_cut(self) -> None:
+    def test_a_cut_is_found_despite_an_end_marker_in_a_comment(self) -> None:
         data = jpeg(PIXELS, progressive=True)
         between = data.index(b"\xff\xc4", data.index(b"\xff\xda"))
         commented = data[:between] + b"\xff\xfe\0\x04\xff\xd9" + data[between:]
@@ -825,7 +824,7 @@ class TestScans:
             jpeg_markers.check(data[:-2] + scan * jpeg_markers.MAX_SCANS + data[-2:])
         assert reason_of(error) == "too_many_scans"
 
-    def test_a_first_scan_of_several_is_no_exact_window(self) -> None:
+    def test_a_jpeg_with_several_scans_has_no_exact_window(self) -> None:
         data = jpeg(PIXELS)
         scan = data[data.index(b"\xff\xda") : -2]
         found = jpeg_markers.read(data[:-2] + scan + data[-2:])

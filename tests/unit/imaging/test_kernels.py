@@ -1,4 +1,4 @@
-"""TensorFlow's decoders by its C library: the pixels that TensorFlow and Pillow give."""
+"""TensorFlow's decoders in its C library: the same pixels as TensorFlow and Pillow."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ SAMPLINGS = ["4:4:4", "4:2:2", "4:2:0", "gray"]
 
 @cache
 def picture(sampling: str, height: int, width: int) -> tuple[bytes, Pixels]:
-    """Return a JPEG, and what Pillow makes of it."""
+    """Return a JPEG, and its pixels decoded by Pillow."""
     pixels = photo(height, width, height + width)
     if sampling == "gray":
         data = jpeg(Image.fromarray(pixels).convert("L"))
@@ -58,7 +58,7 @@ def cut(pixels: Pixels, box: Box) -> Pixels:
 
 
 def edges(height: int, width: int) -> list[Box]:
-    """Return every box that touches or nearly touches edges, of a few sizes."""
+    """Return boxes of a few sizes that touch or nearly touch the edges."""
     return [
         (top, left, tall, wide)
         for tall in sorted({1, 2, height // 2, height - 1, height} - {0})
@@ -74,7 +74,7 @@ def edges(height: int, width: int) -> list[Box]:
 
 @pytest.mark.parametrize("sampling", SAMPLINGS)
 @pytest.mark.parametrize(("height", "width"), SIZES, ids=str)
-def test_a_window_at_the_edge_is_a_slice(sampling: str, height: int, width: int) -> None:
+def test_a_window_at_the_edge_has_exact_pixels(sampling: str, height: int, width: int) -> None:
     data, whole = picture(sampling, height, width)
     wrong = [
         box
@@ -93,7 +93,7 @@ def windows(draw: st.DrawFn) -> tuple[int, int, Box]:
 
 
 @pytest.mark.parametrize("sampling", SAMPLINGS)
-def test_any_window_is_a_slice(sampling: str) -> None:
+def test_any_window_has_exact_pixels(sampling: str) -> None:
     @settings(fixed, max_examples=200)
     @given(windows())
     def check(window: tuple[int, int, Box]) -> None:
@@ -109,8 +109,8 @@ def test_any_window_is_a_slice(sampling: str) -> None:
     [{"restart_marker_blocks": 2}, {"optimize": True}, {"quality": 5}, {"exif": oriented(6)}],
     ids=["restarts", "optimized", "quality 5", "turned"],
 )
-def test_a_window_of_other_jpegs_is_a_slice(options: dict[str, Any]) -> None:
-    """EXIF is not looked at."""
+def test_a_window_of_other_jpegs_has_exact_pixels(options: dict[str, Any]) -> None:
+    """EXIF is ignored."""
     data = jpeg(photo(50, 61), subsampling="4:2:0", **options)
     whole = np.asarray(Image.open(io.BytesIO(data)).convert("RGB"))
     box = (11, 13, 30, 17)
@@ -118,7 +118,7 @@ def test_a_window_of_other_jpegs_is_a_slice(options: dict[str, Any]) -> None:
 
 
 def test_these_jpegs_have_exact_windows() -> None:
-    """Without this the tests above could be about windows that are never decoded."""
+    """Otherwise the tests above might cover only windows that are never decoded."""
     found = {
         has_exact_window(jpeg_markers.read(picture(sampling, *size)[0]))
         for sampling in SAMPLINGS
@@ -133,7 +133,7 @@ def test_a_window_outside_is_refused(box: Box) -> None:
         TENSORFLOW.decode_window(jpeg(photo(8, 8)), 8, box)
 
 
-def test_a_window_is_what_it_is_documented_to_be() -> None:
+def test_a_window_has_the_documented_shape_and_type() -> None:
     pixels = TENSORFLOW.decode_window(jpeg(photo(8, 9)), 9, (1, 2, 3, 4))
     assert (pixels.shape, pixels.dtype) == ((3, 4, 3), np.uint8)
 
@@ -169,19 +169,18 @@ def by_tensorflow(data: bytes) -> Pixels:
 
 
 @pytest.mark.parametrize("make", WHOLE.values(), ids=WHOLE.keys())
-def test_a_whole_image_is_tensorflows(make: Callable[[], bytes]) -> None:
+def test_a_whole_image_has_the_pixels_of_tensorflow(make: Callable[[], bytes]) -> None:
     data = make()
     assert np.array_equal(TENSORFLOW.decode_whole(data), by_tensorflow(data))
 
 
 @pytest.mark.parametrize("name", [name for name in WHOLE if name[-3:] not in ("GIF", "BMP")])
-def test_a_whole_image_is_pillows(name: str) -> None:
+def test_a_whole_image_has_the_pixels_of_pillow(name: str) -> None:
     data = WHOLE[name]()
     assert np.array_equal(TENSORFLOW.decode_whole(data), normalize.decode_as_tensorflow(data))
 
 
-def test_a_result_outlives_what_follows() -> None:
-    """Its memory is its own."""
+def test_later_results_do_not_overwrite_a_result() -> None:
     first = TENSORFLOW.decode_whole(png(photo(9, 9, 1)))
     for seed in range(2, 9):
         TENSORFLOW.decode_whole(png(photo(9, 9, seed)))
@@ -226,14 +225,13 @@ def test_a_message_is_one_line() -> None:
     assert len(str(raised.value).splitlines()) == 1
 
 
-def test_a_good_image_after_a_broken_one() -> None:
+def test_a_good_image_decodes_after_a_broken_one() -> None:
     with stderr_silenced(), pytest.raises(ImageError):
         TENSORFLOW.decode_whole(BROKEN["half a PNG"])
     assert np.array_equal(TENSORFLOW.decode_whole(PNG), photo(21, 34))
 
 
-def test_any_change_of_a_jpeg_is_decoded_or_refused() -> None:
-    """Either pixels, those of TensorFlow, or ImageError."""
+def test_a_changed_jpeg_gives_the_pixels_of_tensorflow_or_is_refused() -> None:
 
     @fixed
     @given(st.integers(0, len(JPEG) - 1), st.integers(0, 255))
@@ -259,8 +257,8 @@ def test_nothing_is_written_to_stderr_when_silenced(capfd: pytest.CaptureFixture
     assert capfd.readouterr() == ("", "")
 
 
-def test_stderr_is_there_again_after_silence() -> None:
-    """In a process of its own, with a broken image inside."""
+def test_stderr_works_again_after_silence() -> None:
+    """In a separate process, with a broken image inside."""
     program = (
         "import os\n"
         "from tfrec_cli import errors\n"
@@ -281,7 +279,7 @@ def test_stderr_is_there_again_after_silence() -> None:
 # Processes and threads
 
 
-def test_threads_at_once_give_the_same() -> None:
+def test_several_threads_get_the_same_pixels() -> None:
     work = [(sampling, *size) for sampling in SAMPLINGS for size in SIZES[4:]] * 4
     start = threading.Barrier(8)
 
@@ -300,7 +298,7 @@ def test_threads_at_once_give_the_same() -> None:
         assert list(threads.map(decode, range(8))) == [True] * 8
 
 
-def test_a_broken_image_in_another_thread_changes_nothing() -> None:
+def test_a_broken_image_in_another_thread_has_no_effect() -> None:
     start = threading.Barrier(2)
 
     def decodes(data: bytes) -> bool:
@@ -342,7 +340,9 @@ print(np.array_equal(whole[3:23, 5:36], window), all((whole == one).all() for on
     [("", "", False), ("import tensorflow", "", True), ("", "import tensorflow", True)],
     ids=["without", "before", "after"],
 )
-def test_a_process_with_and_without_tensorflow(first: str, last: str, imported: bool) -> None:
+def test_a_process_may_import_tensorflow_before_after_or_never(
+    first: str, last: str, imported: bool
+) -> None:
     data, whole = picture("4:2:0", 33, 47)
     ran = subprocess.run(
         [sys.executable, "-c", PROGRAM.format(first=first, last=last)],
@@ -355,8 +355,8 @@ def test_a_process_with_and_without_tensorflow(first: str, last: str, imported: 
     assert ran.stdout.split() == ["True", "True", str(imported), whole.tobytes().hex()]
 
 
-def test_other_modules_find_their_own_libraries() -> None:
-    """TensorFlow's has a cryptography of its own, under the names of OpenSSL's."""
+def test_openssl_works_after_loading_the_library() -> None:
+    """TensorFlow's library contains other functions with the names of OpenSSL's."""
     program = (
         "from tfrec_cli.imaging import tensorflow_decoder as kernels\n"
         "kernels._library()\n"
@@ -368,8 +368,8 @@ def test_other_modules_find_their_own_libraries() -> None:
     assert ran.stdout.decode() == expected
 
 
-def test_nothing_is_loaded_before_it_is_needed() -> None:
-    """The library takes a third of a second, and most commands never need it."""
+def test_the_library_is_not_loaded_before_it_is_needed() -> None:
+    """Loading takes a third of a second, and most commands never need it."""
     program = (
         "from tfrec_cli.imaging import tensorflow_decoder as kernels\n"
         "kernels.find_library()\n"
@@ -382,22 +382,24 @@ def test_nothing_is_loaded_before_it_is_needed() -> None:
 # The library
 
 
-def test_the_library_is_tensorflows() -> None:
+def test_the_library_of_tensorflow_is_found() -> None:
     assert tensorflow_decoder.find_library().parent == Path(tf.sysconfig.get_lib())
 
 
-NO_LIBRARY = "TensorFlow: found no C library of it, expected one"
+NO_LIBRARY = "TensorFlow: its C library was not found"
 
 
-def test_no_tensorflow(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_tensorflow_no_library_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(importlib.util, "find_spec", lambda _name: None)
     with pytest.raises(RunError) as raised:
         tensorflow_decoder.find_library()
     assert str(raised.value) == NO_LIBRARY
 
 
-def test_a_tensorflow_without_the_library(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """As where it has another name."""
+def test_a_tensorflow_without_the_library_is_reported(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """The library may have another name."""
     (tmp_path / "tensorflow").mkdir()
     (tmp_path / "tensorflow" / "__init__.py").touch()
     spec = importlib.util.spec_from_file_location(
@@ -411,7 +413,9 @@ def test_a_tensorflow_without_the_library(monkeypatch: pytest.MonkeyPatch, tmp_p
     assert str(raised.value) == NO_LIBRARY
 
 
-def test_a_tensorflow_that_is_one_file(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_a_tensorflow_that_is_one_file_is_reported(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     spec = importlib.util.spec_from_file_location("tensorflow", tmp_path / "tensorflow.py")
     monkeypatch.setattr(importlib.util, "find_spec", lambda _name: spec)
     with pytest.raises(RunError) as raised:
@@ -419,16 +423,18 @@ def test_a_tensorflow_that_is_one_file(monkeypatch: pytest.MonkeyPatch, tmp_path
     assert str(raised.value) == NO_LIBRARY
 
 
-def test_a_library_that_does_not_load(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_a_library_that_does_not_load_is_reported(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     library = tmp_path / tensorflow_decoder._LIBRARIES[0]
     library.write_bytes(b"no library")
     monkeypatch.setattr(tensorflow_decoder, "find_library", lambda: library)
-    with pytest.raises(RunError, match=r"^TensorFlow: .*, expected a library that loads$"):
+    with pytest.raises(RunError, match=r"^TensorFlow: its C library does not load: "):
         tensorflow_decoder._Library()
 
 
-def test_silencing_gives_back_the_stderr_of_now(tmp_path: Path) -> None:
-    """Not the one of the first time, which may be gone."""
+def test_silencing_restores_the_current_stderr(tmp_path: Path) -> None:
+    """Not that of the first time, which may be closed."""
     program = """
 import os, sys
 from tfrec_cli.runtime.stderr import stderr_silenced
@@ -444,7 +450,7 @@ os.write(2, b"found")
     assert (ran.stderr, log.read_bytes()) == (b"", b"found")
 
 
-def test_silencing_does_without_stderr() -> None:
+def test_silencing_works_without_stderr() -> None:
     program = """
 import os
 from tfrec_cli.runtime.stderr import stderr_silenced

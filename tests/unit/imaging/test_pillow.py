@@ -1,4 +1,4 @@
-"""Pillow as a reader's decoder: the pixels of TensorFlow, whole and in windows."""
+"""Pillow as a reader's decoder: the same pixels as TensorFlow, for whole images and windows."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def with_sampling(picture: Pixels, sampling: str) -> bytes:
 @pytest.mark.parametrize("sampling", SAMPLINGS)
 @pytest.mark.parametrize("size", [(40, 50), (37, 41), (16, 16), (33, 15)])
 def test_every_window_of_rows_is_exact(sampling: str, size: tuple[int, int]) -> None:
-    """TensorFlow decodes all of it; Pillow no more than the rows down to the window."""
+    """TensorFlow decodes the whole image; Pillow only the rows down to the end of the window."""
     height, width = size
     data = with_sampling(photo(height, width, 3), sampling)
     whole = by_tensorflow(data)
@@ -51,8 +51,8 @@ def test_windows_of_other_baseline_jpegs_are_exact(options: dict[str, Any]) -> N
 
 
 @pytest.mark.parametrize("marked", [True, False])
-def test_cmyk_jpegs_of_others_are_exact(marked: bool) -> None:
-    """Inks are inverted where there is an Adobe marker, and not where there is none."""
+def test_cmyk_jpegs_are_exact_with_and_without_an_adobe_marker(marked: bool) -> None:
+    """With the marker, values are inverted."""
     inks = np.random.default_rng(4).integers(0, 256, (30, 40, 4), dtype=np.uint8)
     data = jpeg(Image.frombytes("CMYK", (40, 30), inks.tobytes()))
     start = data.index(b"\xff\xee")
@@ -68,7 +68,7 @@ def test_windows_of_gray_jpegs_are_exact() -> None:
 
 
 def test_nothing_is_decoded_below_a_window() -> None:
-    """The lower half of the data may even be missing."""
+    """The last third of the data may be missing."""
     picture = photo(64, 64)
     data = jpeg(picture, subsampling="4:4:4")
     cut = data[: jpeg_markers.read_frame(data).end + 2 * len(data) // 3] + b"\xff\xd9"
@@ -76,13 +76,13 @@ def test_nothing_is_decoded_below_a_window() -> None:
     assert np.array_equal(window, DECODER.decode_whole(data)[:16])
 
 
-def test_whole_images_are_those_of_tensorflow() -> None:
+def test_whole_images_have_the_pixels_of_tensorflow() -> None:
     for name in ("cats/420.jpg", "cats/gray.jpg", "dogs/progressive.jpg", "owls/plain.png"):
         data = class_files()[name]
         assert np.array_equal(DECODER.decode_whole(data), by_tensorflow(data)), name
 
 
-def test_palettes_alpha_and_deep_values_are_those_of_tensorflow() -> None:
+def test_palettes_alpha_and_deep_values_give_the_pixels_of_tensorflow() -> None:
     for name in ("owls/palette.png", "dogs/alpha.png", "owls/deep.png"):
         data = class_files()[name]
         assert np.array_equal(DECODER.decode_whole(data), by_tensorflow(data)), name
@@ -99,7 +99,7 @@ def test_adobe_rgb_stays_rgb() -> None:
 
 
 def test_a_broken_exif_block_raises_no_warning() -> None:
-    """Pillow warns as it opens these; filters of warnings belong to all threads."""
+    """Pillow warns when it opens these; warning filters belong to all threads."""
     exif = b"Exif\0\0MM\0*\0\0\0\x08\0\x02\x01\x1a\0\x05\0\0\0\x01\0\0\xff\xff"
     data = jpeg(photo(20, 30), exif=exif)
     with pytest.warns(UserWarning, match="Truncated File Read"):
@@ -118,20 +118,22 @@ def test_a_broken_exif_block_raises_no_warning() -> None:
         (jpeg(photo(20, 30))[:-200], "truncated", "truncated"),
     ],
 )
-def test_what_cannot_be_decoded_is_an_image_error(data: bytes, reason: str, message: str) -> None:
+def test_an_image_that_cannot_be_decoded_is_an_image_error(
+    data: bytes, reason: str, message: str
+) -> None:
     with pytest.raises(ImageError, match=message) as refused:
         DECODER.decode_whole(data)
     assert refused.value.reason == reason
 
 
 @pytest.mark.parametrize("box", [(0, 0, 21, 5), (15, 0, 6, 5), (0, 0, 5, 31)])
-def test_a_window_that_its_image_has_not_is_refused(box: tuple[int, int, int, int]) -> None:
+def test_a_window_outside_its_image_is_refused(box: tuple[int, int, int, int]) -> None:
     width = max(30, box[3])
     with pytest.raises(ImageError, match="by its record"):
         DECODER.decode_window(jpeg(photo(20, 30)), width, box)
 
 
-def test_threads_leave_filters_and_limits_alone() -> None:
+def test_threads_do_not_change_filters_and_limits() -> None:
     data = [jpeg(photo(40, 50)), png(photo(40, 50))]
     before = list(warnings.filters), Image.MAX_IMAGE_PIXELS
     threads = [
@@ -155,7 +157,7 @@ def test_more_pixels_than_the_limit_are_refused(data: bytes) -> None:
     assert refused.value.reason == "too_many_pixels"
 
 
-def test_a_byte_between_segments_is_skipped_as_tensorflow_skips_it() -> None:
+def test_a_byte_between_segments_is_skipped_as_in_tensorflow() -> None:
     data = jpeg(photo(20, 30))
     at = data.index(b"\xff\xdb")
     data = data[:at] + b"\0" + data[at:]

@@ -1,4 +1,4 @@
-"""Sniffing: what first bytes are taken for."""
+"""Formats and compressions, recognised by first bytes."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from PIL import Image
 from tfrec_cli.imaging import formats
 from tfrec_cli.tfrecord import compression
 
-# First bytes of a 3x2 image, as Pillow 12 (TIFF also as a camera, JPEG 2000 also as a bare
-# codestream) and the formats' standards begin it: head, format, description.
+# First bytes of a 3x2 image as Pillow 12 writes it and as the standards allow (TIFF also of a
+# camera, JPEG 2000 also as a bare codestream): head, format, description.
 IMAGES: list[tuple[str, formats.ImageFormat, str]] = [
     ("ffd8ffe000104a46494600010100000100010000", "jpeg", "a JPEG image"),
     ("ffd8ffe1001845786966000049492a0008000000", "jpeg", "a JPEG image"),
@@ -64,53 +64,54 @@ OTHERS = [
 
 
 @pytest.mark.parametrize(("head", "expected", "_words"), IMAGES)
-def test_image_format(head: str, expected: formats.ImageFormat, _words: str) -> None:
+def test_the_format_of_an_image_is_recognised(
+    head: str, expected: formats.ImageFormat, _words: str
+) -> None:
     assert formats.image_format(bytes.fromhex(head)) == expected
 
 
 @pytest.mark.parametrize(("head", "_format", "words"), IMAGES)
-def test_describe_an_image(head: str, _format: str, words: str) -> None:
+def test_an_image_is_described(head: str, _format: str, words: str) -> None:
     assert formats.describe(bytes.fromhex(head)) == words
 
 
 @pytest.mark.parametrize(("head", "words"), OTHERS)
-def test_describe_what_is_no_image(head: bytes, words: str) -> None:
+def test_a_file_that_is_no_image_is_described(head: bytes, words: str) -> None:
     assert formats.describe(head) == words
 
 
 @pytest.mark.parametrize(("head", "_words"), OTHERS)
-def test_no_image_format(head: bytes, _words: str) -> None:
+def test_a_file_that_is_no_image_has_no_format(head: bytes, _words: str) -> None:
     assert formats.image_format(head) is None
 
 
-def test_every_format_is_in_the_table() -> None:
+def test_every_format_is_tested() -> None:
     assert {name for _, name, _ in IMAGES} == set(formats.IMAGE_FORMATS)
 
 
 @pytest.mark.parametrize("name", ["jpeg", "png", "gif", "webp", "bmp", "tiff", "ppm"])
-def test_image_format_of_what_pillow_writes(name: str) -> None:
+def test_the_formats_that_pillow_writes_are_recognised(name: str) -> None:
     file = io.BytesIO()
     Image.new("RGB", (3, 2)).save(file, name)
     assert formats.image_format(file.getvalue()[: formats.HEAD_BYTES]) == name
 
 
 @pytest.mark.parametrize("head", [head for head, _, _ in IMAGES if head[:4] != "ffd8"])
-def test_a_shorter_magic_is_no_image(head: str) -> None:
-    """One byte alone never decides."""
+def test_one_byte_is_not_enough_for_a_format(head: str) -> None:
     assert formats.image_format(bytes.fromhex(head)[:1]) is None
 
 
-def test_gzip_is_seen() -> None:
+def test_gzip_is_recognised() -> None:
     assert compression.guess(gzip.compress(b"data")) == "gzip"
 
 
 @pytest.mark.parametrize("level", range(10))
-def test_zlib_is_seen_at_every_level(level: int) -> None:
+def test_zlib_is_recognised_at_every_level(level: int) -> None:
     assert compression.guess(zlib.compress(b"data", level)) == "zlib"
 
 
 @pytest.mark.parametrize("head", [b"", b"\x1f", b"\x78", b"\x78\x9d", b"\x05\0\0\0\0\0\0\0"])
-def test_no_compression(head: bytes) -> None:
+def test_other_bytes_are_not_compressed(head: bytes) -> None:
     assert compression.guess(head) == "none"
 
 
@@ -119,7 +120,7 @@ TEXT = "aé€😀"
 
 @pytest.mark.parametrize("cut", range(1, len(TEXT.encode()) + 1))
 def test_text_may_end_inside_a_character(cut: int) -> None:
-    """A head is cut at a byte, not at a character."""
+    """The first bytes of a file may end inside a character."""
     assert formats.is_text(TEXT.encode()[:cut])
 
 
@@ -136,11 +137,11 @@ def test_text_may_end_inside_a_character(cut: int) -> None:
         b"\xff\xfe",
     ],
 )
-def test_not_text(data: bytes) -> None:
+def test_other_bytes_are_not_text(data: bytes) -> None:
     assert not formats.is_text(data)
 
 
 @settings(deadline=None, derandomize=True)
 @given(st.binary(max_size=40))
-def test_any_head_is_described(head: bytes) -> None:
+def test_any_bytes_are_described(head: bytes) -> None:
     assert formats.describe(head)
