@@ -136,7 +136,7 @@ def works(photos: int) -> tuple[Work, ...]:
         ),
         Work(
             "write-crops",
-            "write their middles, 128x128; whole process",
+            "write centre crops, 128x128; whole process",
             (
                 Contestant(
                     "ours", "tfrec", "tfrec write {images} {out} --crop 128 --small skip -q"
@@ -164,7 +164,7 @@ def works(photos: int) -> tuple[Work, ...]:
         ),
         Work(
             "write-crops-cpu",
-            "write their middles, 128x128; processor time",
+            "write centre crops, 128x128; processor time",
             (
                 Contestant(
                     "ours", "tfrec", "tfrec write {images} {out} --crop 128 --small skip -q"
@@ -335,7 +335,7 @@ def works(photos: int) -> tuple[Work, ...]:
         ),
         Work(
             "help",
-            "say what there is to do; whole process",
+            "print the help; whole process",
             (
                 Contestant("ours", "tfrec", "tfrec --help"),
                 Contestant("limit", "import click", "python -c 'import click'", at_least=1 / 3),
@@ -344,7 +344,7 @@ def works(photos: int) -> tuple[Work, ...]:
         ),
         Work(
             "memory",
-            "write photos as they are, 10 times as many; most memory of all processes",
+            "write 10 times as many photos as they are; peak memory of all processes",
             (
                 Contestant("ours", "tfrec", "tfrec write {tenfold} {out} -q"),
                 Contestant(

@@ -28,7 +28,7 @@ def machine() -> str:
 def table() -> str:
     """Draw a row for each contestant of each work."""
     results = json.loads(RESULTS.read_text(encoding="utf-8"))
-    head = "| contestant | median | photos/s | tfrec is so many times as fast |\n|---|---|---|---|"
+    head = "| contestant | median | photos/s | ratio |\n|---|---|---|---|"
     sections = []
     for work in results["works"]:
         rows = "\n".join(_rows(work))

@@ -1,4 +1,4 @@
-"""Ranges of seeds and epochs, and the key by which a record is drawn.
+"""Ranges of seeds and epochs, and the key of a record, from which its random numbers are made.
 
 Knows: which of them there can be. Must not know: what is drawn, and how.
 """

@@ -1,4 +1,4 @@
-"""How images are read: words of options, limits on pixels and sides, `Policy`.
+"""How images are read: choices of options, limits on pixels and sides, `Policy`.
 
 Knows: sizes. Must not know: pixels, Pillow, NumPy.
 """

@@ -1,4 +1,4 @@
-"""Options of the readers: their words, ranges and defaults, checked once.
+"""Options of the readers: their choices, ranges and defaults, checked once.
 
 Knows: which values are valid. Must not know: datasets, any framework, threads.
 """

@@ -1,4 +1,4 @@
-"""Checks and converts values that a caller gives: numbers, sizes, crops, words, paths.
+"""Checks and converts values that a caller gives: numbers, sizes, crops, choices, paths.
 
 Knows: what each kind may look like, from Python, a command line or a configuration file. Must not
 know: which options there are, and what they do.

@@ -1,4 +1,4 @@
-"""Options of ``tfrec write``: the one owner of their defaults, ranges and words.
+"""Options of ``tfrec write``: the one owner of their defaults, ranges and choices.
 
 Knows: names and values. Must not know: the command line, how a value is used. Imports nothing
 heavy: the command line makes its options from these fields.
