@@ -499,11 +499,11 @@ class TestCommand:
         assert [name for name, _ in found] == ["train", "val"]
         assert sum(count for _, count in found) == 26
 
-    def test_invalid_shares_are_reported_in_one_line(self, source: Path, tmp_path: Path) -> None:
+    def test_invalid_shares_are_an_error_of_use(self, source: Path, tmp_path: Path) -> None:
         ran = tfrec("write", source, tmp_path / "out", "--split", "a=0.5,b=0.6")
         assert (ran.code, ran.err) == (
             2,
-            "tfrec: --split: found shares that add up to 1.1, expected 1\n",
+            "tfrec: --split: found shares that add up to 1.1, expected 1\nTry `tfrec write --help`\n",
         )
 
 
