@@ -503,7 +503,8 @@ class TestCommand:
         ran = tfrec("write", source, tmp_path / "out", "--split", "a=0.5,b=0.6")
         assert (ran.code, ran.err) == (
             2,
-            "tfrec: --split: found shares that add up to 1.1, expected 1\nTry `tfrec write --help`\n",
+            "tfrec: --split: found shares that add up to 1.1, expected 1\n"
+            "Try `tfrec write --help`\n",
         )
 
 
