@@ -81,8 +81,12 @@ class Launcher:
     def __init__(self, scratch: Path) -> None:
         self.scratch = scratch
         self._output = scratch / "output"
+        kept = {
+            name: value for name, value in os.environ.items() if not name.startswith("COVERAGE_")
+        }
         self._process = subprocess.Popen(
             [sys.executable, str(Path(__file__).with_name("launcher.py"))],
+            env=kept,  # what measures coverage writes files too, which limits and faults would hit
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
         )

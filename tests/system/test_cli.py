@@ -19,7 +19,7 @@ from typing import Any
 from unittest import mock
 
 import pytest
-from conftest import ROOT, fill, jpeg, needs, photo, png, tree
+from conftest import ROOT, fill, jpeg, needs, photo, png, tree, unmeasured
 from program import Ran, fail_with, tfrec
 from wrong_calls import FORMATS, WRONG
 
@@ -528,6 +528,7 @@ def test_a_page_or_picture_that_does_not_fit_leaves_the_old_one(
     limit_bytes = len(old) // 2
     ran = subprocess.run(
         [sys.executable, "-m", "tfrec_cli", "inspect", str(dataset), option, str(shown)],
+        env=unmeasured(),
         capture_output=True,
         text=True,
         check=False,

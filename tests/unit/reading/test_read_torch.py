@@ -13,10 +13,20 @@ from typing import Any
 
 import numpy as np
 import pytest
-from conftest import ROOT, class_files, fill, needs, photo, png, read_torch, torch, torch_data
+from conftest import (
+    ROOT,
+    class_files,
+    fill,
+    needs,
+    photo,
+    png,
+    read_tf,
+    read_torch,
+    torch,
+    torch_data,
+)
 from contract import same_everywhere
 
-from tfrec_cli import read_tf
 from tfrec_cli.commands.write import write
 from tfrec_cli.errors import DataError, UsageError
 from tfrec_cli.writing.options import WriteOptions as Options
@@ -388,6 +398,7 @@ def everywhere(*words: str) -> tuple[int, list[list[str]]]:
     return ran.returncode, [line.split() for line in ran.stdout.splitlines()]
 
 
+@needs("tensorflow")
 @pytest.mark.promise("P2")
 def test_every_framework_gives_the_same_three_epochs(tmp_path: Path) -> None:
     write(ROOT / "sample_data/images", tmp_path / "out", Options(shards=2, jobs=1))

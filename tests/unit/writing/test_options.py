@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import class_files, fill
+from conftest import class_files, fill, unmeasured
 
 from tfrec_cli.commands.write import write
 from tfrec_cli.dataset import manifest
@@ -121,7 +121,8 @@ def test_the_module_imports_nothing_heavy() -> None:
         "import sys, tfrec_cli.writing.options; "
         "print(sorted({'numpy', 'PIL', 'google.protobuf', 'multiprocessing'} & {*sys.modules}))"
     )
-    ran = subprocess.run([sys.executable, "-c", program], capture_output=True, check=True)
+    words = [sys.executable, "-c", program]
+    ran = subprocess.run(words, env=unmeasured(), capture_output=True, check=True)
     assert ran.stdout == b"[]\n"
 
 
