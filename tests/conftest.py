@@ -28,8 +28,13 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pytest
+from hypothesis import HealthCheck, settings
 from PIL import Image
 from program import Ran
+
+# A busy machine is no failure: how long an example takes says nothing here.
+settings.register_profile("tfrec", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("tfrec")
 
 Pixels = npt.NDArray[np.uint8]
 
