@@ -1,11 +1,11 @@
 """Image folders to TFRecord shards and back, with reproducible crops.
 
-The functions are loaded when they are first asked for, and so are the public modules:
+The functions are loaded at first use, and so are the public modules:
 ``tfrec_cli.api``, ``read_tf``, ``read_torch``, ``read_numpy``, ``crops``, ``seeds``,
 ``determinism``, ``errors``.
 """
 
-TYPE_CHECKING = False  # as typing's, without importing it
+TYPE_CHECKING = False  # that of typing, without importing it
 if TYPE_CHECKING:
     from tfrec_cli import api as api
     from tfrec_cli import crops as crops
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from tfrec_cli import read_torch as read_torch
     from tfrec_cli import seeds as seeds
     from tfrec_cli.api import extract, inspect, reshard, salvage, verify, write
-else:  # unknown to type checkers, for which each name but the above is an error
+else:  # type checkers must report unknown names
 
     def __getattr__(name: str) -> object:
         from importlib import import_module

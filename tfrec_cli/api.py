@@ -2,11 +2,11 @@
 
 Knows: what a Python caller may give for an option. Must not know: the command line.
 
-Keywords have the names and defaults of the command line's options, and mean the same. Paths are
-``str`` or ``os.PathLike``. A function prints nothing; it returns what its command reports.
+Keywords have the names, defaults and meaning of the options of the command line. Paths are ``str``
+or ``os.PathLike``. A function prints nothing; it returns what its command reports.
 
-``progress`` is called with what is done now, in words, how much of it is done, and how much there
-is in all; None is not called.
+``progress`` is a function that is called with a text that says what is being done, the number of
+things done, and the number of all.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ _RESULTS = {
     "Verified": "commands.verify",
     "Written": "commands.write",
 }
-"""Where the types of results are, which are loaded when they are asked for."""
+"""Modules of the types of results; loaded at first use."""
 
 _Plain = TypeVar("_Plain")
 StrPath = str | os.PathLike[str]
@@ -85,60 +85,63 @@ def write(
     dry_run: bool = False,
     progress: Progress | None = None,
 ) -> Written:
-    """Write the images below ``source`` as one split of the dataset in ``out``, or as several.
+    """Write the images of ``source`` to the dataset ``out``, as one split or several.
 
-    Either the split appears with every file that its manifest names; or ``out`` is left as it was;
-    or what was interrupted waits there for ``resume=True``.
+    Either the split appears with every file that its manifest names; or ``out`` stays as it was; or
+    an unfinished write waits there for ``resume=True``.
 
     Args:
-        source: a folder, whose sub-folders are classes; or an image list: a .csv, .tsv or .jsonl
-            file with a column ``path``, perhaps a column ``label``, and further columns, which
+        source: a folder whose sub-folders are classes, or an image list: a .csv, .tsv or .jsonl
+            file with a column ``path`` and, if you like, a column ``label``; its other columns
             become features.
-        out: the folder of the dataset, with other splits or nothing in it.
-        crop: size of fixed centre crops in pixels: 128 for a square, (96, 128) for (height, width),
-            or "96x128"; None stores whole images.
-        encoding: how crops are stored: ``"raw"`` (uint8 RGB rows), ``"png"`` or ``"jpeg"``; None is
-            raw, or png where ``keys="tf-models"``.
-        jpeg_quality: of crops stored as JPEG, 1 to 100.
-        resize_short: scale the shorter side to this many pixels first.
-        split: name of the split; or several with their shares, such as
-            ``{"train": 0.9, "val": 0.1}`` or ``"train=0.9,val=0.1"``: images are divided by their
-            content, class by class, copies together.
-        labels: ``"auto"`` takes sub-folders, or the column ``label``, as classes; ``"none"`` stores
-            no labels; else a file with one class a line, in the order of their numbers.
+        out: a new or empty folder, or a dataset that gets another split.
+        crop: size of centre crops in pixels: 128 for a square, (96, 128) or "96x128" for
+            (height, width); None stores whole images.
+        encoding: how crops are stored: ``"raw"`` (uint8 RGB values, row by row), ``"png"`` or
+            ``"jpeg"``; None means raw, or png with ``keys="tf-models"``.
+        jpeg_quality: quality of crops stored as JPEG, 1 to 100.
+        resize_short: first scale each image so that its shorter side has this many pixels.
+        split: name of the split; or several names with their shares, such as
+            ``{"train": 0.9, "val": 0.1}`` or ``"train=0.9,val=0.1"``: the images of each class are
+            divided by content, and copies stay together.
+        labels: ``"auto"`` takes the sub-folders, or the column ``label``, as classes; ``"none"``
+            stores no labels; else a file with the names of the classes, one on each line, numbered
+            in this order.
         root: the folder that the paths of an image list are relative to; None is the list's own.
         keys: names of the features: ``"plain"`` (image, label…) or ``"tf-models"`` (image/encoded,
             image/class/label…).
-        shards: number of shards; None makes as many as ``shard_size`` asks for.
-        shard_size: size of a shard, about: a number of bytes, or a text such as ``"128MiB"``.
-        shuffle_seed: decides the order of the records; None keeps the order of the paths.
-        on_error: what to do at an image that cannot be used: ``"fail"`` or ``"skip"``.
-        max_errors: with ``on_error="skip"``, the most images to skip: a number, or a share such as
-            ``"1%"``.
-        small: what to do at an image smaller than the crop: ``"fail"``, ``"skip"``, ``"pad"`` or
+        shards: number of shards; None chooses it by ``shard_size``.
+        shard_size: approximate size of a shard: a number of bytes, or a text such as ``"128MiB"``.
+        shuffle_seed: seed of the order of the records; None keeps the order of their paths.
+        on_error: what to do if an image cannot be used: ``"fail"`` or ``"skip"``.
+        max_errors: with ``on_error="skip"``, how many images may be skipped: a number, or a share
+            such as ``"1%"``.
+        small: what to do if an image is smaller than the crop: ``"fail"``, ``"skip"``, ``"pad"`` or
             ``"resize"``.
-        check: how whole images are checked: ``"structure"``, or ``"decode"`` for every pixel.
-            Crops are decoded in any case.
-        exif: ``"apply"`` turns pictures upright by their EXIF orientation, ``"ignore"`` does not.
-        alpha: ``"drop"`` transparency, lay it on ``"white"`` or ``"black"``, or ``"fail"``.
-        frames: of an animation, take the ``"first"`` frame, or ``"fail"``.
-        max_pixels: pictures of more pixels are refused.
-        compression: of the shards: ``"none"``, or ``"gzip"``, which cannot be read from the middle.
-        index: make index files for DALI and PyTorch; None makes them unless shards are compressed.
+        check: how whole images are checked: ``"structure"``, or ``"decode"`` to decode them too.
+            Images that are cropped are always decoded.
+        exif: ``"apply"`` turns images upright by their EXIF orientation, ``"ignore"`` does not.
+        alpha: what to do with transparency: ``"drop"`` it, put the image on ``"white"`` or
+            ``"black"``, or ``"fail"``.
+        frames: what to do with an animation: take its ``"first"`` frame, or ``"fail"``.
+        max_pixels: images of more pixels are refused.
+        compression: of the shards: ``"none"``, or ``"gzip"``, which allows no random access.
+        index: write index files for DALI and PyTorch; None means yes, unless shards are compressed.
         jobs: number of processes; None is one for each processor.
-        overwrite: replace the split, when the new one is complete.
-        resume: go on with the same write, if it was interrupted.
+        overwrite: replace the split when the new one is complete.
+        resume: continue the same write after an interruption.
         dry_run: write nothing, and return what would be written.
         progress: see above.
     Returns:
-        What was written. If there are several splits, the result is that of the first, and its
+        What was written. If there are several splits, it is the result of the first one, and its
         ``splits`` has all.
     Raises:
-        MissingPathError: there is no ``source``, ``root`` or file of labels.
+        MissingPathError: ``source``, ``root`` or the file of labels does not exist.
         UsageError: a value is out of range or of another type, or contradicts others or the images.
-        DataError: an image cannot be used under ``on_error="fail"``, there are too many of them, or
-            none at all that can; labels differ from those of another split; an image list is wrong.
-        RunError: ``out`` holds something else, or cannot be written.
+        DataError: no image can be used; one cannot, and ``on_error`` is "fail"; more than
+            ``max_errors`` cannot; labels differ from those of another split; or an image list is
+            wrong.
+        RunError: ``out`` contains something else, or cannot be written.
     Examples:
         >>> import tfrec_cli
         >>> written = tfrec_cli.write("images", "new", crop=128, on_error="skip", jobs=1)
@@ -161,21 +164,21 @@ def inspect(
     crop: int | str | Sequence[int] | None = None,
     seed: int | None = None,
 ) -> Summary:
-    """Count what is in record files, anyone's.
+    """Count what is in TFRecord files, also those of other programs.
 
     Args:
         paths: a record file, a folder of them, or a glob pattern; or several of these.
         contact_sheet: PNG file to write, with up to 40 images from all parts of the files.
-        html: a page to be written, of what is returned and the pictures.
-        crop: size to which the pictures are cut, as for `write`; None shows them whole.
-        seed: places crops as the readers do in epoch 0; None takes the middle.
+        html: HTML page to write, with the result and the images.
+        crop: size of crops to show, as for `write`; None shows whole images.
+        seed: cut the crops that a reader with this seed cuts in epoch 0; None cuts centre crops.
     Returns:
-        What the records are, their features, image sizes and labels. A damaged file is no error:
-        ``problems`` lists it, and ``ok`` is false then.
+        What the records are, their features, image sizes and labels. Damaged files are not an
+        error: ``problems`` lists them, and ``ok`` is false.
     Raises:
         MissingPathError: there is no such file or folder.
-        UsageError: no file fits a pattern, or a value is out of range or of another type.
-        DataError: pictures are asked for, and there are no images that can be shown.
+        UsageError: no file matches a pattern, or a value is out of range or of another type.
+        DataError: a sheet or page is requested, and no image can be shown.
         RunError: ``contact_sheet`` or ``html`` is a file of another kind.
     Examples:
         >>> import tfrec_cli
@@ -219,28 +222,28 @@ def verify(
     jobs: int | None = None,
     progress: Progress | None = None,
 ) -> Verified:
-    """Check that a dataset is what its manifest says, and that it reads as it should.
+    """Check that a dataset is complete and intact.
 
     Args:
         path: a dataset, a record file, or a folder of record files.
-        seed: compute the crop of every record with this seed, by two independent ways if
-            TensorFlow is installed, and their fingerprint.
+        seed: compute the crop of every record, compare it with the crop by tf.data if TensorFlow is
+            installed, and compute a fingerprint of all crops.
         crop: size of those crops, as for `write`; None takes the stored size, or for whole images
             128 or the smallest side, whichever is less.
         epochs: check the crops of epochs 0 to ``epochs - 1``.
-        quick: stop before decoding images.
+        quick: check every byte, but do not decode images.
         source: the folder or image list that the dataset was written from, or one for each split:
-            ``{"train": "images/train"}``. Every image of it must be there once, with its label, and
-            make the same record again (with ``quick`` only names and labels).
+            ``{"train": "images/train"}``. Every image must be in the dataset once, with its label,
+            and give the same record again (with ``quick``, only names and labels are compared).
         root: the folder that the paths of image lists are relative to; None is the list's own.
-        expect: the fingerprint that must come out.
+        expect: the fingerprint to compare with; another one is a finding.
         jobs: number of processes; None is one for each processor.
         progress: see above.
     Returns:
-        What was checked, and what is wrong. A finding is no error: ``findings`` lists all, and
+        What was checked, and what is wrong. Findings are not an error: ``findings`` lists them, and
         ``ok`` is false if there are any.
     Raises:
-        MissingPathError: nothing is at ``path``, ``source`` or ``root``.
+        MissingPathError: ``path``, ``source`` or ``root`` does not exist.
         UsageError: a value is out of range or of another type, or contradicts another or the data.
         RunError: a file cannot be read.
     Examples:
@@ -276,18 +279,19 @@ def salvage(
     source: StrPath | None = None,
     root: StrPath | None = None,
 ) -> Salvaged:
-    """Write every whole record of a damaged record file to a new one.
+    """Write every intact record of a damaged record file to a new one.
 
     Args:
         shard: the damaged file, compressed or not.
-        out: the new file, which appears when it is complete.
-        source: the folder or image list that was written: names what is lost.
+        out: the new file; it appears when it is complete.
+        source: the folder or image list that ``shard`` was written from; lost images are listed by
+            name.
         root: the folder that the paths of an image list are relative to; None is the list's own.
     Returns:
-        What was saved, and what is lost: ``ok`` is false if anything is.
+        What was saved, and what is lost; ``ok`` is false if something is lost.
     Raises:
-        MissingPathError: there is no ``shard``, ``source`` or ``root``.
-        UsageError: ``source`` is given, but no manifest next to ``shard`` names it.
+        MissingPathError: ``shard``, ``source`` or ``root`` does not exist.
+        UsageError: ``source`` is given, but no manifest next to ``shard`` names that file.
         RunError: ``out`` exists or cannot be written, ``shard`` cannot be read, or ``source`` is
             not what was written.
     Examples:
@@ -312,24 +316,23 @@ def extract(
     jobs: int | None = None,
     progress: Progress | None = None,
 ) -> Extracted:
-    """Write the images of a dataset as files below a new folder, under their old names.
+    """Write the images of a dataset as files into a new folder, with the names in the records.
 
-    What `write` left as it was comes back byte for byte; other images as they are stored, raw crops
-    as PNG.
+    Images that `write` stored unchanged come back byte for byte. Other images are written as they
+    are stored, raw crops as PNG.
 
     Args:
-        dataset: a dataset, a record file, or a folder of record files; anyone's.
-        out: the new folder, which appears when all files are in it.
-        split: take this one only; None takes all, each into a folder of its own if there are
-            several.
+        dataset: a dataset, a record file, or a folder of record files, also of other programs.
+        out: the new folder; it appears when all files are in it.
+        split: extract only this split; None takes all, and several get a folder each.
         jobs: number of processes; None is one for each processor.
         progress: see above.
     Returns:
-        How many files of which formats were written, and how they are called.
+        How many files of each format were written, and how they were named.
     Raises:
-        MissingPathError: there is no ``dataset``.
+        MissingPathError: ``dataset`` does not exist.
         UsageError: there is no such split, or a value is out of range or of another type.
-        DataError: a shard is missing or damaged, a record has no image, or two have one name.
+        DataError: a shard is missing or damaged, a record has no image, or two have the same name.
         RunError: ``out`` is not new, or cannot be written.
     Examples:
         >>> import tfrec_cli
@@ -357,27 +360,28 @@ def reshard(
     jobs: int | None = None,
     progress: Progress | None = None,
 ) -> Resharded:
-    """Copy a dataset into a new folder, in another number of shards.
+    """Copy a dataset into a new folder with another number of shards.
 
-    The same records in the same order, byte for byte, and the files that `write` makes with as many
-    shards.
+    The records and their order stay the same. The new files are those that `write` would make with
+    this number of shards.
 
     Args:
         dataset: a dataset that `write` made.
-        out: the new folder, which appears when it is complete.
-        split: take this one only; None takes all.
-        shards: number of shards of each split; or
-        shard_size: their size, about: a number of bytes, or a text such as ``"128MiB"``.
-        index: make index files for DALI and PyTorch; None makes them if the dataset has some.
+        out: the new folder; it appears when it is complete.
+        split: copy only this split; None copies all.
+        shards: number of shards of each split.
+        shard_size: instead of ``shards``, the approximate size of a shard: a number of bytes, or a
+            text such as ``"128MiB"``.
+        index: write index files for DALI and PyTorch; None means yes if the dataset has some.
         jobs: number of processes; None is one for each processor.
         progress: see above.
     Returns:
         The manifests of all splits, before and after.
     Raises:
-        MissingPathError: there is no ``dataset``.
-        UsageError: neither or both of ``shards`` and ``shard_size`` are given, there are fewer
-            records than shards, no such split, or no manifest.
-        DataError: a file is missing, damaged, or not what the manifest says.
+        MissingPathError: ``dataset`` does not exist.
+        UsageError: neither or both of ``shards`` and ``shard_size`` are given, there are more
+            shards than records, no such split, or no manifest.
+        DataError: a file is missing, damaged, or differs from the manifest.
         RunError: ``out`` is not new, or cannot be written.
     Examples:
         >>> import tfrec_cli
@@ -398,7 +402,7 @@ def reshard(
     return command.reshard(*where, asked, progress or _ignore)
 
 
-if not TYPE_CHECKING:  # for type checkers each name that is not here is an error
+if not TYPE_CHECKING:  # type checkers must report unknown names
 
     def __getattr__(name: str) -> Any:
         if name not in _RESULTS:

@@ -1,10 +1,10 @@
-"""Random numbers made of (seed, epoch, key); crop modes, where a crop lies, its padding.
+"""Random numbers from (seed, epoch, key); crop modes, position and padding of a crop.
 
 Knows: boxes and random numbers. Must not know: pixels, Pillow, TensorFlow.
 
-The numbers are TensorFlow's stateless ones, computed again in NumPy, so that
-``tf.image.stateless_random_crop(image, (height, width, 3), seed=(seed + epoch * 2**32, key))``
-cuts the very box that `random_boxes` returns, and so that every framework can cut it.
+The numbers are those of TensorFlow's stateless functions, computed with NumPy, so that every
+framework cuts the same crops: `random_boxes` returns the box of
+``tf.image.stateless_random_crop(image, (height, width, 3), seed=(seed + epoch * 2**32, key))``.
 
 Source: Salmon et al., "Parallel random numbers: as easy as 1, 2, 3" (Philox 4x32-10), and
 tensorflow/core/kernels/stateless_random_ops_v2.h, tensorflow/core/lib/random/philox_random.h,
@@ -56,21 +56,21 @@ _INT32_MAX = 2**31 - 1
 
 
 def holds(size: Sequence[int], crop: tuple[int, int]) -> bool:
-    """Tell whether a picture is as large as a crop; both are (height, width) in pixels."""
+    """Tell whether an image is as large as a crop; both are (height, width) in pixels."""
     return size[0] >= crop[0] and size[1] >= crop[1]
 
 
 def place(
     size: Sequence[int], crop: tuple[int, int], mode: CropMode, offset: tuple[int, int] = (0, 0)
 ) -> tuple[int, int]:
-    """Return where a crop starts, (top, left) in pixels.
+    """Return the position of a crop: (top, left) in pixels.
 
-    The centre is rounded towards top and left.
+    A centre crop between two pixels is moved up and left.
 
     Args:
-        size: (height, width) of the picture in pixels, at least ``crop``.
+        size: (height, width) of the image in pixels, at least ``crop``.
         crop: (height, width) in pixels.
-        offset: what `random_offsets` draws for the record.
+        offset: the draw of `random_offsets` for the record.
     """
     down, across = size[0] - crop[0], size[1] - crop[1]
     if mode == "center":
@@ -79,23 +79,23 @@ def place(
 
 
 def margins(size: Sequence[int], crop: tuple[int, int]) -> Margins:
-    """Return what is missing of a crop around a picture in its middle, as ``numpy.pad`` takes it.
+    """Return the padding that brings a centred image to the size of a crop, for ``numpy.pad``.
 
     Args:
-        size: (height, width) of the picture in pixels.
+        size: (height, width) of the image in pixels.
         crop: (height, width) in pixels.
     Returns:
-        Pixels (above, below), (left, right), and none of colours.
+        Pixels (above, below), (left, right), and (0, 0) for the colours.
     """
     down, across = max(crop[0] - size[0], 0), max(crop[1] - size[1], 0)
     return (down // 2, down - down // 2), (across // 2, across - across // 2), (0, 0)
 
 
 def center_box(height_px: int, width_px: int, crop: tuple[int, int]) -> tuple[int, int, int, int]:
-    """Return the centre crop's box (top, left, height, width), see `place`.
+    """Return the box of the centre crop, (top, left, height, width), see `place`.
 
     Args:
-        crop: (height, width) in pixels, at most the picture's.
+        crop: (height, width) in pixels, not larger than the image.
     """
     return (*place((height_px, width_px), crop, "center"), *crop)
 
@@ -106,7 +106,7 @@ def random_boxes(
     """Draw one box for each record.
 
     Args:
-        sizes: int[n, 2], each picture's (height, width) in pixels, at least ``crop``.
+        sizes: int[n, 2], (height, width) of each image in pixels, at least ``crop``.
         crop: (height, width) in pixels.
         seed: in [0, 2**32).
         epoch: in [0, 2**31).
@@ -114,20 +114,20 @@ def random_boxes(
     Returns:
         int64[n, 4] of (top, left, height, width).
     Raises:
-        ValueError: a picture smaller than the crop, or a number out of range.
+        ValueError: an image is smaller than the crop, or a number is out of range.
     """
     space = np.asarray(sizes, np.int64).reshape(-1, 2) - np.asarray(crop, np.int64) + 1
     if (space < 1).any():
-        raise ValueError(f"found a picture smaller than the crop {crop}")
+        raise ValueError(f"found an image smaller than the crop {crop}")
     draws = random_offsets(seed=seed, epoch=epoch, keys=keys)
     return np.concatenate([draws % space, np.broadcast_to(crop, space.shape)], axis=1)
 
 
 def random_offsets(*, seed: int, epoch: int, keys: npt.ArrayLike) -> npt.NDArray[np.int32]:
-    """Draw for each record what its crop's place is made of.
+    """Draw two numbers for each record, from which the position of its crop is computed.
 
     Returns:
-        int32[n, 2] in [0, 2**31 - 1): modulo the room that there is, (top, left) of `random_boxes`.
+        int32[n, 2] in [0, 2**31 - 1); modulo the number of positions, (top, left) of a box.
     """
     words = draw_words(seed, epoch, keys, CROP)[:, :2]
     offsets: npt.NDArray[np.int32] = (words % np.uint32(_INT32_MAX)).astype(np.int32)
@@ -135,10 +135,10 @@ def random_offsets(*, seed: int, epoch: int, keys: npt.ArrayLike) -> npt.NDArray
 
 
 def random_flips(*, seed: int, epoch: int, keys: npt.ArrayLike) -> npt.NDArray[np.bool_]:
-    """Draw for each record whether it is mirrored left to right, each with one half.
+    """Draw for each record whether it is mirrored left to right, with probability 1/2.
 
     Returns:
-        bool[n]; what ``tf.image.stateless_random_flip_left_right`` does with the seed pair
+        bool[n]: whether ``tf.image.stateless_random_flip_left_right`` mirrors with the seed pair
         (seed + epoch * 2**32, key + 2**56).
     """
     flips: npt.NDArray[np.bool_] = _unit(draw_words(seed, epoch, keys, FLIP)[:, 0]) < 0.5
@@ -148,12 +148,12 @@ def random_flips(*, seed: int, epoch: int, keys: npt.ArrayLike) -> npt.NDArray[n
 def random_brightness(
     max_delta: float, *, seed: int, epoch: int, keys: npt.ArrayLike
 ) -> npt.NDArray[np.float32]:
-    """Draw for each record what is added to its values in [0, 1].
+    """Draw for each record the number that is added to its values in [0, 1].
 
     Args:
         max_delta: the largest change, in [0, 1].
     Returns:
-        float32[n] in [-max_delta, max_delta); what ``tf.image.stateless_random_brightness`` adds
+        float32[n] in [-max_delta, max_delta): what ``tf.image.stateless_random_brightness`` adds
         with the seed pair (seed + epoch * 2**32, key + 2 * 2**56).
     """
     unit = _unit(draw_words(seed, epoch, keys, BRIGHTNESS)[:, 0])
@@ -174,20 +174,20 @@ def order(count: int, *, seed: int, epoch: int) -> Int64s:
 
 
 def seed_pair(seed: int, epoch: int, key: int, op: int) -> tuple[int, int]:
-    """Return the pair of integers that TensorFlow's stateless functions take as ``seed``."""
+    """Return the pair of integers for the argument ``seed`` of TensorFlow's stateless functions."""
     return seed + epoch * 2**32, key + op * 2**KEY_BITS
 
 
 def draw_words(seed: int, epoch: int, keys: npt.ArrayLike, op: int) -> Words:
     """Draw four 32-bit words for each key: the first ones of TensorFlow's stateless generator.
 
-    TensorFlow scrambles the seed pair by one Philox call with a fixed key; half of its output is
-    the key, the other half the upper counter, of the generator that is then drawn from.
+    TensorFlow scrambles the seed pair by one Philox call with a fixed key. Half of the output is
+    the key of the generator, and the other half the upper words of its counter.
 
     Returns:
         uint32[n, 4].
     Raises:
-        ValueError: seed, epoch or a key out of range.
+        ValueError: the seed, the epoch or a key is out of range.
     """
     check_seed(seed, epoch)
     plain = np.asarray(keys, np.int64).reshape(-1)

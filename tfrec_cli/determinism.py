@@ -1,10 +1,10 @@
-"""Seeding of what is not ours: the other random numbers that a training script draws.
+"""Seeding of other random numbers: those that a training script draws besides the readers.
 
 Knows: the global generators of Python, NumPy, Keras, TensorFlow and PyTorch. Must not know:
-datasets, images; and no framework but inside the functions that seed it.
+datasets, images. Imports a framework only in the function that seeds it.
 
-The readers need none of this: what they draw depends on (seed, epoch, record key) alone. Weights,
-dropout and transforms of your own do.
+The readers do not need this: their draws depend only on (seed, epoch, record key). Weights, dropout
+and your own transforms need it.
 """
 
 from __future__ import annotations
@@ -25,16 +25,16 @@ __all__ = ["Seeded", "generator", "seed_everything", "worker_init_fn"]
 
 _CUBLAS = "CUBLAS_WORKSPACE_CONFIG"
 _CUBLAS_FIXED = (":4096:8", ":16:8")
-"""Values with which cuBLAS repeats itself. Source: cuBLAS manual, Results Reproducibility."""
+"""Values that make cuBLAS reproducible. Source: cuBLAS manual, Results Reproducibility."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Seeded:
-    """What `seed_everything` did, and what it cannot do; printed, one line for each.
+    """What `seed_everything` did and what it cannot do; ``print`` shows a line for each.
 
     Attributes:
-        seed: what was seeded with.
-        did: calls made and variables set.
+        seed: the seed.
+        did: calls that were made, and variables that were set.
         cannot: what may still differ between two runs, and what helps.
     """
 
@@ -50,25 +50,25 @@ class Seeded:
 
 
 def seed_everything(seed: int) -> Seeded:
-    """Seed every global generator there is, and ask the frameworks for deterministic operations.
+    """Seed all global generators, and ask the frameworks for deterministic operations.
 
-    Call it once, after the imports and before anything is built. A framework is seeded if it has
-    been imported; where none has been, those that are installed are imported now (TensorFlow
-    takes seconds). So a PyTorch script does not load TensorFlow because it happens to be there,
-    and a call above the imports is no call in vain. What was left alone is in the result.
+    Call it once, after the imports and before you build models or datasets. Frameworks that are
+    imported are seeded. If none is imported yet, all that are installed are imported and seeded
+    (TensorFlow takes seconds). So a PyTorch script does not load TensorFlow only because it is
+    installed. The result lists frameworks that were not seeded.
 
     * Python and NumPy: ``random.seed``, ``numpy.random.seed``.
     * Keras and TensorFlow: ``keras.utils.set_random_seed``, ``tf.random.set_seed``,
       ``tf.config.experimental.enable_op_determinism``.
     * PyTorch: ``manual_seed`` (of all devices), ``use_deterministic_algorithms(True)``,
-      ``backends.cudnn.benchmark = False``, and CUBLAS_WORKSPACE_CONFIG unless it is set already.
+      ``backends.cudnn.benchmark = False``, and CUBLAS_WORKSPACE_CONFIG if it is not set.
 
     Args:
-        seed: in [0, 2**32), which is what NumPy takes.
+        seed: in [0, 2**32), the range of NumPy's seeds.
     Returns:
-        What was done and what cannot be; ``print`` it.
+        What was done, and what cannot be done.
     Raises:
-        UsageError: the seed is out of range, or no integer.
+        UsageError: the seed is out of range, or not an integer.
     """
     seed = read_seed("seed", seed)
     random.seed(seed)
@@ -76,7 +76,7 @@ def seed_everything(seed: int) -> Seeded:
     did = [f"Python: random.seed({seed})", f"NumPy: numpy.random.seed({seed})"]
     cannot: list[str] = []
     frameworks = (
-        ("PyTorch", "torch", _seed_torch),  # first: see there
+        ("PyTorch", "torch", _seed_torch),  # first, see there
         ("Keras", "keras", _seed_keras),
         ("TensorFlow", "tensorflow", _seed_tensorflow),
     )
@@ -93,27 +93,26 @@ def seed_everything(seed: int) -> Seeded:
 
 
 def generator(seed: int, epoch: int = 0) -> Any:
-    """Make the generator of one epoch's ``DataLoader``: seeds its workers, and its shuffling.
+    """Make the generator for one epoch of a ``DataLoader``; it seeds workers and shuffling.
 
-    Give each epoch its own, and epoch k is the same whether or not the run began with it::
+    Give each epoch its own. Then epoch k is the same, whether or not the run began with it::
 
         for epoch in range(first, last):
             loader = DataLoader(data, shuffle=True, num_workers=4,
                                 generator=generator(seed, epoch), worker_init_fn=worker_init_fn)
 
-    A loader that is kept takes it by
-    ``loader.generator.set_state(generator(seed, epoch).get_state())``, before its epoch begins.
-    With ``persistent_workers`` that moves the shuffling alone: workers are seeded when they start.
-    Without workers nothing draws from it but the shuffling; see `worker_init_fn`.
+    If you keep one loader, call ``loader.generator.set_state(generator(seed, epoch).get_state())``
+    before each epoch. With ``persistent_workers`` that changes only the shuffling, because workers
+    are seeded when they start. Without workers only the shuffling uses it; see `worker_init_fn`.
 
     Args:
         seed: in [0, 2**32).
         epoch: in [0, 2**31).
     Returns:
-        A ``torch.Generator`` on the CPU. Its ``initial_seed()`` is 32 bits mixed of both by
-        ``numpy.random.SeedSequence``: PyTorch's generator drops the bits above.
+        A ``torch.Generator`` on the CPU. ``numpy.random.SeedSequence`` mixes both numbers into the
+        32 bits of its ``initial_seed()``: PyTorch's generator ignores higher bits.
     Raises:
-        UsageError: seed or epoch out of range, or no integer.
+        UsageError: the seed or the epoch is out of range, or not an integer.
         MissingExtraError: PyTorch is not installed.
     """
     words = np.random.SeedSequence(
@@ -125,16 +124,16 @@ def generator(seed: int, epoch: int = 0) -> Any:
 def worker_init_fn(worker_id: int) -> None:
     """Seed Python's and NumPy's global generators in a worker of a ``DataLoader``.
 
-    By ``torch.initial_seed()``, which PyTorch has set: a number drawn from the loader's generator
-    at the start of the epoch, plus ``worker_id``. So workers differ, and so do epochs.
+    The seed is ``torch.initial_seed()``, which PyTorch has set to a number drawn from the loader's
+    generator at the start of the epoch, plus ``worker_id``. So workers and epochs differ.
 
-    Without workers (``num_workers=0``) PyTorch does not call it. To have transforms depend on the
-    epoch there too, and dropout in any case, begin each epoch with::
+    Without workers (``num_workers=0``) PyTorch does not call it. Begin each epoch with these lines,
+    so that transforms depend on the epoch there too; dropout needs them in any case::
 
         torch.manual_seed(generator(seed, epoch).initial_seed())
         worker_init_fn(0)
 
-    Generators that a dataset holds are copied into every worker as they are, and not reached.
+    Generators in a dataset are copied unchanged to every worker; this function cannot seed them.
 
     Args:
         worker_id: number of the worker, from 0.
@@ -151,7 +150,7 @@ def _seed_keras(seed: int, did: list[str], cannot: list[str]) -> None:
 
     keras.utils.set_random_seed(seed)
     did.append(f"Keras: keras.utils.set_random_seed({seed})")
-    cannot.append("Keras: layers that are built already keep the seeds they drew")
+    cannot.append("Keras: layers that were built before keep their seeds")
 
 
 def _seed_tensorflow(seed: int, did: list[str], cannot: list[str]) -> None:
@@ -170,7 +169,7 @@ def _seed_torch(seed: int, did: list[str], cannot: list[str]) -> None:
     torch.manual_seed(seed)
     deterministic = "use_deterministic_algorithms(True)"
     if _loads_triton() and "tensorflow" in sys.modules:
-        # Triton crashes the process where it is loaded after TensorFlow, and this does not load it
+        # Triton crashes the process if it is loaded after TensorFlow; this call does not load it
         torch.set_deterministic_debug_mode("error")
         deterministic = 'set_deterministic_debug_mode("error")'
         cannot.append("PyTorch: torch.compile; import TensorFlow after this call")
@@ -183,13 +182,15 @@ def _seed_torch(seed: int, did: list[str], cannot: list[str]) -> None:
     cannot.append("PyTorch: operations without a deterministic form raise an error")
     cannot.append("PyTorch: workers of a DataLoader; give it generator and worker_init_fn")
     if workspace not in _CUBLAS_FIXED:
-        cannot.append(f"PyTorch: {_CUBLAS} was set; expected {' or '.join(_CUBLAS_FIXED)}")
+        cannot.append(
+            f"PyTorch: found {_CUBLAS}={workspace}, expected {' or '.join(_CUBLAS_FIXED)}"
+        )
     if started:
-        cannot.append(f"PyTorch: CUDA has started, and may not look at {_CUBLAS} again")
+        cannot.append(f"PyTorch: CUDA has already started, and may not read {_CUBLAS} again")
 
 
 def _loads_triton() -> bool:
-    """Tell whether PyTorch's switch would load Triton, as its builds for GPUs do."""
+    """Tell whether PyTorch's switch would load Triton, as in its builds for GPUs."""
     return importlib.util.find_spec("triton") is not None and "triton" not in sys.modules
 
 
@@ -202,10 +203,10 @@ def _torch() -> Any:
 
 
 def _limits() -> list[str]:
-    """Say what no call at run time reaches."""
-    hashes = "order of sets of texts, drawn as Python started; start it with PYTHONHASHSEED=0"
+    """Return what no call at run time can seed."""
+    hashes = "order of sets of strings, drawn when Python started; start it with PYTHONHASHSEED=0"
     return [
         *([hashes] if sys.flags.hash_randomization else []),
-        "generators of your own: numpy.random.default_rng(), random.Random(), torch.Generator()",
+        "your own generators: numpy.random.default_rng(), random.Random(), torch.Generator()",
         "other devices, numbers of threads or versions: they may round differently",
     ]

@@ -1,4 +1,4 @@
-"""Every expected failure, each with the exit code it ends the program with.
+"""Expected failures and their exit codes.
 
 Knows: exit codes. Must not know: anything else.
 """
@@ -43,11 +43,11 @@ Hint = Literal["verify", "salvage", "resume"]
 class TfrecError(Exception):
     """A failure we expect and can explain in one line: where, what was found, what was expected.
 
-    Options are named as Python's keywords: ``max_errors``. In the message that is given to the
-    class they stand in backquotes, so that the command line can name them as its user does.
+    A message has names of options in backquotes, as Python keywords. ``str`` shows ``max_errors``,
+    the command line ``--max-errors``.
 
     Attributes:
-        exit_code: what the program ends with.
+        exit_code: the exit code of the program.
         hint: what helps, if it is known.
     """
 
@@ -65,21 +65,21 @@ class TfrecError(Exception):
 
     @property
     def option(self) -> str | None:
-        """The keyword that is wrong, if the message begins with one."""
+        """The option that the message begins with, if any."""
         found = _OPTION.match(str(self.args[0]))
         return found and found[1]
 
     @property
     def details(self) -> tuple[str, ...]:
-        """A line for each thing that is wrong, where the one line names only the first."""
+        """A line for each thing that is wrong, if the message names only the first."""
         return self.spelled_details()
 
     def spelled(self, spell: Callable[[str], str] = str) -> str:
-        """Return the message, each option named by ``spell``."""
+        """Return the message, with the names of options replaced by ``spell``."""
         return _respelled(str(self.args[0]), spell)
 
     def spelled_details(self, spell: Callable[[str], str] = str) -> tuple[str, ...]:
-        """Return the details, each option named by ``spell``."""
+        """Return the details, with the names of options replaced by ``spell``."""
         return tuple(_respelled(line, spell) for line in self._details)
 
 
@@ -90,11 +90,11 @@ class DataError(TfrecError):
 
 
 class FramingError(DataError):
-    """A file is not whole TFRecord framing."""
+    """A file is not intact TFRecord framing."""
 
 
 class ExampleError(DataError):
-    """A payload is not the protocol buffer it should be."""
+    """A payload is not a valid ``tf.train.Example``."""
 
 
 class ImageError(DataError):
@@ -113,25 +113,25 @@ class ImageError(DataError):
 
 
 class TableError(DataError):
-    """An image list is wrong: the details name each bad line."""
+    """An image list has wrong lines; the details name each of them."""
 
 
 class UnreadableError(DataError):
-    """An image cannot be read now; that may pass."""
+    """An image cannot be read just now, because of permissions or the disk."""
 
 
 class ManifestError(DataError):
-    """A manifest does not say what a manifest says."""
+    """A manifest does not follow its format."""
 
 
 class UsageError(TfrecError, ValueError):
-    """Called wrongly: options, configuration, arguments."""
+    """Wrong use: options, configuration, arguments."""
 
     exit_code = EXIT_USAGE
 
 
 class MissingPathError(UsageError, FileNotFoundError):
-    """There is nothing at a path that the caller gave.
+    """A path that the caller gave does not exist.
 
     Attributes:
         filename: that path.
@@ -153,16 +153,16 @@ class RunError(TfrecError):
 
 
 class MissingExtraError(RunError, ImportError):
-    """A package that only some commands or readers need is missing, or does not load."""
+    """An optional package is not installed, or cannot be imported."""
 
     @classmethod
     def of(cls, name: str, extra: str) -> MissingExtraError:
-        """Make the error of a package that is not installed, with the extra that installs it."""
+        """Make the error for a package that is not installed, with the extra that installs it."""
         return cls(f"{name} is not installed: pip install 'tfrec-cli[{extra}]'")
 
 
 class Terminated(BaseException):
-    """SIGTERM came; like KeyboardInterrupt, no error."""
+    """SIGTERM was received; like KeyboardInterrupt, not an `Exception`."""
 
 
 def _respelled(text: str, spell: Callable[[str], str]) -> str:

@@ -1,6 +1,6 @@
 """The reader without a framework: batches of NumPy arrays, and a source with random access.
 
-Knows: threads. Must not know: any framework, writing. What comes out is what `read_tf` gives.
+Knows: threads. Must not know: any framework, writing. It yields the values that `read_tf` yields.
 """
 
 from __future__ import annotations
@@ -52,29 +52,29 @@ def dataset(
     are JPEG, PNG or raw pixels.
 
     Args:
-        path: a folder that ``tfrec write`` made, a record file, or a folder of record files; or a
-            split that is open already.
+        path: a folder that ``tfrec write`` made, a record file, a folder of record files, or a
+            split that was opened before.
         split: the split's name. Record files without a manifest belong to every split.
         crop: (height, width) in pixels, or one number for a square; None keeps the stored size.
-        crop_mode: ``"random"`` draws the place of each crop, ``"center"`` takes the middle.
+        crop_mode: ``"random"`` draws the position of each crop, ``"center"`` takes the middle.
         seed: in [0, 2**32); crops, flips, brightness and order are drawn from it.
         epoch: number of the first epoch, in [0, 2**31).
-        epochs: number of epochs, which follow each other; a batch never spans two of them.
+        epochs: number of epochs, one after another; a batch never spans two of them.
         batch_size: records in a batch; None yields single records.
-        shuffle: shuffle all records by (seed, epoch). There is no buffer, and so no size of one.
+        shuffle: shuffle all records by (seed, epoch), without a buffer, so there is no buffer size.
             GZIP shards cannot be shuffled.
-        shard: (i, n) for host i of n: it reads those positions of each epoch that are i modulo n.
-        start: records of this host to leave out at the start, to resume where a run stopped.
+        shard: (i, n) for host i of n: reads the positions of each epoch that are i modulo n.
+        start: number of this host's records to leave out, to resume where a run stopped.
         flip: mirror each image left to right with probability 1/2.
-        brightness: the largest change of brightness, in [0, 1], where values are in [0, 1]; the
-            change is drawn for each record. 0 changes nothing.
+        brightness: the largest change of brightness, in [0, 1] on a scale from 0 to 1. The change
+            is drawn for each record.
         dtype: ``"float32"`` with values in [0, 1], or ``"uint8"`` with values in [0, 255].
         small: what to do with an image smaller than the crop. ``"fail"`` raises an error when the
             dataset is opened (while reading, if no manifest holds the smallest size), ``"skip"``
-            leaves it out, ``"pad"`` puts it in the middle of black.
+            leaves it out, ``"pad"`` surrounds it with black.
         drop_remainder: leave out the last batch of an epoch if it is not full.
-        parallel: batches that are made at once, each by a thread; None means one for each
-            processor. It changes no value.
+        parallel: number of threads, each of which makes a batch; None means one for each
+            processor. Values do not depend on it.
 
     Returns:
         An iterable of what `read_tf.dataset` yields, in the same order: see `Batches.__iter__`.
@@ -82,7 +82,7 @@ def dataset(
         ``batch_size``; it is not known if ``small="skip"`` may leave images out.
 
     Raises:
-        MissingPathError: nothing is at ``path``.
+        MissingPathError: ``path`` does not exist.
         UsageError: there is no such split, a value is out of range or of another type, the crop
             does not fit every image, images of several sizes are to be batched, or GZIP shards are
             to be shuffled.
@@ -97,8 +97,8 @@ def dataset(
         >>> images.shape, images.dtype, labels.dtype
         ((5, 64, 96, 3), dtype('uint8'), dtype('int64'))
 
-    Source: the box of a crop is that of ``tf.image.stateless_random_crop(image, (height, width, 3),
-    seed=(seed + epoch * 2**32, key))``, where ``key`` is that of the record.
+    Source: a random crop is ``tf.image.stateless_random_crop(image, (height, width, 3),
+    seed=(seed + epoch * 2**32, key))``, with the ``key`` of the record.
     """
     options = ReadOptions(
         split=split,
@@ -137,37 +137,37 @@ def source(
     dtype: Dtype = "float32",
     small: Small = "fail",
 ) -> Source:
-    """Open a dataset for random access, such as Grain's.
+    """Open a dataset for random access, for Grain and others.
 
     ``source[i]`` is the i-th sample that `read_tf.dataset` yields without a batch size. With
-    ``epochs=3`` there are three times as many samples as records, each epoch with its own crops
-    and, with ``shuffle``, its own order: no other process has to know when an epoch ends.
+    ``epochs=3`` there are three times as many samples as records. Each epoch has its own crops and,
+    with ``shuffle``, its own order, so no other process needs to know when an epoch ends.
 
     Args:
-        path: a folder that ``tfrec write`` made, a record file, or a folder of record files; or a
-            split that is open already.
+        path: a folder that ``tfrec write`` made, a record file, a folder of record files, or a
+            split that was opened before.
         split: the split's name. Record files without a manifest belong to every split.
         crop: (height, width) in pixels, or one number for a square; None keeps the stored size.
-        crop_mode: ``"random"`` draws the place of each crop, ``"center"`` takes the middle.
+        crop_mode: ``"random"`` draws the position of each crop, ``"center"`` takes the middle.
         seed: in [0, 2**32); crops, flips, brightness and order are drawn from it.
         epoch: number of the first epoch, in [0, 2**31).
-        epochs: number of epochs, which follow each other.
-        shuffle: shuffle all records by (seed, epoch). There is no buffer, and so no size of one.
-        shard: (i, n) for host i of n: it reads those positions of each epoch that are i modulo n.
+        epochs: number of epochs, one after another.
+        shuffle: shuffle all records by (seed, epoch), without a buffer, so there is no buffer size.
+        shard: (i, n) for host i of n: reads the positions of each epoch that are i modulo n.
         flip: mirror each image left to right with probability 1/2.
-        brightness: the largest change of brightness, in [0, 1], where values are in [0, 1]; the
-            change is drawn for each record. 0 changes nothing.
+        brightness: the largest change of brightness, in [0, 1] on a scale from 0 to 1. The change
+            is drawn for each record.
         dtype: ``"float32"`` with values in [0, 1], or ``"uint8"`` with values in [0, 255].
         small: what to do with an image smaller than the crop. ``"fail"`` raises an error when the
             dataset is opened (while reading, if no manifest holds the smallest size), ``"pad"``
-            puts it in the middle of black. ``"skip"`` is refused.
+            surrounds it with black. ``"skip"`` is refused.
 
     Returns:
         A sequence of ``(image, label)``, or of ``image`` if there are no labels: see
         `Source.__getitem__`.
 
     Raises:
-        MissingPathError: nothing is at ``path``.
+        MissingPathError: ``path`` does not exist.
         UsageError: there is no such split, a value is out of range or of another type, the crop
             does not fit every image, or shards are compressed.
         DataError: the files are not what their manifest says.
@@ -200,7 +200,7 @@ def source(
 class Batches:
     """Batches of a dataset, made ahead by threads, in order.
 
-    An iterator that is given up ends its threads, and one holds only some batches in memory.
+    An iterator holds few batches in memory; when it is dropped, its threads end.
     """
 
     def __init__(self, opened: OpenSplit) -> None:
@@ -210,15 +210,15 @@ class Batches:
     def __len__(self) -> int:
         length = self._opened.length(self._order)
         if length is None:
-            raise TypeError("the length is not known where small images are skipped")
+            raise TypeError("the length is not known if small images are skipped")
         return length
 
     def __iter__(self) -> Iterator[Any]:
-        """Iterate ``(image, label)``, or ``image`` where there are no labels.
+        """Iterate ``(image, label)``, or ``image`` if there are no labels.
 
         Yields:
-            image: uint8 or float32 [batch, height, width, 3], label: int64 [batch]; without batch
-            for single records.
+            image: uint8 or float32 [batch, height, width, 3], label: int64 [batch]. Single records
+            have no batch dimension.
         """
         opened = self._opened
         with closing(run_ahead(self._tasks(), opened.options.threads)) as chunks:
@@ -229,7 +229,7 @@ class Batches:
     def _tasks(self) -> Iterator[Callable[[], tuple[int, Batch]]]:
         """Yield for each chunk a function that returns its epoch and its batch.
 
-        What has to be fetched in sequence is fetched here, in the thread that iterates.
+        Records that must be read in sequence are fetched here, in the thread that iterates.
         """
         order, opened = self._order, self._opened
         first_chunks, later_chunks = order.chunk_counts()
@@ -250,7 +250,7 @@ class Batches:
         return epoch, self._opened.builder.build(payloads, numbers, epoch)
 
     def _regrouped(self, chunks: Iterable[Batch]) -> Iterator[tuple[Any, Any]]:
-        """Make one epoch's batches, or single records, of its chunks."""
+        """Turn the chunks of one epoch into batches or single records."""
         size = self._opened.options.batch_size
         if size is None:
             for images, labels in chunks:
@@ -272,7 +272,7 @@ class Batches:
 
 
 class Source:
-    """Samples by their place; fits Grain's ``RandomAccessDataSource``, and can be pickled.
+    """Samples by index; fits Grain's ``RandomAccessDataSource``, and can be pickled.
 
     Source: https://google-grain.readthedocs.io/en/latest/data_sources/protocol.html.
     """
@@ -290,13 +290,13 @@ class Source:
         return len(self._indices)
 
     def __getitem__(self, index: SupportsIndex) -> Any:
-        """Read and cut one sample.
+        """Read and crop one sample.
 
         Returns:
-            ``(image, label)``, or ``image`` where there are no labels. image: uint8 or float32
-            [height, width, 3], label: int64 without dimensions.
+            ``(image, label)``, or ``image`` if there are no labels. image: uint8 or float32
+            [height, width, 3], label: an int64 scalar.
         Raises:
-            IndexError: there are not so many; negative ones count from the end.
+            IndexError: there are fewer samples; negative indices count from the end.
             DataError: the record is damaged, or smaller than the crop.
         """
         opened, order = self._opened, self._order

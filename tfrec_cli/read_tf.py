@@ -2,7 +2,7 @@
 
 Knows: TensorFlow, as the only module that imports it. Must not know: click, writing.
 
-A crop depends on (seed, epoch, record key) alone; the order of records on (seed, epoch) alone.
+A crop depends only on (seed, epoch, record key), the order of records only on (seed, epoch).
 Nothing here has state: no shuffle buffer, no global seed, no generator.
 """
 
@@ -57,34 +57,34 @@ def dataset(
 ) -> tf.data.Dataset:
     """Open a dataset for training, as a ``tf.data.Dataset``.
 
-    Stored crops and whole images are read in the same way: any stored image may be the source of a
-    crop that fits it. Datasets of other programs work too, if their images are recognised by the
-    names of features (``image/encoded``, ``image``…). A record without a key has its number as key.
+    Stored crops and whole images are read in the same way: a crop can be cut from any stored image
+    that is large enough. Datasets of other programs work too, if their images have a common feature
+    name (``image/encoded``, ``image``…). For a record without a key, its number is the key.
 
     Args:
-        path: a folder that ``tfrec write`` made, a record file, or a folder of record files; or a
-            split that is open already.
+        path: a folder that ``tfrec write`` made, a record file, a folder of record files, or a
+            split that was opened before.
         split: the split's name. Record files without a manifest belong to every split.
         crop: (height, width) in pixels, or one number for a square; None keeps the stored size.
-        crop_mode: ``"random"`` draws the place of each crop, ``"center"`` takes the middle.
+        crop_mode: ``"random"`` draws the position of each crop, ``"center"`` takes the middle.
         seed: in [0, 2**32); crops, flips, brightness and order are drawn from it.
         epoch: number of the first epoch, in [0, 2**31).
-        epochs: number of epochs, which follow each other; a batch never spans two of them.
+        epochs: number of epochs, one after another; a batch never spans two of them.
         batch_size: records in a batch; None yields single records.
-        shuffle: shuffle all records by (seed, epoch). There is no buffer, and so no size of one.
+        shuffle: shuffle all records by (seed, epoch), without a buffer, so there is no buffer size.
             GZIP shards cannot be shuffled.
-        shard: (i, n) for host i of n: it reads those positions of each epoch that are i modulo n.
-        start: records of this host to leave out at the start, to resume where a run stopped.
+        shard: (i, n) for host i of n: reads the positions of each epoch that are i modulo n.
+        start: number of this host's records to leave out, to resume where a run stopped.
         flip: mirror each image left to right with probability 1/2.
-        brightness: the largest change of brightness, in [0, 1], where values are in [0, 1]; the
-            change is drawn for each record. 0 changes nothing.
+        brightness: the largest change of brightness, in [0, 1] on a scale from 0 to 1. The change
+            is drawn for each record.
         dtype: ``"float32"`` with values in [0, 1], or ``"uint8"`` with values in [0, 255].
         small: what to do with an image smaller than the crop. ``"fail"`` raises an error when the
             dataset is opened (while reading, if no manifest holds the smallest size), ``"skip"``
-            leaves it out, ``"pad"`` puts it in the middle of black.
+            leaves it out, ``"pad"`` surrounds it with black.
         drop_remainder: leave out the last batch of an epoch if it is not full.
-        parallel: batches that are made at once, each by a thread; None means one for each
-            processor. It changes no value.
+        parallel: number of threads, each of which makes a batch; None means one for each
+            processor. Values do not depend on it.
 
     Returns:
         A dataset of ``(image, label)``, or of ``image`` if there are no labels. image: ``dtype``
@@ -92,7 +92,7 @@ def dataset(
         dimension. The cardinality is known, unless ``small="skip"`` may leave images out.
 
     Raises:
-        MissingPathError: nothing is at ``path``.
+        MissingPathError: ``path`` does not exist.
         UsageError: there is no such split, a value is out of range or of another type, the crop
             does not fit every image, images of several sizes are to be batched, or GZIP shards are
             to be shuffled.
@@ -109,8 +109,8 @@ def dataset(
         >>> images.shape, images.dtype
         (TensorShape([32, 96, 96, 3]), tf.float32)
 
-    Source: the box of a crop is that of ``tf.image.stateless_random_crop(image, (height, width, 3),
-    seed=(seed + epoch * 2**32, key))``, where ``key`` is that of the record.
+    Source: a random crop is ``tf.image.stateless_random_crop(image, (height, width, 3),
+    seed=(seed + epoch * 2**32, key))``, with the ``key`` of the record.
     """
     import numpy as np
 
@@ -159,7 +159,7 @@ def dataset(
     if length is not None:
         result = result.apply(tf.data.experimental.assert_cardinality(length))
     untuned = tf.data.Options()
-    untuned.autotune.enabled = False  # nothing here to tune, and the tuner delays an epoch's end
+    untuned.autotune.enabled = False  # nothing to tune, and the tuner delays the end of an epoch
     return result.prefetch(BATCHES_AHEAD).with_options(untuned)
 
 
@@ -173,17 +173,17 @@ def crop_digests(
     parallel: int,
     in_graph: bool,
 ) -> list[bytes]:
-    """Read a split once, in the order it is stored, on the CPU.
+    """Read a split once, in stored order, on the CPU, and digest its crops.
 
     Args:
         in_graph: iterate inside a ``tf.function``.
     Returns:
-        The SHA-256 of each crop's pixels (uint8, row-major RGB).
+        SHA-256 of the pixels of each crop (uint8, row-major RGB).
     Raises:
         DataError: the reader failed.
     """
     tf = _load_quietly()
-    with suppress(RuntimeError):  # once TensorFlow runs, its devices are fixed
+    with suppress(RuntimeError):  # fails if TensorFlow already runs: its devices are fixed then
         tf.config.set_visible_devices([], "GPU")
     batches = dataset(
         opened,
@@ -215,7 +215,7 @@ def crop_digests(
 
 
 def random_offsets(keys: Int64s, *, seed: int, epoch: int) -> npt.NDArray[np.int32]:
-    """Draw what `crops.random_offsets` draws, by TensorFlow itself.
+    """Draw with TensorFlow what `crops.random_offsets` draws with NumPy.
 
     Args:
         keys: int64[n] in [0, 2**56).
@@ -237,13 +237,13 @@ def random_offsets(keys: Int64s, *, seed: int, epoch: int) -> npt.NDArray[np.int
 
 
 def _innermost(message: str) -> str:
-    """Take the cause out of what TensorFlow wraps around it."""
+    """Return the cause from an error message of TensorFlow, without its wrapping."""
     found = re.search(r"with iterator: \S+: (.+)", message)
     return found[1] if found else message.strip().splitlines()[0]
 
 
 def find_tensorflow() -> None:
-    """Look whether TensorFlow is there, without importing it.
+    """Check that TensorFlow is installed, without importing it.
 
     Raises:
         MissingExtraError: it is not installed.
@@ -268,7 +268,7 @@ def load_tensorflow() -> Any:
 
 
 def _load_quietly() -> Any:
-    """Import TensorFlow without what its C++ writes to a person's terminal then."""
+    """Import TensorFlow, and suppress what its C++ code writes to stderr."""
     with stderr_silenced():
         return load_tensorflow()
 
@@ -276,7 +276,7 @@ def _load_quietly() -> Any:
 def _batches(tf: Any, chunks: Any, opened: OpenSplit, order: ChunkOrder, index: Any) -> Any:
     """Map numbers of chunks to their batches: (images, labels).
 
-    Several chunks at once, in threads that leave Python while they read and decode.
+    Threads make several chunks at once; they release Python's lock while they read and decode.
     """
     import numpy as np
 
@@ -299,7 +299,7 @@ def _batches(tf: Any, chunks: Any, opened: OpenSplit, order: ChunkOrder, index: 
         try:
             return opened.builder.build(views, numbers, order.first_epoch + int(index))
         except DataError as error:
-            raise ValueError(str(error)) from error  # which TensorFlow calls an invalid argument
+            raise ValueError(str(error)) from error  # becomes InvalidArgumentError
 
     def read(index: Any, chunk: Any) -> Batch:
         numbers = order.numbers(int(index), int(chunk))
@@ -313,7 +313,7 @@ def _batches(tf: Any, chunks: Any, opened: OpenSplit, order: ChunkOrder, index: 
     calls = counted_calls()
 
     def call(function: Any, inputs: list[Any], outputs: list[Any]) -> Any:
-        """Call Python; said to be stateless, or enable_op_determinism would make maps serial."""
+        """Call Python; marked stateless: enable_op_determinism runs stateful maps serially."""
         return tf.numpy_function(calls.counted(function), inputs, outputs, stateful=False)
 
     if not opened.records.is_sequential:

@@ -1,8 +1,8 @@
-"""The reader for PyTorch: a dataset by index with the crops of `read_tf`, and their order.
+"""The reader for PyTorch: a map-style dataset with the crops of `read_tf`, and their order.
 
 Knows: PyTorch, as the only module that imports it. Must not know: click, writing, TensorFlow.
 
-A sample depends on (seed, epoch, record) alone: not on workers, how they are started, or order.
+A sample depends only on (seed, epoch, record): not on workers, how they are started, or order.
 """
 
 from __future__ import annotations
@@ -52,30 +52,30 @@ def dataset(
     are JPEG, PNG or raw pixels.
 
     Args:
-        path: a folder that ``tfrec write`` made, a record file, or a folder of record files; or a
-            split that is open already.
+        path: a folder that ``tfrec write`` made, a record file, a folder of record files, or a
+            split that was opened before.
         split: the split's name. Record files without a manifest belong to every split.
         crop: (height, width) in pixels, or one number for a square; None keeps the stored size.
-        crop_mode: ``"random"`` draws the place of each crop, ``"center"`` takes the middle.
+        crop_mode: ``"random"`` draws the position of each crop, ``"center"`` takes the middle.
         seed: in [0, 2**32); crops, flips, brightness and order are drawn from it.
         epoch: in [0, 2**31), until `Records.set_epoch` sets another.
         flip: mirror each image left to right with probability 1/2.
-        brightness: the largest change of brightness, in [0, 1], where values are in [0, 1]; the
-            change is drawn for each record. 0 changes nothing.
+        brightness: the largest change of brightness, in [0, 1] on a scale from 0 to 1. The change
+            is drawn for each record.
         dtype: ``"float32"`` with values in [0, 1], or ``"uint8"`` with values in [0, 255].
         small: what to do with an image smaller than the crop. ``"fail"`` raises an error when the
             dataset is opened (while reading, if no manifest holds the smallest size), ``"pad"``
-            puts it in the middle of black. ``"skip"`` is refused.
-        transform: a function that is called with each image, a tensor [3, height, width], in the
-            worker; what it returns takes the place of the image.
-        shuffle: not a thing of the dataset: True is refused, with the way to shuffle. See `Order`.
+            surrounds it with black. ``"skip"`` is refused.
+        transform: a function that is called in the worker with each image, a tensor
+            [3, height, width], and returns what replaces the image.
+        shuffle: must be False: a ``DataLoader`` shuffles by its sampler, see `Order`.
 
     Returns:
         A map-style dataset of ``(image, label)``, or of ``image`` if there are no labels: see
         `Records.__getitem__`.
 
     Raises:
-        MissingPathError: nothing is at ``path``.
+        MissingPathError: ``path`` does not exist.
         UsageError: there is no such split, a value is out of range or of another type, the crop
             does not fit every image, or shards are compressed.
         DataError: the files are not what their manifest says.
@@ -94,8 +94,8 @@ def dataset(
         >>> images.shape[1:], images.dtype
         (torch.Size([3, 96, 96]), torch.float32)
 
-    Source: the box of a crop is that of ``tf.image.stateless_random_crop(image, (height, width, 3),
-    seed=(seed + epoch * 2**32, key))``, where ``key`` is that of the record.
+    Source: a random crop is ``tf.image.stateless_random_crop(image, (height, width, 3),
+    seed=(seed + epoch * 2**32, key))``, with the ``key`` of the record.
     """
     if shuffle is not False:
         raise UsageError(
@@ -118,11 +118,11 @@ def dataset(
 
 
 class Records(data.Dataset):  # type: ignore[misc]  # PyTorch's types are not looked at
-    """The records of a split by their numbers, in the order they are stored.
+    """The records of a split by number, in stored order.
 
-    The epoch lies in memory that the workers of a ``DataLoader`` share, so that `set_epoch` reaches
-    them, persistent ones too. Copies made by pickle have an epoch of their own; those that
-    ``torch.multiprocessing`` hands over share it, so open the dataset in each training process.
+    The epoch is in memory that is shared with the workers of a ``DataLoader``, so `set_epoch`
+    reaches them, also persistent ones. Pickled copies have their own epoch. Copies passed by
+    ``torch.multiprocessing`` share it, so open the dataset in each training process.
     """
 
     def __init__(self, opened: OpenSplit, transform: Transform | None) -> None:
@@ -139,26 +139,26 @@ class Records(data.Dataset):  # type: ignore[misc]  # PyTorch's types are not lo
 
     @property
     def options(self) -> ReadOptions:
-        """What `dataset` was asked for; its ``epoch`` is the first."""
+        """The arguments of `dataset`; ``epoch`` is that of the first epoch."""
         return self._opened.options
 
     @property
     def seed(self) -> int:
-        """What crops, flips, brightness and order are drawn from."""
+        """The seed of crops, flips, brightness and order."""
         return self.options.seed
 
     @property
     def epoch(self) -> int:
-        """The number of the epoch whose crops are read."""
+        """Number of the epoch whose crops are read."""
         return int(self._epoch)
 
     def set_epoch(self, epoch: int) -> None:
-        """Read another epoch's crops from now on: to be called before each loop over a loader.
+        """Set the epoch whose crops are read. Call it before each loop over a loader.
 
         Args:
             epoch: in [0, 2**31).
         Raises:
-            UsageError: out of range.
+            UsageError: ``epoch`` is out of range.
         """
         self._epoch[0] = replace(self.options, epoch=epoch).epoch
 
@@ -169,16 +169,16 @@ class Records(data.Dataset):  # type: ignore[misc]  # PyTorch's types are not lo
         """Read one record.
 
         Returns:
-            ``(image, label)``, or ``image`` where there are no labels. image: uint8 or float32
-            [3, height, width] unless ``transform`` made something else of it; label: an integer.
+            ``(image, label)``, or ``image`` if there are no labels. image: uint8 or float32
+            [3, height, width], or the result of ``transform``; label: an integer.
         Raises:
-            IndexError: there are not so many; negative ones count from the end.
+            IndexError: there are fewer records; negative indices count from the end.
             DataError: the record is damaged, or smaller than the crop.
         """
         return self.__getitems__([index])[0]
 
     def __getitems__(self, indices: Sequence[SupportsIndex]) -> list[Any]:
-        """Read several records at once, which takes less time than one by one."""
+        """Read several records at once, in less time than one by one."""
         every = range(len(self))
         numbers = [every[index] for index in indices]
         read = []
@@ -193,18 +193,18 @@ class Records(data.Dataset):  # type: ignore[misc]  # PyTorch's types are not lo
 class Order(data.Sampler):  # type: ignore[misc]  # PyTorch's types are not looked at
     """The order in which `read_tf.dataset` reads the same epoch, for ``DataLoader(sampler=…)``.
 
-    Its epoch is the dataset's. `set_epoch`, which trainers call on samplers, sets the dataset's.
+    It has the epoch of the dataset: `set_epoch`, which trainers call on samplers, sets it there.
 
     Args:
-        dataset: what `dataset` returned.
-        shuffle: over everything, by (seed, epoch).
-        shard: (i, n): of each epoch's positions, those congruent to i modulo n, for process i of n;
-            the first processes may have one record more than the others.
-        start: how many of this process's records to leave out in the first epoch that is iterated,
-            to go on where one stopped; later epochs are whole.
+        dataset: a result of `read_torch.dataset`.
+        shuffle: shuffle all records by (seed, epoch).
+        shard: (i, n) for process i of n: the positions of each epoch that are i modulo n. The first
+            processes may get one record more than the others.
+        start: number of this process's records to leave out in the first epoch that is iterated, to
+            resume where a run stopped; later epochs are complete.
 
     Raises:
-        UsageError: another dataset, or a value out of range.
+        UsageError: ``dataset`` is something else, or a value is out of range.
     """
 
     def __init__(
@@ -224,7 +224,7 @@ class Order(data.Sampler):  # type: ignore[misc]  # PyTorch's types are not look
         self._first_epoch: int | None = None
 
     def set_epoch(self, epoch: int) -> None:
-        """Set the dataset's epoch: see `Records.set_epoch`."""
+        """Set the epoch of the dataset, see `Records.set_epoch`."""
         self._dataset.set_epoch(epoch)
 
     def __len__(self) -> int:

@@ -211,14 +211,14 @@ def test_what_is_imported_is_seeded_or_else_what_is_installed(
         ("import torch, tensorflow", "set_deterministic_debug_mode error"),
     ],
 )
-def test_triton_is_not_loaded_behind_tensorflow(tmp_path: Path, before: str, call: str) -> None:
+def test_triton_is_not_loaded_after_tensorflow(tmp_path: Path, before: str, call: str) -> None:
     """That ends the process by a signal; PyTorch's builds for GPUs load it in this call."""
     fill(tmp_path, {"triton.py": b""})
     called = seeded_by(tmp_path, before)
     assert [one for one in called if "deterministic_" in one] == [f"torch.{call}"]
 
 
-def test_what_was_left_alone_is_said(tmp_path: Path) -> None:
+def test_what_was_not_seeded_is_reported(tmp_path: Path) -> None:
     said = seeded_by(tmp_path, "import torch", "print(done)", PYTHONHASHSEED="0")[len(TORCH) :]
     left = "not imported yet, so not seeded; import it before this call"
     assert said == [
@@ -232,13 +232,13 @@ def test_what_was_left_alone_is_said(tmp_path: Path) -> None:
         "  cannot  PyTorch: workers of a DataLoader; give it generator and worker_init_fn",
         f"  cannot  Keras: {left}",
         f"  cannot  TensorFlow: {left}",
-        "  cannot  generators of your own: numpy.random.default_rng(), random.Random(), "
+        "  cannot  your own generators: numpy.random.default_rng(), random.Random(), "
         "torch.Generator()",
         "  cannot  other devices, numbers of threads or versions: they may round differently",
     ]
 
 
-def test_a_gpu_that_has_started_and_another_workspace_are_said(tmp_path: Path) -> None:
+def test_a_started_gpu_and_another_workspace_are_reported(tmp_path: Path) -> None:
     said = seeded_by(
         tmp_path,
         "import torch; torch.STARTED = True",
@@ -246,14 +246,14 @@ def test_a_gpu_that_has_started_and_another_workspace_are_said(tmp_path: Path) -
         CUBLAS_WORKSPACE_CONFIG=":0:0",
     )
     assert "  did     PyTorch: CUBLAS_WORKSPACE_CONFIG=:0:0" in said
-    assert "  cannot  PyTorch: CUBLAS_WORKSPACE_CONFIG was set; expected :4096:8 or :16:8" in said
-    assert (
-        "  cannot  PyTorch: CUDA has started, and may not look at CUBLAS_WORKSPACE_CONFIG again"
-        in said
-    )
+    name = "CUBLAS_WORKSPACE_CONFIG"
+    assert f"  cannot  PyTorch: found {name}=:0:0, expected :4096:8 or :16:8" in said
+    assert f"  cannot  PyTorch: CUDA has already started, and may not read {name} again" in said
 
 
-def test_what_is_not_installed_is_said(monkeypatch: pytest.MonkeyPatch, untouched: None) -> None:
+def test_what_is_not_installed_is_reported(
+    monkeypatch: pytest.MonkeyPatch, untouched: None
+) -> None:
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     done = seed_everything(7)
     assert done.did == (
