@@ -1,6 +1,6 @@
 """Ranges of seeds and epochs, and the key of a record, from which its random numbers are made.
 
-Knows: which of them there can be. Must not know: what is drawn, and how.
+Knows: ranges. Must not know: what is drawn, and how.
 """
 
 from __future__ import annotations
@@ -14,15 +14,15 @@ __all__ = ["EPOCH_LIMIT", "KEY_BITS", "SEED_LIMIT", "check_seed", "seed_key"]
 SEED_LIMIT = 2**32
 EPOCH_LIMIT = 2**31
 KEY_BITS = 56
-"""A record key fits 56 bits; the eight above name the draw: crop, flip, brightness, order."""
+"""Bits of a record key; the eight bits above name the draw: crop, flip, brightness, order."""
 
 
 def seed_key(key: int | None, number: int) -> int:
-    """Return what a record's random numbers are drawn from: its key, or without one its number.
+    """Return the key from which the random numbers of a record are drawn.
 
     Args:
-        key: of the record; other people's keys may be any integers, and are no keys of ours.
-        number: of the record among all that are read, from 0.
+        key: of the record. Keys of other programs may be out of range, and are not used then.
+        number: of the record among all that are read, from 0; used if there is no key.
     """
     return number if key is None or not 0 <= key < 2**KEY_BITS else key
 
@@ -31,7 +31,7 @@ def read_seed(name: str, value: Any) -> int:
     """Read a seed: a whole number in [0, 2**32).
 
     Raises:
-        UsageError: it is none.
+        UsageError: it is something else.
     """
     return values.whole(name, value, 0, SEED_LIMIT - 1)
 
@@ -40,7 +40,7 @@ def read_epoch(name: str, value: Any) -> int:
     """Read the number of an epoch, in [0, 2**31).
 
     Raises:
-        UsageError: it is none.
+        UsageError: it is something else.
     """
     return values.whole(name, value, 0, EPOCH_LIMIT - 1)
 
