@@ -1,4 +1,4 @@
-"""Extracts the images of one record file; those without a final name wait for one."""
+"""Extracts the images of one record file; images without a final name get it later."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The item that a worker is processing, so that its parent can name the one that killed it.
+"""Says which item a worker is processing, so that its parent can name an item that killed it.
 
 Knows: the numbers of items, and this process's clock. Must not know: what items or workers are.
 """
