@@ -47,6 +47,7 @@ class Written:
         labels: class names by number; None without labels.
         columns: further columns of an image list, which became features.
         warnings: one line each, for a person.
+        existed: ``resume`` found the split complete and wrote nothing.
         more: results of the other splits, if there are several.
     """
 
@@ -59,6 +60,7 @@ class Written:
     warnings: tuple[str, ...]
     columns: tuple[Column, ...] = ()
     split: str = "train"
+    existed: bool = False
     more: tuple[Written, ...] = ()
 
     @property
@@ -272,6 +274,7 @@ def _result(out: Path, parts: Sequence[_Part]) -> Written:
             warnings=part.listing.warnings,
             columns=part.listing.columns,
             split=part.split,
+            existed=part.manifest is not None and part.folder is None,
         )
         for part in parts
     )

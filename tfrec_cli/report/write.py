@@ -46,8 +46,9 @@ def _split_text(result: Written, *, named: bool) -> str:
         )
     else:
         size_bytes = sum(shard.size_bytes for shard in manifest.shards)
+        wrote = "already written:" if result.existed else "wrote"
         line = (
-            f"wrote {plural(manifest.records, 'record')} in {shards} to {result.out}, "
+            f"{wrote} {plural(manifest.records, 'record')} in {shards} to {result.out}, "
             f"{size(size_bytes)} from {source}"
         )
     return safe_text([line, *facts(_facts(result))])

@@ -14,6 +14,7 @@ from typing import BinaryIO
 
 from blake3 import blake3
 
+from tfrec_cli.dataset import manifest
 from tfrec_cli.dataset.manifest import Manifest
 from tfrec_cli.dataset.rejects import Reject
 from tfrec_cli.errors import DataError, ImageError, UnreadableError
@@ -22,6 +23,7 @@ from tfrec_cli.imaging.header import read_header, read_plain_header
 from tfrec_cli.imaging.policy import Policy, check_pixels, scaled_short
 from tfrec_cli.runtime import files, heartbeat, pool
 from tfrec_cli.runtime.files import descriptor_to_read, raise_if_exhausted
+from tfrec_cli.runtime.paths import printable
 from tfrec_cli.runtime.pool import Progress
 from tfrec_cli.runtime.row_store import Packed, Pieces
 from tfrec_cli.sources import open_source
@@ -210,7 +212,7 @@ def check_rejects(
     if bad and options.on_error == "fail":
         more = f" (and {len(bad) - 1} more)" if len(bad) > 1 else ""
         kind = UnreadableError if bad[0].reason == "unreadable" else DataError
-        hint = hint if bad[0].reason == "unreadable" else ""
+        hint = hint if bad[0].reason == "unreadable" else _dataset_hint(source, bad[0])
         message = f"{source}/{bad[0]}{hint}{more}; `on_error` skip leaves them out"
         raise kind(message, list(map(str, bad)))
     if bad and options.max_errors is not None:
@@ -226,6 +228,12 @@ def check_rejects(
             )
     if not all(records for _, records in parts):
         raise DataError(f"{source}: found no image that can be used, expected at least one")
+
+
+def _dataset_hint(source: Path, reject: Reject) -> str:
+    """Say so if a file is in the folder of a dataset."""
+    folder = (source / os.fsdecode(reject.path)).parent
+    return f" ({printable(os.fsencode(folder))} is a tfrec dataset)" * bool(manifest.find(folder))
 
 
 def packed(items: Iterable[Item] = ()) -> Packed[Item]:

@@ -26,6 +26,7 @@ from tfrec_cli.dataset import rejects as rejects_file
 from tfrec_cli.dataset.names import NOTE_SUFFIX, index_name
 from tfrec_cli.errors import DataError, RunError, UsageError
 from tfrec_cli.imaging import normalize
+from tfrec_cli.report import write as report
 from tfrec_cli.runtime.files import sealed, unsealed
 from tfrec_cli.writing import journal
 from tfrec_cli.writing.options import WriteOptions as Options
@@ -255,6 +256,8 @@ class TestGoesOn:
         fill(out / PARTIAL, {"journal.json": b"left by a kill in the last moment"})
         before = {path: path.stat().st_mtime_ns for path in out.glob("[!.]*")}
         again = run(folder, out, resume=True)
+        assert report.text(first).startswith("wrote 13 records in 4 shards to ")
+        assert report.text(again).startswith("already written: 13 records in 4 shards to ")
         assert (again.manifest, again.rejects) == (first.manifest, first.rejects)
         assert tree(out) == fresh
         assert {path: path.stat().st_mtime_ns for path in out.glob("[!.]*")} == before

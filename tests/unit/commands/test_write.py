@@ -939,6 +939,16 @@ def test_jobs_default_to_the_processors_allowed(
     assert sorted(stored(out)) == sorted(class_files())
 
 
+def test_the_message_names_a_dataset_among_the_images(folder: Path) -> None:
+    out = folder / "cats/out"
+    run(folder, out)
+    with pytest.raises(DataError) as refused:
+        run(folder, folder.parent / "other")
+    message = str(refused.value)
+    assert message.startswith(f"{out}/SHA256SUMS: found text, expected one of jpeg")
+    assert f" ({out} is a tfrec dataset) (and " in message
+
+
 def test_progress_ends_at_the_number_of_images(folder: Path, out: Path) -> None:
     seen: list[tuple[str, int, int]] = []
     write(folder, out, Options(jobs=1, shards=2), lambda *step: seen.append(step))

@@ -411,6 +411,26 @@ def test_plain_tensorflow_reads_stored_crops(stored: Path) -> None:
     assert np.array_equal(np.stack(found), got(stored, crop=None))
 
 
+def test_each_epoch_of_fit_has_its_own_order_and_crops(whole: Path) -> None:
+    options: dict[str, Any] = {"crop": 20, "seed": 1, "batch_size": 4, "shuffle": True}
+    batches = read(whole, epochs=3, **options)
+    seen: list[Any] = []
+
+    class Model(tf.keras.Model):  # type: ignore[misc]
+        def train_step(self, data: Any) -> dict[str, float]:
+            seen.append(data[0].numpy())
+            return {"loss": 0.0}
+
+    model = Model()
+    model.compile(run_eagerly=True)
+    model.fit(batches, epochs=3, steps_per_epoch=len(batches) // 3, shuffle=False, verbose=0)
+    expected = [
+        images.numpy() for epoch in range(3) for images, _ in read(whole, epoch=epoch, **options)
+    ]
+    assert len(seen) == len(expected)
+    assert all(map(np.array_equal, seen, expected))
+
+
 def test_keras_trains_on_several_epochs(stored: Path) -> None:
     tf.keras.utils.set_random_seed(0)
     layers = [tf.keras.layers.Flatten(), tf.keras.layers.Dense(3)]
