@@ -522,7 +522,6 @@ KILLER = """
 import os, signal, sys, time
 from tfrec_cli.imaging import normalize; from tfrec_cli.runtime import heartbeat
 from tfrec_cli.writing import survey
-from tfrec_cli.__main__ import main
 
 import tfrec_cli.runtime.pool
 heartbeat.ITEM_SECONDS = 0.2
@@ -541,17 +540,18 @@ def guarded(real):
     return stand_in
 
 {function} = guarded({function})
-if __name__ == "__main__":
-    main()
 """
 
 
 def run_with_killer(tmp_path: Path, function: str, *words: str) -> subprocess.CompletedProcess[str]:
     """Run ``tfrec WORDS`` in a program whose images kill, or loop, by their last bytes."""
-    program = tmp_path / "killer.py"
-    program.write_text(KILLER.format(function=function))
+    (tmp_path / "sitecustomize.py").write_text(KILLER.format(function=function))  # for workers too
     return subprocess.run(
-        [sys.executable, str(program), *words], capture_output=True, text=True, check=False
+        [sys.executable, "-m", "tfrec_cli", *words],
+        capture_output=True,
+        text=True,
+        check=False,
+        env={**os.environ, "PYTHONPATH": str(tmp_path)},
     )
 
 
