@@ -5,13 +5,13 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from decimal import Decimal
-from fractions import Fraction
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from tfrec_cli.dataset.names import SPLIT_NAME
 
 if TYPE_CHECKING:
+    from fractions import Fraction
+
     from msgspec import Meta
 
 _SHARE = r"[0-9]{1,9}(?:\.[0-9]{1,9})?"
@@ -65,7 +65,7 @@ class Division:
 
     def shares(self) -> dict[str, Fraction]:
         """Return the exact share of each split; the sum is 1."""
-        return {part.split: Fraction(part.share) for part in self.parts}
+        return {part.split: _fraction(part.share) for part in self.parts}
 
     def problem(self) -> str | None:
         """Return what is expected of the parts if their shares or names are wrong, else None."""
@@ -92,7 +92,7 @@ def of_options(options: object) -> Division | None:
     text = options.get("split") if isinstance(options, dict) else None
     parts = str(text).split(",")
     named = [_NAMED_SHARE.fullmatch(part) for part in parts]
-    shares = {match[1]: Fraction(match[2]) for match in named if match}
+    shares = {match[1]: _fraction(match[2]) for match in named if match}
     division = by_shares(shares) if len(shares) == len(parts) else None
     return None if division is None or division.problem() else division
 
@@ -114,5 +114,13 @@ def of_note(value: Any) -> Division | None:
     return division
 
 
+def _fraction(share: str) -> Fraction:
+    from fractions import Fraction
+
+    return Fraction(share)
+
+
 def _decimal(share: Fraction) -> str:
+    from decimal import Decimal
+
     return format(Decimal(share.numerator) / Decimal(share.denominator), "f")

@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import NamedTuple
 
 from tfrec_cli.dataset import records
 from tfrec_cli.dataset.foreign import guess_names
@@ -92,8 +93,7 @@ class FeatureSummary:
             self.steps.merge(other.steps)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ShardSummary:
+class ShardSummary(NamedTuple):
     """One file; ``problem`` says why it is not an intact TFRecord file."""
 
     path: Path

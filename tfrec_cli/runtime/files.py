@@ -182,8 +182,8 @@ class ThreadedSha256:
             self._running.result()
 
     def _process(self, pieces: list[bytes]) -> None:
+        self.size_bytes += sum(map(len, pieces))
         for piece in pieces:
-            self.size_bytes += len(piece)
             self._sha256.update(piece)
 
 
