@@ -28,12 +28,12 @@ class Ran:
 
     @property
     def error(self) -> str:
-        """What is on stderr, but for the last line of a usage error, which names the help."""
+        """The text on stderr, without the line after a usage error that names the help."""
         return re.sub(r"(?<=\n)Try `tfrec( \w+)? --help`\n\Z", "", self.err)
 
 
 def tfrec(*argv: object, **environment: str) -> Ran:
-    """Run ``tfrec ARGV`` in this process; the default is one job."""
+    """Run ``tfrec ARGV`` in this process, with one job by default."""
     out, err = (
         io.TextIOWrapper(io.BytesIO(), "utf-8", newline="", write_through=True) for _ in range(2)
     )

@@ -1,1 +1,1 @@
-"""Contract: what must come out, byte for byte, whatever becomes of the code."""
+"""Contract: results that must stay the same, byte for byte, when the code changes."""

@@ -1,6 +1,6 @@
-"""What the sample images are put through: every layout, option and command, once.
+"""Cases for golden values: every layout, option and command, on the sample images.
 
-Options that are to go, such as the decoder, are not used.
+Options that will be removed, such as the decoder, are not used.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ class Case:
 
 
 def images(work: Work, *names: str) -> None:
-    """Copy sample images, all without names, to ``images``."""
+    """Copy sample images to ``images``; all of them without names."""
     if not names:
         work.copy(SAMPLES / "images", "images")
     for name in names:
@@ -59,7 +59,7 @@ def images(work: Work, *names: str) -> None:
 
 
 def readers(work: Work, dataset: str, name: str = "", **options: Any) -> None:
-    """Record what the readers make of a dataset: centre, random, shuffled and changed."""
+    """Record what readers return: centre crops, random crops, shuffled and augmented."""
     for kind, more in (("center", CENTER), ("random", RANDOM), ("changed", CHANGED)):
         work.digests(f"{name}{kind}", dataset, **more, **options)
 
@@ -187,7 +187,7 @@ def splits_of_crops(work: Work) -> None:
 
 
 def image_list(work: Work, kind: str, text: str) -> None:
-    """Write the images of a list, with its further columns."""
+    """Write an image list with further columns."""
     images(work, *PLAIN)
     (work.folder / f"list.{kind}").write_text(text, "utf-8")
     source = f"list.{kind}"
@@ -214,7 +214,7 @@ def list_tsv(work: Work) -> None:
 
 
 def list_jsonl(work: Work) -> None:
-    """Boxes, with one label for each, lists, and values that only some rows have."""
+    """Write an image list with boxes, their labels, lists, and values of some rows only."""
     rows = []
     for number, name in enumerate(PLAIN[:8]):
         boxes = number % 3
@@ -331,7 +331,7 @@ def reshard(work: Work) -> None:
 
 
 def salvage(work: Work) -> None:
-    """A shard with a hole, a shard that is cut, and a shard without anything around it."""
+    """Salvage a damaged shard, a cut shard, and a shard without sidecar files."""
     images(work, *PLAIN)
     work.tfrec("write", "write", "images", "out", "--shards", "2")
     shard = "train-00000-of-00002.tfrecord"
@@ -371,7 +371,7 @@ def extract(work: Work) -> None:
 
 
 def rejects(work: Work) -> None:
-    """Files that no image can be made of: left out, counted, or too many."""
+    """Write with files that are no images: left out, counted, or too many."""
     images(work, *PLAIN[:6])
     work.copy(SAMPLES / "rejects", "images/bad")
     (work.folder / "images/notes.txt").write_text("no image\n")
@@ -387,7 +387,7 @@ def rejects(work: Work) -> None:
 
 
 def errors(work: Work) -> None:
-    """What ends commands with exit codes 1, 2 and 3, and findings of verify."""
+    """Record errors with exit codes 1, 2 and 3, and findings of verify."""
     images(work, *PLAIN[:5])
     (work.folder / "text.tfrecord").write_text("this is no record\n")
     work.tfrec("write", "write", "images", "out", "--shards", "2")

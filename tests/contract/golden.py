@@ -1,8 +1,8 @@
-"""Golden values that an earlier version gave for the sample images, and for a folder of photos.
+"""Golden values of an earlier version for the sample images, and for a folder of photos.
 
     python -m tests.contract.golden --write          record everything
-    python -m tests.contract.golden --write-open     record what a manifest's version changes only
-    TFREC_PHOTOS=DIR python -m tests.contract.golden …     the same of a folder of photos
+    python -m tests.contract.golden --write-open     record the open parts only
+    TFREC_PHOTOS=DIR python -m tests.contract.golden …     the same for a folder of photos
 
 See `record` for what the parts are.
 """
@@ -45,7 +45,7 @@ def identity(folder: Path) -> dict[str, Any]:
 
 
 def photo_case(*options: str, seed: bool = False, read: bool = False) -> Case:
-    """Make a case that writes the photos, reads them, and leaves none behind."""
+    """Make a case that writes the photos and reads them."""
 
     def run(work: Work) -> None:
         folder = photos()
@@ -71,7 +71,7 @@ PHOTO_CASES = {
 
 
 def main() -> int:
-    """Record golden values, of the photos where the environment names their folder."""
+    """Record golden values; those of photos if the environment names their folder."""
     parser = argparse.ArgumentParser(prog="python -m tests.contract.golden", description=__doc__)
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
     group = parser.add_mutually_exclusive_group(required=True)

@@ -1,4 +1,4 @@
-"""Small datasets of an earlier version of the program, and golden values of what is made of them.
+"""Small datasets of an earlier version, and golden values of commands and readers for them.
 
     python -m tests.contract.old_datasets --write-datasets   write them, and record everything
     python -m tests.contract.old_datasets --write-open       the ``open`` parts only
@@ -39,7 +39,7 @@ ENCODERS = {"gzip": "lossless", "crops": "lossless", "crops-png": "lossless"}
 
 
 def use(name: str, work: Work) -> None:
-    """Do with a dataset everything that commands and readers do with one."""
+    """Use a dataset with every command and reader."""
     work.copy(DATASETS / "sources", "sources")
     work.copy(DATASETS / name, "old")
     shards = sorted((work.folder / "old").glob("*.tfrecord*"))
@@ -64,7 +64,7 @@ def use(name: str, work: Work) -> None:
 
 
 def read(work: Work, split: str, *, gzip: bool) -> None:
-    """Record what the readers give; only TensorFlow's reads GZIP, and not shuffled."""
+    """Record what readers return; GZIP shards are read only by TensorFlow's, unshuffled."""
     skip = ("numpy", "torch") if gzip else ()
     for kind, options in {
         "center": {"crop": 36, "crop_mode": "center", "dtype": "uint8"},
@@ -78,7 +78,7 @@ CASES: dict[str, Callable[[Work], None]] = {name: partial(use, name) for name in
 
 
 def write_datasets() -> None:
-    """Write sources and datasets anew, by the version whose datasets they shall be."""
+    """Write sources and datasets again; run it with the version that they stand for."""
     import tfrec_cli
     from tests.conftest import class_files, fill
 

@@ -1,12 +1,12 @@
-"""Run the command line and the readers, and record what comes out as golden values.
+"""Run the command line and the readers, and record the results as golden values.
 
 A case is a function that gets a `Work`: a folder to run commands in, whose results are recorded.
-Only the command line and the public readers are used, so that the code may be arranged anew.
+Only the command line and the public readers are used, so that the code may be rearranged.
 
-What is recorded of a case has two parts:
+The values of a case have two parts:
 
 * ``fixed``: SHA-256 of every file, JSON documents, digests of the readers, content of manifests;
-* ``open``: what a new version of the manifest changes (its ``options``, ``plan_sha256``,
+* ``open``: parts that a new version of the manifest changes (its ``options``, ``plan_sha256``,
   ``format_version``, names of ``versions``, fields that version 1 does not have, its bytes), and
   texts of JSON documents. `update_open` writes these again, and refuses if anything else differs.
 """
@@ -69,7 +69,7 @@ ENCODED = ("sha256", "sha256_without_versions", "_bytes", "fingerprint")
 
 
 def encoders() -> dict[str, str | None]:
-    """Return the versions of what decides the bytes of transcoded images and GZIP shards."""
+    """Return versions of packages that decide the bytes of transcoded images and GZIP shards."""
     from PIL import __version__, features
 
     return {
@@ -94,10 +94,10 @@ def sha256(data: bytes) -> str:
 
 
 class Work:
-    """The folder of a case, which commands run in, and what is recorded of them.
+    """The folder in which the commands of a case run, and the recorded values.
 
     Attributes:
-        folder: the current folder of all commands, so that documents hold relative paths only.
+        folder: the current folder of all commands, so that documents have relative paths only.
         fixed: see the module.
         open: see the module.
     """
@@ -118,7 +118,7 @@ class Work:
         """Run ``tfrec ARGV --json`` and record exit code and document as ``name``.
 
         Args:
-            texts: False where they are those of the library that reads the command line.
+            texts: False if they come from the library that parses the command line.
         """
         code, out = run(self.folder, *argv, "--json")
         document: Values = json.loads(out)
@@ -129,7 +129,7 @@ class Work:
             self.open["texts"][name] = moved
 
     def files(self, *names: str) -> None:
-        """Record every file below the folders: by SHA-256, manifests by their content."""
+        """Record every file below the folders: its SHA-256, or the content of a manifest."""
         for name in names:
             for path in sorted((self.folder / name).rglob("*")):
                 if path.is_file():
@@ -142,7 +142,7 @@ class Work:
     def digests(
         self, name: str, dataset: str, *, skip: tuple[str, ...] = (), **options: Any
     ) -> None:
-        """Record the digest of what every reader gives, except those in ``skip``."""
+        """Record the digest of what each reader returns, except those in ``skip``."""
         path = self.folder / dataset
         self.fixed["digests"][name] = {
             reader: digest(reader, path, **options)
@@ -160,7 +160,7 @@ class Work:
             self.fixed["files"][name] = sha256(data)
 
     def _sums(self, name: str, data: bytes, folder: Path) -> None:
-        """Record the names, and whether the digests are right: one is that of a manifest."""
+        """Record the names, and whether the digests are correct; one of them is of a manifest."""
         names = [line.split("  ", 1)[1] for line in data.decode().splitlines()]
         lines = [f"{sha256((folder / one).read_bytes())}  {one}\n" for one in names]
         self.fixed["files"][name] = {"names": names, "right": "".join(lines) == data.decode()}
@@ -178,7 +178,7 @@ class Work:
         }
 
     def _without_manifests(self, values: Any, out: Any) -> Any:
-        """Replace each manifest in a document by the name of the file that holds the same."""
+        """Replace each manifest in a document by the name of its file."""
         if isinstance(values, list):
             return [self._without_manifests(value, out) for value in values]
         if not isinstance(values, dict):
@@ -202,7 +202,7 @@ class Work:
 def run(folder: Path, *argv: str) -> tuple[int, str]:
     """Run ``tfrec ARGV`` in ``folder`` with one job; return exit code and stdout.
 
-    In this process, since loading TensorFlow for each command would take minutes.
+    In this process, because loading TensorFlow for each command would take minutes.
     """
     from tfrec_cli.__main__ import main
 
@@ -240,7 +240,7 @@ def _inside(folder: Path) -> Iterator[None]:
 
 
 def digest(reader: str, path: Path, *, shuffle: bool = False, **options: Any) -> str:
-    """Return the SHA-256 of all images and labels that a reader gives, in batches of 4.
+    """Return the SHA-256 of all images and labels that a reader returns, in batches of 4.
 
     Covers types, sizes, pixels ([height, width, 3]) and labels in order, not where batches end.
     """
@@ -269,7 +269,7 @@ def _batches(reader: str, path: Path, shuffle: bool, options: Values) -> Iterato
 
 
 def record(case: Callable[[Work], None], folder: Path) -> Values:
-    """Run a case in a new folder, and return its values, as JSON has them."""
+    """Run a case in a new folder, and return its values as they are in JSON."""
     folder.mkdir(parents=True)
     work = Work(folder)
     case(work)
@@ -278,12 +278,12 @@ def record(case: Callable[[Work], None], folder: Path) -> Values:
 
 
 def comparable(values: Values, *, encoded: bool, lossy: bool) -> Values:
-    """Return what of a case's values can be compared here.
+    """Return the values of a case that can be compared here.
 
     Args:
         values: as `record` returns them.
-        encoded: whether what depends on an encoder's bytes is left out.
-        lossy: whether pixels depend on them, so that digests of the readers are left out too.
+        encoded: whether to leave out values that depend on the bytes of an encoder.
+        lossy: whether pixels depend on them too; then digests of the readers are left out.
     """
     fixed, missing = dict(values["fixed"]), missing_frameworks()
     fixed["digests"] = {
@@ -303,7 +303,7 @@ def comparable(values: Values, *, encoded: bool, lossy: bool) -> Values:
     fixed["documents"] = {
         name: document
         for name, document in fixed["documents"].items()
-        if "--source" not in name  # whether records can be made again depends on the encoder
+        if "--source" not in name  # whether records can be rebuilt depends on the encoder
     }
     if lossy:
         fixed["digests"] = {}
@@ -376,7 +376,7 @@ def _lines(values: Any, depth: int, most: int = 5) -> Iterator[str]:
 
 
 def record_all(cases: Cases, folder: Path, path: Path, **identity: Any) -> None:
-    """Record every case and write the file, as by a program whose results are right."""
+    """Record every case and write the file; results are taken as correct."""
     values = {}
     for name, case in cases.items():
         values[name] = record(case, folder / name)
@@ -384,10 +384,10 @@ def record_all(cases: Cases, folder: Path, path: Path, **identity: Any) -> None:
 
 
 def update_open(cases: Cases, folder: Path, path: Path) -> list[str]:
-    """Record every case and write its ``open`` part anew, where ``fixed`` parts are as recorded.
+    """Record every case and write its ``open`` part again, if ``fixed`` parts are unchanged.
 
     Returns:
-        Names of the cases whose fixed part differs; if there are any, nothing is written.
+        Names of the cases whose fixed part differs. If there are any, nothing is written.
     """
     golden, wrong = load(path), []
     for name, case in cases.items():

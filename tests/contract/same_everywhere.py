@@ -1,10 +1,10 @@
-"""Read a dataset by every framework, and print a digest of all that came out.
+"""Read a dataset with every framework, and print a digest of all batches.
 
     python -m tests.contract.same_everywhere DATASET [--crop N] [--epochs E] [--batch-size N]
         [--only NAME …]
 
-Each configuration runs in a process of its own, shuffled, with flips and brightness. A digest
-covers sizes, pixels and labels of every batch, in order. Exit code 1 if two digests differ.
+Each configuration runs in its own process, shuffled, with flips and brightness. A digest covers
+sizes, pixels and labels of every batch, in order. The exit code is 1 if two digests differ.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ def names() -> list[str]:
 
 
 def main() -> int:
-    """Run every configuration, or with ``--inside`` one, and print what came out."""
+    """Run every configuration, or with ``--inside`` one, and print the digests."""
     parser = argparse.ArgumentParser(
         prog="python -m tests.contract.same_everywhere", description=__doc__
     )
@@ -67,17 +67,17 @@ def main() -> int:
 
 
 def last_line(text: str) -> str:
-    """Return the last line of what a program wrote."""
+    """Return the last line of the output of a program."""
     return text.strip().rpartition("\n")[2]
 
 
 def batches(
     name: str, dataset: str, epochs: int, batch_size: int, options: dict[str, Any]
 ) -> Iterator[list[Any]]:
-    """Read a dataset as one configuration does.
+    """Read a dataset with one configuration.
 
     Yields:
-        images, float32[n, height, width, 3], and where there are some, labels, int64[n].
+        images, float32[n, height, width, 3], and labels, int64[n], if there are any.
     """
     kind, *how = name.split("-")
     if kind == "torch":
@@ -97,7 +97,7 @@ def batches(
 
 
 def _joined(source: read_numpy.Source, epochs: int, batch_size: int) -> Iterator[list[Any]]:
-    """Make batches of a source's samples; none spans two epochs."""
+    """Make batches of the samples of a source; none spans two epochs."""
     own = len(source) // epochs
     for first in range(0, len(source), own):
         for begin in range(first, first + own, batch_size):
@@ -136,7 +136,7 @@ def _parts(sample: Any) -> list[Any]:
 
 
 def digest(read: Iterator[list[Any]]) -> str:
-    """Return the SHA-256 of all batches' shapes, types and values, in hexadecimal."""
+    """Return the SHA-256 of shapes, types and values of all batches, in hexadecimal."""
     found = hashlib.sha256()
     for batch in read:
         for array in batch:

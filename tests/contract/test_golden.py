@@ -1,4 +1,4 @@
-"""Everything that an earlier version wrote, printed as JSON and read comes out again."""
+"""Files, JSON documents and pixels are the same as those of an earlier version."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from contract.golden import PHOTO_CASES
 
 
 def compare(case: Case, found: record.Values, golden_values: record.Values, name: str) -> None:
-    """Fail for each value that differs; skip where an encoder's versions forbid to compare all."""
+    """Fail if a value differs; skip if not all can be compared with other encoders."""
     here, recorded = record.encoders(), golden_values["encoders"]
     encoded = case.encoder != "none" and here != recorded
     options: Any = {"encoded": encoded, "lossy": case.encoder == "lossy"}
@@ -25,7 +25,7 @@ def compare(case: Case, found: record.Values, golden_values: record.Values, name
         pytest.skip(f"encoded bytes were not compared: found {other}, expected those of {recorded}")
 
 
-def test_every_case_has_golden_values_and_no_other_has() -> None:
+def test_exactly_these_cases_have_golden_values() -> None:
     assert list(record.load(golden.GOLDEN)["cases"]) == list(CASES)
     assert list(record.load(golden.PHOTOS_GOLDEN)["cases"]) == list(PHOTO_CASES)
 

@@ -1,4 +1,4 @@
-"""What other packages make of our datasets; `make interop` runs the same proof with DALI."""
+"""Other packages read our datasets; `make interop` runs the same proof with DALI."""
 
 from __future__ import annotations
 
@@ -34,7 +34,9 @@ def rows(tmp_path_factory: pytest.TempPathFactory) -> list[Found]:
 @pytest.mark.promise("P7")
 class TestEveryReader:
     @pytest.mark.parametrize("reader", ROWS)
-    def test_finds_nothing_wrong_in_any_split(self, rows: list[Found], reader: str) -> None:
+    def test_every_reader_finds_nothing_wrong_in_any_split(
+        self, rows: list[Found], reader: str
+    ) -> None:
         found = {(row.dataset, row.split): row.wrong for row in rows if row.reader == reader}
         assert found == {
             ("raw crops", "train"): {},
@@ -44,14 +46,14 @@ class TestEveryReader:
             ("tf-models", "train"): {},
         }
 
-    def test_finds_the_same_labels_and_pixels(self, rows: list[Found]) -> None:
+    def test_every_reader_finds_the_same_labels_and_pixels(self, rows: list[Found]) -> None:
         for dataset, split in {(row.dataset, row.split) for row in rows}:
             here = [row for row in rows if (row.dataset, row.split) == (dataset, split)]
             exact = [row for row in here if row.pixels and not row.jpegs]
             assert len({(row.records, row.labels, row.pixels) for row in exact}) == 1
             assert len({row.labels for row in here if row.labels}) == 1
 
-    def test_decodes_jpeg_otherwise_only_where_that_is_named(self, rows: list[Found]) -> None:
+    def test_only_named_readers_decode_jpeg_differently(self, rows: list[Found]) -> None:
         """28 of the 40 sample images are stored as JPEG, and 15 of the 21 of the second split."""
         found = {(row.reader, row.dataset, row.split): row.jpegs for row in rows if row.jpegs}
         assert found == {
@@ -62,7 +64,7 @@ class TestEveryReader:
 
 
 class TestTheProof:
-    """It sees what it should: each test changes one thing in what a reader gave."""
+    """Each test changes one thing in the rows of a reader."""
 
     SPLIT = Split(
         dataset="whole", folder="", name="train", image="", label="", filename="", crop=None
@@ -85,10 +87,10 @@ class TestTheProof:
     ) -> Mapping[str, str]:
         return proof.compare(reader, self.SPLIT, reads, expected).wrong
 
-    def test_accepts_what_is_the_same(self) -> None:
+    def test_the_proof_accepts_equal_rows(self) -> None:
         assert self.found(self.READ) == {}
 
-    def test_takes_records_without_names_in_order(self) -> None:
+    def test_the_proof_takes_records_without_names_in_order(self) -> None:
         second = replace(self.EXPECTED, filename="a/2.jpg", label=2)
         reads = [replace(self.READ, filename=None, label=label) for label in (1, 2)]
         assert self.found(*reads, expected=[self.EXPECTED, second]) == {}
@@ -107,10 +109,10 @@ class TestTheProof:
             ({"pixels": DECODED.reshape(30, 20, 3)}, "found other pixels"),
         ],
     )
-    def test_sees_a_change(self, change: Mapping[str, Any], expected: str) -> None:
+    def test_the_proof_sees_a_change(self, change: Mapping[str, Any], expected: str) -> None:
         assert self.found(replace(self.READ, **change)) == {"a/1.jpg": expected}
 
-    def test_sees_what_is_missing_too_much_or_there_twice(self) -> None:
+    def test_the_proof_sees_missing_extra_and_repeated_rows(self) -> None:
         two = [self.EXPECTED, self.OTHER]
         assert self.found(self.READ, expected=two) == {"a/2.jpg": "not found"}
         assert self.found(self.READ, self.READ) == {"a/1.jpg": "found it twice"}
@@ -119,7 +121,7 @@ class TestTheProof:
         unnamed = replace(self.READ, filename=None)
         assert self.found(unnamed, unnamed) == {"record 1": "found, expected no such"}
 
-    def test_lets_a_named_reader_decode_jpeg_otherwise_and_measures_it(self) -> None:
+    def test_a_named_reader_may_decode_jpeg_differently_within_a_limit(self) -> None:
         pixels = self.DECODED.copy()
         pixels[0, 0, 0] ^= 2
         read = replace(self.READ, pixels=pixels)
@@ -138,7 +140,7 @@ class TestTheProof:
         ],
         ids=["another photo", "another size", "without its bytes", "no JPEG"],
     )
-    def test_lets_a_named_reader_do_nothing_else(
+    def test_a_named_reader_may_not_differ_in_other_ways(
         self, change: Mapping[str, Any], expected: Expected
     ) -> None:
         read, (named,) = replace(self.READ, **change), OTHERWISE
@@ -146,7 +148,7 @@ class TestTheProof:
             "a/1.jpg": "found other pixels"
         }
 
-    def test_sees_another_index(self, tmp_path: Path) -> None:
+    def test_the_proof_sees_another_index(self, tmp_path: Path) -> None:
         source = fill(tmp_path / "src", {"a/1.png": png(photo(8, 8))})
         write.write(source, tmp_path / "out", Options(jobs=1))
         split = replace(self.SPLIT, folder=str(tmp_path / "out"))
@@ -155,8 +157,8 @@ class TestTheProof:
         )
         assert found.wrong == {"train-00000-of-00001.tfindex": "found other bytes"}
 
-    def test_exits_with_1_at_a_difference(self, tmp_path: Path) -> None:
-        """Here: at a reader that fails, for TensorFlow cannot be imported."""
+    def test_the_proof_exits_with_1_at_a_difference(self, tmp_path: Path) -> None:
+        """Here a reader fails, because TensorFlow cannot be imported."""
         fill(tmp_path, {"poison/tensorflow.py": b"raise ImportError('no TensorFlow')\n"})
         path = os.pathsep.join([str(tmp_path / "poison"), str(ROOT)])
         without = [word for name in READERS if name != "tensorflow" for word in ("--without", name)]
@@ -171,7 +173,7 @@ class TestTheProof:
 
 @pytest.fixture
 def images(tmp_path: Path) -> Path:
-    """Make a folder of six images in three classes, of names that need care."""
+    """Make a folder of six images in three classes, with difficult names."""
     names = ["a b", "Ärger", "日本 語"]
     files = {f"{name}/{n}.png": png(photo(20 + n, 30)) for name in names for n in (1, 2)}
     return fill(tmp_path / "images", files)
@@ -179,7 +181,7 @@ def images(tmp_path: Path) -> Path:
 
 @pytest.mark.promise("P7")
 class TestTfds:
-    """What TFDS knows of a dataset beside its images."""
+    """Metadata that TFDS reads."""
 
     @pytest.mark.parametrize(
         "options",
@@ -193,7 +195,7 @@ class TestTfds:
         ],
         ids=["raw", "png", "jpeg", "whole", "tf-models", "tf-models crops"],
     )
-    def test_classes_splits_and_pairs(
+    def test_tfds_reads_classes_splits_and_pairs(
         self, images: Path, tmp_path: Path, options: Mapping[str, Any]
     ) -> None:
         for split, shards in (("train", 2), ("val-2", 1)):
@@ -211,7 +213,7 @@ class TestTfds:
             assert (image.shape, image.dtype) == ((height, width, 3), tf.uint8)
             assert (number.shape, number.dtype) == ((), tf.int64)
 
-    def test_parts_of_splits(self, images: Path, tmp_path: Path) -> None:
+    def test_tfds_reads_parts_of_splits(self, images: Path, tmp_path: Path) -> None:
         write.write(images, tmp_path / "out", Options(shards=4))
         builder = tfds.builder_from_directory(tmp_path / "out")
 
@@ -228,22 +230,22 @@ class TestTfds:
             every
         )
 
-    def test_a_dataset_without_labels(self, images: Path, tmp_path: Path) -> None:
+    def test_tfds_reads_a_dataset_without_labels(self, images: Path, tmp_path: Path) -> None:
         write.write(images, tmp_path / "out", Options(labels="none"))
         builder = tfds.builder_from_directory(tmp_path / "out")
         assert sorted(builder.info.features) == ["filename", "image", "key"]
         assert len(list(builder.as_dataset(split="train"))) == 6
 
     @pytest.mark.parametrize("odd", [" a", " ", "caf\udce9"])
-    def test_class_names_that_it_cannot_read_are_numbers(self, tmp_path: Path, odd: str) -> None:
-        """It would strip the first and drop the second; the third is no UTF-8."""
+    def test_class_names_that_tfds_cannot_read_are_numbers(self, tmp_path: Path, odd: str) -> None:
+        """TFDS would strip the first and drop the second; the third is not UTF-8."""
         files = {f"{name}/1.png": png(photo(20, 30)) for name in (odd, "b")}
         write.write(fill(tmp_path / "src", files), tmp_path / "out", Options())
         builder = tfds.builder_from_directory(tmp_path / "out")
         assert builder.info.features["label"].names == ["0", "1"]
 
     @pytest.mark.parametrize("name", ["photos", "photos:1.0.0"])
-    def test_load_finds_a_dataset_by_the_folder_of_its_version(
+    def test_tfds_load_finds_a_dataset_by_the_folder_of_its_version(
         self, images: Path, tmp_path: Path, name: str
     ) -> None:
         write.write(images, tmp_path / "photos/1.0.0", Options())
@@ -251,7 +253,7 @@ class TestTfds:
 
 
 class TestTfModels:
-    """Records with ``--keys tf-models``, parsed by what the decoders of TF Models ask for."""
+    """Records with ``--keys tf-models``, parsed with the features of the decoders of TF Models."""
 
     CLASSIFICATION: ClassVar = {  # official/vision/dataloaders/classification_input.py
         "image/encoded": tf.io.FixedLenFeature((), tf.string, ""),
@@ -289,14 +291,16 @@ class TestTfModels:
         (shard,) = (tmp_path / "out").glob("*.tfrecord")
         return list(tf.data.TFRecordDataset(str(shard)).as_numpy_iterator())
 
-    def test_image_classification(self, images: Path, payloads: list[bytes]) -> None:
+    def test_tf_models_reads_image_classification(
+        self, images: Path, payloads: list[bytes]
+    ) -> None:
         found = tf.io.parse_example(payloads, self.CLASSIFICATION)
         assert found["image/class/label"].numpy().tolist() == [0, 0, 1, 1, 2, 2]
         files = sorted(images.rglob("*.png"), key=lambda path: str(path).encode())
         assert found["image/encoded"].numpy().tolist() == [path.read_bytes() for path in files]
 
-    def test_detection(self, payloads: list[bytes]) -> None:
-        """Its sources are numbers of 64 bits; records without boxes have empty lists of them."""
+    def test_tf_models_reads_detection(self, payloads: list[bytes]) -> None:
+        """Source ids are 64-bit numbers; records without boxes have empty lists."""
         found = tf.io.parse_example(payloads, self.DETECTION)
         numbers = tf.strings.to_number(found["image/source_id"], tf.int64).numpy().tolist()
         keys = tf.io.parse_example(payloads, {"image/key": tf.io.FixedLenFeature((), tf.int64)})
@@ -305,7 +309,7 @@ class TestTfModels:
         assert found["image/width"].numpy().tolist() == [30] * 6
         assert [found[name].values.numpy().tolist() for name in self.BOXES] == [[]] * 7
 
-    def test_object_detection(self, payloads: list[bytes]) -> None:
+    def test_the_object_detection_api_reads_a_dataset(self, payloads: list[bytes]) -> None:
         found = tf.io.parse_example(payloads, self.OBJECT_DETECTION)
         assert found["image/format"].numpy().tolist() == [b"png"] * 6
         names = found["image/filename"].numpy().tolist()

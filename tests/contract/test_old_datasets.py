@@ -1,4 +1,4 @@
-"""Datasets of version 0.1.0 are read, verified, extracted, resharded and salvaged as by itself."""
+"""Datasets of version 0.1.0 give the same results in every command and reader."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def test_every_dataset_is_there_and_small() -> None:
 
 
 @pytest.mark.parametrize("name", CASES)
-def test_everything_made_of_an_old_dataset_is_as_before(tmp_path: Path, name: str) -> None:
+def test_every_result_for_an_old_dataset_is_as_before(tmp_path: Path, name: str) -> None:
     case = Case(CASES[name], ENCODERS.get(name, "none"))
     found = record.record(case.run, tmp_path / "work")
     compare(case, found, record.load(old_datasets.GOLDEN), name)

@@ -1,4 +1,4 @@
-"""The benchmarks: what they measure is right, and they say so when it is not. No test of speed."""
+"""The benchmarks check what they measure, and report wrong results. Speed is not tested."""
 
 from __future__ import annotations
 
@@ -90,7 +90,7 @@ def test_a_run_writes_what_it_measured(tmp_path: Path) -> None:
     assert str(tmp_path) not in json.dumps(found)
 
 
-def test_no_photos_is_one_line(tmp_path: Path) -> None:
+def test_a_missing_folder_of_photos_is_an_error_of_one_line(tmp_path: Path) -> None:
     ran = subprocess.run(
         [sys.executable, "-m", "benchmarks", str(tmp_path), "--no-chart"],
         cwd=ROOT,
@@ -103,7 +103,7 @@ def test_no_photos_is_one_line(tmp_path: Path) -> None:
 
 
 def says(role: Role, name: str, what: str, **more: Any) -> Contestant:
-    """Make a contestant that prints something and does nothing."""
+    """Make a contestant that only prints something."""
     return Contestant(role, name, f'python -c "print({what!r})"', **more)
 
 
@@ -111,7 +111,7 @@ def run_contest(tmp_path: Path, *contestants: Contestant) -> Outcome:
     return contest(Work("work", "about", contestants), {}, tmp_path, 2, lambda _: None)
 
 
-def test_ratios_are_taken_without_the_start(tmp_path: Path) -> None:
+def test_ratios_leave_out_the_start(tmp_path: Path) -> None:
     ours, start, limit = run_contest(
         tmp_path,
         says("ours", "tfrec", "8 records in 5.0 seconds"),
@@ -156,7 +156,7 @@ def test_an_earlier_commit_reads_what_it_wrote_itself(work: Work) -> None:
 
 
 def test_an_earlier_commit_runs_in_its_checkout(tmp_path: Path) -> None:
-    """Its own programs, its own folder: both are told apart by what they print."""
+    """With its own programs and folder; each prints which one it is."""
     programs = tmp_path / "checkout/.venv/bin"
     programs.mkdir(parents=True)
     for name in ("python", "tfrec"):
@@ -178,7 +178,7 @@ def test_processor_time_counts_children_and_no_waiting(tmp_path: Path) -> None:
     assert spent >= 0.3 > idle
 
 
-def test_the_usual_way_must_not_fail(tmp_path: Path) -> None:
+def test_a_failure_of_the_usual_way_ends_the_run(tmp_path: Path) -> None:
     with pytest.raises(BenchmarkError, match="found exit code 1, expected 0: no disk"):
         run_contest(
             tmp_path,
@@ -238,7 +238,7 @@ def test_a_lost_record_is_found(crops: Path, tmp_path: Path) -> None:
 
 @needs("tensorflow")
 def test_a_wrong_answer_ends_the_run(crops: Path, tmp_path: Path) -> None:
-    """Whichever of ours it was."""
+    """No matter which of our contestants gave it."""
     copy = "python -c \"import shutil; shutil.copytree('{crops}', '{out}')\""
     lose = "python -c \"import pathlib; pathlib.Path('{out}').mkdir()\""
     work = Work(
@@ -264,8 +264,8 @@ def photos(tmp_path: Path) -> Path:
     return tmp_path / "whole"
 
 
-def test_readers_are_checked(photos: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Our reader passes, and one that places crops by another seed does not."""
+def test_pixels_of_readers_are_checked(photos: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Our reader passes, and a reader with another seed does not."""
     same.random_crops(photos)
     same.shuffled(photos)
     right = read_tf.dataset
@@ -276,8 +276,8 @@ def test_readers_are_checked(photos: Path, monkeypatch: pytest.MonkeyPatch) -> N
         same.random_crops(photos)
 
 
-def test_stored_crops_are_checked(photos: Path, tmp_path: Path) -> None:
-    """Our reader passes, and does not where the bytes of a record are others than it read."""
+def test_pixels_of_stored_crops_are_checked(photos: Path, tmp_path: Path) -> None:
+    """Our reader passes, and fails if the bytes of a record differ from what it read."""
     write.write(
         tmp_path / "photos", tmp_path / "crops", write.WriteOptions(crop=(128, 128), jobs=1)
     )
@@ -301,6 +301,6 @@ def test_short_epochs_are_timed_until_two_seconds_are_made_up(
     assert len(begun) == 4
 
 
-def test_an_epoch_of_nothing_ends(capsys: pytest.CaptureFixture[str]) -> None:
+def test_an_empty_epoch_ends(capsys: pytest.CaptureFixture[str]) -> None:
     clock.timed(list)
     assert capsys.readouterr().out == "0 records in 0.000000 seconds\n"

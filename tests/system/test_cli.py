@@ -1,4 +1,4 @@
-"""The command line: what is asked for, what is printed where, and the exit code."""
+"""The command line: options, output on stdout and stderr, and exit codes."""
 
 from __future__ import annotations
 
@@ -119,7 +119,7 @@ MISUSED = [
 
 
 @pytest.mark.parametrize(("argv", "message"), MISUSED, ids=[argv for argv, _ in MISUSED])
-def test_misuse_says_what_was_expected_and_which_command_helps(argv: str, message: str) -> None:
+def test_wrong_use_says_what_was_expected_and_which_command_helps(argv: str, message: str) -> None:
     ran = tfrec(*argv.split())
     line, hint = ran.err.splitlines()
     line = re.sub(r"^tfrec: ((Invalid value for '[^']+'( / '[^']+')?|--[a-z-]+): )?", "", line)
@@ -128,13 +128,13 @@ def test_misuse_says_what_was_expected_and_which_command_helps(argv: str, messag
     assert hint == f"Try `{command} --help`"
 
 
-def test_a_mistyped_path_gets_the_one_that_was_meant_and_no_command(source: Path) -> None:
+def test_a_mistyped_path_suggests_the_right_one_and_no_command(source: Path) -> None:
     ran = tfrec("write", source.with_name("scr"), "out")
     meant = f"No such file or folder: {source.with_name('scr')} (did you mean {source}?)"
     assert (ran.code, ran.err) == (2, f"tfrec: {meant}\n")
 
 
-def test_no_command_shows_the_help_and_is_misuse() -> None:
+def test_no_command_shows_the_help_and_is_wrong_use() -> None:
     ran = tfrec()
     assert (ran.code, ran.out, ran.err) == (2, "", tfrec("--help").out)
 
@@ -148,7 +148,7 @@ def skipped(source: Path, out: Path) -> Ran:
     return tfrec("write", source, out, "--on-error", "skip")
 
 
-def test_skipping_is_success(skipped: Ran) -> None:
+def test_skipping_ends_with_exit_code_0(skipped: Ran) -> None:
     assert (skipped.code, skipped.err) == (0, "")
 
 
@@ -172,8 +172,8 @@ def test_verbose_names_every_file_left_out(source: Path, out: Path) -> None:
     assert ran.err == f"tfrec: left out: dogs/bad.jpg: found text, expected one of {FORMATS}\n"
 
 
-def test_images_that_all_fail_while_written_are_no_dataset(tmp_path: Path, out: Path) -> None:
-    """A header that reads well does not make an image; nothing left is not success."""
+def test_a_write_in_which_every_image_fails_is_an_error(tmp_path: Path, out: Path) -> None:
+    """Even if every header is valid: a dataset without records is not a success."""
     cut = fill(tmp_path / "src", {"a.png": png(photo(9, 9))[:-20]})
     ran = tfrec("write", cut, out, "--on-error", "skip")
     line = f"tfrec: {cut}: found no image that can be used, expected at least one\n"
@@ -183,7 +183,7 @@ def test_images_that_all_fail_while_written_are_no_dataset(tmp_path: Path, out: 
 # What is printed
 
 
-def test_write_says_what_it_did(source: Path, out: Path) -> None:
+def test_write_prints_what_it_did(source: Path, out: Path) -> None:
     ran = tfrec("write", source, out, "--crop", "7")
     made = manifest.load(out / "train.manifest.json")
     sizes = sum(path.stat().st_size for path in source.rglob("*.*"))
@@ -200,7 +200,7 @@ def test_write_says_what_it_did(source: Path, out: Path) -> None:
     )
 
 
-def test_a_dry_run_says_what_it_would_do(source: Path, out: Path) -> None:
+def test_a_dry_run_prints_what_it_would_do(source: Path, out: Path) -> None:
     ran = tfrec("write", source, out, "--dry-run")
     assert (ran.code, ran.out.split(",")[0], out.exists()) == (
         0,
@@ -209,23 +209,25 @@ def test_a_dry_run_says_what_it_would_do(source: Path, out: Path) -> None:
     )
 
 
-def test_whole_datasets_verify_without_findings(dataset: Path) -> None:
+def test_intact_datasets_have_no_findings(dataset: Path) -> None:
     ran = tfrec("verify", dataset)
     assert (ran.code, ran.out.splitlines()[-1], ran.err) == (0, "no findings", "")
 
 
-def test_verify_looks_at_the_current_folder(dataset: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_verify_checks_the_current_folder_by_default(
+    dataset: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.chdir(dataset)
     assert tfrec("verify", "--quick").out.splitlines()[0].startswith(".: 3 records in 1 shard")
 
 
-def test_a_finding_is_printed_and_is_failure(dataset: Path) -> None:
+def test_a_finding_is_printed_and_ends_with_exit_code_1(dataset: Path) -> None:
     (dataset / "train.rejects.jsonl").unlink()
     ran = tfrec("verify", dataset, "--quick")
     assert (ran.code, ran.out.splitlines()[-1], ran.err) == (1, "1 finding", "")
 
 
-def test_an_unexpected_fingerprint_is_failure(dataset: Path) -> None:
+def test_an_unexpected_fingerprint_ends_with_exit_code_1(dataset: Path) -> None:
     ran = tfrec("verify", dataset, "--seed", 1, "--expect", "seed1-7x7-e0:00", "-q")
     assert (ran.code, ran.out.splitlines()[-1]) == (1, "1 finding")
 
@@ -308,12 +310,12 @@ def test_no_progress_is_left_on_a_terminal() -> None:
 
 
 @pytest.mark.parametrize("argv", ["--help", "write --help", "inspect OUT", "verify OUT", "none"])
-def test_no_colours_in_a_pipe(dataset: Path, argv: str) -> None:
+def test_a_pipe_gets_no_colours(dataset: Path, argv: str) -> None:
     ran = tfrec(*(dataset if word == "OUT" else word for word in argv.split()))
     assert "\x1b" not in ran.out + ran.err
 
 
-# Names that want to disturb a terminal
+# Names with control characters
 
 
 @pytest.fixture
@@ -327,7 +329,7 @@ def hostile(tmp_path: Path) -> Path:
 
 
 def raw_signs(ran: Ran) -> list[str]:
-    """Return what is printed and must not be: every sign that is no text, but line ends."""
+    """Return the characters that must not be printed: all control characters but line ends."""
     return [sign for sign in ran.out + ran.err if not sign.isprintable() and sign != "\n"]
 
 
@@ -392,8 +394,8 @@ def test_hostile_names_never_reach_the_terminal(hostile: Path, tmp_path: Path, a
 
 
 @pytest.mark.parametrize("command", ["write SRC OUT", "inspect OUT", "verify OUT --quick"])
-def test_names_that_are_no_text_can_be_printed(source: Path, tmp_path: Path, command: str) -> None:
-    """A strict UTF-8 terminal must not turn a finished job into a bug."""
+def test_names_that_are_not_utf8_can_be_printed(source: Path, tmp_path: Path, command: str) -> None:
+    """A strict UTF-8 terminal must not turn success into a traceback."""
     out = tmp_path / os.fsdecode(b"out\xff")
     if "SRC" not in command:
         write.write(source, out, write.WriteOptions(jobs=1))
@@ -402,7 +404,7 @@ def test_names_that_are_no_text_can_be_printed(source: Path, tmp_path: Path, com
     assert (ran.code, ran.err) == (0, "")
 
 
-def test_one_line_for_an_error_of_many(tmp_path: Path) -> None:
+def test_an_error_of_many_lines_is_printed_on_one(tmp_path: Path) -> None:
     assert tfrec("inspect", tmp_path / "a\nb").err == (
         f"tfrec: No such file or folder: {tmp_path}/a\\nb\n"
     )
@@ -411,7 +413,9 @@ def test_one_line_for_an_error_of_many(tmp_path: Path) -> None:
 # What ends a run early
 
 
-def test_an_interrupt_is_130(source: Path, out: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_interrupt_ends_with_130(
+    source: Path, out: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(shard, "write", fail_with(KeyboardInterrupt()))
     ran = tfrec("write", source, out)
     assert (ran.code, ran.out, ran.err.strip(), out.exists()) == (
@@ -422,7 +426,7 @@ def test_an_interrupt_is_130(source: Path, out: Path, monkeypatch: pytest.Monkey
     )
 
 
-def test_a_termination_is_143_and_leaves_nothing(
+def test_a_termination_ends_with_143_and_leaves_nothing(
     source: Path, out: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(shard, "write", lambda _: os.kill(os.getpid(), signal.SIGTERM))
@@ -435,7 +439,7 @@ def test_a_termination_is_143_and_leaves_nothing(
     [RuntimeError("surprise"), AssertionError("surprise"), UnicodeEncodeError("a", "b", 0, 1, "c")],
     ids=lambda error: type(error).__name__,
 )
-def test_a_bug_is_70(
+def test_a_bug_ends_with_70(
     source: Path, out: Path, monkeypatch: pytest.MonkeyPatch, error: Exception
 ) -> None:
     monkeypatch.setattr(shard, "write", fail_with(error))
@@ -489,7 +493,7 @@ def test_the_fingerprint_is_the_same_without_tensorflow(
 
 
 @pytest.mark.usefixtures("no_tensorflow")
-def test_without_tensorflow_verify_says_what_it_did_not_compare(dataset: Path) -> None:
+def test_without_tensorflow_verify_lists_the_missing_comparison(dataset: Path) -> None:
     ran = tfrec("verify", dataset, "--seed", 1)
     *_, checked, unchecked, fingerprint, last = ran.out.splitlines()
     assert (ran.code, ran.err, unchecked, last) == (0, "", f"  unchecked {MISSING}", "no findings")
@@ -503,7 +507,7 @@ def test_without_tensorflow_another_fingerprint_than_expected_is_a_finding(datas
     assert (ran.code, ran.out.splitlines()[-1]) == (1, "1 finding")
 
 
-def test_crops_with_a_tensorflow_that_does_not_load_are_refused(
+def test_with_a_tensorflow_that_does_not_load_crops_are_refused(
     dataset: Path, tmp_path: Path
 ) -> None:
     fill(tmp_path / "broken", {"tensorflow/__init__.py": b"raise ImportError('no libcudart')"})
@@ -519,7 +523,7 @@ def test_crops_with_a_tensorflow_that_does_not_load_are_refused(
 
 
 @pytest.mark.parametrize("option", ["--html", "--contact-sheet"])
-def test_a_page_or_picture_that_does_not_fit_leaves_the_old_one(
+def test_on_a_full_disk_the_old_page_or_sheet_stays(
     dataset: Path, tmp_path: Path, option: str
 ) -> None:
     shown = tmp_path / "shown"
@@ -539,8 +543,8 @@ def test_a_page_or_picture_that_does_not_fit_leaves_the_old_one(
 
 
 @pytest.mark.parametrize("argv", ["--help", "inspect OUT", "inspect OUT --json"])
-def test_a_broken_pipe_is_silent_and_not_a_fault_of_the_data(dataset: Path, argv: str) -> None:
-    """``tfrec … | head -1`` ends as it does for ``cat``: by SIGPIPE, which a shell calls 141."""
+def test_a_broken_pipe_ends_silently_with_its_own_code(dataset: Path, argv: str) -> None:
+    """``tfrec … | head -1`` ends as ``cat`` does: with 141, the code for SIGPIPE in a shell."""
     reader, writer = os.pipe()
     os.close(reader)
     words = [str(dataset) if word == "OUT" else word for word in argv.split()]
@@ -596,7 +600,7 @@ def test_help_fits_the_terminal(width: str) -> None:
 
 
 def defaults_of(command: str, *argv: str) -> dict[str, Any]:
-    """Return what the body of a command gets that was called with nothing but arguments."""
+    """Return the parameters that a command gets without any options."""
     with cli.main.make_context("tfrec", [], resilient_parsing=True) as group:
         return cli.main.commands[command].make_context(command, [*argv], parent=group).params
 
@@ -702,7 +706,7 @@ def test_completion_completes(shell: str, words: dict[str, str], answer: str) ->
 # The sample data, as a person would first use the program
 
 
-def test_sample_data_can_be_written_looked_at_and_verified(out: Path) -> None:
+def test_sample_data_can_be_written_inspected_and_verified(out: Path) -> None:
     images = SAMPLES / "images"
     steps = [
         tfrec("write", images, out, "--crop", 96),
@@ -740,7 +744,7 @@ def test_a_file_of_another_kind_is_not_replaced_by_a_sheet_or_page(
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="a device of Linux")
-def test_an_output_that_is_full_is_one_line(dataset: Path) -> None:
+def test_a_full_output_is_an_error_of_one_line(dataset: Path) -> None:
     with open("/dev/full", "w", encoding="utf-8") as full:
         ran = subprocess.run(
             [sys.executable, "-m", "tfrec_cli", "inspect", str(dataset)],

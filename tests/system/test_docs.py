@@ -1,4 +1,4 @@
-"""README and docs: every example runs, what is shown is printed, what is listed is all there is."""
+"""README and docs: every example runs and prints what is shown; lists are complete."""
 
 from __future__ import annotations
 
@@ -91,7 +91,7 @@ def test_every_block_is_valid_and_says_why_it_does_not_run(page: str, block: Blo
 
 
 def shown_commands() -> Iterator[tuple[str, str]]:
-    """Iterate what pages show to be typed: lines of blocks, and code in running text."""
+    """Iterate commands on pages: lines of blocks, and code in running text."""
     for page, block in CODE:
         if block.language in ("sh", "console"):
             for line in block.text.replace("\\\n", " ").splitlines():
@@ -102,7 +102,7 @@ def shown_commands() -> Iterator[tuple[str, str]]:
             yield page, code
 
 
-def test_every_option_that_is_shown_exists() -> None:
+def test_every_option_on_a_page_exists() -> None:
     known = {name: options_of(command) for name, command in cli.main.commands.items()}
     every = set[str]().union(*known.values(), options_of(cli.main))
     for page, line in shown_commands():
@@ -119,7 +119,7 @@ def options_of(command: object) -> set[str]:
     return {"--help"}.union(*({*one.opts, *one.secondary_opts} for one in params))
 
 
-def test_every_make_target_that_is_shown_exists() -> None:
+def test_every_make_target_on_a_page_exists() -> None:
     targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
     shown = {
         target for _, line in shown_commands() for target in re.findall(r"^make ([a-z-]+)", line)
@@ -128,7 +128,7 @@ def test_every_make_target_that_is_shown_exists() -> None:
     assert shown <= targets
 
 
-def test_every_extra_that_is_shown_exists() -> None:
+def test_every_extra_on_a_page_exists() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     shown = {
         extra
@@ -142,7 +142,7 @@ def test_every_extra_that_is_shown_exists() -> None:
 
 @pytest.mark.parametrize("page", PAGES)
 def test_links_lead_to_files(page: str) -> None:
-    """The site's own check (`make docs-site`) also knows headings."""
+    """`make docs-site` also checks links to headings."""
     text = re.sub(r"^```.*?^```$", "", TEXTS[page], flags=re.MULTILINE | re.DOTALL)
     for link in re.findall(r"\]\(([^)#\s]+)|src=\"([^\"]+)\"", text):
         path = "".join(link)
@@ -211,7 +211,7 @@ def test_every_class_of_errors_is_explained(name: str) -> None:
 
 
 def reasons() -> set[str]:
-    """Return every word that code gives as the reason of a reject, from its syntax."""
+    """Return every reason of a reject in the code, from its syntax tree."""
     found = set()
     for path in (ROOT / "tfrec_cli").rglob("*.py"):
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):

@@ -1,7 +1,7 @@
 """Hostile names, links, devices and folders through the command line.
 
-Each is answered with the right exit code and one clear line, in under 2 seconds of processor and
-300 MB, and nothing half written is left.
+Each gives the right exit code and one clear line, in less than 2 seconds of CPU time and 300 MB,
+and leaves nothing half written.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ def place(tmp_path: Path) -> Path:
 
 
 def write(place: Path, *argv: str | Path, before: tuple[str, ...] = ()) -> Measured:
-    """Write, and hold what it takes against the limits; options alone are for src and out."""
+    """Write within the limits of time and memory; without paths, ``src`` to ``out``."""
     is_told = argv[:1] == ("--",) or not str((*argv, "--")[0]).startswith("--")
     words = argv if is_told else ("src", "out", *argv)
     ran = measured(place, "write", "-j1", *words, before=before)
@@ -84,14 +84,14 @@ class TestNames:
         b"a\\b.png",
     )
 
-    def test_of_any_bytes_are_written_as_they_are(self, place: Path) -> None:
+    def test_names_of_any_bytes_are_stored_unchanged(self, place: Path) -> None:
         for name in self.NAMES:
             put(place, name)
         assert skipping(place).code == 0
         assert written(place) == {b"a/" + name for name in (*self.NAMES, b"good.png")}
 
-    def test_reach_no_terminal_as_they_are(self, place: Path) -> None:
-        """In the lines about rejects, and in every other command's text."""
+    def test_names_are_escaped_in_all_output(self, place: Path) -> None:
+        """In the lines about rejects, and in the text of every other command."""
         for name in self.NAMES:
             put(place, name[:250] + b".bad", b"no image")
             put(place, name)
@@ -113,7 +113,7 @@ class TestNames:
     @pytest.mark.parametrize(
         ("kept", "twin"), [("A.png", "a.png"), ("e\u0301.png", "\u00e9.png"), ("K", "\u212a")]
     )
-    def test_that_other_file_systems_confuse_are_written_once(
+    def test_names_that_other_file_systems_confuse_are_written_once(
         self, place: Path, kept: str, twin: str
     ) -> None:
         put(place, kept.encode())
@@ -121,7 +121,7 @@ class TestNames:
         assert skipping(place).code == 0
         assert rejected(place) == {f"a/{twin}": "path_collision"}
 
-    def test_of_folders_that_begin_with_a_dash(self, place: Path) -> None:
+    def test_names_of_folders_may_begin_with_a_dash(self, place: Path) -> None:
         (place / "src").rename(place / "-src")
         assert write(place, "--", "-src", "-out").code == 0
         assert written(place, "-out") == {b"a/good.png"}
@@ -129,13 +129,13 @@ class TestNames:
 
 class TestLinks:
     @pytest.mark.parametrize("target", ["nowhere", "link", "good.png/below", "n" * 300])
-    def test_that_lead_nowhere(self, place: Path, target: str) -> None:
+    def test_links_that_lead_nowhere_are_rejected(self, place: Path, target: str) -> None:
         (place / "src" / "a" / "link").symlink_to(target)
         assert skipping(place).code == 0
         assert rejected(place) == {"a/link": "unreadable"}
 
     @pytest.mark.parametrize("target", ["..", ".", "/", "../../src"])
-    def test_to_folders_are_not_followed(self, place: Path, target: str) -> None:
+    def test_links_to_folders_are_not_followed(self, place: Path, target: str) -> None:
         (place / "src" / "a" / "link").symlink_to(target)
         assert skipping(place).code == 0
         assert rejected(place) == {"a/link": "linked_folder"}
@@ -150,7 +150,7 @@ class TestLinks:
             ("/etc/passwd", "not_an_image"),
         ],
     )
-    def test_to_what_is_no_image(self, place: Path, target: str, reason: str) -> None:
+    def test_links_to_other_files_are_rejected(self, place: Path, target: str, reason: str) -> None:
         if not os.path.exists(target):
             pytest.skip(f"{target}: found none on this system")
         (place / "src" / "a" / "link.png").symlink_to(target)
@@ -158,7 +158,7 @@ class TestLinks:
         assert skipping(place).code == 0
         assert rejected(place)["a/link.png"] == reason
 
-    def test_to_source_and_out_are_what_they_lead_to(self, place: Path) -> None:
+    def test_links_to_source_and_out_are_followed(self, place: Path) -> None:
         (place / "images").symlink_to("src")
         (place / "real").mkdir()
         (place / "out").symlink_to("real")
@@ -166,11 +166,11 @@ class TestLinks:
         assert written(place, "real") == {b"a/good.png"}
 
 
-class TestNoFiles:
+class TestSpecialFiles:
     def test_pipes_sockets_and_devices_are_not_opened(self, place: Path) -> None:
         os.mkfifo(place / "src" / "a" / "pipe.jpg")
         before = os.getcwd()
-        os.chdir(place / "src" / "a")  # a socket's path may have 108 bytes
+        os.chdir(place / "src" / "a")  # the path of a socket may have 108 bytes
         with socket.socket(socket.AF_UNIX) as one:
             one.bind("socket.jpg")
             os.chdir(before)
@@ -178,7 +178,7 @@ class TestNoFiles:
         expected = dict.fromkeys(["a/pipe.jpg", "a/socket.jpg"], "not_a_regular_file")
         assert (ran.code, rejected(place)) == (0, expected)
 
-    def test_stop_a_job_that_is_to_stop(self, place: Path) -> None:
+    def test_a_pipe_stops_a_job_that_stops_at_errors(self, place: Path) -> None:
         os.mkfifo(place / "src" / "a" / "pipe.jpg")
         ran = write(place)
         assert (ran.code, ran.err, (place / "out").exists()) == (
@@ -199,14 +199,14 @@ class TestNoFiles:
         assert skipping(place).code == 0
         assert rejected(place) == {"a/sparse.jpg": "too_large"}
 
-    def test_a_sparse_text_file_does_no_harm(self, place: Path) -> None:
+    def test_a_sparse_text_file_is_ignored(self, place: Path) -> None:
         put(place, b"sparse.txt", b"")
         os.truncate(place / "src" / "a" / "sparse.txt", 2**40)
         assert (write(place).code, rejected(place)) == (0, {"a/sparse.txt": "sidecar"})
 
 
 class TestPermissions:
-    """As another user than root, who may do everything."""
+    """As another user: root may do everything."""
 
     NOBODY = ("setpriv", "--reuid=65534", "--regid=65534", "--clear-groups")
 
@@ -236,7 +236,7 @@ class TestPermissions:
 
     @pytest.mark.parametrize("skips", [False, True])
     def test_an_unreadable_folder_stops_the_job(self, shared: Path, skips: bool) -> None:
-        """Whatever lies in it would be lost, unnamed."""
+        """Its files would be lost without a message."""
         (shared / "src" / "a").chmod(0)
         ran = (skipping if skips else write)(shared, before=self.NOBODY)
         assert (ran.code, ran.err, (shared / "out").exists()) == (
@@ -245,7 +245,7 @@ class TestPermissions:
             False,
         )
 
-    def test_a_folder_that_shows_only_names(self, shared: Path) -> None:
+    def test_a_folder_that_can_only_be_listed_is_an_error(self, shared: Path) -> None:
         (shared / "src" / "a").chmod(0o444)
         ran = write(shared, before=self.NOBODY)
         assert (ran.code, ran.err, (shared / "out").exists()) == (
@@ -255,19 +255,19 @@ class TestPermissions:
             False,
         )
 
-    def test_a_folder_that_cannot_be_written(self, shared: Path) -> None:
+    def test_an_out_that_cannot_be_written_is_an_error(self, shared: Path) -> None:
         shared.chmod(0o555)
         ran = write(shared, before=self.NOBODY)
         assert (ran.code, ran.err) == (3, "tfrec: out: cannot be written: Permission denied\n")
 
 
 class TestPlaces:
-    def test_out_in_source_is_no_source(self, place: Path) -> None:
+    def test_an_out_in_the_source_is_not_read(self, place: Path) -> None:
         for _ in range(2):
             assert write(place, "src", "src/out", "--overwrite").code == 0
         assert written(place, "src/out") == {b"a/good.png"}
 
-    def test_out_in_a_class_is_no_source(self, place: Path) -> None:
+    def test_an_out_in_a_class_folder_is_not_read(self, place: Path) -> None:
         assert write(place, "src", "src/a/out").code == 0
         assert written(place, "src/a/out") == {b"a/good.png"}
 
@@ -291,7 +291,7 @@ class TestPlaces:
             ),
         ],
     )
-    def test_that_are_the_same_or_taken(
+    def test_places_that_are_equal_or_taken_are_refused(
         self, place: Path, source: str, out: str, code: int, message: str
     ) -> None:
         (place / "link").symlink_to("src")
@@ -302,19 +302,19 @@ class TestPlaces:
 
 class TestLabelFiles:
     @pytest.mark.parametrize("name", ["../secret", "/etc", "..", ".", "a/b", "a\0b"])
-    def test_lead_nowhere(self, place: Path, name: str) -> None:
+    def test_class_names_that_are_paths_are_refused(self, place: Path, name: str) -> None:
         (place / "labels.txt").write_text(f"a\n{name}\n")
         ran = write(place, "--labels", "labels.txt")
         message = f"--labels labels.txt: found {name!r}, expected the name of a folder"
         assert (ran.code, ran.error, (place / "out").exists()) == (2, f"tfrec: {message}\n", False)
 
-    def test_that_never_end(self, place: Path) -> None:
+    def test_a_label_file_that_never_ends_is_refused(self, place: Path) -> None:
         os.truncate(fill(place, {"labels.txt": b""}) / "labels.txt", 2**40)
         ran = write(place, "--labels", "labels.txt")
         message = "--labels labels.txt: found a larger file, expected at most 16777216 bytes"
         assert (ran.code, ran.error) == (2, f"tfrec: {message}\n")
 
-    def test_of_many_lines(self, place: Path) -> None:
+    def test_a_label_file_of_many_lines_is_refused_at_once(self, place: Path) -> None:
         lines = "".join(f"{number}\n" for number in range(300_000))
         (place / "labels.txt").write_text(f"{lines}a\n0\n")
         ran = write(place, "--labels", "labels.txt")
@@ -324,14 +324,14 @@ class TestLabelFiles:
 
 class TestFolders:
     @pytest.mark.parametrize("kind", [b"%06d.png", b".%06d.png"], ids=["images", "hidden"])
-    def test_of_many_files(self, place: Path, kind: bytes) -> None:
-        """A million take 280 MiB to list; here they are fewer."""
+    def test_a_folder_of_many_files_takes_little_memory(self, place: Path, kind: bytes) -> None:
+        """A million files take 280 MiB to list; here they are fewer."""
         for number in range(3_000):
             put(place, kind % number, b"")
         ran = skipping(place)
         assert (ran.code, len(rejected(place))) == (0, 3_000)
 
-    def test_nested_deeper_than_calls(self, place: Path) -> None:
+    def test_folders_may_be_deeper_than_the_recursion_limit(self, place: Path) -> None:
         deep = place / "src" / "a"
         for _ in range(1_200):
             deep /= "d"
@@ -340,17 +340,17 @@ class TestFolders:
         try:
             assert write(place).code == 0
             assert written(place) == {b"a/good.png", b"a/" + b"d/" * 1_200 + b"1.png"}
-        finally:  # pytest's own clearing away is not deep enough
+        finally:  # pytest cannot remove folders this deep
             (deep / "1.png").unlink()
             for _ in range(1_200):
                 deep.rmdir()
                 deep = deep.parent
 
     @pytest.mark.parametrize("what", ["class", "file"])
-    def test_that_vanish_while_they_are_listed(
+    def test_files_and_folders_may_vanish_during_the_listing(
         self, place: Path, what: str, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        """As soon as the folder above is listed, or before the files in it are looked at."""
+        """After the parent folder was listed, or before the files are examined."""
         from tfrec_cli.errors import RunError
         from tfrec_cli.sources import folder
 

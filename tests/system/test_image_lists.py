@@ -1,4 +1,4 @@
-"""Image lists from the file to the dataset, and what verify and salvage make of them."""
+"""Image lists: from the file to the dataset, in verify and in salvage."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ TABLE = [
 
 @pytest.fixture
 def written(images: Path, tmp_path: Path) -> Path:
-    """The table in a file, and the dataset made of it in ``out`` beside."""
+    """Write an image list and its dataset ``out``; return the list."""
     path = images / "table.jsonl"
     path.write_text(lines(*TABLE))
     write(path, tmp_path / "out", Options(jobs=1))
@@ -107,8 +107,8 @@ class TestWritten:
             },
         }  # fmt: skip
 
-    def test_tfds_reads_what_it_can(self, written: Path, tmp_path: Path) -> None:
-        """Of single values those that no record lacks; a list that is missing is an empty one."""
+    def test_tfds_reads_columns_that_every_record_has(self, written: Path, tmp_path: Path) -> None:
+        """Single values only if every record has them; a missing list is an empty one."""
         builder = tfds.builder_from_directory(tmp_path / "out")
         rows = tfds.as_numpy(builder.as_dataset(split="train"))
         found = {row["filename"].decode(): row for row in rows}
@@ -128,7 +128,7 @@ class TestWritten:
         boxes = [row["image/object/bbox/xmax"].tolist() for row in rows]
         assert sorted(boxes) == [[], [1, 0.5]]
 
-    def test_the_manifest_says_what_there_is(self, written: Path, tmp_path: Path) -> None:
+    def test_the_manifest_lists_the_columns(self, written: Path, tmp_path: Path) -> None:
         made = manifest.load(tmp_path / "out" / "train.manifest.json")
         assert [(str(one), one.is_everywhere) for one in made.columns] == [
             ("n int64", True),
@@ -139,31 +139,37 @@ class TestWritten:
             ("ts bytes[]", True),
         ]
 
-    def test_without_columns_the_manifest_is_as_ever(self, images: Path, tmp_path: Path) -> None:
+    def test_without_columns_the_manifest_stays_the_same(
+        self, images: Path, tmp_path: Path
+    ) -> None:
         write(images, tmp_path / "out", Options(jobs=1))
         assert "columns" not in json.loads((tmp_path / "out" / "train.manifest.json").read_text())
 
-    def test_it_is_the_dataset_of_the_folder(self, tmp_path: Path) -> None:
-        """Where the manifest says what folders say, every byte of the shards is the same."""
+    def test_a_list_gives_the_dataset_of_the_folder(self, tmp_path: Path) -> None:
+        """If the list has the same labels, every byte of the shards is the same."""
         folder = fill(tmp_path / "x", {"u/a.jpg": IMAGES["a.jpg"], "v/b.jpg": IMAGES["b.jpg"]})
         (tmp_path / "t.csv").write_text("path,label\nv/b.jpg,v\nu/a.jpg,u\n")
         write(folder, tmp_path / "one", Options(jobs=1))
         write(tmp_path / "t.csv", tmp_path / "two", Options(jobs=1, root=folder))
         assert tree(tmp_path / "one") == tree(tmp_path / "two")
 
-    def test_any_number_of_processes_gives_the_same(self, written: Path, tmp_path: Path) -> None:
+    def test_any_number_of_processes_gives_the_same_bytes(
+        self, written: Path, tmp_path: Path
+    ) -> None:
         options = {"shards": 3, "overwrite": True}
         write(written, tmp_path / "one", Options(jobs=1, **options))
         write(written, tmp_path / "two", Options(jobs=3, **options))
         assert tree(tmp_path / "one") == tree(tmp_path / "two")
 
-    def test_the_same_goes_on(self, written: Path, tmp_path: Path) -> None:
+    def test_resuming_with_the_same_list_changes_nothing(
+        self, written: Path, tmp_path: Path
+    ) -> None:
         before = tree(tmp_path / "out")
         write(written, tmp_path / "out", Options(jobs=1, resume=True))
         assert tree(tmp_path / "out") == before
 
     @pytest.mark.parametrize("changes", [{"n": 3}, {"label": "dog"}, {"ns": [7, 7]}, {"new": 1}])
-    def test_another_row_does_not(
+    def test_resuming_with_another_row_is_refused(
         self, written: Path, tmp_path: Path, changes: dict[str, Any]
     ) -> None:
         change(written, **changes)
@@ -185,8 +191,8 @@ class TestWritten:
 
 
 class TestSplits:
-    def test_kinds_are_those_of_the_first(self, written: Path, tmp_path: Path) -> None:
-        """Whole numbers in a column that held others are stored as those."""
+    def test_a_second_split_has_the_types_of_the_first(self, written: Path, tmp_path: Path) -> None:
+        """Whole numbers are stored as floats if the column of the first split has floats."""
         other = written.with_name("val.jsonl")
         rows = [{**TABLE[2], "path": "d.jpg", "q": 2, "t": "x", "qs": []}]
         other.write_text(lines(*rows))
@@ -195,7 +201,7 @@ class TestSplits:
         assert check(other, tmp_path / "out", split="val") == []
 
     @pytest.mark.parametrize("changes", [{"new": 1}, {"n": None}])
-    def test_columns_must_be_those_of_the_first(
+    def test_a_second_split_must_have_the_columns_of_the_first(
         self, written: Path, tmp_path: Path, changes: dict[str, Any]
     ) -> None:
         other = written.with_name("val.jsonl")
@@ -212,7 +218,9 @@ def check(path: Path, out: Path, *, split: str | None = None, quick: bool = Fals
 
 class TestVerified:
     @pytest.mark.parametrize("quick", [False, True])
-    def test_the_same_has_no_findings(self, written: Path, tmp_path: Path, quick: bool) -> None:
+    def test_the_same_list_has_no_findings(
+        self, written: Path, tmp_path: Path, quick: bool
+    ) -> None:
         assert check(written, tmp_path / "out", quick=quick) == []
         assert check(written, tmp_path / "out", split="train", quick=quick) == []
 
@@ -231,20 +239,20 @@ class TestVerified:
         change(written, **changes)
         assert check(written, tmp_path / "out") == [finding]
 
-    def test_a_row_more_and_one_less_are_found(self, written: Path, tmp_path: Path) -> None:
+    def test_an_added_and_a_removed_row_are_found(self, written: Path, tmp_path: Path) -> None:
         written.write_text(lines(*TABLE[:2], {**TABLE[2], "path": "d.jpg"}))
         assert sorted(check(written, tmp_path / "out")) == [
             "unexpected: c.jpg: found no such image among the sources",
             "unwritten: found neither a record nor a reject of this source, expected one of them",
         ]
 
-    def test_the_folder_is_not_what_it_came_from(self, written: Path, tmp_path: Path) -> None:
+    def test_the_folder_instead_of_the_list_is_found(self, written: Path, tmp_path: Path) -> None:
         written.unlink()
         (written.parent / "d.jpg").unlink()
         found = check(written.parent, tmp_path / "out")
         assert [one.partition(":")[0] for one in found] == ["label"] * 3
 
-    def test_with_a_root(self, written: Path, tmp_path: Path) -> None:
+    def test_verify_takes_a_root(self, written: Path, tmp_path: Path) -> None:
         moved = tmp_path / "elsewhere.jsonl"
         written.rename(moved)
         options = VerifyOptions(source=((None, moved),), root=written.parent, jobs=1)
@@ -254,7 +262,7 @@ class TestVerified:
 ROOT_HINT = " (--root sets the folder that contains its paths)"
 
 
-def test_a_root_that_is_not_told_is_thought_of(written: Path, tmp_path: Path) -> None:
+def test_a_missing_root_is_suggested(written: Path, tmp_path: Path) -> None:
     (tmp_path / "moved").mkdir()
     moved = written.rename(tmp_path / "moved" / written.name)
     with pytest.raises(DataError) as error:
@@ -288,14 +296,14 @@ class TestSalvaged:
         shard.write_bytes(data[:20] + b"\xff" + data[21:])
         return shard
 
-    def test_lost_records_have_their_names(self, written: Path, tmp_path: Path) -> None:
+    def test_salvage_names_lost_records(self, written: Path, tmp_path: Path) -> None:
         shard = self.damaged(tmp_path / "out")
         first, *_ = read_index(shard.with_suffix(".tfindex"))
         options = salvage.Options(source=written)
         result = salvage.salvage(shard, tmp_path / "saved", options)
         assert (first[0], len(result.lost_names or ()), result.lost_records) == (0, 1, [0])
 
-    def test_another_row_is_another_plan(self, written: Path, tmp_path: Path) -> None:
+    def test_salvage_refuses_a_list_with_another_row(self, written: Path, tmp_path: Path) -> None:
         shard = self.damaged(tmp_path / "out")
         change(written, n=3)
         with pytest.raises(RunError, match="found images that make another plan"):
@@ -321,7 +329,7 @@ class TestManifest:
             ),
         ],
     )
-    def test_columns_that_are_none_are_refused(
+    def test_wrong_columns_in_a_manifest_are_refused(
         self, written: Path, tmp_path: Path, columns: Any, where: str
     ) -> None:
         path = tmp_path / "out" / "train.manifest.json"
@@ -356,7 +364,7 @@ class TestEncoding:
 
 
 class TestCommandLine:
-    def test_all_bad_lines_are_told_when_asked_for(self, images: Path) -> None:
+    def test_all_bad_lines_are_printed_with_verbose(self, images: Path) -> None:
         (images / "t.csv").write_text("path,x\na.jpg\nb.jpg\n")
         quiet = measured(images, "write", "t.csv", "out")
         assert (quiet.code, quiet.out) == (1, "")
@@ -365,14 +373,14 @@ class TestCommandLine:
         first = [f"tfrec: t.csv: line {line}: found 1 cells, expected 2\n" for line in (2, 3)]
         assert measured(images, "write", "t.csv", "out", "-v").err == "".join([*first, last])
 
-    def test_columns_are_told(self, images: Path) -> None:
+    def test_columns_are_printed(self, images: Path) -> None:
         (images / "t.csv").write_text('path,b,a\na.jpg,"[1, 2]",x\n')
         told = measured(images, "write", "t.csv", "out", "--dry-run").out
         assert "\n  features  2: a bytes, b int64[]\n" in told
         told = measured(images, "write", "t.csv", "out", "--dry-run", "--json").out
         assert [one["kind"] for one in json.loads(told)["columns"]] == ["bytes", "int64"]
 
-    def test_a_million_numbers_in_a_line_cost_no_more_than_the_line(self, images: Path) -> None:
+    def test_a_line_of_a_million_numbers_takes_little_memory(self, images: Path) -> None:
         (images / "t.jsonl").write_text('{"path": "a.jpg", "x": [' + "1," * 500_000 + "1]}")
         ran = measured(images, "write", "t.jsonl", "out", "--jobs", "1")
         assert (ran.code, ran.mebibytes < 200) == (0, True)

@@ -94,10 +94,10 @@ def test_help_loads_nothing_heavy(data: Path, argv: str) -> None:
 
 
 @pytest.mark.parametrize("argv", ["--help", "--version", "tfrec s"])
-def test_the_list_of_commands_loads_none(
+def test_the_list_of_commands_loads_no_command(
     data: Path, argv: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Nor what only commands need; the last is what a shell asks for to complete a line."""
+    """Nor modules that only commands need; the last call is one of a shell for completion."""
     if argv not in ("--help", "--version"):
         monkeypatch.setenv("_TFREC_COMPLETE", "bash_complete")
         monkeypatch.setenv("COMP_WORDS", argv)
@@ -133,7 +133,7 @@ def test_a_command_does_not_load_the_options_of_others(data: Path, command: str)
 def test_a_command_starts_without_what_it_does_not_need(
     data: Path, argv: str, unneeded: set[str]
 ) -> None:
-    """Neither itself nor its worker: NumPy alone would be a third of the time."""
+    """Nor does its worker: the import of NumPy would be a third of the time."""
     fill(data / "photos", {"1.jpg": jpeg(photo(40, 50)), "2.jpg": jpeg(photo(50, 40))})
     assert loaded(data, argv, unneeded) & {*unneeded, "tfrec_cli.reading.options"} == set()
 
@@ -158,7 +158,7 @@ def test_a_command_starts_without_what_it_does_not_need(
         "read_numpy",
     ],
 )
-def test_no_module_needs_tensorflow_to_be_imported(data: Path, module: str) -> None:
+def test_every_module_can_be_imported_without_tensorflow(data: Path, module: str) -> None:
     program = (
         f"import sys, json, tfrec_cli.{module}; "
         "print(json.dumps('tensorflow' in sys.modules or 'torch' in sys.modules))"
@@ -168,8 +168,8 @@ def test_no_module_needs_tensorflow_to_be_imported(data: Path, module: str) -> N
 
 
 @pytest.mark.parametrize("reader", ["read_numpy", pytest.param("read_torch", marks=needs("torch"))])
-def test_no_other_reader_needs_tensorflow(data: Path, reader: str) -> None:
-    """Neither its Python nor its C library, whole images decoded and all."""
+def test_other_readers_need_no_tensorflow(data: Path, reader: str) -> None:
+    """Neither its Python nor its C library, even to decode whole images."""
     program = (
         f"import sys; from tfrec_cli import {reader}; "
         f"read = {reader}.dataset({str(data / 'out')!r}, crop=20); "
@@ -185,8 +185,8 @@ def test_no_other_reader_needs_tensorflow(data: Path, reader: str) -> None:
     assert int(ran.stdout) == 0
 
 
-def test_the_poison_works(data: Path) -> None:
-    """Without this the tests above could pass for want of a trap."""
+def test_the_trap_for_imports_works(data: Path) -> None:
+    """Otherwise the tests above could pass without a trap."""
     poison = fill(data / "poison", {"tensorflow/__init__.py": POISON})
     environment = {**os.environ, "PYTHONPATH": str(poison)}
     ran = subprocess.run([sys.executable, "-c", "import tensorflow"], env=environment, check=False)

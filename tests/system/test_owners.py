@@ -1,4 +1,4 @@
-"""Each fact has one owner: these tests fail where a fact is written down a second time."""
+"""Each fact has one owner: these tests fail if a fact is written a second time."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def nodes(module: str) -> tuple[ast.AST, ...]:
 
 
 def texts(module: str) -> Iterator[str]:
-    """Iterate the strings of a module that are no docstrings, pieces of f-strings among them."""
+    """Iterate the strings of a module that are not docstrings, also those in f-strings."""
     alone = {id(node.value) for node in nodes(module) if isinstance(node, ast.Expr)}
     for node in nodes(module):
         if isinstance(node, ast.Constant) and isinstance(node.value, str) and id(node) not in alone:
@@ -54,7 +54,7 @@ def texts(module: str) -> Iterator[str]:
 
 
 def number(node: ast.AST) -> int | None:
-    """Work out a whole number: 99_999, 2**31 - 1, 128 << 20."""
+    """Compute a whole number: 99_999, 2**31 - 1, 128 << 20."""
     if isinstance(node, ast.Constant):
         return node.value if type(node.value) is int else None
     if not isinstance(node, ast.BinOp):
@@ -75,14 +75,14 @@ def number(node: ast.AST) -> int | None:
 
 
 @pytest.mark.parametrize("module", MODULES)
-def test_names_of_features_stand_only_with_records_and_columns(module: str) -> None:
+def test_only_records_and_columns_have_names_of_features(module: str) -> None:
     found = [text for text in texts(module) if text.startswith("image/")]
     assert module in RECORD_OWNERS or not found
 
 
 @pytest.mark.parametrize("module", MODULES)
 def test_the_features_of_a_record_are_listed_once(module: str) -> None:
-    """Three of their names in one list, set or table would be a second list of them."""
+    """Three of their names in one list, set or dictionary would be a second list."""
     ours = set(Names._fields)
     for node in nodes(module):
         parts = node.keys if isinstance(node, ast.Dict) else getattr(node, "elts", [])
@@ -91,8 +91,8 @@ def test_the_features_of_a_record_are_listed_once(module: str) -> None:
 
 
 @pytest.mark.parametrize("module", MODULES)
-def test_keys_of_a_manifest_stand_only_in_dataset(module: str) -> None:
-    """But for words that other JSON has too; what a result's document says is for `report`."""
+def test_only_dataset_has_keys_of_a_manifest(module: str) -> None:
+    """Except words that other JSON has too, and keys of results, which `report` owns."""
     common = {"name", "split", "keys", "records", "columns", "options", "versions", "labels"}
     common |= {"crop", "shards", "index", "compression", "rejects", "changes", "ignored"}
     common |= {"stored", "sha256", "size_bytes", "unknown", "division", "smallest"}
@@ -102,7 +102,7 @@ def test_keys_of_a_manifest_stand_only_in_dataset(module: str) -> None:
 
 
 @pytest.mark.parametrize("module", MODULES)
-def test_names_of_files_stand_only_in_names(module: str) -> None:
+def test_only_names_has_names_of_files(module: str) -> None:
     suffixes = (names.MANIFEST_SUFFIX, names.REJECTS_SUFFIX, names.INDEX_SUFFIX, names.SUMS)
     suffixes += (names.NOTE_SUFFIX, ".partial", ".tfrecord", names.TFDS_INFO, names.LOCK)
     found = [text for text in texts(module) for suffix in suffixes if text.endswith(suffix)]
@@ -110,7 +110,7 @@ def test_names_of_files_stand_only_in_names(module: str) -> None:
 
 
 def test_limits_of_options_are_written_once() -> None:
-    """Large numbers tell themselves apart: they are searched for; defaults are compared below."""
+    """Large numbers are distinct, so they are searched for; defaults are compared below."""
     limits = {
         options.range_of(field.name).most
         for field in fields(WriteOptions)
@@ -155,8 +155,8 @@ def test_the_command_line_has_the_defaults_and_ranges_of_the_fields() -> None:
 
 
 @pytest.mark.parametrize("module", MODULES)
-def test_how_a_split_was_divided_is_read_nowhere_from_its_option(module: str) -> None:
-    """The manifest's typed division says it; the text of --split is parsed by its owner."""
+def test_only_division_reads_how_a_split_was_divided(module: str) -> None:
+    """The typed division of the manifest has it; only its owner parses the text of --split."""
     for node in nodes(module):
         reads = (
             isinstance(node, ast.Subscript)
@@ -171,8 +171,8 @@ def test_how_a_split_was_divided_is_read_nowhere_from_its_option(module: str) ->
 
 
 @pytest.mark.parametrize("module", MODULES)
-def test_only_crops_halves_what_is_left_beside_a_crop(module: str) -> None:
-    """Where a centre lies, and how a margin is shared, takes a division by two."""
+def test_only_crops_halves_the_space_around_a_crop(module: str) -> None:
+    """A centre, and the margins on two sides, need a division by two."""
     others = {"report/page", "inspecting/tally", "sources/cells"}  # captions, a median, digits
     halves = [
         ast.unparse(node)
@@ -196,7 +196,7 @@ def test_only_errors_says_how_to_install_an_extra() -> None:
     ]
 
 
-def test_every_extra_that_an_error_names_is_there_to_install() -> None:
+def test_every_extra_that_an_error_names_exists() -> None:
     named = {
         ast.literal_eval(node.args[1])
         for module in MODULES
@@ -207,8 +207,8 @@ def test_every_extra_that_an_error_names_is_there_to_install() -> None:
     assert named <= set(PROJECT["optional-dependencies"])
 
 
-def test_these_tests_see_what_they_look_for() -> None:
-    """Each owner has the facts that nobody else may have."""
+def test_the_owners_have_the_facts_that_these_tests_look_for() -> None:
+    """Otherwise the tests above could pass without looking at anything."""
     assert any(text.startswith("image/") for text in texts("dataset/records"))
     assert any(
         "rejects_sha256" in str(ast.unparse(node))

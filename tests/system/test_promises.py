@@ -45,7 +45,7 @@ def test_a_promise_has_a_command_that_checks_it(name: str) -> None:
     assert re.search(r"^```(sh|console)$", SECTIONS[name], re.MULTILINE)
 
 
-def test_all_commands_run_but_those_that_take_too_long() -> None:
+def test_every_command_runs_unless_it_takes_too_long() -> None:
     assert [one.text for one in pages.blocks(PAGE) if not one.is_run] == [
         "make interop\n",
         "make torture\n",

@@ -1,4 +1,4 @@
-"""docs/schema: what every command prints with --json is what is documented, and nothing else."""
+"""docs/schema: with --json, every command prints the documented keys and no others."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ REGISTRY: Registry[Any] = Registry().with_resources(
 
 
 def valid(ran: Ran) -> dict[str, Any]:
-    """Return the document that a command printed, after holding it to its schema."""
+    """Return the document that a command printed, after checking it against its schema."""
     document: dict[str, Any] = json.loads(ran.out)
     schema = SCHEMAS[document["format"].removeprefix("tfrec-") + ".schema.json"]
     jsonschema.Draft202012Validator(schema, registry=REGISTRY).validate(document)
@@ -53,7 +53,7 @@ def objects(schema: Any) -> Iterator[dict[str, Any]]:
 
 
 @pytest.mark.parametrize("name", SCHEMAS)
-def test_a_schema_is_one_and_allows_nothing_more(name: str) -> None:
+def test_a_schema_is_valid_and_allows_nothing_more(name: str) -> None:
     jsonschema.Draft202012Validator.check_schema(SCHEMAS[name])
     for one in objects(SCHEMAS[name]):
         assert one["additionalProperties"] is False
@@ -61,7 +61,7 @@ def test_a_schema_is_one_and_allows_nothing_more(name: str) -> None:
             assert one["required"] == list(one["properties"])
 
 
-def test_the_schema_of_the_manifest_is_that_of_its_types() -> None:
+def test_the_schema_of_the_manifest_is_generated_from_its_types() -> None:
     words = [sys.executable, ROOT / "docs/reference.py", "--check"]
     assert subprocess.run(words, check=False).returncode == 0
 
@@ -79,7 +79,7 @@ def test_every_kind_of_finding_is_in_the_schema() -> None:
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    """Make a folder of images, whole datasets of them, and some that are not."""
+    """Make a folder of images, with intact, damaged and other datasets."""
     images = {
         "cats/1.png": png(photo(8, 9, 1)),
         "cats/2.jpg": jpeg(photo(10, 7, 2)),
@@ -175,7 +175,7 @@ def test_every_document_is_as_documented(
 @pytest.mark.parametrize(
     ("prepare", "argv", "code", "line"), [row[1:] for row in WRONG], ids=[row[0] for row in WRONG]
 )
-def test_an_error_is_a_document_and_the_same_line(
+def test_an_error_is_a_document_with_the_same_message(
     tmp_path: Path, prepare: Callable[[Path], None], argv: str, code: int, line: str
 ) -> None:
     files = {"cats/1.png": png(photo(8, 9, 1)), "cats/2.jpg": jpeg(photo(10, 7, 2))}
@@ -198,7 +198,7 @@ def test_an_error_is_a_document_and_the_same_line(
     [(KeyboardInterrupt(), 130), (RuntimeError("surprise"), 70), (MemoryError(), 3)],
     ids=["interrupt", "bug", "memory"],
 )
-def test_whatever_ends_a_run_is_a_document(
+def test_every_failure_is_a_document(
     folder: Path, monkeypatch: pytest.MonkeyPatch, error: BaseException, code: int
 ) -> None:
     monkeypatch.setattr(pool, "_can_fork", lambda: False)  # so that the error is raised here
@@ -209,7 +209,7 @@ def test_whatever_ends_a_run_is_a_document(
 
 @pytest.mark.parametrize("words", [[], ["-v"]])
 def test_details_name_every_image_that_cannot_be_used(folder: Path, words: list[str]) -> None:
-    """On stderr too, where --verbose is given: "(and 1 more)" names only the first."""
+    """With --verbose on stderr too; without it "(and 1 more)" names only the first."""
     fill(folder / "bad", {"cats/0.png": b"GARBAGE"})
     ran = tfrec("write", folder / "bad", folder / "new", "--json", *words)
     names = [line.split(":")[0] for line in valid(ran)["details"]]
@@ -221,7 +221,7 @@ def test_details_name_every_image_that_cannot_be_used(folder: Path, words: list[
 @pytest.mark.parametrize(
     ("environment", "text"), [({"TFREC_WRITE_JSON": "1"}, ""), ({}, "[write]\njson = true")]
 )
-def test_a_variable_or_file_that_asks_for_json_gets_errors_so(
+def test_a_variable_or_file_can_ask_for_errors_as_json(
     tmp_path: Path, environment: dict[str, str], text: str
 ) -> None:
     (tmp_path / "my.toml").write_text(text)

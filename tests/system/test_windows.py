@@ -29,12 +29,12 @@ def test_the_program_ends_with_one_line(argv: list[str]) -> None:
 
 
 @pytest.mark.parametrize("module", ["commands.write", "commands.verify", "read_numpy", "read_tf"])
-def test_what_does_the_work_cannot_be_imported_and_says_why(module: str) -> None:
+def test_commands_and_readers_cannot_be_imported_and_say_why(module: str) -> None:
     ran = run(f"import tfrec_cli.{module}")
     assert ran.stderr.splitlines()[-1] == f"ImportError: {errors.NO_WINDOWS}"
 
 
-def test_without_the_checks_it_would_be_a_traceback() -> None:
-    """Or the simulation above would show nothing."""
+def test_without_the_check_there_would_be_a_traceback() -> None:
+    """Otherwise the simulation above would prove nothing."""
     ran = run("sys.platform = 'linux'; import tfrec_cli.writing.output")
     assert "fcntl" in ran.stderr.splitlines()[-1]

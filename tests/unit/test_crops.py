@@ -1,4 +1,4 @@
-"""Crops: the numbers of TensorFlow's stateless functions, computed again."""
+"""Crops: the numbers of TensorFlow's stateless functions, computed with NumPy."""
 
 from __future__ import annotations
 
@@ -78,8 +78,8 @@ def tensor_pair(draw: Draw, op: int) -> Any:
 # Against TensorFlow
 
 
-def test_boxes_are_tensorflows() -> None:
-    """tf.image.stateless_random_crop of pictures that hold their own coordinates."""
+def test_boxes_equal_those_of_tensorflow() -> None:
+    """tf.image.stateless_random_crop of images whose values are their own coordinates."""
     generator = np.random.default_rng(21)
     ours, theirs = [], []
     for seed, epoch, key in many_draws(300):
@@ -94,7 +94,7 @@ def test_boxes_are_tensorflows() -> None:
     assert ours == theirs
 
 
-def test_flips_are_tensorflows() -> None:
+def test_flips_equal_those_of_tensorflow() -> None:
     image = tf.constant([[[0.0], [1.0]]])
     ours, theirs = [], []
     for seed, epoch, key in many_draws(300):
@@ -104,7 +104,7 @@ def test_flips_are_tensorflows() -> None:
     assert ours == theirs
 
 
-def test_brightness_is_tensorflows() -> None:
+def test_brightness_equals_that_of_tensorflow() -> None:
     """To the last bit of a float32."""
     generator = np.random.default_rng(22)
     image = tf.zeros((1, 1, 1))
@@ -118,7 +118,7 @@ def test_brightness_is_tensorflows() -> None:
 
 
 @pytest.mark.parametrize("op", [crops.CROP, crops.FLIP, crops.BRIGHTNESS, crops.ORDER])
-def test_words_are_tensorflows(op: int) -> None:
+def test_words_equal_those_of_tensorflow(op: int) -> None:
     ours, theirs = [], []
     for seed, epoch, key in many_draws(50):
         words = tf.random.stateless_uniform(
@@ -134,8 +134,8 @@ def test_words_are_tensorflows(op: int) -> None:
     assert ours == theirs
 
 
-def test_a_crop_by_hand_is_the_same() -> None:
-    """As the manual says it, with plain Python integers."""
+def test_a_crop_computed_by_hand_is_the_same() -> None:
+    """As the documentation says, with plain Python integers."""
     image = np.stack(np.indices((60, 50), np.int32), axis=-1)
     cut = tf.image.stateless_random_crop(image, (32, 16, 2), seed=(42 + 7 * 2**32, KEY_MAX))
     box = crops.random_boxes([(60, 50)], (32, 16), seed=42, epoch=7, keys=[KEY_MAX])
@@ -146,7 +146,7 @@ def test_a_crop_by_hand_is_the_same() -> None:
 
 
 @pytest.mark.parametrize(("size", "crop", "seed", "epoch", "key", "offset"), BOXES)
-def test_golden_box(
+def test_a_box_equals_the_golden_value(
     size: tuple[int, int],
     crop: tuple[int, int],
     seed: int,
@@ -159,18 +159,22 @@ def test_golden_box(
 
 
 @pytest.mark.parametrize(("seed", "epoch", "key", "flipped", "_added"), DRAWS)
-def test_golden_flip(seed: int, epoch: int, key: int, flipped: bool, _added: str) -> None:
+def test_a_flip_equals_the_golden_value(
+    seed: int, epoch: int, key: int, flipped: bool, _added: str
+) -> None:
     assert crops.random_flips(seed=seed, epoch=epoch, keys=[key]).tolist() == [flipped]
 
 
 @pytest.mark.parametrize(("seed", "epoch", "key", "_flipped", "added"), DRAWS)
-def test_golden_brightness(seed: int, epoch: int, key: int, _flipped: bool, added: str) -> None:
+def test_brightness_equals_the_golden_value(
+    seed: int, epoch: int, key: int, _flipped: bool, added: str
+) -> None:
     brightness = crops.random_brightness(0.25, seed=seed, epoch=epoch, keys=[key])
     assert [value.hex() for value in brightness.tolist()] == [added]
 
 
 @pytest.mark.parametrize(("seed", "epoch", "expected"), ORDERS)
-def test_golden_order(seed: int, epoch: int, expected: list[int]) -> None:
+def test_the_order_equals_the_golden_value(seed: int, epoch: int, expected: list[int]) -> None:
     assert crops.order(10, seed=seed, epoch=epoch).tolist() == expected
 
 
@@ -190,7 +194,7 @@ def test_golden_order(seed: int, epoch: int, expected: list[int]) -> None:
         ((1, 9), (1, 1), (0, 4, 1, 1)),
     ],
 )
-def test_center_box(
+def test_a_center_box_is_in_the_middle(
     size: tuple[int, int], crop: tuple[int, int], box: tuple[int, int, int, int]
 ) -> None:
     assert crops.center_box(*size, crop) == box
@@ -198,7 +202,7 @@ def test_center_box(
 
 @fixed
 @given(st.data(), seeds, epochs, keys)
-def test_a_box_lies_inside_its_picture(data: Any, seed: int, epoch: int, key: int) -> None:
+def test_a_box_lies_inside_its_image(data: Any, seed: int, epoch: int, key: int) -> None:
     height, width = data.draw(st.tuples(st.integers(1, 2**20), st.integers(1, 2**20)))
     crop = data.draw(st.tuples(st.integers(1, height), st.integers(1, width)))
     ((top, left, *size),) = crops.random_boxes(
@@ -211,7 +215,7 @@ def test_a_box_lies_inside_its_picture(data: Any, seed: int, epoch: int, key: in
     )
 
 
-def test_boxes_drawn_together_are_those_drawn_alone() -> None:
+def test_a_box_does_not_depend_on_the_other_records() -> None:
     """Whatever else is in the batch."""
     generator = np.random.default_rng(23)
     sizes, names = generator.integers(8, 99, (50, 2)), generator.integers(2**56, size=50)
@@ -223,7 +227,7 @@ def test_boxes_drawn_together_are_those_drawn_alone() -> None:
     assert together.tolist() == alone
 
 
-def test_no_boxes_of_no_records() -> None:
+def test_no_records_give_no_boxes() -> None:
     assert crops.random_boxes([], (8, 8), seed=0, epoch=0, keys=[]).shape == (0, 4)
 
 
@@ -266,7 +270,7 @@ def test_seed_and_epoch_have_a_range(draw: Any, seed: int, epoch: int, message: 
 
 @pytest.mark.parametrize("key", [-1, KEY_MAX + 1, 2**63 - 1])
 def test_a_key_out_of_range_is_refused(key: int) -> None:
-    """Its highest bits would be those that tell crops from flips."""
+    """Its highest bits tell crops from flips."""
     message = f"found a key out of range, expected 0 to {KEY_MAX}"
     with pytest.raises(ValueError, match=message):
         crops.random_offsets(seed=1, epoch=0, keys=[5, key])
@@ -277,11 +281,11 @@ def test_the_ends_of_the_range_are_in_it() -> None:
         crops.check_seed(seed, epoch)
 
 
-def test_seed_pair() -> None:
+def test_a_seed_pair_has_epoch_and_draw_in_the_high_bits() -> None:
     assert crops.seed_pair(42, 7, 5, crops.BRIGHTNESS) == (42 + 7 * 2**32, 5 + 2 * 2**56)
 
 
-def test_seed_pair_fits_int64() -> None:
+def test_a_seed_pair_fits_int64() -> None:
     pair = crops.seed_pair(SEED_MAX, EPOCH_MAX, KEY_MAX, crops.ORDER)
     assert pair == (2**63 - 1, 2**58 - 1)
 
@@ -298,15 +302,15 @@ def test_each_operation_draws_its_own_words(seed: int, epoch: int, key: int) -> 
 
 @fixed
 @given(st.integers(0, 3000), seeds, epochs)
-def test_order_is_a_permutation(count: int, seed: int, epoch: int) -> None:
+def test_the_order_is_a_permutation(count: int, seed: int, epoch: int) -> None:
     assert sorted(crops.order(count, seed=seed, epoch=epoch).tolist()) == list(range(count))
 
 
-def test_order_is_int64() -> None:
+def test_the_order_is_int64() -> None:
     assert crops.order(3, seed=0, epoch=0).dtype == np.int64
 
 
-def test_order_differs_between_seeds_and_epochs() -> None:
+def test_the_order_differs_between_seeds_and_epochs() -> None:
     orders = {
         tuple(crops.order(50, seed=seed, epoch=epoch).tolist())
         for seed in range(20)
@@ -318,7 +322,7 @@ def test_order_differs_between_seeds_and_epochs() -> None:
 # Places and padding
 
 
-def test_a_place_is_that_of_the_boxes() -> None:
+def test_a_place_is_that_of_the_box() -> None:
     sizes = np.array([(9, 7), (7, 9), (20, 33)])
     for seed in range(20):
         drawn: dict[str, Any] = {"seed": seed, "epoch": 3, "keys": [1, 2, 3]}
@@ -335,7 +339,7 @@ def test_a_place_is_that_of_the_boxes() -> None:
     ("size", "crop", "expected"),
     [((9, 8), (4, 4), (2, 2)), ((5, 4), (4, 1), (0, 1)), ((4, 4), (4, 4), (0, 0))],
 )
-def test_a_centre_is_rounded_towards_top_and_left(
+def test_a_centre_crop_is_rounded_up_and_left(
     size: tuple[int, int], crop: tuple[int, int], expected: tuple[int, int]
 ) -> None:
     assert crops.place(size, crop, "center", (77, 77)) == expected
@@ -354,6 +358,6 @@ def test_margins_are_wider_below_and_right(size: tuple[int, int], expected: obje
     assert crops.margins(size, (7, 6)) == expected
 
 
-def test_a_picture_holds_crops_up_to_its_size() -> None:
+def test_an_image_holds_crops_up_to_its_size() -> None:
     held = [crops.holds((7, 6, 3), crop) for crop in ((7, 6), (8, 6), (7, 7), (1, 1))]
     assert held == [True, False, False, True]

@@ -1,4 +1,4 @@
-"""Seeding what is not ours: what is drawn, by whom, in which epoch; and what is said of it."""
+"""Seeding of other random numbers: what is seeded, in which epoch, and what is reported."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ Item = tuple[float, float, float]
 
 
 class Draws:
-    """Items that are what a transform of the user's would draw: by Python, NumPy and PyTorch."""
+    """Items are random numbers of Python, NumPy and PyTorch, as a transform would draw them."""
 
     def __len__(self) -> int:
         return 8
@@ -62,7 +62,7 @@ def test_workers_and_epochs_differ() -> None:
 
 @needs("torch")
 @pytest.mark.parametrize("start", ["fork", "spawn"])
-def test_a_run_that_begins_with_an_epoch_repeats_it(start: str) -> None:
+def test_a_run_that_begins_at_an_epoch_repeats_it(start: str) -> None:
     """However its workers are started."""
     epochs = [epoch_of(42, epoch, multiprocessing_context="fork") for epoch in (0, 1)]
     assert epochs[1] == epoch_of(42, 1, multiprocessing_context=start)
@@ -89,7 +89,7 @@ def test_a_kept_loader_takes_the_state_of_an_epoch_and_shuffles_by_it() -> None:
 
 
 @needs("torch")
-def test_persistent_workers_go_on(untouched: None) -> None:
+def test_epochs_of_persistent_workers_differ_and_repeat(untouched: None) -> None:
     """They are seeded once; their epochs differ, and another run repeats them from its start."""
     runs = []
     for _ in range(2):
@@ -141,7 +141,7 @@ def test_numpy_integers_are_seeds() -> None:
     assert torch.equal(first.get_state(), second.get_state())
 
 
-def test_without_pytorch_it_is_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_pytorch_the_error_says_how_to_install_it(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     with pytest.raises(RunError) as raised:
         generator(0)
@@ -212,7 +212,7 @@ def test_what_is_imported_is_seeded_or_else_what_is_installed(
     ],
 )
 def test_triton_is_not_loaded_after_tensorflow(tmp_path: Path, before: str, call: str) -> None:
-    """That ends the process by a signal; PyTorch's builds for GPUs load it in this call."""
+    """That order kills the process; PyTorch's builds for GPUs load Triton in this call."""
     fill(tmp_path, {"triton.py": b""})
     called = seeded_by(tmp_path, before)
     assert [one for one in called if "deterministic_" in one] == [f"torch.{call}"]

@@ -1,4 +1,4 @@
-"""errors: each is also the built-in exception that a Python caller would look for."""
+"""errors: each is also the built-in exception that a Python caller expects."""
 
 from __future__ import annotations
 
@@ -21,7 +21,9 @@ from tfrec_cli.runtime.paths import missing
         (errors.MissingExtraError, ImportError),
     ],
 )
-def test_an_error_is_one_of_pythons_too(kind: type[Exception], builtin: type[Exception]) -> None:
+def test_an_error_is_also_a_built_in_exception(
+    kind: type[Exception], builtin: type[Exception]
+) -> None:
     assert issubclass(kind, builtin)
     assert issubclass(kind, errors.TfrecError)
 
@@ -42,7 +44,7 @@ def test_a_message_names_options_as_keywords(message: str, option: str | None, t
     )
 
 
-def test_a_missing_path_says_which_one_may_be_meant(tmp_path: Path) -> None:
+def test_a_missing_path_suggests_a_similar_one(tmp_path: Path) -> None:
     (tmp_path / "images").mkdir()
     error = missing(tmp_path / "imagse")
     expected = f"No such file or folder: {tmp_path}/imagse (did you mean {tmp_path}/images?)"
@@ -58,7 +60,7 @@ def test_a_missing_path_among_others_that_differ_has_no_hint(tmp_path: Path) -> 
     assert str(missing(tmp_path / "no/where")).endswith("where")
 
 
-def test_a_missing_path_comes_back_from_a_worker() -> None:
+def test_a_missing_path_error_comes_back_from_a_worker() -> None:
     error = pickle.loads(pickle.dumps(missing(Path("nowhere"))))
     assert isinstance(error, errors.MissingPathError)
     assert (str(error), error.filename) == ("No such file or folder: nowhere", "nowhere")

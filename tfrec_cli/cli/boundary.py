@@ -25,7 +25,7 @@ _HINTS: dict[errors.Hint | None, str] = {
     None: "",
     "verify": ": run `tfrec verify`",
     "salvage": "; `tfrec salvage` saves the intact records",
-    "resume": ": `tfrec write … --resume` continues it",
+    "resume": ": `tfrec write … --resume` resumes it",
 }
 
 

@@ -98,7 +98,7 @@ def verify(path: Path, options: Options, progress: Progress = lambda *_: None) -
 
 def _check_unfinished(subject: Subject) -> Iterator[Finding]:
     for _, path in partial_folders(subject.path):
-        message = "found an unfinished write, expected none: `tfrec write … --resume` continues it"
+        message = "found an unfinished write, expected none: `tfrec write … --resume` resumes it"
         yield file_finding("extra", path, message)
 
 

@@ -1,4 +1,4 @@
-"""The journal of an unfinished write: its options and sources, so that only the same write resumes.
+"""The journal of an unfinished write: options and sources; only the same write can resume it.
 
 Knows: the journal and the list of sources in the folder of an unfinished split. Must not know:
 other files there, how shards are made.

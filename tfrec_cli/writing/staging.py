@@ -134,7 +134,7 @@ def opened(
         elif not any(folder.glob("*" + NOTE_SUFFIX)):
             shutil.rmtree(folder, ignore_errors=True)  # the first error is raised
         else:
-            _add_hint(error, f"`{journal.command}` resumes")
+            _add_hint(error, f"`{journal.command}` resumes it")
         raise
     files.remove_folder(folder)
 

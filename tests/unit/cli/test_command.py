@@ -1,4 +1,4 @@
-"""command: every option from every place, and what is wrong blamed on where it came from."""
+"""command: options from the command line, variables and files, and errors that name the source."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def arguments(command: click.Command) -> list[str]:
 
 
 def params_of(name: str, *words: str, defaults: Any = None, **environment: str) -> dict[str, Any]:
-    """Return what the body of a command gets, however little sense it makes."""
+    """Return the parameters that the body of a command gets, even if they make no sense."""
     command = cli.main.commands[name]
     with (
         mock.patch.dict(os.environ, environment),
@@ -60,8 +60,10 @@ def params_of(name: str, *words: str, defaults: Any = None, **environment: str) 
 
 
 @pytest.mark.parametrize(("name", "option"), OPTIONS)
-def test_an_option_is_a_variable_and_a_key(name: str, option: click.Option, tmp_path: Path) -> None:
-    """Each gives what the typed option gives, which is not what is there without it."""
+def test_an_option_can_be_set_by_a_variable_and_by_a_key(
+    name: str, option: click.Option, tmp_path: Path
+) -> None:
+    """Each has the effect of the typed option, which differs from the default."""
     flags = (
         [([long(option)], "1", "true")]
         + [([long(option)], "true", "true")]
@@ -83,7 +85,7 @@ def test_an_option_is_a_variable_and_a_key(name: str, option: click.Option, tmp_
     ("name", "option"),
     [one for one in OPTIONS if one.values[1].is_flag],  # type: ignore[union-attr]
 )
-def test_a_flag_can_be_denied_by_its_variable(name: str, option: click.Option) -> None:
+def test_a_variable_can_unset_a_flag(name: str, option: click.Option) -> None:
     denied = [
         params_of(name, **{variable(name, option): word})[option.name] for word in ("0", "no")
     ]
@@ -109,7 +111,7 @@ REFUSING = [
 
 
 @pytest.mark.parametrize(("name", "option"), REFUSING)
-def test_a_wrong_value_is_blamed_on_where_it_came_from(
+def test_an_error_names_where_a_wrong_value_came_from(
     name: str, option: click.Option, tmp_path: Path
 ) -> None:
     words = [name, *arguments(cli.main.commands[name])]
@@ -169,7 +171,7 @@ def source(tmp_path: Path) -> Path:
         ),
     ],
 )
-def test_what_the_work_refuses_is_blamed_on_where_it_came_from_too(
+def test_an_error_of_the_work_names_where_the_value_came_from(
     source: Path, tmp_path: Path, given: Any, line: str
 ) -> None:
     path = tmp_path / "my.toml"
@@ -200,8 +202,8 @@ def test_an_unknown_variable_of_the_command_is_refused(name: str, line: str) -> 
 
 
 @pytest.mark.parametrize("name", ["TFREC_VERSION", "TFREC_HOME", "TFREC_VERIFY_CORP", "TFRECORDS"])
-def test_variables_of_others_are_left_alone(source: Path, tmp_path: Path, name: str) -> None:
-    """``ENV TFREC_VERSION=0.1`` in an image of a container asks for nothing."""
+def test_other_variables_are_ignored(source: Path, tmp_path: Path, name: str) -> None:
+    """Such as ``ENV TFREC_VERSION=0.1`` in a container image."""
     ran = tfrec("write", source, tmp_path / "out", **{name: "0.1"})
     assert (ran.code, ran.err) == (0, "")
 
@@ -233,7 +235,7 @@ def test_the_option_that_leaves_another_without_effect_may_come_from_a_file(tmp_
 
 
 @pytest.mark.parametrize("environment", [{}, {"TFREC_WRITE_JPEG_QUALITY": "90"}])
-def test_files_and_variables_speak_for_many_calls(
+def test_files_and_variables_may_set_options_without_effect(
     source: Path, tmp_path: Path, environment: dict[str, str]
 ) -> None:
     path = tmp_path / "my.toml"
@@ -244,8 +246,8 @@ def test_files_and_variables_speak_for_many_calls(
 
 
 @pytest.mark.parametrize("name", cli.main.commands)
-def test_lists_say_of_a_command_what_it_says_of_itself(name: str) -> None:
-    """Where they have no short help of their own: at any width, as click shortens it."""
+def test_the_list_of_commands_shows_their_own_first_sentence(name: str) -> None:
+    """Unless they have a short help; at any width, shortened as click does."""
     listed, command = cli.main.get_command(click.Context(cli.main), name), cli.main.commands[name]
     assert listed
     assert (listed.help is None) != (listed.short_help is None)
@@ -256,7 +258,7 @@ def test_lists_say_of_a_command_what_it_says_of_itself(name: str) -> None:
     ]
 
 
-def test_every_rule_is_of_options_that_are_there() -> None:
+def test_every_rule_names_existing_options() -> None:
     for command in cli.main.commands.values():
         known = {one.name for one in command.params}
         rules = [*command._needs.items(), *command._excludes.items()]  # type: ignore[attr-defined]

@@ -1,4 +1,4 @@
-"""completion: what each shell makes of a line that ends in TAB, at a real terminal."""
+"""completion: what each shell completes after TAB, on a real terminal."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ _TFREC_COMPLETE=fish_source tfrec | source
 
 
 class Shell:
-    """A shell at a terminal of its own, in a folder that is its home too."""
+    """A shell on its own terminal, in a folder that is also its home."""
 
     def __init__(self, name: str, folder: Path) -> None:
         path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
@@ -85,14 +85,14 @@ class Shell:
         self._until(rb"ready\r?\n()")
 
     def typed(self, line: str, key: bytes = b"\t") -> str:
-        """Return what is on the line after typing it, and a key."""
+        """Type a line and a key; return the line as it is then."""
         os.write(self._terminal, line.encode() + key + b"\x0f")
         shown = self._until(rb"<<(.*?)>>").decode()
         os.write(self._terminal, b"\x15")
         return shown
 
     def every(self, line: str) -> list[str]:
-        """Return the words that may stand at the end of a line."""
+        """Return every completion of a line."""
         start = line.rpartition(" ")[0]
         return self.typed(line, b"\x18\x01").removeprefix(start).split()
 
@@ -151,14 +151,14 @@ def shell(
         ("tfrec write --keys t", "tfrec write --keys tf-models "),
         ("tfrec write --keys=t", "tfrec write --keys=tf-models "),
         ("tfrec write --keys=plain --exif=i", "tfrec write --keys=plain --exif=ignore "),
-        # what may only be folders
+        # folders only
         ("tfrec write images o", "tfrec write images out/"),
         ("tfrec write images na", "tfrec write images na"),
         ("tfrec write ~/im", "tfrec write ~/images/"),
         ("tfrec write images/c", "tfrec write images/cats/"),
         (r"tfrec write holiday\ ph", r"tfrec write holiday\ photos/"),
         ("tfrec write --keys=plain im", "tfrec write --keys=plain images/"),
-        # folders or files of an ending
+        # folders, or files with an ending
         ("tfrec write l", "tfrec write list.csv "),
         ("tfrec write na", "tfrec write na"),
         ("tfrec --config m", "tfrec --config my.toml "),
@@ -176,13 +176,13 @@ def shell(
         ("tfrec verify --source im", "tfrec verify --source images/"),
         ("tfrec verify --source train=im", "tfrec verify --source train=images/"),
         ("tfrec verify --source=train=im", "tfrec verify --source=train=images/"),
-        # splits: of the folder, and those that there are in most
+        # splits of the folder, and common names
         ("tfrec write images out --split e", "tfrec write images out --split extra "),
         ("tfrec write images new --split e", "tfrec write images new --split e"),
         ("tfrec write images new --split tr", "tfrec write images new --split train "),
-        # no split, whatever a file is called
+        # files whose names are no names of splits
         ("tfrec extract images/cats x --split ", "tfrec extract images/cats x --split good-1 "),
-        # nothing to offer, nothing said
+        # nothing to offer
         ("tfrec write images out --shards 1", "tfrec write images out --shards 1"),
         ("tfrec nonsense --cr", "tfrec nonsense --cr"),
         ("tfrec write --nonsense x", "tfrec write --nonsense x"),
@@ -205,7 +205,7 @@ def test_every_possible_word_is_offered(shell: Shell, line: str, words: list[str
     assert sorted(shell.every(line)) == sorted(words)
 
 
-def test_every_path_is_offered_that_may_be_meant(shell: Shell) -> None:
+def test_every_path_of_the_right_kind_is_offered(shell: Shell) -> None:
     found = {word.rstrip("/") for word in shell.every("tfrec --config ")}
     assert {one for one in found if "holiday" not in one} - {"photos"} == {
         "images",
@@ -214,8 +214,8 @@ def test_every_path_is_offered_that_may_be_meant(shell: Shell) -> None:
     }
 
 
-def test_an_answer_is_a_word_and_no_program(shell: Shell) -> None:
-    """Even one that we would never give."""
+def test_an_answer_is_never_run_as_a_program(shell: Shell) -> None:
+    """Even one that we would never give; a shell might evaluate it."""
     program = shell.folder / "images" / "tfrec"
     answers = {"bash": "plain,{}", "zsh": "plain\n{}\n_", "fish": "plain,{}"}
     answer = answers[shell.name].format("$(touch PWNED)")
@@ -226,7 +226,7 @@ def test_an_answer_is_a_word_and_no_program(shell: Shell) -> None:
 
 
 @pytest.mark.parametrize("name", ["bash", "zsh", "fish"])
-def test_an_answer_of_several_lines_is_none(name: str) -> None:
+def test_an_answer_of_several_lines_is_left_out(name: str) -> None:
     shells.register()
     kind = get_completion_class(name)
     assert kind
@@ -236,7 +236,7 @@ def test_an_answer_of_several_lines_is_none(name: str) -> None:
     assert [one.value for one in asked.get_completions(["--x"], "")] == ["plain"]
 
 
-def test_a_program_at_another_place_completes_itself(shell: Shell) -> None:
+def test_a_program_called_by_its_path_is_completed_too(shell: Shell) -> None:
     program = shell.folder / "tfrec"
     if not program.exists():
         program.symlink_to(Path(sys.executable).parent / "tfrec")
@@ -249,7 +249,7 @@ def test_a_program_at_another_place_completes_itself(shell: Shell) -> None:
     ["tfrec ", "tfrec write --keys ", "tfrec none --x", "tfrec write --crop x --j", "tfrec 'wri"],
 )
 def test_answers_are_silent_and_load_nothing_heavy(name: str, words: str) -> None:
-    """Though the environment is wrong: a person who types cannot read what goes wrong."""
+    """Even with wrong variables: a message would appear in the line that is being typed."""
     program = (
         "import sys; from tfrec_cli.__main__ import main\n"
         "try: main()\n"

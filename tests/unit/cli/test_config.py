@@ -1,4 +1,4 @@
-"""config: files of options, what is refused in them, and what outranks them."""
+"""config: configuration files, what is refused in them, and what overrides them."""
 
 from __future__ import annotations
 
@@ -82,7 +82,7 @@ def test_files_of_the_repository_write_and_verify(path: Path, tmp_path: Path) ->
         ("whole-imagenet.toml", "whole", None, (256, 256)),
     ],
 )
-def test_files_of_the_repository_store_what_they_say(
+def test_files_of_the_repository_store_what_their_names_say(
     tmp_path: Path, name: str, stored: str, crop: Any, smallest: Any
 ) -> None:
     out = tmp_path / "out"
@@ -134,7 +134,7 @@ def test_each_command_reads_its_own_table(tmp_path: Path, monkeypatch: pytest.Mo
     assert called.call_args.args[1] == verify.Options(seed=4, crop=(6, 6), jobs=1)
 
 
-def test_commands_on_datasets_read_theirs(tmp_path: Path, source: Path) -> None:
+def test_commands_on_datasets_read_their_tables(tmp_path: Path, source: Path) -> None:
     text = "[reshard]\nshards = 2\nno-index = true\n[extract]\nsplit = 'train'"
     write.write(source, tmp_path / "out", write.WriteOptions(jobs=1))
     ran = [
@@ -167,7 +167,7 @@ def test_every_option_of_every_command_is_a_key(tmp_path: Path) -> None:
         assert set(config.load(path, cli.main)[name]) == options
 
 
-# What outranks what
+# Precedence
 
 
 @pytest.mark.parametrize(
@@ -182,7 +182,7 @@ def test_every_option_of_every_command_is_a_key(tmp_path: Path) -> None:
         ([], {}, "", None),
     ],
 )
-def test_the_command_line_then_the_environment_then_the_file_then_the_default(
+def test_the_command_line_overrides_variables_which_override_files(
     tmp_path: Path,
     options_of_write: mock.Mock,
     argv: list[str],
@@ -204,7 +204,7 @@ def test_the_command_line_then_the_environment_then_the_file_then_the_default(
         ([], {"TFREC_WRITE_INDEX": "yes"}, "[write]\nno-index = true", True),
     ],
 )
-def test_flags_outrank_each_other_the_same_way(
+def test_flags_override_each_other_in_the_same_way(
     tmp_path: Path,
     options_of_write: mock.Mock,
     argv: list[str],
@@ -233,7 +233,7 @@ def test_every_option_is_a_variable(
     assert getattr(written(options_of_write), name) == option
 
 
-def test_the_file_itself_may_be_a_variable(tmp_path: Path, options_of_write: mock.Mock) -> None:
+def test_a_variable_can_name_the_file(tmp_path: Path, options_of_write: mock.Mock) -> None:
     path = tmp_path / "my.toml"
     path.write_text("[write]\ncrop = 3")
     tfrec("write", "src", "out", TFREC_CONFIG=str(path))
@@ -241,20 +241,20 @@ def test_the_file_itself_may_be_a_variable(tmp_path: Path, options_of_write: moc
 
 
 @pytest.mark.parametrize("command", ["write SRC OUT", "inspect SRC/a/1.png", "verify SRC/a/1.png"])
-def test_json_is_a_variable_as_every_option_is(source: Path, tmp_path: Path, command: str) -> None:
+def test_a_variable_can_ask_for_json(source: Path, tmp_path: Path, command: str) -> None:
     words = command.replace("SRC", str(source)).replace("OUT", str(tmp_path / "out")).split()
     ran = tfrec(*words, **{f"TFREC_{words[0].upper()}_JSON": "1"})
     assert ran.out[:2] == "{\n"
 
 
-def test_the_page_is_a_variable_as_every_option_is(source: Path, tmp_path: Path) -> None:
+def test_a_variable_can_ask_for_a_page(source: Path, tmp_path: Path) -> None:
     write.write(source, tmp_path / "out", write.WriteOptions(jobs=1))
     page = tmp_path / "page.html"
     tfrec("inspect", tmp_path / "out", TFREC_INSPECT_HTML=str(page))
     assert page.exists()
 
 
-def test_a_wrong_variable_is_misuse() -> None:
+def test_a_wrong_value_of_a_variable_is_a_usage_error() -> None:
     ran = tfrec("write", "src", "out", TFREC_WRITE_SMALL="grow")
     assert (ran.code, ran.out) == (2, "")
 
@@ -294,7 +294,7 @@ def test_unknown_words_suggest_the_right_one(tmp_path: Path, text: str, message:
 
 
 @pytest.mark.parametrize("text", [text for text, _ in REFUSED])
-def test_unknown_words_are_one_line_that_disturbs_no_terminal(tmp_path: Path, text: str) -> None:
+def test_unknown_words_are_escaped_on_one_line(tmp_path: Path, text: str) -> None:
     ran = configured(tmp_path, text, "write", "src", "out")
     assert (ran.code, ran.error.count("\n"), ran.error[:-1].isprintable()) == (2, 1, True)
 
@@ -338,7 +338,7 @@ def test_a_wrong_type_or_value_is_named(
 
 @pytest.mark.parametrize(("line", "key"), WRONG[:2], ids=[line for line, _ in WRONG[:2]])
 def test_a_wrong_value_names_its_file(tmp_path: Path, line: str, key: str) -> None:
-    """Nobody who did not write --crop finds out otherwise where it comes from."""
+    """A user who did not type --crop has to learn where it comes from."""
     ran = configured(tmp_path, f"[write]\n{line}", "write", "src", "out")
     assert f"{tmp_path}/my.toml" in ran.err
 
@@ -431,7 +431,7 @@ def test_hostile_files_are_refused_at_once(tmp_path: Path, text: str, found: str
     ],
     ids=["deep", "lists", "digits", "key", "table", "outside", "escape"],
 )
-def test_a_refusal_is_a_short_line_that_no_terminal_acts_on(tmp_path: Path, text: str) -> None:
+def test_an_error_is_a_short_escaped_line(tmp_path: Path, text: str) -> None:
     path = tmp_path / "my.toml"
     path.write_text(text)
     with pytest.raises(UsageError) as error:
@@ -442,7 +442,7 @@ def test_a_refusal_is_a_short_line_that_no_terminal_acts_on(tmp_path: Path, text
 
 
 @pytest.mark.parametrize("device", ["/dev/zero", "/dev/null"])
-def test_a_device_is_no_configuration(device: str) -> None:
+def test_a_device_is_refused(device: str) -> None:
     with pytest.raises(UsageError) as error:
         config.load(Path(device), cli.main)
     assert str(error.value) == f"config {device}: found a pipe or device, expected TOML"
@@ -454,7 +454,7 @@ def test_a_pipe_is_not_waited_for(tmp_path: Path) -> None:
         config.load(tmp_path / "my.toml", cli.main)
 
 
-def test_an_option_that_may_be_given_often_is_given_once(
+def test_an_option_for_several_values_gets_one_from_a_file(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     called = mock.Mock(side_effect=KeyboardInterrupt)

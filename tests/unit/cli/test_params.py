@@ -46,7 +46,7 @@ def test_the_range_of_an_option_is_that_of_its_field(field: Any) -> None:
 
 
 @pytest.mark.parametrize("name", ["jobs", "shards", "shard_size"])
-def test_an_option_of_several_commands_has_one_type(name: str) -> None:
+def test_a_shared_option_has_the_same_type_in_every_command(name: str) -> None:
     types = [
         param.type.to_info_dict()
         for command in cli.main.commands.values()

@@ -1,4 +1,4 @@
-"""extract: every image back under its name, whatever names say, or nothing at all."""
+"""extract: every image comes back under a safe name, or nothing is written."""
 
 from __future__ import annotations
 
@@ -57,14 +57,14 @@ def files(folder: Path) -> dict[str, bytes]:
 
 
 def bare(path: Path, *features: dict[str, Any]) -> Path:
-    """Write somebody's record file."""
+    """Write a record file without a manifest."""
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(b"".join(frame(example.encode(one)) for one in features))
     return path
 
 
 def forged(tmp_path: Path, *names: bytes, image: bytes = JPEG) -> Path:
-    """Make a dataset of ours whose records have these filenames."""
+    """Make a dataset with a manifest whose records have these filenames."""
     source = fill(tmp_path / "forged", {f"{n}.jpg": JPEG for n in range(len(names))})
     out = written(source, tmp_path / "data")
     made = [
@@ -81,7 +81,7 @@ def forged(tmp_path: Path, *names: bytes, image: bytes = JPEG) -> Path:
 
 
 def sealed(out: Path) -> Path:
-    """Let the manifest promise the shard that is there."""
+    """Make the manifest describe the shard as it is."""
     path = out / "train.manifest.json"
     told = manifest.load(path)
     entry = dataclasses.replace(told.shards[0], sha256=sha256(out / SHARD))
@@ -106,7 +106,7 @@ def lasting(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 class TestWhole:
-    def test_what_write_left_alone_comes_back(self, lasting: Path, out: Path) -> None:
+    def test_images_that_write_left_unchanged_come_back(self, lasting: Path, out: Path) -> None:
         run(lasting / "five", out)
         found = files(out)
         assert {name: found[name] for name in KEPT} == {name: class_files()[name] for name in KEPT}
@@ -126,7 +126,7 @@ class TestWhole:
         run(lasting / "five", out)
         assert [task.described.shards for task in tasks] == [()] * 5
 
-    def test_what_comes_back_makes_the_same_dataset(self, tmp_path: Path, out: Path) -> None:
+    def test_the_extracted_files_make_the_same_dataset(self, tmp_path: Path, out: Path) -> None:
         source = fill(tmp_path / "src", {name: class_files()[name] for name in KEPT})
         first = written(source, tmp_path / "first", shards=3)
         run(first, out)
@@ -144,7 +144,7 @@ class TestWhole:
             empty=(),
         )
 
-    def test_gzip_and_other_names_of_features(
+    def test_gzip_and_tf_models_datasets_are_extracted(
         self, folder: Path, tmp_path: Path, lasting: Path, out: Path
     ) -> None:
         data = written(folder, tmp_path / "data", keys="tf-models", compression="gzip", shards=2)
@@ -152,7 +152,7 @@ class TestWhole:
         run(lasting / "one", tmp_path / "plain")
         assert tree(out) == tree(tmp_path / "plain")
 
-    def test_one_shard_alone(self, lasting: Path, tmp_path: Path, out: Path) -> None:
+    def test_a_single_shard_is_extracted(self, lasting: Path, tmp_path: Path, out: Path) -> None:
         path = next((lasting / "five").glob("*-00002-*.tfrecord"))
         run(path, out)
         assert 0 < len(files(out)) < 13
@@ -161,12 +161,12 @@ class TestWhole:
             <= {NAMES[name]: one.image for name, one in stored(lasting / "one").items()}.items()
         )
 
-    def test_names_that_are_no_text(self, tmp_path: Path, out: Path) -> None:
+    def test_names_that_are_not_utf8_come_back(self, tmp_path: Path, out: Path) -> None:
         name = os.fsdecode(b"a\xff\n.jpg")
         run(written(fill(tmp_path / "src", {name: JPEG}), tmp_path / "data"), out)
         assert files(out) == {name: JPEG}
 
-    def test_classes_without_images_are_told(self, tmp_path: Path, out: Path) -> None:
+    def test_classes_without_images_are_reported(self, tmp_path: Path, out: Path) -> None:
         source = fill(tmp_path / "src", {"b/1.jpg": JPEG})
         (tmp_path / "labels").write_text("a\nb\nc\n")
         data = written(source, tmp_path / "data", labels=str(tmp_path / "labels"))
@@ -174,7 +174,9 @@ class TestWhole:
 
 
 class TestCrops:
-    def test_raw_ones_become_lossless_files(self, lasting: Path, tmp_path: Path, out: Path) -> None:
+    def test_raw_crops_become_lossless_files(
+        self, lasting: Path, tmp_path: Path, out: Path
+    ) -> None:
         data = written(lasting / "images", tmp_path / "data", crop=(30, 20), shards=2)
         run(data, out)
         for name, one in stored(data).items():
@@ -183,7 +185,7 @@ class TestCrops:
             assert (pixels.shape, pixels.tobytes()) == ((30, 20, 3), one.image)
 
     @pytest.mark.parametrize(("encoding", "ending"), [("png", ".jpg.png"), ("jpeg", ".jpg")])
-    def test_encoded_ones_are_written_as_they_are(
+    def test_encoded_crops_are_written_unchanged(
         self, lasting: Path, tmp_path: Path, out: Path, encoding: str, ending: str
     ) -> None:
         data = written(lasting / "images", tmp_path / "data", crop=(30, 20), encoding=encoding)
@@ -200,7 +202,7 @@ class TestSplits:
         written(fill(tmp_path / "b", {"c/1.jpg": PNG, "d/3.png": PNG}), data, split="val")
         return data
 
-    def test_each_has_a_folder(self, two: Path, out: Path) -> None:
+    def test_each_split_has_a_folder(self, two: Path, out: Path) -> None:
         assert run(two, out).splits == ("train", "val")
         assert files(out) == {
             "train/c/1.jpg": JPEG,
@@ -209,11 +211,11 @@ class TestSplits:
             "val/d/3.png": PNG,
         }
 
-    def test_one_alone_has_none(self, two: Path, out: Path) -> None:
+    def test_a_single_split_has_no_folder(self, two: Path, out: Path) -> None:
         assert run(two, out, split="train").splits == ()
         assert files(out) == {"c/1.jpg": JPEG, "d/2.png": PNG}
 
-    def test_another_is_misuse(self, two: Path, out: Path) -> None:
+    def test_an_unknown_split_is_a_usage_error(self, two: Path, out: Path) -> None:
         with pytest.raises(UsageError, match=r"found splits train, val, expected 'test'"):
             run(two, out, split="test")
         assert not out.exists()
@@ -236,14 +238,14 @@ class TestExtensions:
             (".jpg", PNG, ".jpg"),
         ],
     )
-    def test_of_ours_say_what_is_stored(
+    def test_extensions_of_our_datasets_match_the_stored_format(
         self, tmp_path: Path, out: Path, name: str, image: bytes, expected: str
     ) -> None:
         run(forged(tmp_path, name.encode(), image=image), out)
         assert files(out) == {expected: image}
 
     @pytest.mark.parametrize("kind", [*EXTENSIONS])
-    def test_every_format_has_one_that_pillow_knows(self, kind: str) -> None:
+    def test_every_format_has_an_extension_that_pillow_knows(self, kind: str) -> None:
         Image.init()
         known = {Image.EXTENSION.get(ending) for ending in EXTENSIONS[kind]}  # type: ignore[index]
         assert known - {None} == {kind.upper()}
@@ -252,7 +254,7 @@ class TestExtensions:
 class TestOthers:
     """Record files without a manifest."""
 
-    def test_names_and_labels(self, tmp_path: Path, out: Path) -> None:
+    def test_names_and_labels_of_records_are_used(self, tmp_path: Path, out: Path) -> None:
         path = bare(
             tmp_path / "x.tfrecord",
             {"image/encoded": JPEG, "image/filename": b"a/1.jpg", "image/class/label": 3},
@@ -274,7 +276,7 @@ class TestOthers:
         assert (result.renamed, result.numbered) == (1, 3)
 
     @pytest.mark.parametrize("zipped", [False, True])
-    def test_numbers_go_on_from_file_to_file(self, tmp_path: Path, out: Path, zipped: bool) -> None:
+    def test_numbers_continue_across_files(self, tmp_path: Path, out: Path, zipped: bool) -> None:
         options = tf.io.TFRecordOptions("GZIP" if zipped else "")
         (tmp_path / "x").mkdir()
         for name, count in (("a", 2), ("b", 1), ("c", 2)):
@@ -284,14 +286,14 @@ class TestOthers:
         run(tmp_path / "x", out, jobs=2)
         assert files(out) == {f"{number:08d}.png": PNG for number in range(5)}
 
-    def test_a_file_without_records_takes_no_name(self, tmp_path: Path, out: Path) -> None:
+    def test_a_file_without_records_takes_no_number(self, tmp_path: Path, out: Path) -> None:
         bare(tmp_path / "x" / "a")
         bare(tmp_path / "x" / "b", {"image": PNG})
         bare(tmp_path / "x" / "c")
         run(tmp_path / "x", out)
         assert files(out) == {"00000000.png": PNG}
 
-    def test_other_formats_keep_theirs(self, tmp_path: Path, out: Path) -> None:
+    def test_other_formats_keep_their_extension(self, tmp_path: Path, out: Path) -> None:
         gif = save(Image.fromarray(photo(6, 6)), "GIF")
         run(bare(tmp_path / "x", {"image": gif, "filename": b"x.gif"}), out)
         assert files(out) == {"x.gif": gif}
@@ -301,13 +303,15 @@ class TestOthers:
         [b"/etc/a.jpg", b"../a.jpg", b"a/../../b.jpg", b"./a.jpg", b"a//b.jpg", b"a/", b"a\0.jpg",
          b"..", b"a" * 256, b"b" * 252, b""],
     )  # fmt: skip
-    def test_unsafe_names_are_numbers(self, tmp_path: Path, out: Path, name: bytes) -> None:
+    def test_unsafe_names_become_numbers(self, tmp_path: Path, out: Path, name: bytes) -> None:
         run(bare(tmp_path / "x", {"image": JPEG, "filename": name}), out)
         assert files(out) == {"00000000.jpg": JPEG}
 
     @pytest.mark.parametrize("jobs", [1, 2])
-    def test_names_that_are_made_give_way(self, tmp_path: Path, out: Path, jobs: int) -> None:
-        """To those that records have, in whatever file, and to earlier ones that are made."""
+    def test_generated_names_avoid_recorded_ones(
+        self, tmp_path: Path, out: Path, jobs: int
+    ) -> None:
+        """Also those of other files, and names that were generated before."""
         (tmp_path / "x").mkdir()
         bare(
             tmp_path / "x" / "1",
@@ -370,7 +374,9 @@ class TestOthers:
             (b"", "found no records, expected images"),
         ],
     )
-    def test_no_records(self, tmp_path: Path, out: Path, data: bytes, message: str) -> None:
+    def test_a_file_without_records_is_refused(
+        self, tmp_path: Path, out: Path, data: bytes, message: str
+    ) -> None:
         (tmp_path / "x").write_bytes(data)
         with pytest.raises(DataError) as error:
             run(tmp_path / "x", out)
@@ -378,14 +384,14 @@ class TestOthers:
 
 
 class TestNames:
-    """Names come from data: none leads out of the folder, and none to another record's file."""
+    """Names come from data: none may lead out of the folder, or to the file of another record."""
 
     @pytest.mark.parametrize(
         "name",
         [b"/etc/a.jpg", b"../a.jpg", b"a/../../b.jpg", b"./a.jpg", b"a//b.jpg", b"a/", b"a\0.jpg",
          b"..", b"a" * 256, b"b" * 250 + b".webp", b"", b"x" * 10**6],
     )  # fmt: skip
-    def test_unsafe_ones_are_refused(self, tmp_path: Path, out: Path, name: bytes) -> None:
+    def test_unsafe_names_are_refused(self, tmp_path: Path, out: Path, name: bytes) -> None:
         data = forged(tmp_path, b"good.jpg", name)
         before = tree(tmp_path)
         with pytest.raises(DataError, match=r"-00001\.tfrecord: record 1 at byte ") as error:
@@ -404,7 +410,7 @@ class TestNames:
             ("x/\u212a.jpg", "x/k.jpg"),
         ],
     )
-    def test_those_of_two_records_are_refused(
+    def test_a_name_of_two_records_is_refused(
         self, tmp_path: Path, out: Path, first: str, second: str
     ) -> None:
         data = forged(tmp_path, first.encode(), b"other.jpg", second.encode())
@@ -412,7 +418,9 @@ class TestNames:
             run(data, out)
         assert not out.exists()
 
-    def test_an_extension_more_makes_no_two_of_one(self, tmp_path: Path, out: Path) -> None:
+    def test_an_appended_extension_that_makes_two_names_equal_is_refused(
+        self, tmp_path: Path, out: Path
+    ) -> None:
         data = forged(tmp_path, b"a.webp", b"a.webp.jpg")
         with pytest.raises(DataError, match=r"record 1 .*which another record has too"):
             run(data, out)
@@ -427,7 +435,7 @@ class TestNames:
         assert result.warnings == (warning,)
 
     @pytest.mark.parametrize("quiet", [[], ["-q"]])
-    def test_folders_above_are_looked_at_too(
+    def test_parent_folders_are_compared_too(
         self, tmp_path: Path, out: Path, quiet: list[str]
     ) -> None:
         ran = tfrec(
@@ -445,7 +453,7 @@ class TestNames:
 
     @pytest.mark.slow
     @pytest.mark.parametrize("ours", [True, False])
-    def test_folders_may_be_deeper_than_calls(
+    def test_folders_may_be_deeper_than_the_recursion_limit(
         self, tmp_path: Path, out: Path, ours: bool, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         name = b"a/" * 1500 + b"x.jpg"
@@ -454,12 +462,12 @@ class TestNames:
         monkeypatch.chdir(out)
         try:
             assert Path(os.fsdecode(name)).read_bytes() == JPEG
-        finally:  # pytest's own clearing away is not deep enough
+        finally:  # pytest cannot remove folders this deep
             remove_folder(out / "a")
 
     @pytest.mark.slow
     @pytest.mark.skipif(sys.platform != "linux", reason="other systems have shorter paths")
-    def test_a_path_as_long_as_the_system_has_fits_below_any_folder(
+    def test_a_path_of_the_greatest_length_fits_in_any_folder(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         out = tmp_path / ("o" * 200)
@@ -487,7 +495,7 @@ class TestNames:
             run(data, out)
         assert not out.exists()
 
-    def test_equal_hashes_are_looked_at(
+    def test_paths_with_equal_hashes_are_compared(
         self, lasting: Path, out: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setattr(collisions, "hash", lambda _: 7, raising=False)
@@ -500,7 +508,7 @@ class TestNames:
         with pytest.raises(DataError, match=r"record 0 at byte 0: found filename '', expected"):
             run(data, out)
 
-    def test_what_is_no_image_is_refused(self, tmp_path: Path, out: Path) -> None:
+    def test_bytes_that_are_no_image_are_refused(self, tmp_path: Path, out: Path) -> None:
         data = forged(tmp_path, b"a.jpg", image=b"hello")
         with pytest.raises(DataError, match=r"record 0 at byte 0: found text, expected an image"):
             run(data, out)
@@ -522,7 +530,7 @@ class TestDamage:
         assert sorted(path.name for path in out.parent.iterdir()) == ["data"]
         return error.value
 
-    def test_is_named_by_file_record_and_offset(self, data: Path, out: Path) -> None:
+    def test_damage_is_named_by_file_record_and_offset(self, data: Path, out: Path) -> None:
         path = next(data.glob("*-00001-*.tfrecord"))
         offset, length = locate_records(path)[1]
         damaged = bytearray(path.read_bytes())
@@ -532,7 +540,7 @@ class TestDamage:
         assert str(error).startswith(f"{path}: damaged: record 1 at byte {offset}: data CRC 0x")
         assert error.hint == "salvage"
 
-    def test_a_cut_between_records_is_one(self, data: Path, out: Path) -> None:
+    def test_a_cut_between_records_is_refused(self, data: Path, out: Path) -> None:
         path = next(data.glob("*-00003-*.tfrecord"))
         count = len(locate_records(path))
         path.write_bytes(path.read_bytes()[: locate_records(path)[-1][0]])
@@ -541,7 +549,7 @@ class TestDamage:
         assert (str(error), error.hint) == (found, "verify")
 
     @pytest.mark.parametrize("jobs", [1, 2])
-    def test_a_shard_of_another_dataset_is_one(
+    def test_a_shard_of_another_dataset_is_refused(
         self, data: Path, out: Path, tmp_path: Path, jobs: int
     ) -> None:
         path = next(data.glob("*-00003-*.tfrecord"))
@@ -553,13 +561,13 @@ class TestDamage:
         assert error.value.hint == "verify"
         assert sorted(one.name for one in tmp_path.iterdir()) == ["data"]
 
-    def test_a_missing_shard_is_one(self, data: Path, out: Path) -> None:
+    def test_a_missing_shard_is_refused(self, data: Path, out: Path) -> None:
         path = next(data.glob("*-00003-*.tfrecord"))
         path.unlink()
         error = self.refused(data, out)
         assert str(error) == f"{path}: this file of the dataset is missing"
 
-    def test_what_cannot_be_read_is_none(self, data: Path, out: Path) -> None:
+    def test_a_shard_that_cannot_be_read_is_not_called_damaged(self, data: Path, out: Path) -> None:
         path = next(data.glob("*-00003-*.tfrecord"))
         path.unlink()
         path.mkdir()
@@ -568,11 +576,13 @@ class TestDamage:
         assert not out.exists()
 
 
-# A new folder is whole, or it is not there
+# A new folder is complete, or does not exist
 
 
 @pytest.mark.parametrize("there", ["nothing", "folder", "link", "deep"])
-def test_where_it_may_go(lasting: Path, tmp_path: Path, out: Path, there: str) -> None:
+def test_a_new_folder_may_be_made_here(
+    lasting: Path, tmp_path: Path, out: Path, there: str
+) -> None:
     if there == "folder":
         out.mkdir()
     elif there == "link":
@@ -595,7 +605,7 @@ def test_where_it_may_go(lasting: Path, tmp_path: Path, out: Path, there: str) -
     ],
     ids=["file", "full", "link", "hidden"],
 )
-def test_where_it_may_not(
+def test_a_new_folder_may_not_be_made_here(
     lasting: Path, tmp_path: Path, out: Path, make: Callable[[Path], Any], message: str
 ) -> None:
     make(out)
@@ -623,7 +633,7 @@ def test_a_mounted_disk_is_not_replaced(
         run(lasting / "one", out)
 
 
-def test_nobody_writes_below_a_file(lasting: Path, tmp_path: Path) -> None:
+def test_a_folder_below_a_file_is_refused(lasting: Path, tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(RunError, match="cannot be written: Not a directory"):
         run(lasting / "one", tmp_path / "file" / "out")
@@ -631,7 +641,7 @@ def test_nobody_writes_below_a_file(lasting: Path, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("error", [KeyboardInterrupt(), OSError(28, "No space left on device")])
 @pytest.mark.parametrize("there", [False, True])
-def test_what_is_interrupted_leaves_nothing(
+def test_an_interrupted_run_leaves_nothing(
     lasting: Path, tmp_path: Path, out: Path, error: BaseException, there: bool
 ) -> None:
     if there:
@@ -649,7 +659,7 @@ def test_what_is_interrupted_leaves_nothing(
     assert tree(tmp_path) == before
 
 
-def test_what_was_left_is_removed_and_nothing_that_it_links_to(
+def test_leftovers_are_removed_but_not_what_they_link_to(
     lasting: Path, tmp_path: Path, out: Path
 ) -> None:
     there = fill(tmp_path / "there", {"a": b"a"})
@@ -674,7 +684,7 @@ extract.extract(Path(sys.argv[1]), Path(sys.argv[2]), extract.Options(jobs=1))
 """
 
 
-def test_what_is_killed_looks_unfinished_and_is_done_again(
+def test_a_killed_run_looks_unfinished_and_can_be_repeated(
     lasting: Path, tmp_path: Path, out: Path
 ) -> None:
     words = [sys.executable, "-c", KILLED, str(lasting / "five"), str(out)]
@@ -697,14 +707,16 @@ def holder(out: Path) -> Iterator[subprocess.Popen[str]]:
         process.kill()
 
 
-def test_one_at_a_time(lasting: Path, out: Path, holder: subprocess.Popen[str]) -> None:
+def test_a_second_run_at_the_same_time_is_refused(
+    lasting: Path, out: Path, holder: subprocess.Popen[str]
+) -> None:
     with pytest.raises(RunError, match=f"process {holder.pid} on .* is writing here"):
         run(lasting / "one", out)
     assert not out.exists()
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="limits of the launcher are Linux's")
-def test_a_file_that_may_not_be_so_large(lasting: Path, tmp_path: Path, out: Path) -> None:
+def test_a_limit_on_file_sizes_leaves_nothing(lasting: Path, tmp_path: Path, out: Path) -> None:
     from faults.runs import Launcher
 
     launcher = Launcher(tmp_path)
@@ -718,7 +730,7 @@ def test_a_file_that_may_not_be_so_large(lasting: Path, tmp_path: Path, out: Pat
 # The command line
 
 
-def test_the_report(lasting: Path, tmp_path: Path, out: Path) -> None:
+def test_the_text_says_what_was_written(lasting: Path, tmp_path: Path, out: Path) -> None:
     (tmp_path / "labels").write_text("cats\ncows\ndogs\nowls\n")
     labels = str(tmp_path / "labels")
     data = written(lasting / "images", tmp_path / "data", labels=labels, crop=(20, 20))
@@ -736,7 +748,7 @@ def test_the_report(lasting: Path, tmp_path: Path, out: Path) -> None:
     )
 
 
-def test_the_report_of_numbers(tmp_path: Path, out: Path) -> None:
+def test_the_text_counts_files_without_a_usable_name(tmp_path: Path, out: Path) -> None:
     path = bare(tmp_path / "x", {"image": JPEG})
     assert tfrec("extract", path, out).out == (
         f"wrote 1 file to {out}, {len(JPEG)} B\n"
@@ -745,7 +757,7 @@ def test_the_report_of_numbers(tmp_path: Path, out: Path) -> None:
     )
 
 
-def test_json(lasting: Path, out: Path) -> None:
+def test_the_json_document_has_every_count(lasting: Path, out: Path) -> None:
     ran = tfrec("extract", lasting / "five", out, "--json")
     assert json.loads(ran.out) == {
         "format": "tfrec-extract",
@@ -778,7 +790,9 @@ def test_json(lasting: Path, out: Path) -> None:
         ("DATA DATA", 3),
     ],
 )
-def test_exit_codes(lasting: Path, tmp_path: Path, out: Path, words: str, code: int) -> None:
+def test_calls_end_with_their_exit_codes(
+    lasting: Path, tmp_path: Path, out: Path, words: str, code: int
+) -> None:
     paths = {
         "DATA": lasting / "five",
         "OUT": out,

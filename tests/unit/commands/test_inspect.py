@@ -1,4 +1,4 @@
-"""inspect: what is counted, how it is said, and what a file is that is no whole record file."""
+"""inspect: what is counted and shown, and how other and damaged files are described."""
 
 from __future__ import annotations
 
@@ -83,7 +83,7 @@ def test_labels_are_named_by_the_records(place: Path) -> None:
 
 
 @pytest.mark.parametrize("shown", [[], ["--labels"]], ids=["some", "all"])
-def test_many_labels_are_shown_when_asked_for(place: Path, shown: list[str]) -> None:
+def test_all_labels_are_shown_with_the_option(place: Path, shown: list[str]) -> None:
     record_file(place, *(an_example(image=png(PICTURE), label=[n]) for n in range(30)))
     lines = tfrec("inspect", place, *shown).out.splitlines()
     start = lines.index("label  records") + 1
@@ -153,13 +153,13 @@ def test_paths_name_record_files(three: Path, patterns: list[str], names: list[s
     assert [path.name for path in inspect_.find(words)] == names
 
 
-def test_a_name_with_brackets_is_a_file_first(tmp_path: Path) -> None:
+def test_a_name_with_brackets_is_a_file_if_it_exists(tmp_path: Path) -> None:
     path = record_file(tmp_path / "x[1].tfrecord", an_example(x=[1]))
     assert inspect_.find([str(path)]) == [path]
 
 
 @pytest.mark.parametrize("name", ["none", "none*", "three/none", "three/*.none"])
-def test_a_path_that_names_nothing_is_refused(three: Path, name: str) -> None:
+def test_a_path_or_pattern_without_files_is_refused(three: Path, name: str) -> None:
     with pytest.raises(UsageError):
         inspect_.find([str(three.parent / name)])
 
@@ -170,13 +170,13 @@ def test_a_file_that_is_named_is_read_whatever_its_name(tmp_path: Path, name: st
     assert summarise(inspect_.find([str(path)])).records == 1
 
 
-def test_a_damaged_manifest_beside_a_file_does_not_hide_it(place: Path) -> None:
+def test_a_damaged_manifest_next_to_a_file_does_not_hide_it(place: Path) -> None:
     record_file(place, an_example(x=[1]))
     (place.parent / "train.manifest.json").write_text("{}")
     assert tfrec("inspect", place).code == 0
 
 
-def test_a_shard_that_its_manifest_names_and_is_missing_is_named(tmp_path: Path) -> None:
+def test_a_missing_shard_of_a_manifest_is_named(tmp_path: Path) -> None:
     """A dataset that lost a shard must not look like a smaller one."""
     source = fill(tmp_path / "src", {f"{n}.png": png(photo(8, 8, n)) for n in range(4)})
     write.write(source, tmp_path / "out", write.WriteOptions(jobs=1, shards=2))
@@ -185,7 +185,7 @@ def test_a_shard_that_its_manifest_names_and_is_missing_is_named(tmp_path: Path)
     assert (ran.code, "train-00000-of-00002.tfrecord" in ran.out + ran.err) == (1, True)
 
 
-# Files that are no whole record files
+# Other and damaged files
 
 GOOD = framed([an_example(x=[number]) for number in range(3)])
 POINTER = (
@@ -232,7 +232,7 @@ NOT_WHOLE = [
 @pytest.mark.parametrize(
     ("data", "problem"), [row[1:] for row in NOT_WHOLE], ids=[row[0] for row in NOT_WHOLE]
 )
-def test_what_is_no_whole_record_file_is_named_as_what_it_is(
+def test_files_that_are_no_intact_record_files_are_described(
     place: Path, data: bytes, problem: str
 ) -> None:
     fill(place.parent, {place.name: data})
@@ -242,7 +242,7 @@ def test_what_is_no_whole_record_file_is_named_as_what_it_is(
 
 
 @pytest.mark.parametrize("name", ["note.txt", "page.html", "x.json", "picture.png", ".x"])
-def test_no_record_file_is_named_as_what_it_is_whatever_its_name(tmp_path: Path, name: str) -> None:
+def test_other_files_are_described_by_their_content(tmp_path: Path, name: str) -> None:
     path = tmp_path / name
     path.write_bytes(b"hello, this is just some text\n")
     ran = tfrec("inspect", path, "--json")
@@ -364,7 +364,7 @@ def test_a_record_number_out_of_range_is_refused(four: list[Path]) -> None:
     assert (ran.code, ran.out, ran.error) == (2, "", line)
 
 
-def test_record_and_records_exclude_each_other(four: list[Path]) -> None:
+def test_record_and_records_cannot_be_used_together(four: list[Path]) -> None:
     assert tfrec("inspect", *four, "--record", 1, "--records", 2).code == 2
 
 
@@ -373,7 +373,7 @@ def test_records_before_damage_are_shown(place: Path) -> None:
     assert tfrec("inspect", place, "--records", 2).code == 0
 
 
-def test_records_behind_damage_are_not_made_up(place: Path) -> None:
+def test_records_after_damage_are_not_shown(place: Path) -> None:
     fill(place.parent, {place.name: GOOD[:-1]})
     ran = tfrec("inspect", place, "--record", 2)
     assert (ran.code, ran.err.split(": length")[0]) == (
@@ -386,20 +386,20 @@ def test_records_behind_damage_are_not_made_up(place: Path) -> None:
 
 
 def asked(place: Path, *options: str) -> tuple[Ran, list[str]]:
-    """Ask for sheet and page; return what happened and which of them were made."""
+    """Request a sheet and a page; return the result and which of them were made."""
     files = [place.parent / "sheet.png", place.parent / "page.html"]
     ran = tfrec("inspect", place, "--contact-sheet", files[0], "--html", files[1], *options)
     return ran, [path.name for path in files if path.exists()]
 
 
-def test_no_picture_to_show_is_no_bug(place: Path) -> None:
+def test_without_images_to_show_pictures_are_refused(place: Path) -> None:
     record_file(place, an_example(x=[1]))
     ran = tfrec("inspect", place, "--contact-sheet", place.parent / "sheet.png")
     line = f"tfrec: {place}: found no images, expected some to show\n"
     assert (ran.code, ran.err) == (1, line)
 
 
-def test_a_page_without_pictures_is_made(place: Path) -> None:
+def test_a_page_without_images_is_made(place: Path) -> None:
     record_file(place, an_example(x=[1]))
     page = place.parent / "page.html"
     assert (tfrec("inspect", place, "--html", page).code, page.exists()) == (0, True)
@@ -415,13 +415,13 @@ def test_a_page_without_pictures_is_made(place: Path) -> None:
     ],
     ids=["no image", "a broken image", "two images", "no message"],
 )
-def test_one_odd_record_does_not_hide_the_pictures(place: Path, odd: bytes) -> None:
+def test_one_odd_record_does_not_hide_the_images(place: Path, odd: bytes) -> None:
     record_file(place, an_example(image=png(PICTURE)), odd)
     ran, made = asked(place)
     assert (made, "Traceback" in ran.err) == (["sheet.png", "page.html"], False)
 
 
-def test_damage_does_not_hide_the_pictures(place: Path) -> None:
+def test_damage_does_not_hide_the_images(place: Path) -> None:
     record_file(place, *[an_example(image=png(PICTURE))] * 2)
     place.write_bytes(place.read_bytes()[:-1])
     ran, made = asked(place)
@@ -448,7 +448,7 @@ def test_inspect_agrees_with_what_write_made(folder: Path, tmp_path: Path) -> No
     )
 
 
-def test_processes_count_what_one_counts(
+def test_several_processes_count_the_same_as_one(
     folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     write.write(folder, tmp_path / "out", write.WriteOptions(shards=3, jobs=1))

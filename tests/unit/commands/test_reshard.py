@@ -1,4 +1,4 @@
-"""reshard: the same records in other shards, as write would have made them, or nothing at all."""
+"""reshard: the same records in other shards, as write makes them, or nothing is written."""
 
 from __future__ import annotations
 
@@ -80,10 +80,10 @@ class TestSameAsWrite:
         ],
         ids=["whole", "crops", "tf-models", "gzip", "plain", "rejects", "size"],
     )
-    def test_byte_for_byte_there_and_back(
+    def test_resharding_there_and_back_gives_the_same_bytes(
         self, lasting: Path, tmp_path: Path, options: dict[str, Any]
     ) -> None:
-        """From 4 shards to 5 and back, 5 as write makes them: manifest and all."""
+        """From 4 shards to 5, as write makes them, and back; the manifests too."""
         source = lasting / "images"
         four = written(source, tmp_path / "four", **{"shards": 4, **options})
         run(four, tmp_path / "five", shards=5)
@@ -94,7 +94,7 @@ class TestSameAsWrite:
 
     @pytest.mark.parametrize("jobs", [1, 2])
     @pytest.mark.parametrize("shards", [1, 4, 13])
-    def test_with_any_number_of_jobs(
+    def test_any_number_of_jobs_gives_the_same_bytes(
         self, lasting: Path, tmp_path: Path, out: Path, jobs: int, shards: int
     ) -> None:
         run(lasting / "four", out, shards=shards, jobs=jobs)
@@ -103,7 +103,7 @@ class TestSameAsWrite:
     @pytest.mark.slow
     @given(shards=st.integers(1, 13), run_bytes=st.integers(1, 30_000))
     @FIXED
-    def test_however_records_are_taken_together(
+    def test_runs_of_any_size_give_the_same_bytes(
         self, lasting: Path, shards: int, run_bytes: int
     ) -> None:
         out = lasting / "any"
@@ -115,14 +115,14 @@ class TestSameAsWrite:
         assert verify.verify(out, verify.Options(jobs=1, quick=True)).findings == []
         shutil.rmtree(out)
 
-    def test_every_split(self, lasting: Path, tmp_path: Path) -> None:
+    def test_every_split_is_resharded(self, lasting: Path, tmp_path: Path) -> None:
         for name, counts in (("a", (4, 2)), ("b", (3, 3))):
             for split, shards in zip(("train", "val"), counts, strict=True):
                 written(lasting / "images", tmp_path / name, split=split, shards=shards)
         run(tmp_path / "a", tmp_path / "c", shards=3)
         assert tree(tmp_path / "c") == tree(tmp_path / "b")
 
-    def test_one_split_alone(self, lasting: Path, tmp_path: Path, out: Path) -> None:
+    def test_one_split_can_be_resharded(self, lasting: Path, tmp_path: Path, out: Path) -> None:
         for split in ("train", "val"):
             written(lasting / "images", tmp_path / "a", split=split)
         run(tmp_path / "a", out, shards=3, split="val")
@@ -130,7 +130,7 @@ class TestSameAsWrite:
         assert tree(out) == tree(expected)
 
     @pytest.mark.parametrize("index", [True, False])
-    def test_index_files_as_told(
+    def test_index_files_are_written_as_requested(
         self, lasting: Path, tmp_path: Path, out: Path, index: bool
     ) -> None:
         source = written(lasting / "images", tmp_path / "a", index=not index)
@@ -146,7 +146,7 @@ class TestSameAsWrite:
 
 class TestSize:
     @pytest.mark.parametrize(("share", "shards"), [(1.0, 1), (0.99, 2), (0.51, 2), (0.001, 13)])
-    def test_counts_the_bytes_that_are_there(
+    def test_the_size_of_shards_counts_stored_bytes(
         self, lasting: Path, out: Path, share: float, shards: int
     ) -> None:
         made = manifest.load(lasting / "four" / "train.manifest.json")
@@ -156,10 +156,10 @@ class TestSize:
         assert told == (shards, None, size)
 
 
-class TestWhatGoesOn:
-    """With a dataset that was resharded: all that goes on with one that was written."""
+class TestAfterResharding:
+    """A resharded dataset works like one that was written."""
 
-    def test_verify_holds_it_against_its_sources(self, lasting: Path, out: Path) -> None:
+    def test_verify_compares_it_with_its_sources(self, lasting: Path, out: Path) -> None:
         run(lasting / "four", out, shards=3)
         options = verify.Options(jobs=1, source=((None, lasting / "images"),))
         assert verify.verify(out, options).findings == []
@@ -170,7 +170,7 @@ class TestWhatGoesOn:
         written(lasting / "images", out, shards=3, resume=True)
         assert tree(out) == before
 
-    def test_a_write_of_other_shards_is_another(self, lasting: Path, out: Path) -> None:
+    def test_a_write_with_other_shards_is_refused(self, lasting: Path, out: Path) -> None:
         run(lasting / "four", out, shards=3)
         with pytest.raises(RunError, match=r"something else: shards was 3, now 4; overwrite"):
             written(lasting / "images", out, shards=4, resume=True)
@@ -185,7 +185,7 @@ class TestWhatGoesOn:
         shards: int,
         rejected: int,
     ) -> None:
-        """Also where images were rejected while they were written, which moves all behind."""
+        """Also if images were rejected during the write, which shifts all later records."""
         store, count = recipe._whole, iter(range(100))
 
         def sometimes(*args: Any, **more: Any) -> Any:
@@ -226,26 +226,30 @@ class TestRefused:
             ({"shards": 2, "split": "val"}, "found splits train, expected 'val'"),
         ],
     )
-    def test_options(self, lasting: Path, out: Path, options: dict[str, Any], message: str) -> None:
+    def test_wrong_options_are_refused(
+        self, lasting: Path, out: Path, options: dict[str, Any], message: str
+    ) -> None:
         with pytest.raises(UsageError) as error:
             run(lasting / "four", out, **options)
         assert message in str(error.value)
         assert not out.exists()
 
-    def test_an_index_of_gzip(self, lasting: Path, tmp_path: Path, out: Path) -> None:
+    def test_an_index_of_gzip_shards_is_refused(
+        self, lasting: Path, tmp_path: Path, out: Path
+    ) -> None:
         made = written(lasting / "images", tmp_path / "a", compression="gzip")
         with pytest.raises(UsageError, match="index: GZIP shards cannot have index files"):
             run(made, out, shards=2, index=True)
         assert not out.exists()
 
-    def test_record_files_without_a_manifest(self, data: Path, out: Path) -> None:
+    def test_record_files_without_a_manifest_are_refused(self, data: Path, out: Path) -> None:
         (data / "train.manifest.json").unlink()
         with pytest.raises(UsageError) as error:
             run(data, out, shards=2)
         found = "found record files without a manifest, expected a dataset of `tfrec write`"
         assert str(error.value) == f"{data}: {found}"
 
-    def test_another_dataset_in_its_place(self, lasting: Path, data: Path) -> None:
+    def test_a_folder_with_a_dataset_is_refused(self, lasting: Path, data: Path) -> None:
         before = tree(data)
         with pytest.raises(RunError, match=r"found other files \(SHA256SUMS…\), expected an empty"):
             run(lasting / "four", data, shards=2)
@@ -266,7 +270,7 @@ class TestDamage:
 
     @pytest.mark.parametrize("place", [0, 8, 12, 60, -1])
     @pytest.mark.parametrize("number", [0, 2])
-    def test_is_named_by_file_record_and_offset(
+    def test_damage_is_named_by_file_record_and_offset(
         self, data: Path, out: Path, place: int, number: int
     ) -> None:
         path = data / "train-00002-of-00004.tfrecord"
@@ -277,7 +281,7 @@ class TestDamage:
         if number or place > 8:
             assert f"record {number} at byte {offset}: " in message
 
-    def test_of_a_compressed_record_is_named_too(
+    def test_damage_of_a_compressed_record_is_named_too(
         self, lasting: Path, tmp_path: Path, out: Path
     ) -> None:
         data = written(lasting / "images", tmp_path / "data", compression="gzip", shards=2)
@@ -297,22 +301,22 @@ class TestDamage:
         ],
         ids=["missing", "other", "trailing", "twice", "empty", "text"],
     )
-    def test_of_a_shard(
+    def test_a_damaged_shard_is_refused(
         self, data: Path, out: Path, change: Callable[[Path, Path], Any], message: str
     ) -> None:
         first, second = (data / f"train-0000{number}-of-00004.tfrecord" for number in (1, 3))
         change(first, second)
         assert self.refused(data, out).startswith(f"{first}: {message}")
 
-    def test_two_shards_exchanged(self, data: Path, out: Path) -> None:
-        """Which have the same records, but not in the same order."""
+    def test_two_exchanged_shards_are_refused(self, data: Path, out: Path) -> None:
+        """They have the same records, but in another order."""
         first, second = (data / f"train-0000{number}-of-00004.tfrecord" for number in (1, 3))
         first.rename(data / "x")
         second.rename(first)
         (data / "x").rename(second)
         assert "found another SHA-256" in self.refused(data, out)
 
-    def test_of_what_was_left_out(self, data: Path, out: Path) -> None:
+    def test_a_damaged_list_of_rejects_is_refused(self, data: Path, out: Path) -> None:
         path = data / "train.rejects.jsonl"
         path.write_bytes(b"{}\n")
         assert self.refused(data, out).startswith(f"{path}: found another SHA-256, expected that")
@@ -326,17 +330,19 @@ class TestDamage:
             ("records", "split 'train': found 13 records, expected 14 by the manifest"),
         ],
     )
-    def test_of_the_manifest(self, data: Path, out: Path, field: str, message: str) -> None:
+    def test_a_manifest_that_differs_from_the_records_is_refused(
+        self, data: Path, out: Path, field: str, message: str
+    ) -> None:
         path = data / "train.manifest.json"
         values = json.loads(path.read_text())
         values[field] = "0" * 64 if field == "content_sha256" else 14
         path.write_text(json.dumps(values))
         assert message in self.refused(data, out)
 
-    def test_between_two_looks_is_seen(
+    def test_damage_during_the_run_is_found(
         self, data: Path, out: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        """Every record's CRCs are compared as it is copied."""
+        """The CRCs of each record are compared while it is copied."""
         path, locate = data / "train-00002-of-00004.tfrecord", locate_records
 
         def late(one: Path) -> list[tuple[int, int]]:
@@ -348,7 +354,7 @@ class TestDamage:
         monkeypatch.setattr(runs, "locate_records", late)
         assert "no intact record of" in self.refused(data, out)
 
-    def test_what_cannot_be_read_is_none(self, data: Path, out: Path) -> None:
+    def test_a_shard_that_cannot_be_read_is_not_called_damaged(self, data: Path, out: Path) -> None:
         path = data / "train-00002-of-00004.tfrecord"
         path.unlink()
         path.mkdir()
@@ -357,12 +363,12 @@ class TestDamage:
         assert not out.exists()
 
 
-# Whole, or not there
+# Complete, or not there
 
 
 @pytest.mark.parametrize("what", ["describe", "sync", "folder"])
 @pytest.mark.parametrize("error", [KeyboardInterrupt(), OSError(28, "No space left on device")])
-def test_what_is_interrupted_leaves_nothing(
+def test_an_interrupted_run_leaves_nothing(
     lasting: Path,
     tmp_path: Path,
     out: Path,
@@ -404,7 +410,7 @@ reshard.reshard(Path(sys.argv[1]), Path(sys.argv[2]), options)
 """
 
 
-def test_what_is_killed_looks_unfinished_and_is_done_again(
+def test_a_killed_run_looks_unfinished_and_can_be_repeated(
     lasting: Path, tmp_path: Path, out: Path
 ) -> None:
     words = [sys.executable, "-c", KILLED, str(lasting / "four"), str(out)]
@@ -417,7 +423,7 @@ def test_what_is_killed_looks_unfinished_and_is_done_again(
 
 @pytest.mark.skipif(sys.platform != "linux", reason="limits of the launcher are Linux's")
 @pytest.mark.parametrize("compression", ["none", "gzip"])
-def test_a_file_that_may_not_be_so_large(
+def test_a_limit_on_file_sizes_leaves_nothing(
     lasting: Path, tmp_path: Path, out: Path, compression: str
 ) -> None:
     from faults.runs import Launcher
@@ -448,7 +454,7 @@ def test_memory_does_not_grow_with_shards(tmp_path: Path) -> None:
 # The command line
 
 
-def test_the_report(lasting: Path, out: Path) -> None:
+def test_the_text_says_what_was_copied(lasting: Path, out: Path) -> None:
     ran = tfrec("reshard", lasting / "four", out, "--shards", "1")
     made = manifest.load(out / "train.manifest.json")
     size = sum(one.size_bytes for one in made.shards) / 1024
@@ -461,7 +467,7 @@ def test_the_report(lasting: Path, out: Path) -> None:
     )
 
 
-def test_json(lasting: Path, out: Path) -> None:
+def test_the_json_document_has_every_split(lasting: Path, out: Path) -> None:
     ran = tfrec("reshard", lasting / "four", out, "--shards", "3", "--json")
     document = json.loads(ran.out)
     made = document["splits"][0].pop("manifest")
@@ -494,13 +500,15 @@ def test_json(lasting: Path, out: Path) -> None:
         ("DATA DATA --shards 2", 3),
     ],
 )
-def test_exit_codes(lasting: Path, tmp_path: Path, out: Path, words: str, code: int) -> None:
+def test_calls_end_with_their_exit_codes(
+    lasting: Path, tmp_path: Path, out: Path, words: str, code: int
+) -> None:
     paths = {"DATA": lasting / "four", "OUT": out, "NONE": tmp_path / "none"}
     ran = tfrec("reshard", *(paths.get(word, word) for word in words.split()))
     assert (ran.code, ran.error.count("\n"), out.exists()) == (code, int(code > 0), code == 0)
 
 
-def test_damage_is_exit_code_1(data: Path, out: Path) -> None:
+def test_damage_ends_with_exit_code_1(data: Path, out: Path) -> None:
     path = data / "train-00002-of-00004.tfrecord"
     path.write_bytes(path.read_bytes()[:-1])
     ran = tfrec("reshard", data, out, "--shards", "2")

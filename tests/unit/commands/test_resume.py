@@ -1,4 +1,4 @@
-"""Interrupted writes: what waits, what goes on, what is refused, and who may write at all."""
+"""Interrupted writes: what they leave, how they are resumed, what is refused, and the lock."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def run(source: Path, out: Path, **options: Any) -> Written:
 def interrupt(
     source: Path, out: Path, error: type[BaseException] = KeyboardInterrupt, **options: Any
 ) -> Path:
-    """Write until some shard is noted as whole; return the folder that waits."""
+    """Write until a shard has a note that it is complete; return the staging folder."""
     folder = out / PARTIAL
 
     def stop(what: str, done: int, total: int) -> None:
@@ -89,9 +89,9 @@ def fresh(folder: Path, tmp_path: Path) -> dict[str, bytes]:
 
 
 @pytest.mark.promise("P1", "I4")
-class TestGoesOn:
+class TestResumes:
     @pytest.mark.parametrize("options", WAYS, ids=str)
-    def test_to_the_same_bytes(
+    def test_resuming_gives_the_same_bytes(
         self, folder: Path, out: Path, tmp_path: Path, options: dict[str, Any]
     ) -> None:
         interrupt(folder, out, **options)
@@ -99,8 +99,8 @@ class TestGoesOn:
         run(folder, tmp_path / "fresh", **options)
         assert tree(out) == tree(tmp_path / "fresh")
 
-    def test_with_the_shards_that_are_whole(self, folder: Path, out: Path) -> None:
-        """A noted shard is not made again: it is the same file."""
+    def test_resuming_keeps_complete_shards(self, folder: Path, out: Path) -> None:
+        """A shard with a note is not written again: it is the same file."""
         partial = interrupt(folder, out)
         (note, *_) = partial.glob("*" + NOTE_SUFFIX)
         name = note.name.removesuffix(NOTE_SUFFIX)
@@ -110,7 +110,7 @@ class TestGoesOn:
 
     @pytest.mark.parametrize("what", ["shard", "index", "note", "journal"])
     @pytest.mark.parametrize("how", ["flipped", "cut", "emptied", "gone"])
-    def test_where_files_were_damaged(
+    def test_resuming_replaces_damaged_files(
         self, folder: Path, out: Path, fresh: dict[str, bytes], what: str, how: str
     ) -> None:
         partial = interrupt(folder, out)
@@ -146,7 +146,7 @@ class TestGoesOn:
         ],
         ids=str,
     )
-    def test_where_a_note_says_something_else(
+    def test_resuming_replaces_a_shard_whose_note_differs(
         self, folder: Path, out: Path, fresh: dict[str, bytes], values: dict[str, Any]
     ) -> None:
         partial = interrupt(folder, out)
@@ -160,10 +160,10 @@ class TestGoesOn:
         [[], 5, {}, {"unknown": 1}, {"labels": 7}, {"options": None}, {"sources_sha256": None}],
         ids=str,
     )
-    def test_where_a_journal_is_none_of_ours(
+    def test_resuming_with_an_unknown_journal_starts_over(
         self, folder: Path, out: Path, fresh: dict[str, bytes], values: Any
     ) -> None:
-        """Such as one of another version of this program."""
+        """Such as that of another version of this program."""
         journal = interrupt(folder, out) / "journal.json"
         told = unsealed(journal)
         journal.write_bytes(sealed({**told, **values} if values and values != 5 else values))
@@ -173,17 +173,17 @@ class TestGoesOn:
         assert tree(out) == fresh
 
     @pytest.mark.parametrize("name", ["journal.json", "sources", "train-00000-of-00004*.whole"])
-    def test_where_a_pipe_took_a_files_place(
+    def test_resuming_replaces_a_pipe_in_place_of_a_file(
         self, folder: Path, out: Path, fresh: dict[str, bytes], name: str
     ) -> None:
-        """And is not waited for."""
+        """Without waiting for it."""
         for path in interrupt(folder, out).glob(name):
             path.unlink()
             os.mkfifo(path)
         run(folder, out, resume=True)
         assert tree(out) == fresh
 
-    def test_with_rejects_met_before(self, folder: Path, out: Path, tmp_path: Path) -> None:
+    def test_resuming_keeps_earlier_rejects(self, folder: Path, out: Path, tmp_path: Path) -> None:
         for number in range(8):
             fill(folder, {f"cats/cut{number}.png": png(photo(50, 50, number))[:-20]})
         interrupt(folder, out, on_error="skip")
@@ -192,7 +192,7 @@ class TestGoesOn:
         assert tree(out) == tree(tmp_path / "fresh")
 
     @pytest.mark.parametrize("renames", range(12))
-    def test_from_the_middle_of_a_commit(
+    def test_resuming_completes_a_commit(
         self, folder: Path, out: Path, fresh: dict[str, bytes], renames: int
     ) -> None:
         with (
@@ -204,7 +204,9 @@ class TestGoesOn:
         run(folder, out, resume=True)
         assert tree(out) == fresh
 
-    def test_with_the_shards_that_a_commit_had_named(self, folder: Path, out: Path) -> None:
+    def test_resuming_keeps_shards_that_the_commit_has_renamed(
+        self, folder: Path, out: Path
+    ) -> None:
         with disk_full_after(8), pytest.raises(RunError):
             run(folder, out)
         before = {path: path.stat().st_ino for path in out.glob("*.tfrecord")}
@@ -212,14 +214,14 @@ class TestGoesOn:
         run(folder, out, resume=True)
         assert {path: path.stat().st_ino for path in before} == before
 
-    def test_after_a_bug_which_stays_the_error_that_it_was(
+    def test_resuming_after_a_bug_works_and_the_bug_stays_the_error(
         self, folder: Path, out: Path, fresh: dict[str, bytes]
     ) -> None:
         interrupt(folder, out, ZeroDivisionError)
         run(folder, out, resume=True)
         assert tree(out) == fresh
 
-    def test_replacing_a_dataset_that_stayed_whole(
+    def test_resuming_an_overwrite_replaces_the_old_dataset(
         self, folder: Path, out: Path, tmp_path: Path, fresh: dict[str, bytes]
     ) -> None:
         run(folder, out, shards=3)
@@ -230,10 +232,10 @@ class TestGoesOn:
         run(folder, out, overwrite=True, resume=True)
         assert tree(out) == fresh
 
-    def test_replacing_a_dataset_of_the_same_names_and_sizes(
+    def test_resuming_an_overwrite_replaces_files_of_equal_names_and_sizes(
         self, folder: Path, out: Path, tmp_path: Path
     ) -> None:
-        """The old one is not taken for what is to be made."""
+        """The old files are not taken for new ones."""
         plain = folder / "owls/plain.bmp"
         plain.write_bytes(save(photo(59, 42, 12), "BMP"))
         run(folder, out)
@@ -243,13 +245,13 @@ class TestGoesOn:
         run(folder, tmp_path / "fresh")
         assert tree(out) == tree(tmp_path / "fresh")
 
-    def test_where_nothing_was_begun(
+    def test_resume_writes_everything_if_nothing_was_begun(
         self, folder: Path, out: Path, fresh: dict[str, bytes]
     ) -> None:
         run(folder, out, resume=True)
         assert tree(out) == fresh
 
-    def test_where_nothing_is_left_to_do(
+    def test_resume_does_nothing_if_all_is_done(
         self, folder: Path, out: Path, fresh: dict[str, bytes]
     ) -> None:
         first = run(folder, out)
@@ -291,7 +293,7 @@ class TestIsRefused:
         ],
         ids=str,
     )
-    def test_after_another_option(
+    def test_resuming_with_another_option_is_refused(
         self, folder: Path, out: Path, options: dict[str, Any], what: str
     ) -> None:
         partial = interrupt(folder, out)
@@ -314,7 +316,7 @@ class TestIsRefused:
             (add_text, "cats/new.txt was added"),
         ],
     )
-    def test_after_another_source(
+    def test_resuming_with_another_source_is_refused(
         self, folder: Path, out: Path, change: Callable[[Path], None], what: str
     ) -> None:
         interrupt(folder, out)
@@ -324,7 +326,7 @@ class TestIsRefused:
             run(folder, out, resume=True)
         assert tree(out) == before
 
-    def test_with_another_pillow(
+    def test_resuming_with_another_pillow_is_refused(
         self, folder: Path, out: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         interrupt(folder, out)
@@ -333,14 +335,14 @@ class TestIsRefused:
         with pytest.raises(RunError, match=r"of something else: pillow was .*, now 99;"):
             run(folder, out, resume=True)
 
-    def test_where_another_dataset_is_whole(self, folder: Path, out: Path) -> None:
+    def test_resuming_onto_another_dataset_is_refused(self, folder: Path, out: Path) -> None:
         run(folder, out)
         before = tree(out)
         with pytest.raises(RunError, match="of something else: crop was not given, now 32x32;"):
             run(folder, out, crop=(32, 32), resume=True)
         assert tree(out) == before
 
-    def test_where_an_image_went_after_the_write(self, folder: Path, out: Path) -> None:
+    def test_resuming_after_an_image_was_removed_is_refused(self, folder: Path, out: Path) -> None:
         run(folder, out)
         before = tree(out)
         remove(folder)
@@ -350,8 +352,8 @@ class TestIsRefused:
             run(folder, out, resume=True)
         assert tree(out) == before
 
-    def test_where_an_image_changed_after_the_write(self, folder: Path, out: Path) -> None:
-        """Of the same size, so that nothing else tells."""
+    def test_resuming_after_an_image_changed_is_refused(self, folder: Path, out: Path) -> None:
+        """To one of the same size, so that only the content differs."""
         run(folder, out)
         before = tree(out)
         os.utime(folder / "cats/gray.jpg")
@@ -363,7 +365,7 @@ class TestIsRefused:
         "name", ["train-00001-of-00004.tfrecord", "train-00002-of-00004.tfindex"]
     )
     @pytest.mark.parametrize("how", ["flipped", "gone"])
-    def test_where_a_finished_dataset_was_damaged(
+    def test_resuming_a_damaged_dataset_is_refused(
         self, folder: Path, out: Path, fresh: dict[str, bytes], name: str, how: str
     ) -> None:
         run(folder, out)
@@ -377,7 +379,7 @@ class TestIsRefused:
         run(folder, out, resume=True, overwrite=True)
         assert tree(out) == fresh
 
-    def test_unless_it_is_asked_for(self, folder: Path, out: Path) -> None:
+    def test_an_unfinished_write_is_refused_without_resume(self, folder: Path, out: Path) -> None:
         partial = interrupt(folder, out)
         with pytest.raises(RunError) as refused:
             run(folder, out)
@@ -388,7 +390,7 @@ class TestIsRefused:
         )
 
 
-def test_overwrite_alone_starts_an_unfinished_write_of_something_else_over(
+def test_overwrite_starts_over_an_unfinished_write_of_something_else(
     folder: Path, out: Path, fresh: dict[str, bytes]
 ) -> None:
     interrupt(folder, out, crop=(32, 32))
@@ -405,7 +407,7 @@ def test_overwrite_alone_starts_an_unfinished_write_of_something_else_over(
         Options(crop=(5, 5), shuffle_seed=9, shard_size=1000, resize_short=8, alpha="white"),
     ],
 )
-def test_the_command_that_goes_on_means_the_same(
+def test_the_suggested_command_resumes_the_same_write(
     folder: Path, out: Path, monkeypatch: pytest.MonkeyPatch, options: Options
 ) -> None:
     words = shlex.split(journal._resume_command(folder, out, options))
@@ -416,8 +418,8 @@ def test_the_command_that_goes_on_means_the_same(
 
 
 @pytest.mark.parametrize("below", [".", "a"])
-def test_what_waits_is_no_source(folder: Path, out: Path, below: str) -> None:
-    """Else --overwrite would remove what it reads."""
+def test_an_unfinished_write_is_refused_as_a_source(folder: Path, out: Path, below: str) -> None:
+    """Otherwise --overwrite would remove the images that it reads."""
     partial = interrupt(folder, out)
     (partial / below).mkdir(exist_ok=True)
     before = tree(out)
@@ -436,15 +438,15 @@ def test_a_pipe_in_an_images_place_is_not_waited_for(folder: Path, out: Path) ->
         write(folder, out, Options(jobs=1), swap)
 
 
-def test_wrong_data_leaves_nothing_to_go_on_with(folder: Path, out: Path) -> None:
+def test_wrong_data_leaves_nothing_to_resume(folder: Path, out: Path) -> None:
     fill(folder, {"cats/cut.png": png(photo(50, 50))[:-20]})
     with pytest.raises(DataError):
         run(folder, out)
     assert not out.exists()
 
 
-def test_an_image_that_cannot_be_read_for_a_while_costs_no_work(folder: Path, out: Path) -> None:
-    """As on a network file system that stumbles."""
+def test_an_image_that_cannot_be_read_for_a_while_loses_no_work(folder: Path, out: Path) -> None:
+    """As on a network file system with errors."""
     away = folder / "owls/web.webp"
 
     def stumble(what: str, done: int, total: int) -> None:
@@ -462,7 +464,7 @@ def test_an_image_that_cannot_be_read_for_a_while_costs_no_work(folder: Path, ou
     assert tree(out) == tree(again)
 
 
-def test_a_file_that_changes_meanwhile_is_refused(folder: Path, out: Path) -> None:
+def test_a_file_that_changes_during_the_write_is_refused(folder: Path, out: Path) -> None:
     def change(what: str, done: int, total: int) -> None:
         if what == "writing" and not done:
             touch(folder)
@@ -493,7 +495,7 @@ class TestLock:
         assert set(tree(out)) == {".tfrec.lock"}
 
     @pytest.mark.parametrize("kind", ["link", "pipe", "folder"])
-    def test_that_is_none_is_left_alone(
+    def test_a_lock_that_is_not_a_file_is_left_alone(
         self, folder: Path, out: Path, tmp_path: Path, kind: str
     ) -> None:
         fill(tmp_path, {"thesis": b"precious"})
@@ -509,7 +511,7 @@ class TestLock:
         assert (tmp_path / "thesis").read_bytes() == b"precious"
         assert [path.name for path in out.iterdir()] == [".tfrec.lock"]
 
-    def test_of_a_dead_process_does_not_block(
+    def test_a_lock_of_a_dead_process_does_not_block(
         self, folder: Path, out: Path, holder: subprocess.Popen[str], fresh: dict[str, bytes]
     ) -> None:
         os.kill(holder.pid, signal.SIGKILL)
@@ -544,7 +546,7 @@ def guarded(real):
 
 
 def run_with_killer(tmp_path: Path, function: str, *words: str) -> subprocess.CompletedProcess[str]:
-    """Run ``tfrec WORDS`` in a program whose images kill, or loop, by their last bytes."""
+    """Run ``tfrec WORDS`` where the last bytes of an image can make its decoder die, or loop."""
     (tmp_path / "sitecustomize.py").write_text(KILLER.format(function=function))  # for workers too
     return subprocess.run(
         [sys.executable, "-m", "tfrec_cli", *words],
@@ -558,10 +560,10 @@ def run_with_killer(tmp_path: Path, function: str, *words: str) -> subprocess.Co
 @pytest.mark.slow
 @pytest.mark.parametrize("jobs", ["1", "2", "3"])
 @pytest.mark.parametrize("function", ["survey.read_header", "normalize.store_whole"])
-def test_an_image_that_kills_its_decoder_is_rejected_alone(
+def test_only_an_image_that_kills_its_decoder_is_rejected(
     tmp_path: Path, function: str, jobs: str
 ) -> None:
-    """By a signal, or by taking too long; while headers are read, or shards written."""
+    """By a signal or a time limit, while headers are read or shards are written."""
     files = {f"a/{number}.png": png(photo(30, 30, number)) for number in range(20)}
     fill(tmp_path / "src", files)
     marks = {"a/dies.png": b"kill", "a/dies2.png": b"kill", "a/lasts.png": b"last"}
@@ -606,6 +608,6 @@ def test_verify_names_an_image_that_kills_its_decoder(tmp_path: Path) -> None:
     assert " record 6 at byte " in lines[0]
 
 
-def test_an_option_that_is_gone_does_not_keep_an_old_write_from_being_resumed() -> None:
+def test_an_old_write_with_a_removed_option_can_be_resumed() -> None:
     before = {"crop": None, "decoder": "tensorflow", "shards": 4}
     assert list(journal.changes(before, {"crop": None, "shards": 4}, "--{}")) == []

@@ -1,4 +1,4 @@
-"""verify: finds everything that is wrong, never stops, never raises."""
+"""verify: finds everything that is wrong, never stops early, and never raises."""
 
 from __future__ import annotations
 
@@ -54,12 +54,12 @@ def kinds(report: Verified) -> list[str]:
 
 
 def rewrite(path: Path, change: Callable[[list[bytes]], list[bytes]]) -> None:
-    """Change the payloads of a shard, with good framing around whatever comes out."""
+    """Change the payloads of a shard, with correct framing around the result."""
     payloads = change([record.payload for record in read_records(path)])
     path.write_bytes(b"".join(header(len(one)) + one + footer(one) for one in payloads))
 
 
-def test_whole_datasets_have_no_findings(crops: Path, whole: Path) -> None:
+def test_intact_datasets_have_no_findings(crops: Path, whole: Path) -> None:
     assert kinds(verify(crops, WHOLE)) + kinds(verify(whole, WHOLE)) == []
 
 
@@ -130,7 +130,7 @@ def test_damage_names_file_record_and_offset(tiny: Path) -> None:
     )
 
 
-def test_a_second_damage_is_found_behind_the_first(whole: Path) -> None:
+def test_a_second_damage_is_found_after_the_first(whole: Path) -> None:
     shard = sorted(whole.glob("*.tfrecord"))[0]
     places = list(read_records(shard))
     data = bytearray(shard.read_bytes())
@@ -159,7 +159,7 @@ def test_a_lost_record_is_found(crops: Path) -> None:
     assert "count" in kinds(verify(crops, QUICK))
 
 
-def test_bytes_behind_the_last_record_are_found(crops: Path) -> None:
+def test_bytes_after_the_last_record_are_found(crops: Path) -> None:
     for count in (1, 4, 11, 12, 13, 100):
         with (crops / SHARD).open("ab") as file:
             file.write(bytes(count))
@@ -209,7 +209,7 @@ def test_a_damaged_index_line_is_named(whole: Path) -> None:
     assert found[0].message.startswith("line 2: found 7 7, expected ")
 
 
-def test_a_damaged_manifest_does_not_stop_the_rest(whole: Path) -> None:
+def test_a_damaged_manifest_does_not_stop_other_checks(whole: Path) -> None:
     (whole / "train.manifest.json").write_text("{}")
     report = verify(whole, QUICK)
     assert (kinds(report)[0], report.shards, report.records) == ("manifest", 3, 13)
@@ -257,7 +257,7 @@ def test_a_record_that_breaks_its_contract_is_found(
         (b"no image", "found text, expected a JPEG or PNG image"),
     ],
 )
-def test_an_image_that_is_not_what_its_record_says_is_found(
+def test_an_image_that_contradicts_its_record_is_found(
     tmp_path: Path, data: bytes, message: str
 ) -> None:
     src = fill(tmp_path / "src", {"a.jpg": jpeg(photo(60, 71, 1))})
@@ -318,7 +318,7 @@ def test_an_unexpected_fingerprint_is_a_finding(crops: Path) -> None:
 
 
 @needs("tensorflow")
-def test_a_reader_that_cuts_elsewhere_is_found(
+def test_a_reader_that_cuts_other_crops_is_found(
     crops: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     right = read_tf.crop_digests
@@ -349,7 +349,7 @@ def test_gzip_shards_verify_like_plain_ones(folder: Path, tmp_path: Path) -> Non
     assert (kinds(packed), packed.fingerprint) == ([], plain.fingerprint)
 
 
-def test_a_second_split_is_part_of_the_whole(folder: Path, tmp_path: Path) -> None:
+def test_a_second_split_is_checked_too(folder: Path, tmp_path: Path) -> None:
     for split in ("train", "val"):
         write(folder, tmp_path / "out", WriteOptions(split=split, jobs=1))
     report = verify(tmp_path / "out", WHOLE)
@@ -357,7 +357,7 @@ def test_a_second_split_is_part_of_the_whole(folder: Path, tmp_path: Path) -> No
 
 
 def foreign(path: Path, count: int = 3) -> Path:
-    """Write an Object Detection file, without anything of ours."""
+    """Write a file of the Object Detection API, without any of our sidecar files."""
     payloads = [
         example.encode({"image/encoded": jpeg(photo(30 + n, 40, n)), "image/height": 30 + n})
         for n in range(count)
@@ -368,7 +368,7 @@ def foreign(path: Path, count: int = 3) -> Path:
 
 
 @needs("tensorflow")
-def test_other_peoples_files_are_verified_as_far_as_they_go(tmp_path: Path) -> None:
+def test_files_of_other_programs_are_checked_as_far_as_possible(tmp_path: Path) -> None:
     report = verify(foreign(tmp_path / "od.record"), Options(seed=1, jobs=1))
     assert kinds(report) == []
     assert str(report.fingerprint).startswith("seed1-30x30-e0:")
@@ -377,14 +377,14 @@ def test_other_peoples_files_are_verified_as_far_as_they_go(tmp_path: Path) -> N
     ]
 
 
-def test_a_folder_of_other_peoples_files_counts_records_through(tmp_path: Path) -> None:
+def test_records_are_numbered_over_all_files_of_other_programs(tmp_path: Path) -> None:
     for name in ("b.record", "a.record"):
         foreign(tmp_path / name)
     report = verify(tmp_path, Options(seed=1, jobs=2))
     assert (kinds(report), report.records) == ([], 6)
 
 
-def test_records_without_images_are_said_to_be_unchecked(tmp_path: Path) -> None:
+def test_records_without_images_are_reported_as_unchecked(tmp_path: Path) -> None:
     path = tmp_path / "x.tfrecord"
     payload = example.encode({"text": b"hello"})
     path.write_bytes(header(len(payload)) + payload + footer(payload))
@@ -393,7 +393,7 @@ def test_records_without_images_are_said_to_be_unchecked(tmp_path: Path) -> None
     assert report.unchecked[-1] == "images of 1 records: no image was found"
 
 
-def test_a_text_file_is_named_as_such(tmp_path: Path) -> None:
+def test_a_text_file_is_described_as_one(tmp_path: Path) -> None:
     path = tmp_path / "x.tfrecord"
     path.write_text("version https://git-lfs.github.com/spec/v1\noid sha256:1\nsize 2\n")
     assert [one.message for one in verify(path, WHOLE).findings] == [
@@ -415,7 +415,7 @@ def test_contradictory_options_are_refused(crops: Path, options: Options) -> Non
         verify(crops, options)
 
 
-def test_nothing_there_is_refused(tmp_path: Path) -> None:
+def test_a_missing_path_is_refused(tmp_path: Path) -> None:
     with pytest.raises(UsageError):
         verify(tmp_path / "nowhere", WHOLE)
 
@@ -432,15 +432,15 @@ def test_the_window_flag_is_checked(folder: Path, tmp_path: Path) -> None:
     assert "contract" in kinds(verify(tmp_path / "out", QUICK))
 
 
-def test_names_of_the_manifest_are_those_of_its_style(folder: Path, tmp_path: Path) -> None:
+def test_a_dataset_with_tf_models_names_has_no_findings(folder: Path, tmp_path: Path) -> None:
     write(folder, tmp_path / "out", WriteOptions(keys="tf-models", crop=(32, 32), jobs=1))
     assert kinds(verify(tmp_path / "out", Options(seed=1, jobs=1))) == []
     described = manifest.load(tmp_path / "out" / "train.manifest.json")
     assert records.NAMES[described.keys].image == "image/encoded"
 
 
-def test_a_shard_that_cannot_be_read_does_not_stop_the_rest(whole: Path) -> None:
-    """A name longer than any file system takes stands for every reason not to read."""
+def test_a_shard_that_cannot_be_read_does_not_stop_other_checks(whole: Path) -> None:
+    """A name that is too long for any file system stands for every reason."""
     first, second, _ = sorted(whole.glob("*.tfrecord"))
     with second.open("ab") as file:
         file.write(b"x")
@@ -472,7 +472,7 @@ def test_impossible_sizes_are_findings(crops: Path, side: int, image: bytes) -> 
     assert {"contract", "image"} <= set(kinds(verify(crops, WHOLE)))
 
 
-def test_other_peoples_keys_may_be_any_integers(tmp_path: Path) -> None:
+def test_keys_of_other_programs_may_be_any_integers(tmp_path: Path) -> None:
     keys = [-5, 2**60, 7]
     payloads = [
         example.encode({"image": png(photo(9, 9, n)), "key": key}) for n, key in enumerate(keys)
@@ -483,7 +483,7 @@ def test_other_peoples_keys_may_be_any_integers(tmp_path: Path) -> None:
     assert (kinds(report), bool(report.fingerprint)) == ([], True)
 
 
-def test_other_peoples_gifs_are_said_to_be_unchecked(tmp_path: Path) -> None:
+def test_gifs_of_other_programs_are_reported_as_unchecked(tmp_path: Path) -> None:
     payload = example.encode({"image": save(photo(9, 9), "GIF")})
     path = tmp_path / "x.tfrecord"
     path.write_bytes(header(len(payload)) + payload + footer(payload))
@@ -495,7 +495,7 @@ def test_other_peoples_gifs_are_said_to_be_unchecked(tmp_path: Path) -> None:
 
 
 def described_otherwise(folder: Path, **changes: object) -> None:
-    """Change a manifest's fields, and everything that is derived from it."""
+    """Change fields of a manifest, and everything that is derived from it."""
     path = folder / "train.manifest.json"
     values = json.loads(path.read_bytes())
     path.write_bytes((json.dumps({**values, **changes}, indent=2, sort_keys=True) + "\n").encode())
@@ -506,7 +506,7 @@ def described_otherwise(folder: Path, **changes: object) -> None:
 @pytest.mark.parametrize(
     ("changes", "kind"), [({"smallest": [1, 1]}, "manifest"), ({"stored": "png"}, "contract")]
 )
-def test_a_consistent_lie_of_the_manifest_is_found(
+def test_a_manifest_that_is_wrong_but_consistent_is_found(
     crops: Path, changes: dict[str, object], kind: str
 ) -> None:
     described_otherwise(crops, **changes)
@@ -522,14 +522,14 @@ def test_a_shifted_index_is_one_finding(whole: Path) -> None:
     assert found[0].message.endswith(" (and 3 lines more)")
 
 
-def test_a_changed_manifest_that_is_a_manifest_is_named(crops: Path) -> None:
+def test_a_changed_but_valid_manifest_is_found(crops: Path) -> None:
     path = crops / "train.manifest.json"
     path.write_bytes(path.read_bytes().replace(b'"shuffle_seed": 0', b'"shuffle_seed": 1'))
     found = [(one.kind, one.path.name) for one in verify(crops, QUICK).findings]
     assert found == [("manifest", path.name), ("metadata", "SHA256SUMS")]
 
 
-def test_rejects_tell_of_a_missing_manifest(crops: Path) -> None:
+def test_a_missing_manifest_is_found_by_its_list_of_rejects(crops: Path) -> None:
     path = crops / "train.manifest.json"
     path.unlink()
     (crops / "SHA256SUMS").unlink()
@@ -548,21 +548,21 @@ def test_hostile_names_in_sums_are_not_followed(crops: Path, name: str) -> None:
     "name",
     ["SHA256SUMS", "dataset_info.json", "train.manifest.json", "train-00000-of-00001.tfindex"],
 )
-def test_a_side_file_of_a_sparse_terabyte_is_found_at_once(crops: Path, name: str) -> None:
+def test_a_sidecar_file_of_a_terabyte_is_found_at_once(crops: Path, name: str) -> None:
     with (crops / name).open("r+b") as file:
         file.truncate(2**40)
     found = verify(crops, QUICK).findings
     assert crops / name in [one.path for one in found]
 
 
-def test_a_damaged_manifest_without_a_shard_is_found(crops: Path) -> None:
+def test_a_damaged_manifest_is_found_without_its_shard(crops: Path) -> None:
     (crops / "train.manifest.json").write_text("{}")
     (crops / SHARD).unlink()
     assert "manifest" in kinds(verify(crops, QUICK))
 
 
-def test_sums_without_a_manifest_are_read(crops: Path) -> None:
-    """As far as that takes a moment: digests are the manifest's."""
+def test_checksums_are_read_without_a_manifest(crops: Path) -> None:
+    """Only their form and names: digests are compared with those of a manifest."""
     for path in crops.glob("train.[mr]*"):
         path.unlink()
     lines = (crops / "SHA256SUMS").read_bytes().splitlines(keepends=True)

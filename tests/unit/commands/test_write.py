@@ -1,4 +1,4 @@
-"""``write`` from a folder to a dataset: what is stored, what is refused, what is left behind."""
+"""write: what is stored, what is refused, and what is left after an error."""
 
 from __future__ import annotations
 
@@ -94,7 +94,7 @@ class TestWhole:
             "orientation": 1,
         }
 
-    def test_the_manifest_sums_up(self, folder: Path, out: Path) -> None:
+    def test_the_manifest_summarises_the_split(self, folder: Path, out: Path) -> None:
         made = run(folder, out, shards=3).manifest
         assert made is not None
         assert (made.records, made.smallest, made.labels, made.stored, made.crop) == (
@@ -106,7 +106,7 @@ class TestWhole:
         )
 
     def test_tensorflow_decodes_every_image(self, folder: Path, out: Path) -> None:
-        """To the pixels that `records.pixels` says."""
+        """To the pixels of `records.pixels`."""
         run(folder, out)
         wrong = []
         for path, record in stored(out).items():
@@ -118,7 +118,7 @@ class TestWhole:
                 wrong.append(path)
         assert wrong == []
 
-    def test_the_decoding_check_finds_what_the_structure_hides(
+    def test_the_check_by_decoding_finds_what_the_check_of_structure_misses(
         self, folder: Path, out: Path
     ) -> None:
         fill(folder, {"cats/hollow.png": hollow_png()})
@@ -127,7 +127,7 @@ class TestWhole:
 
 
 def hollow_png() -> bytes:
-    """Make a PNG with right checksums and too few pixels: one of the size of another's header."""
+    """Make a PNG with correct checksums and too few pixels for its header."""
     small, large = png(photo(5, 5)), png(photo(50, 50))
     return large[:33] + small[33:]
 
@@ -136,7 +136,7 @@ class TestCrops:
     CROP = (33, 40)
     EXACT = ("cats/420.jpg", "cats/444.jpg", "cats/gray.jpg", "dogs/422.jpg", "owls/plain.png")
 
-    def test_are_slices_of_pillows_pixels(self, folder: Path, out: Path) -> None:
+    def test_crops_are_slices_of_pillows_pixels(self, folder: Path, out: Path) -> None:
         run(folder, out, crop=self.CROP)
         expected = {}
         for path in self.EXACT:
@@ -146,15 +146,17 @@ class TestCrops:
         found = {path: one.image for path, one in stored(out).items() if path in self.EXACT}
         assert found == expected
 
-    def test_are_cut_from_the_upright_picture(self, folder: Path, out: Path) -> None:
-        """Which is stored as a JPEG of quality 95: a crop of it is that of the whole image."""
+    def test_crops_are_cut_from_the_upright_image(self, folder: Path, out: Path) -> None:
+        """It is stored as a JPEG of quality 95; its crop is that of the whole image."""
         run(folder, out, crop=self.CROP)
         upright = np.rot90(pillow_rgb(class_files()["cats/side.jpg"]), -1)
         pixels = pillow_rgb(jpeg(upright, quality=95, subsampling="4:2:0"))
         assert stored(out)["cats/side.jpg"].image == pixels[14:47, 2:42].tobytes()
 
     @pytest.mark.promise("P3")
-    def test_equal_those_of_the_whole_images(self, folder: Path, out: Path, tmp_path: Path) -> None:
+    def test_crops_equal_those_of_the_whole_images(
+        self, folder: Path, out: Path, tmp_path: Path
+    ) -> None:
         for options in ({}, {"resize_short": 50}, {"alpha": "white"}):
             name = "".join(options)
             run(folder, tmp_path / f"crops{name}", crop=self.CROP, **options)
@@ -165,18 +167,20 @@ class TestCrops:
                 cut = pixels[top : top + 33, left : left + 40].tobytes()
                 assert stored(tmp_path / f"crops{name}")[path].image == cut, path
 
-    def test_say_their_size_and_no_window(self, folder: Path, out: Path) -> None:
+    def test_crops_record_their_size_and_no_window(self, folder: Path, out: Path) -> None:
         run(folder, out, crop=self.CROP)
         found = {(one.height_px, one.width_px, one.window) for one in stored(out).values()}
         assert found == {(33, 40, None)}
 
-    def test_as_png_have_the_raw_pixels(self, folder: Path, out: Path, tmp_path: Path) -> None:
+    def test_crops_as_png_have_the_raw_pixels(
+        self, folder: Path, out: Path, tmp_path: Path
+    ) -> None:
         run(folder, out, crop=self.CROP, encoding="png")
         run(folder, tmp_path / "raw", crop=self.CROP)
         found = {path: pillow_rgb(one.image).tobytes() for path, one in stored(out).items()}
         assert found == {path: one.image for path, one in stored(tmp_path / "raw").items()}
 
-    def test_as_jpeg_are_pillows_of_that_quality(
+    def test_crops_as_jpeg_are_pillows_of_that_quality(
         self, folder: Path, out: Path, tmp_path: Path
     ) -> None:
         run(folder, out, crop=self.CROP, encoding="jpeg", jpeg_quality=80)
@@ -187,20 +191,24 @@ class TestCrops:
         }
         assert {path: one.image for path, one in stored(out).items()} == expected
 
-    def test_after_scaling_are_slices_of_the_scaled_picture(self, folder: Path, out: Path) -> None:
+    def test_crops_after_scaling_are_slices_of_the_scaled_image(
+        self, folder: Path, out: Path
+    ) -> None:
         run(folder, out, crop=(20, 20), resize_short=30)
         image = Image.fromarray(photo(59, 42, 12)).resize((30, 42), Image.Resampling.BICUBIC)
         expected = np.asarray(image)[11:31, 5:25].tobytes()
         assert stored(out)["owls/plain.png"].image == expected
 
-    def test_of_a_small_picture_are_padded_around(self, tmp_path: Path, out: Path) -> None:
+    def test_crops_of_a_small_image_are_padded_on_all_sides(
+        self, tmp_path: Path, out: Path
+    ) -> None:
         pixels = photo(20, 40)
         run(fill(tmp_path / "src", {"a.png": png(pixels)}), out, crop=(30, 30), small="pad")
         expected = np.zeros((30, 30, 3), np.uint8)
         expected[5:25] = pixels[:, 5:35]
         assert stored(out)["a.png"].image == expected.tobytes()
 
-    def test_of_a_small_picture_are_cut_from_the_scaled_one(
+    def test_crops_of_a_small_image_are_cut_from_the_enlarged_one(
         self, tmp_path: Path, out: Path
     ) -> None:
         pixels = photo(20, 40)
@@ -209,12 +217,12 @@ class TestCrops:
         assert stored(out)["a.png"].image == np.asarray(scaled)[:, 15:45].tobytes()
 
     @pytest.mark.parametrize("on_error", ["fail", "skip"])
-    def test_small_pictures_may_be_skipped(self, folder: Path, out: Path, on_error: Any) -> None:
+    def test_small_images_can_be_skipped(self, folder: Path, out: Path, on_error: Any) -> None:
         made = run(folder, out, crop=(44, 40), small="skip", on_error=on_error).manifest
         assert made is not None
         assert (made.records, made.rejects) == (11, {"too_small": 2})
 
-    def test_of_a_picture_that_shrank_since_it_was_planned_are_refused(
+    def test_crops_of_an_image_that_shrank_after_planning_are_refused(
         self, tmp_path: Path, out: Path
     ) -> None:
         source = fill(tmp_path / "src", {"a.png": png(photo(50, 50)), "b.png": png(photo(50, 50))})
@@ -229,7 +237,7 @@ class TestCrops:
 
 @pytest.mark.promise("P1")
 class TestSameBytes:
-    """Shards depend on the sources and the options alone."""
+    """Shards depend only on the sources and the options."""
 
     OPTIONS: tuple[dict[str, Any], ...] = (
         {"shards": 4},
@@ -238,12 +246,16 @@ class TestSameBytes:
     )
 
     @pytest.mark.parametrize("options", OPTIONS, ids=["whole", "crops", "gzip"])
-    def test_with_other_jobs(self, folder: Path, tmp_path: Path, options: dict[str, Any]) -> None:
+    def test_other_jobs_give_the_same_bytes(
+        self, folder: Path, tmp_path: Path, options: dict[str, Any]
+    ) -> None:
         run(folder, tmp_path / "one", jobs=1, **options)
         run(folder, tmp_path / "two", jobs=2, **options)
         assert tree(tmp_path / "one") == tree(tmp_path / "two")
 
-    def test_in_another_process_with_other_hashes(self, folder: Path, tmp_path: Path) -> None:
+    def test_another_process_with_other_hashes_gives_the_same_bytes(
+        self, folder: Path, tmp_path: Path
+    ) -> None:
         script = (
             "import sys; from pathlib import Path\n"
             "from tfrec_cli.commands.write import WriteOptions as Options, write\n"
@@ -257,20 +269,22 @@ class TestSameBytes:
             )
         assert tree(tmp_path / "1") == tree(tmp_path / "2")
 
-    def test_of_a_copy_made_in_another_order(self, folder: Path, tmp_path: Path) -> None:
+    def test_a_copy_made_in_another_order_gives_the_same_bytes(
+        self, folder: Path, tmp_path: Path
+    ) -> None:
         shuffled = random.Random(1).sample([*class_files().items()], len(class_files()))
         copy = fill(tmp_path / "elsewhere" / "copy", dict(shuffled))
         run(folder, tmp_path / "one", shards=3)
         run(copy, tmp_path / "two", shards=3)
         assert tree(tmp_path / "one") == tree(tmp_path / "two")
 
-    def test_at_a_second_time(self, folder: Path, out: Path) -> None:
+    def test_a_second_write_gives_the_same_bytes(self, folder: Path, out: Path) -> None:
         run(folder, out, compression="gzip")
         before = tree(out)
         run(folder, out, compression="gzip", overwrite=True)
         assert tree(out) == before
 
-    def test_content_digest_does_not_depend_on_shards_and_order(
+    def test_the_content_digest_does_not_depend_on_shards_and_order(
         self, folder: Path, tmp_path: Path
     ) -> None:
         digests = set()
@@ -310,14 +324,14 @@ def all_cut(source: Path, out: Path) -> None:
 
 
 def some_cut(source: Path, out: Path) -> None:
-    """Cut one of ten images behind its header."""
+    """Cut one of ten images after its header."""
     empty_source(source, out)
     fill(source, {f"a/{number}.png": png(photo(50, 50, number)) for number in range(9)})
     fill(source, {"a/9.png": CUT_PNG})
 
 
 def half_cut(source: Path, out: Path) -> None:
-    """Cut five of ten images behind their headers."""
+    """Cut five of ten images after their headers."""
     some_cut(source, out)
     fill(source, {f"a/{number}.png": CUT_PNG for number in range(5, 10)})
 
@@ -351,7 +365,7 @@ def other_split_without_labels(source: Path, out: Path) -> None:
 
 
 def lost_manifest(source: Path, out: Path) -> None:
-    """Shards of a split whose manifest is gone, beside a whole split."""
+    """Make a split without its manifest next to a complete split."""
     run(source, out)
     run(source, out, split="val")
     (out / "val.manifest.json").unlink()
@@ -446,7 +460,7 @@ def claim(value: object) -> str:
 
 class TestRefusals:
     @pytest.mark.parametrize(("change", "options", "error"), REFUSALS, ids=claim)
-    def test_leave_everything_as_it_was(
+    def test_a_refusal_leaves_everything_as_it_was(
         self,
         folder: Path,
         out: Path,
@@ -464,18 +478,24 @@ class TestRefusals:
         assert visible(folder.parent) == before
 
     @pytest.mark.parametrize("place", ["a file/out", "/proc/none/out", "n" * 300])
-    def test_out_that_cannot_be_made(self, folder: Path, tmp_path: Path, place: str) -> None:
+    def test_an_out_that_cannot_be_made_is_refused(
+        self, folder: Path, tmp_path: Path, place: str
+    ) -> None:
         fill(tmp_path, {"a file": b""})
         with pytest.raises(RunError):
             run(folder, tmp_path / place)
 
     @pytest.mark.parametrize("source", ["none", "a file"])
-    def test_source_that_is_no_folder(self, tmp_path: Path, out: Path, source: str) -> None:
+    def test_a_source_that_is_no_folder_is_refused(
+        self, tmp_path: Path, out: Path, source: str
+    ) -> None:
         fill(tmp_path, {"a file": b""})
         with pytest.raises(UsageError):
             run(tmp_path / source, out)
 
-    def test_folders_made_for_out_are_removed(self, folder: Path, tmp_path: Path) -> None:
+    def test_folders_made_for_out_are_removed_after_a_refusal(
+        self, folder: Path, tmp_path: Path
+    ) -> None:
         fill(folder, {"cats/cut.png": CUT_PNG})
         before = tree(tmp_path)
         with pytest.raises(DataError):
@@ -494,7 +514,7 @@ class TestRefusals:
     def test_a_failure_with_many_shards_and_workers_keeps_its_reason(
         self, tmp_path: Path, out: Path
     ) -> None:
-        """And workers that still write do not disturb the cleaning up."""
+        """Workers that still write do not disturb the cleanup."""
         files = {f"{number:03}.png": png(photo(40, 40, number)) for number in range(200)}
         source = fill(tmp_path / "src", {**files, "100.png": CUT_PNG})
         with pytest.raises(DataError):
@@ -503,7 +523,7 @@ class TestRefusals:
 
 
 def visible(root: Path) -> dict[str, bytes | None]:
-    """Return every name below ``root``, and the bytes of the regular files: a pipe would block."""
+    """Return every name below ``root``, and the bytes of regular files; a pipe would block."""
     return {str(path): path.read_bytes() if path.is_file() else None for path in root.rglob("*")}
 
 
@@ -523,7 +543,7 @@ class TestFailures:
     def test_a_disk_that_fills_up_leaves_the_old_dataset(
         self, folder: Path, out: Path, monkeypatch: pytest.MonkeyPatch, after: int
     ) -> None:
-        """While anything is written in the staging folder: shards, indexes, the files beside."""
+        """At any file in the staging folder: shards, indexes, sidecar files."""
         run(folder, out)
         before = tree(out)
         calls = iter(range(after))
@@ -580,7 +600,7 @@ def no_space(*_: object) -> None:
     raise OSError(28, "No space left on device")
 
 
-def test_a_note_that_somebody_changes_is_told_of(
+def test_a_note_that_somebody_changes_is_reported(
     folder: Path, out: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def note(written: WrittenShard) -> None:
@@ -610,16 +630,16 @@ class TestOut:
         "train.rejects.jsonl",
     )
 
-    def test_holds_these_files(self, folder: Path, out: Path) -> None:
+    def test_out_has_these_files(self, folder: Path, out: Path) -> None:
         run(folder, out, shards=2)
         assert tuple(tree(out)) == self.FILES
 
-    def test_may_be_an_empty_folder(self, folder: Path, out: Path) -> None:
+    def test_out_may_be_an_empty_folder(self, folder: Path, out: Path) -> None:
         out.mkdir()
         run(folder, out, shards=2)
         assert tuple(tree(out)) == self.FILES
 
-    def test_may_lie_in_the_source(self, folder: Path) -> None:
+    def test_out_may_be_in_the_source(self, folder: Path) -> None:
         run(folder, folder / "out", shards=2)
         run(folder, folder / "out", shards=2, overwrite=True)
         assert tuple(tree(folder / "out")) == self.FILES
@@ -646,13 +666,13 @@ class TestOut:
         read = manifest.load(out / "train.manifest.json")
         assert manifest.dump(read) == manifest.dump(made)
 
-    def test_indexes_lead_to_every_record(self, folder: Path, out: Path) -> None:
+    def test_indexes_point_to_every_record(self, folder: Path, out: Path) -> None:
         run(folder, out, shards=2)
         for path in out.glob("*.tfrecord"):
             index = read_index(path.with_suffix(".tfindex"))
             assert index == locate_records(path)
 
-    def test_no_index_where_none_is_wanted(self, folder: Path, out: Path) -> None:
+    def test_no_index_is_written_without_the_option(self, folder: Path, out: Path) -> None:
         run(folder, out, index=False)
         assert [name for name in tree(out) if "tfindex" in name] == []
 
@@ -665,11 +685,11 @@ class TestOut:
         planned = run(folder, out, dry_run=True, shards=3).plan
         assert planned == run(folder, out, shards=3).plan
 
-    def test_no_labels(self, folder: Path, out: Path) -> None:
+    def test_labels_can_be_left_out(self, folder: Path, out: Path) -> None:
         run(folder, out, labels="none")
         assert {record.label for record in stored(out).values()} == {None}
 
-    def test_pinned_labels(self, folder: Path, out: Path, tmp_path: Path) -> None:
+    def test_labels_can_be_given_by_a_file(self, folder: Path, out: Path, tmp_path: Path) -> None:
         pinned = tmp_path / "labels.txt"
         pinned.write_text("zebras\nowls\ndogs\ncats\n")
         run(folder, out, labels=str(pinned))
@@ -678,7 +698,7 @@ class TestOut:
 
 
 class TestOverwrite:
-    def test_replaces_everything_of_the_old_split(
+    def test_overwrite_replaces_everything_of_the_old_split(
         self, folder: Path, out: Path, tmp_path: Path
     ) -> None:
         run(folder, out, shards=5)
@@ -689,7 +709,7 @@ class TestOverwrite:
     @pytest.mark.parametrize(
         "options", [{"labels": "none"}, {"compression": "gzip"}, {"keys": "tf-models"}], ids=claim
     )
-    def test_leaves_no_file_that_describes_the_old(
+    def test_overwrite_leaves_no_file_that_describes_the_old_split(
         self, folder: Path, out: Path, tmp_path: Path, options: dict[str, Any]
     ) -> None:
         run(folder, out)
@@ -697,17 +717,17 @@ class TestOverwrite:
         run(folder, tmp_path / "fresh", **options)
         assert tree(out) == tree(tmp_path / "fresh")
 
-    def test_leaves_other_peoples_files(self, folder: Path, out: Path) -> None:
+    def test_overwrite_leaves_files_of_others(self, folder: Path, out: Path) -> None:
         fill(out, {"thesis.txt": b"precious", "train-notes/x": b""})
         run(folder, out, overwrite=True)
         assert (out / "thesis.txt").read_bytes() == b"precious"
 
-    def test_starts_an_unfinished_write_again(self, folder: Path, out: Path) -> None:
+    def test_overwrite_starts_over_an_unfinished_write(self, folder: Path, out: Path) -> None:
         fill(out, {".train.partial/train-00000-of-00001.tfrecord.tmp": b"half"})
         run(folder, out, overwrite=True)
         assert not (out / ".train.partial").exists()
 
-    def test_leaves_the_other_split(self, folder: Path, out: Path) -> None:
+    def test_overwrite_leaves_the_other_split(self, folder: Path, out: Path) -> None:
         run(folder, out)
         run(folder, out, split="val")
         before = (out / "val-00000-of-00001.tfrecord").read_bytes()
@@ -716,22 +736,24 @@ class TestOverwrite:
 
 
 class TestSecondSplit:
-    def test_leaves_the_first_as_it_was(self, folder: Path, out: Path) -> None:
+    def test_a_second_split_leaves_the_first_as_it_was(self, folder: Path, out: Path) -> None:
         run(folder, out)
         before = {name: data for name, data in tree(out).items() if name.startswith("train")}
         run(folder, out, split="val")
         after = {name: data for name, data in tree(out).items() if name.startswith("train")}
         assert after == before
 
-    def test_is_described_beside_the_first(self, folder: Path, out: Path) -> None:
+    def test_a_second_split_is_described_with_the_first(self, folder: Path, out: Path) -> None:
         run(folder, out)
         run(folder, out, split="val", shards=2)
         info = json.loads((out / "dataset_info.json").read_text())
         lengths = {split["name"]: split["shardLengths"] for split in info["splits"]}
         assert lengths == {"train": ["13"], "val": ["6", "7"]}
 
-    def test_has_the_labels_of_the_first(self, folder: Path, out: Path, tmp_path: Path) -> None:
-        """Owls stay number 2 where there are owls only."""
+    def test_a_second_split_has_the_labels_of_the_first(
+        self, folder: Path, out: Path, tmp_path: Path
+    ) -> None:
+        """Owls have number 2, even if there are only owls."""
         run(folder, out)
         files = {"owls/plain.png": class_files()["owls/plain.png"]}
         made = run(fill(tmp_path / "val", files), out, split="val").manifest
@@ -751,7 +773,7 @@ class TestRejects:
     }
 
     @pytest.mark.promise("P5")
-    def test_are_written_with_their_reasons(self, tmp_path: Path, out: Path) -> None:
+    def test_rejects_are_written_with_their_reasons(self, tmp_path: Path, out: Path) -> None:
         run(fill(tmp_path / "src", self.FILES), out, on_error="skip")
         lines = (out / "train.rejects.jsonl").read_text().splitlines()
         found = [json.loads(line) for line in lines]
@@ -764,12 +786,12 @@ class TestRejects:
         ]
 
     @pytest.mark.promise("P5")
-    def test_and_records_are_all_sources(self, tmp_path: Path, out: Path) -> None:
+    def test_rejects_and_records_are_all_sources(self, tmp_path: Path, out: Path) -> None:
         result = run(fill(tmp_path / "src", self.FILES), out, on_error="skip")
         rejected = [os.fsdecode(reject.path) for reject in result.rejects]
         assert sorted([*stored(out), *rejected]) == sorted(self.FILES)
 
-    def test_are_counted(self, tmp_path: Path, out: Path) -> None:
+    def test_rejects_are_counted(self, tmp_path: Path, out: Path) -> None:
         made = run(fill(tmp_path / "src", self.FILES), out, on_error="skip").manifest
         assert made is not None
         assert (made.records, made.rejects, made.ignored) == (
@@ -778,19 +800,19 @@ class TestRejects:
             {"hidden": 1, "sidecar": 1},
         )
 
-    def test_at_the_limit_are_allowed(self, folder: Path, out: Path) -> None:
+    def test_rejects_up_to_the_limit_are_allowed(self, folder: Path, out: Path) -> None:
         half_cut(folder, out)
         made = run(folder, out, on_error="skip", max_errors="50%").manifest
         assert made is not None
         assert (made.records, made.rejects) == (5, {"truncated": 5})
 
-    def test_text_files_beside_images_do_no_harm(self, folder: Path, out: Path) -> None:
+    def test_text_files_next_to_images_are_ignored(self, folder: Path, out: Path) -> None:
         fill(folder, {"cats/notes.txt": b"cats", "cats/LICENSE.md": b"mine"})
         made = run(folder, out).manifest
         assert made is not None
         assert (made.records, made.ignored) == (13, {"sidecar": 2})
 
-    def test_text_files_beside_class_folders_do_no_harm(self, folder: Path, out: Path) -> None:
+    def test_text_files_next_to_class_folders_are_ignored(self, folder: Path, out: Path) -> None:
         fill(folder, {"README.md": b"# Pets", "labels.csv": b"path,label\n"})
         made = run(folder, out).manifest
         assert made is not None
@@ -802,7 +824,7 @@ class TestRejects:
         assert made is not None
         assert made.labels == CLASSES
 
-    def test_text_files_that_are_twins_do_no_harm(self, folder: Path, out: Path) -> None:
+    def test_text_files_that_differ_only_in_case_are_ignored(self, folder: Path, out: Path) -> None:
         fill(folder, {"cats/readme.md": b"1", "cats/README.md": b"2"})
         made = run(folder, out).manifest
         assert made is not None
@@ -814,14 +836,16 @@ class TestOddNames:
         "name", [b"caf\xe9.png", b"new\nline.png", b"\xff\xfe", b" ", b"-rf", b"%s{}.png"]
     )
     @pytest.mark.parametrize("keys", ["plain", "tf-models"])
-    def test_survive(self, tmp_path: Path, out: Path, name: bytes, keys: Any) -> None:
+    def test_odd_names_are_stored(self, tmp_path: Path, out: Path, name: bytes, keys: Any) -> None:
         source = fill(tmp_path / "src", {"a/" + os.fsdecode(name): png(photo(50, 50))})
         run(source, out, keys=keys)
         assert [record.filename for record in stored(out, keys).values()] == [b"a/" + name]
 
     @pytest.mark.parametrize("name", [b"caf\xe9", b" ", b"-rf", b"%s{}", "Ä".encode()])
     @pytest.mark.parametrize("keys", ["plain", "tf-models"])
-    def test_of_classes_survive(self, tmp_path: Path, out: Path, name: bytes, keys: Any) -> None:
+    def test_odd_names_of_classes_are_stored(
+        self, tmp_path: Path, out: Path, name: bytes, keys: Any
+    ) -> None:
         source = fill(tmp_path / "src", {os.fsdecode(name) + "/1.png": png(photo(50, 50))})
         run(source, out, keys=keys)
         (labels,) = out.glob("*label.labels.txt")
@@ -834,14 +858,14 @@ class TestOddNames:
 
 
 class TestReadByTensorFlow:
-    def test_gzip_shards(self, folder: Path, out: Path) -> None:
+    def test_tensorflow_reads_gzip_shards(self, folder: Path, out: Path) -> None:
         run(folder, out, shards=2, compression="gzip")
         run(folder, out.with_name("plain"), shards=2)
         paths = [sorted(map(str, one.glob("*.tfrecord*"))) for one in (out, out.with_name("plain"))]
         packed = [*tf.data.TFRecordDataset(paths[0], "GZIP").as_numpy_iterator()]
         assert packed == [*tf.data.TFRecordDataset(paths[1]).as_numpy_iterator()]
 
-    def test_plain_keys(self, folder: Path, out: Path) -> None:
+    def test_tensorflow_reads_plain_keys(self, folder: Path, out: Path) -> None:
         run(folder, out, crop=(32, 32))
         spec = {
             "image": tf.io.FixedLenFeature([], tf.string),
@@ -862,7 +886,7 @@ class TestReadByTensorFlow:
             for name, one in stored(out).items()
         }
 
-    def test_tf_models_keys(self, folder: Path, out: Path) -> None:
+    def test_tensorflow_reads_tf_models_keys(self, folder: Path, out: Path) -> None:
         run(folder, out, keys="tf-models", crop=(32, 32))
         spec = {
             "image/encoded": tf.io.FixedLenFeature([], tf.string),
@@ -906,7 +930,7 @@ class TestPolicies:
         ids=["alpha", "frames", "max-pixels"],
     )
     @pytest.mark.parametrize("crop", [None, (32, 32)], ids=["whole", "crop"])
-    def test_that_refuse(
+    def test_a_policy_can_refuse_an_image(
         self, tmp_path: Path, out: Path, data: bytes, options: Any, reason: str, crop: Any
     ) -> None:
         source = fill(tmp_path / "src", {"bad": data, "good.png": png(photo(40, 40))})
@@ -914,24 +938,24 @@ class TestPolicies:
         assert made is not None
         assert (made.records, made.rejects) == (1, {reason: 1})
 
-    def test_exif_ignored(self, tmp_path: Path, out: Path) -> None:
+    def test_exif_can_be_ignored(self, tmp_path: Path, out: Path) -> None:
         data = jpeg(photo(40, 50), exif=oriented(6))
         run(fill(tmp_path / "src", {"a.jpg": data}), out, exif="ignore")
         record = stored(out)["a.jpg"]
         assert (record.image, record.height_px, record.width_px) == (data, 40, 50)
 
-    def test_alpha_on_white(self, tmp_path: Path, out: Path) -> None:
+    def test_alpha_can_be_put_on_white(self, tmp_path: Path, out: Path) -> None:
         pixels = np.dstack([photo(40, 50), np.zeros((40, 50), np.uint8)])
         run(fill(tmp_path / "src", {"a.png": png(pixels)}), out, alpha="white", crop=(32, 32))
         assert stored(out)["a.png"].image == b"\xff" * (32 * 32 * 3)
 
-    def test_a_turned_tiff_is_cut_upright(self, tmp_path: Path, out: Path) -> None:
+    def test_a_rotated_tiff_is_cropped_upright(self, tmp_path: Path, out: Path) -> None:
         data = save(photo(40, 50), "TIFF", exif=oriented(6))
         run(fill(tmp_path / "src", {"a.tif": data}), out, crop=(50, 40))
         assert stored(out)["a.tif"].image == np.rot90(photo(40, 50), -1).tobytes()
 
 
-def test_jobs_default_to_the_processors_allowed(
+def test_jobs_default_to_the_allowed_processors(
     folder: Path, out: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(pool, "available_jobs", lambda: 1)
@@ -960,26 +984,26 @@ def test_progress_ends_at_the_number_of_images(folder: Path, out: Path) -> None:
     ]
 
 
-def test_no_pillow_limit_is_left_changed(folder: Path, out: Path) -> None:
+def test_pillows_limits_are_not_left_changed(folder: Path, out: Path) -> None:
     before = Image.MAX_IMAGE_PIXELS
     run(folder, out, max_pixels=policy.MAX_PIXELS * 2)
     assert before == Image.MAX_IMAGE_PIXELS
 
 
 class TestBounds:
-    def test_what_was_written_is_not_kept(self, folder: Path, out: Path) -> None:
-        """The plan alone grows with the images, and goes as they are written."""
+    def test_memory_does_not_grow_with_what_was_written(self, folder: Path, out: Path) -> None:
+        """Only the plan grows with the number of images, and it is freed as they are written."""
         plan = run(folder, out, shards=3).plan
         assert (plan.shards, len(plan.sizes)) == (((), (), ()), 3)
 
     def test_scaling_is_bounded_by_max_pixels(self, tmp_path: Path, out: Path) -> None:
-        """A picture of one row is a few bytes, and scaled to 256 rows is gigabytes."""
+        """An image of one row has a few bytes; scaled to 256 rows it would have gigabytes."""
         source = fill(tmp_path / "src", {"thin.png": png(photo(1, 3000))})
         for options in ({"resize_short": 256}, {"crop": (256, 256), "small": "resize"}):
             with pytest.raises(DataError, match="256x768000 pixels, expected at most 10000000"):
                 run(source, out, max_pixels=10**7, **options)
 
-    def test_a_picture_too_long_for_jpeg_is_a_reject(self, tmp_path: Path, out: Path) -> None:
+    def test_an_image_too_long_for_jpeg_is_a_reject(self, tmp_path: Path, out: Path) -> None:
         files = {"long.jpg": jpeg(photo(1, 400)), "good.jpg": jpeg(photo(50, 50))}
         made = run(fill(tmp_path / "src", files), out, resize_short=256, on_error="skip").manifest
         assert made is not None
@@ -997,7 +1021,7 @@ class TestBounds:
         assert made is not None
         assert [one.records for one in made.shards] == [1] * 13
 
-    def test_a_staging_folder_that_appears_meanwhile_is_left_alone(
+    def test_a_staging_folder_that_appears_during_the_write_is_left_alone(
         self, folder: Path, out: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         right = plan.make

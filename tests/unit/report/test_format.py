@@ -1,4 +1,4 @@
-"""format: words and numbers for people."""
+"""format: text and numbers for a person."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from tfrec_cli.report import format as words
         (3000 * 2**40, "3000.0 TiB"),
     ],
 )
-def test_sizes_are_for_people(count: int, text: str) -> None:
+def test_sizes_have_units(count: int, text: str) -> None:
     assert words.size(count) == text
 
 
@@ -40,6 +40,6 @@ def test_counts_have_their_noun(count: int, text: str) -> None:
         ("Ä\u2026", "Ä\u2026"),
     ],
 )
-def test_text_disturbs_no_terminal(text: str, shown: str) -> None:
+def test_text_is_escaped(text: str, shown: str) -> None:
     assert words.safe(text) == shown
     assert words.safe(f"{text}\nb", newlines=True) == f"{shown}\nb"

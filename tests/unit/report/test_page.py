@@ -38,14 +38,14 @@ def test_the_sheet_has_rows_of_eight(count: int, size: tuple[int, int]) -> None:
     assert page.contact_sheet([sample(9, 9)] * count).size == size
 
 
-def test_pictures_on_the_sheet_keep_their_pixels() -> None:
+def test_images_on_the_sheet_keep_their_pixels() -> None:
     shown = sample(100, 128)
     sheet = np.asarray(page.contact_sheet([shown]))
     assert sheet[6 + 28 : 6 + 128, 6 : 6 + 128].tolist() == shown.pixels.tolist()
 
 
 @pytest.mark.parametrize("size", [(1, 4000), (4000, 1), (3000, 2000)])
-def test_pictures_of_any_shape_fit_the_sheet(size: tuple[int, int]) -> None:
+def test_images_of_any_shape_fit_the_sheet(size: tuple[int, int]) -> None:
     assert page.contact_sheet([sample(*size)]).size == (140, 154)
 
 
@@ -82,24 +82,24 @@ def html(strange: Path) -> str:
     return page.html_page(found, parse_spec(found), shown)
 
 
-def test_no_name_makes_a_tag(html: str) -> None:
+def test_names_are_escaped_in_html(html: str) -> None:
     parts = {"h1", "h2", "section", "table", "tr", "th", "td", "meter", "pre"}
     figures = {"figure", "img", "figcaption"}
     assert set(Page(html).tags) == {"html", "meta", "title", "style"} | parts | figures
 
 
-def test_the_page_disturbs_no_terminal(html: str) -> None:
+def test_the_page_has_no_control_characters(html: str) -> None:
     assert raw_signs(html) == []
 
 
-def test_the_page_needs_nothing_from_outside(html: str) -> None:
+def test_the_page_needs_no_other_files(html: str) -> None:
     parsed = Page(html)
     outside = re.findall(r"https?:|url\(|@import|//", re.sub(r"base64,[^\"]*", "", html))
     starts = [link.split(",")[0] for link in parsed.links]
     assert (outside, starts) == ([], ["data:image/png;base64"])
 
 
-def test_the_page_holds_the_pictures(html: str) -> None:
+def test_the_page_contains_the_images(html: str) -> None:
     (link,) = Page(html).links
     picture = Image.open(io.BytesIO(base64.b64decode(link.split(",")[1])))
     assert np.asarray(picture).tolist() == photo(40, 30).tolist()

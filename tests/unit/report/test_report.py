@@ -28,7 +28,7 @@ from tfrec_cli.tfrecord import example
 
 @pytest.fixture
 def hostile_result(tmp_path: Path) -> write.Written:
-    """Write a folder whose every name wants to disturb."""
+    """Write a folder in which every name has control characters."""
     name = HOSTILE.replace("/", "")
     files = {f"{name[:-1]}/1{name}.png": png(photo(8, 8)), f"b/2{name}.png": png(photo(8, 8, 2))}
     source = fill(tmp_path / f"s{name}", {**files, f"b/{name}.jpg": b"no picture"})
@@ -37,7 +37,7 @@ def hostile_result(tmp_path: Path) -> write.Written:
     return write.write(source, tmp_path / f"o{name}", options)
 
 
-def test_write_text_disturbs_no_terminal(hostile_result: write.Written) -> None:
+def test_write_text_is_escaped(hostile_result: write.Written) -> None:
     assert raw_signs(write_report.text(hostile_result)) == []
 
 
@@ -47,7 +47,7 @@ def test_write_text_has_a_line_for_each_fact(hostile_result: write.Written) -> N
     assert titles == ["stored", "labels", "digest", "left out"]
 
 
-def test_write_json_says_it_all(hostile_result: write.Written) -> None:
+def test_write_json_has_every_fact(hostile_result: write.Written) -> None:
     document = json.loads(write_report.document(hostile_result))
     assert {
         "out": document["out"],
@@ -76,7 +76,7 @@ def finding(**values: Any) -> Finding:
     return Finding(kind="framing", path=Path(f"x{HOSTILE}"), message=message, **values)
 
 
-def test_verify_text() -> None:
+def test_verify_text_lists_checks_findings_and_fingerprint() -> None:
     found = verify.Verified(
         path=Path("out"),
         shards=2,
@@ -107,13 +107,13 @@ def test_verify_text() -> None:
     ]
 
 
-def test_verify_text_disturbs_no_terminal() -> None:
+def test_verify_text_is_escaped() -> None:
     found = verify.Verified(path=Path(HOSTILE), findings=[finding()], unchecked=[HOSTILE])
     text = verify_report.text(found)
     assert (raw_signs(text), len(text.splitlines())) == ([], 4)
 
 
-def test_verify_json_says_it_all() -> None:
+def test_verify_json_has_every_fact() -> None:
     found = verify.Verified(path=Path("out"), records=3, findings=[finding(record=1)])
     document = json.loads(verify_report.document(found))
     assert document == {
@@ -161,7 +161,7 @@ def texts(path: Path) -> dict[str, str]:
 
 
 @pytest.mark.parametrize("kind", ["text", "json", "records", "records json"])
-def test_inspect_disturbs_no_terminal(strange: Path, kind: str) -> None:
+def test_inspect_output_is_escaped(strange: Path, kind: str) -> None:
     assert raw_signs(texts(strange)[kind]) == []
 
 
@@ -184,7 +184,7 @@ def three(tmp_path: Path) -> Path:
     return record_file(tmp_path / "three.tfrecord", *payloads)
 
 
-def test_inspect_text(three: Path) -> None:
+def test_inspect_text_has_files_features_sizes_and_labels(three: Path) -> None:
     found = inspect_.summarise([three])
     found.label_names = {0: "even", 1: "odd"}
     size = words.size(three.stat().st_size)
@@ -216,7 +216,7 @@ def test_inspect_text(three: Path) -> None:
     ]
 
 
-def test_inspect_json(three: Path) -> None:
+def test_inspect_json_has_every_fact(three: Path) -> None:
     found = inspect_.summarise([three])
     lengths = sorted(len(png(photo(6, 5, n))) for n in range(3))
 
@@ -258,14 +258,14 @@ def test_inspect_json(three: Path) -> None:
     }
 
 
-def test_many_files_are_shown_in_part(tmp_path: Path) -> None:
+def test_of_many_files_the_first_are_shown(tmp_path: Path) -> None:
     paths = [record_file(tmp_path / f"{n:02d}", b"") for n in range(25)]
     lines = inspect_report.text(inspect_.summarise(paths), "", all_labels=False).splitlines()
     assert (len(lines[1 : lines.index("")]), lines[lines.index("") - 1]) == (21, "… and 5 more")
 
 
 def test_bad_files_are_shown_among_many(tmp_path: Path) -> None:
-    """The one file that fails the command is named, however many lie before it."""
+    """The file that fails the command is named, however many files come before it."""
     paths = [record_file(tmp_path / f"{n:02d}", b"") for n in range(25)]
     paths[24].write_bytes(b"")
     text = inspect_report.text(inspect_.summarise(paths), "", all_labels=False)
@@ -287,13 +287,13 @@ def test_bad_files_are_shown_among_many(tmp_path: Path) -> None:
     ],
     ids=["int", "floats", "many", "text", "escape", "long text", "image", "binary", "empty"],
 )
-def test_values_are_shown_short(tmp_path: Path, value: Any, shown: str) -> None:
+def test_long_values_are_abbreviated(tmp_path: Path, value: Any, shown: str) -> None:
     path = record_file(tmp_path / "x", example.encode({"x": value}))
     lines = records_report.text(inspect_.pick([path], number=0)).splitlines()
     assert lines == [f"record 0: {path} at byte 0", f"  x  {shown}"]
 
 
-def test_raw_pictures_are_shown_as_what_they_are(tmp_path: Path) -> None:
+def test_raw_images_are_recognised(tmp_path: Path) -> None:
     payload = example.encode({"image": photo(6, 5).tobytes(), "height": 6, "width": 5})
     path = record_file(tmp_path / "x", payload)
     lines = records_report.text(inspect_.pick([path], number=0)).splitlines()
@@ -306,7 +306,7 @@ def test_unknown_records_are_shown_by_their_bytes(tmp_path: Path) -> None:
     assert lines[1] == "  2 bytes: ff 01"
 
 
-def test_record_json(tmp_path: Path) -> None:
+def test_record_json_has_every_value(tmp_path: Path) -> None:
     payload = example.encode({"a": [b"text", b"\xff\x00"], "b": [1, 2], "c": [0.5]})
     path = record_file(tmp_path / "x", b"", payload)
     document = json.loads(records_report.document(inspect_.pick([path], number=1)))
@@ -343,7 +343,7 @@ def test_record_json(tmp_path: Path) -> None:
         (b"a" * 300, "a" * 300),
     ],
 )
-def test_bytes_are_text_for_a_program_where_all_of_them_are(
+def test_bytes_are_text_in_json_only_if_all_of_them_are(
     tmp_path: Path, image: bytes, shown: object
 ) -> None:
     """Raw pixels may look like text, or begin like it."""
@@ -362,5 +362,5 @@ def test_bytes_are_text_for_a_program_where_all_of_them_are(
     ],
     ids=["text", "html", "json"],
 )
-def test_an_empty_file_can_be_told_of(tmp_path: Path, say: Callable[[Path], str]) -> None:
+def test_an_empty_file_is_reported(tmp_path: Path, say: Callable[[Path], str]) -> None:
     assert "empty" in say(record_file(tmp_path / "x"))
