@@ -25,6 +25,7 @@ from tfrec_cli.writing import options
 from tfrec_cli.writing.options import WriteOptions
 
 if TYPE_CHECKING:
+    from tfrec_cli.checking.finding import Finding
     from tfrec_cli.commands.extract import Extracted
     from tfrec_cli.commands.reshard import Resharded
     from tfrec_cli.commands.salvage import Salvaged
@@ -37,11 +38,12 @@ if TYPE_CHECKING:
     from tfrec_cli.tfrecord.compression import WrittenCompression
     from tfrec_cli.writing.options import Check, OnError, Small
 
-__all__ = ["Extracted", "Resharded", "Salvaged", "Summary", "Verified", "Written"]
+__all__ = ["Extracted", "Finding", "Resharded", "Salvaged", "Summary", "Verified", "Written"]
 __all__ += ["extract", "inspect", "reshard", "salvage", "verify", "write"]
 
 _RESULTS = {
     "Extracted": "commands.extract",
+    "Finding": "checking.finding",
     "Resharded": "commands.reshard",
     "Salvaged": "commands.salvage",
     "Summary": "inspecting.tally",
@@ -190,6 +192,8 @@ def inspect(
 
     several = [paths] if isinstance(paths, (str, os.PathLike)) else list(paths)
     patterns = [os.fspath(values.path("paths", path)) for path in several]
+    if not patterns:
+        raise UsageError("`paths`: found none, expected at least one")
     if crop is not None and contact_sheet is None and html is None:
         raise UsageError("`crop`: needs `contact_sheet` or `html`")
     if seed is not None and crop is None:

@@ -74,7 +74,7 @@ def test_keywords_are_the_options_of_the_command(name: str) -> None:
         assert one.kind is (one.KEYWORD_ONLY if is_option else one.POSITIONAL_OR_KEYWORD)
 
 
-def test_the_help_says_how_many_pictures_there_are() -> None:
+def test_the_help_says_how_many_images_a_sheet_has() -> None:
     """As many as the documentation of `inspect` and the code say."""
     sheet = next(one for one in cli.main.commands["inspect"].params if one.name == "contact_sheet")
     for text in (getattr(sheet, "help", ""), str(api.inspect.__doc__)):
@@ -99,7 +99,7 @@ CALLS: list[tuple[str, Callable[[Callable[[str], Any]], Any]]] = [
 
 @pytest.mark.parametrize("kind", [str, Path])
 @pytest.mark.parametrize(("name", "call"), CALLS, ids=FUNCTIONS)
-def test_paths_may_be_text_or_paths(
+def test_paths_may_be_strings_or_paths(
     data: Path, tmp_path: Path, name: str, call: Any, kind: Callable[[str], Any]
 ) -> None:
     assert name in api.__all__
@@ -131,7 +131,7 @@ def test_other_files_are_given_as_paths_too(data: Path, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("crop", [30, "30", "30x30", (30, 30), [30, 30], np.int64(30)])
 def test_a_crop_may_be_given_in_many_ways(data: Path, tmp_path: Path, crop: Any) -> None:
-    """The files are the same: a manifest holds what was meant, not how it was given."""
+    """The files are the same: a manifest has the value, not the form in which it was given."""
     found = tfrec_cli.write(data / "src", tmp_path / "a", crop=crop, jobs=np.int8(1))
     assert found.manifest
     assert found.manifest.crop == (30, 30)
@@ -140,7 +140,7 @@ def test_a_crop_may_be_given_in_many_ways(data: Path, tmp_path: Path, crop: Any)
 
 
 @pytest.mark.parametrize("size", [2**14, "16KiB", "16k", np.uint32(2**14)])
-def test_a_shard_size_may_be_bytes_or_text(data: Path, tmp_path: Path, size: Any) -> None:
+def test_a_shard_size_may_be_a_number_or_a_string(data: Path, tmp_path: Path, size: Any) -> None:
     found = tfrec_cli.write(data / "src", tmp_path / "a", shard_size=size, dry_run=True)
     copied = tfrec_cli.reshard(data / "out", tmp_path / "b", shard_size=size)
     assert copied.after[0].options["shard_size"] == 2**14
@@ -155,7 +155,7 @@ def test_a_shard_size_may_be_bytes_or_text(data: Path, tmp_path: Path, size: Any
         {"train": Fraction(3, 4), "val": np.float32(0.25)},
     ],
 )
-def test_splits_may_be_text_or_a_mapping(data: Path, tmp_path: Path, split: Any) -> None:
+def test_splits_may_be_a_string_or_a_mapping(data: Path, tmp_path: Path, split: Any) -> None:
     written = tfrec_cli.write(data / "src", tmp_path / "a", split=split, jobs=1)
     assert [(one.split, one.records) for one in written.splits] == [("train", 10), ("val", 3)]
     assert {one.manifest.options["split"] for one in written.splits if one.manifest} == {
@@ -163,7 +163,7 @@ def test_splits_may_be_text_or_a_mapping(data: Path, tmp_path: Path, split: Any)
     }
 
 
-def test_a_source_of_each_split_is_a_mapping(data: Path, tmp_path: Path) -> None:
+def test_sources_of_several_splits_are_a_mapping(data: Path, tmp_path: Path) -> None:
     for split in ("train", "val"):
         tfrec_cli.write(data / "src", tmp_path / "a", split=split, jobs=1)
     sources = {"train": str(data / "src"), "val": data / "src"}
@@ -223,10 +223,15 @@ def test_findings_are_returned_and_not_raised(data: Path, tmp_path: Path) -> Non
     assert (saved.ok, saved.records, saved.missing) == (False, 12, 1)
 
 
-@pytest.mark.parametrize("name", sorted(api._RESULTS))
+@pytest.mark.parametrize("name", sorted(api._RESULTS.keys() - {"Finding"}))
 def test_the_types_of_results_have_public_names(name: str) -> None:
     assert inspect.isclass(getattr(api, name))
     assert any(name in str(inspect.signature(getattr(api, one))) for one in FUNCTIONS)
+
+
+def test_the_type_of_findings_has_a_public_name(data: Path) -> None:
+    verified = tfrec_cli.verify(data / "out", expect="another", seed=1, jobs=1)
+    assert [type(finding) for finding in verified.findings] == [api.Finding]
 
 
 # Errors
@@ -266,6 +271,7 @@ def test_the_types_of_results_have_public_names(name: str) -> None:
         ("inspect", {"crop": 9}, "crop: needs contact_sheet or html"),
         ("inspect", {"seed": 9}, "seed: needs crop"),
         ("inspect", {"paths": [3]}, "paths: found 3, expected a path"),
+        ("inspect", {"paths": []}, "paths: found none, expected at least one"),
         ("salvage", {"root": "x"}, "root: needs source"),
         ("extract", {"split": 3}, "split: found 3, expected a string"),
         ("reshard", {}, "shards or shard_size is needed"),
@@ -299,7 +305,7 @@ def test_a_missing_path_is_a_file_not_found_error(tmp_path: Path, name: str) -> 
     assert (str(raised.value), raised.value.filename) == (expected, f"{tmp_path}/imagse")
 
 
-def test_what_is_wrong_with_data_is_no_value_error(data: Path, tmp_path: Path) -> None:
+def test_wrong_data_is_not_a_value_error(data: Path, tmp_path: Path) -> None:
     fill(tmp_path / "src", {"a/bad.jpg": b"no picture"})
     with pytest.raises(errors.DataError) as raised:
         tfrec_cli.write(tmp_path / "src", tmp_path / "new", jobs=1)
@@ -322,7 +328,7 @@ def loaded_by(program: str) -> list[str]:
 HEAVY = {"numpy", "PIL", "click", "msgspec", "tqdm", "tensorflow", "torch", "google"}
 
 
-def test_the_import_costs_nothing() -> None:
+def test_importing_the_package_loads_nothing() -> None:
     """Not even modules of Python's own library, but for those that start with it."""
     assert set(loaded_by("import tfrec_cli")) - set(loaded_by("pass")) <= {"tfrec_cli"}
 

@@ -69,7 +69,8 @@ def atomic_file(path: Path) -> Iterator[BinaryIO]:
         sync(target.parent)
     except OSError as error:
         if error.filename in (None, str(partial), str(target.parent)):
-            error.filename, error.filename2 = str(path), None
+            error.filename = str(path)
+            del error.filename2  # if None, str(error) would show it
         raise
 
 

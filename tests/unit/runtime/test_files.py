@@ -74,6 +74,7 @@ def test_the_error_of_a_missing_folder_names_the_file(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError) as raised, files.atomic_file(path):
         pass
     assert raised.value.filename == str(path)
+    assert str(raised.value) == f"[Errno 2] No such file or directory: '{path}'"
 
 
 @pytest.mark.parametrize("dangling", [False, True])
