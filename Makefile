@@ -11,6 +11,7 @@ FAST := .venv-fast
 FAST_READY := $(FAST)/.ready
 PURE := reading/test_batch tfrecord/test_example tfrecord/test_single_values imaging/test_headers \
 	imaging/test_images
+SOURCES := $(wildcard tfrec_cli/runtime/*.[ch])
 SANITIZED := build/sanitize
 COGGED := docs/architecture.md docs/benchmarks.md docs/cli.md docs/json.md
 
@@ -22,7 +23,7 @@ help:  ## List the targets
 
 setup: $(READY)  ## Make the environment in .venv
 
-$(USABLE): pyproject.toml setup.py tfrec_cli/runtime/_native.c
+$(USABLE): pyproject.toml setup.py $(SOURCES)
 	rm -f tfrec_cli/runtime/_native*.so # Python prefers an old one with a longer name
 	$(PYTHON) -m venv $(VENV)
 	@echo "installing tfrec with TensorFlow into $(VENV)"
@@ -35,7 +36,7 @@ $(READY): $(USABLE)
 	$(PIP) 'tfrec-cli[tensorflow]' --group dev
 	@touch $@
 
-$(FAST_READY): pyproject.toml setup.py tfrec_cli/runtime/_native.c
+$(FAST_READY): pyproject.toml setup.py $(SOURCES)
 	$(PYTHON) -m venv $(FAST)
 	@echo "installing tfrec without TensorFlow into $(FAST)"
 	$(FAST)/bin/python -m pip install --quiet --disable-pip-version-check --upgrade 'pip>=25.1'
@@ -81,7 +82,7 @@ sanitize: $(READY)  ## Run the tests of C functions with ASan and UBSan, from a 
 	rm -f $(SANITIZED)/tfrec_cli/runtime/*.so
 	set -e; config() { $(BIN)/python -c "import sysconfig; print(sysconfig.$$1)"; }; \
 		gcc -shared -fPIC -O1 -g -fsanitize=address,undefined -fno-sanitize-recover=all \
-		-I "$$(config "get_path('include')")" tfrec_cli/runtime/_native.c \
+		-I "$$(config "get_path('include')")" $(filter %.c,$(SOURCES)) \
 		-o "$(SANITIZED)/tfrec_cli/runtime/_native$$(config "get_config_var('EXT_SUFFIX')")"
 	PYTHONPATH=$(SANITIZED) PYTHONMALLOC=malloc ASAN_OPTIONS=detect_leaks=0 \
 		UBSAN_OPTIONS=print_stacktrace=1 LD_PRELOAD=$$(gcc -print-file-name=libasan.so) \

@@ -32,6 +32,7 @@ class Wheel(bdist_wheel):
 native = Extension(
     "tfrec_cli.runtime._native",
     ["tfrec_cli/runtime/_native.c"],
+    depends=["tfrec_cli/runtime/_jpeg.h"],
     define_macros=[("Py_LIMITED_API", "0x030B0000")] if STABLE else [],
     py_limited_api=STABLE,
     extra_compile_args=["-O3"],

@@ -60,6 +60,10 @@ _AFTER_SCAN = re.compile(rb"\xff[^\x00\xd0-\xd7\xff]")
 """A marker after entropy-coded data; inside the data, 0 or a restart number follows each 0xff."""
 
 
+_Place = tuple[int, int, int]
+"""Code, start and stop of a segment."""
+
+
 class Frame(NamedTuple):
     """The markers of a JPEG file up to the data of its first scan.
 
@@ -246,8 +250,31 @@ def read_frame(data: native.Bytes) -> Frame:
     Raises:
         ImageError: a marker is damaged, or the data end before the first scan.
     """
-    sof, body, components, end = -1, b"", 0, 0
-    plain, icc, orientation = True, False, 0
+    if usual := native.jpeg_frame(data):
+        sof, height_px, width_px, factors, interleaved, end, metadata = usual
+        plain = True
+    else:
+        sof, body, components, end, plain, metadata = _read_segments(data)
+        _, height_px, width_px, count = _FRAME.unpack_from(body)
+        factors = body[7 : 6 + 3 * count : 3]
+        interleaved, plain = components == len(factors), plain and end <= len(data)
+    icc, orientation = False, 1
+    if metadata:
+        usual_metadata, icc, orientation = _read_metadata(data, metadata)
+        plain = plain and usual_metadata
+    sampling = _sampling(factors)
+    return Frame(sof, height_px, width_px, sampling, interleaved, icc, orientation, plain, end)
+
+
+def _read_segments(data: native.Bytes) -> tuple[int, bytes, int, int, bool, list[_Place]]:
+    """Read the segments up to the first scan, except for metadata.
+
+    Returns:
+        Number and segment of the frame, number of components in the scan, where its data start,
+        whether all is plain, and the segments of metadata.
+    """
+    sof, body, components, end, plain = -1, b"", 0, 0, True
+    metadata = []
     for code, start, stop in _segments(data):
         if (least := _PLAIN_BYTES.get(code)) is not None:
             plain = plain and stop - start - _HEAD_BYTES >= least
@@ -260,21 +287,37 @@ def read_frame(data: native.Bytes) -> Frame:
         elif code in _FRAMES and len(segment) >= 6:
             plain = plain and sof < 0 and _is_plain_frame(code, segment)
             sof, body = code - 0xC0, segment
+        elif code in (_APP1, _APP2, _APP13):
+            plain = plain and (code != _APP2 or sof < 0)
+            metadata.append((code, start, stop))
+        else:
+            plain = False
+    if sof < 0:
+        raise _no_frame()
+    return sof, body, components, end, plain, metadata
+
+
+def _read_metadata(data: native.Bytes, segments: list[_Place]) -> tuple[bool, bool, int]:
+    """Read segments of EXIF, XMP, colour profiles and Photoshop.
+
+    Returns:
+        Whether all are plain, whether there is a profile, and the orientation.
+    """
+    plain, icc, orientation = True, False, 0
+    for code, start, stop in segments:
+        segment = bytes(data[start + _HEAD_BYTES : stop])
+        if code == _APP13:
+            plain = plain and _is_photoshop(segment)
         elif code == _APP2:
-            plain = plain and not icc and sof < 0 and _is_icc(segment)
+            plain = plain and not icc and _is_icc(segment)
             icc = True
-        elif code == _APP1 and not segment.startswith(_XMP):
+        elif segment.startswith(_XMP):
+            plain = plain and _XMP_ORIENTATION not in segment
+        else:
             plain = plain and not orientation
             orientation = _orientation(segment)
             plain = plain and orientation > 0
-        else:
-            plain = plain and _is_plain(code, segment)
-    if sof < 0:
-        raise _no_frame()
-    _, height_px, width_px, count = _FRAME.unpack_from(body)
-    sampling = _sampling(body[7 : 6 + 3 * count : 3])
-    interleaved, plain = components == len(sampling), plain and end <= len(data)
-    return Frame(sof, height_px, width_px, sampling, interleaved, icc, orientation or 1, plain, end)
+    return plain, icc, orientation or 1
 
 
 @functools.lru_cache(1024)  # few different ones occur
@@ -319,13 +362,6 @@ def _bare_pieces(data: bytes, most_rows: int) -> list[bytes | memoryview]:
         elif code != _FILL and code not in _NOT_FOR_PIXELS:
             pieces.append(data[start:stop])
     return pieces
-
-
-def _is_plain(code: int, segment: bytes) -> bool:
-    """Tell whether a segment of XMP or Photoshop is plain; other segments are not."""
-    if code == _APP13:
-        return _is_photoshop(segment)
-    return code == _APP1 and _XMP_ORIENTATION not in segment
 
 
 def _is_plain_frame(code: int, segment: bytes) -> bool:

@@ -45,6 +45,19 @@ def encode(features: Mapping[str, Any]) -> bytes | None:  # noqa: ARG001
     return None
 
 
+def jpeg_frame(
+    data: Bytes,  # noqa: ARG001
+) -> tuple[int, int, int, bytes, bool, int, list[tuple[int, int, int]]] | None:
+    """Read the markers of a JPEG up to its first scan, if all are plain (see `jpeg.Frame`).
+
+    Returns:
+        Number of the frame type, height and width in pixels, the sampling factors of each component
+        in a byte, whether the first scan holds every component, where its data start, and code,
+        start and stop of each segment that may hold EXIF, XMP, a profile or Photoshop's data.
+    """
+    return None
+
+
 def scan_end(data: Bytes, start: int) -> int:  # noqa: ARG001
     """Find the end marker of a JPEG whose first scan's data begin at ``start``.
 
@@ -76,6 +89,7 @@ if not os.environ.get("TFREC_NO_EXTENSIONS"):
     with suppress(ImportError):  # it was not compiled
         from tfrec_cli.runtime._native import (  # type: ignore[import-not-found, no-redef] # noqa: F401
             encode,
+            jpeg_frame,
             scan_end,
             single_values,
             stack,

@@ -30,7 +30,13 @@ pytestmark = pytest.mark.skipif(
     not native.is_compiled and "ALL_TESTS" not in os.environ, reason="needs the C extension"
 )
 fixed = settings(deadline=None, derandomize=True, max_examples=400)
-nothing_known = {"single_values": None, "encode": None, "scan_end": -1, "stack": False}
+nothing_known = {
+    "single_values": None,
+    "encode": None,
+    "jpeg_frame": None,
+    "scan_end": -1,
+    "stack": False,
+}
 
 
 def outcome(function: Callable[..., Any], arguments: tuple[Any, ...]) -> Any:
@@ -388,6 +394,7 @@ def test_no_call_leaks_memory_references_or_buffers() -> None:
         *[(native.single_values, view, {key: name}) for key in (b"label", b"image", b"other")],
         *[(native.encode, {name: one, "b": one}) for one in (b"x", 2**50, 0.5)],
         *[(native.scan_end, one, 0) for one in (data, name)],
+        *[(native.jpeg_frame, one) for one in (PLAIN, HEAD, name)],
         *[(native.stack, one, values, True) for one in ([data], [data, data], [data, name])],
     ]
     for function, *arguments in calls:

@@ -1,0 +1,45 @@
+/* Segments of JPEG files: ITU-T T.81, annex B.
+ *
+ * Knows: markers. Must not know: what the segments mean.
+ */
+
+#ifndef TFREC_JPEG_H
+#define TFREC_JPEG_H
+
+#include <Python.h>
+
+typedef unsigned char byte;
+
+#define MOST_SEGMENTS 100000 /* as jpeg.MAX_SEGMENTS */
+
+enum {
+    SOF0 = 0xc0, SOF1, SOF2,
+    DHT = 0xc4, EOI = 0xd9, SOS, DQT, DRI = 0xdd,
+    JFIF = 0xe0, APP1, APP2, APP13 = 0xed, ADOBE, APP15,
+    COM = 0xfe,
+};
+
+typedef struct {
+    int code;         /* second byte of the marker */
+    Py_ssize_t stop;  /* offset where the next marker begins */
+    const byte *body; /* what follows the length */
+    Py_ssize_t size;  /* of the body */
+} Segment;
+
+static inline int read_16(const byte *data) { return data[0] << 8 | data[1]; }
+
+/* Move on to the segment at `segment->stop`. Return 0 if it is not complete, or no segment. */
+static inline int next_segment(const byte *data, Py_ssize_t size, Segment *segment) {
+    Py_ssize_t start = segment->stop;
+    if (size - start < 4 || data[start] != 0xff) {
+        return 0;
+    }
+    int length = read_16(data + start + 2);
+    segment->code = data[start + 1];
+    segment->stop = start + 2 + length;
+    segment->body = data + start + 4;
+    segment->size = length - 2;
+    return length >= 2 && segment->stop <= size && segment->code != EOI && segment->code != 0xff;
+}
+
+#endif
