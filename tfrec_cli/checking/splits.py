@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from tfrec_cli.checking import images, shard
 from tfrec_cli.checking.finding import Finding, Note, file_finding
@@ -32,8 +32,7 @@ if TYPE_CHECKING:
 DEFAULT_CROP_PX = 128
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Options:
+class Options(NamedTuple):
     """The options of ``tfrec verify``, named as on the command line.
 
     Attributes:

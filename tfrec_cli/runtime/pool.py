@@ -18,7 +18,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass, field
 from types import ModuleType
-from typing import TYPE_CHECKING, Any, Protocol, cast
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, cast
 
 from tfrec_cli.errors import RunError
 from tfrec_cli.runtime import allocator, heartbeat
@@ -109,8 +109,7 @@ class _Worker:
     task: Any = _NO_TASK
 
 
-@dataclass(slots=True)
-class _Failure:
+class _Failure(NamedTuple):
     """An exception on its way to the parent, with its traceback as text."""
 
     error: BaseException
