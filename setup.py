@@ -8,6 +8,7 @@ or with ``TFREC_NO_EXTENSIONS``, the wheel is pure.
 import os
 import sys
 import sysconfig
+from glob import glob
 
 from setuptools import Extension, setup
 from setuptools.command.bdist_wheel import bdist_wheel
@@ -31,8 +32,8 @@ class Wheel(bdist_wheel):
 
 native = Extension(
     "tfrec_cli.runtime._native",
-    ["tfrec_cli/runtime/_native.c"],
-    depends=["tfrec_cli/runtime/_jpeg.h"],
+    sorted(glob("tfrec_cli/runtime/*.c")),
+    depends=sorted(glob("tfrec_cli/runtime/*.h")),
     define_macros=[("Py_LIMITED_API", "0x030B0000")] if STABLE else [],
     py_limited_api=STABLE,
     extra_compile_args=["-O3"],

@@ -6,9 +6,7 @@
 #ifndef TFREC_JPEG_H
 #define TFREC_JPEG_H
 
-#include <Python.h>
-
-typedef unsigned char byte;
+#include "_native.h"
 
 #define MOST_SEGMENTS 100000 /* as jpeg.MAX_SEGMENTS */
 

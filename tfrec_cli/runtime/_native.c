@@ -9,23 +9,13 @@
  * Only the limited API of CPython 3.11 is used, so that one wheel runs on every newer CPython.
  */
 
-#define PY_SSIZE_T_CLEAN
-#include <Python.h>
+#include "_native.h"
 
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "_jpeg.h"
-
-/* Return whether an object's bytes are contiguous; the caller's Python handles other objects. */
-static int get_bytes(PyObject *object, Py_buffer *data, int flags) {
-    if (!PyObject_GetBuffer(object, data, flags)) {
-        return 1;
-    }
-    PyErr_Clear();
-    return 0;
-}
 
 /* --- tf.train.Example ------------------------------------------------------------------------ */
 
@@ -489,6 +479,7 @@ static PyMethodDef methods[] = {
     {"single_values", native_single_values, METH_VARARGS, NULL},
     {"encode", native_encode, METH_O, NULL},
     {"jpeg_frame", native_jpeg_frame, METH_O, NULL},
+    {"read_records", native_read_records, METH_VARARGS, NULL},
     {"scan_end", native_scan_end, METH_VARARGS, NULL},
     {"stack", native_stack, METH_VARARGS, NULL},
     {NULL, NULL, 0, NULL},

@@ -10,6 +10,7 @@ those of the same names in ``_native.c`` replace them, unless ``TFREC_NO_EXTENSI
 from __future__ import annotations
 
 import os
+from array import array
 from collections.abc import Mapping
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
@@ -58,6 +59,21 @@ def jpeg_frame(
     return None
 
 
+def read_records(
+    file_descriptor: int,  # noqa: ARG001
+    places: array[int],  # noqa: ARG001
+    memory: memoryview,  # noqa: ARG001
+) -> int:
+    """Read records into ``memory``, one after the other, and check their CRCs.
+
+    Args:
+        places: offset and length with framing of each record, in bytes, as int64.
+    Returns:
+        How many were read before the first that is not intact.
+    """
+    return 0
+
+
 def scan_end(data: Bytes, start: int) -> int:  # noqa: ARG001
     """Find the end marker of a JPEG whose first scan's data begin at ``start``.
 
@@ -90,6 +106,7 @@ if not os.environ.get("TFREC_NO_EXTENSIONS"):
         from tfrec_cli.runtime._native import (  # type: ignore[import-not-found, no-redef] # noqa: F401
             encode,
             jpeg_frame,
+            read_records,
             scan_end,
             single_values,
             stack,

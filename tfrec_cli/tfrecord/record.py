@@ -11,12 +11,14 @@ from __future__ import annotations
 import functools
 import os
 import struct
+from array import array
 from collections.abc import Sequence
-from typing import Any
+from itertools import chain
 
 import google_crc32c
 
 from tfrec_cli.errors import FramingError
+from tfrec_cli.runtime import native
 
 HEADER_BYTES = 12
 FOOTER_BYTES = 4
@@ -81,7 +83,7 @@ def read_at(file_descriptor: int, offset_bytes: int, length_bytes: int, name: st
 def read_places(
     file_descriptor: int, places: Sequence[Sequence[int]], name: str, memory: memoryview
 ) -> list[memoryview]:
-    """Read and check some records of an uncompressed file; adjacent ones are read together.
+    """Read and check some records of an uncompressed file.
 
     Args:
         places: offset and length with framing of each record in bytes, as in an index file.
@@ -92,59 +94,31 @@ def read_places(
     Raises:
         FramingError: at a place there is no intact record of that length.
     """
-    data = _checksummed(memory)
-    read_stop = _read_runs(file_descriptor, places, memory)
+    flat = array("q", chain.from_iterable(places))
+    checked = native.read_records(file_descriptor, flat, memory)
     payloads = []
     start = 0
-    checksum = google_crc32c.value
-    for offset, length in places:
+    for number, (offset, length) in enumerate(places):
         stop = start + length
-        first, last = start + HEADER_BYTES, stop - FOOTER_BYTES
-        if (
-            length < OVERHEAD_BYTES
-            or stop > read_stop
-            or memory[start:first] != header(length - OVERHEAD_BYTES)
-            or CRC.unpack_from(memory, last)[0] != mask(checksum(data[first:last]))
-        ):
-            raise _not_intact(offset, length, name)
-        payloads.append(memory[first:last])
+        if number >= checked:
+            record = _read(file_descriptor, offset, memory[start : max(start, stop)])
+            if length != len(record) or not _is_intact(record, record[HEADER_BYTES:-FOOTER_BYTES]):
+                raise _not_intact(offset, length, name)
+        payloads.append(memory[start + HEADER_BYTES : stop - FOOTER_BYTES])
         start = stop
     return payloads
 
 
-def _checksummed(memory: memoryview) -> Any:
-    """Return ``memory`` in a form of which google_crc32c computes CRCs without a copy.
-
-    Its C code takes arrays but no memoryviews.
-    """
-    if google_crc32c.implementation != "c":
-        return memory
-    import numpy as np
-
-    return np.frombuffer(memory, np.uint8)
-
-
-def _read_runs(file_descriptor: int, places: Sequence[Sequence[int]], memory: memoryview) -> int:
-    """Read places into ``memory``, adjacent ones at once; return how many bytes were read."""
-    runs: list[tuple[int, int, int]] = []  # offset, where it starts and stops in memory
-    next_offset = stop = 0
-    for offset, length in places:
-        if offset < 0 or length < OVERHEAD_BYTES:
-            break
-        if runs and offset == next_offset:
-            runs[-1] = (*runs[-1][:2], stop + length)
-        else:
-            runs.append((offset, stop, stop + length))
-        next_offset = offset + length
-        stop += length
-    for offset, start, stop in runs:
-        at = start
-        while at < stop and (count := os.preadv(file_descriptor, [memory[at:stop]], offset)):
-            at += count
-            offset += count
-        if at < stop:
-            return at
-    return stop
+def _read(file_descriptor: int, offset: int, memory: memoryview) -> bytes:
+    """Read into ``memory``, and return what was read."""
+    size = 0
+    if offset < 0:  # -1 would mean where the file was read last
+        return b""
+    while size < len(memory) and (
+        count := os.preadv(file_descriptor, [memory[size:]], offset + size)
+    ):
+        size += count
+    return bytes(memory[:size])
 
 
 def _is_intact(data: bytes, payload: bytes) -> bool:

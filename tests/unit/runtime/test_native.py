@@ -34,6 +34,7 @@ nothing_known = {
     "single_values": None,
     "encode": None,
     "jpeg_frame": None,
+    "read_records": 0,
     "scan_end": -1,
     "stack": False,
 }
@@ -394,6 +395,7 @@ def test_no_call_leaks_memory_references_or_buffers() -> None:
         *[(native.single_values, view, {key: name}) for key in (b"label", b"image", b"other")],
         *[(native.encode, {name: one, "b": one}) for one in (b"x", 2**50, 0.5)],
         *[(native.scan_end, one, 0) for one in (data, name)],
+        *[(native.read_records, one, array("q", [0, 16]), data) for one in (-1, name)],
         *[(native.jpeg_frame, one) for one in (PLAIN, HEAD, name)],
         *[(native.stack, one, values, True) for one in ([data], [data, data], [data, name])],
     ]

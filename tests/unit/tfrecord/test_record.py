@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+from array import array
+from itertools import accumulate, chain
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +12,7 @@ import pytest
 from record_files import PAYLOADS, PLACES, PLAIN, flipped, hit_by
 
 from tfrec_cli.errors import FramingError
+from tfrec_cli.runtime import native
 from tfrec_cli.tfrecord import record
 from tfrec_cli.tfrecord.record import footer, frame, header
 
@@ -57,6 +60,13 @@ def test_read_at_refuses_an_impossible_length(tmp_path: Path, length: int) -> No
 # Several records at once
 
 
+@pytest.fixture(params=["C", "Python"])
+def _by(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Read the records with C, if it was compiled, or without."""
+    if request.param == "Python":
+        monkeypatch.setattr(native, "read_records", lambda *_: 0)
+
+
 def read_all(shard: bytes, places: list[tuple[int, int]], path: Path, memory_bytes: int) -> Any:
     """Return the payloads of `read_places`, or its error; ``memory`` holds old data."""
     path.write_bytes(shard)
@@ -82,6 +92,7 @@ MANY_PLACES = [(0, 16), (16, 19), (35, 56)]
 ORDERS = [MANY_PLACES, MANY_PLACES[::-1], MANY_PLACES[1:] * 2, MANY_PLACES[:1] * 3, []]
 
 
+@pytest.mark.usefixtures("_by")
 @pytest.mark.parametrize("places", ORDERS, ids=str)
 def test_records_read_together_equal_records_read_one_by_one(
     tmp_path: Path, places: list[tuple[int, int]]
@@ -96,6 +107,7 @@ def test_records_read_together_equal_records_read_one_by_one(
     assert found[0] == [MANY[MANY_PLACES.index(place)] for place in places]
 
 
+@pytest.mark.usefixtures("_by")
 def test_impossible_places_are_refused(tmp_path: Path) -> None:
     path = tmp_path / "file"
     numbers = [-(2**63), -1, 0, 1, 12, 15, 16, 17, 19, 35, 56, 90, 91, 92, 2**31, 2**62, 2**63 - 1]
@@ -109,6 +121,7 @@ def test_impossible_places_are_refused(tmp_path: Path) -> None:
             assert found[1].startswith(message)
 
 
+@pytest.mark.usefixtures("_by")
 def test_records_larger_than_the_memory_are_refused(tmp_path: Path) -> None:
     path = tmp_path / "file"
     found = [read_all(SHARD, MANY_PLACES, path, size) for size in range(93)]
@@ -116,23 +129,23 @@ def test_records_larger_than_the_memory_are_refused(tmp_path: Path) -> None:
     assert {one[0] for one in found[:91]} == {"FramingError"}
 
 
-def test_adjacent_records_are_read_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """If the system returns fewer bytes than asked for, the rest is read."""
+def test_if_the_system_returns_fewer_bytes_the_rest_is_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     reads: list[int] = []
     preadv = os.preadv
 
     def noting(descriptor: int, buffers: list[memoryview], offset: int) -> int:
         reads.append(offset)
-        return preadv(descriptor, [buffers[0][:60]], offset)
+        return preadv(descriptor, [buffers[0][:30]], offset)
 
+    monkeypatch.setattr(native, "read_records", lambda *_: 0)
     monkeypatch.setattr(os, "preadv", noting)
     assert read_all(SHARD, MANY_PLACES, tmp_path / "file", 91) == MANY
-    assert reads == [0, 60]
-    reads.clear()
-    assert read_all(SHARD, MANY_PLACES[::2], tmp_path / "file", 91) == MANY[::2]
-    assert reads == [0, 35]
+    assert reads == [0, 16, 35, 65]
 
 
+@pytest.mark.usefixtures("_by")
 def test_payloads_are_parts_of_the_memory(tmp_path: Path) -> None:
     path = tmp_path / "file"
     path.write_bytes(SHARD)
@@ -143,6 +156,7 @@ def test_payloads_are_parts_of_the_memory(tmp_path: Path) -> None:
     assert bytes(payloads[1]) == b"xbc"
 
 
+@pytest.mark.usefixtures("_by")
 def test_reading_records_from_a_pipe_or_folder_is_an_error(tmp_path: Path) -> None:
     opened = *os.pipe(), os.open(tmp_path, os.O_RDONLY)
     for descriptor in (*opened, -1):
@@ -157,7 +171,24 @@ def test_records_are_checked_without_the_c_code_of_google_crc32c(
 ) -> None:
     from google_crc32c import python
 
-    monkeypatch.setattr(record.google_crc32c, "implementation", "python")
+    monkeypatch.setattr(native, "read_records", lambda *_: 0)
     monkeypatch.setattr(record.google_crc32c, "value", python.value)
     assert read_all(SHARD, MANY_PLACES, tmp_path / "file", 91) == MANY
     assert read_all(flipped(SHARD, 500), MANY_PLACES, tmp_path / "file", 91)[0] == "FramingError"
+
+
+def test_c_checks_the_crcs_of_payloads_of_any_length(tmp_path: Path) -> None:
+    """It computes them in lanes of 1,024 bytes."""
+    if not native.is_compiled:
+        pytest.skip("needs the C extension")
+    sizes = [*range(20), *range(3060, 3090), 6143, 6144, 6145, 9216 * 3 + 7, 49_152]
+    payloads = [bytes(i * 7 + size & 255 for i in range(size)) for size in sizes]
+    path = tmp_path / "file"
+    path.write_bytes(b"".join(map(frame, payloads)))
+    lengths = [size + 16 for size in sizes]
+    starts = [0, *accumulate(lengths)][:-1]
+    places = array("q", chain.from_iterable(zip(starts, lengths, strict=True)))
+    with path.open("rb") as file:
+        memory = memoryview(bytearray(sum(lengths)))
+        assert native.read_records(file.fileno(), places, memory) == len(sizes)
+    assert memory == path.read_bytes()
