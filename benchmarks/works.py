@@ -101,7 +101,7 @@ def works(photos: int) -> tuple[Work, ...]:
     return (
         Work(
             "write-whole",
-            "write photos as they are; whole process",
+            "write photos unchanged; whole process",
             (
                 Contestant("ours", "tfrec", "tfrec write {images} {out} -q"),
                 Contestant(
@@ -281,7 +281,7 @@ def works(photos: int) -> tuple[Work, ...]:
         ),
         Work(
             "verify-quick",
-            "check everything but pixels; whole process",
+            "check every byte, but decode no photo; whole process",
             (
                 Contestant("ours", "tfrec", "tfrec verify {whole} --quick -q"),
                 Contestant(
@@ -328,7 +328,7 @@ def works(photos: int) -> tuple[Work, ...]:
         ),
         Work(
             "inspect",
-            "show what is in whole photos; whole process",
+            "describe a dataset of whole photos; whole process",
             (Contestant("ours", "tfrec", "tfrec inspect {whole}"),),
             at_most=0.5,
             per=5_000,
@@ -344,7 +344,7 @@ def works(photos: int) -> tuple[Work, ...]:
         ),
         Work(
             "memory",
-            "write 10 times as many photos as they are; peak memory of all processes",
+            "write photos unchanged, 10 times as many; peak memory of all processes",
             (
                 Contestant("ours", "tfrec", "tfrec write {tenfold} {out} -q"),
                 Contestant(

@@ -6,7 +6,7 @@ Keywords have the names, defaults and meaning of the options of the command line
 or ``os.PathLike``. A function prints nothing; it returns what its command reports.
 
 ``progress`` is a function that is called with a text that says what is being done, the number of
-things done, and the number of all.
+things done, and the number of all things.
 """
 
 from __future__ import annotations
@@ -109,7 +109,7 @@ def write(
         labels: ``"auto"`` takes the sub-folders, or the column ``label``, as classes; ``"none"``
             stores no labels; else a file with the names of the classes, one on each line, numbered
             in this order.
-        root: the folder that the paths of an image list are relative to; None is the list's own.
+        root: the folder that the paths of an image list are relative to; None means the list's own.
         keys: names of the features: ``"plain"`` (image, label…) or ``"tf-models"`` (image/encoded,
             image/class/label…).
         shards: number of shards; None chooses it by ``shard_size``.
@@ -129,7 +129,7 @@ def write(
         max_pixels: images of more pixels are refused.
         compression: of the shards: ``"none"``, or ``"gzip"``, which allows no random access.
         index: write index files for DALI and PyTorch; None means yes, unless shards are compressed.
-        jobs: number of processes; None is one for each processor.
+        jobs: number of processes; None means one for each processor.
         overwrite: replace the split when the new one is complete.
         resume: continue the same write after an interruption.
         dry_run: write nothing, and return what would be written.
@@ -139,10 +139,11 @@ def write(
         ``splits`` has all.
     Raises:
         MissingPathError: ``source``, ``root`` or the file of labels does not exist.
-        UsageError: a value is out of range or of another type, or contradicts others or the images.
-        DataError: no image can be used; one cannot, and ``on_error`` is "fail"; more than
-            ``max_errors`` cannot; labels differ from those of another split; or an image list is
-            wrong.
+        UsageError: a value is out of range or of another type, or contradicts other values or the
+            images.
+        DataError: no image can be used; an image cannot be used, and ``on_error`` is "fail"; more
+            than ``max_errors`` images cannot be used; labels differ from those of another split; or
+            an image list is wrong.
         RunError: ``out`` contains something else, or cannot be written.
     Examples:
         >>> import tfrec_cli
@@ -166,10 +167,10 @@ def inspect(
     crop: int | str | Sequence[int] | None = None,
     seed: int | None = None,
 ) -> Summary:
-    """Count what is in TFRecord files, also those of other programs.
+    """Count what is in TFRecord files. Files of other programs work too.
 
     Args:
-        paths: a record file, a folder of them, or a glob pattern; or several of these.
+        paths: a record file, a folder of record files, or a glob pattern; or several of these.
         contact_sheet: PNG file to write, with up to 40 images from all parts of the files.
         html: HTML page to write, with the result and the images.
         crop: size of crops to show, as for `write`; None shows whole images.
@@ -232,23 +233,25 @@ def verify(
         path: a dataset, a record file, or a folder of record files.
         seed: compute the crop of every record, compare it with the crop by tf.data if TensorFlow is
             installed, and compute a fingerprint of all crops.
-        crop: size of those crops, as for `write`; None takes the stored size, or for whole images
-            128 or the smallest side, whichever is less.
-        epochs: check the crops of epochs 0 to ``epochs - 1``.
+        crop: with ``seed``, size of the crops, as for `write`. None takes the stored size, or for
+            whole images 128 or the smallest side, whichever is less.
+        epochs: with ``seed``, check the crops of epochs 0 to ``epochs - 1``.
         quick: check every byte, but do not decode images.
         source: the folder or image list that the dataset was written from, or one for each split:
             ``{"train": "images/train"}``. Every image must be in the dataset once, with its label,
             and give the same record again (with ``quick``, only names and labels are compared).
-        root: the folder that the paths of image lists are relative to; None is the list's own.
-        expect: the fingerprint to compare with; another one is a finding.
-        jobs: number of processes; None is one for each processor.
+        root: the folder that the paths of an image list are relative to; None means the list's own.
+        expect: with ``seed``, the expected fingerprint. If the computed fingerprint differs, that
+            is a finding.
+        jobs: number of processes; None means one for each processor.
         progress: see above.
     Returns:
         What was checked, and what is wrong. Findings are not an error: ``findings`` lists them, and
         ``ok`` is false if there are any.
     Raises:
         MissingPathError: ``path``, ``source`` or ``root`` does not exist.
-        UsageError: a value is out of range or of another type, or contradicts another or the data.
+        UsageError: a value is out of range or of another type, or contradicts another value or the
+            data.
         RunError: a file cannot be read.
     Examples:
         >>> import tfrec_cli
@@ -288,9 +291,9 @@ def salvage(
     Args:
         shard: the damaged file, compressed or not.
         out: the new file; it appears when it is complete.
-        source: the folder or image list that ``shard`` was written from; lost images are listed by
-            name.
-        root: the folder that the paths of an image list are relative to; None is the list's own.
+        source: the folder or image list that ``shard`` was written from. Lost images are then
+            listed by name.
+        root: the folder that the paths of an image list are relative to; None means the list's own.
     Returns:
         What was saved, and what is lost; ``ok`` is false if something is lost.
     Raises:
@@ -328,15 +331,16 @@ def extract(
     Args:
         dataset: a dataset, a record file, or a folder of record files, also of other programs.
         out: the new folder; it appears when all files are in it.
-        split: extract only this split; None takes all, and several get a folder each.
-        jobs: number of processes; None is one for each processor.
+        split: extract only this split; None takes all, each in its own folder if there are several.
+        jobs: number of processes; None means one for each processor.
         progress: see above.
     Returns:
         How many files of each format were written, and how they were named.
     Raises:
         MissingPathError: ``dataset`` does not exist.
         UsageError: there is no such split, or a value is out of range or of another type.
-        DataError: a shard is missing or damaged, a record has no image, or two have the same name.
+        DataError: a shard is missing or damaged, a record has no image, or two records
+            have the same name.
         RunError: ``out`` is not new, or cannot be written.
     Examples:
         >>> import tfrec_cli
@@ -376,15 +380,16 @@ def reshard(
         shards: number of shards of each split.
         shard_size: instead of ``shards``, the approximate size of a shard: a number of bytes, or a
             text such as ``"128MiB"``.
-        index: write index files for DALI and PyTorch; None means yes if the dataset has some.
-        jobs: number of processes; None is one for each processor.
+        index: write index files for DALI and PyTorch; None means yes if the dataset
+            has index files.
+        jobs: number of processes; None means one for each processor.
         progress: see above.
     Returns:
         The manifests of all splits, before and after.
     Raises:
         MissingPathError: ``dataset`` does not exist.
         UsageError: neither or both of ``shards`` and ``shard_size`` are given, there are more
-            shards than records, no such split, or no manifest.
+            shards than records, or there is no such split or no manifest.
         DataError: a file is missing, damaged, or differs from the manifest.
         RunError: ``out`` is not new, or cannot be written.
     Examples:

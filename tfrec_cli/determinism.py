@@ -1,10 +1,10 @@
-"""Seeding of other random numbers: those that a training script draws besides the readers.
+"""Seeds the random numbers of a training script that do not come from the readers.
 
 Knows: the global generators of Python, NumPy, Keras, TensorFlow and PyTorch. Must not know:
 datasets, images. Imports a framework only in the function that seeds it.
 
-The readers do not need this: their draws depend only on (seed, epoch, record key). Weights, dropout
-and your own transforms need it.
+The readers do not need these functions: their random numbers depend only on (seed, epoch, record
+key). Weights, dropout and your own transforms need them.
 """
 
 from __future__ import annotations
@@ -95,7 +95,8 @@ def seed_everything(seed: int) -> Seeded:
 def generator(seed: int, epoch: int = 0) -> Any:
     """Make the generator for one epoch of a ``DataLoader``; it seeds workers and shuffling.
 
-    Give each epoch its own. Then epoch k is the same, whether or not the run began with it::
+    Give each epoch its own generator. Then epoch k is the same, whether or not the run began with
+    epoch k::
 
         for epoch in range(first, last):
             loader = DataLoader(data, shuffle=True, num_workers=4,
@@ -103,7 +104,8 @@ def generator(seed: int, epoch: int = 0) -> Any:
 
     If you keep one loader, call ``loader.generator.set_state(generator(seed, epoch).get_state())``
     before each epoch. With ``persistent_workers`` that changes only the shuffling, because workers
-    are seeded when they start. Without workers only the shuffling uses it; see `worker_init_fn`.
+    are seeded when they start. Without workers, only the shuffling uses the generator; see
+    `worker_init_fn`.
 
     Args:
         seed: in [0, 2**32).
@@ -127,8 +129,9 @@ def worker_init_fn(worker_id: int) -> None:
     The seed is ``torch.initial_seed()``, which PyTorch has set to a number drawn from the loader's
     generator at the start of the epoch, plus ``worker_id``. So workers and epochs differ.
 
-    Without workers (``num_workers=0``) PyTorch does not call it. Begin each epoch with these lines,
-    so that transforms depend on the epoch there too; dropout needs them in any case::
+    Without workers (``num_workers=0``), PyTorch does not call this function. Then begin each epoch
+    with these lines, so that transforms depend on the epoch. Dropout needs these lines in any
+    case::
 
         torch.manual_seed(generator(seed, epoch).initial_seed())
         worker_init_fn(0)

@@ -1,4 +1,4 @@
-"""The reader for TensorFlow: a ``tf.data.Dataset`` whose crops are a pure function.
+"""The reader for TensorFlow: a ``tf.data.Dataset`` with crops drawn from seed, epoch and key.
 
 Knows: TensorFlow, as the only module that imports it. Must not know: click, writing.
 

@@ -58,7 +58,7 @@ def dataset(
         crop: (height, width) in pixels, or one number for a square; None keeps the stored size.
         crop_mode: ``"random"`` draws the position of each crop, ``"center"`` takes the middle.
         seed: in [0, 2**32); crops, flips, brightness and order are drawn from it.
-        epoch: in [0, 2**31), until `Records.set_epoch` sets another.
+        epoch: number of the epoch, in [0, 2**31), until `Records.set_epoch` sets another number.
         flip: mirror each image left to right with probability 1/2.
         brightness: the largest change of brightness, in [0, 1] on a scale from 0 to 1. The change
             is drawn for each record.
@@ -193,7 +193,8 @@ class Records(data.Dataset):  # type: ignore[misc]  # PyTorch's types are not lo
 class Order(data.Sampler):  # type: ignore[misc]  # PyTorch's types are not looked at
     """The order in which `read_tf.dataset` reads the same epoch, for ``DataLoader(sampler=…)``.
 
-    It has the epoch of the dataset: `set_epoch`, which trainers call on samplers, sets it there.
+    The order is that of the dataset's epoch. Trainers call `set_epoch` on samplers; here it sets
+    the epoch of the dataset.
 
     Args:
         dataset: a result of `read_torch.dataset`.

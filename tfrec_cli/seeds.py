@@ -31,7 +31,7 @@ def read_seed(name: str, value: Any) -> int:
     """Read a seed: a whole number in [0, 2**32).
 
     Raises:
-        UsageError: it is something else.
+        UsageError: the value is something else.
     """
     return values.whole(name, value, 0, SEED_LIMIT - 1)
 
@@ -40,7 +40,7 @@ def read_epoch(name: str, value: Any) -> int:
     """Read the number of an epoch, in [0, 2**31).
 
     Raises:
-        UsageError: it is something else.
+        UsageError: the value is something else.
     """
     return values.whole(name, value, 0, EPOCH_LIMIT - 1)
 
@@ -49,7 +49,7 @@ def check_seed(seed: int, epoch: int) -> None:
     """Refuse a seed or an epoch that is out of range.
 
     Raises:
-        UsageError: it is.
+        UsageError: the seed or the epoch is out of range.
     """
     read_seed("seed", seed)
     read_epoch("epoch", epoch)

@@ -55,7 +55,7 @@ for name, work in works.items():
         with tf.device(device):
             found = wrap(work)()
         equal = bool(tf.reduce_all(tf.equal(expected, found)))
-        print(f"  {way + ':':24}{'bit for bit the same' if equal else 'others'}")
+        print(f"  {way + ':':24}{'bit for bit the same' if equal else 'different'}")
 
 drawn = [
     tf.random.stateless_uniform([3], (42, key), 0, tf.int32.max, tf.int32, "philox")[:2]
@@ -63,4 +63,6 @@ drawn = [
 ]
 own = random_offsets(seed=42, epoch=0, keys=np.arange(500))
 print("500 keys: tfrec's Philox in NumPy, against stateless_uniform(alg='philox')")
-print(f"  {'CPU, NumPy:':24}{'bit for bit the same' if np.array_equal(drawn, own) else 'others'}")
+print(
+    f"  {'CPU, NumPy:':24}{'bit for bit the same' if np.array_equal(drawn, own) else 'different'}"
+)

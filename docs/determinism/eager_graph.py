@@ -29,7 +29,7 @@ def draw(function):
 
 
 def same(first, second):
-    return "same" if first == second else "others"
+    return "same" if first == second else "different"
 
 
 print("eager against tf.function, after tf.random.set_seed(1)")
@@ -39,10 +39,14 @@ print("  stateless_uniform(seed):", same(draw(stateless), draw(tf.function(state
 
 print("in a tf.function")
 alone, after = draw(tf.function(plain)), draw(tf.function(after_another))
-print("  one random op more before it:", same(alone, after))
+print("  after another random op:     ", same(alone, after))
 old, new = tf.function(with_seed), tf.function(with_seed)
 tf.random.set_seed(1)
 first, second = [float(old()), float(old())], [float(new()), float(new())]
-print("  made anew, it starts again:  ", same(first, second))
+print("  two tf.functions of one body:", same(first, second))
 python = tf.function(lambda: tf.constant(random.random()))
-print("  Python's random, 100 calls:  ", len({float(python()) for _ in range(100)}), "number")
+print(
+    "  Python's random, 100 calls:  ",
+    len({float(python()) for _ in range(100)}),
+    "different number",
+)

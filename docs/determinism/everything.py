@@ -74,16 +74,16 @@ def hashed(before="pass", **variables):
 
 
 def same(first, second):
-    return "same" if first == second else "others"
+    return "same" if first == second else "different"
 
 
 print(seeded)
-print("where PyTorch is imported, and nothing else")
+print("if only PyTorch was imported before")
 print(*after_importing_torch(), sep="\n")
 determinism.seed_everything(42)
 first, first_own, first_dropped = draw(), own.random(), dropped()
 determinism.seed_everything(42)
-print("after seeding once more")
+print("numbers after seeding again")
 print("  Python, NumPy, Keras, TensorFlow, PyTorch:", same(first, draw()))
 print("  a generator of your own:                  ", same(first_own, own.random()))
 print("  a layer that was built before:            ", same(first_dropped, dropped()))
@@ -93,6 +93,6 @@ print(tried(tf.random.Generator.from_non_deterministic_state))
 print("  torch.Tensor.put_:", tried(torch.zeros(2).put_, torch.tensor([0]), torch.ones(1)))
 print("sums by PyTorch with 1 and 2 threads:        ", same(sums(1), sums(2)))
 print("hash of a text in two processes")
-print("  as they come:                      ", same(*hashed()))
+print("  PYTHONHASHSEED not set:            ", same(*hashed()))
 print("  os.environ['PYTHONHASHSEED'] = '0':", same(*hashed("os.environ['PYTHONHASHSEED'] = '0'")))
 print("  started with PYTHONHASHSEED=0:     ", same(*hashed(PYTHONHASHSEED="0")))

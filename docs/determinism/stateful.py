@@ -19,26 +19,27 @@ def read(crops):
 
 
 def same(first, second):
-    return "same" if first == second else "others"
+    return "same" if first == second else "different"
 
 
 tf.random.set_seed(1)
 straight = read(stateful() for _ in range(8))
 tf.random.set_seed(1)
 stateful()
-print("stateful, after one more call:  ", same(straight, read(stateful() for _ in range(8))))
-print("stateless, 1,000 calls alike:   ", len({int(stateless(3)) for _ in range(1000)}), "crop")
+print("stateful, after one more call:       ", same(straight, read(stateful() for _ in range(8))))
+crops = {int(stateless(3)) for _ in range(1000)}
+print("stateless, 1,000 calls with one seed:", len(crops), "different crop")
 
 images = tf.data.Dataset.range(50)
 once = images.map(stateful)
-print("stateful, the next `for` over it:", same(read(once), read(once)))
+print("stateful, the next `for` loop:       ", same(read(once), read(once)))
 twice = read(once.repeat(2))
-print("stateful, the next of repeat(2): ", same(twice[:50], twice[50:]))
+print("stateful, second pass of repeat(2):  ", same(twice[:50], twice[50:]))
 tail = read(images.skip(10).map(stateful))
-print("stateful, started at image 10:   ", same(read(once)[10:], tail))
+print("stateful, started at image 10:       ", same(read(once)[10:], tail))
 crops = images.map(stateless)
 tail = read(images.skip(10).map(stateless))
-print("stateless, started at image 10:  ", same(read(crops)[10:], tail))
+print("stateless, started at image 10:      ", same(read(crops)[10:], tail))
 
 difference = tf.constant([[0, 255], [255, 0]]) - tf.constant([[255, 0], [0, 255]])
-print("sum of differences of two unlike images:", int(tf.reduce_sum(difference)))
+print("sum of the differences of two different images:", int(tf.reduce_sum(difference)))

@@ -22,7 +22,7 @@ def weights(folder, script, run):
 
 
 def same(first, second):
-    return "the same weights" if first == second else "others"
+    return "the same weights" if first == second else "other weights"
 
 
 with tempfile.TemporaryDirectory() as name, ThreadPoolExecutor(2) as pool:

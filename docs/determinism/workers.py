@@ -61,11 +61,11 @@ def different(*epochs):
 
 
 def same(first, second):
-    return "the same" if first == second else "others"
+    return "the same" if first == second else "different"
 
 
 def main():
-    print("two epochs of 8 items, 2 workers")
+    print("different numbers in two epochs of 8 items, 2 workers")
     loader = load(Draws())
     print("  as PyTorch seeds them:        ", different(list(loader), list(loader)))
     loader = load(Draws(), worker_init_fn=constant)
@@ -75,7 +75,7 @@ def main():
     epochs = [list(ours(epoch)) for epoch in range(2)]
     print("  generator and worker_init_fn: ", different(*epochs))
 
-    print("the second epoch, with generator and worker_init_fn")
+    print("numbers of the second epoch, with generator and worker_init_fn")
     print("  in another run that began with it:      ", same(epochs[1], list(ours(1))))
     one_worker = list(ours(1, num_workers=1))
     print("  with 1 worker:                          ", same(epochs[1], one_worker))
@@ -104,7 +104,8 @@ def main():
     keyed = [list(load(Keyed(), num_workers=workers)) for workers in (0, 1, 2)]
     alike = keyed[0] == keyed[1] == keyed[2]
     print(
-        "default_rng((seed, epoch, index)), 0, 1 or 2 workers:", "the same" if alike else "others"
+        "default_rng((seed, epoch, index)), 0, 1 or 2 workers:",
+        "the same" if alike else "different",
     )
 
     low, high = (torch.Generator().manual_seed(42 + epoch * 2**32) for epoch in (0, 1))

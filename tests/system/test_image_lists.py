@@ -306,7 +306,7 @@ class TestSalvaged:
     def test_salvage_refuses_a_list_with_another_row(self, written: Path, tmp_path: Path) -> None:
         shard = self.damaged(tmp_path / "out")
         change(written, n=3)
-        with pytest.raises(RunError, match="found images that make another plan"):
+        with pytest.raises(RunError, match="found images that are not those that were written"):
             salvage.salvage(shard, tmp_path / "saved", salvage.Options(source=written))
 
 

@@ -58,7 +58,7 @@ def check(
                 yield from _compare_run(shards, split, path, asked, epoch, run, read_digests)
                 done += 1
                 subject.progress("reading crops", done, runs)
-    yield Note(f"{crops}NumPy and Pillow against tf.data in {len(_READER_RUNS)} ways")
+    yield Note(f"{crops}by NumPy and Pillow, compared with {len(_READER_RUNS)} runs of tf.data")
 
 
 def fingerprint_of(subject: Subject) -> str | None:

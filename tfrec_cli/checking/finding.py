@@ -41,7 +41,7 @@ class Finding(NamedTuple):
 
     Attributes:
         record: number of the record in its file, from 0.
-        offset_bytes: where in the file it starts.
+        offset_bytes: where in the file the record or the damage starts.
         message: what was found and what was expected.
     """
 

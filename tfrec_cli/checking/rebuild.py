@@ -207,8 +207,8 @@ def planned_paths(path: Path, described: Manifest, source: Path, root: Path | No
         raise RunError(f"`source` {source}: {error.args[0]}") from error
     if remade.sha256 != described.plan_sha256:
         raise RunError(
-            f"`source` {source}: found images that make another plan, expected those of the "
-            f"manifest of split {described.split!r}: some were added, removed or changed"
+            f"`source` {source}: found images that are not those that were written, expected those "
+            f"of split {described.split!r}: some were added, removed or changed"
         )
     number = [line.name for line in described.shards].index(path.name)
     written = _written(remade, path.with_name(described.rejects_file), described.records)

@@ -1,4 +1,4 @@
-"""Compares a dataset with its sources: each source once, and nothing else.
+"""Compares a dataset with its sources: each source is there once, and nothing else is there.
 
 Knows: which records, rejects and files there are. Must not know: how a record is made, terminals.
 """
@@ -171,10 +171,10 @@ def _check_origin(
     if not quick:
         yield from _try_rejects(subject, origin, parts, unwritten)
         yield from _note_versions(parts)
-    names = " and ".join(part.described.split for part in parts)
-    how = "names and labels" if quick else "labels, and each record rebuilt"
+    names = "splits " * (len(parts) > 1) + " and ".join(part.described.split for part in parts)
+    how = "names and labels" if quick else "names, labels, and each record rebuilt"
     count = len(origin.listing.sources)
-    yield Note(f"{count} sources in {source} against {names}: each once, {how}")
+    yield Note(f"{count} source images in {source}, compared with {names}: {how}")
 
 
 def _list(source: Path, root: Path | None, splits: Sequence[Split]) -> Listing:

@@ -1,4 +1,4 @@
-"""The splits to verify: options, their shards checked by all workers, and their totals.
+"""The splits to verify: options, checks of shards (shared among the workers), and totals.
 
 Knows: which shards a split has, and what can only be checked for all of them together. Must not
 know: what is checked in one shard.

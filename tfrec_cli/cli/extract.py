@@ -19,7 +19,7 @@ from tfrec_cli.cli.completion import paths, splits
     "--split",
     shell_complete=splits("dataset"),
     metavar="NAME",
-    help="Extract only this split. [default: all; several get a folder each]",
+    help="Extract only this split. [default: all, each in its own folder if there are several]",
 )
 @params.jobs
 @params.quiet

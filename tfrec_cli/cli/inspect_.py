@@ -34,10 +34,10 @@ from tfrec_cli.errors import EXIT_DATA, UsageError
     shell_complete=paths("html"),
     help="Write the result, with images, to this file as an HTML page.",
 )
-@params.crop(help="Crop the images of the sheet and the page to this size.")
+@params.crop(help="Crop the images of --contact-sheet and --html to this size.")
 @params.seed(
-    help="With --crop: cut the crops that a reader with this seed cuts in epoch 0, not centre "
-    "crops."
+    help="With --crop: show the crops that a reader with this seed cuts in epoch 0, instead of "
+    "centre crops."
 )
 @params.json
 def inspect(
@@ -49,9 +49,9 @@ def inspect(
     json: bool,
     **pictures: Any,
 ) -> None:
-    """Show what TFRecord files contain, also those of other programs.
+    """Show what TFRecord files contain. Files of other programs work too.
 
-    PATH is a record file, a folder of them, or a glob pattern.
+    PATH is a record file, a folder of record files, or a glob pattern.
     """
     from tfrec_cli.commands import inspect_
     from tfrec_cli.inspecting.spec import parse_spec

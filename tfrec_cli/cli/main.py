@@ -66,7 +66,8 @@ def _as_path(_ctx: click.Context, _param: click.Parameter, value: str | None) ->
 def main(ctx: click.Context, config: Path | None) -> None:
     """Write image folders as TFRecord shards, check them, and turn them back into files.
 
-    Environment variables can set every option: TFREC_WRITE_CROP is --crop of write.
+    Environment variables can set every option except --help and --version: TFREC_WRITE_CROP is
+    --crop of write.
 
     For completion in bash, run: eval "$(_TFREC_COMPLETE=bash_source tfrec)". For zsh and
     fish, see the page "Command line" of the documentation.

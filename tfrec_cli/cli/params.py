@@ -1,4 +1,4 @@
-"""Types of values (sizes, crops, sources), shared options, and options made from fields.
+"""Types of values, shared options, and options made from the fields of `WriteOptions`.
 
 Knows: click, and the fields of `WriteOptions`, which own defaults, ranges and words. Must not know:
 what options do.

@@ -25,7 +25,7 @@ from tfrec_cli.cli.completion import paths, splits
 @params.shard_size(
     default=None, help="Instead of --shards: the approximate size of a shard, such as 128MiB."
 )
-@params.index(default="as DATASET has them")
+@params.index(default="yes if DATASET has index files")
 @params.jobs
 @params.quiet
 @params.json

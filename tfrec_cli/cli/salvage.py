@@ -21,15 +21,16 @@ from tfrec_cli.errors import EXIT_DATA
     "--source",
     shell_complete=paths("csv", "tsv", "jsonl"),
     metavar="SRC",
-    help="The folder or image list that SHARD was written from: lost images are listed by name.",
+    help="The folder or image list that SHARD was written from. Lost images are then listed by "
+    "name.",
 )
 @params.root
 @params.json
 def salvage(shard: Path, out: Path, *, json: bool, **options: Any) -> None:
     """Write every intact record of the damaged SHARD to the new record file OUT.
 
-    The lost parts are listed as ranges of bytes; as record numbers too if the index file is next to
-    SHARD; and as file names with the manifest and --source.
+    Lost parts are listed as ranges of bytes. If the index file is next to SHARD, record numbers are
+    listed too. --source adds the file names; it needs the manifest next to SHARD.
     """
     from tfrec_cli.commands import salvage as work
     from tfrec_cli.report import salvage as report

@@ -21,8 +21,8 @@ from tfrec_cli.errors import EXIT_DATA
     "installed, and print a fingerprint of all crops."
 )
 @params.crop(
-    help="Size of the crops of --seed. [default: as stored; for whole images 128, or the smallest "
-    "side if it is smaller]"
+    help="With --seed: size of the crops. [default: as stored; for whole images 128, or the "
+    "smallest side if it is smaller]"
 )
 @click.option(
     "--epochs",
@@ -30,7 +30,7 @@ from tfrec_cli.errors import EXIT_DATA
     default=1,
     show_default=True,
     metavar="E",
-    help="Check the crops of epochs 0 to E-1.",
+    help="With --seed: check the crops of epochs 0 to E-1.",
 )
 @click.option("--quick", is_flag=True, help="Check every byte, but do not decode images.")
 @click.option(
@@ -47,7 +47,8 @@ from tfrec_cli.errors import EXIT_DATA
 @click.option(
     "--expect",
     metavar="FINGERPRINT",
-    help="The fingerprint to compare with; another one is a finding.",
+    help="With --seed: the expected fingerprint. If the computed fingerprint differs, that is a "
+    "finding.",
 )
 @params.jobs
 @params.quiet

@@ -71,9 +71,9 @@ from tfrec_cli.cli.completion import paths, splits
 @params.field_option("max_pixels", help="Refuse images of more than N pixels.")
 @params.field_option(
     "compression",
-    help="Compression of the shards. gzip saves little, and its shards allow no random access.",
+    help="Compression of the shards. gzip saves little space, and prevents random access.",
 )
-@params.index(default="yes")
+@params.index(default="yes; no with --compression gzip")
 @params.jobs
 @params.field_option("resume", help="Continue the same write after an interruption.")
 @params.field_option("overwrite", help="Replace the split when the new one is complete.")

@@ -1,1 +1,1 @@
-"""One module for each command: its visible steps."""
+"""One module for each command, with the command's main steps."""

@@ -49,7 +49,7 @@ class Extracted:
         files: number of files.
         size_bytes: size of all files together.
         formats: number of files of each image format.
-        renamed: number of files that got another extension appended.
+        renamed: number of files that got the right extension appended to their name.
         numbered: number of files named by their record number, because no usable name was stored.
         empty: classes without images, which got no folder.
         warnings: one line each, for a person.

@@ -66,20 +66,21 @@ class Salvaged:
     Attributes:
         path: the damaged file.
         out: the new file.
-        compression: of the damaged file. If there is one, offsets are in the decompressed stream.
+        compression: compression of the damaged file. If it is compressed, offsets count in the
+            decompressed stream.
         read_bytes: how much of the (decompressed) file could be read.
         out_bytes: size of the new file.
         records: number of intact records; all are written, in order.
-        duplicates: how many of them are equal to an earlier one, byte for byte.
+        duplicates: how many intact records are equal to an earlier one, byte for byte.
         promised: how many records the shard should have, by the manifest, or else by the index
             file; None if there is neither.
-        missing: how many of those are not among the intact ones.
+        missing: how many of the promised records are not among the intact records.
         is_original: whether the new file is byte for byte the shard that the manifest describes.
         lost: ranges of bytes that are not intact records.
         lost_records: numbers of the lost records in the shard, from 0; None if unknown.
         lost_names: paths of the lost images relative to the source; None without a source.
         strange: intact records that contradict the manifest, the first `MOST_STRANGE`.
-        strange_records: how many these are in all.
+        strange_records: number of all intact records that contradict the manifest.
         unchecked: what could not be checked, and why.
     """
 

@@ -28,12 +28,12 @@ class Verified:
     Attributes:
         path: what was checked.
         shards: number of record files.
-        records: number of records in all of them.
-        size_bytes: size of all of them.
+        records: number of records in all record files.
+        size_bytes: size of all record files together.
         findings: everything that is wrong; empty for an intact dataset.
         checks: what was checked, in order, one line each.
         unchecked: what could not be checked, and why.
-        fingerprint: of the crops; None if none were requested, or not all could be computed.
+        fingerprint: fingerprint of the crops; None without ``seed``, or if a crop could not be cut.
     """
 
     path: Path

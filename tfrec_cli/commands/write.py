@@ -41,11 +41,11 @@ class Written:
         out: the folder of the dataset.
         split: name of the split.
         plan: how many records each shard gets.
-        manifest: of the split, as it is on disk; None after a dry run.
+        manifest: the manifest of the split, as it is on disk; None after a dry run.
         source_bytes: size of all images of the split.
         rejects: source files that were left out, each with its reason.
         labels: class names by number; None without labels.
-        columns: further columns of an image list, which became features.
+        columns: the columns of an image list that became features.
         warnings: one line each, for a person.
         existed: ``resume`` found the split complete and wrote nothing.
         more: results of the other splits, if there are several.

@@ -33,7 +33,7 @@ class Part:
     share: Annotated[
         str,
         Meta(
-            description="Its share of all images, such as 0.9.",
+            description="The split's share of all images, such as 0.9.",
             pattern=rf"^{_SHARE}$(?!\n)",
             extra={"expected": "a number"},
         ),
@@ -44,7 +44,10 @@ class Part:
 class Division:
     """How images were divided. All copies of an image are in the same split."""
 
-    method: Annotated[Literal["shares"], Meta(description="shares: by content, class by class.")]
+    method: Annotated[
+        Literal["shares"],
+        Meta(description="shares: the images of each class are divided by content."),
+    ]
     parts: Annotated[
         tuple[Part, ...],
         Meta(

@@ -56,7 +56,9 @@ class Shard:
     records: Annotated[Count, Meta(description="Number of records.")]
     size_bytes: Annotated[Count, Meta(description="Size of the file.")]
     sha256: Annotated[Digest, Meta(description="SHA-256 of the file.")]
-    index: Annotated[FileName | None, Meta(description="Name of the index file.")]
+    index: Annotated[
+        FileName | None, Meta(description="Name of the index file; null if there is none.")
+    ]
     index_sha256: Annotated[Digest | None, Meta(description="SHA-256 of the index file.")]
 
 
@@ -72,18 +74,21 @@ class Manifest:
     division: Annotated[
         Division | None,
         Meta(
-            description="How the images were divided among several splits; null if they were not."
+            description="How the images were divided among several splits; null if they were not "
+            "divided."
         ),
     ]
     stored: Annotated[
         Stored, Meta(description="How images are stored: whole, or the encoding of crops.")
     ]
     keys: Annotated[KeyStyle, Meta(description="Style of the feature names.")]
-    crop: Annotated[Size, Meta(description="[height, width] of stored crops in pixels.")]
+    crop: Annotated[
+        Size, Meta(description="[height, width] of stored crops in pixels; null for whole images.")
+    ]
     labels: Annotated[
         tuple[Label, ...] | None,
         Meta(
-            description="Class names, in the order of their numbers.",
+            description="Class names, in the order of their numbers; null without labels.",
             extra={"expected": "a list of names or null"},
         ),
     ]
@@ -107,12 +112,18 @@ class Manifest:
         ),
     ]
     plan_sha256: Annotated[
-        Digest, Meta(description="Digest of the images, in the order of their records.")
+        Digest,
+        Meta(
+            description="Digest of the names, sizes, labels and columns of the images, in the "
+            "order of their records."
+        ),
     ]
     rejects_file: Annotated[
         FileName, Meta(description="Name of the list of files that were left out.")
     ]
-    rejects_sha256: Annotated[Digest, Meta(description="SHA-256 of that file.")]
+    rejects_sha256: Annotated[
+        Digest, Meta(description="SHA-256 of the file that `rejects_file` names.")
+    ]
     changes: Annotated[Counts, Meta(description="Number of images that were converted, by cause.")]
     icc_profiles: Annotated[Count, Meta(description="Number of images with a colour profile.")]
     rejects: Annotated[Counts, Meta(description="Number of files that were left out, by reason.")]

@@ -97,9 +97,9 @@ class Column:
     """An additional feature from an image list."""
 
     name: Annotated[str, Meta(description="Name of the feature.", extra={"expected": "a name"})]
-    kind: Annotated[ColumnKind, Meta(description="Type of its values.")]
+    kind: Annotated[ColumnKind, Meta(description="Type of the values.")]
     is_list: Annotated[
-        bool, Meta(description="Whether a record has a list of values; if not, one value.")
+        bool, Meta(description="Whether a record has a list of values, or one value.")
     ]
     is_everywhere: Annotated[bool, Meta(description="Whether every record has the feature.")]
 

@@ -1,1 +1,1 @@
-"""Writes the images of records as files, and decides on their names if these collide."""
+"""Writes the images of records as files, and decides which name each file gets."""

@@ -1,4 +1,4 @@
-"""Colliding names of extracted files: final names are refused, proposed ones are changed."""
+"""Colliding file names: names from records are an error, names that tfrec made up are changed."""
 
 from __future__ import annotations
 

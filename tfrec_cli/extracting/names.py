@@ -1,4 +1,4 @@
-"""The file name of an extracted image: the one in its record if it can be used."""
+"""The file name of an extracted image: the name in its record, if that can be used."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Extracts the images of one record file; images without a final name get it later."""
+"""Extracts the images of one record file; names that tfrec makes up are given later."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""What any record files contain: counted, described, drawn."""
+"""Counts, describes and draws what record files of any program contain."""

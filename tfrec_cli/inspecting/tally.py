@@ -51,7 +51,7 @@ class FeatureSummary:
     """One feature over all records.
 
     Attributes:
-        records: number of records that have it.
+        records: number of records that have the feature.
         kinds: ``bytes``, ``float``, ``int64`` or ``unset``, each with its number of records.
         counts: values in a record.
         lengths: bytes in a value.

@@ -1,4 +1,4 @@
-"""Calls from a framework's own threads into Python, which waits for them when it exits.
+"""Counts calls from a framework's threads, so that Python can wait for them before it exits.
 
 Knows: threads. Must not know: what is called, any framework.
 """

@@ -1,1 +1,1 @@
-"""Records copied unchanged from the shards of a dataset into others."""
+"""Copies records unchanged from the shards of a dataset into new shards."""

@@ -1,4 +1,4 @@
-"""Runs of consecutive records in a file: found, and cut where new shards begin."""
+"""Finds runs of consecutive records in files, and cuts them where new shards begin."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Files that appear complete or not at all; files synced, hashed and removed.
+"""Writes files that appear complete or not at all; syncs, hashes and removes files.
 
 Knows: files and folders. Must not know: what they contain.
 """

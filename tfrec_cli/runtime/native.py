@@ -1,4 +1,4 @@
-"""Loops over bytes in C if it was compiled; otherwise Python does the same, slower.
+"""Loops over bytes: in C if the extension was compiled, otherwise in Python, slower.
 
 Knows: whether C was compiled. Must not know: how results are used.
 

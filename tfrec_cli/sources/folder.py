@@ -57,7 +57,8 @@ def list_folder(
         if sources and all(path.count(b"/") > 1 for path in sources.paths()):
             first = ", ".join(names[:3])
             warnings.append(
-                f"every image lies two folders deep or more: classes are the first ({first}…)"
+                f"no image is directly in a class folder: classes are the top folders ({first}…), "
+                "not the folders in them"
             )
         warnings += doubts(names, pinned=labels != "auto")
     rejects = [*sorted(walk.rejects, key=lambda reject: reject.path), *twins]

@@ -1,4 +1,4 @@
-"""What may be written into OUT: its lock, and checks of what is already there.
+"""The lock of the output folder OUT, and checks of what is already in it.
 
 Knows: OUT and the splits in it. Must not know: how shards are made, click.
 """

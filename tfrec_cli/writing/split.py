@@ -1,4 +1,4 @@
-"""Which image goes to which split: by content, in each class, copies together.
+"""Divides images among splits: by content, class by class; copies go to the same split.
 
 Knows: labels, digests, shares. Must not know: files, shards.
 """

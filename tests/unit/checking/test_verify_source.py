@@ -403,7 +403,7 @@ class TestSplits:
         assert (report.findings, report.checks[-2:]) == (
             [],
             [
-                f"3 sources in {half} against {half.name}: each once, labels, "
+                f"3 source images in {half}, compared with {half.name}: names, labels, "
                 "and each record rebuilt"
                 for half in halves
             ],
