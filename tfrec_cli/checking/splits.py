@@ -159,7 +159,8 @@ def note_extent(subject: Subject) -> Iterator[Note]:
     if has_images:
         yield Note("records: features, sizes, labels, keys")
     if subject.options.quick:
-        yield Note("whether the images decode: --quick stops before that", is_checked=False)
+        text = "whether the images decode, the digest of the contents: --quick stops before these"
+        yield Note(text, is_checked=False)
     elif has_images:
         yield Note("images: all decoded")
 

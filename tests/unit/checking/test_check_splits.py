@@ -146,7 +146,7 @@ def test_notes_say_what_a_quick_check_left_out(out: Path) -> None:
         "records",
     ]
     assert [note.text for note in notes if not note.is_checked] == [
-        "whether the images decode: --quick stops before that"
+        "whether the images decode, the digest of the contents: --quick stops before these"
     ]
 
 
