@@ -16,7 +16,7 @@ from PIL import Image
 
 from benchmarks import BATCH, CROP_PX
 from benchmarks.errors import BenchmarkError
-from benchmarks.works import EARLIER
+from benchmarks.works import DATASETS, EARLIER
 
 ORIENTATION = 0x112
 """EXIF tag; 1 is upright."""
@@ -85,22 +85,24 @@ def prepare(
         earlier: checkout of an earlier commit, which writes its own datasets.
     Returns:
         Folders by the words in braces: always ``images`` and ``large`` (those that hold a crop);
-        if named ``one`` (a single photo), ``tenfold`` (ten times as many photos), and the datasets
-        ``whole`` (photos) and ``crops``.
+        if named ``one`` (a single photo), ``tenfold`` (ten times as many photos), ``mosaics``
+        (pictures of 12 megapixels), and the datasets ``whole`` (photos), ``crops`` and ``huge``
+        (mosaics).
     Raises:
         BenchmarkError: no photo holds a crop.
     """
-    places = {name: scratch / name for name in ("images", "large", *_FOLDERS, *_DATASETS)}
-    places |= {EARLIER + name: scratch / (EARLIER + name) for name in _DATASETS}
+    places = {name: scratch / name for name in ("images", "large", *_FOLDERS, *DATASETS)}
+    places |= {EARLIER + name: scratch / (EARLIER + name) for name in DATASETS}
     link(photos, places["images"], count)
     fitting = large(sorted(places["images"].glob("*/*")))
     if not fitting:
         raise BenchmarkError(f"photos: found none of {CROP_PX}x{CROP_PX} pixels, expected one")
     link(fitting, places["large"], len(fitting))
     wanted = {word for command in commands for word in words(command)}
+    wanted |= {"mosaics"} if wanted & {"huge", f"{EARLIER}huge"} else set()
     for name in wanted.intersection(_FOLDERS):
         _FOLDERS[name](places)
-    for name, command in _DATASETS.items():
+    for name, command in DATASETS.items():
         if name in wanted:
             run(command, places, None)
         if EARLIER + name in wanted:
@@ -125,9 +127,23 @@ def _tenfold(places: Mapping[str, Path]) -> None:
     link(photos, places["tenfold"], 10 * len(photos))
 
 
-_FOLDERS: dict[str, Callable[[Mapping[str, Path]], None]] = {"one": _one, "tenfold": _tenfold}
+def _mosaics(places: Mapping[str, Path]) -> None:
+    """Make pictures of 12 megapixels, each from 64 photos."""
+    photos = cycle(sorted(places["large"].glob("*/*")))
+    (places["mosaics"] / "mosaic").mkdir(parents=True)
+    for number in range(_MOSAICS):
+        mosaic = Image.new("RGB", (8 * _TILE_PX[0], 8 * _TILE_PX[1]))
+        for tile, path in enumerate(islice(photos, 64)):
+            with Image.open(path) as photo:
+                left, top = tile % 8 * _TILE_PX[0], tile // 8 * _TILE_PX[1]
+                mosaic.paste(photo.convert("RGB").resize(_TILE_PX), (left, top))
+        mosaic.save(places["mosaics"] / "mosaic" / f"{number:03}.jpg", quality=90)
 
-_DATASETS = {
-    "whole": "tfrec write {large} {whole} -q",
-    "crops": "tfrec write {large} {crops} --crop 128 -q",
+
+_MOSAICS = 64
+_TILE_PX = (504, 378)
+_FOLDERS: dict[str, Callable[[Mapping[str, Path]], None]] = {
+    "one": _one,
+    "tenfold": _tenfold,
+    "mosaics": _mosaics,
 }

@@ -50,7 +50,8 @@ def run(
     """Run a command whose words in braces are folders.
 
     Args:
-        checkout: an earlier commit with its environment in .venv, in which the command runs.
+        checkout: an earlier commit with its environment in .venv, whose programs run; modules of
+            `benchmarks` are those of this commit.
     Raises:
         BenchmarkError: it failed.
     """
@@ -59,11 +60,12 @@ def run(
     words = [programs.get(word, word).format_map(places) for word in shlex.split(command)]
     environment = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3"}
     environment.pop("PYTHONDONTWRITEBYTECODE", None)  # installed packages have their bytecode
-    with tempfile.TemporaryFile("w+") as output:
+    with tempfile.TemporaryFile("w+") as output, tempfile.TemporaryDirectory() as folder:
+        (Path(folder) / "benchmarks").symlink_to(ROOT / "benchmarks")  # and no tfrec_cli
         begun, cpu_before = time.perf_counter(), _cpu_seconds()
         try:
             process = subprocess.Popen(
-                words, cwd=checkout or ROOT, env=environment, stdout=output, stderr=output
+                words, cwd=folder, env=environment, stdout=output, stderr=output
             )
         except OSError as error:
             raise BenchmarkError(f"{error.filename}: {error.strerror}") from error

@@ -12,6 +12,13 @@ from typing import Literal
 Role = Literal["ours", "earlier", "usual", "limit", "peer"]
 Unit = Literal["s", "CPU s", "MB"]
 
+DATASETS = {
+    "whole": "tfrec write {large} {whole} -q",
+    "crops": "tfrec write {large} {crops} --crop 128 -q",
+    "huge": "tfrec write {mosaics} {huge} -q",
+}
+"""How the datasets are written that commands name in braces."""
+
 EARLIER = "earlier_"
 """Prefix of the words in braces for datasets that an earlier commit wrote."""
 
@@ -85,11 +92,13 @@ class Work:
 def against(work: Work, checkout: Path) -> Work:
     """Add an earlier commit as a contestant; each commit reads its own datasets."""
     ours, *others = work.contestants
-    command = ours.command.replace("{whole}", f"{{{EARLIER}whole}}")
+    command = ours.command
+    for name in DATASETS:
+        command = command.replace(f"{{{name}}}", f"{{{EARLIER}{name}}}")
     earlier = Contestant(
         "earlier",
         "tfrec, earlier",
-        command.replace("{crops}", f"{{{EARLIER}crops}}"),
+        command,
         at_least=NOT_SLOWER,
         checkout=checkout,
     )
@@ -242,6 +251,48 @@ def works(photos: int) -> tuple[Work, ...]:
                 ),
             ),
             same="random_crops {whole}",
+        ),
+        Work(
+            "read-whole-numpy",
+            "read random crops, 128x128, of whole photos, without a framework; one epoch",
+            (
+                Contestant("ours", "tfrec", "python -m benchmarks.ours {whole} numpy"),
+                Contestant(
+                    "usual",
+                    "usual reader, AUTOTUNE",
+                    "python -m benchmarks.usual.read_whole {whole} --autotune",
+                    at_least=1.5,
+                ),
+            ),
+        ),
+        Work(
+            "read-whole-torch",
+            "read random crops, 128x128, of whole photos, with PyTorch; one epoch",
+            (
+                Contestant("ours", "tfrec", "python -m benchmarks.ours {whole} torch"),
+                Contestant(
+                    "usual",
+                    "PyTorch, photo files",
+                    "python -m benchmarks.peers.pytorch {large}",
+                    at_least=1.5,
+                ),
+            ),
+        ),
+        Work(
+            "read-huge",
+            "read random crops, 128x128, of pictures of 4032x3024; one epoch",
+            (
+                Contestant("ours", "tfrec", "python -m benchmarks.ours {huge}"),
+                Contestant("ours", "tfrec, NumPy", "python -m benchmarks.ours {huge} numpy"),
+                Contestant("ours", "tfrec, PyTorch", "python -m benchmarks.ours {huge} torch"),
+                Contestant(
+                    "usual",
+                    "usual reader, AUTOTUNE",
+                    "python -m benchmarks.usual.read_whole {huge} --autotune",
+                    at_least=3,
+                ),
+            ),
+            same="random_crops {huge}",
         ),
         Work(
             "read-whole-shuffled",
