@@ -87,8 +87,8 @@ sanitize: $(READY)  ## Run the tests of C functions with ASan and UBSan, from a 
 	PYTHONPATH=$(SANITIZED) PYTHONMALLOC=malloc ASAN_OPTIONS=detect_leaks=0 \
 		UBSAN_OPTIONS=print_stacktrace=1 LD_PRELOAD=$$(gcc -print-file-name=libasan.so) \
 		$(BIN)/pytest -q --capture=sys -p no:cacheprovider tests/unit/runtime/test_native.py \
-		tests/unit/tfrecord/test_single_values.py tests/unit/tfrecord/test_record.py \
-		-k "not tensorflow"
+		tests/unit/imaging/test_seek.py tests/unit/tfrecord/test_single_values.py \
+		tests/unit/tfrecord/test_record.py -k "not tensorflow"
 
 torture: $(READY)  ## Break writes and datasets in every known way (10 minutes; strace)
 	$(BIN)/python -m tests.faults $(if $(SEED),--seed $(SEED))

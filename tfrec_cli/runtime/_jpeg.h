@@ -8,11 +8,13 @@
 
 #include "_native.h"
 
+#include <string.h>
+
 #define MOST_SEGMENTS 100000 /* as jpeg.MAX_SEGMENTS */
 
 enum {
     SOF0 = 0xc0, SOF1, SOF2,
-    DHT = 0xc4, EOI = 0xd9, SOS, DQT, DRI = 0xdd,
+    DHT = 0xc4, RST0 = 0xd0, EOI = 0xd9, SOS, DQT, DRI = 0xdd,
     JFIF = 0xe0, APP1, APP2, APP13 = 0xed, ADOBE, APP15,
     COM = 0xfe,
 };
@@ -38,6 +40,29 @@ static inline int next_segment(const byte *data, Py_ssize_t size, Segment *segme
     segment->body = data + start + 4;
     segment->size = length - 2;
     return length >= 2 && segment->stop <= size && segment->code != EOI && segment->code != 0xff;
+}
+
+#define MOST_FILLING 4096
+
+/* Return the offset of the end marker if it is the first marker after `at`, else -1. */
+static inline Py_ssize_t scan_end(const byte *data, Py_ssize_t size, Py_ssize_t at) {
+    Py_ssize_t filling = 0;
+    while (at + 1 < size) {
+        const byte *found = memchr(data + at, 0xff, (size_t)(size - 1 - at));
+        if (!found) {
+            return -1;
+        }
+        filling = found == data + at ? filling + 1 : 1;
+        at = found - data + 1;
+        byte code = data[at];
+        if (code == EOI) {
+            return at - 1;
+        }
+        if (filling >= MOST_FILLING - 1 || (code != 0xff && code && (code & 0xf8) != RST0)) {
+            return -1;
+        }
+    }
+    return -1;
 }
 
 #endif

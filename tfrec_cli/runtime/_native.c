@@ -285,29 +285,6 @@ static PyObject *native_encode(PyObject *module, PyObject *features) {
 
 /* --- JPEG markers ------------------------------------------------------- */
 
-#define MOST_FILLING 4096
-
-/* Return the offset of the end marker if it is the first marker after `at`, else -1. */
-static Py_ssize_t scan_end(const byte *data, Py_ssize_t size, Py_ssize_t at) {
-    Py_ssize_t filling = 0;
-    while (at + 1 < size) {
-        const byte *found = memchr(data + at, 0xff, (size_t)(size - 1 - at));
-        if (!found) {
-            return -1;
-        }
-        filling = found == data + at ? filling + 1 : 1;
-        at = found - data + 1;
-        byte code = data[at];
-        if (code == EOI) {
-            return at - 1;
-        }
-        if (filling >= MOST_FILLING - 1 || (code != 0xff && code && (code & 0xf8) != 0xd0)) {
-            return -1;
-        }
-    }
-    return -1;
-}
-
 static PyObject *native_scan_end(PyObject *module, PyObject *args) {
     PyObject *object;
     Py_buffer data;
@@ -477,6 +454,7 @@ done:
 
 static PyMethodDef methods[] = {
     {"single_values", native_single_values, METH_VARARGS, NULL},
+    {"cut", native_cut, METH_VARARGS, NULL},
     {"encode", native_encode, METH_O, NULL},
     {"jpeg_frame", native_jpeg_frame, METH_O, NULL},
     {"read_records", native_read_records, METH_VARARGS, NULL},

@@ -17,6 +17,7 @@ static inline int get_bytes(PyObject *object, Py_buffer *data, int flags) {
     return 0;
 }
 
+PyObject *native_cut(PyObject *module, PyObject *args);
 PyObject *native_read_records(PyObject *module, PyObject *args);
 
 #endif

@@ -83,6 +83,23 @@ def scan_end(data: Bytes, start: int) -> int:  # noqa: ARG001
     return -1
 
 
+def cut(
+    data: Bytes,  # noqa: ARG001
+    top: int,  # noqa: ARG001
+    left: int,  # noqa: ARG001
+    height: int,  # noqa: ARG001
+    width: int,  # noqa: ARG001
+) -> tuple[bytes, int, int] | None:
+    """Cut a window out of a JPEG as a small JPEG, without decoding: see `imaging.seek`.
+
+    Args:
+        top, left, height, width: the window in pixels.
+    Returns:
+        The small JPEG, and top and left of the window in it; None if it would not be exact.
+    """
+    return None
+
+
 def stack(
     pixels: list[npt.NDArray[Any]] | list[memoryview],  # noqa: ARG001
     out: npt.NDArray[Any],  # noqa: ARG001
@@ -104,6 +121,7 @@ is_compiled = False
 if not os.environ.get("TFREC_NO_EXTENSIONS"):
     with suppress(ImportError):  # it was not compiled
         from tfrec_cli.runtime._native import (  # type: ignore[import-not-found, no-redef] # noqa: F401
+            cut,
             encode,
             jpeg_frame,
             read_records,

@@ -32,6 +32,7 @@ pytestmark = pytest.mark.skipif(
 fixed = settings(deadline=None, derandomize=True, max_examples=400)
 nothing_known = {
     "single_values": None,
+    "cut": None,
     "encode": None,
     "jpeg_frame": None,
     "read_records": 0,
@@ -397,6 +398,7 @@ def test_no_call_leaks_memory_references_or_buffers() -> None:
         *[(native.scan_end, one, 0) for one in (data, name)],
         *[(native.read_records, one, array("q", [0, 16]), data) for one in (-1, name)],
         *[(native.jpeg_frame, one) for one in (PLAIN, HEAD, name)],
+        *[(native.cut, one, 0, 0, 1, size) for one in (PLAIN, HEAD, name) for size in (1, 99)],
         *[(native.stack, one, values, True) for one in ([data], [data, data], [data, name])],
     ]
     for function, *arguments in calls:
