@@ -9,8 +9,10 @@ from __future__ import annotations
 import atexit
 import dataclasses
 import functools
+import io
 import json
 import shutil
+import struct
 import tempfile
 import zlib
 from collections.abc import Callable
@@ -18,6 +20,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 from unittest import mock
+
+import numpy as np
+from PIL import Image
 
 from tfrec_cli.cli import config
 from tfrec_cli.cli import main as cli
@@ -27,6 +32,7 @@ from tfrec_cli.dataset.checksums import dataset_files
 from tfrec_cli.dataset.foreign import guess_names
 from tfrec_cli.errors import TfrecError
 from tfrec_cli.imaging import jpeg as jpeg_markers
+from tfrec_cli.imaging import seek
 from tfrec_cli.runtime import native, pool
 from tfrec_cli.sources import labels
 from tfrec_cli.tfrecord import example
@@ -46,6 +52,12 @@ JPEG = b"".join(  # one gray pixel: its markers, and a scan of a few bytes
         bytes.fromhex("ffc0000b080001000101011100ffda0008010100003f0012ff0034ffd9"),
     )
 )
+CODED_JPEG = JPEG.replace(  # with codes, of which the scan has some
+    b"\xff\xda",
+    b"\xff\xc4\0\x16\0" + b"\0\3" + bytes(14) + b"\0\x02\x0b"  # of two bits each
+    b"\xff\xc4\0\x16\x10" + b"\0\3" + bytes(14) + b"\0\x01\xf1"
+    b"\xff\xda",
+).replace(b"\x12\xff", b"\x10\xff")
 EXAMPLE = example.encode(
     {"image": IMAGE, "height": 1, "width": 1, "label": [3, -1], "x": [0.5], "filename": b"a/b.png"}
 )
@@ -71,6 +83,7 @@ MANIFEST_2 = MANIFEST.replace(
 
 
 _LONGEST_MESSAGE = 2_000
+_MOST_PIXELS = 1 << 20
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -153,6 +166,27 @@ def _read_jpeg(data: bytes) -> None:
         assert _jpeg(data) == found
 
 
+def _pixels(data: bytes) -> Any:
+    """Decode by Pillow; None if it refuses, or the picture is not as small as its bytes."""
+    try:
+        image = Image.open(io.BytesIO(data))
+        small = image.width * image.height < _MOST_PIXELS
+        return np.asarray(image.convert("RGB")) if small else None
+    except (OSError, SyntaxError, ValueError, IndexError, struct.error):
+        return None
+
+
+def _cut(data: bytes) -> None:
+    """A window has the pixels of the whole, damaged or not."""
+    for top, left, height, width in ((0, 0, 1, 1), (0, 0, 9, 17), (7, 9, 3, 5)):
+        window = seek.cut(data, (top, left, height, width))
+        if window is None or (whole := _pixels(data)) is None:
+            continue
+        expected = whole[top : top + height, left : left + width]
+        found = _pixels(window.data)[window.top :, window.left :][:height, :width]
+        assert np.array_equal(found, expected)
+
+
 def _record(data: bytes) -> None:
     features = example.decode(data)
     names = guess_names(features)
@@ -193,6 +227,15 @@ def _framed(run: Callable[[bytes], object]) -> Callable[[bytes], object]:
     return lambda data: run(frame(data))
 
 
+def _photo() -> bytes:
+    """Make a JPEG of several rows of blocks, with smoothed chroma and restart markers."""
+    out = io.BytesIO()
+    pixels = np.arange(24 * 40 * 3, dtype=np.uint32) ** 2 % 251
+    image = Image.fromarray(pixels.astype(np.uint8).reshape(24, 40, 3))
+    image.save(out, "JPEG", subsampling="4:2:0", restart_marker_blocks=2)
+    return out.getvalue()
+
+
 PAYLOADS = (EXAMPLE, IMAGE, SEQUENCE)
 SHARDS = (SHARD, zlib.compress(SHARD), frame(b""))
 TARGETS: dict[str, Target] = {
@@ -206,6 +249,7 @@ TARGETS: dict[str, Target] = {
     "example.parse": Target(run=_classify, seeds=PAYLOADS),
     "example.SingleValues": Target(run=_single_values, seeds=PAYLOADS),
     "jpeg.read": Target(run=_read_jpeg, seeds=(JPEG,)),
+    "seek.cut": Target(run=_cut, seeds=(CODED_JPEG, _photo())),
     "records.decode": Target(run=_record, seeds=PAYLOADS),
     "verify": Target(run=_verify, seeds=SHARDS),
     "verify, framed": Target(run=_framed(_verify), seeds=PAYLOADS),
