@@ -4,7 +4,7 @@ Knows: whether C was compiled. Must not know: how results are used.
 
 Each function handles usual input and leaves the rest to the Python code of its caller, which also
 has the error messages. The functions below stand in if there is no C, and handle nothing. With C,
-those of the same names in ``_native.c`` replace them, unless ``TFREC_NO_EXTENSIONS`` is set.
+those of the same names in the extension replace them, unless ``TFREC_NO_EXTENSIONS`` is set.
 """
 
 from __future__ import annotations
