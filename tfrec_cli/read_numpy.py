@@ -17,7 +17,6 @@ import numpy as np
 
 from tfrec_cli.crops import CropMode, Int64s
 from tfrec_cli.dataset.discover import Split
-from tfrec_cli.imaging import pillow_decoder
 from tfrec_cli.reading.batch import Batch
 from tfrec_cli.reading.open import OpenSplit, open_split
 from tfrec_cli.reading.options import Dtype, ReadOptions, Small
@@ -118,7 +117,7 @@ def dataset(
         drop_remainder=drop_remainder,
         parallel=parallel,
     )
-    return Batches(open_split(path, options, pillow_decoder.PillowDecoder()))
+    return Batches(open_split(path, options))
 
 
 def source(
@@ -194,7 +193,7 @@ def source(
         dtype=dtype,
         small=small,
     )
-    return Source(open_split(path, options, pillow_decoder.PillowDecoder(), by_number=True))
+    return Source(open_split(path, options, by_number=True))
 
 
 class Batches:

@@ -17,7 +17,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from tfrec_cli.errors import DataError, MissingExtraError
-from tfrec_cli.imaging import tensorflow_decoder
+from tfrec_cli.runtime import pool
 from tfrec_cli.runtime.stderr import stderr_silenced
 
 if TYPE_CHECKING:
@@ -137,7 +137,7 @@ def dataset(
         drop_remainder=drop_remainder,
         parallel=parallel,
     )
-    opened = open_split(path, options, tensorflow_decoder.choose(tf))
+    opened = open_split(path, options)
     order = opened.order()
     first_chunks, later_chunks = order.chunk_counts()
 
@@ -214,26 +214,58 @@ def crop_digests(
     return digests
 
 
-def random_offsets(keys: Int64s, *, seed: int, epoch: int) -> npt.NDArray[np.int32]:
-    """Draw with TensorFlow what `crops.random_offsets` draws with NumPy.
+def own_crop_digests(
+    opened: Split, keys: Sequence[int], *, crop: tuple[int, int], seed: int, epoch: int
+) -> list[bytes]:
+    """Read, decode and crop a split by TensorFlow's own operations, and digest the crops.
+
+    This is a second opinion: it shares no code with the reader.
 
     Args:
-        keys: int64[n] in [0, 2**56).
+        keys: those of the records, in stored order.
     Returns:
-        int32[n, 2] in [0, 2**31 - 1).
+        SHA-256 of the pixels of each crop (uint8, row-major RGB).
+    Raises:
+        DataError: TensorFlow cannot read a record or decode its image.
     """
-    import numpy as np
+    from tfrec_cli.dataset import discover
 
     tf = _load_quietly()
+    names, first = discover.first_record(opened)
+    features = {names.image: tf.io.FixedLenFeature([], tf.string)}
+    sides = (names.height, names.width) if first.is_raw else ()
+    features.update({str(name): tf.io.FixedLenFeature([], tf.int64) for name in sides})
 
-    def draw(key: Any) -> Any:
-        pair = [np.int64(seed + epoch * 2**32), key]
-        drawn = tf.random.stateless_uniform([3], pair, 0, tf.int32.max, tf.int32, alg="philox")
-        return drawn[:2]
+    def decode(image: Any) -> Any:
+        return tf.cond(
+            tf.strings.substr(image, 0, 2) == b"\xff\xd8",
+            lambda: tf.io.decode_jpeg(
+                image, channels=3, dct_method="INTEGER_ACCURATE", try_recover_truncated=True
+            ),
+            lambda: tf.io.decode_png(image, channels=3),
+        )
 
-    drawn = tf.data.Dataset.from_tensor_slices(keys).map(draw, tf.data.AUTOTUNE).batch(len(keys))
-    offsets: npt.NDArray[np.int32] = next(iter(drawn)).numpy()
-    return offsets
+    def cut(payload: Any, key: Any) -> Any:
+        values = tf.io.parse_single_example(payload, features)
+        image = values[names.image]
+        if first.is_raw:
+            size = [*(values[name] for name in sides), 3]
+            pixels = tf.reshape(tf.io.decode_raw(image, tf.uint8), size)
+        else:
+            pixels = decode(image)
+        return tf.image.stateless_random_crop(pixels, (*crop, 3), (seed + epoch * 2**32, key))
+
+    compression = {"none": "", "gzip": "GZIP", "zlib": "ZLIB"}[discover.compression(opened)]
+    records = tf.data.TFRecordDataset(list(map(str, opened.shards)), compression)
+    numbered = tf.data.Dataset.zip(records, tf.data.Dataset.from_tensor_slices(list(keys)))
+    windows = numbered.map(cut, pool.available_jobs(), deterministic=True)
+    try:
+        with stderr_silenced():  # libjpeg writes warnings to it
+            return [
+                hashlib.sha256(window.tobytes()).digest() for window in windows.as_numpy_iterator()
+            ]
+    except tf.errors.OpError as error:
+        raise DataError(_innermost(str(error.message))) from error
 
 
 def _innermost(message: str) -> str:

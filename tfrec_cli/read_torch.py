@@ -15,7 +15,6 @@ from typing import Any, SupportsIndex
 from tfrec_cli.crops import CropMode
 from tfrec_cli.dataset.discover import Split
 from tfrec_cli.errors import MissingExtraError, UsageError
-from tfrec_cli.imaging import pillow_decoder
 from tfrec_cli.reading.open import OpenSplit, open_split
 from tfrec_cli.reading.options import Dtype, ReadOptions, Small
 from tfrec_cli.reading.order import host_count, record_numbers
@@ -113,7 +112,7 @@ def dataset(
         dtype=dtype,
         small=small,
     )
-    opened = open_split(path, options, pillow_decoder.PillowDecoder(), by_number=True)
+    opened = open_split(path, options, by_number=True)
     return Records(opened, transform)
 
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Iterator, Sequence
-from pathlib import Path
+from functools import partial
 from typing import Any
 
 from tfrec_cli.checking.finding import Finding, Note, file_finding
@@ -17,22 +17,21 @@ from tfrec_cli.checking.splits import Subject
 from tfrec_cli.dataset.discover import Split
 from tfrec_cli.errors import DataError
 
-_READER_RUNS: tuple[tuple[int, int, bool], ...] = ((1, 1, False), (8, 32, False), (3, 7, True))
+_READER_RUNS = ((8, 32, False), (3, 7, True))
 """(images decoded at once, batch size, inside tf.function) for each run of the reader."""
 
 
 Digests = Callable[..., list[bytes]]
-"""`read_tf.crop_digests`: the SHA-256 of each crop of a split, in the order of the records."""
-Draw = Callable[..., Any]
-"""`read_tf.random_offsets`: int32[n, 2], the random numbers for the crops of n keys."""
+"""Returns the SHA-256 of each crop of a split, in the order of the records."""
 
 
 def check(
-    subject: Subject, read_digests: Digests, draw: Draw, missing: str | None
+    subject: Subject, digests: tuple[Digests, Digests], missing: str | None
 ) -> Iterator[Finding | Note]:
-    """Compare the crops that NumPy and Pillow made with those of the reader for TensorFlow.
+    """Compare the crops that NumPy and Pillow made with those by tf.data.
 
     Args:
+        digests: `read_tf.crop_digests` and `read_tf.own_crop_digests`.
         missing: why TensorFlow cannot be used; None if it can.
     """
     asked = subject.crops
@@ -46,19 +45,21 @@ def check(
         yield Note(crops + "every record cropped by NumPy and Pillow")
         yield Note(f"the same crops by tf.data: {missing}", is_checked=False)
         return
-    runs = len(_READER_RUNS) * asked.epochs * len(subject.splits)
-    done = 0
+    ways = len(_READER_RUNS) + 1
+    runs, done = ways * asked.epochs * len(subject.splits), 0
     for number, split in enumerate(subject.splits):
         shards = subject.shards_of(number)
         path = split.folder if split.manifest else split.shards[0]
         for epoch in range(asked.epochs):
-            yield from compare_draws(shards, path, asked.seed, epoch, draw)
-            for run in _READER_RUNS:
+            for how, read in _ways(split, shards, asked, epoch, digests):
                 subject.progress("reading crops", done, runs)
-                yield from _compare_run(shards, split, path, asked, epoch, run, read_digests)
+                try:
+                    yield from compare_crops(shards, read(), epoch, how)
+                except DataError as error:
+                    yield file_finding("crop", path, f"the reader failed ({how}): {error}")
                 done += 1
                 subject.progress("reading crops", done, runs)
-    yield Note(f"{crops}by NumPy and Pillow, compared with {len(_READER_RUNS)} runs of tf.data")
+    yield Note(f"{crops}by NumPy and Pillow, compared with {ways} runs of tf.data")
 
 
 def fingerprint_of(subject: Subject) -> str | None:
@@ -97,50 +98,22 @@ def _uncropped(shards: Sequence[Checked]) -> list[Checked]:
     ]
 
 
-def compare_draws(
-    shards: Sequence[Checked], path: Path, seed: int, epoch: int, draw: Draw
-) -> Iterator[Finding]:
-    """Compare the random numbers of every record's crop with TensorFlow's own."""
-    import numpy as np
-
-    from tfrec_cli import crops
-
-    keys = np.array([key for checked in shards for key, _ in checked.crops], np.int64)
-    if not len(keys):
-        return
-    ours = crops.random_offsets(seed=seed, epoch=epoch, keys=keys)
-    theirs = draw(keys, seed=seed, epoch=epoch)
-    for key in keys[(ours != theirs).any(axis=1)].tolist():
-        message = f"key {key}, epoch {epoch}: found random numbers that differ from TensorFlow's"
-        yield file_finding("crop", path, message)
-
-
-def _compare_run(
-    shards: Sequence[Checked],
+def _ways(
     split: Split,
-    path: Path,
+    shards: Sequence[Checked],
     asked: Crops,
     epoch: int,
-    run: tuple[int, int, bool],
-    read_digests: Digests,
-) -> Iterator[Finding]:
-    """Read the crops of a split in one of `_READER_RUNS`, and compare them."""
-    parallel, batch_size, in_graph = run
-    how = f"{parallel} at once, batches of {batch_size}{', in tf.function' if in_graph else ''}"
-    try:
-        digests = read_digests(
-            split,
-            crop=asked.size,
-            seed=asked.seed,
-            epoch=epoch,
-            batch_size=batch_size,
-            parallel=parallel,
-            in_graph=in_graph,
-        )
-    except DataError as error:
-        yield file_finding("crop", path, f"the reader failed ({how}): {error}")
-    else:
-        yield from compare_crops(shards, digests, epoch, how)
+    digests: tuple[Digests, Digests],
+) -> Iterator[tuple[str, Callable[[], list[bytes]]]]:
+    """Yield the ways to read the crops of a split: in words, and as a function."""
+    by_reader, by_tensorflow = digests
+    keys = [key for checked in shards for key, _ in checked.crops]
+    wanted: dict[str, Any] = {"crop": asked.size, "seed": asked.seed, "epoch": epoch}
+    yield "by TensorFlow's own operations", partial(by_tensorflow, split, keys, **wanted)
+    for parallel, batch_size, in_graph in _READER_RUNS:
+        how = f"{parallel} at once, batches of {batch_size}{', in tf.function' if in_graph else ''}"
+        run = {"parallel": parallel, "batch_size": batch_size, "in_graph": in_graph}
+        yield how, partial(by_reader, split, **wanted, **run)
 
 
 def compare_crops(

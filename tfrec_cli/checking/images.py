@@ -9,6 +9,7 @@ import hashlib
 from array import array
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from functools import partial
 from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
@@ -151,12 +152,7 @@ def check(
         decoded.foreign_formats += 1
         return
     try:
-        pixels = records.pixels(record, part.max_pixels) if part.crops else None
-        size = (
-            pixels.shape[:2]
-            if pixels is not None
-            else records.decoded_size(record, part.max_pixels)
-        )
+        pixels, size = _decode(record, part)
     except ImageError as error:
         yield record_finding("image", part.path, item, str(error))
         return
@@ -173,6 +169,26 @@ def check(
     number = (part.first_number + number) % 2**KEY_BITS  # a manifest may claim any counts
     key = seed_key(record.key, number)
     decoded.crops.append((key, _crop_digests(pixels, key, part.crops)))
+
+
+def _decode(record: ImageRecord, part: Part) -> tuple[Pixels | None, tuple[int, ...]]:
+    """Decode an image by Pillow, not by the decoder of the readers, which is checked with this.
+
+    Returns:
+        Its pixels, or None if no crops are to be computed, and (height, width).
+    Raises:
+        ImageError: it cannot be decoded.
+    """
+    from tfrec_cli.imaging import pillow, pillow_decoder
+
+    with pillow.bounded():
+        if part.crops:
+            decode = partial(pillow_decoder.decode, max_pixels=part.max_pixels)
+            pixels = records.pixels(record, decode)
+            return pixels, pixels.shape[:2]
+        if record.is_raw:
+            return None, (record.height_px or 0, record.width_px or 0)
+        return None, pillow_decoder.decoded_size(record.image, part.max_pixels)
 
 
 def _is_foreign(image: bytes) -> bool:

@@ -15,7 +15,7 @@ from tfrec_cli.dataset import records, rejects
 from tfrec_cli.dataset.manifest import Manifest
 from tfrec_cli.dataset.names import MANIFEST_SUFFIX, KeyStyle
 from tfrec_cli.errors import DataError, ImageError, ManifestError, RunError, UsageError
-from tfrec_cli.imaging import normalize
+from tfrec_cli.imaging import pillow, pillow_decoder
 from tfrec_cli.runtime.paths import printable
 from tfrec_cli.sources import open_source
 from tfrec_cli.sources.listing import Source
@@ -180,7 +180,8 @@ def _spelled(feature: Feature) -> str:
 
 def _same_pixels(stored: bytes, rebuilt: bytes, max_pixels: int) -> bool:
     try:
-        pixels = [normalize.decode_as_tensorflow(data, max_pixels) for data in (stored, rebuilt)]
+        with pillow.bounded():
+            pixels = [pillow_decoder.decode(data, max_pixels) for data in (stored, rebuilt)]
     except ImageError:
         return False
     return pixels[0].shape == pixels[1].shape and bool((pixels[0] == pixels[1]).all())

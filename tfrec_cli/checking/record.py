@@ -22,7 +22,7 @@ from tfrec_cli.dataset.records import (
 )
 from tfrec_cli.errors import DataError, ImageError
 from tfrec_cli.imaging import formats, jpeg
-from tfrec_cli.imaging.decoder import has_exact_window
+from tfrec_cli.imaging.window import has_exact_window
 from tfrec_cli.tfrecord import example
 from tfrec_cli.tfrecord.scan import Record
 

@@ -119,7 +119,7 @@ def _check_crops(subject: Subject) -> Iterator[Finding | Note]:
         read_tf.find_tensorflow()
     except MissingExtraError as error:
         missing = str(error)
-    return crops.check(subject, read_tf.crop_digests, read_tf.random_offsets, missing)
+    return crops.check(subject, (read_tf.crop_digests, read_tf.own_crop_digests), missing)
 
 
 def _check_fingerprint(

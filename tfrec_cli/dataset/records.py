@@ -8,14 +8,13 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any, Literal, NamedTuple
 
 from tfrec_cli.dataset.names import KeyStyle
 from tfrec_cli.errors import DataError, ImageError
 from tfrec_cli.imaging import formats, jpeg
-from tfrec_cli.imaging.policy import MAX_PIXELS
 from tfrec_cli.runtime.row_store import ordered
 from tfrec_cli.tfrecord import example
 from tfrec_cli.tfrecord.example import Feature
@@ -26,10 +25,10 @@ if TYPE_CHECKING:
     from tfrec_cli.imaging.decoder import Pixels
 
 
-READ_FIELDS = ("image", "height", "width", "label", "key", "window")
+READ_FIELDS = ("image", "height", "width", "label", "key")
 """Fields of `Names` that readers need."""
 
-CHECKED_FIELDS = (*READ_FIELDS, "filename")
+CHECKED_FIELDS = (*READ_FIELDS, "window", "filename")
 BYTES_FIELDS = frozenset({"image", "filename"})
 CERTAIN_FIELDS = frozenset(CHECKED_FIELDS) - {"label", "window"}
 """Fields in every record that tfrec writes; only some datasets have labels and windows."""
@@ -261,9 +260,11 @@ def content_digest(records: Iterable[tuple[int, bytes]]) -> str:
     return digest.hexdigest()
 
 
-def pixels(record: ImageRecord, max_pixels: int = MAX_PIXELS) -> Pixels:
-    """Decode a record's image with NumPy and Pillow, to the same pixels as TensorFlow.
+def pixels(record: ImageRecord, decode: Callable[[bytes], Pixels] | None = None) -> Pixels:
+    """Decode a record's image.
 
+    Args:
+        decode: decodes JPEG and PNG; if None, the decoder of the readers.
     Returns:
         uint8[height, width, 3].
     Raises:
@@ -275,20 +276,6 @@ def pixels(record: ImageRecord, max_pixels: int = MAX_PIXELS) -> Pixels:
         shape = (record.height_px or 0, record.width_px or 0, 3)
         return np.frombuffer(record.image, np.uint8).reshape(shape)
 
-    from tfrec_cli.imaging import normalize
+    from tfrec_cli.imaging import decoder
 
-    return normalize.decode_as_tensorflow(record.image, max_pixels)
-
-
-def decoded_size(record: ImageRecord, max_pixels: int = MAX_PIXELS) -> tuple[int, int]:
-    """Decode a record's image as `pixels` does and return its (height, width).
-
-    Raises:
-        ImageError: it cannot be decoded.
-    """
-    if record.is_raw:
-        return record.height_px or 0, record.width_px or 0
-
-    from tfrec_cli.imaging import normalize
-
-    return normalize.decoded_size(record.image, max_pixels)
+    return (decode or decoder.decode)(record.image)

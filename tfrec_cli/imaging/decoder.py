@@ -1,79 +1,122 @@
-"""The protocol of image decoders, and the JPEGs of which a window can be decoded exactly.
+"""The decoder of stored images for the writer and all readers: simplejpeg, and Pillow for the rest.
 
-Knows: windows, markers of JPEGs. Must not know: any decoder.
+Knows: which decoder decodes what. Must not know: TFRecord, where crops are.
+
+Pixels are those of `pillow_decoder.decode`, and an image is refused if that refuses it. Changes no
+state of the process; threads decode at the same time.
+
+Source: measured on 489 JPEGs of test suites and 12,000 damaged ones, see
+docs/guides/bad-images.md.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 from tfrec_cli.errors import ImageError
-from tfrec_cli.imaging import jpeg
-from tfrec_cli.imaging.jpeg import Jpeg
+from tfrec_cli.imaging import jpeg, pillow_decoder, seek
+from tfrec_cli.imaging.policy import MAX_PIXELS, check_pixels
+from tfrec_cli.imaging.window import MARGIN_PX, Box, has_window
 
 if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
 
+    from tfrec_cli.imaging.jpeg import Jpeg
+
     Pixels = npt.NDArray[np.uint8]
     """uint8[height, width, 3], row-major RGB."""
 
-Box = tuple[int, int, int, int]
-"""(top, left, height, width) in pixels."""
 
-MARGIN_PX = 2
-"""Columns decoded on each side of a window, or rows below it, so that chroma samples at its edges
-are exact."""
+def decode(data: bytes, max_pixels: int = MAX_PIXELS) -> Pixels:
+    """Decode a JPEG or PNG as TensorFlow does: no orientation is applied, alpha is dropped.
 
-
-class Decoder(Protocol):
-    """Decodes stored images: a whole one, or an exact window of a JPEG."""
-
-    def decode_window(self, data: bytes, width_px: int, box: Box) -> Pixels:
-        """Decode one window of a JPEG that has exact windows, see `has_window`.
-
-        Args:
-            data: the JPEG's bytes.
-            width_px: width of the whole picture.
-            box: (top, left, height, width) in pixels, inside the picture.
-        Returns:
-            uint8[height, width, 3], the same pixels as in the whole decoded picture.
-        Raises:
-            ImageError: it cannot be decoded.
-        """
-
-    def decode_whole(self, data: bytes) -> Pixels:
-        """Decode a JPEG or PNG.
-
-        Returns:
-            uint8[height, width, 3].
-        Raises:
-            ImageError: it cannot be decoded.
-        """
-
-
-def has_exact_window(markers: Jpeg) -> bool:
-    """Tell whether decoding only a window of a JPEG, with its margin, gives exact pixels.
-
-    Source: measured on 934,000 windows of 4,576 JPEGs, see docs/guides/bad-images.md.
+    Returns:
+        uint8[height, width, 3].
+    Raises:
+        ImageError: neither JPEG nor PNG, larger than ``max_pixels``, or it cannot be decoded.
     """
-    frame = markers.frame
-    if frame.sof not in (0, 1) or len(frame.sampling) not in (1, 3):
-        return False
-    if markers.scans != 1 or not frame.interleaved:
-        return False
-    luma, chroma = frame.sampling[0], set(frame.sampling[1:])
-    if not chroma:
-        return True
-    across, down = chroma.pop()
-    return not chroma and luma[0] in (across, 2 * across) and luma[1] in (down, 2 * down)
+    plain = _plain(data)
+    if plain:
+        pixels = _by_simplejpeg(*plain, max_pixels)
+        if pixels is not None:
+            return pixels
+    return pillow_decoder.decode(data, max_pixels)
 
 
-def has_window(data: bytes, markers: Jpeg) -> bool:
-    """Tell whether windows are exact, and decode only if the whole JPEG does."""
-    return has_exact_window(markers) and jpeg.is_undisturbed(data, markers)
+def decode_window(
+    data: bytes, size: tuple[int, int], box: Box, max_pixels: int = MAX_PIXELS
+) -> Pixels:
+    """Decode one window of a JPEG or PNG; only the window if that gives exact pixels.
+
+    Args:
+        size: (height, width) of the whole picture in pixels, as its record says.
+        box: (top, left, height, width) in pixels, inside the picture.
+    Returns:
+        uint8[height, width, 3], the same pixels as in the whole decoded picture.
+    Raises:
+        ImageError: as for `decode`, or the picture has another size.
+    """
+    top, left, height, width = box
+    plain = _plain(data)
+    if plain and has_window(*plain):
+        small, markers = plain
+        _check_size((markers.frame.height_px, markers.frame.width_px), size)
+        if cut := seek.cut(small, box):
+            small, start = cut.data, (cut.top, cut.left)
+        else:
+            small, start = jpeg.bare(small, top + height + MARGIN_PX), (top, left)
+        pixels = _by_simplejpeg(small, markers, max_pixels)
+        if pixels is not None:
+            top, left = start
+            return pixels[top : top + height, left : left + width]
+    pixels = decode(data, max_pixels)
+    _check_size(pixels.shape[:2], size)
+    return pixels[top : top + height, left : left + width]
 
 
 def crashed(cause: str) -> ImageError:
     """Make the error for an image whose decoder crashed or hung."""
     return ImageError("deadly", f"found {cause}, expected an image that decodes")
+
+
+def _plain(data: bytes) -> tuple[bytes, Jpeg] | None:
+    """Return a JPEG of a usual kind that is complete, without metadata that is not plain.
+
+    Returns:
+        Its bytes and markers; None for other images.
+    """
+    if data[:3] != b"\xff\xd8\xff":
+        return None
+    try:
+        frame = jpeg.read_frame(data)
+        if not frame.plain:
+            data = jpeg.bare(data)
+            frame = jpeg.read_frame(data)
+        markers = jpeg.read(data, frame)
+    except ImageError:
+        return None
+    is_usual = frame.plain and markers.scans <= jpeg.MAX_SCANS
+    return (data, markers) if is_usual and jpeg.is_complete(data, markers) else None
+
+
+def _by_simplejpeg(data: bytes, markers: Jpeg, max_pixels: int) -> Pixels | None:
+    """Decode a JPEG by simplejpeg, or return None if it refuses.
+
+    Damage in the data of a scan is only a warning, as in Pillow and TensorFlow. But after a
+    warning, simplejpeg ignores errors, which markers between scans may cause.
+    """
+    import simplejpeg
+
+    check_pixels(markers.frame.height_px, markers.frame.width_px, max_pixels)
+    try:
+        pixels: Pixels = simplejpeg.decode_jpeg(data, strict=markers.scans > 1)
+    except ValueError:
+        return None
+    return pixels
+
+
+def _check_size(found: tuple[int, ...], expected: tuple[int, int]) -> None:
+    if found != expected:
+        message = f"found an image of {found}, expected {expected} by its record"
+        raise ImageError("corrupt", message)

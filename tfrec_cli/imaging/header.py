@@ -12,9 +12,9 @@ from typing import BinaryIO, NamedTuple
 
 from tfrec_cli.errors import ImageError
 from tfrec_cli.imaging import formats, jpeg, pillow, png
-from tfrec_cli.imaging.decoder import has_exact_window
 from tfrec_cli.imaging.jpeg import Frame, Jpeg
 from tfrec_cli.imaging.policy import Policy
+from tfrec_cli.imaging.window import has_exact_window
 from tfrec_cli.runtime import native
 
 HEAD_BYTES = 1 << 14
@@ -128,7 +128,7 @@ def read_plain_header(file_descriptor: int, policy: Policy) -> tuple[Header, int
 def has_stamp(data: bytes, stamp: int) -> bool:
     """Tell whether a file begins with the stamped header, and is complete.
 
-    If so, `examine` would return no changes, and `decoder.has_window` True.
+    If so, `examine` would return no changes, and `window.has_window` True.
     """
     start = stamp & (1 << _START_BITS) - 1
     if not start or zlib.crc32(memoryview(data)[:start]) != stamp >> _START_BITS:

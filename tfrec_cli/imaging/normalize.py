@@ -9,27 +9,25 @@ Pixels are always ``uint8[height, width, 3]``, row-major RGB. Pillow and TensorF
 from __future__ import annotations
 
 import io
-from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import PIL
 from PIL import Image, features
 
 from tfrec_cli.errors import ImageError
-from tfrec_cli.imaging import formats, jpeg, pillow
-from tfrec_cli.imaging.decoder import has_exact_window
+from tfrec_cli.imaging import decoder, formats, jpeg, pillow, pillow_decoder
 from tfrec_cli.imaging.header import Examined, Header, examine
 from tfrec_cli.imaging.jpeg import Frame
 from tfrec_cli.imaging.policy import (
     JPEG_QUALITY,
     MAX_PIXELS,
-    Alpha,
     Encoding,
     Policy,
     check_pixels,
     scaled_short,
 )
+from tfrec_cli.imaging.window import has_exact_window
 from tfrec_cli.runtime.stderr import stderr_silenced
 
 if TYPE_CHECKING:
@@ -74,11 +72,11 @@ def load(*, arrays: bool) -> None:
     """Load the decoders, so that each forked worker need not load them.
 
     Args:
-        arrays: load NumPy too, which pixels need.
+        arrays: load what pixels need too.
     """
     Image.preinit()
     if arrays:
-        import numpy  # noqa: F401  # only to load it
+        import simplejpeg  # noqa: F401  # only to load it
 
 
 def decode(data: bytes, policy: Policy) -> Pixels:
@@ -104,10 +102,7 @@ def decode(data: bytes, policy: Policy) -> Pixels:
     file = pillow.FrugalFile(io.BytesIO(data))
     with pillow.bounded(policy.max_pixels), pillow.open_image(file, name, policy) as image:
         orientation = pillow.orientation_of(image, name, file) if policy.exif == "apply" else 1
-        image.seek(0)
-        with stderr_silenced() if name == "tiff" else nullcontext():  # libtiff writes to it
-            image.load()
-        rgb = _to_rgb(image, name, policy.alpha)
+        rgb = _rgb(data, image, name, policy)
         if orientation != 1:
             rgb = rgb.transpose(_UPRIGHT[orientation])
         if policy.resize_short_px:
@@ -118,64 +113,14 @@ def decode(data: bytes, policy: Policy) -> Pixels:
         return np.asarray(rgb)
 
 
-def decode_as_tensorflow(data: bytes, max_pixels: int = MAX_PIXELS) -> Pixels:
-    """Decode stored JPEG or PNG bytes with Pillow to the same pixels as TensorFlow's decoders.
-
-    No orientation is applied, alpha is dropped, and 16-bit values keep their upper eight bits.
-
-    Returns:
-        uint8[height, width, 3].
-    Raises:
-        ImageError: neither JPEG nor PNG, or it cannot be decoded.
-    """
-    with _stored(data, max_pixels) as (name, image):
-        return stored_rgb(image, name)
-
-
-def stored_rgb(image: Image.Image, name: formats.ImageFormat) -> Pixels:
-    """Return a decoded picture's pixels as `decode_as_tensorflow` does, uint8[height, width, 3].
-
-    Source for CMYK: tensorflow/core/lib/jpeg/jpeg_mem.cc. Pillow inverts every CMYK JPEG,
-    TensorFlow only those with an Adobe marker.
-    """
-    import numpy as np
-
-    if name == "jpeg" and image.mode == "CMYK":
-        inks = np.asarray(image).astype(np.uint16)
-        light = 255 - inks if "adobe" in image.info else inks
-        return (light[..., :3] * light[..., 3:] // 255).astype(np.uint8)
-    if image.mode in pillow.DEEP_MODES:
-        high = (np.asarray(image) >> 8).astype(np.uint8)
-        return np.repeat(high[..., None], 3, axis=2)
-    return np.asarray(_to_rgb(image, name, "drop"))
-
-
-def decoded_size(data: bytes, max_pixels: int = MAX_PIXELS) -> tuple[int, int]:
-    """Decode stored JPEG or PNG bytes as `decode_as_tensorflow` does and return (height, width).
-
-    Raises:
-        ImageError: neither JPEG nor PNG, or it cannot be decoded.
-    """
-    with _stored(data, max_pixels) as (_, image):
-        return image.height, image.width
-
-
-@contextmanager
-def _stored(data: bytes, max_pixels: int) -> Iterator[tuple[formats.ImageFormat, Image.Image]]:
-    """Decode stored JPEG or PNG bytes."""
-    name = formats.image_format(data[: formats.HEAD_BYTES])
-    if name not in ("jpeg", "png"):
-        found = formats.describe(data[: formats.HEAD_BYTES])
-        raise ImageError("unsupported_format", f"found {found}, expected a JPEG or PNG image")
-    if name == "jpeg":
-        jpeg.check_scans(data)
-    policy = Policy(max_pixels=max_pixels)
-    with (
-        pillow.bounded(max_pixels),
-        pillow.open_image(pillow.FrugalFile(io.BytesIO(data)), name, policy) as image,
-    ):
+def _rgb(data: bytes, image: Image.Image, name: formats.ImageFormat, policy: Policy) -> Image.Image:
+    """Decode an opened image: its first frame, in RGB."""
+    if name == "jpeg" and image.mode in ("L", "RGB"):
+        return Image.fromarray(decoder.decode(data, policy.max_pixels))
+    image.seek(0)
+    with stderr_silenced() if name == "tiff" else nullcontext():  # libtiff writes to it
         image.load()
-        yield name, image
+    return pillow_decoder.to_rgb(image, policy.alpha, is_deep=name in ("ppm", "png"))
 
 
 def store_whole(data: bytes, policy: Policy, *, decodes: bool) -> Stored:
@@ -224,7 +169,7 @@ def decode_examined(data: bytes, examined: Examined, policy: Policy) -> Pixels:
     pixels = decode(data, policy)
     if examined.changes and examined.markers:
         stored = _transcode(pixels, examined, None)
-        pixels = decode_as_tensorflow(stored, policy.max_pixels)
+        pixels = decoder.decode(stored, policy.max_pixels)
     return pixels
 
 
@@ -335,26 +280,3 @@ def _icc_profile(data: bytes, header: Header, policy: Policy) -> bytes | None:
     ):
         profile: bytes = image.info["icc_profile"]
         return profile
-
-
-def _to_rgb(image: Image.Image, name: formats.ImageFormat, alpha: Alpha) -> Image.Image:
-    if image.mode in pillow.DEEP_MODES or (image.mode == "I" and name in ("ppm", "png")):
-        import numpy as np
-
-        values = np.asarray(image).astype(np.uint32)
-        gray = Image.fromarray(((values + 128) // 257).astype(np.uint8))
-        if alpha == "drop" or "transparency" not in image.info:
-            return gray.convert("RGB")
-        opaque = np.where(values == image.info["transparency"], 0, 255).astype(np.uint8)
-        image = Image.merge("LA", (gray, Image.fromarray(opaque)))
-    if image.mode in ("I", "F"):
-        raise ImageError("unsupported_mode", "found 32-bit values, expected 8 or 16 bits a value")
-    if image.mode in pillow.ALPHA_MODES or "transparency" in image.info:
-        image = image.convert("RGBA")
-        if alpha == "fail":
-            lowest, _ = image.getchannel("A").getextrema()
-            if int(lowest) < 255:  # type: ignore[arg-type]  # one channel has one pair of numbers
-                raise ImageError("alpha", "found transparent pixels, expected none (--alpha)")
-        elif alpha != "drop":
-            image = Image.alpha_composite(Image.new("RGBA", image.size, alpha), image)
-    return image if image.mode == "RGB" else image.convert("RGB")

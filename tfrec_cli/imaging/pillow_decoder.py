@@ -1,87 +1,111 @@
-"""Pillow as the decoder of readers: the same pixels as TensorFlow, without TensorFlow.
+"""Pillow as decoder of stored images: a second opinion, and for what simplejpeg does not decode.
 
-Knows: Pillow. Must not know: where windows are, TFRecord.
+Knows: Pillow. Must not know: windows, TFRecord.
 
 Unlike `normalize`, which handles any file, this decodes only stored images, and changes no state
-of the process, so that threads and forked processes may decode at the same time.
+of the process, so that threads may decode at the same time.
 """
 
 from __future__ import annotations
 
 import io
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, BinaryIO, cast
 
 from PIL import Image, JpegImagePlugin, PngImagePlugin
 
 from tfrec_cli.errors import ImageError
 from tfrec_cli.imaging import formats, jpeg
-from tfrec_cli.imaging.decoder import MARGIN_PX, Box
-from tfrec_cli.imaging.normalize import stored_rgb
-from tfrec_cli.imaging.pillow import foreign_errors
-from tfrec_cli.imaging.policy import MAX_PIXELS, MAX_SIDE, check_pixels
+from tfrec_cli.imaging.pillow import ALPHA_MODES, DEEP_MODES, FrugalFile, foreign_errors
+from tfrec_cli.imaging.policy import MAX_PIXELS, Alpha, check_pixels
 
 if TYPE_CHECKING:
     from tfrec_cli.imaging.decoder import Pixels
 
 
-class PillowDecoder:
-    """Decodes JPEG and PNG images.
+def decode(data: bytes, max_pixels: int = MAX_PIXELS) -> Pixels:
+    """Decode stored JPEG or PNG bytes to the same pixels as TensorFlow's decoders.
+
+    No orientation is applied, alpha is dropped, and 16-bit values keep their upper eight bits.
+
+    Returns:
+        uint8[height, width, 3].
+    Raises:
+        ImageError: neither JPEG nor PNG, larger than ``max_pixels``, or it cannot be decoded.
+    Source for CMYK: tensorflow/core/lib/jpeg/jpeg_mem.cc. Pillow inverts every CMYK JPEG,
+    TensorFlow only those with an Adobe marker.
+    """
+    import numpy as np
+
+    with foreign_errors():
+        image = _load(data, max_pixels)
+        if image.mode == "CMYK":
+            inks = np.asarray(image).astype(np.uint16)
+            light = 255 - inks if "adobe" in image.info else inks
+            return (light[..., :3] * light[..., 3:] // 255).astype(np.uint8)
+        if image.mode in DEEP_MODES:
+            high = (np.asarray(image) >> 8).astype(np.uint8)
+            return np.repeat(high[..., None], 3, axis=2)
+        return np.asarray(to_rgb(image, "drop", is_deep=True))
+
+
+def decoded_size(data: bytes, max_pixels: int = MAX_PIXELS) -> tuple[int, int]:
+    """Decode stored JPEG or PNG bytes as `decode` does and return (height, width).
+
+    Raises:
+        ImageError: neither JPEG nor PNG, larger than ``max_pixels``, or it cannot be decoded.
+    """
+    with foreign_errors():
+        image = _load(data, max_pixels)
+    return image.height, image.width
+
+
+def _load(data: bytes, max_pixels: int) -> Image.Image:
+    """Decode a JPEG without its EXIF block, about which Pillow may warn, or a PNG."""
+    head = data[: formats.HEAD_BYTES]
+    name = formats.image_format(head)
+    image: Image.Image
+    if name == "jpeg":
+        jpeg.check_scans(data)
+        image = JpegImagePlugin.JpegImageFile(_file(jpeg.bare(data)))
+    elif name == "png":
+        image = PngImagePlugin.PngImageFile(_file(data))
+    else:
+        found = formats.describe(head)
+        raise ImageError("unsupported_format", f"found {found}, expected a JPEG or PNG image")
+    check_pixels(image.height, image.width, max_pixels)
+    image.load()
+    return image
+
+
+def _file(data: bytes) -> BinaryIO:
+    return cast("BinaryIO", FrugalFile(io.BytesIO(data)))
+
+
+def to_rgb(image: Image.Image, alpha: Alpha, *, is_deep: bool) -> Image.Image:
+    """Convert a decoded picture to RGB: 16-bit values are scaled by 1/257, never clipped.
 
     Args:
-        max_pixels: larger pictures are refused before they are decoded.
+        is_deep: mode ``I`` stands for 16-bit values, not 32.
+    Raises:
+        ImageError: it has 32-bit values, or transparent pixels with ``alpha="fail"``.
     """
+    if image.mode in DEEP_MODES or (image.mode == "I" and is_deep):
+        import numpy as np
 
-    def __init__(self, max_pixels: int = MAX_PIXELS) -> None:
-        self._max_pixels = max_pixels
-
-    def decode_window(self, data: bytes, width_px: int, box: Box) -> Pixels:
-        """Decode one window of a JPEG that has exact windows (`decoder.has_window`).
-
-        Rows below it are not decoded.
-
-        Args:
-            width_px: width of the whole picture.
-            box: (top, left, height, width) in pixels, inside the picture.
-        Returns:
-            uint8[height, width, 3], the same pixels as in the whole decoded picture.
-        Raises:
-            ImageError: it cannot be decoded, or is smaller than its record says.
-        """
-        top, left, height, width = box
-        with foreign_errors():
-            image = self._open_jpeg(data, top + height + MARGIN_PX)
-            if image.width != width_px or image.height < top + height:
-                found = f"found {image.width} columns and {image.height} rows"
-                expected = f"expected {width_px} and at least {top + height} by its record"
-                raise ImageError("corrupt", f"{found}, {expected}")
-            image.load()
-            return stored_rgb(image.crop((left, top, left + width, top + height)), "jpeg")
-
-    def decode_whole(self, data: bytes) -> Pixels:
-        """Decode a JPEG or PNG.
-
-        Returns:
-            uint8[height, width, 3].
-        Raises:
-            ImageError: neither JPEG nor PNG, or it cannot be decoded.
-        """
-        name = formats.image_format(data[: formats.HEAD_BYTES])
-        with foreign_errors():
-            image: Image.Image
-            if name == "jpeg":
-                jpeg.check_scans(data)
-                image = self._open_jpeg(data)
-            elif name == "png":
-                image = PngImagePlugin.PngImageFile(io.BytesIO(data))
-                check_pixels(image.height, image.width, self._max_pixels)
-            else:
-                found = formats.describe(data[: formats.HEAD_BYTES])
-                raise ImageError("unsupported_format", f"found {found}, expected JPEG or PNG")
-            image.load()
-            return stored_rgb(image, name)
-
-    def _open_jpeg(self, data: bytes, most_rows: int = MAX_SIDE) -> Image.Image:
-        """Open a JPEG without its EXIF block: Pillow may warn about that."""
-        image = JpegImagePlugin.JpegImageFile(io.BytesIO(jpeg.bare(data, most_rows)))
-        check_pixels(image.height, image.width, self._max_pixels)
-        return image
+        values = np.asarray(image).astype(np.uint32)
+        gray = Image.fromarray(((values + 128) // 257).astype(np.uint8))
+        if alpha == "drop" or "transparency" not in image.info:
+            return gray.convert("RGB")
+        opaque = np.where(values == image.info["transparency"], 0, 255).astype(np.uint8)
+        image = Image.merge("LA", (gray, Image.fromarray(opaque)))
+    if image.mode in ("I", "F"):
+        raise ImageError("unsupported_mode", "found 32-bit values, expected 8 or 16 bits a value")
+    if image.mode in ALPHA_MODES or "transparency" in image.info:
+        image = image.convert("RGBA")
+        if alpha == "fail":
+            lowest, _ = image.getchannel("A").getextrema()
+            if int(lowest) < 255:  # type: ignore[arg-type]  # one channel has one pair of numbers
+                raise ImageError("alpha", "found transparent pixels, expected none (--alpha)")
+        elif alpha != "drop":
+            image = Image.alpha_composite(Image.new("RGBA", image.size, alpha), image)
+    return image if image.mode == "RGB" else image.convert("RGB")

@@ -1,11 +1,12 @@
 """Batches of pixels: records parsed, cropped and stacked, the same for every framework.
 
-Knows: records, crops, decoders. Must not know: any framework; where records come from.
+Knows: records and crops. Must not know: any framework; where records come from.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
@@ -16,8 +17,7 @@ from tfrec_cli import crops
 from tfrec_cli.crops import Int64s
 from tfrec_cli.dataset.records import Names
 from tfrec_cli.errors import DataError, ImageError
-from tfrec_cli.imaging import jpeg
-from tfrec_cli.imaging.decoder import Decoder, has_window
+from tfrec_cli.imaging import decoder, jpeg
 from tfrec_cli.reading.buffers import BufferPool
 from tfrec_cli.reading.options import ReadOptions, Small
 from tfrec_cli.runtime import native
@@ -41,7 +41,6 @@ class _Record:
     size: tuple[int, int] | None
     label: int
     key: int
-    window: bool | None
 
 
 @dataclass(slots=True, kw_only=True)
@@ -61,7 +60,6 @@ class BatchBuilder:
     raw: bool
     crop: tuple[int, int] | None
     may_be_small: bool
-    decoder: Decoder
     buffers: BufferPool = field(default_factory=BufferPool)
     _small: Small | None = field(init=False)
     _named: dict[str, str] = field(init=False)
@@ -113,14 +111,13 @@ class BatchBuilder:
                 raise DataError(f"record {number}: found no feature {name!r}, expected one value")
             if isinstance(values[called], int) == (called == "image"):
                 raise DataError(f"record {number}: found feature {name!r} of another kind")
-        height, width, window = values.get("height"), values.get("width"), values.get("window")
+        height, width = values.get("height"), values.get("width")
         return _Record(
             number,
             values["image"],
             None if height is None or width is None else (height, width),
             values.get("label", 0),
             crops.seed_key(values.get("key"), number),
-            None if window is None else bool(window),
         )
 
     def _stack(
@@ -169,37 +166,22 @@ class BatchBuilder:
             top, left = self._place(whole.shape, offset)
             return whole[top : top + self.crop[0], left : left + self.crop[1]]
         top, left = self._place(record.size or (0, 0), offset)
-        if record.window:
-            width = record.size[1] if record.size else 0
-            return self.decoder.decode_window(bytes(record.image), width, (top, left, *self.crop))
-        whole = self._whole(record)
-        if whole.shape[:2] != record.size:
-            raise DataError(
-                f"found an image of {whole.shape[:2]}, expected {record.size} by its record"
-            )
-        return whole[top : top + self.crop[0], left : left + self.crop[1]]
+        box = top, left, *self.crop
+        return decoder.decode_window(bytes(record.image), record.size or (0, 0), box)
 
     def _sized(self, record: _Record) -> _Record:
-        """Read an image's size, and whether its windows are exact, if the record does not say."""
-        if record.size is not None and record.window is not None:
+        """Read an image's size if the record does not say."""
+        if record.size is not None:
             return record
-        window = False
-        data = bytes(record.image)
-        if data[:2] == b"\xff\xd8":
-            try:
-                markers = jpeg.read(data)
-            except ImageError:
-                pass  # the decoder will report it
-            else:
-                size = record.size or (markers.frame.height_px, markers.frame.width_px)
-                window = has_window(data, markers)
-                return replace(record, size=size, window=window)
-        size = record.size or self._whole(record).shape[:2]
-        return replace(record, size=size, window=window)
+        if bytes(record.image[:2]) == b"\xff\xd8":
+            with suppress(ImageError):  # the decoder will report it
+                frame = jpeg.read_frame(record.image)
+                return replace(record, size=(frame.height_px, frame.width_px))
+        return replace(record, size=self._whole(record).shape[:2])
 
     def _whole(self, record: _Record) -> Pixels:
         if not self.raw:
-            return self.decoder.decode_whole(bytes(record.image))
+            return decoder.decode(bytes(record.image))
         height, width = record.size or (0, 0)
         if len(record.image) != height * width * 3 or min(height, width) < 1:
             found = f"found {len(record.image)} bytes"

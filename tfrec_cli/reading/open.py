@@ -15,7 +15,6 @@ from tfrec_cli.crops import Int64s
 from tfrec_cli.dataset import discover
 from tfrec_cli.dataset.discover import Split
 from tfrec_cli.errors import UsageError
-from tfrec_cli.imaging.decoder import Decoder
 from tfrec_cli.reading.batch import Batch, BatchBuilder
 from tfrec_cli.reading.fetch import Records, open_records
 from tfrec_cli.reading.options import ReadOptions
@@ -30,7 +29,7 @@ _CHUNK = 64
 class OpenSplit:
     """The records of a split, read by number as arrays.
 
-    Can be pickled if its decoder can and its shards are not compressed.
+    Can be pickled if its shards are not compressed.
 
     Attributes:
         labelled: whether the records have labels.
@@ -93,7 +92,6 @@ class OpenSplit:
 def open_split(
     path: str | os.PathLike[str] | Split,
     options: ReadOptions,
-    decoder: Decoder,
     *,
     by_number: bool = False,
 ) -> OpenSplit:
@@ -131,7 +129,6 @@ def open_split(
             raw=first.is_raw,
             crop=crop,
             may_be_small=may_be_small,
-            decoder=decoder,
         ),
         labelled=names.label is not None,
     )

@@ -15,9 +15,8 @@ from tfrec_cli.dataset import records
 from tfrec_cli.dataset.names import KeyStyle
 from tfrec_cli.dataset.records import Column, ImageRecord
 from tfrec_cli.errors import ImageError
-from tfrec_cli.imaging import normalize
-from tfrec_cli.imaging.decoder import has_window
-from tfrec_cli.imaging.header import Examined, Header, examine, has_stamp
+from tfrec_cli.imaging import decoder, normalize
+from tfrec_cli.imaging.header import Header, examine, has_stamp
 from tfrec_cli.imaging.normalize import Stored
 from tfrec_cli.imaging.policy import Encoding, Policy
 from tfrec_cli.runtime.files import CHUNK_BYTES, descriptor_to_read, raise_if_exhausted
@@ -171,21 +170,20 @@ def _whole(data: bytes, item: Item, recipe: Recipe) -> Stored:
 def _crop(
     data: bytes, recipe: Recipe, crop: tuple[int, int]
 ) -> tuple[Header, tuple[str, ...], Pixels]:
-    """Decode an image's centre crop; only its window if that gives exact pixels.
+    """Decode an image's centre crop.
 
     Returns:
         The header, the changes made, and uint8[height, width, 3].
     """
     from tfrec_cli import crops
-    from tfrec_cli.imaging.pillow_decoder import PillowDecoder
 
     examined = examine(data, recipe.policy)
     header, changes = examined.header, examined.changes
-    if _has_window(data, examined) and crops.holds((header.height_px, header.width_px), crop):
-        box = crops.center_box(header.height_px, header.width_px, crop)
-        decoder = PillowDecoder(recipe.policy.max_pixels)
+    size = header.height_px, header.width_px
+    if examined.markers and not changes and crops.holds(size, crop):
+        box = crops.center_box(*size, crop)
         with suppress(ImageError):  # decoding the whole image gives a better message
-            return header, (), decoder.decode_window(data, header.width_px, box)
+            return header, (), decoder.decode_window(data, size, box, recipe.policy.max_pixels)
     pixels = normalize.decode_examined(data, examined, recipe.policy)
     if recipe.small in ("pad", "resize") and not crops.holds(pixels.shape, crop):
         pixels = normalize.enlarge(pixels, *crop, recipe.small, recipe.policy.max_pixels)
@@ -196,9 +194,3 @@ def _crop(
         raise ImageError("too_small", f"{found}, expected at least {crop}")
     top, left, height, width = crops.center_box(full_height, full_width, crop)
     return header, changes, pixels[top : top + height, left : left + width]
-
-
-def _has_window(data: bytes, examined: Examined) -> bool:
-    """Tell whether a window of the file decodes to exact pixels, and fails if the image does."""
-    markers = examined.markers
-    return markers is not None and not examined.changes and has_window(data, markers)
