@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from tfrec_cli.imaging.decoder import Box
+from tfrec_cli.imaging.window import Box
 from tfrec_cli.runtime import native
 
 
@@ -34,7 +34,7 @@ def cut(data: native.Bytes, box: Box) -> Window | None:
     Args:
         box: (top, left, height, width) in pixels.
     Returns:
-        The window; None if it would not be exact (`decoder.has_exact_window`), the JPEG is not
+        The window; None if it would not be exact (`window.has_exact_window`), the JPEG is not
         complete, its data are damaged down to the last row of the window, the window is not inside
         the picture, or C was not compiled. Then decode the whole JPEG.
     """
