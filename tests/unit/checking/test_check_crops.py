@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
-import tfrec_cli.crops
 from tfrec_cli.checking import crops
 from tfrec_cli.checking.shard import Checked, Task
 
@@ -55,22 +53,3 @@ def test_too_few_or_too_many_crops_are_found() -> None:
     for digests in ([b"\1", b"\2"], [b"\1", b"\2", b"\3", b"\4"]):
         (finding,) = crops.compare_crops(SHARDS, digests, 0, "how")
         assert finding.message == (f"found {len(digests)} crops from the reader, expected 3 (how)")
-
-
-def test_different_random_numbers_are_found_by_key() -> None:
-    def draw(keys: Any, *, seed: int, epoch: int) -> Any:
-        drawn = tfrec_cli.crops.random_offsets(seed=seed, epoch=epoch, keys=keys).copy()
-        drawn[keys == 3, 1] ^= 1
-        return drawn
-
-    findings = list(crops.compare_draws(SHARDS, Path("out"), 5, 1, draw))
-    assert [(finding.path, finding.message) for finding in findings] == [
-        (Path("out"), "key 3, epoch 1: found random numbers that differ from TensorFlow's")
-    ]
-
-
-def test_without_records_nothing_is_drawn() -> None:
-    def draw(*_: Any, **__: Any) -> Any:
-        raise AssertionError
-
-    assert list(crops.compare_draws([shard_of("a")], Path("out"), 5, 1, draw)) == []

@@ -1,296 +1,446 @@
-"""``write --crop`` decodes only windows of JPEGs, and writes the same bytes as without windows."""
+"""The decoder of stored images: whole ones and windows have the pixels of Pillow and TensorFlow."""
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
-from pathlib import Path
+import io
+import threading
+import warnings
+from collections.abc import Callable, Iterator
+from functools import cache
 from typing import Any
-from unittest import mock
 
+import numpy as np
 import pytest
-from conftest import ROOT, class_files, fill, jpeg, oriented, photo, png
+from conftest import Pixels, class_files, jpeg, needs, oriented, photo, png, save, tf
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from PIL import Image
 
-from tfrec_cli.commands.write import Written, write
-from tfrec_cli.imaging import header, pillow_decoder
+from tfrec_cli.errors import ImageError
+from tfrec_cli.imaging import decoder, pillow_decoder, seek
 from tfrec_cli.imaging import jpeg as jpeg_markers
-from tfrec_cli.imaging.decoder import has_exact_window
-from tfrec_cli.imaging.policy import Policy
-from tfrec_cli.runtime import pool
-from tfrec_cli.writing import recipe
-from tfrec_cli.writing.options import WriteOptions as Options
+from tfrec_cli.imaging.window import Box, has_exact_window
 
-JOBS = pytest.mark.parametrize("jobs", [1, 2])
+fixed = settings(deadline=None, derandomize=True)
 
-GRAY = Image.fromarray(photo(62, 45, 3)).convert("L")
-FILES = {
-    **class_files(),
-    "more/411.jpg": jpeg(photo(70, 81, 20), subsampling="4:1:1"),
-    "more/420 again.jpg": jpeg(photo(97, 113, 21), subsampling="4:2:0"),
-    "more/422 with restarts.jpg": jpeg(
-        photo(97, 113, 22), subsampling="4:2:2", restart_marker_blocks=3
-    ),
-    "more/gray progressive.jpg": jpeg(GRAY, progressive=True),
-    "more/profile.jpg": jpeg(photo(60, 61, 23), icc_profile=bytes(130)),
-    "more/kept RGB.jpg": jpeg(photo(55, 66, 24), keep_rgb=True),
-    "more/mirrored.jpg": jpeg(photo(55, 66, 25), subsampling="4:2:0", exif=oriented(2)),
-    "more/upright.jpg": jpeg(photo(55, 66, 26), subsampling="4:2:0", exif=oriented(1)),
-    "more/a small gray.jpg": jpeg(Image.fromarray(photo(9, 50, 27)).convert("L")),
-    "more/a small one.jpg": jpeg(photo(20, 30, 28), subsampling="4:2:0"),
-    "more/a small png.png": png(photo(31, 12, 29)),
-    "more/a low one.jpg": jpeg(photo(20, 300, 30), subsampling="4:2:0"),
-    "more/as large as the crop.jpg": jpeg(photo(36, 33, 31), subsampling="4:2:0"),
-}
-CROP = (36, 33)
+SIZES = [(1, 1), (2, 3), (7, 9), (8, 8), (16, 16), (17, 15), (33, 47), (61, 70), (64, 48)]
+SAMPLINGS = ["4:4:4", "4:2:2", "4:2:0", "gray"]
 
 
-def made(source: Path, out: Path, **options: Any) -> Written:
-    given = {"crop": CROP, "jobs": 1, "small": "skip", "on_error": "skip", **options}
-    return write(source, out, Options(**given))
+@cache
+def picture(sampling: str, height: int, width: int) -> tuple[bytes, Pixels]:
+    """Return a JPEG, and its pixels decoded by Pillow."""
+    pixels = photo(height, width, height + width)
+    if sampling == "gray":
+        data = jpeg(Image.fromarray(pixels).convert("L"))
+    else:
+        data = jpeg(pixels, subsampling=sampling)
+    return data, by_pillow(data)
 
 
-def shards(out: Path) -> dict[str, bytes]:
-    return {path.name: path.read_bytes() for path in out.glob("*.tf*")}
+def by_pillow(data: bytes) -> Pixels:
+    return np.asarray(Image.open(io.BytesIO(data)).convert("RGB"))
 
 
-def rejects_of(result: Written) -> list[tuple[bytes, str]]:
-    return [(reject.path, reject.reason) for reject in result.rejects]
+def by_tensorflow(data: bytes) -> Pixels:
+    if data[:2] == b"\xff\xd8":
+        pixels = tf.io.decode_jpeg(data, channels=3, dct_method="INTEGER_ACCURATE")
+    else:
+        pixels = tf.io.decode_image(data, channels=3, expand_animations=False)
+    found: Pixels = pixels.numpy()
+    return found
 
 
-def no_windows() -> Any:
-    """Decode every image completely."""
-    return mock.patch.object(recipe, "_has_window", return_value=False)
+def cut(pixels: Pixels, box: Box) -> Pixels:
+    top, left, height, width = box
+    return pixels[top : top + height, left : left + width]
 
 
-@contextmanager
-def counted_windows() -> Iterator[mock.Mock]:
-    """Count the windows that are decoded, all in this process."""
-    decoder = pillow_decoder.PillowDecoder
-    here = mock.patch.object(pool, "_can_fork", return_value=False)
-    counted = mock.patch.object(
-        decoder, "decode_window", autospec=True, side_effect=decoder.decode_window
-    )
-    with here, counted as decode:
-        yield decode
+def window(data: bytes, size: tuple[int, int], box: Box) -> Pixels:
+    pixels = decoder.decode_window(data, size, box)
+    assert (pixels.shape, pixels.dtype) == ((*box[2:], 3), np.uint8)
+    return pixels
 
 
-def both(source: Path, folder: Path, **options: Any) -> tuple[Written, Written]:
-    """Write with windows into ``folder / "windows"``, and without into ``folder / "whole"``."""
-    by_windows = made(source, folder / "windows", **options)
-    with no_windows():
-        return by_windows, made(source, folder / "whole", **options)
+@pytest.fixture(params=["C", "no C"])
+def _cutter(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without C, rows above a window are decoded too."""
+    if request.param == "no C":
+        monkeypatch.setattr(seek, "cut", lambda *_: None)
 
 
-@pytest.fixture(scope="module")
-def source(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Make a folder of images of every kind, some of them small."""
-    return fill(tmp_path_factory.mktemp("decoder") / "images", FILES)
+@pytest.fixture
+def _no_pillow(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pillow_decoder, "decode", None)
 
 
-# The same shards
+# Windows
 
 
-@pytest.mark.slow
-@JOBS
-@pytest.mark.parametrize("small", ["skip", "pad", "resize"])
-def test_windows_do_not_change_the_shards(
-    source: Path, tmp_path: Path, small: str, jobs: int
-) -> None:
-    both(source, tmp_path, small=small, jobs=jobs, shards=2)
-    assert shards(tmp_path / "windows") == shards(tmp_path / "whole")
+def edges(height: int, width: int) -> list[Box]:
+    """Return boxes of a few sizes that touch or nearly touch the edges."""
+    return [
+        (top, left, tall, wide)
+        for tall in sorted({1, 2, height // 2, height - 1, height} - {0})
+        for wide in sorted({1, 2, width // 2, width - 1, width} - {0})
+        if tall <= height and wide <= width
+        for top in sorted({0, 1, height - tall - 1, height - tall} & {*range(height - tall + 1)})
+        for left in sorted({0, 1, width - wide - 1, width - wide} & {*range(width - wide + 1)})
+    ]
 
 
+@pytest.mark.usefixtures("_cutter", "_no_pillow")
+@pytest.mark.parametrize("sampling", SAMPLINGS)
+@pytest.mark.parametrize("size", SIZES, ids=str)
+def test_a_window_at_the_edge_has_exact_pixels(sampling: str, size: tuple[int, int]) -> None:
+    data, whole = picture(sampling, *size)
+    wrong = [
+        box for box in edges(*size) if not np.array_equal(window(data, size, box), cut(whole, box))
+    ]
+    assert wrong == []
+
+
+@st.composite
+def windows(draw: st.DrawFn) -> tuple[tuple[int, int], Box]:
+    height, width = draw(st.sampled_from(SIZES))
+    tall, wide = draw(st.integers(1, height)), draw(st.integers(1, width))
+    top, left = draw(st.integers(0, height - tall)), draw(st.integers(0, width - wide))
+    return (height, width), (top, left, tall, wide)
+
+
+@pytest.mark.parametrize("sampling", SAMPLINGS)
+def test_any_window_has_exact_pixels(sampling: str) -> None:
+    @settings(fixed, max_examples=100)
+    @given(windows())
+    def check(asked: tuple[tuple[int, int], Box]) -> None:
+        size, box = asked
+        data, whole = picture(sampling, *size)
+        assert np.array_equal(window(data, size, box), cut(whole, box))
+
+    check()
+
+
+@pytest.mark.usefixtures("_cutter")
 @pytest.mark.parametrize(
     "options",
     [
-        {"encoding": "png"},
-        {"encoding": "jpeg", "jpeg_quality": 80},
-        {"keys": "tf-models"},
-        {"resize_short": 50},
-        {"exif": "ignore"},
-        {"alpha": "white"},
-        {"crop": (1, 1)},
-        {"crop": (8, 64)},
-        {"compression": "gzip"},
+        {"restart_marker_blocks": 2},
+        {"restart_marker_rows": 1},
+        {"optimize": True},
+        {"quality": 5},
+        {"exif": oriented(6)},
+        {"comment": b"\xff\xd9 no end\xff\xda"},
+        {"progressive": True},
+        {"keep_rgb": True, "subsampling": "4:4:4"},
+        {"subsampling": "4:1:1"},
+        {"icc_profile": bytes(70_000)},
     ],
-    ids=str,
+    ids=lambda options: next(iter(options)),
 )
-def test_windows_do_not_change_the_shards_with_other_options(
-    source: Path, tmp_path: Path, options: dict[str, Any]
-) -> None:
-    both(source, tmp_path, **options)
-    assert shards(tmp_path / "windows") == shards(tmp_path / "whole")
+def test_a_window_of_other_jpegs_has_exact_pixels(options: dict[str, Any]) -> None:
+    """EXIF is ignored, and some are decoded whole."""
+    data = jpeg(photo(50, 61), **{"subsampling": "4:2:0", **options})
+    box = (11, 13, 30, 17)
+    assert np.array_equal(window(data, (50, 61), box), cut(by_pillow(data), box))
 
 
-def test_windows_do_not_change_rejects_and_changes(source: Path, tmp_path: Path) -> None:
-    results = both(source, tmp_path)
-    rejects, others = map(rejects_of, results)
-    assert rejects == others
-    assert rejects == [
-        (f"more/a {kind}".encode(), "too_small")
-        for kind in ("low one.jpg", "small gray.jpg", "small one.jpg", "small png.png")
-    ]
-    first, second = (result.manifest for result in results)
-    assert first
-    assert second
-    assert (first.changes, first.icc_profiles) == (second.changes, second.icc_profiles)
+def test_a_window_of_a_png_is_cut_from_the_whole() -> None:
+    pixels = photo(50, 61)
+    assert np.array_equal(window(png(pixels), (50, 61), (3, 4, 5, 6)), pixels[3:8, 4:10])
 
 
-def test_windows_are_decoded_if_they_are_exact(source: Path, tmp_path: Path) -> None:
-    """Otherwise the tests above might never decode a window."""
-    with counted_windows() as decode:
-        made(source, tmp_path / "out")
-    windows = [
-        name
-        for name, data in FILES.items()
-        if name.endswith(".jpg") and "small" not in name and "low" not in name
-        if (examined := header.examine(data, Policy())).markers
-        if has_exact_window(examined.markers) and not examined.changes
-    ]
-    assert (decode.call_count, len(windows)) == (len(windows), 11)
-
-
-def test_max_pixels_is_the_limit_for_windows_too(tmp_path: Path) -> None:
-    fill(tmp_path / "images", {"a.jpg": jpeg(photo(50, 60, 1))})
-    here = mock.patch.object(pool, "_can_fork", return_value=False)
-    asked = mock.patch.object(pillow_decoder, "PillowDecoder", wraps=pillow_decoder.PillowDecoder)
-    with here, asked as decoder:
-        made(tmp_path / "images", tmp_path / "out", max_pixels=2**40)
-    assert decoder.call_args.args == (2**40,)
-
-
-# Damaged JPEGs
-
-
-def with_marker(data: bytes, share: float, marker: bytes) -> bytes:
-    """Insert bytes into a JPEG's scan, at this fraction of it."""
-    start = jpeg_markers.read_frame(data).end
-    at = start + int((len(data) - start - 2) * share)
-    while data[at - 1] == 0xFF:
-        at += 1
-    return data[:at] + marker + data[at:]
-
-
-def cut_short(data: bytes, share: float) -> bytes:
-    """Replace the end of a JPEG's scan by an end marker."""
-    start = jpeg_markers.read_frame(data).end
-    at = start + int((len(data) - start - 2) * share)
-    while data[at - 1] == 0xFF:
-        at -= 1
-    return data[:at] + b"\xff\xd9"
-
-
-SOUND = {
-    "420": jpeg(photo(90, 80, 40), subsampling="4:2:0"),
-    "422": jpeg(photo(90, 80, 41), subsampling="4:2:2"),
-    "444": jpeg(photo(90, 80, 42), subsampling="4:4:4"),
-    "gray": jpeg(Image.fromarray(photo(90, 80, 43)).convert("L")),
-    "restarts": jpeg(photo(90, 80, 44), subsampling="4:2:0", restart_marker_blocks=3),
-    "progressive": jpeg(photo(90, 80, 45), subsampling="4:2:0", progressive=True),
-}
-HEADER = jpeg_markers.read_frame(SOUND["420"]).end
-MARKERS = {
-    "comment": b"\xff\xfe\x00\x04ab",
-    "unknown": b"\xff\xe5\x00\x04ab",
-    "tables": b"\xff\xc4\x00\x02",
-    "restart": b"\xff\xd3",
-    "fill": b"\xff\xff\xff",
-    "reserved": b"\xff\x01",
-    "reserved, with a length": b"\xff\x02\x00\x04ab",
-    "start": b"\xff\xd8\x00\x04ab",
-    "end": b"\xff\xd9",
-    "scan": b"\xff\xda\x00\x08\x01\x01\x00\x00\x3f\x00",
-    "zeros": bytes(40),
-}
-SHARES = (0.02, 0.3, 0.6, 0.97)
-
-
-def damaged() -> dict[str, bytes]:
-    files = {"sound/one.jpg": SOUND["420"]}
-    for left in range(-6, 3):  # an end marker in, after and instead of the last segment
-        files[f"header/{left}.jpg"] = SOUND["420"][: HEADER + left] + b"\xff\xd9"
-    for kind, data in SOUND.items():
-        for share in SHARES:
-            files[f"cut/{kind} {share}.jpg"] = cut_short(data, share)
-            for name, marker in MARKERS.items():
-                files[f"{name}/{kind} {share}.jpg"] = with_marker(data, share, marker)
-    return files
-
-
-@pytest.fixture(scope="module")
-def compared(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
-    """Write damaged JPEGs with windows and without."""
-    root = tmp_path_factory.mktemp("damaged")
-    results = both(fill(root / "images", damaged()), root)
-    return {
-        kind: (list(map(str, result.rejects)), shards(root / kind))
-        for kind, result in zip(("windows", "whole"), results, strict=True)
+def test_these_jpegs_have_exact_windows() -> None:
+    """Otherwise the tests above might cover only windows that are never decoded."""
+    found = {
+        has_exact_window(jpeg_markers.read(picture(sampling, *size)[0]))
+        for sampling in SAMPLINGS
+        for size in SIZES
     }
+    assert found == {True}
 
 
-def test_windows_do_not_change_which_damaged_jpegs_are_rejected(compared: dict[str, Any]) -> None:
-    assert compared["windows"][0] == compared["whole"][0]
+@pytest.mark.parametrize("data", [jpeg(photo(20, 30)), png(photo(20, 30))], ids=["JPEG", "PNG"])
+@pytest.mark.parametrize("size", [(20, 31), (30, 20), (19, 30), (2**40, 30), (0, 0)], ids=str)
+def test_another_size_than_that_of_the_record_is_refused(data: bytes, size: Any) -> None:
+    with pytest.raises(ImageError) as refused:
+        decoder.decode_window(data, size, (0, 0, 5, 5))
+    assert refused.value.reason == "corrupt"
+    assert str(refused.value) == f"found an image of (20, 30), expected {size} by its record"
 
 
-def test_windows_do_not_change_the_shards_of_damaged_jpegs(compared: dict[str, Any]) -> None:
-    assert compared["windows"][1] == compared["whole"][1]
+@pytest.mark.usefixtures("_cutter")
+def test_nothing_is_decoded_below_a_window() -> None:
+    """The last third of the data may be missing."""
+    data = jpeg(photo(64, 64), subsampling="4:4:4")
+    short = data[: jpeg_markers.read_frame(data).end + 2 * len(data) // 3] + b"\xff\xd9"
+    found = window(short, (64, 64), (0, 0, 16, 64))
+    assert np.array_equal(found, by_pillow(data)[:16])
 
 
-def test_some_damage_is_rejected_and_some_is_not(compared: dict[str, Any]) -> None:
-    """Otherwise the two tests above might cover only one of the two."""
-    rejected = {line.split("/")[0] for line in compared["whole"][0]}
-    assert ("scan" in rejected, "cut" in rejected) == (True, False)
+# Whole images
+
+FRAMES = [Image.fromarray(photo(21, 34, seed)) for seed in (1, 2)]
 
 
-def test_a_jpeg_whose_window_does_not_decode_gets_the_message_of_a_complete_decode(
-    tmp_path: Path,
-) -> None:
-    """Its table of codes is invalid, which `examine` does not notice."""
-    start = SOUND["444"].index(b"\xff\xc4") + 5
-    data = SOUND["444"][:start] + b"\xff" * 16 + SOUND["444"][start + 16 :]
-    fill(tmp_path / "images", {"broken.jpg": data, "sound.jpg": SOUND["420"]})
-    with counted_windows() as decode:
-        by_windows = made(tmp_path / "images", tmp_path / "windows")
-    with no_windows():
-        whole = made(tmp_path / "images", tmp_path / "whole")
-    assert decode.call_count == 2
-    assert len(by_windows.rejects) == 1
-    assert by_windows.rejects == whole.rejects
+def with_sampling(horizontal: int, vertical: int) -> bytes:
+    """Change the chroma sampling in the frame of a JPEG; its data then end early."""
+    data = bytearray(jpeg(photo(64, 64), subsampling="4:4:4"))
+    data[data.index(b"\xff\xc0") + 11] = horizontal << 4 | vertical
+    return bytes(data)
 
 
-# Without TensorFlow
+def without_adobe(data: bytes) -> bytes:
+    start = data.index(b"\xff\xee")
+    return data[:start] + data[start + 2 + int.from_bytes(data[start + 2 : start + 4], "big") :]
 
 
-BROKEN = {
-    "raises": {"__init__.py": b"raise ImportError('no libcudart')"},
-    "is cut": {
-        "__init__.py": b"raise ImportError('no libcudart')",
-        "libtensorflow_cc.so.2": b"\x7fELF",
-        "libtensorflow_framework.so.2": b"\x7fELF",
-        "libtensorflow_cc.2.dylib": b"\xcf\xfa",
-        "libtensorflow_framework.2.dylib": b"\xcf\xfa",
-    },
+def cmyk() -> bytes:
+    inks = np.random.default_rng(4).integers(0, 256, (30, 40, 4), dtype=np.uint8)
+    return jpeg(Image.frombytes("CMYK", (40, 30), inks.tobytes()))
+
+
+def with_byte_between_segments() -> bytes:
+    data = jpeg(photo(20, 30))
+    at = data.index(b"\xff\xdb")
+    return data[:at] + b"\0" + data[at:]
+
+
+BY_SIMPLEJPEG: dict[str, Callable[[], bytes]] = {
+    **{sampling: lambda sampling=sampling: picture(sampling, 33, 47)[0] for sampling in SAMPLINGS},
+    "4:1:1": lambda: jpeg(photo(21, 34), subsampling="4:1:1"),
+    "4:4:0": lambda: with_sampling(1, 2),
+    "progressive": lambda: jpeg(photo(21, 34), progressive=True),
+    "gray progressive": lambda: jpeg(FRAMES[0].convert("L"), progressive=True),
+    "kept RGB": lambda: jpeg(photo(21, 34), keep_rgb=True),
+    "RGB without a marker": lambda: without_adobe(jpeg(photo(21, 34), keep_rgb=True)),
+    "turned": lambda: jpeg(photo(21, 34), exif=oriented(6)),
+    "a bad profile": lambda: jpeg(photo(21, 34)).replace(
+        b"\xff\xdb", b"\xff\xe2\0\x0eICC_PROFILE\0\xff\xdb", 1
+    ),
+}
+BY_PILLOW: dict[str, Callable[[], bytes]] = {
+    "3x1": lambda: with_sampling(3, 1),
+    "CMYK": cmyk,
+    "CMYK without a marker": lambda: without_adobe(cmyk()),
+    "a byte between segments": with_byte_between_segments,
+    "PNG": lambda: png(photo(21, 34)),
+    "gray PNG": lambda: png(FRAMES[0].convert("L")),
+    "palette PNG": lambda: png(FRAMES[0].quantize(16)),
+    "PNG with alpha": lambda: png(np.dstack([photo(5, 6), photo(5, 6)[..., 0]])),
+    "palette PNG with alpha": lambda: class_files()["owls/palette.png"],
+    "deep PNG": lambda: png(np.arange(30, dtype=np.uint16).reshape(5, 6) * 2184),
+    "black and white PNG": lambda: png(FRAMES[0].convert("1")),
+}
+WHOLE = {**BY_SIMPLEJPEG, **BY_PILLOW}
+
+
+@pytest.mark.parametrize("name", WHOLE)
+def test_a_whole_image_has_the_pixels_of_pillow(name: str) -> None:
+    data = WHOLE[name]()
+    assert np.array_equal(decoder.decode(data), pillow_decoder.decode(data))
+
+
+@needs("tensorflow")
+@pytest.mark.parametrize("name", WHOLE)
+def test_a_whole_image_has_the_pixels_of_tensorflow(name: str) -> None:
+    data = WHOLE[name]()
+    assert np.array_equal(decoder.decode(data), by_tensorflow(data))
+
+
+@pytest.mark.usefixtures("_no_pillow")
+@pytest.mark.parametrize("name", BY_SIMPLEJPEG)
+def test_usual_jpegs_are_not_decoded_by_pillow(name: str) -> None:
+    assert decoder.decode(BY_SIMPLEJPEG[name]()).dtype == np.uint8
+
+
+@pytest.mark.usefixtures("_no_pillow")
+@pytest.mark.parametrize("name", BY_PILLOW)
+def test_other_images_are_decoded_by_pillow(name: str) -> None:
+    """Otherwise the test above could pass for any image."""
+    with pytest.raises(TypeError):
+        decoder.decode(BY_PILLOW[name]())
+
+
+def test_the_orientation_is_not_applied() -> None:
+    assert decoder.decode(jpeg(photo(20, 30), exif=oriented(6))).shape == (20, 30, 3)
+
+
+def test_later_results_do_not_overwrite_a_result() -> None:
+    first = decoder.decode(png(photo(9, 9, 1)))
+    for seed in range(2, 9):
+        decoder.decode(png(photo(9, 9, seed)))
+    assert np.array_equal(first, photo(9, 9, 1))
+
+
+# Limits
+
+
+@pytest.mark.parametrize("data", [jpeg(photo(20, 30)), png(photo(20, 30))], ids=["JPEG", "PNG"])
+def test_more_pixels_than_the_limit_are_refused(data: bytes) -> None:
+    box = (1, 2, 3, 4)
+    assert decoder.decode(data, 20 * 30).shape == (20, 30, 3)
+    assert decoder.decode_window(data, (20, 30), box, 20 * 30).shape == (3, 4, 3)
+    for decode in (
+        lambda: decoder.decode(data, 20 * 30 - 1),
+        lambda: decoder.decode_window(data, (20, 30), box, 20 * 30 - 1),
+    ):
+        with pytest.raises(ImageError) as refused:
+            decode()
+        assert refused.value.reason == "too_many_pixels"
+
+
+def test_a_jpeg_of_many_scans_is_refused() -> None:
+    data = jpeg(photo(16, 16), progressive=True)
+    start = data.rindex(b"\xff\xda")
+    with pytest.raises(ImageError) as refused:
+        decoder.decode(data[:-2] + data[start:-2] * jpeg_markers.MAX_SCANS + b"\xff\xd9")
+    assert refused.value.reason == "too_many_scans"
+
+
+# Damage
+
+JPEG, PNG = jpeg(photo(21, 34)), png(photo(21, 34))
+PROGRESSIVE = jpeg(photo(21, 34), progressive=True)
+REFUSED = {
+    "nothing": (b"", "unsupported_format"),
+    "one byte": (b"\xff", "unsupported_format"),
+    "the start of a JPEG": (b"\xff\xd8", "unsupported_format"),
+    "a JPEG's markers": (JPEG[:300], "truncated"),
+    "half a JPEG": (JPEG[: len(JPEG) // 2], "truncated"),
+    "half a JPEG with an end marker in its EXIF": (
+        jpeg(photo(21, 34), exif=b"Exif\0\0" + JPEG)[: len(JPEG) * 3 // 2],
+        "truncated",
+    ),
+    "a cut progressive JPEG": (PROGRESSIVE[:-9], "truncated"),
+    "half a PNG": (PNG[: len(PNG) // 2], "truncated"),
+    "a changed PNG": (PNG[:60] + bytes([PNG[60] ^ 1]) + PNG[61:], "corrupt"),
+    "the start of a PNG": (PNG[:8], "corrupt"),
+    "a GIF": (save(FRAMES[0], "GIF"), "unsupported_format"),
+    "text": (b"no image, and not a short one either", "unsupported_format"),
 }
 
 
-@pytest.mark.parametrize("kind", BROKEN)
-def test_crops_are_written_if_tensorflow_is_installed_but_does_not_load(
-    tmp_path: Path, kind: str
-) -> None:
-    fill(tmp_path / "images", {f"{number}.jpg": jpeg(photo(64, 64, number)) for number in range(4)})
-    fill(tmp_path / "broken", {f"tensorflow/{name}": data for name, data in BROKEN[kind].items()})
-    ran = subprocess.run(
-        [sys.executable, "-m", "tfrec_cli", "write", "images", "broken-out", "--crop", "32"],
-        cwd=tmp_path,
-        env={**os.environ, "PYTHONPATH": os.pathsep.join([str(tmp_path / "broken"), str(ROOT)])},
-        capture_output=True,
-        text=True,
-        check=False,
+@pytest.mark.parametrize("name", REFUSED)
+def test_a_broken_image_is_refused(name: str, capfd: pytest.CaptureFixture[str]) -> None:
+    """With an error of one line, and nothing on stderr."""
+    data, reason = REFUSED[name]
+    for decode in (
+        lambda: decoder.decode(data),
+        lambda: decoder.decode_window(data, (21, 34), (15, 3, 6, 30)),
+    ):
+        with pytest.raises(ImageError) as refused:
+            decode()
+        assert (refused.value.reason, len(str(refused.value).splitlines())) == (reason, 1)
+    assert capfd.readouterr() == ("", "")
+
+
+def outcome(decode: Callable[[], Pixels]) -> Any:
+    try:
+        return decode().tolist()
+    except ImageError as error:
+        return error.reason
+
+
+@st.composite
+def damaged(draw: st.DrawFn) -> bytes:
+    """Draw a JPEG with some changed bytes, a piece that is cut out, or one that is put in."""
+    data = bytearray(draw(st.sampled_from(DAMAGED)))
+    for place in draw(st.lists(st.integers(0, len(data) - 1), max_size=3)):
+        data[place] = draw(st.integers(0, 255))
+    at = draw(st.integers(2, len(data)))
+    piece = draw(st.sampled_from([b"", b"\xff\xd9", b"\xff\xd3", b"\xff\xe5\0\4ab", bytes(9)]))
+    data[at : at + draw(st.sampled_from([0, 0, 1, 50]))] = piece
+    return bytes(data)
+
+
+DAMAGED = [
+    JPEG,
+    PROGRESSIVE,
+    jpeg(photo(33, 34), subsampling="4:2:0", restart_marker_blocks=3),
+    jpeg(photo(21, 34)[..., 0]),
+]
+
+
+def test_a_damaged_jpeg_gives_the_pixels_of_pillow_or_is_refused_like_by_pillow() -> None:
+    """Whole ones, and windows with C and without."""
+
+    @settings(fixed, max_examples=400)
+    @given(damaged())
+    def check(data: bytes) -> None:
+        whole = outcome(lambda: pillow_decoder.decode(data))
+        assert outcome(lambda: decoder.decode(data)) == whole
+        if isinstance(whole, str):
+            return
+        size, pixels = np.shape(whole)[:2], np.array(whole, np.uint8)
+        box = (size[0] // 3, size[1] // 4, size[0] // 2, size[1] // 2)
+        right = cut(pixels, box).tolist()
+        assert outcome(lambda: decoder.decode_window(data, (size[0], size[1]), box)) == right
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(seek, "cut", lambda *_: None)
+            assert outcome(lambda: decoder.decode_window(data, (size[0], size[1]), box)) == right
+
+    check()
+
+
+def test_an_error_after_a_warning_is_not_overlooked() -> None:
+    """simplejpeg ignores errors that follow a warning, unless it refuses warnings too."""
+    first, second = (
+        PROGRESSIVE.index(b"\xff\xda", at) for at in (0, PROGRESSIVE.index(b"\xff\xda") + 2)
     )
-    assert (ran.returncode, ran.stderr) == (0, "")
-    write(tmp_path / "images", tmp_path / "out", Options(crop=(32, 32), jobs=1))
-    assert shards(tmp_path / "broken-out") == shards(tmp_path / "out")
+    data = bytearray(PROGRESSIVE)
+    data[second + 5] = 35  # there is no such component
+    data[second:second] = bytes(9)  # "extraneous bytes before marker" is a warning
+    assert first < second
+    with pytest.raises(ImageError, match="broken data stream"):
+        decoder.decode(bytes(data))
+
+
+def test_a_broken_exif_block_raises_no_warning() -> None:
+    """Pillow warns when it opens these; warning filters belong to all threads."""
+    exif = b"Exif\0\0MM\0*\0\0\0\x08\0\x02\x01\x1a\0\x05\0\0\0\x01\0\0\xff\xff"
+    data = jpeg(photo(20, 30), exif=exif)
+    with pytest.warns(UserWarning, match="Truncated File Read"):
+        Image.open(io.BytesIO(data))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert pillow_decoder.decode(data).shape == (20, 30, 3)
+
+
+# Threads
+
+
+@pytest.fixture
+def _restored() -> Iterator[None]:
+    before = list(warnings.filters), Image.MAX_IMAGE_PIXELS
+    yield
+    assert (list(warnings.filters), Image.MAX_IMAGE_PIXELS) == before
+
+
+@pytest.mark.usefixtures("_restored")
+def test_threads_get_the_same_pixels_and_change_no_filters_and_limits() -> None:
+    images = [
+        *(picture(sampling, 33, 47) for sampling in SAMPLINGS),
+        (PNG, photo(21, 34)),
+        (cmyk(), pillow_decoder.decode(cmyk())),
+    ]
+    results: list[bool] = []
+    before = len(warnings.filters), Image.MAX_IMAGE_PIXELS
+
+    def decode() -> None:
+        for _ in range(20):
+            for data, whole in images:
+                box = (2, 3, 9, 10)
+                found = window(data, (whole.shape[0], whole.shape[1]), box)
+                results.append(np.array_equal(decoder.decode(data), whole))
+                results.append(np.array_equal(found, cut(whole, box)))
+            with pytest.raises(ImageError):
+                decoder.decode(JPEG[:-100])
+
+    threads = [threading.Thread(target=decode) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    seen = set()
+    while any(thread.is_alive() for thread in threads):
+        seen.add((len(warnings.filters), Image.MAX_IMAGE_PIXELS))
+    assert seen <= {before}
+    assert results == [True] * (4 * 20 * 2 * len(images))

@@ -6,8 +6,8 @@ import io
 import subprocess
 import sys
 from collections.abc import Sequence
-from contextlib import suppress
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -18,8 +18,9 @@ from PIL import Image
 from tfrec_cli import crops
 from tfrec_cli.commands.write import write
 from tfrec_cli.dataset.records import NAMES, Names
-from tfrec_cli.errors import DataError, RunError
-from tfrec_cli.imaging import normalize, tensorflow_decoder
+from tfrec_cli.errors import DataError
+from tfrec_cli.imaging import decoder, normalize
+from tfrec_cli.reading import batch
 from tfrec_cli.reading.batch import BatchBuilder
 from tfrec_cli.reading.options import ReadOptions
 from tfrec_cli.tfrecord import example
@@ -44,21 +45,22 @@ NAMES_OF_RAW = Names(image="image", height="height", width="width", label="label
 ONLY_IMAGE = Names(image="image")
 
 
-class PillowDecoder:
-    """Decodes by Pillow, and keeps a list of the calls."""
+@pytest.fixture
+def asked(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
+    """Collect what the decoder is asked for: size and box of a window, or None for a whole one."""
+    calls: list[Any] = []
+    decode, decode_window = decoder.decode, decoder.decode_window
 
-    def __init__(self) -> None:
-        self.asked: list[Any] = []
+    def whole(data: bytes) -> Pixels:
+        calls.append(None)
+        return decode(data)
 
-    def decode_window(self, data: bytes, width_px: int, box: Box) -> Pixels:
-        top, left, height, width = box
-        whole = self.decode_whole(data)
-        self.asked[-1] = (width_px, box)
-        return whole[top : top + height, left : left + width]
+    def window(data: bytes, size: tuple[int, int], box: Box) -> Pixels:
+        calls.append((size, box))
+        return decode_window(data, size, box)
 
-    def decode_whole(self, data: bytes) -> Pixels:
-        self.asked.append("whole")
-        return normalize.decode_as_tensorflow(data)
+    monkeypatch.setattr(batch, "decoder", SimpleNamespace(decode=whole, decode_window=window))
+    return calls
 
 
 def builder(small: str | None = None, **options: Any) -> BatchBuilder:
@@ -67,7 +69,6 @@ def builder(small: str | None = None, **options: Any) -> BatchBuilder:
         "names": NAMES["plain"],
         "raw": False,
         "crop": CROP,
-        "decoder": PillowDecoder(),
     }
     of_builder.update({name: options.pop(name) for name in [*options] if name in of_builder})
     asked: dict[str, Any] = {"seed": SEED, "dtype": "uint8", **options}
@@ -253,19 +254,13 @@ def test_no_records_are_an_empty_batch(source: Source) -> None:
     assert cut([], **options).shape == (0, *CROP, 3)
 
 
-def test_only_windows_are_decoded_if_records_allow_it() -> None:
-    decoder = PillowDecoder()
-    cut(encoded(), decoder=decoder)
+@pytest.mark.parametrize("window", [0, 1])
+def test_windows_are_asked_for_whatever_records_say(window: int, asked: list[Any]) -> None:
+    """The decoder decides by the markers of the JPEG."""
+    found = cut(encoded(window))
     boxes = crops.random_boxes(SIZES, CROP, seed=SEED, epoch=EPOCH, keys=KEYS).tolist()
-    assert decoder.asked == [
-        (width, tuple(box)) for (_, width), box in zip(SIZES, boxes, strict=True)
-    ]
-
-
-def test_whole_images_are_decoded_if_records_demand_it() -> None:
-    decoder = PillowDecoder()
-    cut(encoded(0), decoder=decoder)
-    assert decoder.asked == ["whole"] * 5
+    assert asked == [(size, tuple(box)) for size, box in zip(SIZES, boxes, strict=True)]
+    assert same(found, random_crops(decoded()))
 
 
 # Stored crops
@@ -411,29 +406,9 @@ def test_missing_labels_are_zeros() -> None:
     assert same(labels, np.zeros(5, np.int64))
 
 
-def test_only_windows_are_decoded_of_jpegs_without_a_size() -> None:
-    """Their markers say that windows are exact."""
-    decoder = PillowDecoder()
-    cut(bare(), names=ONLY_IMAGE, decoder=decoder)
-    assert [width for width, _ in decoder.asked] == [width for _, width in SIZES]
-
-
-def test_jpegs_without_exact_windows_are_decoded_whole() -> None:
-    data = [jpeg(picture, progressive=True) for picture in PICTURES]
-    decoder = PillowDecoder()
-    cut(bare(data), names=ONLY_IMAGE, decoder=decoder)
-    assert set(decoder.asked) == {"whole"}
-
-
-def test_jpegs_with_a_stray_marker_are_decoded_whole() -> None:
-    """A window of such an image may decode although the whole image does not."""
-    data = jpeg(photo(64, 64))
-    at = data.index(b"\xff\xda") + 600
-    disturbed = data[:at] + b"\xff\xe5\x00\x04ab" + data[at:]
-    decoder = PillowDecoder()
-    with suppress(DataError):
-        cut(bare([disturbed]), names=ONLY_IMAGE, decoder=decoder)
-    assert set(decoder.asked) == {"whole"}
+def test_the_size_of_a_jpeg_is_read_from_its_markers(asked: list[Any]) -> None:
+    cut(bare(), names=ONLY_IMAGE)
+    assert [size for size, _ in asked] == SIZES
 
 
 @pytest.mark.parametrize("small", ["fail", "skip"])
@@ -464,7 +439,7 @@ def test_features_with_other_names_are_read() -> None:
 # What is wrong with records
 
 
-@pytest.mark.parametrize("missing", ["image", "height", "width", "label", "key", "window"])
+@pytest.mark.parametrize("missing", ["image", "height", "width", "label", "key"])
 def test_a_missing_feature_is_an_error(missing: str) -> None:
     features = {
         name: feature.values[0]
@@ -484,7 +459,7 @@ def test_a_feature_of_two_values_is_an_error() -> None:
     assert str(raised.value) == "record 9: found no feature 'label', expected one value"
 
 
-@pytest.mark.parametrize("name", ["image", "height", "width", "label", "key", "window"])
+@pytest.mark.parametrize("name", ["image", "height", "width", "label", "key"])
 def test_a_feature_of_another_kind_is_an_error(name: str) -> None:
     features = {
         name: feature.values[0] for name, feature in example.decode(bytes(encoded()[1])).items()
@@ -573,33 +548,6 @@ def out(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return root / "out"
 
 
-READING: list[dict[str, Any]] = [
-    {"crop": (33, 38)},
-    {"crop": (33, 38), "dtype": "uint8", "flip": True, "brightness": 0.2},
-    {"crop": 60, "small": "pad", "crop_mode": "center"},
-    {"crop": 50, "small": "skip"},
-    {"batch_size": None},
-]
-
-
-@pytest.mark.parametrize("options", READING, ids=str)
-def test_batches_are_the_same_without_tensorflows_c_library(
-    monkeypatch: pytest.MonkeyPatch, out: Path, options: dict[str, Any]
-) -> None:
-    def find_library() -> Path:
-        raise RunError("TensorFlow: found no C library of it")
-
-    with_library = batches(out, **options)
-    monkeypatch.setattr(tensorflow_decoder, "find_library", find_library)
-    monkeypatch.setattr(tensorflow_decoder.TensorFlowDecoder, "decode_whole", None)
-    monkeypatch.setattr(tensorflow_decoder.TensorFlowDecoder, "decode_window", None)
-    assert all(
-        same(one, other)
-        for pair in zip(with_library, batches(out, **options), strict=True)
-        for one, other in zip(*pair, strict=True)
-    )
-
-
 @pytest.mark.parametrize("parallel", [1, 8])
 def test_batches_that_are_kept_keep_their_values(out: Path, parallel: int) -> None:
     """Although the reader reuses memory, which tensors may share."""
@@ -621,14 +569,13 @@ def test_no_framework_is_needed() -> None:
     assert ran.stdout == b"False\n"
 
 
-def test_padding_decodes_only_windows_of_images_that_hold_the_crop() -> None:
+def test_padding_decodes_only_windows_of_images_that_hold_the_crop(asked: list[Any]) -> None:
     """Two of five do; the others are decoded whole and padded with black."""
-    decoder = PillowDecoder()
     crop = (20, 20)
-    found, _ = builder(crop=crop, small="pad", decoder=decoder).build(encoded(), NUMBERS, EPOCH)
+    found, _ = builder(crop=crop, small="pad").build(encoded(), NUMBERS, EPOCH)
     padded = [normalize.enlarge(one, *crop, "pad") for one in decoded()]
     sizes = [one.shape[:2] for one in padded]
     boxes = crops.random_boxes(sizes, crop, seed=SEED, epoch=EPOCH, keys=KEYS)
     assert np.array_equal(found, sliced(padded, boxes.tolist()))
-    windows = [(SIZES[row][1], tuple(boxes[row].tolist())) for row in (0, 4)]
-    assert decoder.asked == [windows[0], "whole", "whole", "whole", windows[1]]
+    windows = [(SIZES[row], tuple(boxes[row].tolist())) for row in (0, 4)]
+    assert asked == [windows[0], None, None, None, windows[1]]

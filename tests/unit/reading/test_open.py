@@ -18,7 +18,6 @@ from tfrec_cli.commands.write import write
 from tfrec_cli.dataset import records
 from tfrec_cli.dataset.records import ImageRecord
 from tfrec_cli.errors import UsageError
-from tfrec_cli.imaging import pillow_decoder
 from tfrec_cli.reading.open import OpenSplit, open_split
 from tfrec_cli.reading.options import ReadOptions
 from tfrec_cli.tfrecord.record import frame
@@ -101,7 +100,7 @@ def test_every_reader_lists_the_splits_if_one_is_missing(whole: Path, dataset: A
 
 def samples(path: Path, **asked: Any) -> OpenSplit:
     options = ReadOptions(**{"crop": (33, 38), "seed": 42, "dtype": "uint8", **asked})
-    return open_split(path, options, pillow_decoder.PillowDecoder(), by_number=True)
+    return open_split(path, options, by_number=True)
 
 
 def test_samples_are_the_same_one_by_one_and_together(whole: Path) -> None:
