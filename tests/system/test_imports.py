@@ -169,7 +169,7 @@ def test_every_module_can_be_imported_without_tensorflow(data: Path, module: str
 
 @pytest.mark.parametrize("reader", ["read_numpy", pytest.param("read_torch", marks=needs("torch"))])
 def test_other_readers_need_no_tensorflow(data: Path, reader: str) -> None:
-    """Neither its Python nor its C library, even to decode whole images."""
+    """Neither its Python package nor its C library, even to decode whole images."""
     program = (
         f"import sys; from tfrec_cli import {reader}; "
         f"read = {reader}.dataset({str(data / 'out')!r}, crop=20); "

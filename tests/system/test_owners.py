@@ -220,3 +220,14 @@ def test_the_owners_have_the_facts_that_these_tests_look_for() -> None:
         isinstance(node, ast.BinOp) and isinstance(node.op, ast.FloorDiv) for node in nodes("crops")
     )
     assert any(re.search(rf"tfrec ({COMMANDS})\b", text) for text in texts("cli/boundary"))
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_ctypes_loads_no_library(module: str) -> None:
+    """TensorFlow's C library was once called like this; functions of libc are there already."""
+    loaders = {"CDLL", "PyDLL", "cdll", "pydll", "LoadLibrary", "find_library"}
+    calls = {id(one.func): one for one in nodes(module) if isinstance(one, ast.Call)}
+    for node in nodes(module):
+        name = node.attr if isinstance(node, ast.Attribute) else getattr(node, "id", "")
+        if name in loaders:
+            assert [ast.unparse(one) for one in calls[id(node)].args] == ["None"]

@@ -522,7 +522,7 @@ class TestLock:
 
 KILLER = """
 import os, signal, sys, time
-from tfrec_cli.imaging import normalize; from tfrec_cli.runtime import heartbeat
+from tfrec_cli.imaging import normalize, pillow_decoder; from tfrec_cli.runtime import heartbeat
 from tfrec_cli.writing import survey
 
 import tfrec_cli.runtime.pool
@@ -599,7 +599,7 @@ def test_verify_names_an_image_that_kills_its_decoder(tmp_path: Path) -> None:
     fill(tmp_path / "src", {"dies.png": png(photo(30, 30)) + b"kill"})
     run(tmp_path / "src", tmp_path / "out", shards=1, shuffle_seed=None)
     ran = run_with_killer(
-        tmp_path, "normalize.decoded_size", "verify", str(tmp_path / "out"), "-j2"
+        tmp_path, "pillow_decoder.decoded_size", "verify", str(tmp_path / "out"), "-j2"
     )
     assert (ran.returncode, ran.stderr) == (1, "")
     lines = [line for line in ran.stdout.splitlines() if "train-00000" in line]

@@ -6,6 +6,7 @@ import json
 import shutil
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from conftest import fill, jpeg, needs, photo, png, save
@@ -17,6 +18,7 @@ from tfrec_cli.commands.write import write
 from tfrec_cli.dataset import manifest, records
 from tfrec_cli.dataset.checksums import dataset_files
 from tfrec_cli.errors import UsageError
+from tfrec_cli.imaging import decoder
 from tfrec_cli.tfrecord import example
 from tfrec_cli.tfrecord.record import HEADER_BYTES, footer, header
 from tfrec_cli.tfrecord.scan import read_records
@@ -330,6 +332,39 @@ def test_a_reader_that_cuts_other_crops_is_found(
     monkeypatch.setattr(read_tf, "crop_digests", wrong)
     found = verify(crops, Options(seed=1, crop=(9, 9), jobs=1)).findings
     assert [(one.kind, one.record) for one in found] == [("crop", 0)]
+
+
+@needs("tensorflow")
+def test_crops_are_compared_with_two_decoders_that_no_reader_uses(
+    whole: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Pillow's and TensorFlow's: if the readers' decoder is wrong, both show it."""
+    records = verify(whole, Options(jobs=1)).records
+
+    def wrong(data: bytes, size: tuple[int, int], box: tuple[int, int, int, int]) -> Any:
+        return right(data, size, box) ^ 1
+
+    right = decoder.decode_window
+    monkeypatch.setattr(decoder, "decode_window", wrong)
+    report = verify(whole, Options(seed=1, crop=(9, 9), jobs=1))
+    said = [finding.message for finding in report.findings]
+    assert len(said) == 2 * records
+    assert not [one for one in said if "TensorFlow's own operations" in one]
+
+
+@needs("tensorflow")
+def test_crops_that_tensorflow_makes_otherwise_are_found(
+    whole: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    right = read_tf.own_crop_digests
+
+    def wrong(*args: Any, **options: Any) -> list[bytes]:
+        return [*right(*args, **options)[:-1], b""]
+
+    monkeypatch.setattr(read_tf, "own_crop_digests", wrong)
+    (found,) = verify(whole, Options(seed=1, crop=(9, 9), jobs=1)).findings
+    assert found.kind == "crop"
+    assert found.message.endswith("(by TensorFlow's own operations)")
 
 
 def test_damaged_shards_are_not_given_to_the_reader(whole: Path) -> None:
