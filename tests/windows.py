@@ -7,8 +7,6 @@ code 1 if one has not. With `--mutated N` the files are changed at random, N tim
 from __future__ import annotations
 
 import argparse
-import importlib
-import importlib.util
 import io
 import random
 import sys
@@ -18,11 +16,13 @@ from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
+import simplejpeg
 from PIL import Image
 
 from tfrec_cli.errors import ImageError
 from tfrec_cli.imaging import jpeg, seek
-from tfrec_cli.imaging.decoder import Box, has_exact_window
+from tfrec_cli.imaging.window import Box, has_exact_window
+from tfrec_cli.runtime import native
 
 Pixels = npt.NDArray[np.uint8]
 
@@ -39,12 +39,9 @@ def pillow_pixels(data: bytes) -> Pixels:
 
 
 def simple_pixels(data: bytes) -> Pixels:
-    """Decode by simplejpeg; by Pillow what it refuses, or if it is not installed."""
-    if not importlib.util.find_spec("simplejpeg"):
-        return pillow_pixels(data)
-    decode = importlib.import_module("simplejpeg").decode_jpeg
+    """Decode by simplejpeg; by Pillow what it refuses."""
     try:
-        found: Pixels = decode(data, "RGB", fastdct=False, fastupsample=False, strict=False)
+        found: Pixels = simplejpeg.decode_jpeg(data, strict=False)
     except ValueError:
         return pillow_pixels(data)
     return found
@@ -86,7 +83,7 @@ def _why_not(data: bytes) -> str:
         return error.reason
     if not has_exact_window(markers):
         return "no exact windows"
-    return "other markers" if not jpeg.is_undisturbed(data, markers) else "other"
+    return "other" if native.scan_end(data, markers.frame.end) >= 0 else "other markers"
 
 
 def check(data: bytes, count: int, seed: str) -> Counter[str]:

@@ -128,7 +128,7 @@ def read_plain_header(file_descriptor: int, policy: Policy) -> tuple[Header, int
 def has_stamp(data: bytes, stamp: int) -> bool:
     """Tell whether a file begins with the stamped header, and is complete.
 
-    If so, `examine` would return no changes, and `window.has_window` True.
+    If so, `examine` would return no changes, and `window.has_exact_window` would be True.
     """
     start = stamp & (1 << _START_BITS) - 1
     if not start or zlib.crc32(memoryview(data)[:start]) != stamp >> _START_BITS:

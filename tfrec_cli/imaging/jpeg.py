@@ -11,7 +11,7 @@ import functools
 import re
 import struct
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import NamedTuple
 
 from tfrec_cli.errors import ImageError
@@ -98,13 +98,11 @@ class Jpeg:
         frame: the markers up to the data of the first scan.
         scans: number of scans; counting ends above `MAX_SCANS`.
         ended: whether an end marker follows the first scan.
-        undisturbed: whether it is known already that `is_undisturbed` is True.
     """
 
     frame: Frame
     scans: int
     ended: bool
-    undisturbed: bool = field(default=False, compare=False)
 
 
 def check(data: bytes, frame: Frame | None = None) -> Jpeg:
@@ -122,11 +120,6 @@ def check(data: bytes, frame: Frame | None = None) -> Jpeg:
     if not jpeg.ended:
         raise ImageError("truncated", "found no end marker, expected a whole JPEG")
     return jpeg
-
-
-def is_complete(data: bytes, jpeg: Jpeg) -> bool:
-    """Tell whether a JPEG has its end marker, and no other marker in its data."""
-    return jpeg.ended and (jpeg.scans > 1 or is_undisturbed(data, jpeg))
 
 
 def check_scans(data: bytes) -> None:
@@ -160,7 +153,7 @@ def read(data: native.Bytes, frame: Frame | None = None) -> Jpeg:
     position = frame.end
     scans = 1
     if native.scan_end(data, position) >= 0:
-        return Jpeg(frame, scans, ended=True, undisturbed=True)
+        return Jpeg(frame, scans, ended=True)
     data = bytes(data)
     filling = data.find(_FILLING, position)
     if filling >= 0 and b"\xff\xd9" not in data[position:filling]:
@@ -181,20 +174,6 @@ def read(data: native.Bytes, frame: Frame | None = None) -> Jpeg:
 def _has_scan(data: bytes, start: int) -> bool:
     """Tell whether the marker of a scan occurs anywhere from ``start`` on."""
     return _SCAN.search(data, start) is not None
-
-
-def is_undisturbed(data: bytes, jpeg: Jpeg) -> bool:
-    """Tell whether only the end marker follows the data of the first scan.
-
-    Then a window decodes if and only if the whole JPEG does: another marker would end the decoding
-    of the whole, but not of a window above it.
-
-    Source: measured on 2,464 damaged JPEGs, see docs/guides/bad-images.md.
-    """
-    if jpeg.undisturbed:
-        return True
-    marker = _AFTER_SCAN.search(data, jpeg.frame.end)
-    return marker is not None and data[marker.end() - 1] == _EOI
 
 
 def _segments(data: native.Bytes) -> Iterator[tuple[int, int, int]]:
@@ -326,36 +305,29 @@ def _has_small_steps(segment: bytes) -> bool:
     return len(segment) % 65 == 0 and max(segment[::65], default=16) < 16
 
 
-def bare(data: bytes, most_rows: int = 1 << 16) -> bytes:
-    """Remove from a JPEG what the pixels do not depend on: EXIF, profiles, comments, lower rows.
+def bare(data: bytes) -> bytes:
+    """Remove from a JPEG what the pixels do not depend on: EXIF, profiles, comments.
 
-    Args:
-        most_rows: rows to keep, from the top; a decoder stops after them. If rows are removed and
-            chroma is subsampled, the last two rows may differ.
     Returns:
         The smaller JPEG; or the data unchanged, if there are bytes between two segments.
     Raises:
         ImageError: the data end before the first scan.
     """
     try:
-        return b"".join(_bare_pieces(data, most_rows))
+        return b"".join(_bare_pieces(data))
     except ImageError as error:
         if error.reason != "corrupt":
             raise
         return data
 
 
-def _bare_pieces(data: bytes, most_rows: int) -> list[bytes | memoryview]:
-    pieces: list[bytes | memoryview] = [data[:2]]
+def _bare_pieces(data: bytes) -> Iterator[bytes | memoryview]:
+    yield data[:2]
     for code, start, stop in _segments(data):
         if code == _SOS:
-            pieces.append(memoryview(data)[start:])
-        elif code in _FRAMES:
-            rows = min(int.from_bytes(data[start + 5 : start + 7], "big"), most_rows)
-            pieces += data[start : start + 5], rows.to_bytes(2, "big"), data[start + 7 : stop]
+            yield memoryview(data)[start:]
         elif code != _FILL and code not in _NOT_FOR_PIXELS:
-            pieces.append(data[start:stop])
-    return pieces
+            yield data[start:stop]
 
 
 def _is_plain_frame(code: int, segment: bytes) -> bool:

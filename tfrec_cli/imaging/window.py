@@ -1,22 +1,20 @@
-"""The JPEGs of which a window can be decoded exactly, without decoding the rest.
+"""The JPEGs of which a window can be decoded exactly without the rest.
 
 Knows: windows, markers of JPEGs. Must not know: any decoder.
 """
 
 from __future__ import annotations
 
-from tfrec_cli.imaging import jpeg
 from tfrec_cli.imaging.jpeg import Jpeg
 
 Box = tuple[int, int, int, int]
 """(top, left, height, width) in pixels."""
 
-MARGIN_PX = 2
-"""Rows decoded below a window, so that chroma samples at its edge are exact."""
-
 
 def has_exact_window(markers: Jpeg) -> bool:
-    """Tell whether decoding only a window of a JPEG, with its margin, gives exact pixels.
+    """Tell whether a window of a JPEG can be decoded exactly without the rest.
+
+    TensorFlow's ``decode_and_crop_jpeg`` needs two more columns on each side, which are cut off.
 
     Source: measured on 934,000 windows of 4,576 JPEGs, see docs/guides/bad-images.md.
     """
@@ -30,8 +28,3 @@ def has_exact_window(markers: Jpeg) -> bool:
         return True
     across, down = chroma.pop()
     return not chroma and luma[0] in (across, 2 * across) and luma[1] in (down, 2 * down)
-
-
-def has_window(data: bytes, markers: Jpeg) -> bool:
-    """Tell whether windows are exact, and decode only if the whole JPEG does."""
-    return has_exact_window(markers) and jpeg.is_undisturbed(data, markers)

@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from tfrec_cli.imaging import seek
-from tfrec_cli.imaging.decoder import Box
+from tfrec_cli.imaging.window import Box
 from tfrec_cli.runtime import native
 
 needs_c = pytest.mark.skipif(

@@ -261,8 +261,7 @@ def markers(datas: Iterable[bytes], start: int = len(HEAD)) -> list[Any]:
     """Read the markers of JPEGs; ``start`` is where the first scan is said to begin."""
     given = list(map(exact, datas))
     before = jpeg_markers.Frame(0, 9, 17, (), True, False, 1, True, start)
-    read = jpeg_markers.Jpeg(before, 1, ended=True)
-    agree(jpeg_markers.is_undisturbed, [(one, read) for one in given])
+    agree(jpeg_markers.read, [(one, before) for one in given])
     agree(jpeg_markers.read, [(one,) for one in given])
     return agree(jpeg_markers.read_frame, [(one,) for one in given])
 
