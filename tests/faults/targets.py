@@ -32,7 +32,7 @@ from tfrec_cli.dataset.checksums import dataset_files
 from tfrec_cli.dataset.foreign import guess_names
 from tfrec_cli.errors import TfrecError
 from tfrec_cli.imaging import jpeg as jpeg_markers
-from tfrec_cli.imaging import seek
+from tfrec_cli.imaging import decoder, pillow_decoder, seek
 from tfrec_cli.runtime import native, pool
 from tfrec_cli.sources import labels
 from tfrec_cli.tfrecord import example
@@ -191,7 +191,23 @@ def _record(data: bytes) -> None:
     features = example.decode(data)
     names = guess_names(features)
     if names is not None:
-        records.decoded_size(records.decode(features, names))
+        record = records.decode(features, names)
+        if not record.is_raw:
+            decoder.decode(record.image, _MOST_PIXELS)
+
+
+def _decode(data: bytes) -> None:
+    """The decoder has Pillow's pixels, and refuses what Pillow refuses."""
+    try:
+        expected = pillow_decoder.decode(data, _MOST_PIXELS)
+    except TfrecError:
+        expected = None
+    try:
+        found = decoder.decode(data, _MOST_PIXELS)
+    except TfrecError:
+        assert expected is None
+        raise
+    assert np.array_equal(found, expected)
 
 
 def _classify(data: bytes) -> None:
@@ -250,6 +266,7 @@ TARGETS: dict[str, Target] = {
     "example.SingleValues": Target(run=_single_values, seeds=PAYLOADS),
     "jpeg.read": Target(run=_read_jpeg, seeds=(JPEG,)),
     "seek.cut": Target(run=_cut, seeds=(CODED_JPEG, _photo())),
+    "decoder.decode": Target(run=_decode, seeds=(_photo(), CODED_JPEG, IMAGE)),
     "records.decode": Target(run=_record, seeds=PAYLOADS),
     "verify": Target(run=_verify, seeds=SHARDS),
     "verify, framed": Target(run=_framed(_verify), seeds=PAYLOADS),
