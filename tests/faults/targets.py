@@ -31,8 +31,8 @@ from tfrec_cli.dataset import manifest, records
 from tfrec_cli.dataset.checksums import dataset_files
 from tfrec_cli.dataset.foreign import guess_names
 from tfrec_cli.errors import TfrecError
-from tfrec_cli.imaging import jpeg as jpeg_markers
 from tfrec_cli.imaging import decoder, pillow_decoder, seek
+from tfrec_cli.imaging import jpeg as jpeg_markers
 from tfrec_cli.runtime import native, pool
 from tfrec_cli.sources import labels
 from tfrec_cli.tfrecord import example
