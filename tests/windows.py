@@ -1,7 +1,8 @@
 """`python -m tests.windows FOLDER`: cuts windows out of each JPEG, and decodes them.
 
 Each must have the pixels of Pillow's decode of the whole file, by Pillow and by simplejpeg. Exit
-code 1 if one has not. With `--mutated N` the files are changed at random, N times in all.
+code 1 if one has not. With `--tensorflow` each must also have the pixels of TensorFlow's decode of
+the whole file, by TensorFlow. With `--mutated N` the files are changed at random, N times in all.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ import io
 import random
 import sys
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -47,6 +48,16 @@ def simple_pixels(data: bytes) -> Pixels:
     return found
 
 
+def tensorflow_pixels(data: bytes) -> Pixels:
+    """Decode by TensorFlow. Raises whatever TensorFlow raises."""
+    decode = importlib.import_module("tensorflow").io.decode_jpeg
+    found: Pixels = decode(data, channels=3, dct_method="INTEGER_ACCURATE").numpy()
+    return found
+
+
+Decode = Callable[[bytes], Pixels]
+
+
 def boxes(height: int, width: int, count: int, rng: random.Random) -> Iterator[Box]:
     """Make windows: the whole, all corners and edges with a few sizes, and random ones."""
     spans = []
@@ -66,12 +77,17 @@ def in_box(pixels: Pixels, top: int, left: int, box: Box) -> Pixels:
     return pixels[top : top + box[2], left : left + box[3]]
 
 
-def is_exact(window: seek.Window, whole: Pixels, box: Box) -> bool:
-    """Tell whether a window has the pixels of the whole picture, for both decoders."""
+def is_exact(
+    window: seek.Window,
+    whole: Pixels,
+    box: Box,
+    decoders: Sequence[Decode] = (pillow_pixels, simple_pixels),
+) -> bool:
+    """Tell whether a window has the pixels of the whole picture, for all decoders."""
     expected = in_box(whole, box[0], box[1], box)
     return all(
         np.array_equal(in_box(decode(window.data), window.top, window.left, box), expected)
-        for decode in (pillow_pixels, simple_pixels)
+        for decode in decoders
     )
 
 
@@ -86,7 +102,7 @@ def _why_not(data: bytes) -> str:
     return "other" if native.scan_end(data, markers.frame.end) >= 0 else "other markers"
 
 
-def check(data: bytes, count: int, seed: str) -> Counter[str]:
+def check(data: bytes, count: int, seed: str, *, tensorflow: bool = False) -> Counter[str]:
     """Cut windows out of one file. Returns what they were, and how many of each."""
     if not data.startswith(b"\xff\xd8\xff"):
         return Counter({"files: no JPEG": 1})
@@ -97,13 +113,23 @@ def check(data: bytes, count: int, seed: str) -> Counter[str]:
         kind = f"files: Pillow refuses them ({type(error).__name__})"
         return Counter({kind: 1, "windows of refused files": windows})
     found: Counter[str] = Counter({"files: decoded by Pillow": 1})
+    whole_of_tensorflow = None
+    if tensorflow:
+        try:
+            whole_of_tensorflow = tensorflow_pixels(data)
+        except Exception:
+            found["files: TensorFlow refuses them"] += 1
     height, width = whole.shape[:2]
     for box in boxes(height, width, count, random.Random(seed)):
         window = seek.cut(data, box)
         if window is None:
             found[f"windows: not cut ({_why_not(data)})"] += 1
-        elif is_exact(window, whole, box):
+        elif is_exact(window, whole, box) and (
+            whole_of_tensorflow is None
+            or is_exact(window, whole_of_tensorflow, box, [tensorflow_pixels])
+        ):
             found["windows: exact"] += 1
+            found["windows: exact by TensorFlow"] += whole_of_tensorflow is not None
         else:
             found["windows: WRONG"] += 1
             found[f"WRONG in {seed}: {box}"] += 1
@@ -168,6 +194,7 @@ def main() -> int:
     parser.add_argument("--count", type=int, default=100, help="windows of each file")
     parser.add_argument("--mutated", type=int, metavar="N", help="change the files, N times in all")
     parser.add_argument("--compared", type=float, default=1.0, help="part of these to compare")
+    parser.add_argument("--tensorflow", action="store_true", help="compare with TensorFlow too")
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()
     files = [path for folder in options.folders for path in sorted(folder.rglob("*"))]
@@ -178,7 +205,7 @@ def main() -> int:
         total = check_mutated(seeds, options.mutated, options.compared, options.seed)
     else:
         for name, data in datas.items():
-            total += check(data, options.count, name)
+            total += check(data, options.count, name, tensorflow=options.tensorflow)
     lines = [f"{number:9,}  {what}" for what, number in sorted(total.items())]
     sys.stdout.write("\n".join([*lines, ""]))
     return 1 if total["windows: WRONG"] else 0
