@@ -8,6 +8,7 @@ the whole file, by TensorFlow. With `--mutated N` the files are changed at rando
 from __future__ import annotations
 
 import argparse
+import importlib
 import io
 import random
 import sys

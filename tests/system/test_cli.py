@@ -612,7 +612,7 @@ def test_defaults_of_write_are_those_of_its_options() -> None:
 
 
 def test_defaults_of_verify_are_those_of_its_options() -> None:
-    expected = dataclasses.asdict(verify.Options())
+    expected = verify.Options()._asdict()
     params = defaults_of("verify")
     assert {name: params[name] for name in params if name in expected} == expected
 

@@ -15,6 +15,7 @@ from tfrec_cli.errors import ImageError
 from tfrec_cli.imaging import jpeg, pillow_decoder, seek
 from tfrec_cli.imaging.policy import MAX_PIXELS, check_pixels
 from tfrec_cli.imaging.window import Box
+from tfrec_cli.runtime import native
 
 if TYPE_CHECKING:
     import numpy as np
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
     """uint8[height, width, 3], row-major RGB."""
 
 
-def decode(data: bytes, max_pixels: int = MAX_PIXELS) -> Pixels:
+def decode(data: native.Bytes, max_pixels: int = MAX_PIXELS) -> Pixels:
     """Decode a JPEG or PNG as TensorFlow does: no orientation is applied, alpha is dropped.
 
     Returns:
@@ -34,6 +35,7 @@ def decode(data: bytes, max_pixels: int = MAX_PIXELS) -> Pixels:
     Raises:
         ImageError: neither JPEG nor PNG, larger than ``max_pixels``, or it cannot be decoded.
     """
+    data = bytes(data)
     plain = _plain(data, max_pixels)
     pixels = None
     if plain:
@@ -43,7 +45,7 @@ def decode(data: bytes, max_pixels: int = MAX_PIXELS) -> Pixels:
 
 
 def decode_window(
-    data: bytes, size: tuple[int, int], box: Box, max_pixels: int = MAX_PIXELS
+    data: native.Bytes, size: tuple[int, int], box: Box, max_pixels: int = MAX_PIXELS
 ) -> Pixels:
     """Decode one window of a JPEG or PNG; only the window if that gives exact pixels.
 
@@ -75,7 +77,7 @@ def crashed(cause: str) -> ImageError:
     return ImageError("deadly", f"found {cause}, expected an image that decodes")
 
 
-def _plain(data: bytes, max_pixels: int) -> tuple[bytes, Frame] | None:
+def _plain(data: native.Bytes, max_pixels: int) -> tuple[native.Bytes, Frame] | None:
     """Return a JPEG of a usual kind, without metadata if that is not plain, and its frame.
 
     Returns:
@@ -88,7 +90,7 @@ def _plain(data: bytes, max_pixels: int) -> tuple[bytes, Frame] | None:
     try:
         frame = jpeg.read_frame(data)
         if not frame.plain:
-            data = jpeg.bare(data)
+            data = jpeg.bare(bytes(data))
             frame = jpeg.read_frame(data)
     except ImageError:
         return None
@@ -98,7 +100,7 @@ def _plain(data: bytes, max_pixels: int) -> tuple[bytes, Frame] | None:
     return data, frame
 
 
-def _by_simplejpeg(data: bytes) -> Pixels | None:
+def _by_simplejpeg(data: native.Bytes) -> Pixels | None:
     """Decode a JPEG by simplejpeg; return None if it refuses, or has a warning.
 
     Damage in the data of a scan is a warning, which Pillow and TensorFlow ignore. But if simplejpeg

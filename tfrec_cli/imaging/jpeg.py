@@ -11,7 +11,6 @@ import functools
 import re
 import struct
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import NamedTuple
 
 from tfrec_cli.errors import ImageError
@@ -90,8 +89,7 @@ class Frame(NamedTuple):
     end: int
 
 
-@dataclass(slots=True)
-class Jpeg:
+class Jpeg(NamedTuple):
     """The markers of a JPEG file.
 
     Attributes:
@@ -132,7 +130,7 @@ def check_scans(data: bytes) -> None:
         usual = native.scan_end(data, read_frame(data).end) >= 0
     except ImageError:
         usual = False
-    if not usual and _has_scan(data, data.find(b"\xff\xda") + 2):
+    if not usual and _SCAN.search(data, data.find(b"\xff\xda") + 2):
         _check_scans(read(data))
 
 
@@ -158,7 +156,7 @@ def read(data: native.Bytes, frame: Frame | None = None) -> Jpeg:
     filling = data.find(_FILLING, position)
     if filling >= 0 and b"\xff\xd9" not in data[position:filling]:
         raise ImageError("corrupt", f"found only 0xff from byte {filling}, expected a JPEG's data")
-    ended = data.endswith(b"\xff\xd9") and not _has_scan(data, position)
+    ended = data.endswith(b"\xff\xd9") and not _SCAN.search(data, position)
     for _ in range(MAX_SEGMENTS):
         if ended or scans > MAX_SCANS or not (marker := _AFTER_SCAN.search(data, position)):
             break
@@ -169,11 +167,6 @@ def read(data: native.Bytes, frame: Frame | None = None) -> Jpeg:
         if not ended:
             position += _length(data, position)
     return Jpeg(frame, scans, ended=ended)
-
-
-def _has_scan(data: bytes, start: int) -> bool:
-    """Tell whether the marker of a scan occurs anywhere from ``start`` on."""
-    return _SCAN.search(data, start) is not None
 
 
 def _segments(data: native.Bytes) -> Iterator[tuple[int, int, int]]:

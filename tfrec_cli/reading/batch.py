@@ -167,7 +167,7 @@ class BatchBuilder:
             return whole[top : top + self.crop[0], left : left + self.crop[1]]
         top, left = self._place(record.size or (0, 0), offset)
         box = top, left, *self.crop
-        return decoder.decode_window(bytes(record.image), record.size or (0, 0), box)
+        return decoder.decode_window(record.image, record.size or (0, 0), box)
 
     def _sized(self, record: _Record) -> _Record:
         """Read an image's size if the record does not say."""
@@ -181,7 +181,7 @@ class BatchBuilder:
 
     def _whole(self, record: _Record) -> Pixels:
         if not self.raw:
-            return decoder.decode(bytes(record.image))
+            return decoder.decode(record.image)
         height, width = record.size or (0, 0)
         if len(record.image) != height * width * 3 or min(height, width) < 1:
             found = f"found {len(record.image)} bytes"
