@@ -112,7 +112,7 @@ def dataset(
         dtype=dtype,
         small=small,
     )
-    opened = open_split(path, options, by_number=True)
+    opened = open_split(path, options, by_number=True, planar=True)
     return Records(opened, transform)
 
 
@@ -182,8 +182,7 @@ class Records(data.Dataset):  # type: ignore[misc]  # PyTorch's types are not lo
         numbers = [every[index] for index in indices]
         read = []
         for images, labels in self._opened.read_all(numbers, self.epoch):
-            planes = torch.from_numpy(images).permute(0, 3, 1, 2).contiguous()
-            for image, label in zip(planes, labels.tolist(), strict=True):
+            for image, label in zip(torch.from_numpy(images), labels.tolist(), strict=True):
                 changed = self._transform(image) if self._transform else image
                 read.append((changed, label) if self._opened.labelled else changed)
         return read

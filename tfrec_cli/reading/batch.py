@@ -52,6 +52,7 @@ class BatchBuilder:
         raw: whether images are height * width * 3 values.
         crop: (height, width) of the crops in pixels; None keeps the size of the images.
         may_be_small: whether an image may be smaller than the crop.
+        planar: make batches of [n, 3, height, width].
         buffers: memory for the batches.
     """
 
@@ -60,6 +61,7 @@ class BatchBuilder:
     raw: bool
     crop: tuple[int, int] | None
     may_be_small: bool
+    planar: bool = False
     buffers: BufferPool = field(default_factory=BufferPool)
     _small: Small | None = field(init=False)
     _named: dict[str, str] = field(init=False)
@@ -130,21 +132,27 @@ class BatchBuilder:
         options = self.options
         kind = np.float32 if options.dtype == "float32" or options.brightness else np.uint8
         if self.raw and not any(flips) and records and all(map(self._is_cropped, records)):
-            stacked = self.buffers.array((len(records), *(self.crop or ()), 3), kind)
+            shape = len(records), *(self.crop or ()), 3
+            stacked = self.buffers.array(self._shape(shape), kind)
             images = [record.image for record in records]
-            if not native.stack(images, stacked, kind is np.float32):
-                _convert(np.frombuffer(b"".join(images), np.uint8).reshape(stacked.shape), stacked)
+            if not native.stack(images, stacked, kind is np.float32, self.planar):
+                pixels = np.frombuffer(b"".join(images), np.uint8).reshape(shape)
+                _convert(pixels, stacked, planar=self.planar)
             return stacked
-        stacked = np.empty((0, *(self.crop or (1, 1)), 3), kind)
+        stacked = np.empty(self._shape((0, *(self.crop or (1, 1)), 3)), kind)
         for row, (record, offset, flip) in enumerate(zip(records, offsets, flips, strict=True)):
             try:
                 pixels = self._whole(record) if self.crop is None else self._crop(record, offset)
             except DataError as error:
                 raise DataError(f"record {record.number}: {error}") from error
             if not row:
-                stacked = self.buffers.array((len(records), *pixels.shape), kind)
-            _convert(pixels[:, ::-1] if flip else pixels, stacked[row])
+                stacked = self.buffers.array(self._shape((len(records), *pixels.shape)), kind)
+            _convert(pixels[:, ::-1] if flip else pixels, stacked[row], planar=self.planar)
         return stacked
+
+    def _shape(self, shape: tuple[int, ...]) -> tuple[int, ...]:
+        """Return the shape of a batch of [n, height, width, 3]."""
+        return (shape[0], 3, *shape[1:3]) if self.planar else shape
 
     def _brightened(
         self, images: npt.NDArray[Any], deltas: npt.NDArray[np.float32]
@@ -206,13 +214,19 @@ class BatchBuilder:
         return crops.place(full, self.crop, self.options.crop_mode, offset)
 
 
-def _convert(pixels: Pixels, out: npt.NDArray[Any]) -> None:
-    """Write uint8 values into ``out``, scaled to [0, 1] if it holds float32."""
+def _convert(pixels: Pixels, out: npt.NDArray[Any], *, planar: bool = False) -> None:
+    """Write uint8 values into ``out``, scaled to [0, 1] if it holds float32.
+
+    Args:
+        pixels: [..., height, width, 3].
+        planar: ``out`` is [..., 3, height, width].
+    """
     unit = out.dtype == np.float32
-    same = pixels.shape == out.shape  # otherwise NumPy raises the error
-    if same and native.stack([np.ascontiguousarray(pixels)], out, unit):
+    wanted = np.moveaxis(pixels, -1, -3) if planar else pixels
+    same = wanted.shape == out.shape  # otherwise NumPy raises the error
+    if same and native.stack([pixels], out, unit, planar):
         return
     if unit:
-        np.multiply(pixels, _UNIT, out=out)
+        np.multiply(wanted, _UNIT, out=out)
     else:
-        out[...] = pixels
+        out[...] = wanted

@@ -94,11 +94,13 @@ def open_split(
     options: ReadOptions,
     *,
     by_number: bool = False,
+    planar: bool = False,
 ) -> OpenSplit:
     """Open a dataset's split.
 
     Args:
         by_number: the caller reads records by number, so that none can be skipped.
+        planar: make batches of [n, 3, height, width].
     Raises:
         MissingPathError: nothing is at ``path``.
         UsageError: there is no such split; an image is smaller than the crop; images of different
@@ -129,6 +131,7 @@ def open_split(
             raw=first.is_raw,
             crop=crop,
             may_be_small=may_be_small,
+            planar=planar,
         ),
         labelled=names.label is not None,
     )

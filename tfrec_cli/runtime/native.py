@@ -104,11 +104,14 @@ def stack(
     pixels: list[npt.NDArray[Any]] | list[memoryview],  # noqa: ARG001
     out: npt.NDArray[Any],  # noqa: ARG001
     unit: bool,  # noqa: ARG001
+    planar: bool = False,  # noqa: ARG001
 ) -> bool:
-    """Copy the uint8 values of several images into one array; all of them are contiguous.
+    """Copy the uint8 values of several images into one contiguous array.
 
     Args:
+        pixels: [height, width, 3] with contiguous rows, or all values of an image.
         out: uint8; or float32 with ``unit``, for values in [0, 1].
+        planar: write the planes of an image one after the other: [3, height, width].
     Returns:
         Whether that was done.
     Raises:

@@ -369,6 +369,31 @@ def test_pixels_of_any_shape(dtype: str) -> None:
     assert found[0] == (values * np.float32(1 / 255) if dtype == "float32" else values).tolist()
 
 
+@pytest.mark.parametrize("dtype", ["uint8", "float32"])
+@pytest.mark.parametrize("planar", [False, True])
+def test_pixels_of_a_part_of_an_image(dtype: str, planar: bool) -> None:
+    """Of any part, also turned or with other channels; as they are, or as three planes."""
+
+    def convert(pixels: Any, shape: tuple[int, ...]) -> Any:
+        out = np.full(shape, 7, dtype)
+        batch._convert(pixels, out, planar=planar)
+        return out.tolist()
+
+    image = np.arange(5 * 7 * 3, dtype=np.uint8).reshape(5, 7, 3)
+    views = [image, image[1:4, 2:6], image[:, ::-1], image[::-1], image[::2, ::2], image[..., ::-1]]
+    views += [image[:0], image[:, :0], image[:1, :1], image[..., :2], image.transpose(1, 0, 2)]
+    shapes = [one.transpose(2, 0, 1).shape if planar else one.shape for one in views]
+    found = agree(convert, list(zip(views, shapes, strict=True)))
+    scale = np.float32(1 / 255) if dtype == "float32" else np.uint8(1)
+    for values, view in zip(found, views, strict=True):
+        expected = view.transpose(2, 0, 1) if planar else view
+        assert values == (expected * scale).tolist()
+
+
+def test_planes_of_values_that_are_no_pixels_are_not_stacked() -> None:
+    assert not native.stack([np.zeros(4, np.uint8)], np.zeros(4, np.uint8), False, True)
+
+
 def test_pixels_that_are_not_stacked() -> None:
     pixels, odd = np.zeros(4, np.uint8), np.frombuffer(bytearray(17), np.uint8)[1:]
     outs: list[Any] = [bytes(4), twice(bytes(4)), odd.view(np.float32), np.zeros(2), None]
