@@ -31,8 +31,9 @@ from tfrec_cli.dataset import manifest, records
 from tfrec_cli.dataset.checksums import dataset_files
 from tfrec_cli.dataset.foreign import guess_names
 from tfrec_cli.errors import TfrecError
-from tfrec_cli.imaging import decoder, pillow_decoder, seek
+from tfrec_cli.imaging import decoder, normalize, pillow_decoder, seek
 from tfrec_cli.imaging import jpeg as jpeg_markers
+from tfrec_cli.imaging.policy import Policy
 from tfrec_cli.runtime import native, pool
 from tfrec_cli.sources import labels
 from tfrec_cli.tfrecord import example
@@ -43,7 +44,7 @@ from tfrec_cli.tfrecord.stream import compression_of
 
 IMAGE = bytes.fromhex(  # a PNG of one pixel
     "89504e470d0a1a0a0000000d4948445200000001000000010802000000907753de0000000c4944415408d763f8cf"
-    "c0000003010100c9fe92ef0000000049454e44ae426082"
+    "c000000301010018dd8db00000000049454e44ae426082"
 )
 JPEG = b"".join(  # one gray pixel: its markers, and a scan of a few bytes
     (
@@ -210,6 +211,40 @@ def _decode(data: bytes) -> None:
     assert np.array_equal(found, expected)
 
 
+def _png(data: bytes) -> None:
+    """A PNG that is written can be read; the decoder has the pixels of Pillow, which checks less.
+
+    Once with the checksums as they are, once with right ones.
+    """
+    kept = 0
+    for candidate in (data, _with_checksums(data)):
+        try:
+            policy = Policy(max_pixels=_MOST_PIXELS)
+            written = normalize.store_whole(candidate, policy, decodes=False).data
+        except TfrecError as error:
+            refusal = error
+            continue
+        kept += 1
+        pixels = pillow_decoder.decode(written, _MOST_PIXELS)
+        if written[24:25] != b"\x10":  # of 16 bits Pillow makes others
+            assert np.array_equal(pixels, _pixels(written))
+    if not kept:
+        raise refusal
+
+
+def _with_checksums(data: bytes) -> bytes:
+    """Put the right checksum after each chunk of a PNG."""
+    changed = bytearray(data)
+    start = 8
+    while start + 12 <= len(data):
+        stop = start + 8 + int.from_bytes(data[start : start + 4], "big")
+        if stop + 4 > len(data):
+            break
+        changed[stop : stop + 4] = zlib.crc32(data[start + 4 : stop]).to_bytes(4, "big")
+        start = stop + 4
+    return bytes(changed)
+
+
 def _classify(data: bytes) -> None:
     kind, message = example.parse(data)
     example.event_kind(data)
@@ -252,6 +287,14 @@ def _photo() -> bytes:
     return out.getvalue()
 
 
+def _palette_png() -> bytes:
+    """Make a PNG with numbers of colours, of which one is transparent."""
+    out = io.BytesIO()
+    image = Image.fromarray(np.arange(40, dtype=np.uint8).reshape(5, 8)).convert("P")
+    image.save(out, "PNG", transparency=3)
+    return out.getvalue()
+
+
 PAYLOADS = (EXAMPLE, IMAGE, SEQUENCE)
 SHARDS = (SHARD, zlib.compress(SHARD), frame(b""))
 TARGETS: dict[str, Target] = {
@@ -267,6 +310,7 @@ TARGETS: dict[str, Target] = {
     "jpeg.read": Target(run=_read_jpeg, seeds=(JPEG,)),
     "seek.cut": Target(run=_cut, seeds=(CODED_JPEG, _photo())),
     "decoder.decode": Target(run=_decode, seeds=(_photo(), CODED_JPEG, IMAGE)),
+    "png.check": Target(run=_png, seeds=(IMAGE, _palette_png())),
     "records.decode": Target(run=_record, seeds=PAYLOADS),
     "verify": Target(run=_verify, seeds=SHARDS),
     "verify, framed": Target(run=_framed(_verify), seeds=PAYLOADS),

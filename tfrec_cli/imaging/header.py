@@ -11,7 +11,7 @@ import zlib
 from typing import BinaryIO, NamedTuple
 
 from tfrec_cli.errors import ImageError
-from tfrec_cli.imaging import formats, jpeg, pillow, png
+from tfrec_cli.imaging import formats, jpeg, pillow, pillow_decoder, png
 from tfrec_cli.imaging.jpeg import Frame, Jpeg
 from tfrec_cli.imaging.policy import Policy
 from tfrec_cli.imaging.window import has_exact_window
@@ -97,7 +97,7 @@ def read_header(file: BinaryIO, policy: Policy) -> Header:
             mode=image.mode,
             orientation=orientation,
             animated=bool(getattr(image, "is_animated", False)) and image.format != "MPO",
-            deep=image.mode in pillow.DEEP_MODES or (name == "png" and head[24:25] == b"\x10"),
+            deep=image.mode in pillow.DEEP_MODES or (name == "png" and png.is_deep(frugal)),
             alpha=image.mode in pillow.ALPHA_MODES or "transparency" in image.info,
             icc=bool(image.info.get("icc_profile")),
         )
@@ -136,9 +136,11 @@ def has_stamp(data: bytes, stamp: int) -> bool:
     return native.scan_end(data, start) >= 0
 
 
-def examine(data: bytes, policy: Policy) -> Examined:
+def examine(data: bytes, policy: Policy, *, decodes: bool = False) -> Examined:
     """Read the header of an image file and check its structure, without decoding it.
 
+    Args:
+        decodes: the caller decodes it next, by `normalize.decode`, which checks a PNG.
     Raises:
         ImageError: the file is incomplete or damaged, or the policy does not allow it.
     """
@@ -149,8 +151,8 @@ def examine(data: bytes, policy: Policy) -> Examined:
     markers = None
     if header.format == "jpeg":
         markers = jpeg.check(data, frame)
-    elif header.format == "png":
-        png.check(data)
+    elif header.format == "png" and not decodes and png.check(data, policy.max_pixels):
+        pillow_decoder.decoded_size(data, policy.max_pixels)
     return Examined(header, markers, _changes(header, markers, policy))
 
 

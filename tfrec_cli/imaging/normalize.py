@@ -117,6 +117,8 @@ def _rgb(data: bytes, image: Image.Image, name: formats.ImageFormat, policy: Pol
     """Decode an opened image: its first frame, in RGB."""
     if name == "jpeg" and image.mode in ("L", "RGB"):
         return Image.fromarray(decoder.decode(data, policy.max_pixels))
+    if name == "png":
+        image = pillow_decoder.open_png(data, policy.max_pixels)
     image.seek(0)
     with stderr_silenced() if name == "tiff" else nullcontext():  # libtiff writes to it
         image.load()
@@ -134,7 +136,7 @@ def store_whole(data: bytes, policy: Policy, *, decodes: bool) -> Stored:
     Raises:
         ImageError: the file is incomplete or damaged, or the policy does not allow it.
     """
-    examined = examine(data, policy)
+    examined = examine(data, policy, decodes=decodes)
     header, markers, changes = examined.header, examined.markers, examined.changes
     size = (header.height_px, header.width_px)
     if changes:

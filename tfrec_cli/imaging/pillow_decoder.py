@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, BinaryIO, cast
 from PIL import Image, JpegImagePlugin, PngImagePlugin
 
 from tfrec_cli.errors import ImageError
-from tfrec_cli.imaging import formats, jpeg
+from tfrec_cli.imaging import formats, jpeg, png
 from tfrec_cli.imaging.pillow import ALPHA_MODES, DEEP_MODES, FrugalFile, foreign_errors
 from tfrec_cli.imaging.policy import MAX_PIXELS, Alpha, check_pixels
 
@@ -66,9 +66,9 @@ def _load(data: bytes, max_pixels: int) -> Image.Image:
     image: Image.Image
     if name == "jpeg":
         jpeg.check_scans(data)
-        image = JpegImagePlugin.JpegImageFile(_file(jpeg.bare(data)))
+        image = JpegImagePlugin.JpegImageFile(_file(io.BytesIO(jpeg.bare(data))))
     elif name == "png":
-        image = PngImagePlugin.PngImageFile(_file(data))
+        image = open_png(data, max_pixels)
     else:
         found = formats.describe(head)
         raise ImageError("unsupported_format", f"found {found}, expected a JPEG or PNG image")
@@ -77,8 +77,18 @@ def _load(data: bytes, max_pixels: int) -> Image.Image:
     return image
 
 
-def _file(data: bytes) -> BinaryIO:
-    return cast("BinaryIO", FrugalFile(io.BytesIO(data)))
+def open_png(data: bytes, max_pixels: int) -> Image.Image:
+    """Open a PNG that keeps the rules of its format.
+
+    Raises:
+        ImageError: it breaks one, or is larger than ``max_pixels``.
+        Exception: any error of Pillow.
+    """
+    return PngImagePlugin.PngImageFile(_file(png.repacked(data, max_pixels)))
+
+
+def _file(file: BinaryIO) -> BinaryIO:
+    return cast("BinaryIO", FrugalFile(file))
 
 
 def to_rgb(image: Image.Image, alpha: Alpha, *, is_deep: bool) -> Image.Image:

@@ -19,8 +19,9 @@ JPEG_QUALITY = 95
 MAX_PIXELS = 178_956_970
 """The default limit, which is Pillow's."""
 
-MAX_SIDE = 1 << 20
-"""Decoders keep a pointer for each row, and allocate all rows at once."""
+MAX_SIDE = 1_000_000
+"""The limit of libpng, and so of TensorFlow. Decoders keep a pointer for each row, and allocate all
+rows at once."""
 
 
 class Policy(NamedTuple):

@@ -177,7 +177,7 @@ def _crop(
     """
     from tfrec_cli import crops
 
-    examined = examine(data, recipe.policy)
+    examined = examine(data, recipe.policy, decodes=True)
     header, changes = examined.header, examined.changes
     size = header.height_px, header.width_px
     if examined.markers and not changes and crops.holds(size, crop):

@@ -5,13 +5,12 @@ from __future__ import annotations
 import json
 import os
 import shutil
-import struct
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import class_files, fill, jpeg, photo, png, png_of
+from conftest import class_files, fill, jpeg, photo, png
 
 from tfrec_cli.checking.finding import Finding
 from tfrec_cli.commands.verify import Options, Verified, verify
@@ -367,9 +366,9 @@ class TestRejects:
         assert said(skipped, source) == [("differs", path, message)]
 
     def test_rejects_that_only_decoding_finds_are_decoded(self, tmp_path: Path, out: Path) -> None:
-        header = struct.pack(">IIBBBBB", 8, 8, 8, 2, 0, 0, 0)
-        bad = png_of((b"IHDR", header), (b"IDAT", b"nothing"), (b"IEND", b""))
-        files = {"good.jpg": jpeg(photo(9, 9)), "bad.png": bad}
+        first, *others = jpeg(photo(9, 9)).split(b"\xff\xdb\0\x43")  # tables of 64 values
+        bad = first + b"".join(part[65:] for part in others)
+        files = {"good.jpg": jpeg(photo(9, 9)), "bad.jpg": bad}
         source = fill(tmp_path / "src", files)
         write(source, out, WriteOptions(check="decode", on_error="skip", jobs=1))
         assert len(manifest.load(out / "train.manifest.json").rejects) == 1

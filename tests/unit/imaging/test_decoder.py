@@ -328,7 +328,7 @@ REFUSED = {
     "a cut progressive JPEG": (PROGRESSIVE[:-9], "truncated"),
     "half a PNG": (PNG[: len(PNG) // 2], "truncated"),
     "a changed PNG": (PNG[:60] + bytes([PNG[60] ^ 1]) + PNG[61:], "corrupt"),
-    "the start of a PNG": (PNG[:8], "corrupt"),
+    "the start of a PNG": (PNG[:8], "truncated"),
     "a GIF": (save(FRAMES[0], "GIF"), "unsupported_format"),
     "text": (b"no image, and not a short one either", "unsupported_format"),
 }
