@@ -274,7 +274,7 @@ def _check_chunk(
         is_after: it comes after pixels.
     """
     kind, start, stop = chunk
-    if kind == b"tRNS" and stop - start > _MOST_COLOURS and not is_after:
+    if kind == b"tRNS" and header.colour == _PALETTE and stop - start > _MOST_COLOURS:
         found = f"found the transparency of {stop - start} colours"
         raise ImageError("corrupt", f"{found}, expected at most {_MOST_COLOURS}")
     if kind == b"PLTE":

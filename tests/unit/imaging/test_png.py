@@ -124,6 +124,10 @@ REFUSED: dict[str, tuple[str, bytes]] = {
         "transparency of 257 colours, expected at most 256",
         png_of(header(PALETTE), COLOURS, (b"tRNS", b"\xff" * 256 + b"\0"), INDEXES, END),
     ),
+    "transparency of 257 colours after the pixels": (
+        "transparency of 257 colours",
+        png_of(header(PALETTE), COLOURS, INDEXES, (b"tRNS", bytes(257)), END),
+    ),
     "an unknown critical chunk": ("b'ABCD'", png_of(header(), (b"ABCD", b"x"), PIXELS, END)),
     "one after the pixels": ("b'ABCD'", png_of(header(), PIXELS, (b"ABCD", b"x"), END)),
     "pixels that only Pillow reads": (
@@ -177,9 +181,13 @@ REFUSED: dict[str, tuple[str, bytes]] = {
     "no end": ("expected IEND", png_of(header(), PIXELS)),
 }
 
-ONLY_US = ("a first frame that is a part", "transparency of 257 colours")
+ONLY_US = (
+    "a first frame that is a part",
+    "transparency of 257 colours",
+    "transparency of 257 colours after the pixels",
+)
 """TensorFlow passes over them, but Pillow decodes the wrong pixels of the first, and refuses the
-second."""
+others."""
 
 READ_BY_ALL: dict[str, bytes] = {
     "a usual one": SOUND,
@@ -196,6 +204,9 @@ READ_BY_ALL: dict[str, bytes] = {
         header(), (b"PLTE", COLOURS[1][:767]), PIXELS, END
     ),
     "a palette after the pixels of colours": png_of(header(), PIXELS, COLOURS, END),
+    "transparency of colours with too many bytes": png_of(
+        header(), (b"tRNS", bytes(257)), PIXELS, END
+    ),
     "numbers over the end of the palette": png_of(
         header(PALETTE), (b"PLTE", COLOURS[1][:30]), INDEXES, END
     ),
