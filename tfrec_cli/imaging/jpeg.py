@@ -50,7 +50,7 @@ _ORIENTATION, _X_RESOLUTION, _RESOLUTION_UNIT = 0x0112, 0x011A, 0x0128
 _TIFF_READ = {_ORIENTATION: 3, _X_RESOLUTION: 5, _RESOLUTION_UNIT: 3}
 """Tags that Pillow reads when it opens a JPEG: each must hold one value of this kind."""
 
-_XMP, _XMP_ORIENTATION = b"http://ns.adobe.com/xap/1.0/\0", b"tiff:Orientation"
+_XMP, _XMP_ORIENTATION = b"http://ns.adobe.com/xap/1.0/\0", b":Orientation"
 _PHOTOSHOP, _RESOURCE, _RESOURCE_BYTES = b"Photoshop 3.0\0", b"8BIM", 6
 _SCAN = re.compile(rb"\xff\xda")
 """A regular expression, since ``bytes.find`` takes three times as long among many 0xff."""

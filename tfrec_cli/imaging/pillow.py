@@ -15,7 +15,7 @@ from typing import BinaryIO, cast
 from PIL import Image
 
 from tfrec_cli.errors import ImageError, TfrecError
-from tfrec_cli.imaging import formats, png
+from tfrec_cli.imaging import formats, orientation
 from tfrec_cli.imaging.policy import MAX_PIXELS, Policy, check_pixels
 
 logging.getLogger("PIL").addHandler(logging.NullHandler())  # its errors say the same
@@ -29,7 +29,6 @@ ALPHA_MODES = ("RGBA", "LA", "PA", "RGBa", "La")
 _MOST_READS = 100_000
 """Decoders read headers piece by piece; a small file can have millions of pieces."""
 
-_ORIENTATION_TAG = 0x0112
 _PILLOW_FORMATS: dict[formats.ImageFormat, tuple[str, ...]] = {
     "jpeg": ("JPEG",),
     "png": ("PNG",),
@@ -87,28 +86,19 @@ def open_image(file: FrugalFile, name: formats.ImageFormat, policy: Policy) -> I
 
 
 def orientation_of(image: Image.Image, name: formats.ImageFormat, file: FrugalFile) -> int:
-    """Return the EXIF orientation; 1, upright, if it is missing or invalid.
+    """Return the orientation by EXIF or XMP, 1 (upright) to 8: see `orientation`.
 
-    Pillow would decode a whole PNG to find its EXIF block, so its chunk is searched instead.
+    Of an AVIF, Pillow gives the rotation of the container as EXIF: nothing else counts there.
     """
     if name == "tiff":
-        return 1
-    try:
-        with bounded():
-            exif = _png_exif(file) if name == "png" else image.getexif()
-            value = exif.get(_ORIENTATION_TAG, 1)
-    except ImageError:
-        return 1
-    return value if isinstance(value, int) and 1 <= value <= 8 else 1
-
-
-def _png_exif(file: FrugalFile) -> Image.Exif:
-    exif = Image.Exif()
-    place = file.tell()
-    if block := png.find_exif(file):
-        exif.load(block)
-    file.seek(place)
-    return exif
+        return orientation.UPRIGHT
+    if name == "png":
+        place = file.tell()
+        blocks = orientation.png_blocks(file)
+        file.seek(place)
+    else:
+        blocks = image.info.get("exif"), None if name == "avif" else image.info.get("xmp")
+    return orientation.of_blocks(*blocks)
 
 
 @contextmanager

@@ -15,7 +15,7 @@ import io
 import itertools
 import struct
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple, Protocol
 
 from tfrec_cli.errors import ImageError
@@ -27,7 +27,10 @@ MAX_CHUNKS = 100_000
 MAX_EXCESS_BYTES = 2**28
 """How much more than the pixels the compressed data may hold; libpng and Pillow ignore it."""
 
-_SIGNATURE_BYTES, _HEAD_BYTES, _CRC_BYTES, _IHDR_BYTES = 8, 8, 4, 13
+KEYWORD_BYTES = 79
+"""The longest keyword of a text chunk."""
+
+SIGNATURE_BYTES, HEAD_BYTES, CRC_BYTES, _IHDR_BYTES = 8, 8, 4, 13
 
 _DEPTHS = {0: (1, 2, 4, 8, 16), 2: (8, 16), 3: (1, 2, 4, 8), 4: (8, 16), 6: (8, 16)}
 """Bits of a sample by colour type."""
@@ -68,9 +71,14 @@ _PILLOW_CHECKS = b"iCCP tRNS gAMA cHRM sRGB pHYs zTXt iTXt acTL fcTL fdAT".split
 _MOST_TEXT_BYTES = 1 << 20
 
 
-class _File(Protocol):
-    def read(self, size: int, /) -> bytes: ...
-    def seek(self, offset: int, /) -> int: ...
+class File(Protocol):
+    """What is needed of a file."""
+
+    def read(self, size: int, /) -> bytes:
+        """Read at most ``size`` bytes."""
+
+    def seek(self, offset: int, /) -> int:
+        """Go to a place."""
 
 
 class _Chunk(NamedTuple):
@@ -141,7 +149,7 @@ def repacked(data: bytes, max_pixels: int = MAX_PIXELS) -> io.BytesIO:
     png = _read(data, max_pixels)
     left = sum(rows * row_bytes for rows, row_bytes in png.header.passes())
     file = io.BytesIO()
-    first = png.pixels[0].start - _HEAD_BYTES
+    first = png.pixels[0].start - HEAD_BYTES
     file.write(memoryview(data)[:first])
     file.write(b"\0\0\0\0IDAT")
     packer = zlib.compressobj(0)
@@ -153,44 +161,43 @@ def repacked(data: bytes, max_pixels: int = MAX_PIXELS) -> io.BytesIO:
         file.write(packed)
     packed = packer.flush()
     file.write(packed)
-    length = file.tell() - first - _HEAD_BYTES
+    length = file.tell() - first - HEAD_BYTES
     file.write(struct.pack(">I", zlib.crc32(packed, crc)))
-    file.write(memoryview(data)[png.pixels[-1].stop + _CRC_BYTES :])
+    file.write(memoryview(data)[png.pixels[-1].stop + CRC_BYTES :])
     file.seek(first)
     file.write(struct.pack(">I", length))
     file.seek(0)
     return file
 
 
-def find_exif(file: _File) -> bytes | None:
-    """Return a PNG's EXIF block; reads only that and the headers of chunks."""
-    for kind, start, length in _chunks(file):
-        if kind == b"eXIf":
+def find(file: File, kinds: Sequence[bytes]) -> Iterator[tuple[bytes, int]]:
+    """Iterate (kind, length of the body) of some chunks, with the file at the body of each."""
+    for kind, start, length in chunks(file):
+        if kind in kinds:
             file.seek(start)
-            return file.read(length)
-    return None
+            yield kind, length
 
 
-def is_deep(file: _File) -> bool:
+def is_deep(file: File) -> bool:
     """Tell whether a PNG has 16 bits a sample; reads only its header."""
-    for kind, start, _ in _chunks(file):
+    for kind, start, _ in chunks(file):
         if kind == b"IHDR":
             file.seek(start)
             return file.read(_IHDR_BYTES)[8:9] == b"\x10"
     return False
 
 
-def _chunks(file: _File) -> Iterator[tuple[bytes, int, int]]:
+def chunks(file: File) -> Iterator[tuple[bytes, int, int]]:
     """Iterate (kind, start of the body, length of the body) of the chunks with complete headers."""
-    position = _SIGNATURE_BYTES
+    position = SIGNATURE_BYTES
     while True:
         file.seek(position)
-        head = file.read(_HEAD_BYTES)
-        if len(head) < _HEAD_BYTES:
+        head = file.read(HEAD_BYTES)
+        if len(head) < HEAD_BYTES:
             return
         length, kind = struct.unpack(">I4s", head)
-        yield kind, position + _HEAD_BYTES, length
-        position += _HEAD_BYTES + length + _CRC_BYTES
+        yield kind, position + HEAD_BYTES, length
+        position += HEAD_BYTES + length + CRC_BYTES
 
 
 def _read(data: bytes, max_pixels: int) -> _Png:
@@ -227,15 +234,15 @@ def _read(data: bytes, max_pixels: int) -> _Png:
 def _sound_chunks(data: bytes) -> Iterator[_Chunk]:
     """Iterate the complete chunks, and check their names and checksums."""
     view = memoryview(data)
-    for number, (kind, start, length) in enumerate(_chunks(io.BytesIO(data))):
+    for number, (kind, start, length) in enumerate(chunks(io.BytesIO(data))):
         if number == MAX_CHUNKS:
             found = f"found more than {MAX_CHUNKS} segments or chunks"
             raise ImageError("too_complex", f"{found}, expected fewer")
         stop = start + length
-        crc = data[stop : stop + _CRC_BYTES]
-        if len(crc) < _CRC_BYTES:
+        crc = data[stop : stop + CRC_BYTES]
+        if len(crc) < CRC_BYTES:
             return
-        place = f"at byte {start - _HEAD_BYTES}"
+        place = f"at byte {start - HEAD_BYTES}"
         if int.from_bytes(crc, "big") != zlib.crc32(view[start:stop], zlib.crc32(kind)):
             raise ImageError("corrupt", f"found a wrong checksum in the {kind!r} chunk {place}")
         if not kind.isalpha():
@@ -289,7 +296,7 @@ def _check_chunk(
     elif kind == b"IHDR":
         raise ImageError("corrupt", "found a second IHDR chunk, expected one header")
     elif kind != b"IDAT" and kind[:1].isupper():
-        place = f"at byte {start - _HEAD_BYTES}"
+        place = f"at byte {start - HEAD_BYTES}"
         raise ImageError("corrupt", f"found a chunk {kind!r} {place}, which PNG does not have")
 
 
