@@ -10,10 +10,12 @@ from __future__ import annotations
 import functools
 import re
 import struct
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 from tfrec_cli.errors import ImageError
+from tfrec_cli.imaging import jpeg_metadata, scans
+from tfrec_cli.imaging.jpeg_metadata import APP1, APP2, APP13, Place
 from tfrec_cli.runtime import native
 
 MAX_SCANS = 100
@@ -25,7 +27,7 @@ MAX_SEGMENTS = 100_000
 _FILLING = b"\xff" * 4096
 """Several 0xff may precede a marker; decoders search a long run of them again and again."""
 
-_DHT, _EOI, _SOS, _DQT, _APP1, _APP2, _APP13 = 0xC4, 0xD9, 0xDA, 0xDB, 0xE1, 0xE2, 0xED
+_DHT, _EOI, _SOS, _DQT = 0xC4, 0xD9, 0xDA, 0xDB
 _FILL = 0xFF
 _FRAMES = frozenset(range(0xC0, 0xD0)) - {_DHT, 0xC8, 0xCC}
 _PLAIN_BYTES = {
@@ -43,24 +45,11 @@ _HEAD_BYTES = 4
 _FRAME = struct.Struct(">BHHB")
 """Bits per value, height, width and number of components, in the segment of a frame."""
 
-_TIFF = {b"Exif\0\0II*\0\x08\0\0\0": "<", b"Exif\0\0MM\0*\0\0\0\x08": ">"}
-_TIFF_AT, _TIFF_BYTES, _ENTRY_BYTES = 6, 8, 12
-_TIFF_KINDS = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8}
-_ORIENTATION, _X_RESOLUTION, _RESOLUTION_UNIT = 0x0112, 0x011A, 0x0128
-_TIFF_READ = {_ORIENTATION: 3, _X_RESOLUTION: 5, _RESOLUTION_UNIT: 3}
-"""Tags that Pillow reads when it opens a JPEG: each must hold one value of this kind."""
-
-_XMP, _XMP_ORIENTATION = b"http://ns.adobe.com/xap/1.0/\0", b":Orientation"
-_PHOTOSHOP, _RESOURCE, _RESOURCE_BYTES = b"Photoshop 3.0\0", b"8BIM", 6
 _SCAN = re.compile(rb"\xff\xda")
 """A regular expression, since ``bytes.find`` takes three times as long among many 0xff."""
 
 _AFTER_SCAN = re.compile(rb"\xff[^\x00\xd0-\xd7\xff]")
 """A marker after entropy-coded data; inside the data, 0 or a restart number follows each 0xff."""
-
-
-_Place = tuple[int, int, int]
-"""Code, start and stop of a segment."""
 
 
 class Frame(NamedTuple):
@@ -96,17 +85,19 @@ class Jpeg(NamedTuple):
         frame: the markers up to the data of the first scan.
         scans: number of scans; counting ends above `MAX_SCANS`.
         ended: whether an end marker follows the first scan.
+        incomplete: number of a component of which the scans leave something out; None without one.
     """
 
     frame: Frame
     scans: int
     ended: bool
+    incomplete: int | None = None
 
 
 def check(data: bytes, frame: Frame | None = None) -> Jpeg:
     """Check that a JPEG file is complete, without decoding it.
 
-    Finds every cut in its header or scans.
+    Finds every cut in its header or scans, and scans that are missing.
 
     Args:
         frame: the result of `read_frame`, if it is known already.
@@ -121,22 +112,36 @@ def check(data: bytes, frame: Frame | None = None) -> Jpeg:
 
 
 def check_scans(data: bytes) -> None:
-    """Refuse a JPEG that takes a decoder too long.
+    """Refuse a JPEG that takes a decoder too long, or of which scans are missing.
 
     Raises:
-        ImageError: it has more than `MAX_SCANS` scans, or damaged markers.
+        ImageError: it has more than `MAX_SCANS` scans, not all, or damaged markers.
     """
     try:
-        usual = native.scan_end(data, read_frame(data).end) >= 0
+        frame = read_frame(data)
     except ImageError:
-        usual = False
-    if not usual and _SCAN.search(data, data.find(b"\xff\xda") + 2):
-        _check_scans(read(data))
+        frame = None
+    if frame and _in_one_scan(data, frame):
+        return
+    if (frame and _may_lack(frame)) or _SCAN.search(data, data.find(b"\xff\xda") + 2):
+        _check_scans(read(data, frame))
 
 
 def _check_scans(jpeg: Jpeg) -> None:
     if jpeg.scans > MAX_SCANS:
         raise ImageError("too_many_scans", f"found more than {MAX_SCANS} scans, expected fewer")
+    if jpeg.incomplete is not None and jpeg.ended:
+        found = f"found scans that leave out parts of component {jpeg.incomplete}"
+        raise ImageError("truncated", f"{found}, expected all scans of the JPEG")
+
+
+def _may_lack(frame: Frame) -> bool:
+    """Tell whether scans after the first are needed."""
+    return not frame.interleaved or frame.sof in scans.PROGRESSIVE
+
+
+def _in_one_scan(data: native.Bytes, frame: Frame) -> bool:
+    return not _may_lack(frame) and native.scan_end(data, frame.end) >= 0
 
 
 def read(data: native.Bytes, frame: Frame | None = None) -> Jpeg:
@@ -148,25 +153,39 @@ def read(data: native.Bytes, frame: Frame | None = None) -> Jpeg:
         ImageError: a marker is damaged, or the file ends before its first scan.
     """
     frame = frame or read_frame(data)
-    position = frame.end
-    scans = 1
-    if native.scan_end(data, position) >= 0:
-        return Jpeg(frame, scans, ended=True)
+    if _in_one_scan(data, frame):
+        return Jpeg(frame, 1, ended=True)
     data = bytes(data)
+    position = frame.end
     filling = data.find(_FILLING, position)
     if filling >= 0 and b"\xff\xd9" not in data[position:filling]:
         raise ImageError("corrupt", f"found only 0xff from byte {filling}, expected a JPEG's data")
+    heads = [b""]
     ended = data.endswith(b"\xff\xd9") and not _SCAN.search(data, position)
     for _ in range(MAX_SEGMENTS):
-        if ended or scans > MAX_SCANS or not (marker := _AFTER_SCAN.search(data, position)):
+        if ended or len(heads) > MAX_SCANS or not (marker := _AFTER_SCAN.search(data, position)):
             break
         position = marker.end()
         code = data[position - 1]
         ended = code == _EOI
-        scans += code == _SOS
         if not ended:
-            position += _length(data, position)
-    return Jpeg(frame, scans, ended=ended)
+            stop = position + _length(data, position)
+            if code == _SOS:
+                heads.append(data[position + 2 : stop])
+            position = stop
+    incomplete = _incomplete(data, frame, heads[1:]) if _may_lack(frame) else None
+    return Jpeg(frame, len(heads), ended=ended, incomplete=incomplete)
+
+
+def _incomplete(data: bytes, frame: Frame, heads: Sequence[bytes]) -> int | None:
+    """Find a component that the first scan and those with ``heads`` do not send completely."""
+    body = head = b""
+    for code, start, stop in _segments(data):
+        if code in _FRAMES:
+            body = data[start + _HEAD_BYTES : stop]
+        elif code == _SOS:
+            head = data[start + _HEAD_BYTES : stop]
+    return scans.incomplete(frame.sof, body, [head, *heads])
 
 
 def _segments(data: native.Bytes) -> Iterator[tuple[int, int, int]]:
@@ -226,13 +245,13 @@ def read_frame(data: native.Bytes) -> Frame:
         interleaved, plain = components == len(factors), plain and end <= len(data)
     icc, orientation = False, 1
     if metadata:
-        usual_metadata, icc, orientation = _read_metadata(data, metadata)
+        usual_metadata, icc, orientation = jpeg_metadata.read(data, metadata)
         plain = plain and usual_metadata
     sampling = _sampling(factors)
     return Frame(sof, height_px, width_px, sampling, interleaved, icc, orientation, plain, end)
 
 
-def _read_segments(data: native.Bytes) -> tuple[int, bytes, int, int, bool, list[_Place]]:
+def _read_segments(data: native.Bytes) -> tuple[int, bytes, int, int, bool, list[Place]]:
     """Read the segments up to the first scan, except for metadata.
 
     Returns:
@@ -253,37 +272,14 @@ def _read_segments(data: native.Bytes) -> tuple[int, bytes, int, int, bool, list
         elif code in _FRAMES and len(segment) >= 6:
             plain = plain and sof < 0 and _is_plain_frame(code, segment)
             sof, body = code - 0xC0, segment
-        elif code in (_APP1, _APP2, _APP13):
-            plain = plain and (code != _APP2 or sof < 0)
+        elif code in (APP1, APP2, APP13):
+            plain = plain and (code != APP2 or sof < 0)
             metadata.append((code, start, stop))
         else:
             plain = False
     if sof < 0:
         raise _no_frame()
     return sof, body, components, end, plain, metadata
-
-
-def _read_metadata(data: native.Bytes, segments: list[_Place]) -> tuple[bool, bool, int]:
-    """Read segments of EXIF, XMP, colour profiles and Photoshop.
-
-    Returns:
-        Whether all are plain, whether there is a profile, and the orientation.
-    """
-    plain, icc, orientation = True, False, 0
-    for code, start, stop in segments:
-        segment = bytes(data[start + _HEAD_BYTES : stop])
-        if code == _APP13:
-            plain = plain and _is_photoshop(segment)
-        elif code == _APP2:
-            plain = plain and not icc and _is_icc(segment)
-            icc = True
-        elif segment.startswith(_XMP):
-            plain = plain and _XMP_ORIENTATION not in segment
-        else:
-            plain = plain and not orientation
-            orientation = _orientation(segment)
-            plain = plain and orientation > 0
-    return plain, icc, orientation or 1
 
 
 @functools.lru_cache(1024)  # few different ones occur
@@ -328,64 +324,6 @@ def _is_plain_frame(code: int, segment: bytes) -> bool:
     bits, height_px, width_px, components = _FRAME.unpack_from(segment)
     usual = code in (0xC0, 0xC1, 0xC2) and bits == 8 and components in (1, 3)
     return usual and len(segment) == 6 + 3 * components and min(height_px, width_px) > 0
-
-
-def _is_icc(segment: bytes) -> bool:
-    """Tell whether an APP2 segment holds a complete colour profile."""
-    return segment[:12] == b"ICC_PROFILE\0" and segment[13:14] == b"\1" and len(segment) > 14
-
-
-def _orientation(segment: bytes) -> int:
-    """Return the orientation of an EXIF block that every decoder reads alike; 0 for other blocks.
-
-    In such a block the tags follow the TIFF header, and all values are inside the block.
-
-    Source: CIPA DC-008 (Exif 2.32), TIFF 6.0.
-    """
-    order = _TIFF.get(segment[: _TIFF_AT + _TIFF_BYTES])
-    block = segment[_TIFF_AT:]
-    if order is None or len(block) < _TIFF_BYTES + 2:
-        return 0
-    start = _TIFF_BYTES + 2
-    stop = start + _ENTRY_BYTES * struct.unpack_from(order + "H", block, _TIFF_BYTES)[0]
-    if stop + 4 > len(block):
-        return 0
-    orientation = outside = 0
-    entries = struct.iter_unpack(order + "HHLL", block[start:stop])
-    for number, (tag, kind, count, offset) in enumerate(entries):
-        size = count * _TIFF_KINDS.get(kind, 0)
-        if size > 4:
-            outside += size
-        if size == 0 or outside > len(block) or (size > 4 and offset + size > len(block)):
-            return 0
-        if tag in _TIFF_READ and (kind, count) != (_TIFF_READ[tag], 1):
-            return 0
-        if tag == _ORIENTATION:
-            (value,) = struct.unpack_from(order + "H", block, start + _ENTRY_BYTES * number + 8)
-            if orientation:
-                return 0
-            orientation = value if 1 <= value <= 8 else 1
-    return orientation or 1
-
-
-def _is_photoshop(segment: bytes) -> bool:
-    """Tell whether a Photoshop segment holds complete image resources, one after the other.
-
-    Source: Adobe Photoshop File Formats Specification, image resources.
-    """
-    if not segment.startswith(_PHOTOSHOP):
-        return False
-    at = len(_PHOTOSHOP)
-    while segment[at : at + 4] == _RESOURCE:
-        name = segment[at + _RESOURCE_BYTES : at + _RESOURCE_BYTES + 1]
-        at += _RESOURCE_BYTES + 1 + sum(name)
-        at += at & 1
-        length = segment[at : at + 4]
-        at += 4 + int.from_bytes(length, "big")
-        if len(length) < 4 or at > len(segment):
-            return False
-        at += at & 1
-    return True
 
 
 def _no_frame() -> ImageError:

@@ -43,7 +43,7 @@ def of_blocks(exif: bytes | None, xmp: bytes | None) -> int:
     value = _of_exif(exif) if exif else None
     if value is None and xmp:
         value = _of_xmp(xmp)
-    return value if value in range(1, 9) else UPRIGHT
+    return value if isinstance(value, int) and 1 <= value <= 8 else UPRIGHT
 
 
 def png_blocks(file: png.File) -> tuple[bytes | None, bytes | None]:
