@@ -76,6 +76,7 @@ def write(
     small: Small = "fail",
     check: Check = "structure",
     exif: Exif = "apply",
+    strip_metadata: bool = False,
     alpha: Alpha = "drop",
     frames: Frames = "first",
     max_pixels: int = MAX_PIXELS,
@@ -123,6 +124,9 @@ def write(
         check: how whole images are checked: ``"structure"``, or ``"decode"`` to decode them too.
             Images that are cropped are always decoded.
         exif: ``"apply"`` turns images upright by their EXIF orientation, ``"ignore"`` does not.
+        strip_metadata: remove EXIF (with places), XMP, comments and previews from whole images that
+            keep their bytes; crops and converted images never have them. Pixels and colour profiles
+            stay.
         alpha: what to do with transparency: ``"drop"`` it, put the image on ``"white"`` or
             ``"black"``, or ``"fail"``.
         frames: what to do with an animation: take its ``"first"`` frame, or ``"fail"``.

@@ -639,6 +639,7 @@ def test_defaults_of_verify_are_those_of_its_options() -> None:
         ("--small pad", {"small": "pad"}),
         ("--check decode", {"check": "decode"}),
         ("--exif ignore", {"exif": "ignore"}),
+        ("--strip-metadata", {"strip_metadata": True}),
         ("--alpha white", {"alpha": "white"}),
         ("--frames fail", {"frames": "fail"}),
         ("--max-pixels 99", {"max_pixels": 99}),

@@ -61,6 +61,11 @@ from tfrec_cli.cli.completion import paths, splits
 )
 @params.field_option("exif", help="Whether to turn images upright by their EXIF orientation.")
 @params.field_option(
+    "strip_metadata",
+    help="Remove EXIF (with places), XMP, comments and previews from whole images that keep their "
+    "bytes. Crops and converted images never have them.",
+)
+@params.field_option(
     "alpha",
     help="What to do with transparency: drop it, put the image on white or black, or refuse the "
     "image.",

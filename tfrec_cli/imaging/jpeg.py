@@ -28,7 +28,7 @@ _FILLING = b"\xff" * 4096
 """Several 0xff may precede a marker; decoders search a long run of them again and again."""
 
 _DHT, _EOI, _SOS, _DQT = 0xC4, 0xD9, 0xDA, 0xDB
-_FILL = 0xFF
+FILL = 0xFF
 _FRAMES = frozenset(range(0xC0, 0xD0)) - {_DHT, 0xC8, 0xCC}
 _PLAIN_BYTES = {
     **dict.fromkeys((_DHT, 0xDD, 0xFE, *range(0xE3, 0xED), 0xEF), 0),
@@ -162,17 +162,12 @@ def read(data: native.Bytes, frame: Frame | None = None) -> Jpeg:
         raise ImageError("corrupt", f"found only 0xff from byte {filling}, expected a JPEG's data")
     heads = [b""]
     ended = data.endswith(b"\xff\xd9") and not _SCAN.search(data, position)
-    for _ in range(MAX_SEGMENTS):
-        if ended or len(heads) > MAX_SCANS or not (marker := _AFTER_SCAN.search(data, position)):
-            break
-        position = marker.end()
-        code = data[position - 1]
+    for code, start, stop in later_segments(data, position) if not ended else ():
         ended = code == _EOI
-        if not ended:
-            stop = position + _length(data, position)
-            if code == _SOS:
-                heads.append(data[position + 2 : stop])
-            position = stop
+        if code == _SOS:
+            heads.append(data[start + _HEAD_BYTES : stop])
+        if len(heads) > MAX_SCANS:
+            break
     incomplete = _incomplete(data, frame, heads[1:]) if _may_lack(frame) else None
     return Jpeg(frame, len(heads), ended=ended, incomplete=incomplete)
 
@@ -180,7 +175,7 @@ def read(data: native.Bytes, frame: Frame | None = None) -> Jpeg:
 def _incomplete(data: bytes, frame: Frame, heads: Sequence[bytes]) -> int | None:
     """Find a component that the first scan and those with ``heads`` do not send completely."""
     body = head = b""
-    for code, start, stop in _segments(data):
+    for code, start, stop in segments(data):
         if code in _FRAMES:
             body = data[start + _HEAD_BYTES : stop]
         elif code == _SOS:
@@ -188,11 +183,11 @@ def _incomplete(data: bytes, frame: Frame, heads: Sequence[bytes]) -> int | None
     return scans.incomplete(frame.sof, body, [head, *heads])
 
 
-def _segments(data: native.Bytes) -> Iterator[tuple[int, int, int]]:
+def segments(data: native.Bytes) -> Iterator[tuple[int, int, int]]:
     """Iterate the segments up to the header of the first scan, including it.
 
     Yields:
-        Code, start and stop of each segment; the code is `_FILL` for a byte before a marker.
+        Code, start and stop of each segment; the code is `FILL` for a byte before a marker.
     Raises:
         ImageError: a marker is damaged, or the data end before the first scan.
     """
@@ -202,9 +197,9 @@ def _segments(data: native.Bytes) -> Iterator[tuple[int, int, int]]:
             mark, code, length = _HEAD.unpack_from(data, start)
         except struct.error:
             mark, code, length = 0, 0, 0
-        if mark != 0xFF or length < 2 or code in (_FILL, _EOI):
+        if mark != 0xFF or length < 2 or code in (FILL, _EOI):
             code = _rare_code(data, start)
-            length = -1 if code == _FILL else _length(data, start + 2)
+            length = -1 if code == FILL else _length(data, start + 2)
         stop = start + 2 + length
         yield code, start, stop
         if code == _SOS:
@@ -212,6 +207,27 @@ def _segments(data: native.Bytes) -> Iterator[tuple[int, int, int]]:
         start = stop
     found = f"found more than {MAX_SEGMENTS} segments or chunks"
     raise ImageError("too_complex", f"{found}, expected fewer")
+
+
+def later_segments(data: bytes, position: int) -> Iterator[Place]:
+    """Iterate the segments after the first scan up to the end marker, including it.
+
+    Args:
+        position: where the data of the first scan start.
+    Yields:
+        Code, start and stop of each segment; data of scans lie between them.
+    Raises:
+        ImageError: a marker is damaged.
+    """
+    for _ in range(MAX_SEGMENTS):
+        if not (marker := _AFTER_SCAN.search(data, position)):
+            return
+        start = marker.start()
+        code = data[start + 1]
+        position = start + 2 + (_length(data, start + 2) if code != _EOI else 0)
+        yield code, start, position
+        if code == _EOI:
+            return
 
 
 def _rare_code(data: native.Bytes, start: int) -> int:
@@ -260,7 +276,7 @@ def _read_segments(data: native.Bytes) -> tuple[int, bytes, int, int, bool, list
     """
     sof, body, components, end, plain = -1, b"", 0, 0, True
     metadata = []
-    for code, start, stop in _segments(data):
+    for code, start, stop in segments(data):
         if (least := _PLAIN_BYTES.get(code)) is not None:
             plain = plain and stop - start - _HEAD_BYTES >= least
             continue
@@ -312,10 +328,10 @@ def bare(data: bytes) -> bytes:
 
 def _bare_pieces(data: bytes) -> Iterator[bytes | memoryview]:
     yield data[:2]
-    for code, start, stop in _segments(data):
+    for code, start, stop in segments(data):
         if code == _SOS:
             yield memoryview(data)[start:]
-        elif code != _FILL and code not in _NOT_FOR_PIXELS:
+        elif code != FILL and code not in _NOT_FOR_PIXELS:
             yield data[start:stop]
 
 

@@ -16,7 +16,7 @@ import PIL
 from PIL import Image, features
 
 from tfrec_cli.errors import ImageError
-from tfrec_cli.imaging import decoder, formats, jpeg, pillow, pillow_decoder
+from tfrec_cli.imaging import decoder, formats, jpeg, pillow, pillow_decoder, strip
 from tfrec_cli.imaging.header import Examined, Header, examine
 from tfrec_cli.imaging.jpeg import Frame
 from tfrec_cli.imaging.policy import (
@@ -35,6 +35,9 @@ if TYPE_CHECKING:
 
 _JPEG_SIDE_LIMIT = 65_500
 """The largest side that libjpeg encodes."""
+
+METADATA = "metadata"
+"""The change of an image that lost its metadata and nothing else."""
 
 _UPRIGHT = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
@@ -125,7 +128,7 @@ def _rgb(data: bytes, image: Image.Image, name: formats.ImageFormat, policy: Pol
     return pillow_decoder.to_rgb(image, policy.alpha, is_deep=name in ("ppm", "png"))
 
 
-def store_whole(data: bytes, policy: Policy, *, decodes: bool) -> Stored:
+def store_whole(data: bytes, policy: Policy, *, decodes: bool, strips: bool = False) -> Stored:
     """Make the image that a record of a whole image stores.
 
     Upright 8-bit JPEG and PNG files keep their bytes. Others are transcoded: JPEG to JPEG of
@@ -133,6 +136,7 @@ def store_whole(data: bytes, policy: Policy, *, decodes: bool) -> Stored:
 
     Args:
         decodes: decode every image as a check, not only those that are transcoded.
+        strips: remove metadata; transcoded images have none.
     Raises:
         ImageError: the file is incomplete or damaged, or the policy does not allow it.
     """
@@ -144,8 +148,12 @@ def store_whole(data: bytes, policy: Policy, *, decodes: bool) -> Stored:
         size = pixels.shape[:2]
         data = _transcode(pixels, examined, _icc_profile(data, header, policy))
         markers = jpeg.read(data) if markers else None
-    elif decodes:
-        decode(data, policy)
+    else:
+        if decodes:
+            decode(data, policy)
+        stripped = (strip.jpeg_file if markers else strip.png_file)(data) if strips else data
+        if stripped is not data:
+            data, changes = stripped, (METADATA,)
     return Stored(
         data=data,
         height_px=size[0],

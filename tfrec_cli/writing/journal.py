@@ -25,7 +25,7 @@ from tfrec_cli.imaging import normalize
 from tfrec_cli.runtime import files
 from tfrec_cli.runtime.paths import printable
 from tfrec_cli.writing import split
-from tfrec_cli.writing.options import GONE, WriteOptions
+from tfrec_cli.writing.options import GONE, LATER, WriteOptions, default_of
 from tfrec_cli.writing.plan import Plan
 
 _JOURNAL = "journal.json"
@@ -68,7 +68,9 @@ class Journal:
     ) -> Journal:
         """Make the journal of a write that begins now."""
         recorded = {
-            name: value for name, value in asdict(options).items() if name not in _NOT_RECORDED
+            name: value
+            for name, value in asdict(options).items()
+            if name not in _NOT_RECORDED and not (name in LATER and value == default_of(name))
         }
         recorded["crop"] = list(options.crop) if options.crop else None  # JSON has no tuples
         return cls(

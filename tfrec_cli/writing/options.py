@@ -26,6 +26,10 @@ if TYPE_CHECKING:
 GONE = frozenset({"decoder"})
 """Options of earlier versions, on which no byte of a shard depends."""
 
+LATER = frozenset({"strip_metadata"})
+"""Options that version 0.1 does not have: a manifest has them only if they are not the default, so
+that all others keep their bytes."""
+
 Check = Literal["structure", "decode"]
 OnError = Literal["fail", "skip"]
 Small = Literal["fail", "skip", "pad", "resize"]
@@ -45,6 +49,7 @@ _RECORDED = (
     "small",
     "check",
     "exif",
+    "strip_metadata",
     "alpha",
     "frames",
     "max_pixels",
@@ -140,6 +145,7 @@ class WriteOptions:
     small: Small = field(default="fail", metadata=_words(Small))
     check: Check = field(default="structure", metadata=_words(Check))
     exif: Exif = field(default="apply", metadata=_words(Exif))
+    strip_metadata: bool = field(default=False, metadata=_read_by(values.flag))
     alpha: Alpha = field(default="drop", metadata=_words(Alpha))
     frames: Frames = field(default="first", metadata=_words(Frames))
     max_pixels: int = field(default=MAX_PIXELS, metadata=_numbers(1, _MAX_INTEGER))
@@ -168,7 +174,9 @@ class WriteOptions:
         Raises:
             ManifestError: an option is missing or has an invalid value.
         """
-        recorded: dict[str, Any] = {name: described.options.get(name) for name in _RECORDED}
+        defaults = {name: default_of(name) for name in LATER}
+        stored = {**defaults, **described.options}
+        recorded: dict[str, Any] = {name: stored.get(name) for name in _RECORDED}
         for name, value in recorded.items():
             if expected := _expected(name, value):
                 raise ManifestError(f"options.{name}: found {value!r}, expected {expected}")

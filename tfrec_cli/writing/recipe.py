@@ -44,6 +44,7 @@ class Recipe(NamedTuple):
     quality: int
     small: Small
     check: Check
+    strip_metadata: bool
     keys: KeyStyle
     classes: tuple[str, ...] | None
     columns: tuple[Column, ...] = ()
@@ -68,6 +69,7 @@ class Recipe(NamedTuple):
             quality=options.jpeg_quality,
             small=options.small,
             check=options.check,
+            strip_metadata=options.strip_metadata,
             keys=options.keys,
             classes=labels if options.keys == "tf-models" else None,
             columns=columns,
@@ -155,8 +157,9 @@ def _check_unchanged(source: Source, status: os.stat_result) -> None:
 def _whole(data: bytes, item: Item, recipe: Recipe) -> Stored:
     """Make the image that a record of a whole image stores."""
     decodes = recipe.check == "decode"
-    if decodes or not has_stamp(data, item.stamp):
-        return normalize.store_whole(data, recipe.policy, decodes=decodes)
+    strips = recipe.strip_metadata
+    if decodes or strips or not has_stamp(data, item.stamp):
+        return normalize.store_whole(data, recipe.policy, decodes=decodes, strips=strips)
     return Stored(
         data=data,
         height_px=item.height_px,

@@ -17,7 +17,7 @@ from typing import BinaryIO, cast
 from tfrec_cli.dataset import records
 from tfrec_cli.dataset.rejects import Reject
 from tfrec_cli.errors import ImageError
-from tfrec_cli.imaging import decoder
+from tfrec_cli.imaging import decoder, normalize
 from tfrec_cli.runtime import allocator, heartbeat
 from tfrec_cli.runtime.files import HashingWriter
 from tfrec_cli.tfrecord.compression import WrittenCompression
@@ -121,13 +121,15 @@ def remake(task: Task, number: int) -> tuple[bytes, bool]:
     """Make the payload of one item as `write` does.
 
     Returns:
-        The payload, and whether its image was encoded; else it has the bytes of the file.
+        The payload, and whether its image was encoded; else its bytes are those of the file,
+        perhaps without metadata.
     Raises:
         ImageError: the image cannot be used.
     """
     made = _make(task, number, task.items[number])
     is_encoded_crop = task.recipe.crop is not None and not made.record.is_raw
-    return records.encode(made.record, task.recipe.keys), bool(made.changes) or is_encoded_crop
+    is_encoded = is_encoded_crop or made.changes not in ((), (normalize.METADATA,))
+    return records.encode(made.record, task.recipe.keys), is_encoded
 
 
 def without(task: Task, number: int, cause: str) -> Task:

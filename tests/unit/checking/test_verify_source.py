@@ -81,6 +81,7 @@ LAYOUTS: dict[str, dict[str, Any]] = {
     "no labels": {"labels": "none"},
     "pinned labels": {"labels": "LABELS"},
     "scaled": {"resize_short": 33},
+    "without metadata": {"strip_metadata": True},
     "padded": {"crop": (64, 64), "small": "pad"},
     "enlarged": {"crop": (64, 64), "small": "resize"},
     "without small ones": {"crop": (50, 50), "small": "skip"},
@@ -95,6 +96,18 @@ def test_every_layout_can_be_rebuilt(folder: Path, out: Path, layout: dict[str, 
     options = {name: str(labels) if value == "LABELS" else value for name, value in layout.items()}
     write(folder, out, WriteOptions(jobs=1, **options))
     assert check(out, folder).findings == []
+
+
+def test_metadata_that_should_have_left_is_found(folder: Path, out: Path) -> None:
+    """The pixels are the same, but the bytes are not those that the write made."""
+    data = jpeg(photo(40, 50), comment=b"52 deg 31' N")
+    (folder / "cats" / "place.jpg").write_bytes(data)
+    write(folder, out, WriteOptions(jobs=1, strip_metadata=True))
+    assert found(out, folder) == []
+    change_record(out, b"cats/place.jpg", image=data)
+    ((kind, _, message),) = said(out, folder)
+    assert kind == "differs"
+    assert message.startswith("cats/place.jpg: found an image of ")
 
 
 @pytest.mark.parametrize("quick", [False, True])

@@ -289,6 +289,7 @@ class TestIsRefused:
             ({"shards": 3}, "shards was 4, now 3"),
             ({"shuffle_seed": None}, "shuffle_seed was 0, now not given"),
             ({"check": "decode"}, "check was structure, now decode"),
+            ({"strip_metadata": True}, "strip_metadata was not given, now True"),
             ({"check": "decode", "shards": 3}, "check was structure, now decode (and 1 more)"),
         ],
         ids=str,
@@ -404,6 +405,7 @@ def test_overwrite_starts_over_an_unfinished_write_of_something_else(
         Options(),
         Options(crop=(3, 4), shuffle_seed=None, index=False, overwrite=True, jobs=3),
         Options(index=True, labels="a b.txt", on_error="skip", max_errors="1%", max_pixels=7),
+        Options(strip_metadata=True),
         Options(crop=(5, 5), shuffle_seed=9, shard_size=1000, resize_short=8, alpha="white"),
     ],
 )

@@ -944,6 +944,38 @@ class TestPolicies:
         record = stored(out)["a.jpg"]
         assert (record.image, record.height_px, record.width_px) == (data, 40, 50)
 
+    def test_metadata_can_be_stripped(self, tmp_path: Path, out: Path) -> None:
+        """Of images that keep their bytes; a rotated one is turned, and has none anyway."""
+        place, plain = b"52 deg 31' N", photo(40, 50)
+        note = Image.Exif()
+        note[0x010E] = place.decode()
+        turned = oriented(6)
+        turned[0x010E] = place.decode()
+        files = {
+            "a.jpg": jpeg(plain, exif=note, comment=place),
+            "b.jpg": jpeg(plain),
+            "c.png": png(plain, exif=note),
+            "d.jpg": jpeg(plain, exif=turned),
+            "e.webp": save(plain, "WEBP", lossless=True, exif=note),
+        }
+        made = run(fill(tmp_path / "src", files), out, strip_metadata=True).manifest
+        assert made is not None
+        assert made.changes == {"format_webp": 1, "metadata": 2, "orientation": 1}
+        assert made.options["strip_metadata"] is True
+        images = {name: record.image for name, record in stored(out).items()}
+        assert not any(place in image for image in images.values())
+        assert images["a.jpg"] == images["b.jpg"] == files["b.jpg"]
+        assert images["c.png"] == png(plain)
+        assert pillow_rgb(images["d.jpg"]).shape == (50, 40, 3)
+
+    def test_a_manifest_names_metadata_only_if_it_was_stripped(
+        self, folder: Path, out: Path
+    ) -> None:
+        """Else it keeps the bytes that it had before there was the option."""
+        made = run(folder, out).manifest
+        assert made is not None
+        assert "strip_metadata" not in made.options
+
     def test_alpha_can_be_put_on_white(self, tmp_path: Path, out: Path) -> None:
         pixels = np.dstack([photo(40, 50), np.zeros((40, 50), np.uint8)])
         run(fill(tmp_path / "src", {"a.png": png(pixels)}), out, alpha="white", crop=(32, 32))

@@ -64,6 +64,7 @@ def test_none_is_accepted_for_an_option_that_is_not_given() -> None:
         WriteOptions(crop=(32, 31), encoding="jpeg", jpeg_quality=7, shuffle_seed=None),
         WriteOptions(crop=(32, 31), keys="tf-models", small="pad", compression="gzip"),
         WriteOptions(resize_short=30, exif="ignore", alpha="white", shards=3),
+        WriteOptions(strip_metadata=True),
         WriteOptions(check="decode", max_pixels=99_999, shuffle_seed=7, split="val"),
     ],
 )
@@ -91,6 +92,8 @@ def test_a_manifest_gives_the_options_of_its_write(tmp_path: Path, asked: WriteO
         ("resize_short", -1),
         ("jpeg_quality", 101),
         ("small", None),
+        ("strip_metadata", "yes"),
+        ("strip_metadata", None),
         ("check", ["decode"]),
         ("split", 3),
         ("shuffle_seed", "0"),
