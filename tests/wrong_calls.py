@@ -58,7 +58,7 @@ def nothing(tmp: Path) -> None:
     del tmp
 
 
-FORMATS = "jpeg, png, gif, webp, bmp, tiff, ppm, avif, jpeg2000"
+FORMATS = "jpeg, png, gif, webp, bmp, tiff, ppm, avif, jpeg2000, heic"
 WRONG: list[tuple[str, Callable[[Path], None], str, int, str]] = [
     # id, what is prepared in the folder TMP, argv, exit code, the message after "tfrec: "
     (

@@ -131,5 +131,5 @@ def _file_of(record: ImageRecord) -> tuple[bytes, ImageFormat]:
     head = record.image[: formats.HEAD_BYTES]
     image_format = formats.image_format(head)
     if image_format is None:
-        raise DataError(f"found {formats.describe(head)}, expected an image")
+        raise formats.refusal(head, "an image")
     return record.image, image_format

@@ -78,17 +78,15 @@ def read_header(file: BinaryIO, policy: Policy) -> Header:
         return _plain_header(frame, policy)
     name = formats.image_format(head[: formats.HEAD_BYTES])
     if name is None:
-        reason = "empty" if not head else "not_an_image"
-        found = formats.describe(head[: formats.HEAD_BYTES]) if head else "an empty file"
-        raise ImageError(
-            reason, f"found {found}, expected one of {', '.join(formats.IMAGE_FORMATS)}"
-        )
+        expected = f"one of {', '.join(formats.IMAGE_FORMATS)}"
+        raise formats.refusal(head[: formats.HEAD_BYTES], expected)
     file.seek(0)
     frugal = pillow.FrugalFile(file, pillow.MAX_HEADER_BYTES)
     with pillow.bounded(policy.max_pixels), pillow.open_image(frugal, name, policy) as image:
         orientation = pillow.orientation_of(image, name, frugal)
         height_px, width_px = image.height, image.width
-        if policy.exif == "apply" and orientation >= _SIDEWAYS:
+        was_turned = name in pillow.UPRIGHT_FORMATS
+        if (policy.exif == "apply") != was_turned and orientation >= _SIDEWAYS:
             height_px, width_px = width_px, height_px
         header = Header(
             format=name,

@@ -236,7 +236,8 @@ def _rare_code(data: native.Bytes, start: int) -> int:
     if head[:1] != b"\xff":
         what = f"byte {head[0]:#04x}" if head else "the end"
         reason = "corrupt" if head else "truncated"
-        raise ImageError(reason, f"found {what} at byte {start}, expected a JPEG marker")
+        advice = ": jpegtran makes it sound, without loss" if head else ""
+        raise ImageError(reason, f"found {what} at byte {start}, expected a JPEG marker{advice}")
     code = head[1] if len(head) > 1 else 0
     if code == _EOI:
         raise _no_frame()

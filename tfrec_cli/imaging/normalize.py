@@ -97,14 +97,14 @@ def decode(data: bytes, policy: Policy) -> Pixels:
 
     name = formats.image_format(data[: formats.HEAD_BYTES])
     if name is None:
-        raise ImageError("not_an_image", f"found {formats.describe(data[: formats.HEAD_BYTES])}")
+        raise formats.refusal(data[: formats.HEAD_BYTES], "an image")
     if name == "jpeg":
         jpeg.check_scans(data)
     if name == "ppm" and data[1:2] in b"123":
         _check_digits(data)
     file = pillow.FrugalFile(io.BytesIO(data))
     with pillow.bounded(policy.max_pixels), pillow.open_image(file, name, policy) as image:
-        orientation = pillow.orientation_of(image, name, file) if policy.exif == "apply" else 1
+        orientation = _left_to_do(pillow.orientation_of(image, name, file), name, policy)
         rgb = _rgb(data, image, name, policy)
         if orientation != 1:
             rgb = rgb.transpose(_UPRIGHT[orientation])
@@ -116,13 +116,22 @@ def decode(data: bytes, policy: Policy) -> Pixels:
         return np.asarray(rgb)
 
 
+def _left_to_do(orientation: int, name: formats.ImageFormat, policy: Policy) -> int:
+    """Return the orientation by which a decoded picture is still to be turned."""
+    applies = policy.exif == "apply"
+    if name not in pillow.UPRIGHT_FORMATS:
+        return orientation if applies else 1
+    return 1 if applies else {6: 8, 8: 6}.get(orientation, orientation)
+
+
 def _rgb(data: bytes, image: Image.Image, name: formats.ImageFormat, policy: Policy) -> Image.Image:
     """Decode an opened image: its first frame, in RGB."""
     if name == "jpeg" and image.mode in ("L", "RGB"):
         return Image.fromarray(decoder.decode(data, policy.max_pixels))
     if name == "png":
         image = pillow_decoder.open_png(data, policy.max_pixels)
-    image.seek(0)
+    if name != "heic":  # opened at its primary picture, which may be another than the first
+        image.seek(0)
     with stderr_silenced() if name == "tiff" else nullcontext():  # libtiff writes to it
         image.load()
     return pillow_decoder.to_rgb(image, policy.alpha, is_deep=name in ("ppm", "png"))

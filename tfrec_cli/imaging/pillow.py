@@ -15,7 +15,7 @@ from typing import BinaryIO, cast
 from PIL import Image
 
 from tfrec_cli.errors import ImageError, TfrecError
-from tfrec_cli.imaging import formats, orientation
+from tfrec_cli.imaging import formats, heif, orientation
 from tfrec_cli.imaging.policy import MAX_PIXELS, Policy, check_pixels
 
 logging.getLogger("PIL").addHandler(logging.NullHandler())  # its errors say the same
@@ -29,6 +29,9 @@ ALPHA_MODES = ("RGBA", "LA", "PA", "RGBa", "La")
 _MOST_READS = 100_000
 """Decoders read headers piece by piece; a small file can have millions of pieces."""
 
+UPRIGHT_FORMATS: tuple[formats.ImageFormat, ...] = ("heic",)
+"""Formats whose decoders turn a picture upright."""
+
 _PILLOW_FORMATS: dict[formats.ImageFormat, tuple[str, ...]] = {
     "jpeg": ("JPEG",),
     "png": ("PNG",),
@@ -39,6 +42,7 @@ _PILLOW_FORMATS: dict[formats.ImageFormat, tuple[str, ...]] = {
     "ppm": ("PPM",),
     "avif": ("AVIF",),
     "jpeg2000": ("JPEG2000",),
+    "heic": (),
 }
 
 
@@ -80,7 +84,11 @@ def open_image(file: FrugalFile, name: formats.ImageFormat, policy: Policy) -> I
         ImageError: it has more pixels than the policy allows.
         Exception: any error of Pillow, see `bounded`.
     """
-    image = Image.open(cast("BinaryIO", file), formats=_PILLOW_FORMATS[name])
+    stream = cast("BinaryIO", file)
+    if name == "heic":
+        image = heif.open_image(stream)
+    else:
+        image = Image.open(stream, formats=_PILLOW_FORMATS[name])
     check_pixels(image.height, image.width, policy.max_pixels)
     return image
 
@@ -92,6 +100,8 @@ def orientation_of(image: Image.Image, name: formats.ImageFormat, file: FrugalFi
     """
     if name == "tiff":
         return orientation.UPRIGHT
+    if name == "heic":
+        return heif.orientation_of(cast("BinaryIO", file))
     if name == "png":
         place = file.tell()
         blocks = orientation.png_blocks(file)

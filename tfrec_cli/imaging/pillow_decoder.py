@@ -70,8 +70,7 @@ def _load(data: bytes, max_pixels: int) -> Image.Image:
     elif name == "png":
         image = open_png(data, max_pixels)
     else:
-        found = formats.describe(head)
-        raise ImageError("unsupported_format", f"found {found}, expected a JPEG or PNG image")
+        raise formats.refusal(head, "a JPEG or PNG image")
     check_pixels(image.height, image.width, max_pixels)
     image.load()
     return image

@@ -168,7 +168,7 @@ class Summary:
                     summary.add(feature)
         elif kind == "tensorflow.Event":
             self.events[example.event_kind(payload)] += 1
-        elif self.first_bytes is None:
+        elif kind == "unknown" and self.first_bytes is None:
             self.first_bytes = payload[:_FIRST_BYTES]
 
     def merge(self, other: Summary) -> None:

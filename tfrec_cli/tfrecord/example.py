@@ -22,7 +22,13 @@ from tfrec_cli.runtime import native
 from tfrec_cli.tfrecord.messages import parse_known, parse_message
 
 Kind = Literal["bytes", "float", "int64", "unset"]
-Payload = Literal["tf.train.Example", "tf.train.SequenceExample", "tensorflow.Event", "unknown"]
+Payload = Literal[
+    "tf.train.Example",
+    "tf.train.SequenceExample",
+    "tensorflow.serving.ExampleListWithContext",
+    "tensorflow.Event",
+    "unknown",
+]
 
 
 class Feature(NamedTuple):
@@ -215,6 +221,16 @@ def parse(payload: bytes) -> tuple[Payload, Any]:
     """Return which of the usual messages ``payload`` is, and the parsed message or None."""
     if single := native.single_values(payload, None):
         return "tf.train.Example", single
+    kind, message = _shape(payload)
+    if message is None or not all(len(entry.value) == 1 for entry in _map_entries(message)):
+        # a list of Examples has the same shape as a message that contradicts itself
+        lists = parse_known("ExampleListWithContext", payload) if payload else None
+        if lists is not None and any(map(_names, (*lists.examples, *lists.context))):
+            return "tensorflow.serving.ExampleListWithContext", lists
+    return kind, message
+
+
+def _shape(payload: bytes) -> tuple[Payload, Any]:
     for name, kind in (
         ("Example", "tf.train.Example"),
         ("SequenceExample", "tf.train.SequenceExample"),
@@ -242,9 +258,12 @@ def _single(value: bytes | int) -> Feature:
 
 
 def _names(message: Any) -> list[bytes]:
+    return [key for entry in _map_entries(message) for key in entry.key]
+
+
+def _map_entries(message: Any) -> list[Any]:
     maps = [each for field, maps in message.ListFields() if field.message_type for each in maps]
-    entries = [entry for each in maps for _, entries in each.ListFields() for entry in entries]
-    return [key for entry in entries for key in entry.key]
+    return [entry for each in maps for _, entries in each.ListFields() for entry in entries]
 
 
 def _is_utf8(name: bytes) -> bool:
@@ -265,6 +284,9 @@ def _refused(name: str, payload: bytes) -> ExampleError:
                 f"found a tf.train.{name} whose tags or lengths take more bytes than needed: "
                 "not every parser reads it"
             )
+    kind = classify(payload)
+    if kind != "unknown":
+        return ExampleError(f"found a {kind}, expected a tf.train.{name}")
     return ExampleError(f"the payload is not a tf.train.{name}")
 
 

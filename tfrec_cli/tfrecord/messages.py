@@ -1,6 +1,7 @@
 """Example and related messages, parsed strictly by protobuf: nothing unknown, nothing merged.
 
-Knows: the fields of Example, SequenceExample and Event. Must not know: what they mean.
+Knows: the fields of Example, SequenceExample, ExampleListWithContext and Event. Must not know: what
+they mean.
 
 The message types are in a private descriptor pool: in the default one they would collide with
 TensorFlow's in the same process. All fields here are repeated, also those that are single messages,
@@ -9,7 +10,7 @@ twice is noticed; protobuf would silently merge or overwrite it, and TensorFlow'
 another way. A parsed message has the size of its payload unless the payload holds unknown fields.
 
 Source of the format: tensorflow/core/example/{example,feature}.proto,
-tensorflow/core/util/event.proto.
+tensorflow/core/util/event.proto, tensorflow_serving/apis/input.proto.
 """
 
 from __future__ import annotations
@@ -42,6 +43,10 @@ _SCHEMA: dict[str, list[tuple[str, int, str, str]]] = {
     "SequenceExample": [
         ("context", 1, "TYPE_MESSAGE", "Features"),
         ("feature_lists", 2, "TYPE_MESSAGE", "FeatureLists"),
+    ],
+    "ExampleListWithContext": [
+        ("examples", 1, "TYPE_MESSAGE", "Example"),
+        ("context", 2, "TYPE_MESSAGE", "Example"),
     ],
     "Event": [
         ("wall_time", 1, "TYPE_DOUBLE", ""),

@@ -35,11 +35,15 @@ IMAGES: list[tuple[str, formats.ImageFormat, str]] = [
     ("0000002066747970617669660000000061766966", "avif", "an AVIF image"),
     ("0000002c667479706176697300000000", "avif", "an AVIF image"),
     ("0000000c6a5020200d0a870a00000014667479706a703220", "jpeg2000", "a JPEG2000 image"),
+    ("00000018667479706865696300000000", "heic", "a HEIC image"),
+    ("0000001c6674797068656978000000006d69663168656978", "heic", "a HEIC image"),
+    ("0000001c667479706d696631000000006d69663168656963", "heic", "a HEIC image"),
+    ("0000001c667479706d696631000000006d69663161766966", "avif", "an AVIF image"),
     ("ff4fff51002f0000000000030000000200000000", "jpeg2000", "a JPEG2000 image"),
 ]
 
 OTHERS = [
-    (b"", "empty"),
+    (b"", "an empty file"),
     (
         b"version https://git-lfs.github.com/spec/v1\noid sha256:4d7a\nsize 12\n",
         "a git-LFS pointer",
@@ -58,7 +62,60 @@ OTHERS = [
     ("Grüße".encode(), "text"),
     (b"BM is not always a bitmap, you know", "text"),
     (b"RIFF\x24\x00\x00\x00WAVEfmt ", "unknown data (first bytes 52 49 46 46 24 00 00 00)"),
-    (b"\0\0\0\x20ftypisom", "unknown data (first bytes 00 00 00 20 66 74 79 70)"),
+    (b"\0\0\0\x20ftypisom", "an MP4 or QuickTime video"),
+    (b"\0\0\0\x14ftypqt  ", "an MP4 or QuickTime video"),
+    (b"\0\0\0\x08wide\0\0\0\x08mdat", "an MP4 or QuickTime video"),
+    (b"\0\0\0\x18ftypmif1\0\0\0\0mif1heif", "a HEIF image of unknown coding"),
+    (b"\0\0\0\x18ftypcrx \0\0\0\1crx isom", "a camera's raw image"),
+    (b"\0\0\0\x10ftypabcd\0\0\0\0", "an ISO media file of unknown kind"),
+    (b"II*\0\x10\0\0\0CR\2\0", "a camera's raw image"),
+    (b"RIFF\x24\0\0\0AVI LIST", "an AVI video"),
+    (b"\x1a\x45\xdf\xa3\x9f\x42\x86\x81", "a Matroska or WebM video"),
+    (b"\0\0\1\xba\x44\0\4", "an MPEG video"),
+    ((b"G\x40\0\x10" + bytes(184)) * 2 + b"G\x40\0\x10" + bytes(132), "an MPEG video"),
+    (b"FLV\1\5\0\0\0\x09", "a Flash video"),
+    (b"\x30\x26\xb2\x75\x8e\x66\xcf\x11\xa6\xd9", "a Windows Media video"),
+    (b"OggS\0\2", "an Ogg file"),
+    (bytes(128) + b"DICM\2\0\0\0UL", "a DICOM file"),
+    (b"\x93NUMPY\1\0v\0{'descr': '<f8'", "a NumPy array"),
+    (b"PK\3\4" + bytes(22) + b"\x09\0\0\0arr_0.npy\x93NUMPY", "a NumPy archive"),
+    (b"\x5c\1\0\0" + bytes(340) + b"n+1\0" + bytes(164), "a NIfTI volume"),
+    (b"\0\0\1\x5c" + bytes(340) + b"ni1\0" + bytes(164), "a NIfTI volume"),
+    (b"\x1c\2\0\0n+2\0\r\n\x1a\n", "a NIfTI volume"),
+    (gzip.compress(b"\x5c\1\0\0" + bytes(340) + b"n+1\0"), "a GZIP file of a NIfTI volume"),
+    (gzip.compress(b"path,label\n"), "a GZIP file of text"),
+    (gzip.compress(b"\xff\xd8\xff\xe0"), "a GZIP file of a JPEG image"),
+    (gzip.compress(b""), "a GZIP file"),
+    (b"\x1f\x8b\x08\xff\xff", "a GZIP file"),
+    (b"MATLAB 5.0 MAT-file, Platform: GLNXA64", "a MATLAB file"),
+    (b"SIMPLE  =                    T", "a FITS file"),
+    (b"PAR1\x15\4\x15\x80", "a Parquet file"),
+    (b"ARROW1\0\0", "an Arrow file"),
+    (b"SQLite format 3\0", "an SQLite database"),
+    (b"7z\xbc\xaf\x27\x1c\0\4", "a 7z archive"),
+    (b"Rar!\x1a\7\1\0", "a RAR archive"),
+    (b"a.jpg" + bytes(252) + b"ustar\x0000", "a tar archive"),
+    (b"BZh91AY&SY", "a bzip2 file"),
+    (b"\xfd7zXZ\0\0\4", "an XZ file"),
+    (b"\x28\xb5\x2f\xfd\4\0", "a Zstandard file"),
+    (b"8BPS\0\1\0\0\0\0\0\0", "a Photoshop document"),
+    (b"<svg xmlns='http://www.w3.org/2000/svg'>", "an SVG drawing"),
+    (b"<?xml version='1.0'?>\n<!-- drawn -->\n<svg>", "an SVG drawing"),
+    (b"\xef\xbb\xbf<?xml version='1.0'?><!DOCTYPE svg PUBLIC '", "an SVG drawing"),
+    (b"<?xml version='1.0'?><!DOCTYPE html><html><svg>", "an HTML page"),
+    (b"<!-- a page --><html>", "an HTML page"),
+    (b"<?xml version='1.0'?><Error><Code>AccessDenied", "text"),
+    (b"\xff\xd8\0\0\0\xff\xe0\0\x10JFIF\0", "a JPEG with stray bytes at its start"),
+    (b"\r\n\xff\xd8\xff\xe0\0\x10JFIF\0", "a JPEG after some stray bytes"),
+    (b"\x89PNG\n\x1a\n\0\0\0\rIHDR", "a PNG with a damaged signature"),
+    (b"%!PS-Adobe-3.0 EPSF-3.0", "a PostScript document"),
+    (b"\x76\x2f\x31\1\2\0\0\0", "an OpenEXR image"),
+    (b"#?RADIANCE\nFORMAT=32-bit", "a Radiance HDR image"),
+    (b"P7\nWIDTH 5\n", "a Netpbm image of another kind"),
+    (b"PF\n5 5\n-1.0\n", "a Netpbm image of another kind"),
+    (b"\0\0\1\0\1\0\x10\x10", "a Windows icon"),
+    (b"qoif\0\0\0\5", "a QOI image"),
+    (b"DDS are not textures, and PAR1 is text", "text"),
     (b"\x01\x02", "unknown data (first bytes 01 02)"),
 ]
 
@@ -145,3 +202,26 @@ def test_other_bytes_are_not_text(data: bytes) -> None:
 @given(st.binary(max_size=40))
 def test_any_bytes_are_described(head: bytes) -> None:
     assert formats.describe(head)
+
+
+@pytest.mark.parametrize(("head", "words"), OTHERS)
+def test_a_refusal_has_a_reason_and_says_what_was_found(head: bytes, words: str) -> None:
+    error = formats.refusal(head, "an image")
+    assert error.reason in ("empty", "not_an_image", "unsupported_format")
+    assert (error.reason == "empty") == (head == b"")
+    assert str(error).startswith(f"found {words}, expected an image")
+
+
+@pytest.mark.parametrize("kind", formats._OTHERS, ids=lambda kind: kind.words)
+def test_a_kind_that_is_named_comes_with_advice(kind: formats._Kind) -> None:
+    heads = [head for head, words in OTHERS if words == kind.words]
+    assert kind.advice
+    assert all(str(formats.refusal(head, "text")).endswith(kind.advice) for head in heads)
+
+
+@settings(deadline=None, derandomize=True)
+@given(st.sampled_from([head for head, _ in OTHERS]), st.binary(max_size=20), st.integers(0, 40))
+def test_any_refusal_is_one_line(head: bytes, tail: bytes, cut: int) -> None:
+    message = str(formats.refusal((head[:cut] + tail + head[cut:])[: formats.HEAD_BYTES], "text"))
+    assert message.startswith("found ")
+    assert message.isprintable()

@@ -298,6 +298,11 @@ def test_decode_returns_what_was_encoded(values: dict[str, list[Any]]) -> None:
 
 # Refused
 
+SCORED = example.encode({"score": [1.5], "relevance": [3], "tokens": [b"a", b"b"]})
+CONTEXT = field(2, example.encode({"query": [b"cats"]}))
+RANKING = field(1, SCORED) + field(1, example.encode({"score": [0.5]})) + CONTEXT
+"""An ExampleListWithContext: two documents, and what was asked for."""
+
 NO_EXAMPLE = "the payload is not a tf.train.Example"
 OVERLONG = (
     "found a tf.train.Example whose tags or lengths take more bytes than needed: "
@@ -313,7 +318,11 @@ NO_SEQUENCE = "the payload is not a tf.train.SequenceExample"
         (b"not an example", NO_EXAMPLE),
         (GOLDEN[:-1], NO_EXAMPLE),
         (GOLDEN + b"\x12\x00", NO_EXAMPLE),
-        (SEQUENCE, NO_EXAMPLE),
+        (SEQUENCE, "found a tf.train.SequenceExample, expected a tf.train.Example"),
+        (
+            RANKING,
+            "found a tensorflow.serving.ExampleListWithContext, expected a tf.train.Example",
+        ),
         (entry(b"a", field(4, b"x")), NO_EXAMPLE),
         (entry(b"\xff\xfe", INT_LIST), r"found feature name b'\xff\xfe', expected UTF-8"),
         (entry(b"a", INT_LIST) * 2, "found feature 'a' twice, expected it once"),
@@ -345,6 +354,7 @@ NO_SEQUENCE = "the payload is not a tf.train.SequenceExample"
         "cut",
         "field",
         "sequence",
+        "ranking",
         "kind",
         "utf-8",
         "twice",
@@ -469,6 +479,10 @@ def test_decode_sequence_refuses_bytes_that_are_no_valid_sequence(
         (GOLDEN, "tf.train.Example"),
         (field(1), "tf.train.Example"),
         (SEQUENCE, "tf.train.SequenceExample"),
+        (RANKING, "tensorflow.serving.ExampleListWithContext"),
+        (RANKING[: -len(CONTEXT)], "tensorflow.serving.ExampleListWithContext"),
+        (CONTEXT, "tensorflow.serving.ExampleListWithContext"),
+        (field(1, GOLDEN), "tensorflow.serving.ExampleListWithContext"),
         (b"", "unknown"),
         (b"\xff\xd8\xff\xe0", "unknown"),
         (b"text", "unknown"),
@@ -476,7 +490,21 @@ def test_decode_sequence_refuses_bytes_that_are_no_valid_sequence(
         (bytes(64), "unknown"),
         (entry(b"\xff", INT_LIST), "unknown"),
     ],
-    ids=["example", "no features", "sequence", "empty", "jpeg", "text", "json", "zeros", "utf-8"],
+    ids=[
+        "example",
+        "no features",
+        "sequence",
+        "ranking",
+        "without context",
+        "only context",
+        "one example",
+        "empty",
+        "jpeg",
+        "text",
+        "json",
+        "zeros",
+        "utf-8",
+    ],
 )
 def test_payloads_are_classified(payload: bytes, kind: str) -> None:
     assert example.classify(payload) == kind
