@@ -29,6 +29,9 @@ Payload = Literal[
     "tensorflow.Event",
     "unknown",
 ]
+_RANKING: Literal["tensorflow.serving.ExampleListWithContext"] = (
+    "tensorflow.serving.ExampleListWithContext"
+)
 
 
 class Feature(NamedTuple):
@@ -153,7 +156,12 @@ def decode(payload: bytes) -> dict[str, Feature]:
     message = native.single_values(payload, None) or parse_known("Example", payload)
     if message is None:
         raise _refused("Example", payload)
-    return features(message)
+    try:
+        return features(message)
+    except ExampleError:
+        if classify(payload) == _RANKING:
+            raise _refused("Example", payload) from None
+        raise
 
 
 class SingleValues:
@@ -226,7 +234,7 @@ def parse(payload: bytes) -> tuple[Payload, Any]:
         # a list of Examples has the same shape as a message that contradicts itself
         lists = parse_known("ExampleListWithContext", payload) if payload else None
         if lists is not None and any(map(_names, (*lists.examples, *lists.context))):
-            return "tensorflow.serving.ExampleListWithContext", lists
+            return _RANKING, lists
     return kind, message
 
 
@@ -275,19 +283,20 @@ def _is_utf8(name: bytes) -> bool:
 
 
 def _refused(name: str, payload: bytes) -> ExampleError:
+    expected = f"tf.train.{name}"
+    kind = classify(payload)
+    if kind not in ("unknown", expected):
+        return ExampleError(f"found a {kind}, expected a {expected}")
     message = parse_message(name, payload)
     if message is not None:
         size = message.ByteSize()
         message.DiscardUnknownFields()
         if message.ByteSize() == size:
             return ExampleError(
-                f"found a tf.train.{name} whose tags or lengths take more bytes than needed: "
+                f"found a {expected} whose tags or lengths take more bytes than needed: "
                 "not every parser reads it"
             )
-    kind = classify(payload)
-    if kind != "unknown":
-        return ExampleError(f"found a {kind}, expected a tf.train.{name}")
-    return ExampleError(f"the payload is not a tf.train.{name}")
+    return ExampleError(f"the payload is not a {expected}")
 
 
 def _entries(entries: Iterable[Any]) -> list[tuple[str, Any]]:

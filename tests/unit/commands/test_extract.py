@@ -244,7 +244,7 @@ class TestExtensions:
         run(forged(tmp_path, name.encode(), image=image), out)
         assert files(out) == {expected: image}
 
-    @pytest.mark.parametrize("kind", [*EXTENSIONS])
+    @pytest.mark.parametrize("kind", sorted(EXTENSIONS.keys() - {"heic"}))  # of pillow-heif
     def test_every_format_has_an_extension_that_pillow_knows(self, kind: str) -> None:
         Image.init()
         known = {Image.EXTENSION.get(ending) for ending in EXTENSIONS[kind]}  # type: ignore[index]

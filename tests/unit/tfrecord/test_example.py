@@ -317,8 +317,12 @@ NO_SEQUENCE = "the payload is not a tf.train.SequenceExample"
         (b"\xff", NO_EXAMPLE),
         (b"not an example", NO_EXAMPLE),
         (GOLDEN[:-1], NO_EXAMPLE),
-        (GOLDEN + b"\x12\x00", NO_EXAMPLE),
+        (GOLDEN + b"\x1a\x00", NO_EXAMPLE),
         (SEQUENCE, "found a tf.train.SequenceExample, expected a tf.train.Example"),
+        (
+            field(1, GOLDEN),
+            "found a tensorflow.serving.ExampleListWithContext, expected a tf.train.Example",
+        ),
         (
             RANKING,
             "found a tensorflow.serving.ExampleListWithContext, expected a tf.train.Example",
@@ -354,6 +358,7 @@ NO_SEQUENCE = "the payload is not a tf.train.SequenceExample"
         "cut",
         "field",
         "sequence",
+        "one of a list",
         "ranking",
         "kind",
         "utf-8",
