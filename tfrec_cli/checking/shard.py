@@ -198,8 +198,8 @@ def _check_size(task: Task, checked: Checked, sha256: str) -> Iterator[Finding]:
     """Compare a shard's totals with its entry in the manifest."""
     described = task.described
     if described is None:
-        if checked.size_bytes == 0:
-            yield file_finding("framing", task.path, "found an empty file, expected records")
+        if not checked.records and not checked.damaged:
+            yield file_finding("framing", task.path, discover.NO_RECORDS)
         return
     if checked.size_bytes != described.size_bytes:
         message = f"found {checked.size_bytes} bytes, expected {described.size_bytes}"

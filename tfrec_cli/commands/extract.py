@@ -105,7 +105,7 @@ def extract(
             check_files(shards)
             done += shards
         if not records:
-            raise DataError(f"{path}: found no records, expected images")
+            raise DataError(f"{splits[0].shards[0]}: {discover.NO_RECORDS}")
         os.sync()  # once: an fsync for each of a million files takes hours
     return Extracted(
         out=out,

@@ -135,7 +135,7 @@ def _summarise_file(numbered: tuple[int, Path]) -> tuple[int, Summary]:
             records=intact,
             size_bytes=path.stat().st_size,
             compression=compression_of(head) if intact or not problem else "none",
-            problem=problem or (None if intact else "empty"),
+            problem=problem or (None if intact else discover.NO_RECORDS),
         )
     )
     return number, summary

@@ -19,7 +19,7 @@ from blake3 import blake3
 
 from tfrec_cli.checking import rebuild
 from tfrec_cli.checking.record import broken_contract
-from tfrec_cli.dataset import manifest, records
+from tfrec_cli.dataset import discover, manifest, records
 from tfrec_cli.dataset.manifest import Manifest, Shard
 from tfrec_cli.dataset.names import index_name
 from tfrec_cli.errors import DataError, FramingError, ManifestError, RunError, UsageError
@@ -134,6 +134,8 @@ def salvage(path: Path, out: Path, options: Options) -> Salvaged:
                     file.write(piece)
                 ledger.add_record(item, pieces)
     ledger.summarize()
+    if not result.records and not result.lost:
+        result.unchecked.append(f"whether there were records: {discover.NO_RECORDS}")
     return result
 
 

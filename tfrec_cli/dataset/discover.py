@@ -39,6 +39,9 @@ _SIDECAR = re.compile(
     re.IGNORECASE | re.DOTALL,
 )
 
+NO_RECORDS = "found an empty file, expected records"
+"""Said of a record file without records, compressed or not."""
+
 
 class Split(NamedTuple):
     """The shards of one split; without a manifest, the record files of a folder.
@@ -245,7 +248,7 @@ def first_record(split: Split) -> tuple[Names, ImageRecord]:
     payload = next(payloads(split), None)
     where = split.shards[0]
     if payload is None:
-        raise DataError(f"{where}: found no records, expected images")
+        raise DataError(f"{where}: {NO_RECORDS}")
     try:
         features = example.decode(payload)
     except ExampleError as error:

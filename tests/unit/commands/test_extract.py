@@ -371,7 +371,7 @@ class TestOthers:
         ("data", "message"),
         [
             (b"hello, this is text", "not a TFRecord file: text"),
-            (b"", "found no records, expected images"),
+            (b"", "found an empty file, expected records"),
         ],
     )
     def test_a_file_without_records_is_refused(

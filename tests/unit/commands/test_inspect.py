@@ -194,7 +194,7 @@ POINTER = (
 )
 LENGTH = len(GOOD) // 3
 NOT_WHOLE = [
-    ("empty", b"", "empty"),
+    ("empty", b"", "found an empty file, expected records"),
     ("text", b"hello, this is just some text\n", "not a TFRecord file: text"),
     ("short text", b"hi", "not a TFRecord file: text"),
     ("html", b"<!DOCTYPE html>\n<html>404</html>", "not a TFRecord file: an HTML page"),
@@ -266,7 +266,7 @@ def test_one_bad_file_does_not_hide_the_others(three: Path) -> None:
     found = summarise(inspect_.find([str(three)]))
     assert [(one.records, one.problem) for one in found.shards] == [
         (1, None),
-        (0, "empty"),
+        (0, "found an empty file, expected records"),
         (1, None),
     ]
 

@@ -203,7 +203,7 @@ def test_the_first_record_tells_the_names_of_the_features(tmp_path: Path) -> Non
 @pytest.mark.parametrize(
     ("files", "message"),
     [
-        ({"a": b""}, "a: found no records, expected images"),
+        ({"a": b""}, "a: found an empty file, expected records"),
         (
             {"a": framed(example.encode({"x": 1, "y": 2}))},
             "a: found features x, y, expected one that holds an image",
