@@ -13,7 +13,7 @@ from contextlib import suppress
 from importlib import import_module
 from typing import TYPE_CHECKING, BinaryIO
 
-from tfrec_cli.errors import ImageError
+from tfrec_cli.errors import ImageError, MissingExtraError
 from tfrec_cli.imaging.orientation import UPRIGHT
 
 if TYPE_CHECKING:
@@ -50,11 +50,8 @@ def open_image(file: BinaryIO) -> Image.Image:
     try:
         plugin = import_module("pillow_heif")
     except ImportError as error:
-        raise ImageError(
-            "unsupported_format",
-            "found a HEIC image, expected pillow-heif, which decodes it: "
-            "pip install 'tfrec-cli[heif]'",
-        ) from error
+        missing = MissingExtraError.of("pillow-heif", "heif")
+        raise ImageError("unsupported_format", f"found a HEIC image, but {missing}") from error
     image: Image.Image = plugin.HeifImageFile(file)
     bits = image.info.get("bit_depth", _BITS)
     if bits != _BITS:
