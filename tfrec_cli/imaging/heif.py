@@ -45,14 +45,19 @@ def open_image(file: BinaryIO) -> Image.Image:
     """Open a HEIC file.
 
     Raises:
-        ImageError: pillow-heif is not installed, or the picture has more than 8 bits a value.
+        ImageError: pillow-heif is not installed, the file is damaged, or the picture has more than
+            8 bits a value.
     """
     try:
         plugin = import_module("pillow_heif")
     except ImportError as error:
         missing = MissingExtraError.of("pillow-heif", "heif")
         raise ImageError("unsupported_format", f"found a HEIC image, but {missing}") from error
-    image: Image.Image = plugin.HeifImageFile(file)
+    try:
+        image: Image.Image = plugin.HeifImageFile(file)
+    except SyntaxError as error:
+        found = f"found a HEIC image that cannot be decoded: {error}"
+        raise ImageError("corrupt", f"{found}, expected a sound one") from error
     bits = image.info.get("bit_depth", _BITS)
     if bits != _BITS:
         found = f"found {bits} bits a value in a HEIC image"

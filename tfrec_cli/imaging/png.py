@@ -171,11 +171,13 @@ def repacked(data: bytes, max_pixels: int = MAX_PIXELS) -> io.BytesIO:
 
 
 def find(file: File, kinds: Sequence[bytes]) -> Iterator[tuple[bytes, int]]:
-    """Iterate (kind, length of the body) of some chunks, with the file at the body of each."""
+    """Iterate (kind, length of the body) of some chunks up to IEND; the file is at each body."""
     for kind, start, length in chunks(file):
         if kind in kinds:
             file.seek(start)
             yield kind, length
+        if kind == b"IEND":
+            return
 
 
 def is_deep(file: File) -> bool:

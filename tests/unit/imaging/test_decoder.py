@@ -316,9 +316,9 @@ def test_a_jpeg_of_many_scans_is_refused() -> None:
 JPEG, PNG = jpeg(photo(21, 34)), png(photo(21, 34))
 PROGRESSIVE = jpeg(photo(21, 34), progressive=True)
 REFUSED = {
-    "nothing": (b"", "unsupported_format"),
-    "one byte": (b"\xff", "unsupported_format"),
-    "the start of a JPEG": (b"\xff\xd8", "unsupported_format"),
+    "nothing": (b"", "empty"),
+    "one byte": (b"\xff", "not_an_image"),
+    "the start of a JPEG": (b"\xff\xd8", "not_an_image"),
     "a JPEG's markers": (JPEG[:300], "truncated"),
     "half a JPEG": (JPEG[: len(JPEG) // 2], "truncated"),
     "half a JPEG with an end marker in its EXIF": (
@@ -330,7 +330,7 @@ REFUSED = {
     "a changed PNG": (PNG[:60] + bytes([PNG[60] ^ 1]) + PNG[61:], "corrupt"),
     "the start of a PNG": (PNG[:8], "truncated"),
     "a GIF": (save(FRAMES[0], "GIF"), "unsupported_format"),
-    "text": (b"no image, and not a short one either", "unsupported_format"),
+    "text": (b"no image, and not a short one either", "not_an_image"),
 }
 
 

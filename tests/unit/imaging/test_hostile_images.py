@@ -227,14 +227,14 @@ REFUSED: dict[str, tuple[str, Callable[[], bytes]]] = {
         lambda: b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n{} loop\n",
     ),
     "PSD": (
-        "not_an_image",
+        "unsupported_format",
         lambda: b"8BPS\0\1" + bytes(6) + struct.pack(">HIIHH", 3, 9000, 9000, 8, 3),
     ),
     "DCX of a thousand pictures": (
         "not_an_image",
         lambda: b"\xb1\x68\xde\x3a" + b"\x10\0\0\0" * 1024,
     ),
-    "SVG": ("not_an_image", lambda: b'<svg xmlns="http://www.w3.org/2000/svg"/>'),
+    "SVG": ("unsupported_format", lambda: b'<svg xmlns="http://www.w3.org/2000/svg"/>'),
     "AVIF without a picture": (
         "corrupt",
         lambda: save(photo(64, 64), "AVIF")[:200] + bytes(1_000_000),
