@@ -31,8 +31,9 @@ from tfrec_cli.dataset import manifest, records
 from tfrec_cli.dataset.checksums import dataset_files
 from tfrec_cli.dataset.foreign import guess_names
 from tfrec_cli.errors import TfrecError
-from tfrec_cli.imaging import decoder, normalize, pillow_decoder, seek
+from tfrec_cli.imaging import decoder, formats, normalize, pillow_decoder, seek
 from tfrec_cli.imaging import jpeg as jpeg_markers
+from tfrec_cli.imaging.kinds import claims
 from tfrec_cli.imaging.policy import Policy
 from tfrec_cli.runtime import native, pool
 from tfrec_cli.sources import labels
@@ -295,6 +296,42 @@ def _palette_png() -> bytes:
     return out.getvalue()
 
 
+def _claim(data: bytes) -> None:
+    """Headers are read by our parsers, and small pictures are decoded."""
+    name = formats.image_format(data[: formats.HEAD_BYTES])
+    if name in (None, "jpeg"):
+        return
+    claims.read(name, io.BytesIO(data))
+    normalize.store_whole(data, Policy(max_pixels=_MOST_PIXELS), decodes=False)
+
+
+def _images() -> tuple[bytes, ...]:
+    """Return small images of the formats that `claims` reads, by Pillow, and of 12 and 16 bits."""
+    made = [b"P5 2 1 4095\n\0\1\2\3", b"P3 1 1 9 # x\n1 2 9"]
+    gray = Image.new("L", (3, 2), 7)
+    for kind, options in (
+        ("TIFF", {}),
+        ("TIFF", {"compression": "tiff_lzw"}),
+        ("TIFF", {"compression": "jpeg"}),
+        ("JPEG2000", {}),
+        ("AVIF", {}),
+    ):
+        file = io.BytesIO()
+        gray.save(file, kind, **options)
+        made.append(file.getvalue())
+    for picture, kind, compression in (
+        (Image.new("1", (9, 2)), "TIFF", "group3"),
+        (Image.new("1", (9, 2)), "TIFF", "group4"),
+        (Image.new("I;16", (3, 2), 77), "TIFF", "tiff_adobe_deflate"),
+    ):
+        file = io.BytesIO()
+        picture.save(file, kind, compression=compression)
+        made.append(file.getvalue())
+    head = struct.pack("<2sIHHI", b"BM", 0, 0, 0, 58)
+    head += struct.pack("<IiiHHIIiiII", 40, 3, 1, 1, 4, 2, 0, 0, 0, 1, 0)
+    return (*made, head + bytes(4) + b"\3\0\0\0\0\1")
+
+
 PAYLOADS = (EXAMPLE, IMAGE, SEQUENCE)
 SHARDS = (SHARD, zlib.compress(SHARD), frame(b""))
 TARGETS: dict[str, Target] = {
@@ -311,6 +348,7 @@ TARGETS: dict[str, Target] = {
     "seek.cut": Target(run=_cut, seeds=(CODED_JPEG, _photo())),
     "decoder.decode": Target(run=_decode, seeds=(_photo(), CODED_JPEG, IMAGE)),
     "png.check": Target(run=_png, seeds=(IMAGE, _palette_png())),
+    "claims.read": Target(run=_claim, seeds=_images()),
     "records.decode": Target(run=_record, seeds=PAYLOADS),
     "verify": Target(run=_verify, seeds=SHARDS),
     "verify, framed": Target(run=_framed(_verify), seeds=PAYLOADS),

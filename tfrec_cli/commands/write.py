@@ -237,6 +237,13 @@ def _describe(part: _Part, shards: Sequence[WrittenShard], options: WriteOptions
     """Collect the rejects of a split, and make its manifest."""
     rejects = [*part.planned.rejects, *(reject for one in shards for reject in one.rejects)]
     part.rejects = tuple(sorted(rejects, key=lambda reject: reject.path))
+    if dim := sum(one.dim for one in shards):
+        greatest = max(one.dim_greatest for one in shards)
+        warning = (
+            f"split {part.split}: 16-bit images that may hold fewer bits and look dark: {dim}; "
+            f"found {greatest} as their greatest value, expected up to 65535"
+        )
+        part.listing = replace(part.listing, warnings=(*part.listing.warnings, warning))
     part.manifest = Manifest(
         split=part.split,
         stored=options.stored,

@@ -13,7 +13,8 @@ from typing import BinaryIO, NamedTuple
 from tfrec_cli.errors import ImageError
 from tfrec_cli.imaging import formats, jpeg, pillow, pillow_decoder, png
 from tfrec_cli.imaging.jpeg import Frame, Jpeg
-from tfrec_cli.imaging.policy import Policy
+from tfrec_cli.imaging.kinds import claims
+from tfrec_cli.imaging.policy import Policy, check_pixels
 from tfrec_cli.imaging.window import has_exact_window
 from tfrec_cli.runtime import native
 
@@ -33,8 +34,7 @@ class Header(NamedTuple):
     Attributes:
         height_px, width_px: size before scaling; of the upright picture if the policy turns it.
         mode: Pillow's name for the kind of pixels: ``RGB``, ``L``, ``CMYK``, ``I;16``…
-        orientation: the EXIF orientation, 1 (upright) to 8; 1 for a TIFF, since decoders always
-            turn it upright.
+        orientation: the EXIF orientation, 1 (upright) to 8.
         animated: it has several frames; additional pictures of a JPEG (previews, depth) do not
             count.
         deep: its values have more than 8 bits.
@@ -82,26 +82,60 @@ def read_header(file: BinaryIO, policy: Policy) -> Header:
         raise formats.refusal(head[: formats.HEAD_BYTES], expected)
     file.seek(0)
     frugal = pillow.FrugalFile(file, pillow.MAX_HEADER_BYTES)
-    with pillow.bounded(policy.max_pixels), pillow.open_image(frugal, name, policy) as image:
-        orientation = pillow.orientation_of(image, name, frugal)
-        height_px, width_px = image.height, image.width
+    claim = claims.read(name, frugal)
+    header = _claimed(name, claim, policy) if claim.mode else _opened(name, frugal, claim, policy)
+    if header.animated and policy.frames == "fail":
+        raise ImageError("animated", "found several frames, expected one (--frames first)")
+    return header
+
+
+def _claimed(name: formats.ImageFormat, claim: claims.Claim, policy: Policy) -> Header:
+    """Return the header of a file that is decoded without Pillow's help."""
+    height_px, width_px = claim.size or (0, 0)
+    check_pixels(height_px, width_px, policy.max_pixels)
+    if policy.exif == "apply" and claim.orientation >= _SIDEWAYS:
+        height_px, width_px = width_px, height_px
+    return Header(
+        format=name,
+        height_px=height_px,
+        width_px=width_px,
+        mode=claim.mode or "",
+        orientation=claim.orientation,
+        animated=claim.animated,
+        deep=claim.deep,
+        alpha=claim.mode in pillow.ALPHA_MODES,
+        icc=bool(claim.icc),
+    )
+
+
+def _opened(
+    name: formats.ImageFormat, file: pillow.FrugalFile, claim: claims.Claim, policy: Policy
+) -> Header:
+    """Return the header of a file as Pillow reads it, and as it claims."""
+    file.seek(0)
+    with pillow.bounded(policy.max_pixels), pillow.open_image(file, name, policy) as image:
+        orientation = pillow.orientation_of(image, name, file)
+        height_px, width_px = claim.size or (image.height, image.width)
         was_turned = name in pillow.UPRIGHT_FORMATS
         if (policy.exif == "apply") != was_turned and orientation >= _SIDEWAYS:
             height_px, width_px = width_px, height_px
-        header = Header(
+        profile = image.info.get("icc_profile") or b""
+        if name != "jpeg" and len(profile) > claims.PROFILE_BYTES:
+            found = f"found a colour profile of {len(profile)} bytes"
+            raise ImageError(
+                "too_complex", f"{found}, expected at most {claims.PROFILE_BYTES}, as in PNG files"
+            )
+        return Header(
             format=name,
             height_px=height_px,
             width_px=width_px,
             mode=image.mode,
             orientation=orientation,
             animated=bool(getattr(image, "is_animated", False)) and image.format != "MPO",
-            deep=image.mode in pillow.DEEP_MODES or (name == "png" and png.is_deep(frugal)),
+            deep=claim.deep or image.mode in pillow.DEEP_MODES,
             alpha=image.mode in pillow.ALPHA_MODES or "transparency" in image.info,
-            icc=bool(image.info.get("icc_profile")),
+            icc=bool(profile),
         )
-    if header.animated and policy.frames == "fail":
-        raise ImageError("animated", "found several frames, expected one (--frames first)")
-    return header
 
 
 def read_plain_header(file_descriptor: int, policy: Policy) -> tuple[Header, int] | None:

@@ -19,6 +19,7 @@ from tfrec_cli.errors import ImageError
 from tfrec_cli.imaging import decoder, formats, jpeg, pillow, pillow_decoder, strip
 from tfrec_cli.imaging.header import Examined, Header, examine
 from tfrec_cli.imaging.jpeg import Frame
+from tfrec_cli.imaging.kinds import claims
 from tfrec_cli.imaging.policy import (
     JPEG_QUALITY,
     MAX_PIXELS,
@@ -48,9 +49,14 @@ _UPRIGHT = {
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }
-_MOST_DIGITS_BYTES, _MOST_COMMENTS = 1 << 22, 1000
-"""Limits of a PPM file in ASCII digits: Pillow reads each one alone, and at each comment copies
-all bytes that follow."""
+
+
+_TURNED = {
+    **_UPRIGHT,
+    6: Image.Transpose.ROTATE_90,
+    8: Image.Transpose.ROTATE_270,
+}
+"""What undoes `_UPRIGHT`."""
 
 
 class Stored(NamedTuple):
@@ -61,6 +67,7 @@ class Stored(NamedTuple):
         window: whether a window of it can be decoded exactly.
         changes: why the bytes are not those of the file, in stable words; empty if they are.
         has_icc: whether the file has a colour profile.
+        greatest: the greatest value of a picture of 16 bits before it was scaled to 8.
     """
 
     data: bytes
@@ -69,6 +76,7 @@ class Stored(NamedTuple):
     window: bool
     changes: tuple[str, ...]
     has_icc: bool
+    greatest: int | None = None
 
 
 def load(*, arrays: bool) -> None:
@@ -93,6 +101,15 @@ def decode(data: bytes, policy: Policy) -> Pixels:
     Raises:
         ImageError: it cannot be decoded completely, or the policy does not allow it.
     """
+    return _decode(data, policy)[0]
+
+
+def _decode(data: bytes, policy: Policy) -> tuple[Pixels, int | None]:
+    """Decode as `decode` does.
+
+    Returns:
+        The pixels, and the greatest value of a picture of 16 bits before it was scaled.
+    """
     import numpy as np
 
     name = formats.image_format(data[: formats.HEAD_BYTES])
@@ -100,12 +117,21 @@ def decode(data: bytes, policy: Policy) -> Pixels:
         raise formats.refusal(data[: formats.HEAD_BYTES], "an image")
     if name == "jpeg":
         jpeg.check_scans(data)
-    if name == "ppm" and data[1:2] in b"123":
-        _check_digits(data)
     file = pillow.FrugalFile(io.BytesIO(data))
-    with pillow.bounded(policy.max_pixels), pillow.open_image(file, name, policy) as image:
-        orientation = _left_to_do(pillow.orientation_of(image, name, file), name, policy)
-        rgb = _rgb(data, image, name, policy)
+    with pillow.bounded(policy.max_pixels):
+        claim = claims.read(name, file)
+        if claim.mode and claim.decode:
+            if claim.size:
+                check_pixels(*claim.size, policy.max_pixels)
+            orientation = claim.orientation if policy.exif == "apply" else 1
+            picture, greatest = claim.decode(data, policy.max_pixels)
+        else:
+            file.seek(0)
+            with pillow.open_image(file, name, policy) as image:
+                stored = pillow.orientation_of(image, name, file)
+                orientation = _left_to_do(stored, name, policy)
+                picture, greatest = _picture(data, image, name, claim, stored, policy)
+        rgb = pillow_decoder.to_rgb(picture, policy.alpha, is_deep=name == "png")
         if orientation != 1:
             rgb = rgb.transpose(_UPRIGHT[orientation])
         if policy.resize_short_px:
@@ -113,7 +139,7 @@ def decode(data: bytes, policy: Policy) -> Pixels:
             check_pixels(height_px, width_px, policy.max_pixels)
             if (height_px, width_px) != (rgb.height, rgb.width):
                 rgb = rgb.resize((width_px, height_px), Image.Resampling.BICUBIC)
-        return np.asarray(rgb)
+        return np.asarray(rgb), greatest
 
 
 def _left_to_do(orientation: int, name: formats.ImageFormat, policy: Policy) -> int:
@@ -124,17 +150,29 @@ def _left_to_do(orientation: int, name: formats.ImageFormat, policy: Policy) -> 
     return 1 if applies else {6: 8, 8: 6}.get(orientation, orientation)
 
 
-def _rgb(data: bytes, image: Image.Image, name: formats.ImageFormat, policy: Policy) -> Image.Image:
-    """Decode an opened image: its first frame, in RGB."""
+def _picture(
+    data: bytes,
+    image: Image.Image,
+    name: formats.ImageFormat,
+    claim: claims.Claim,
+    orientation: int,
+    policy: Policy,
+) -> claims.Decoded:
+    """Decode the first frame of an opened image, not turned."""
     if name == "jpeg" and image.mode in ("L", "RGB"):
-        return Image.fromarray(decoder.decode(data, policy.max_pixels))
+        return claims.Decoded(Image.fromarray(decoder.decode(data, policy.max_pixels)))
+    if claim.decode:
+        return claim.decode(data, policy.max_pixels)
     if name == "png":
         image = pillow_decoder.open_png(data, policy.max_pixels)
     if name != "heic":  # opened at its primary picture, which may be another than the first
         image.seek(0)
     with stderr_silenced() if name == "tiff" else nullcontext():  # libtiff writes to it
         image.load()
-    return pillow_decoder.to_rgb(image, policy.alpha, is_deep=name in ("ppm", "png"))
+    picture: Image.Image = image
+    if name == "tiff" and orientation != 1:  # Pillow has turned it
+        picture = picture.transpose(_TURNED[orientation])
+    return claim.finish(data, picture) if claim.finish else claims.Decoded(picture)
 
 
 def store_whole(data: bytes, policy: Policy, *, decodes: bool, strips: bool = False) -> Stored:
@@ -152,8 +190,9 @@ def store_whole(data: bytes, policy: Policy, *, decodes: bool, strips: bool = Fa
     examined = examine(data, policy, decodes=decodes)
     header, markers, changes = examined.header, examined.markers, examined.changes
     size = (header.height_px, header.width_px)
+    greatest = None
     if changes:
-        pixels = decode(data, policy)
+        pixels, greatest = _decode(data, policy)
         size = pixels.shape[:2]
         data = _transcode(pixels, examined, _icc_profile(data, header, policy))
         markers = jpeg.read(data) if markers else None
@@ -170,10 +209,11 @@ def store_whole(data: bytes, policy: Policy, *, decodes: bool, strips: bool = Fa
         window=markers is not None and has_exact_window(markers),
         changes=changes,
         has_icc=header.icc,
+        greatest=greatest,
     )
 
 
-def decode_examined(data: bytes, examined: Examined, policy: Policy) -> Pixels:
+def decode_examined(data: bytes, examined: Examined, policy: Policy) -> tuple[Pixels, int | None]:
     """Decode an image file to the pixels of the image that `store_whole` makes.
 
     So a crop from the file equals a crop from the stored image, even if that is transcoded to JPEG.
@@ -181,15 +221,15 @@ def decode_examined(data: bytes, examined: Examined, policy: Policy) -> Pixels:
     Args:
         examined: the result of `header.examine`.
     Returns:
-        uint8[height, width, 3].
+        uint8[height, width, 3], and the greatest value of a picture of 16 bits.
     Raises:
         ImageError: it cannot be decoded, or the policy does not allow it.
     """
-    pixels = decode(data, policy)
+    pixels, greatest = _decode(data, policy)
     if examined.changes and examined.markers:
         stored = _transcode(pixels, examined, None)
         pixels = decoder.decode(stored, policy.max_pixels)
-    return pixels
+    return pixels, greatest
 
 
 def enlarge(
@@ -266,14 +306,6 @@ def versions() -> dict[str, str]:
     }
 
 
-def _check_digits(data: bytes) -> None:
-    comments = data.count(b"#")
-    if len(data) > _MOST_DIGITS_BYTES or comments > _MOST_COMMENTS:
-        found = f"found {len(data)} bytes of digits with {comments} comments"
-        expected = f"at most {_MOST_DIGITS_BYTES} with {_MOST_COMMENTS}"
-        raise ImageError("too_complex", f"{found}, expected {expected}")
-
-
 def _transcode(pixels: Pixels, examined: Examined, icc: bytes | None) -> bytes:
     header, markers = examined.header, examined.markers
     if markers is None:
@@ -293,9 +325,11 @@ def _icc_profile(data: bytes, header: Header, policy: Policy) -> bytes | None:
     """Return the colour profile to keep; None for that of a CMYK or LAB picture."""
     if not header.icc or header.mode in ("CMYK", "LAB"):
         return None
-    with (
-        pillow.bounded(policy.max_pixels),
-        pillow.open_image(pillow.FrugalFile(io.BytesIO(data)), header.format, policy) as image,
-    ):
-        profile: bytes = image.info["icc_profile"]
-        return profile
+    file = pillow.FrugalFile(io.BytesIO(data))
+    with pillow.bounded(policy.max_pixels):
+        if own := claims.read(header.format, file).icc:
+            return own
+        file.seek(0)
+        with pillow.open_image(file, header.format, policy) as image:
+            profile: bytes = image.info["icc_profile"]
+            return profile

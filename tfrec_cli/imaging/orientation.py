@@ -18,7 +18,7 @@ from tfrec_cli.imaging import png
 
 UPRIGHT = 1
 
-_TAG = 0x0112
+TAG = 0x0112
 _MOST_BYTES = 1 << 22
 """The most bytes of a text chunk that are searched; the tag is in the first ones."""
 
@@ -43,6 +43,11 @@ def of_blocks(exif: bytes | None, xmp: bytes | None) -> int:
     value = _of_exif(exif) if exif else None
     if value is None and xmp:
         value = _of_xmp(xmp)
+    return of_value(value)
+
+
+def of_value(value: object) -> int:
+    """Return the orientation that a value of the tag stands for; it may be missing or invalid."""
     return value if isinstance(value, int) and 1 <= value <= 8 else UPRIGHT
 
 
@@ -79,7 +84,7 @@ def _of_exif(block: bytes) -> object:
     exif = Image.Exif()
     with suppress(Exception):  # of a damaged block: SyntaxError, struct.error, ValueError…
         exif.load(block)
-        return exif.get(_TAG)
+        return exif.get(TAG)
     return None
 
 

@@ -99,7 +99,11 @@ def orientation_of(image: Image.Image, name: formats.ImageFormat, file: FrugalFi
     Of an AVIF, Pillow gives the rotation of the container as EXIF: nothing else counts there.
     """
     if name == "tiff":
-        return orientation.UPRIGHT
+        try:
+            with bounded():
+                return orientation.of_value(image.getexif().get(orientation.TAG))
+        except ImageError:
+            return orientation.UPRIGHT
     if name == "heic":
         return heif.orientation_of(cast("BinaryIO", file))
     if name == "png":

@@ -76,7 +76,7 @@ def _load(data: bytes, max_pixels: int) -> Image.Image:
     return image
 
 
-def open_png(data: bytes, max_pixels: int) -> Image.Image:
+def open_png(data: bytes, max_pixels: int) -> PngImagePlugin.PngImageFile:
     """Open a PNG that keeps the rules of its format.
 
     Raises:

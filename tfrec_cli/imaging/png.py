@@ -180,13 +180,14 @@ def find(file: File, kinds: Sequence[bytes]) -> Iterator[tuple[bytes, int]]:
             return
 
 
-def is_deep(file: File) -> bool:
-    """Tell whether a PNG has 16 bits a sample; reads only its header."""
+def samples(file: File) -> tuple[int, int]:
+    """Return the bits of a sample and the type of colour, (0, 0) without them; reads the header."""
     for kind, start, _ in chunks(file):
         if kind == b"IHDR":
             file.seek(start)
-            return file.read(_IHDR_BYTES)[8:9] == b"\x10"
-    return False
+            bits, colour = file.read(_IHDR_BYTES)[8:10].ljust(2, b"\0")
+            return bits, colour
+    return 0, 0
 
 
 def chunks(file: File) -> Iterator[tuple[bytes, int, int]]:

@@ -82,11 +82,13 @@ class MadeRecord(NamedTuple):
     Attributes:
         changes: how the image was normalised, in stable words.
         has_icc: whether its file has a colour profile.
+        greatest: the greatest value of an image of 16 bits before it was scaled to 8.
     """
 
     record: ImageRecord
     changes: tuple[str, ...]
     has_icc: bool
+    greatest: int | None
 
 
 def make_record(root: Path, item: Item, recipe: Recipe) -> MadeRecord:
@@ -104,9 +106,9 @@ def make_record(root: Path, item: Item, recipe: Recipe) -> MadeRecord:
         stored = _whole(data, item, recipe)
         image, window = stored.data, int(stored.window)
         height_px, width_px = stored.height_px, stored.width_px
-        changes, has_icc = stored.changes, stored.has_icc
+        changes, has_icc, greatest = stored.changes, stored.has_icc, stored.greatest
     else:
-        header, changes, pixels = _crop(data, recipe, recipe.crop)
+        header, changes, pixels, greatest = _crop(data, recipe, recipe.crop)
         image = normalize.encode(pixels, recipe.encoding, quality=recipe.quality)
         window, (height_px, width_px) = None, recipe.crop
         has_icc = header.icc
@@ -122,7 +124,7 @@ def make_record(root: Path, item: Item, recipe: Recipe) -> MadeRecord:
         class_name=classes[source.label or 0] if classes else None,
         further=records.further(recipe.columns, source.features) if recipe.columns else None,
     )
-    return MadeRecord(record, changes, has_icc)
+    return MadeRecord(record, changes, has_icc, greatest)
 
 
 def _read(root: Path, source: Source) -> bytes:
@@ -172,11 +174,12 @@ def _whole(data: bytes, item: Item, recipe: Recipe) -> Stored:
 
 def _crop(
     data: bytes, recipe: Recipe, crop: tuple[int, int]
-) -> tuple[Header, tuple[str, ...], Pixels]:
+) -> tuple[Header, tuple[str, ...], Pixels, int | None]:
     """Decode an image's centre crop.
 
     Returns:
-        The header, the changes made, and uint8[height, width, 3].
+        The header, the changes made, uint8[height, width, 3], and the greatest value of a 16-bit
+        image.
     """
     from tfrec_cli import crops
 
@@ -186,8 +189,9 @@ def _crop(
     if examined.markers and not changes and crops.holds(size, crop):
         box = crops.center_box(*size, crop)
         with suppress(ImageError):  # decoding the whole image gives a better message
-            return header, (), decoder.decode_window(data, size, box, recipe.policy.max_pixels)
-    pixels = normalize.decode_examined(data, examined, recipe.policy)
+            pixels = decoder.decode_window(data, size, box, recipe.policy.max_pixels)
+            return header, (), pixels, None
+    pixels, greatest = normalize.decode_examined(data, examined, recipe.policy)
     if recipe.small in ("pad", "resize") and not crops.holds(pixels.shape, crop):
         pixels = normalize.enlarge(pixels, *crop, recipe.small, recipe.policy.max_pixels)
         changes = (*changes, "padded" if recipe.small == "pad" else "enlarged")
@@ -196,4 +200,4 @@ def _crop(
         found = f"found {full_height}x{full_width} pixels"
         raise ImageError("too_small", f"{found}, expected at least {crop}")
     top, left, height, width = crops.center_box(full_height, full_width, crop)
-    return header, changes, pixels[top : top + height, left : left + width]
+    return header, changes, pixels[top : top + height, left : left + width], greatest

@@ -28,6 +28,8 @@ from tfrec_cli.writing.survey import Item
 from tfrec_cli.writing.written_shard import WrittenShard, noted
 
 _GZIP_LEVEL = 6
+_DIM = 1 << 14
+"""Images of 16 bits whose values are all smaller may hold 14 bits or fewer, and look dark."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -154,6 +156,9 @@ def _count(written: WrittenShard, made: MadeRecord, payload: bytes) -> None:
     if made.changes:
         written.changes.update(made.changes)
     written.icc_profiles += made.has_icc
+    if made.greatest and made.greatest < _DIM:
+        written.dim += 1
+        written.dim_greatest = max(written.dim_greatest, made.greatest)
     written.add_digest(made.record.key or 0, payload)
     height_px, width_px = made.record.height_px or 0, made.record.width_px or 0
     least = written.smallest

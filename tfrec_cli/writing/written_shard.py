@@ -32,6 +32,9 @@ class WrittenShard:
         contents: the packed digests of `digests`, 40 MB for a million records. `make_durable`
             moves them into the note.
         smallest: the smallest height and the smallest width of a stored image, in pixels.
+        dim: how many images of 16 bits have no value of more than 14 bits, as those of cameras and
+            scanners that have fewer bits.
+        dim_greatest: the greatest value in them.
         kept: whether an interrupted write had made it.
     """
 
@@ -45,6 +48,8 @@ class WrittenShard:
     smallest: tuple[int, int] | None = None
     changes: Counter[str] = field(default_factory=Counter)
     icc_profiles: int = 0
+    dim: int = 0
+    dim_greatest: int = 0
     rejects: list[Reject] = field(default_factory=list)
     kept: bool = False
 

@@ -1066,3 +1066,29 @@ class TestBounds:
         with pytest.raises(RunError, match="found an unfinished write"):
             run(folder, out)
         assert tree(out) == {".train.partial": b"", ".train.partial/other": b"1"}
+
+
+class TestDarkImages:
+    """Images of 12 bits in samples of 16."""
+
+    @staticmethod
+    def image(most: int) -> bytes:
+        values = np.linspace(0, most, 40 * 50).astype(np.uint16).reshape(40, 50)
+        file = io.BytesIO()
+        Image.fromarray(values).save(file, "PNG")
+        return file.getvalue()
+
+    @pytest.mark.parametrize("crop", [None, 40])
+    def test_the_warning_has_their_number_and_greatest_value(
+        self, tmp_path: Path, out: Path, crop: int | None
+    ) -> None:
+        files = {"a.png": self.image(4032), "b.png": self.image(900), "c.png": self.image(65_535)}
+        result = run(fill(tmp_path / "images", files), out, crop=crop and (crop, crop))
+        (warning,) = result.warnings
+        assert "look dark: 2; found 4032 as their greatest value" in warning
+        assert result.manifest is not None
+        assert result.manifest.changes["deep"] == 3
+
+    def test_a_bright_image_is_no_cause_for_a_warning(self, tmp_path: Path, out: Path) -> None:
+        source = fill(tmp_path / "images", {"a.png": self.image(65_535)})
+        assert not run(source, out).warnings

@@ -209,7 +209,10 @@ REFUSED: dict[str, tuple[str, Callable[[], bytes]]] = {
     "GIF that never ends": ("too_complex", lambda: gif() + bytes(10_000_000)),
     "JPEG 2000 without data": ("corrupt", lambda: jpeg_2000(3_000)),
     "JPEG 2000 too large": ("too_many_pixels", lambda: jpeg_2000(100_000)),
-    "JPEG 2000 of 16,000 components": ("corrupt", lambda: jpeg_2000(1_000, components=16_000)),
+    "JPEG 2000 of 16,000 components": (
+        "unsupported_mode",
+        lambda: jpeg_2000(1_000, components=16_000),
+    ),
     "JPEG 2000 of tiny tiles": ("corrupt", lambda: jpeg_2000(8_000, tile=1)),
     "BMP without its pixels": ("truncated", lambda: bmp(6_000, 6_000)),
     "BMP of many colours": ("corrupt", lambda: bmp(8, 8, colours=2**32 - 1)),

@@ -1,0 +1,1 @@
+"""Formats of which Pillow alone would give wrong pixels; `claims` is their door."""
