@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import itertools
 import struct
+import zlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -690,7 +691,6 @@ def test_a_pgm_value_above_its_maximum_is_refused() -> None:
 
 
 def test_bigtiff_and_packed_bits_in_deflate_are_decoded() -> None:
-    import zlib
 
     values = noise(12)
     bits = np.unpackbits(values.astype(">u2").view(np.uint8).reshape(HEIGHT, WIDTH, 2), axis=2)
@@ -728,3 +728,15 @@ def test_what_is_written_of_each_row_is_verified_without_findings(
     tfrec_cli.write(tmp_path / "images", tmp_path / "out", labels="none", crop=crop, jobs=1)
     options = {"seed": 1, "crop": crop or 20, "jobs": 1}
     assert not tfrec_cli.verify(tmp_path / "out", source=tmp_path / "images", **options).findings
+
+
+def test_the_transparent_colour_of_a_16_bit_png_is_compared_exactly() -> None:
+    """Two colours differ in their lower bytes only; one of them is transparent."""
+    values = np.array([[[257, 514, 771], [257, 514, 772]]], np.uint16)
+    data = imagecodecs.png_encode(values)
+    body = b"tRNS" + struct.pack(">3H", 257, 514, 771)
+    chunk = struct.pack(">I", 6) + body + struct.pack(">I", zlib.crc32(body))
+    place = data.index(b"IDAT") - 4
+    data = data[:place] + chunk + data[place:]
+    assert normalize.decode(data, Policy()).tolist() == [[[1, 2, 3], [1, 2, 3]]]
+    assert normalize.decode(data, Policy(alpha="white")).tolist() == [[[255] * 3, [1, 2, 3]]]

@@ -10,13 +10,17 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
-from typing import NamedTuple, cast
+from typing import TYPE_CHECKING, NamedTuple, cast
 
 from PIL import Image
 
 from tfrec_cli.imaging import formats, pillow_decoder, png
 from tfrec_cli.imaging.kinds import avif, bmp, jpeg2000, pnm, tiff
 from tfrec_cli.imaging.kinds.boxes import File
+
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
 
 PROFILE_BYTES = 1 << 20
 """The largest colour profile that PNG decoders take: Pillow's limit on a compressed chunk."""
@@ -118,26 +122,30 @@ def _deep_png(mode: str, channels: int, data: bytes, max_pixels: int) -> Decoded
 
     from tfrec_cli.imaging.kinds.samples import to_8_bits
 
-    def part(mode: str, raw: str) -> np.ndarray:
+    def part(mode: str, raw: str) -> tuple[npt.NDArray[np.uint8], object]:
         image = pillow_decoder.open_png(data, max_pixels)
         image._mode = mode
         image.tile = [tile._replace(args=raw) for tile in image.tile]
         image.load()
-        transparent.append(image.info.get("transparency"))
-        return np.asarray(image)
+        return np.asarray(image), image.info.get("transparency")
 
-    transparent: list[object] = []
     if mode == "LA":
-        both = part("RGBA", "RGBA").astype(np.uint16)
-        values = both[..., ::2] << 8 | both[..., 1::2]
+        both, transparent = part("RGBA", "RGBA")
+        high, low = both[..., ::2], both[..., 1::2]
     else:
-        values = part(mode, f"{mode};16B").astype(np.uint16) << 8 | part(mode, f"{mode};16L")
-    colours = values[..., : channels - (channels % 2 == 0)]
-    scaled = to_8_bits(values, 65535)
-    if mode == "RGB" and isinstance(transparent[0], tuple):
-        opaque = (values != np.array(transparent[0], np.uint16)).any(axis=2)
-        scaled = np.dstack([scaled, opaque.astype(np.uint8) * np.uint8(255)])
-    return Decoded(Image.fromarray(scaled), int(colours.max()))
+        high, transparent = part(mode, f"{mode};16B")
+        low, _ = part(mode, f"{mode};16L")
+    clear = np.array(transparent, np.uint16) if isinstance(transparent, tuple) else None
+    colours = channels - (channels % 2 == 0)
+    out = np.empty((*high.shape[:2], channels + (clear is not None)), np.uint8)
+    greatest = 0
+    for row, (upper, lower) in enumerate(zip(high, low, strict=True)):
+        values = upper.astype(np.uint16) << 8 | lower
+        greatest = max(greatest, int(values[:, :colours].max()))
+        out[row, :, :channels] = to_8_bits(values, 65535)
+        if clear is not None:
+            out[row, :, channels] = (values != clear).any(axis=1) * 255
+    return Decoded(Image.fromarray(out), greatest)
 
 
 def _jpeg2000(file: File) -> Claim:

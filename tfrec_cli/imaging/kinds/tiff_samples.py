@@ -132,8 +132,9 @@ def _segments(data: bytes, tiff: Tiff, needed: int) -> Iterator[Samples]:
         if not tiff.tiled:  # the last strip of a plane may be shorter
             last = min(last, (first // down + 1) * down)
         tall = heights(range(first, last))
+        view = memoryview(data)
         pieces = [
-            data[offset : offset + (count if tiff.compression != tags.NONE else row_bytes * height)]
+            view[offset : offset + (count if tiff.compression != tags.NONE else row_bytes * height)]
             for offset, count, height in zip(
                 tiff.offsets[first:last], tiff.counts[first:last], tall, strict=True
             )
@@ -147,14 +148,13 @@ def _segments(data: bytes, tiff: Tiff, needed: int) -> Iterator[Samples]:
 
 
 def _expanded(
-    pieces: Sequence[bytes], compression: int, row_bytes: int, rows: int, height: int
+    pieces: Sequence[memoryview], compression: int, row_bytes: int, rows: int, height: int
 ) -> Samples:
     """Undo the compression of strips of ``rows`` rows each; return uint8[height, row_bytes]."""
     import numpy as np
 
     if compression == tags.NONE:
         return np.frombuffer(b"".join(pieces), np.uint8).reshape(height, row_bytes)
-    body = b"".join(pieces)
     offsets, at = [], 8
     for piece in pieces:
         offsets.append(at)
@@ -179,7 +179,7 @@ def _expanded(
     table = struct.pack("<H", len(entries))
     table += b"".join(struct.pack("<HHII", tag, 4, count, value) for tag, value, count in entries)
     head = b"II*\0" + struct.pack("<I", at + len(lists))
-    made = io.BytesIO(head + body + lists + table + bytes(4))
+    made = io.BytesIO(b"".join([head, *pieces, lists, table, bytes(4)]))
     with stderr_silenced():
         image = TiffImagePlugin.TiffImageFile(made)
         image.load()
@@ -193,12 +193,12 @@ def _values(raw: Samples, tiff: Tiff, values: int, inner: int) -> Samples:
     if tiff.bits == 8:
         numbers: Samples = raw
     elif tiff.bits == 16:
-        numbers = np.ascontiguousarray(raw).view("<u2" if tiff.little else ">u2").astype(np.uint16)
+        numbers = np.ascontiguousarray(raw).view("<u2" if tiff.little else ">u2")
     else:
         return _unpacked(raw, tiff.bits, values)
     if tiff.predictor == 2:
         pixels = numbers.reshape(len(numbers), -1, inner)
-        numbers = np.add.accumulate(pixels, axis=1, dtype=numbers.dtype)
+        numbers = np.add.accumulate(pixels, axis=1, dtype=numbers.dtype.newbyteorder("="))
     return numbers.reshape(len(raw), values)
 
 
