@@ -60,18 +60,15 @@ class _Kind(NamedTuple):
     """A kind of file that is not read.
 
     Attributes:
+        magic: a regular expression for the first bytes; compiled when a file is of another kind.
         advice: what to do with it.
         is_image: it is a picture all the same.
     """
 
     words: str
-    magic: re.Pattern[bytes]
+    magic: bytes
     advice: str
     is_image: bool = False
-
-
-def _kind(words: str, magic: bytes, advice: str, *, is_image: bool = False) -> _Kind:
-    return _Kind(words, re.compile(magic, re.DOTALL), advice, is_image)
 
 
 _CONVERT = "convert it to PNG or JPEG first"
@@ -88,90 +85,90 @@ _PROLOGUE = rb"(?:\xef\xbb\xbf)?\s*(?:<\?xml[^>]*>\s*|<!--.*?-->\s*)*"
 """What may stand before the first element of a page or a drawing."""
 
 _OTHERS: tuple[_Kind, ...] = (
-    _kind("a git-LFS pointer", rb"version https://git-lfs", "`git lfs pull` gets the file"),
-    _kind(
+    _Kind("a git-LFS pointer", rb"version https://git-lfs", "`git lfs pull` gets the file"),
+    _Kind(
         "a JPEG with stray bytes at its start",
         rb"\xff\xd8[^\xff].*\xff[\xdb\xe0-\xef\xfe]",
         "jpegtran makes it sound, without loss",
         is_image=True,
     ),
-    _kind(
+    _Kind(
         "an HTML page",
         _PROLOGUE + rb"<(?i:!doctype html|html|head|body)\b",
         "a download gave a page instead of the file: get the file again",
     ),
-    _kind(
+    _Kind(
         "an SVG drawing",
         _PROLOGUE + rb"<(?:!DOCTYPE svg|svg|svg:svg)\b",
         "draw it as PNG first",
         is_image=True,
     ),
-    _kind("a NumPy archive", rb"PK\x03\x04.{26}[^/]{1,200}\.npy", _ARRAYS),
-    _kind("a ZIP archive", rb"PK(?:\x03\x04|\x05\x06|\x07\x08)", _UNPACK),
-    _kind("a 7z archive", rb"7z\xbc\xaf\x27\x1c", _UNPACK),
-    _kind("a RAR archive", rb"Rar!\x1a\x07", _UNPACK),
-    _kind("a tar archive", rb".{257}ustar", _UNPACK),
-    _kind("a GZIP file", rb"\x1f\x8b\x08", _UNPACK),
-    _kind("a bzip2 file", rb"BZh[1-9](?:1AY&SY|\x17rE8P\x90)", _UNPACK),
-    _kind("an XZ file", rb"\xfd7zXZ\x00", _UNPACK),
-    _kind("a Zstandard file", rb"\x28\xb5\x2f\xfd", _UNPACK),
-    _kind("a NumPy array", rb"\x93NUMPY", _ARRAYS),
-    _kind("a DICOM file", rb".{128}DICM", "save its pixels as PNG first, such as with pydicom"),
-    _kind(
+    _Kind("a NumPy archive", rb"PK\x03\x04.{26}[^/]{1,200}\.npy", _ARRAYS),
+    _Kind("a ZIP archive", rb"PK(?:\x03\x04|\x05\x06|\x07\x08)", _UNPACK),
+    _Kind("a 7z archive", rb"7z\xbc\xaf\x27\x1c", _UNPACK),
+    _Kind("a RAR archive", rb"Rar!\x1a\x07", _UNPACK),
+    _Kind("a tar archive", rb".{257}ustar", _UNPACK),
+    _Kind("a GZIP file", rb"\x1f\x8b\x08", _UNPACK),
+    _Kind("a bzip2 file", rb"BZh[1-9](?:1AY&SY|\x17rE8P\x90)", _UNPACK),
+    _Kind("an XZ file", rb"\xfd7zXZ\x00", _UNPACK),
+    _Kind("a Zstandard file", rb"\x28\xb5\x2f\xfd", _UNPACK),
+    _Kind("a NumPy array", rb"\x93NUMPY", _ARRAYS),
+    _Kind("a DICOM file", rb".{128}DICM", "save its pixels as PNG first, such as with pydicom"),
+    _Kind(
         "a NIfTI volume",
         rb"(?:\x5c\x01\x00\x00|\x00\x00\x01\x5c).{340}n[+i]1\x00"
         rb"|(?:\x1c\x02\x00\x00|\x00\x00\x02\x1c)n[+i]2\x00",
         "save its slices as PNG first, such as with nibabel",
     ),
-    _kind("an HDF5 file", rb"\x89HDF\r\n\x1a\n", _ARRAYS),
-    _kind("a MATLAB file", rb"MATLAB [57]\.", _ARRAYS),
-    _kind("a FITS file", rb"SIMPLE  =", _ARRAYS),
-    _kind("a Parquet file", rb"PAR1[^ -~]", _ARRAYS),
-    _kind("an Arrow file", rb"ARROW1\x00", _ARRAYS),
-    _kind("an ArrayRecord or Riegeli file", rb"\x83\xaf\x70\xd1\x0d\x88\x4a\x3f", _READ_RECORDS),
-    _kind("an SQLite database", rb"SQLite format 3\x00", _ARRAYS),
-    _kind("a PDF document", rb"%PDF-", "draw its pages as PNG first"),
-    _kind("a PostScript document", rb"%!PS|\xc5\xd0\xd3\xc6", "draw it as PNG first"),
-    _kind(
+    _Kind("an HDF5 file", rb"\x89HDF\r\n\x1a\n", _ARRAYS),
+    _Kind("a MATLAB file", rb"MATLAB [57]\.", _ARRAYS),
+    _Kind("a FITS file", rb"SIMPLE  =", _ARRAYS),
+    _Kind("a Parquet file", rb"PAR1[^ -~]", _ARRAYS),
+    _Kind("an Arrow file", rb"ARROW1\x00", _ARRAYS),
+    _Kind("an ArrayRecord or Riegeli file", rb"\x83\xaf\x70\xd1\x0d\x88\x4a\x3f", _READ_RECORDS),
+    _Kind("an SQLite database", rb"SQLite format 3\x00", _ARRAYS),
+    _Kind("a PDF document", rb"%PDF-", "draw its pages as PNG first"),
+    _Kind("a PostScript document", rb"%!PS|\xc5\xd0\xd3\xc6", "draw it as PNG first"),
+    _Kind(
         "a camera's raw image",
         rb"II\*\x00.{4}CR\x02|FUJIFILMCCD-RAW|IIU\x00|IIR[OS]|MMOR\x00|\x00MRM|....ftypcrx ",
         _CONVERT,
         is_image=True,
     ),
-    _kind("an MP4 or QuickTime video", _VIDEO, _FRAMES),
-    _kind("an AVI video", rb"RIFF....AVI ", _FRAMES),
-    _kind("a Matroska or WebM video", rb"\x1a\x45\xdf\xa3", _FRAMES),
-    _kind("an MPEG video", rb"\x00\x00\x01[\xb3\xba]|(?:G..[\x10-\x3f].{184}){2}G", _FRAMES),
-    _kind("a Windows Media video", rb"\x30\x26\xb2\x75\x8e\x66\xcf\x11", _FRAMES),
-    _kind("a Flash video", rb"FLV\x01", _FRAMES),
-    _kind("an Ogg file", rb"OggS\x00", _FRAMES),
-    _kind("a JPEG XL image", rb"\xff\x0a|\x00\x00\x00\x0cJXL ", _CONVERT, is_image=True),
-    _kind("a Photoshop document", rb"8BPS\x00[\x01\x02]", _CONVERT, is_image=True),
-    _kind("a GIMP image", rb"gimp xcf", _CONVERT, is_image=True),
-    _kind("an OpenEXR image", rb"\x76\x2f\x31\x01", _CONVERT, is_image=True),
-    _kind("a Radiance HDR image", rb"#\?(?:RADIANCE|RGBE)", _CONVERT, is_image=True),
-    _kind("a JPEG XR image", rb"II\xbc", _CONVERT, is_image=True),
-    _kind("a Netpbm image of another kind", rb"P7\n|P[Ff]4?\s+\d+\s", _CONVERT, is_image=True),
-    _kind("a Windows icon", rb"\x00\x00[\x01\x02]\x00[\x01-\xff]\x00", _CONVERT, is_image=True),
-    _kind("a DirectDraw surface", rb"DDS \x7c\x00\x00\x00", _CONVERT, is_image=True),
-    _kind("a KTX texture", rb"\xabKTX ", _CONVERT, is_image=True),
-    _kind("a QOI image", rb"qoif\x00", _CONVERT, is_image=True),
-    _kind("a DjVu document", rb"AT&TFORM", _CONVERT, is_image=True),
-    _kind("an ICNS icon", rb"icns", _CONVERT, is_image=True),
-    _kind("an SGI image", rb"\x01\xda[\x00\x01][\x01\x02]", _CONVERT, is_image=True),
-    _kind("a Sun raster image", rb"\x59\xa6\x6a\x95", _CONVERT, is_image=True),
-    _kind("an XPM image", rb"/\* XPM \*/", _CONVERT, is_image=True),
-    _kind("a BLP texture", rb"BLP[12]", _CONVERT, is_image=True),
-    _kind("an IFF image", rb"FORM....(?:ILBM|PBM )", _CONVERT, is_image=True),
-    _kind(
+    _Kind("an MP4 or QuickTime video", _VIDEO, _FRAMES),
+    _Kind("an AVI video", rb"RIFF....AVI ", _FRAMES),
+    _Kind("a Matroska or WebM video", rb"\x1a\x45\xdf\xa3", _FRAMES),
+    _Kind("an MPEG video", rb"\x00\x00\x01[\xb3\xba]|(?:G..[\x10-\x3f].{184}){2}G", _FRAMES),
+    _Kind("a Windows Media video", rb"\x30\x26\xb2\x75\x8e\x66\xcf\x11", _FRAMES),
+    _Kind("a Flash video", rb"FLV\x01", _FRAMES),
+    _Kind("an Ogg file", rb"OggS\x00", _FRAMES),
+    _Kind("a JPEG XL image", rb"\xff\x0a|\x00\x00\x00\x0cJXL ", _CONVERT, is_image=True),
+    _Kind("a Photoshop document", rb"8BPS\x00[\x01\x02]", _CONVERT, is_image=True),
+    _Kind("a GIMP image", rb"gimp xcf", _CONVERT, is_image=True),
+    _Kind("an OpenEXR image", rb"\x76\x2f\x31\x01", _CONVERT, is_image=True),
+    _Kind("a Radiance HDR image", rb"#\?(?:RADIANCE|RGBE)", _CONVERT, is_image=True),
+    _Kind("a JPEG XR image", rb"II\xbc", _CONVERT, is_image=True),
+    _Kind("a Netpbm image of another kind", rb"P7\n|P[Ff]4?\s+\d+\s", _CONVERT, is_image=True),
+    _Kind("a Windows icon", rb"\x00\x00[\x01\x02]\x00[\x01-\xff]\x00", _CONVERT, is_image=True),
+    _Kind("a DirectDraw surface", rb"DDS \x7c\x00\x00\x00", _CONVERT, is_image=True),
+    _Kind("a KTX texture", rb"\xabKTX ", _CONVERT, is_image=True),
+    _Kind("a QOI image", rb"qoif\x00", _CONVERT, is_image=True),
+    _Kind("a DjVu document", rb"AT&TFORM", _CONVERT, is_image=True),
+    _Kind("an ICNS icon", rb"icns", _CONVERT, is_image=True),
+    _Kind("an SGI image", rb"\x01\xda[\x00\x01][\x01\x02]", _CONVERT, is_image=True),
+    _Kind("a Sun raster image", rb"\x59\xa6\x6a\x95", _CONVERT, is_image=True),
+    _Kind("an XPM image", rb"/\* XPM \*/", _CONVERT, is_image=True),
+    _Kind("a BLP texture", rb"BLP[12]", _CONVERT, is_image=True),
+    _Kind("an IFF image", rb"FORM....(?:ILBM|PBM )", _CONVERT, is_image=True),
+    _Kind(
         "a PNG with a damaged signature",
         rb".PNG[\r\n]|PNG\r\n",
         "get the file again",
         is_image=True,
     ),
-    _kind("an ISO media file of unknown kind", rb"....ftyp", _CONVERT),
-    _kind("a BPG image", rb"BPG\xfb", _CONVERT, is_image=True),
-    _kind(
+    _Kind("an ISO media file of unknown kind", rb"....ftyp", _CONVERT),
+    _Kind("a BPG image", rb"BPG\xfb", _CONVERT, is_image=True),
+    _Kind(
         "a JPEG after some stray bytes",
         rb".{1,256}?\xff\xd8\xff[\xdb\xe0-\xef\xfe]",
         "remove the bytes before it",
@@ -180,7 +177,7 @@ _OTHERS: tuple[_Kind, ...] = (
 )
 """Kinds of files, the more special ones first."""
 
-_HEIF = _kind("a HEIF image of unknown coding", rb"", _CONVERT, is_image=True)
+_HEIF = _Kind("a HEIF image of unknown coding", rb"", _CONVERT, is_image=True)
 
 _TEXT = re.compile(rb"[\t\n\f\r\x1b\x20-\x7e\x80-\xff]+")
 
@@ -254,7 +251,7 @@ def refusal(head: bytes, expected: str) -> ImageError:
 def _other(head: bytes) -> _Kind | None:
     if _ANY_IMAGE & {*_brands(head)[:1]}:
         return _HEIF
-    return next((kind for kind in _OTHERS if kind.magic.match(head)), None)
+    return next((kind for kind in _OTHERS if re.match(kind.magic, head, re.DOTALL)), None)
 
 
 def _inflated(head: bytes) -> bytes:
