@@ -14,15 +14,21 @@ APP1, APP2, APP13 = 0xE1, 0xE2, 0xED
 Place = tuple[int, int, int]
 """Code, start and stop of a segment."""
 
+EXIF_MARK, XMP_MARK = b"Exif\0\0", b"http://ns.adobe.com/xap/1.0/\0"
+"""What blocks of EXIF and XMP begin with."""
+
+ORIENTATION = 0x0112
+"""The tag of EXIF."""
+
 _HEAD_BYTES = 4
-_TIFF = {b"Exif\0\0II*\0\x08\0\0\0": "<", b"Exif\0\0MM\0*\0\0\0\x08": ">"}
+_TIFF = {EXIF_MARK + b"II*\0\x08\0\0\0": "<", EXIF_MARK + b"MM\0*\0\0\0\x08": ">"}
 _TIFF_AT, _TIFF_BYTES, _ENTRY_BYTES = 6, 8, 12
 _TIFF_KINDS = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8}
-_ORIENTATION, _X_RESOLUTION, _RESOLUTION_UNIT = 0x0112, 0x011A, 0x0128
-_TIFF_READ = {_ORIENTATION: 3, _X_RESOLUTION: 5, _RESOLUTION_UNIT: 3}
+_X_RESOLUTION, _RESOLUTION_UNIT = 0x011A, 0x0128
+_TIFF_READ = {ORIENTATION: 3, _X_RESOLUTION: 5, _RESOLUTION_UNIT: 3}
 """Tags that Pillow reads when it opens a JPEG: each must hold one value of this kind."""
 
-_XMP, _XMP_ORIENTATION = b"http://ns.adobe.com/xap/1.0/\0", b":Orientation"
+_XMP_ORIENTATION = b":Orientation"
 _PHOTOSHOP, _RESOURCE, _RESOURCE_BYTES = b"Photoshop 3.0\0", b"8BIM", 6
 
 
@@ -40,7 +46,7 @@ def read(data: native.Bytes, segments: list[Place]) -> tuple[bool, bool, int]:
         elif code == APP2:
             plain = plain and not icc and _is_icc(segment)
             icc = True
-        elif segment.startswith(_XMP):
+        elif segment.startswith(XMP_MARK):
             plain = plain and _XMP_ORIENTATION not in segment
         else:
             plain = plain and not orientation
@@ -79,7 +85,7 @@ def _orientation(segment: bytes) -> int:
             return 0
         if tag in _TIFF_READ and (kind, count) != (_TIFF_READ[tag], 1):
             return 0
-        if tag == _ORIENTATION:
+        if tag == ORIENTATION:
             (value,) = struct.unpack_from(order + "H", block, start + _ENTRY_BYTES * number + 8)
             if orientation:
                 return 0

@@ -20,6 +20,7 @@ from tfrec_cli.imaging import decoder, formats, jpeg, pillow, pillow_decoder, st
 from tfrec_cli.imaging.header import Examined, Header, examine
 from tfrec_cli.imaging.jpeg import Frame
 from tfrec_cli.imaging.kinds import claims
+from tfrec_cli.imaging.kinds.samples import Decoded
 from tfrec_cli.imaging.policy import (
     JPEG_QUALITY,
     MAX_PIXELS,
@@ -157,10 +158,10 @@ def _picture(
     claim: claims.Claim,
     orientation: int,
     policy: Policy,
-) -> claims.Decoded:
+) -> Decoded:
     """Decode the first frame of an opened image, not turned."""
     if name == "jpeg" and image.mode in ("L", "RGB"):
-        return claims.Decoded(Image.fromarray(decoder.decode(data, policy.max_pixels)))
+        return Decoded(Image.fromarray(decoder.decode(data, policy.max_pixels)))
     if claim.decode:
         return claim.decode(data, policy.max_pixels)
     if name == "png":
@@ -172,7 +173,7 @@ def _picture(
     picture: Image.Image = image
     if name == "tiff" and orientation != 1:  # Pillow has turned it
         picture = picture.transpose(_TURNED[orientation])
-    return claim.finish(data, picture) if claim.finish else claims.Decoded(picture)
+    return claim.finish(data, picture) if claim.finish else Decoded(picture)
 
 
 def store_whole(data: bytes, policy: Policy, *, decodes: bool, strips: bool = False) -> Stored:

@@ -15,18 +15,16 @@ from contextlib import suppress
 from PIL import Image
 
 from tfrec_cli.imaging import png
+from tfrec_cli.imaging.jpeg_metadata import EXIF_MARK, ORIENTATION, XMP_MARK
 
 UPRIGHT = 1
 
-TAG = 0x0112
 _MOST_BYTES = 1 << 22
 """The most bytes of a text chunk that are searched; the tag is in the first ones."""
 
 _NAMESPACE = re.compile(
     rb"xmlns:([A-Za-z_][\w.-]{0,40})\s*=\s*[\"']http://ns\.adobe\.com/tiff/1\.0/[\"']"
 )
-_EXIF_MARK = b"Exif\0\0"
-_XMP_MARK = b"http://ns.adobe.com/xap/1.0/\0"
 
 _EXIF_TEXTS = (b"Raw profile type exif", b"Raw profile type APP1")
 _XMP_TEXTS = (b"XML:com.adobe.xmp", b"Raw profile type xmp", b"Raw profile type APP1")
@@ -71,10 +69,10 @@ def png_blocks(file: png.File) -> tuple[bytes | None, bytes | None]:
     profiles = {keyword: _profile(keyword, text) for keyword, text in texts.items()}
     for keyword in _EXIF_TEXTS:
         block = profiles.get(keyword, b"")
-        exif = exif or (None if block.startswith(_XMP_MARK) else block)
+        exif = exif or (None if block.startswith(XMP_MARK) else block)
     for keyword in _XMP_TEXTS:
         block = profiles.get(keyword, b"")
-        if block and not block.startswith(_EXIF_MARK):
+        if block and not block.startswith(EXIF_MARK):
             return exif, block
     return exif, None
 
@@ -84,7 +82,7 @@ def _of_exif(block: bytes) -> object:
     exif = Image.Exif()
     with suppress(Exception):  # of a damaged block: SyntaxError, struct.error, ValueError…
         exif.load(block)
-        return exif.get(TAG)
+        return exif.get(ORIENTATION)
     return None
 
 

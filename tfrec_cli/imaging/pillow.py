@@ -16,6 +16,7 @@ from PIL import Image
 
 from tfrec_cli.errors import ImageError, TfrecError
 from tfrec_cli.imaging import formats, heif, orientation
+from tfrec_cli.imaging.jpeg_metadata import ORIENTATION
 from tfrec_cli.imaging.policy import MAX_PIXELS, Policy, check_pixels
 
 logging.getLogger("PIL").addHandler(logging.NullHandler())  # its errors say the same
@@ -101,11 +102,11 @@ def orientation_of(image: Image.Image, name: formats.ImageFormat, file: FrugalFi
     if name == "tiff":
         try:
             with bounded():
-                return orientation.of_value(image.getexif().get(orientation.TAG))
+                return orientation.of_value(image.getexif().get(ORIENTATION))
         except ImageError:
             return orientation.UPRIGHT
     if name == "heic":
-        return heif.orientation_of(cast("BinaryIO", file))
+        return heif.orientation_of(file)
     if name == "png":
         place = file.tell()
         blocks = orientation.png_blocks(file)

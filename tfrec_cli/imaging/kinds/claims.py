@@ -15,8 +15,9 @@ from typing import TYPE_CHECKING, NamedTuple, cast
 from PIL import Image
 
 from tfrec_cli.imaging import formats, pillow_decoder, png
+from tfrec_cli.imaging.boxes import File
 from tfrec_cli.imaging.kinds import avif, bmp, jpeg2000, pnm, tiff
-from tfrec_cli.imaging.kinds.boxes import File
+from tfrec_cli.imaging.kinds.samples import Decoded, to_8_bits
 
 if TYPE_CHECKING:
     import numpy as np
@@ -50,17 +51,6 @@ class Claim(NamedTuple):
     animated: bool = False
     decode: Callable[[bytes, int], Decoded] | None = None
     finish: Callable[[bytes, Image.Image], Decoded] | None = None
-
-
-class Decoded(NamedTuple):
-    """A decoded picture of 8 bits a sample, not turned.
-
-    Attributes:
-        greatest: the greatest value of a colour before it was scaled, of a deep picture.
-    """
-
-    image: Image.Image
-    greatest: int | None = None
 
 
 def read(name: formats.ImageFormat, file: File) -> Claim:
@@ -120,8 +110,6 @@ def _deep_png(mode: str, channels: int, data: bytes, max_pixels: int) -> Decoded
     """Decode a PNG of 16 bits: Pillow gives either the high or the low byte of each sample."""
     import numpy as np
 
-    from tfrec_cli.imaging.kinds.samples import to_8_bits
-
     def part(mode: str, raw: str) -> tuple[npt.NDArray[np.uint8], object]:
         image = pillow_decoder.open_png(data, max_pixels)
         image._mode = mode
@@ -166,8 +154,6 @@ def _jpeg2000(file: File) -> Claim:
 def _rescaled(image: Image.Image, bits: int) -> tuple[Image.Image, int]:
     """Scale samples that Pillow shifted to the left, so that the greatest is 255."""
     import numpy as np
-
-    from tfrec_cli.imaging.kinds.samples import to_8_bits
 
     values = np.asarray(image) >> ((8 if bits < 8 else 16) - bits)
     return Image.fromarray(to_8_bits(values, (1 << bits) - 1)), int(values.max())

@@ -11,7 +11,7 @@ import struct
 from typing import NamedTuple
 
 from tfrec_cli.errors import ImageError
-from tfrec_cli.imaging.kinds.boxes import Box, File, body, boxes
+from tfrec_cli.imaging.boxes import Box, File, body, boxes
 
 _CODESTREAM = b"\xff\x4f\xff\x51"
 _COLOUR, _OPACITY = 0, 1
@@ -123,7 +123,7 @@ def _order(count: int, is_cmyk: bool, cdef: bytes | None) -> tuple[int, ...]:
     colours = 4 if is_cmyk else 3 if count > 2 else 1
     if cdef is None:
         if count > colours:
-            raise _refused("a component of no told meaning", "none, or alpha")
+            raise _refused("a component of unknown meaning", "none, or alpha")
         return tuple(range(count))
     found: dict[int, int] = {}
     for place in range(2, len(cdef) - 5, 6):

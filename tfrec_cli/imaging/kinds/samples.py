@@ -1,17 +1,29 @@
-"""Scales whole numbers of any maximum to 8 bits.
+"""Decoded pictures of 8 bits a sample, and how whole numbers of any maximum are scaled to these.
 
 Knows: numbers. Must not know: files.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
+    from PIL import Image
 
 _BLOCK = 1 << 20
+
+
+class Decoded(NamedTuple):
+    """A decoded picture of 8 bits a sample, not turned.
+
+    Attributes:
+        greatest: the greatest value of a colour before it was scaled, of a deep picture.
+    """
+
+    image: Image.Image
+    greatest: int | None = None
 
 
 def to_8_bits(values: npt.NDArray[Any], most: int) -> npt.NDArray[np.uint8]:

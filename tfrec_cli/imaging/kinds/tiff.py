@@ -16,7 +16,7 @@ import struct
 from typing import NamedTuple
 
 from tfrec_cli.errors import ImageError
-from tfrec_cli.imaging.kinds.boxes import File
+from tfrec_cli.imaging.boxes import File
 
 WHITE_IS_ZERO, BLACK_IS_ZERO, RGB, PALETTE, CMYK, YCBCR, CIELAB = 0, 1, 2, 3, 5, 6, 8
 NONE, CCITT_RLE, CCITT_3, CCITT_4, LZW, JPEG = 1, 2, 3, 4, 5, 7
@@ -232,7 +232,7 @@ def _tags(file: File) -> tuple[dict[str, tuple[int, ...]], bool]:
 
 
 def _tiff(tags: dict[str, tuple[int, ...]], little: bool) -> Tiff:
-    """Hold the tags to what is proven.
+    """Make a `Tiff` from the tags, and refuse what is not proven to be decoded.
 
     Raises:
         ImageError: no decoder is proven for it.

@@ -11,12 +11,12 @@ from __future__ import annotations
 import io
 import struct
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 from PIL import Image, TiffImagePlugin
 
 from tfrec_cli.imaging.kinds import tiff as tags
-from tfrec_cli.imaging.kinds.samples import to_8_bits
+from tfrec_cli.imaging.kinds.samples import Decoded, to_8_bits
 from tfrec_cli.imaging.kinds.tiff import Tiff
 from tfrec_cli.runtime.stderr import stderr_silenced
 
@@ -28,13 +28,6 @@ if TYPE_CHECKING:
 
 _BATCH_BYTES = 1 << 22
 _MODES = {1: "L", 2: "LA", 3: "RGB", 4: "RGBA"}
-
-
-class Decoded(NamedTuple):
-    """A decoded picture, and the greatest value of a colour before it was scaled to 8 bits."""
-
-    image: Image.Image
-    greatest: int
 
 
 def decode(data: bytes, tiff: Tiff) -> Decoded:
