@@ -293,9 +293,8 @@ def _check_kind(
             raise _refused(f"{extras} samples of unknown meaning besides {name}", "none, or alpha")
         raise _refused(f"{one['samples']} samples, {len(extra)} of them extra", f"those of {name}")
     if extra and (len(extra) > 1 or extra[0] not in (ASSOCIATED_ALPHA, UNASSOCIATED_ALPHA)):
-        raise _refused(
-            f"{len(extra)} extra samples of kind {extra[0]}, which is not alpha,", "none, or alpha"
-        )
+        kinds = ", ".join(map(str, extra))
+        raise _refused(f"extra samples that are not one alpha (kinds: {kinds})", "none, or alpha")
     if set(tags.get("formats", (1,))) - {1, 4}:
         raise _refused(f"signed or floating-point samples in {found}", "unsigned whole numbers")
     width = min(bits)
@@ -340,7 +339,7 @@ def _check_compression(
 def _check_colours(tags: dict[str, tuple[int, ...]], one: dict[str, int], found: str) -> None:
     photometric = tags["photometric"][0]
     if photometric == PALETTE and max(tags.get("palette", (0,))) < 1 << 8:
-        raise _refused("a palette of 8-bit values, or none,", "one of 16-bit values")
+        raise _refused("no palette of 16-bit values", "one")
     if photometric == CMYK and one["ink_set"] != 1:
         raise _refused(f"ink set {one['ink_set']}", "1, which is CMYK")
     if photometric != YCBCR or one["compression"] == JPEG:
