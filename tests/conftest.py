@@ -32,6 +32,8 @@ from hypothesis import HealthCheck, settings
 from PIL import Image
 from program import Ran
 
+from tfrec_cli.runtime import native
+
 # A busy machine is no failure: how long an example takes says nothing here.
 settings.register_profile("tfrec", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("tfrec")
@@ -54,6 +56,11 @@ def missing(*packages: str) -> str:
 def needs(*packages: str) -> pytest.MarkDecorator:
     """Skip a test without these packages, which a program or reader that it starts needs."""
     return pytest.mark.skipif(bool(missing(*packages)), reason=missing(*packages))
+
+
+needs_c = pytest.mark.skipif(
+    not native.is_compiled and "ALL_TESTS" not in os.environ, reason="needs the C extension"
+)
 
 
 class Framework:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import os
 import random
 import struct
 from concurrent.futures import ThreadPoolExecutor
@@ -12,7 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 import windows
-from conftest import jpeg, oriented, photo
+from conftest import jpeg, needs_c, oriented, photo
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
@@ -21,9 +20,6 @@ from tfrec_cli.imaging import seek
 from tfrec_cli.imaging.window import Box
 from tfrec_cli.runtime import native
 
-needs_c = pytest.mark.skipif(
-    not native.is_compiled and "ALL_TESTS" not in os.environ, reason="needs the C extension"
-)
 fixed = settings(derandomize=True, max_examples=150)
 
 PHOTO = photo(49, 67)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 import tracemalloc
 from array import array
@@ -13,7 +12,7 @@ from unittest import mock
 
 import numpy as np
 import pytest
-from conftest import jpeg, oriented, photo
+from conftest import jpeg, needs_c, oriented, photo
 from example_bytes import entry, exact, field, packed, payload_of, strings, unpacked, varint
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -26,9 +25,7 @@ from tfrec_cli.reading import batch
 from tfrec_cli.runtime import native
 from tfrec_cli.tfrecord import example
 
-pytestmark = pytest.mark.skipif(
-    not native.is_compiled and "ALL_TESTS" not in os.environ, reason="needs the C extension"
-)
+pytestmark = needs_c
 fixed = settings(deadline=None, derandomize=True, max_examples=400)
 nothing_known = {
     "single_values": None,

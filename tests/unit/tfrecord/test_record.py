@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from conftest import needs_c
 from record_files import PAYLOADS, PLACES, PLAIN, flipped, hit_by
 
 from tfrec_cli.errors import FramingError
@@ -177,10 +178,9 @@ def test_records_are_checked_without_the_c_code_of_google_crc32c(
     assert read_all(flipped(SHARD, 500), MANY_PLACES, tmp_path / "file", 91)[0] == "FramingError"
 
 
+@needs_c
 def test_c_checks_the_crcs_of_payloads_of_any_length(tmp_path: Path) -> None:
     """It computes them in lanes of 1,024 bytes."""
-    if not native.is_compiled:
-        pytest.skip("needs the C extension")
     sizes = [*range(20), *range(3060, 3090), 6143, 6144, 6145, 9216 * 3 + 7, 49_152]
     payloads = [bytes(i * 7 + size & 255 for i in range(size)) for size in sizes]
     path = tmp_path / "file"
