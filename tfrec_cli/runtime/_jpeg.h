@@ -43,11 +43,25 @@ static inline int next_segment(const byte *data, Py_ssize_t size, Segment *segme
 }
 
 #define MOST_FILLING 4096
+#define BLOCK_BYTES 64
+
+/* Return whether a 0xff among some bytes is followed by another byte than 0; one more byte is read.
+ * Without branches, so that compilers make it one comparison of many bytes. */
+static inline int has_marker(const byte *data) {
+    byte found = 0;
+    for (int i = 0; i < BLOCK_BYTES; i++) {
+        found |= (byte)((data[i] == 0xff) & (data[i + 1] != 0));
+    }
+    return found;
+}
 
 /* Return the offset of the end marker if it is the first marker after `at`, else -1. */
 static inline Py_ssize_t scan_end(const byte *data, Py_ssize_t size, Py_ssize_t at) {
     Py_ssize_t filling = 0;
     while (at + 1 < size) {
+        while (!filling && size - at > BLOCK_BYTES && !has_marker(data + at)) {
+            at += BLOCK_BYTES;
+        }
         const byte *found = memchr(data + at, 0xff, (size_t)(size - 1 - at));
         if (!found) {
             return -1;
@@ -61,6 +75,7 @@ static inline Py_ssize_t scan_end(const byte *data, Py_ssize_t size, Py_ssize_t 
         if (filling >= MOST_FILLING - 1 || (code != 0xff && code && (code & 0xf8) != RST0)) {
             return -1;
         }
+        filling = code == 0xff ? filling : 0;
     }
     return -1;
 }
