@@ -22,8 +22,9 @@ import simplejpeg
 from PIL import Image
 
 from tfrec_cli.errors import ImageError
-from tfrec_cli.imaging import jpeg, seek
-from tfrec_cli.imaging.window import Box, has_exact_window
+from tfrec_cli.imaging.jpeg import markers as jpeg_markers
+from tfrec_cli.imaging.jpeg import seek
+from tfrec_cli.imaging.jpeg.window import Box, has_exact_window
 from tfrec_cli.runtime import native
 
 Pixels = npt.NDArray[np.uint8]
@@ -95,7 +96,7 @@ def is_exact(
 def _why_not(data: bytes) -> str:
     """Say why no window was cut."""
     try:
-        markers = jpeg.check(data)
+        markers = jpeg_markers.check(data)
     except ImageError as error:
         return error.reason
     if not has_exact_window(markers):
@@ -168,7 +169,7 @@ def check_mutated(seeds: list[bytes], count: int, compared: float, seed: int) ->
     found: Counter[str] = Counter()
     for _ in range(count):
         data = rng.choice(seeds)
-        height, width = jpeg.read_frame(data)[1:3]
+        height, width = jpeg_markers.read_frame(data)[1:3]
         for _ in range(rng.choice((1, 1, 2, 3))):
             data = mutated(data, rng.choice(seeds), rng) if len(data) > 3 else data
         box = rng.choice(list(boxes(height, width, 6, rng)))

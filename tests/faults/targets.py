@@ -31,8 +31,9 @@ from tfrec_cli.dataset import manifest, records
 from tfrec_cli.dataset.checksums import dataset_files
 from tfrec_cli.dataset.foreign import guess_names
 from tfrec_cli.errors import TfrecError
-from tfrec_cli.imaging import decoder, formats, normalize, pillow_decoder, seek
-from tfrec_cli.imaging import jpeg as jpeg_markers
+from tfrec_cli.imaging import decoder, formats, normalize, pillow_decoder
+from tfrec_cli.imaging.jpeg import markers as jpeg_markers
+from tfrec_cli.imaging.jpeg import seek
 from tfrec_cli.imaging.kinds import claims
 from tfrec_cli.imaging.policy import Policy
 from tfrec_cli.runtime import native, pool

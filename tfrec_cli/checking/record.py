@@ -21,8 +21,9 @@ from tfrec_cli.dataset.records import (
     Names,
 )
 from tfrec_cli.errors import DataError, ImageError
-from tfrec_cli.imaging import formats, jpeg
-from tfrec_cli.imaging.window import has_exact_window
+from tfrec_cli.imaging import formats
+from tfrec_cli.imaging.jpeg import markers as jpeg_markers
+from tfrec_cli.imaging.jpeg.window import has_exact_window
 from tfrec_cli.tfrecord import example
 from tfrec_cli.tfrecord.scan import Record
 
@@ -147,7 +148,7 @@ def _wrong_label(label: int | None, labels: Sequence[str] | None) -> str | None:
 def _wrong_window(record: ImageRecord) -> str | None:
     try:
         is_jpeg = record.image[:2] == b"\xff\xd8"
-        is_exact = is_jpeg and has_exact_window(jpeg.read(record.image))
+        is_exact = is_jpeg and has_exact_window(jpeg_markers.read(record.image))
     except ImageError:  # reported when the image is decoded
         return None
     if record.window == int(is_exact):

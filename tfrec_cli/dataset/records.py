@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, NamedTuple
 
 from tfrec_cli.dataset.names import KeyStyle
 from tfrec_cli.errors import DataError, ImageError
-from tfrec_cli.imaging import formats, jpeg
+from tfrec_cli.imaging import formats
+from tfrec_cli.imaging.jpeg import markers as jpeg_markers
 from tfrec_cli.runtime.row_store import ordered
 from tfrec_cli.tfrecord import example
 from tfrec_cli.tfrecord.example import Feature
@@ -156,7 +157,7 @@ def is_raw(image: bytes, height_px: int | None, width_px: int | None) -> bool:
     if found != "jpeg":
         return found != "png"
     try:
-        jpeg.read(image)
+        jpeg_markers.read(image)
     except ImageError:
         return True
     return False

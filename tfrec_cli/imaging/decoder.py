@@ -12,16 +12,18 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from tfrec_cli.errors import ImageError
-from tfrec_cli.imaging import jpeg, pillow_decoder, seek
+from tfrec_cli.imaging import pillow_decoder
+from tfrec_cli.imaging.jpeg import markers as jpeg_markers
+from tfrec_cli.imaging.jpeg import seek
+from tfrec_cli.imaging.jpeg.window import Box
 from tfrec_cli.imaging.policy import MAX_PIXELS, check_pixels
-from tfrec_cli.imaging.window import Box
 from tfrec_cli.runtime import native
 
 if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
 
-    from tfrec_cli.imaging.jpeg import Frame
+    from tfrec_cli.imaging.jpeg.markers import Frame
 
     Pixels = npt.NDArray[np.uint8]
     """uint8[height, width, 3], row-major RGB."""
@@ -39,7 +41,7 @@ def decode(data: native.Bytes, max_pixels: int = MAX_PIXELS) -> Pixels:
     plain = _plain(data, max_pixels)
     pixels = None
     if plain:
-        jpeg.check_scans(data)
+        jpeg_markers.check_scans(data)
         pixels = _by_simplejpeg(plain[0])
     return pillow_decoder.decode(data, max_pixels) if pixels is None else pixels
 
@@ -88,10 +90,10 @@ def _plain(data: native.Bytes, max_pixels: int) -> tuple[native.Bytes, Frame] | 
     if data[:3] != b"\xff\xd8\xff":
         return None
     try:
-        frame = jpeg.read_frame(data)
+        frame = jpeg_markers.read_frame(data)
         if not frame.plain:
-            data = jpeg.bare(bytes(data))
-            frame = jpeg.read_frame(data)
+            data = jpeg_markers.bare(bytes(data))
+            frame = jpeg_markers.read_frame(data)
     except ImageError:
         return None
     if not frame.plain:

@@ -11,11 +11,12 @@ import zlib
 from typing import BinaryIO, NamedTuple
 
 from tfrec_cli.errors import ImageError
-from tfrec_cli.imaging import formats, jpeg, pillow, pillow_decoder, png
-from tfrec_cli.imaging.jpeg import Frame, Jpeg
+from tfrec_cli.imaging import formats, pillow, pillow_decoder, png
+from tfrec_cli.imaging.jpeg import markers as jpeg_markers
+from tfrec_cli.imaging.jpeg.markers import Frame, Jpeg
+from tfrec_cli.imaging.jpeg.window import has_exact_window
 from tfrec_cli.imaging.kinds import claims
 from tfrec_cli.imaging.policy import Policy, check_pixels
-from tfrec_cli.imaging.window import has_exact_window
 from tfrec_cli.runtime import native
 
 HEAD_BYTES = 1 << 14
@@ -182,7 +183,7 @@ def examine(data: bytes, policy: Policy, *, decodes: bool = False) -> Examined:
         header = read_header(io.BytesIO(data), policy)
     markers = None
     if header.format == "jpeg":
-        markers = jpeg.check(data, frame)
+        markers = jpeg_markers.check(data, frame)
     elif header.format == "png" and not decodes and png.check(data, policy.max_pixels):
         pillow_decoder.decoded_size(data, policy.max_pixels)
     return Examined(header, markers, _changes(header, markers, policy))
@@ -193,7 +194,7 @@ def _plain_frame(data: bytes, policy: Policy) -> Frame | None:
     if data[:3] != b"\xff\xd8\xff":
         return None
     try:
-        frame = jpeg.read_frame(data)
+        frame = jpeg_markers.read_frame(data)
     except ImageError:
         return None
     fits = frame.height_px * frame.width_px <= policy.max_pixels

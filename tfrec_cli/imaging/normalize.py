@@ -16,9 +16,11 @@ import PIL
 from PIL import Image, features
 
 from tfrec_cli.errors import ImageError
-from tfrec_cli.imaging import decoder, formats, jpeg, pillow, pillow_decoder, strip
+from tfrec_cli.imaging import decoder, formats, pillow, pillow_decoder, strip
 from tfrec_cli.imaging.header import Examined, Header, examine
-from tfrec_cli.imaging.jpeg import Frame
+from tfrec_cli.imaging.jpeg import markers as jpeg_markers
+from tfrec_cli.imaging.jpeg.markers import Frame
+from tfrec_cli.imaging.jpeg.window import has_exact_window
 from tfrec_cli.imaging.kinds import claims
 from tfrec_cli.imaging.kinds.samples import Decoded
 from tfrec_cli.imaging.policy import (
@@ -29,7 +31,6 @@ from tfrec_cli.imaging.policy import (
     check_pixels,
     scaled_short,
 )
-from tfrec_cli.imaging.window import has_exact_window
 from tfrec_cli.runtime.stderr import stderr_silenced
 
 if TYPE_CHECKING:
@@ -117,7 +118,7 @@ def _decode(data: bytes, policy: Policy) -> tuple[Pixels, int | None]:
     if name is None:
         raise formats.refusal(data[: formats.HEAD_BYTES], "an image")
     if name == "jpeg":
-        jpeg.check_scans(data)
+        jpeg_markers.check_scans(data)
     file = pillow.FrugalFile(io.BytesIO(data))
     with pillow.bounded(policy.max_pixels):
         claim = claims.read(name, file)
@@ -196,7 +197,7 @@ def store_whole(data: bytes, policy: Policy, *, decodes: bool, strips: bool = Fa
         pixels, greatest = _decode(data, policy)
         size = pixels.shape[:2]
         data = _transcode(pixels, examined, _icc_profile(data, header, policy))
-        markers = jpeg.read(data) if markers else None
+        markers = jpeg_markers.read(data) if markers else None
     else:
         if decodes:
             decode(data, policy)

@@ -15,7 +15,7 @@ from contextlib import suppress
 from PIL import Image
 
 from tfrec_cli.imaging import png
-from tfrec_cli.imaging.jpeg_metadata import EXIF_MARK, ORIENTATION, XMP_MARK
+from tfrec_cli.imaging.jpeg.metadata import EXIF_MARK, ORIENTATION, XMP_MARK
 
 UPRIGHT = 1
 

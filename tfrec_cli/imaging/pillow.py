@@ -16,7 +16,7 @@ from PIL import Image
 
 from tfrec_cli.errors import ImageError, TfrecError
 from tfrec_cli.imaging import formats, heif, orientation
-from tfrec_cli.imaging.jpeg_metadata import ORIENTATION
+from tfrec_cli.imaging.jpeg.metadata import ORIENTATION
 from tfrec_cli.imaging.policy import MAX_PIXELS, Policy, check_pixels
 
 logging.getLogger("PIL").addHandler(logging.NullHandler())  # its errors say the same

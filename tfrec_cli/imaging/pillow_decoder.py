@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, BinaryIO, cast
 from PIL import Image, JpegImagePlugin, PngImagePlugin
 
 from tfrec_cli.errors import ImageError
-from tfrec_cli.imaging import formats, jpeg, png
+from tfrec_cli.imaging import formats, png
+from tfrec_cli.imaging.jpeg import markers as jpeg_markers
 from tfrec_cli.imaging.pillow import ALPHA_MODES, DEEP_MODES, FrugalFile, foreign_errors
 from tfrec_cli.imaging.policy import MAX_PIXELS, Alpha, check_pixels
 
@@ -65,8 +66,8 @@ def _load(data: bytes, max_pixels: int) -> Image.Image:
     name = formats.image_format(head)
     image: Image.Image
     if name == "jpeg":
-        jpeg.check_scans(data)
-        image = JpegImagePlugin.JpegImageFile(_file(io.BytesIO(jpeg.bare(data))))
+        jpeg_markers.check_scans(data)
+        image = JpegImagePlugin.JpegImageFile(_file(io.BytesIO(jpeg_markers.bare(data))))
     elif name == "png":
         image = open_png(data, max_pixels)
     else:

@@ -11,7 +11,8 @@ from __future__ import annotations
 import io
 from collections.abc import Iterator
 
-from tfrec_cli.imaging import jpeg, png
+from tfrec_cli.imaging import png
+from tfrec_cli.imaging.jpeg import markers as jpeg_markers
 from tfrec_cli.runtime import native
 
 _JFIF, _APP2, _ADOBE, _APP15, _COM = 0xE0, 0xE2, 0xEE, 0xEF, 0xFE
@@ -34,7 +35,7 @@ def jpeg_file(data: bytes) -> bytes:
     """Return a JPEG without metadata; ``data`` itself if it has none.
 
     Args:
-        data: a JPEG that `jpeg.check` accepts.
+        data: a JPEG that `jpeg_markers.check` accepts.
     Raises:
         ImageError: a marker is damaged.
     """
@@ -58,13 +59,13 @@ def _if_changed(data: bytes, pieces: Iterator[bytes]) -> bytes:
 def _jpeg_pieces(data: bytes) -> Iterator[bytes]:
     yield data[:2]
     position = 0
-    for code, start, position in jpeg.segments(data):
+    for code, start, position in jpeg_markers.segments(data):
         yield _kept(data, code, start, position)
     if (end := native.scan_end(data, position)) >= 0:
         yield data[position : end + 2]
         return
     stop = position
-    for code, start, stop in jpeg.later_segments(data, position):
+    for code, start, stop in jpeg_markers.later_segments(data, position):
         yield data[position:start]
         yield _kept(data, code, start, stop)
         position = stop
@@ -75,7 +76,7 @@ def _jpeg_pieces(data: bytes) -> Iterator[bytes]:
 def _kept(data: bytes, code: int, start: int, stop: int) -> bytes:
     """Return what is kept of a segment."""
     segment = data[start:stop]
-    if code == _COM or code == jpeg.FILL:
+    if code == _COM or code == jpeg_markers.FILL:
         return b""
     if not _JFIF <= code <= _APP15:
         return segment

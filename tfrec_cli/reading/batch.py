@@ -17,7 +17,8 @@ from tfrec_cli import crops
 from tfrec_cli.crops import Int64s
 from tfrec_cli.dataset.records import Names
 from tfrec_cli.errors import DataError, ImageError
-from tfrec_cli.imaging import decoder, jpeg
+from tfrec_cli.imaging import decoder
+from tfrec_cli.imaging.jpeg import markers as jpeg_markers
 from tfrec_cli.reading.buffers import BufferPool
 from tfrec_cli.reading.options import ReadOptions, Small
 from tfrec_cli.runtime import native
@@ -183,7 +184,7 @@ class BatchBuilder:
             return record
         if bytes(record.image[:2]) == b"\xff\xd8":
             with suppress(ImageError):  # the decoder will report it
-                frame = jpeg.read_frame(record.image)
+                frame = jpeg_markers.read_frame(record.image)
                 return replace(record, size=(frame.height_px, frame.width_px))
         return replace(record, size=self._whole(record).shape[:2])
 

@@ -90,7 +90,7 @@ def cut(
     height: int,  # noqa: ARG001
     width: int,  # noqa: ARG001
 ) -> tuple[bytes, int, int] | None:
-    """Cut a window out of a JPEG as a small JPEG, without decoding: see `imaging.seek`.
+    """Cut a window out of a JPEG as a small JPEG, without decoding: see `imaging.jpeg.seek`.
 
     Args:
         top, left, height, width: the window in pixels.

@@ -18,9 +18,10 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from tfrec_cli.errors import ImageError
-from tfrec_cli.imaging import decoder, pillow_decoder, seek
-from tfrec_cli.imaging import jpeg as jpeg_markers
-from tfrec_cli.imaging.window import Box, has_exact_window
+from tfrec_cli.imaging import decoder, pillow_decoder
+from tfrec_cli.imaging.jpeg import markers as jpeg_markers
+from tfrec_cli.imaging.jpeg import seek
+from tfrec_cli.imaging.jpeg.window import Box, has_exact_window
 from tfrec_cli.runtime import native
 
 fixed = settings(deadline=None, derandomize=True)

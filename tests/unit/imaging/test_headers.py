@@ -17,8 +17,8 @@ from PIL import Image
 
 from tfrec_cli.errors import ImageError
 from tfrec_cli.imaging import header
-from tfrec_cli.imaging import jpeg as jpeg_markers
 from tfrec_cli.imaging.header import Header
+from tfrec_cli.imaging.jpeg import markers as jpeg_markers
 from tfrec_cli.imaging.policy import Policy
 
 fixed = settings(deadline=None, derandomize=True)

@@ -19,11 +19,11 @@ from PIL import Image
 
 from tfrec_cli.errors import ImageError
 from tfrec_cli.imaging import header, normalize, pillow_decoder, policy
-from tfrec_cli.imaging import jpeg as jpeg_markers
 from tfrec_cli.imaging import png as png_chunks
 from tfrec_cli.imaging.header import Header
+from tfrec_cli.imaging.jpeg import markers as jpeg_markers
+from tfrec_cli.imaging.jpeg.window import has_exact_window
 from tfrec_cli.imaging.policy import Policy
-from tfrec_cli.imaging.window import has_exact_window
 
 PIXELS = photo(41, 53)
 TURNED = {

@@ -9,9 +9,10 @@ from conftest import jpeg, photo
 from PIL import Image
 
 from tfrec_cli.errors import ImageError
-from tfrec_cli.imaging import decoder, scans
-from tfrec_cli.imaging import jpeg as jpeg_markers
+from tfrec_cli.imaging import decoder
 from tfrec_cli.imaging.header import examine
+from tfrec_cli.imaging.jpeg import markers as jpeg_markers
+from tfrec_cli.imaging.jpeg import scans
 from tfrec_cli.imaging.policy import Policy
 
 PIXELS = photo(33, 45)

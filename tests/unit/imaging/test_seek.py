@@ -16,8 +16,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from tfrec_cli.imaging import seek
-from tfrec_cli.imaging.window import Box
+from tfrec_cli.imaging.jpeg import seek
+from tfrec_cli.imaging.jpeg.window import Box
 from tfrec_cli.runtime import native
 
 fixed = settings(derandomize=True, max_examples=150)

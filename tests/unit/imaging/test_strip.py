@@ -12,8 +12,8 @@ from jpeg_bytes import PHOTOSHOP, RESOURCE, XMP, segment
 from PIL import Image, ImageCms
 
 from tfrec_cli.imaging import decoder, strip
-from tfrec_cli.imaging import jpeg as jpeg_markers
 from tfrec_cli.imaging import png as png_chunks
+from tfrec_cli.imaging.jpeg import markers as jpeg_markers
 from tfrec_cli.runtime import native
 
 PIXELS = photo(33, 45)

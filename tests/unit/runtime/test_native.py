@@ -20,7 +20,7 @@ from jpeg_bytes import PHOTOSHOP, RESOURCE, XMP, exif, many_tags, segment
 from PIL import Image
 
 from tfrec_cli.errors import TfrecError
-from tfrec_cli.imaging import jpeg as jpeg_markers
+from tfrec_cli.imaging.jpeg import markers as jpeg_markers
 from tfrec_cli.reading import batch
 from tfrec_cli.runtime import native
 from tfrec_cli.tfrecord import example

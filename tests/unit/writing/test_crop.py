@@ -17,10 +17,11 @@ from PIL import Image
 
 from tfrec_cli.commands.write import Written, write
 from tfrec_cli.errors import ImageError
-from tfrec_cli.imaging import decoder, header, seek
-from tfrec_cli.imaging import jpeg as jpeg_markers
+from tfrec_cli.imaging import decoder, header
+from tfrec_cli.imaging.jpeg import markers as jpeg_markers
+from tfrec_cli.imaging.jpeg import seek
+from tfrec_cli.imaging.jpeg.window import Box, has_exact_window
 from tfrec_cli.imaging.policy import Policy
-from tfrec_cli.imaging.window import Box, has_exact_window
 from tfrec_cli.runtime import native, pool
 from tfrec_cli.writing.options import WriteOptions as Options
 

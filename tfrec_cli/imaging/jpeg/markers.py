@@ -14,8 +14,9 @@ from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 from tfrec_cli.errors import ImageError
-from tfrec_cli.imaging import jpeg_metadata, scans
-from tfrec_cli.imaging.jpeg_metadata import APP1, APP2, APP13, Place
+from tfrec_cli.imaging.jpeg import metadata as jpeg_metadata
+from tfrec_cli.imaging.jpeg import scans
+from tfrec_cli.imaging.jpeg.metadata import APP1, APP2, APP13, Place
 from tfrec_cli.runtime import native
 
 MAX_SCANS = 100

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from tfrec_cli.imaging.window import Box
+from tfrec_cli.imaging.jpeg.window import Box
 from tfrec_cli.runtime import native
 
 

@@ -5,7 +5,7 @@ Knows: windows, markers of JPEGs. Must not know: any decoder.
 
 from __future__ import annotations
 
-from tfrec_cli.imaging.jpeg import Jpeg
+from tfrec_cli.imaging.jpeg.markers import Jpeg
 
 Box = tuple[int, int, int, int]
 """(top, left, height, width) in pixels."""

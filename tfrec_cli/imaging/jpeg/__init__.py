@@ -1,0 +1,1 @@
+"""JPEG files, read without decoding: markers, metadata, scans, and windows cut out of them."""
