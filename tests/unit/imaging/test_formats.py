@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import PIL
 import pytest
 from conftest import ROOT, Framework, tf
 from PIL import Image
@@ -491,6 +492,8 @@ def deep_pngs() -> Iterator[Case]:
 @pytest.mark.parametrize("row", ROWS, ids=[" ".join(row[:3]) for row in ROWS])
 def test_a_row_of_the_table_is_decoded_as_a_second_decoder_does(row: tuple[str, ...]) -> None:
     *key, stored, _, levels = row
+    if "YCbCr, not subsampled" in key and int(PIL.__version__.split(".")[0]) < 13:
+        pytest.skip("Pillow reads it since version 13, and refuses it before")
     count = 0
     for data, expected in KINDS[tuple(key)]():  # type: ignore[index]
         found = normalize.decode(data, Policy()).astype(float)
