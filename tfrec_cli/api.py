@@ -105,7 +105,7 @@ def write(
         jpeg_quality: quality of crops stored as JPEG, 1 to 100.
         resize_short: first scale each image so that its shorter side has this many pixels.
         split: name of the split; or several names with their shares, such as
-            ``{"train": 0.9, "val": 0.1}`` or ``"train=0.9,val=0.1"``: the images of each class are
+            ``{"train": 0.9, "val": 0.1}`` or ``"train=90,val=10"``: the images of each class are
             divided by content, and copies stay together.
         labels: ``"auto"`` takes the sub-folders, or the column ``label``, as classes; ``"none"``
             stores no labels; else a file with the names of the classes, one on each line, numbered

@@ -255,7 +255,11 @@ def test_the_type_of_findings_has_a_public_name(data: Path) -> None:
         ("write", {"index": 1}, "index: found 1, expected True or False"),
         ("write", {"resume": "yes"}, "resume: found 'yes', expected True or False"),
         ("write", {"split": {"a": "b"}}, "split: found 'b', expected a number"),
-        ("write", {"split": {"a": 0.5}}, "split: found shares that add up to 0.5, expected 1"),
+        (
+            "write",
+            {"split": {"a": 0.5}},
+            "split: found shares that add up to 0.5, expected 1, or 100 for percent",
+        ),
         ("write", {"labels": ["a"]}, "labels: found ['a'], expected a string"),
         ("write", {"max_errors": 1.5}, "max_errors: found 1.5, expected a whole number"),
         ("write", {"max_errors": 3}, "max_errors: needs on_error skip"),

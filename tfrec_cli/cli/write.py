@@ -32,8 +32,8 @@ from tfrec_cli.cli.completion import paths, splits
     "split",
     metavar="NAME|NAME=SHARE,…",
     shell_complete=splits("out", "train", "val", "test"),
-    help="Name of the split. Or several names with their shares, such as train=0.9,val=0.1: the "
-    "images of each class are divided by content, and copies stay together.",
+    help="Name of the split. Or several names with their shares, such as train=0.9,val=0.1 or "
+    "train=90,val=10: the images of each class are divided by content, and copies stay together.",
 )
 @params.field_option(
     "labels",

@@ -113,6 +113,7 @@ def write(
     """
     root = open_source.root_of(source, options.root)
     options.validate()
+    options = replace(options, split=split.as_fractions(options.split))
     shares = split.parse(options.split)
     output.check_place(root, out, shares)
     with output.errors_named(out), ExitStack() as cleaning, _workers(options) as run:

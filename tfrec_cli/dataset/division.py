@@ -82,7 +82,7 @@ def by_shares(shares: Mapping[str, Fraction]) -> Division | None:
     """Return the division by shares of up to 9 decimals; None if there is only one split."""
     if len(shares) < 2:
         return None
-    parts = tuple(Part(split=name, share=_decimal(share)) for name, share in shares.items())
+    parts = tuple(Part(split=name, share=decimal(share)) for name, share in shares.items())
     return Division(method="shares", parts=parts)
 
 
@@ -123,7 +123,8 @@ def _fraction(share: str) -> Fraction:
     return Fraction(share)
 
 
-def _decimal(share: Fraction) -> str:
+def decimal(share: Fraction) -> str:
+    """Return a share as text: ``0.9``."""
     from decimal import Decimal
 
     return format(Decimal(share.numerator) / Decimal(share.denominator), "f")

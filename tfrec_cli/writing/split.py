@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import TYPE_CHECKING
 
+from tfrec_cli.dataset.division import decimal
 from tfrec_cli.dataset.names import SPLIT_NAME
 from tfrec_cli.errors import UsageError
 
@@ -24,7 +25,9 @@ if TYPE_CHECKING:
 DIGEST_BYTES = 32
 """Length of the digest of an image's content."""
 
-_SHARE = re.compile(r"[0-9]{1,9}(\.[0-9]{1,9})?")
+_SHARE = re.compile(r"(?:[0-9]{1,9}(?:\.[0-9]{1,9})?|\.[0-9]{1,9})%?")
+_BILLION = 10**9
+"""Shares are recorded with up to nine decimals."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,14 +44,17 @@ class Divided:
 
 
 def parse(text: str) -> dict[str, Fraction]:
-    """Parse ``train``, or ``train=0.9,val=0.1``: names with shares whose sum is 1.
+    """Parse ``train``, ``train=0.9,val=0.1``, or ``train=90,val=10`` in percent.
 
+    Returns:
+        The share of each split; their sum is 1.
     Raises:
         UsageError: a name or share is invalid, two names are equal or differ only in case, or the
-            sum is not 1.
+            sum is neither 1 nor 100.
     """
     shares: dict[str, Fraction] = {}
     several = "=" in text or "," in text
+    percents = 0
     for part in text.split(","):
         name, _, share = part.partition("=")
         if not SPLIT_NAME.fullmatch(name):
@@ -57,7 +63,7 @@ def parse(text: str) -> dict[str, Fraction]:
             raise UsageError(
                 "`split`: found 'all', expected another name: TFDS reads it as every split"
             )
-        if several and (not _SHARE.fullmatch(share) or not Fraction(share)):
+        if several and (not _SHARE.fullmatch(share) or not Fraction(share.rstrip("%"))):
             raise UsageError(f"`split`: found {part!r}, expected a share such as {name}=0.9")
         if name in shares:
             raise UsageError(f"`split`: found {name!r} twice, expected it once")
@@ -66,10 +72,40 @@ def parse(text: str) -> dict[str, Fraction]:
                 f"`split`: found {name!r} and {other!r}, expected names that differ in more "
                 "than case"
             )
-        shares[name] = Fraction(share) if several else Fraction(1)
-    if (total := sum(shares.values())) != 1:
-        raise UsageError(f"`split`: found shares that add up to {float(total):g}, expected 1")
+        percents += share.endswith("%")
+        shares[name] = Fraction(share.rstrip("%")) if several else Fraction(1)
+    return _of_one(shares, percents)
+
+
+def _of_one(shares: dict[str, Fraction], percents: int) -> dict[str, Fraction]:
+    """Return shares as parts of 1; ``percents`` says how many have a percent sign."""
+    total = sum(shares.values())
+    if percents not in (0, len(shares)):
+        raise UsageError("`split`: found shares with and without %, expected one or the other")
+    if total == 1 and not percents:
+        return shares
+    if total != 100:
+        expected = "100%" if percents else "1, or 100 for percent"
+        raise UsageError(
+            f"`split`: found shares that add up to {float(total):g}, expected {expected}"
+        )
+    shares = {name: share / 100 for name, share in shares.items()}
+    if any((share * _BILLION).denominator > 1 for share in shares.values()):
+        raise UsageError("`split`: found more decimals, expected at most 7 in percent")
     return shares
+
+
+def as_fractions(text: str) -> str:
+    """Return what `parse` takes with shares as parts of 1: ``train=90,val=10`` as 0.9 and 0.1.
+
+    A text whose shares are such parts is returned as it is.
+    """
+    shares = parse(text)
+    typed = [part.partition("=")[2] for part in text.split(",")]
+    recordable = all(share[:1].isdigit() and "%" not in share for share in typed)
+    if "=" not in text or (recordable and sum(map(Fraction, typed)) == 1):
+        return text
+    return ",".join(f"{name}={decimal(share)}" for name, share in shares.items())
 
 
 def twin(name: str, others: Iterable[str]) -> str | None:

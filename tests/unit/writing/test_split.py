@@ -139,6 +139,11 @@ class TestParse:
                 "a=0.1,b=0.2,c=0.7",
                 {"a": Fraction(1, 10), "b": Fraction(1, 5), "c": Fraction(7, 10)},
             ),
+            ("train=80,val=20", {"train": Fraction(4, 5), "val": Fraction(1, 5)}),
+            ("train=99,val=1", {"train": Fraction(99, 100), "val": Fraction(1, 100)}),
+            ("train=87.5%,val=12.5%", {"train": Fraction(7, 8), "val": Fraction(1, 8)}),
+            ("train=.8,val=.2", {"train": Fraction(4, 5), "val": Fraction(1, 5)}),
+            ("train=100", {"train": 1}),
         ],
     )
     def test_names_and_shares_are_parsed(self, text: str, shares: dict[str, Any]) -> None:
@@ -155,9 +160,18 @@ class TestParse:
             ("train=0,val=1", "found 'train=0', expected a share"),
             ("train=-1,val=2", "found 'train=-1', expected a share"),
             ("train=1e-1,val=0.9", "found 'train=1e-1', expected a share"),
-            ("train=90%,val=10%", "found 'train=90%', expected a share"),
-            ("train=0.9,val=0.2", "found shares that add up to 1.1, expected 1"),
-            ("train=0.9", "found shares that add up to 0.9, expected 1"),
+            ("train=%,val=10%", "found 'train=%', expected a share"),
+            ("train=.,val=1", "found 'train=.', expected a share"),
+            ("train=.8,val=20%", "found shares with and without %, expected one or the other"),
+            (
+                "train=0.9,val=0.2",
+                "found shares that add up to 1.1, expected 1, or 100 for percent",
+            ),
+            ("train=0.9", "found shares that add up to 0.9, expected 1, or 100 for percent"),
+            ("train=80,val=30", "found shares that add up to 110, expected 1, or 100 for percent"),
+            ("train=80%,val=10%", "found shares that add up to 90, expected 100%"),
+            ("a=0.4%,b=0.6%", "found shares that add up to 1, expected 100%"),
+            ("a=99.99999999,b=0.00000001", "found more decimals, expected at most 7 in percent"),
             ("a=0.5,a=0.5", "found 'a' twice, expected it once"),
             ("A=0.5,a=0.5", "found 'a' and 'A', expected names that differ in more than case"),
             ("a=0.5,b=0.5,", "found '', expected letters"),
@@ -195,6 +209,19 @@ def names_of(path: Path) -> list[str]:
 
 
 class TestWrite:
+    @pytest.mark.parametrize("text", ["train=80,val=20", "train=80%,val=20.0%", "train=.8,val=.2"])
+    def test_percents_give_the_same_files_as_fractions(
+        self, source: Path, tmp_path: Path, text: str
+    ) -> None:
+        run(source, tmp_path / "a", split="train=0.8,val=0.2")
+        run(source, tmp_path / "b", split=text)
+        assert tree(tmp_path / "a") == tree(tmp_path / "b")
+
+    def test_shares_are_recorded_as_they_were_typed(self, source: Path, tmp_path: Path) -> None:
+        written = run(source, tmp_path / "out", split="train=0.80,val=0.20")
+        assert written.manifest
+        assert written.manifest.options["split"] == "train=0.80,val=0.20"
+
     def test_every_image_is_written_once_and_copies_to_one_split(
         self, source: Path, tmp_path: Path
     ) -> None:
@@ -503,7 +530,7 @@ class TestCommand:
         ran = tfrec("write", source, tmp_path / "out", "--split", "a=0.5,b=0.6")
         assert (ran.code, ran.err) == (
             2,
-            "tfrec: --split: found shares that add up to 1.1, expected 1\n"
+            "tfrec: --split: found shares that add up to 1.1, expected 1, or 100 for percent\n"
             "Try `tfrec write --help`\n",
         )
 
