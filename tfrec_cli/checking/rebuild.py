@@ -203,7 +203,7 @@ def planned_paths(path: Path, described: Manifest, source: Path, root: Path | No
         raise RunError(f"{described.split}{MANIFEST_SUFFIX}: {error}") from error
     root = open_source.root_of(source, root, option="source")
     try:
-        remade = _plan(source, root, path.parent, described, options)
+        remade = _plan(source, root, described, options)
     except (DataError, UsageError) as error:
         raise RunError(f"`source` {source}: {error.args[0]}") from error
     if remade.sha256 != described.plan_sha256:
@@ -236,15 +236,12 @@ def _written(remade: Plan, rejects_path: Path, count: int) -> list[bytes] | None
     return paths if len(paths) == count else None
 
 
-def _plan(
-    source: Path, root: Path, folder: Path, described: Manifest, options: WriteOptions
-) -> Plan:
+def _plan(source: Path, root: Path, described: Manifest, options: WriteOptions) -> Plan:
     listing = open_source.list_source(
         source,
         root=None if source.is_dir() else root,
         labels=described.labels,
         labels_from=f"split {described.split!r}",
-        exclude=folder,
         keys=described.keys,
         columns=described.columns,
     )

@@ -186,7 +186,6 @@ def _list(source: Path, root: Path | None, splits: Sequence[Split]) -> Listing:
         source,
         root=root,
         labels="auto" if is_labelled else None,
-        exclude=splits[0].folder,
         keys=described.keys,
         columns=described.columns,
     )

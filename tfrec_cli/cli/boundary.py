@@ -26,6 +26,7 @@ _HINTS: dict[errors.Hint | None, str] = {
     "verify": ": run `tfrec verify`",
     "salvage": "; `tfrec salvage` saves the intact records",
     "resume": ": `tfrec write … --resume` resumes it",
+    "extract": "; `tfrec extract` writes its images as files",
 }
 
 

@@ -115,12 +115,12 @@ def write(
     options.validate()
     options = replace(options, split=split.as_fractions(options.split))
     shares = split.parse(options.split)
-    output.check_place(root, out, shares)
+    output.check_place(source, root, out, shares)
     with output.errors_named(out), ExitStack() as cleaning, _workers(options) as run:
         if not options.dry_run:
             cleaning.enter_context(output.locked(out))
         others = output.other_splits(out, options, shares)
-        listing = survey.list_sources(source, out, options, others)
+        listing = survey.list_sources(source, options, others)
         output.check_agreement(source, out, options, listing, others)
         recipe = Recipe.of(options, listing.labels, listing.columns)
         headers = survey.read_headers(

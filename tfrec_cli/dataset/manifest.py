@@ -21,6 +21,7 @@ from tfrec_cli.dataset.division import Division
 from tfrec_cli.dataset.names import MANIFEST_SUFFIX, MOST_NAME_BYTES, KeyStyle
 from tfrec_cli.dataset.records import OURS, Column
 from tfrec_cli.errors import ManifestError
+from tfrec_cli.runtime.files import open_to_read
 from tfrec_cli.tfrecord.compression import WrittenCompression
 
 if TYPE_CHECKING:
@@ -169,6 +170,15 @@ def dump(manifest: Manifest) -> bytes:
     if not manifest.columns:  # a later field: datasets without columns keep their bytes
         del values["columns"]
     return as_json({"format": FORMAT, "format_version": FORMAT_VERSION, **values})
+
+
+def is_manifest(path: bytes) -> bool:
+    """Tell whether a file is a manifest, perhaps a damaged one; it may be something else."""
+    try:
+        with open_to_read(path) as file:
+            return FORMAT.encode() in file.read(_MOST_BYTES)
+    except OSError:
+        return False
 
 
 def is_as_dumped(data: bytes) -> bool:

@@ -40,6 +40,15 @@ def missing(path: Path, *, option: str | None = None) -> MissingPathError:
     return MissingPathError(f"{where}No such file or folder: {shown}{hint}", path)
 
 
+def is_inside(path: Path, folder: Path) -> bool:
+    """Tell whether a path, which may not exist yet, is below an existing folder.
+
+    Links are followed. Folders are compared by identity, since some file systems ignore case.
+    """
+    place = Path(os.path.realpath(path))
+    return any(above.exists() and above.samefile(folder) for above in place.parents)
+
+
 def collision_key(path: bytes) -> tuple[str, str]:
     """Return folder and name of a path; they are equal if some file systems treat paths as one.
 

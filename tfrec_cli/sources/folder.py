@@ -7,8 +7,10 @@ import stat
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from tfrec_cli.dataset import manifest
+from tfrec_cli.dataset.names import MANIFEST_SUFFIX
 from tfrec_cli.dataset.rejects import Reject
-from tfrec_cli.errors import RunError
+from tfrec_cli.errors import DataError, RunError
 from tfrec_cli.imaging import formats
 from tfrec_cli.runtime.files import open_to_read, raise_if_exhausted
 from tfrec_cli.runtime.paths import printable
@@ -22,29 +24,31 @@ SIDECARS = tuple(
 )
 """Extensions of sidecar files: they are ignored unless their first bytes are an image's."""
 
+_MANIFEST = MANIFEST_SUFFIX.encode()
+
 
 def list_folder(
     root: Path,
     *,
     labels: Sequence[str] | str | None = "auto",
     labels_from: str = "`labels`",
-    exclude: Path | None = None,
 ) -> Listing:
     """List the images below ``root`` and give each its label.
 
     Links to files are followed, links to folders are not. Hidden files, and files of operating
-    systems such as ``Thumbs.db``, are ignored and listed as harmless rejects.
+    systems such as ``Thumbs.db``, are ignored and listed as harmless rejects; so are folders that
+    hold a dataset of tfrec.
 
     Args:
         labels: ``auto`` takes the first folder of a path as its class, and sorts classes by their
             bytes; a sequence pins class names and their order; None labels nothing.
         labels_from: where a sequence comes from, for messages.
-        exclude: a folder to skip: the output, which may be below ``root``.
     Raises:
-        DataError: images both next to and in class folders, or a class that ``labels`` lacks.
+        DataError: images both next to and in class folders, a class that ``labels`` lacks, or
+            ``root`` is a dataset of tfrec.
         RunError: a folder cannot be read.
     """
-    walk = _Walk(root, exclude)
+    walk = _Walk(root)
     walk.go()
     sources, twins = without_twins(walk.sources)
     unused = sorted(walk.classes - {path.split(b"/", 1)[0] for path in sources.paths()})
@@ -61,19 +65,25 @@ def list_folder(
                 "not the folders in them"
             )
         warnings += doubts(names, pinned=labels != "auto")
+    warnings += [f"{printable(path)}: found a tfrec dataset: skipped" for path in walk.datasets]
     rejects = [*sorted(walk.rejects, key=lambda reject: reject.path), *twins]
     return Listing(sources=sources, labels=names, rejects=tuple(rejects), warnings=tuple(warnings))
 
 
 class _Walk:
-    """Visits a folder and all folders below it, sorted by the bytes of paths."""
+    """Visits a folder and all folders below it, sorted by the bytes of paths.
 
-    def __init__(self, root: Path, exclude: Path | None) -> None:
+    Attributes:
+        classes: the folders in the first one.
+        datasets: folders that hold a dataset of tfrec; they are skipped.
+    """
+
+    def __init__(self, root: Path) -> None:
         self.sources = packed()
         self.rejects: list[Reject] = []
         self.classes: set[bytes] = set()
+        self.datasets: list[bytes] = []
         self._top = os.fsencode(root)
-        self._excluded = exclude.stat() if exclude and exclude.exists() else None
 
     def go(self) -> None:
         """Visit every folder; in a loop, since nesting may exceed Python's recursion limit."""
@@ -96,30 +106,38 @@ class _Walk:
         full = os.path.join(self._top, folder)
         prefix = folder + b"/" if folder else b""
         lines: list[bytes] = []  # they sort like their paths
+        rejects: list[Reject] = []
         try:
             with os.scandir(full) as entries:
                 for entry in entries:
                     path = prefix + entry.name
+                    if entry.name.endswith(_MANIFEST) and manifest.is_manifest(entry.path):
+                        self._skip(folder)
+                        return
                     item = _entry(entry, path)
                     if isinstance(item, Reject):
-                        self.rejects.append(item)
+                        rejects.append(item)
                     elif item is not None:
                         lines.append(b"%s\0%d %d" % (path, item.size_bytes, item.mtime_ns))
-                    elif not self._is_excluded(entry):
+                    else:
                         lines.append(path + b"/\x000 0")
         except OSError as error:
             raise RunError(f"{printable(full)}: {error.strerror or error}") from error
+        self.rejects += rejects
         lines.sort(reverse=True)
         while lines:
             path, _, numbers = lines.pop().partition(b"\0")
             size_bytes, mtime_ns = map(int, numbers.split())
             yield Source(path, size_bytes, None, mtime_ns)
 
-    def _is_excluded(self, entry: os.DirEntry[bytes]) -> bool:
-        """Tell whether a folder is the excluded one."""
-        if self._excluded is None or entry.inode() != self._excluded.st_ino:
-            return False
-        return os.path.samestat(entry.stat(follow_symlinks=False), self._excluded)
+    def _skip(self, folder: bytes) -> None:
+        """Leave out a folder that holds a dataset of tfrec."""
+        if not folder:
+            where = printable(self._top)
+            raise DataError(f"{where}: found a tfrec dataset, expected images", hint="extract")
+        self.classes.discard(folder)
+        self.datasets.append(folder)
+        self.rejects.append(Reject(folder, "dataset", "a tfrec dataset: ignored", harmless=True))
 
 
 def _entry(entry: os.DirEntry[bytes], path: bytes) -> Source | Reject | None:

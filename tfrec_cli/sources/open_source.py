@@ -59,7 +59,6 @@ def list_source(
     root: Path | None = None,
     labels: Sequence[str] | str | None = "auto",
     labels_from: str = "`labels`",
-    exclude: Path | None = None,
     keys: KeyStyle = "plain",
     columns: Sequence[Column] = (),
 ) -> Listing:
@@ -79,7 +78,7 @@ def list_source(
     """
     folder = root_of(source, root)
     if source.is_dir():
-        return list_folder(source, labels=labels, labels_from=labels_from, exclude=exclude)
+        return list_folder(source, labels=labels, labels_from=labels_from)
     table = Table(source, keys, columns, has_labels=labels is not None)
     try:
         with open_to_read(os.fsencode(source)) as file:

@@ -21,7 +21,7 @@ from tfrec_cli.dataset.names import LOCK, is_of_split, is_of_writer
 from tfrec_cli.dataset.records import Column
 from tfrec_cli.errors import DataError, RunError, TfrecError, UsageError
 from tfrec_cli.runtime import files
-from tfrec_cli.runtime.paths import printable
+from tfrec_cli.runtime.paths import is_inside, printable
 from tfrec_cli.sources.columns import has_boxes
 from tfrec_cli.sources.listing import Listing
 from tfrec_cli.writing import split as splits
@@ -150,16 +150,25 @@ def errors_named(out: Path) -> Iterator[None]:
         raise RunError(f"{place}: cannot be written: {error.strerror or error}") from error
 
 
-def check_place(source: Path, out: Path, names: Iterable[str]) -> None:
-    """Refuse a path that cannot be the folder of a dataset, before anything is written."""
-    above = source.resolve(), *source.resolve().parents
+def check_place(source: Path, root: Path, out: Path, names: Iterable[str]) -> None:
+    """Refuse a path that cannot be the folder of a dataset, before anything is written.
+
+    Args:
+        root: the folder of the images; ``source``, unless that is an image list.
+    """
+    above = root.resolve(), *root.resolve().parents
     if any(staging.folder_of(out, name).resolve() in above for name in names):
-        raise UsageError(f"{source}: found the folder of an unfinished write, expected images")
+        raise UsageError(f"{root}: found the folder of an unfinished write, expected images")
     try:
         if out.exists() and not out.is_dir():
             raise RunError(f"{out}: found a file, expected a folder, or nothing")
-        if out.exists() and out.samefile(source):
+        if out.exists() and out.samefile(root):
             raise UsageError(f"{out}: found the folder of the images, expected another one")
+        if source.is_dir() and is_inside(out, source):
+            raise UsageError(
+                f"{out}: found a folder inside {source}, the folder of the images, expected one "
+                "outside of it"
+            )
     except OSError as error:
         raise RunError(f"{out}: cannot be read: {error.strerror}") from error
 

@@ -14,7 +14,6 @@ from typing import BinaryIO
 
 from blake3 import blake3
 
-from tfrec_cli.dataset import manifest
 from tfrec_cli.dataset.manifest import Manifest
 from tfrec_cli.dataset.rejects import Reject
 from tfrec_cli.errors import DataError, ImageError, UnreadableError
@@ -23,7 +22,6 @@ from tfrec_cli.imaging.header import read_header, read_plain_header
 from tfrec_cli.imaging.policy import Policy, check_pixels, scaled_short
 from tfrec_cli.runtime import files, heartbeat, pool
 from tfrec_cli.runtime.files import descriptor_to_read, raise_if_exhausted
-from tfrec_cli.runtime.paths import printable
 from tfrec_cli.runtime.pool import Progress
 from tfrec_cli.runtime.row_store import Packed, Pieces
 from tfrec_cli.sources import open_source
@@ -80,13 +78,11 @@ class _Batch:
     crashed: Mapping[int, ImageError] = field(default_factory=dict)
 
 
-def list_sources(
-    source: Path, out: Path, options: WriteOptions, others: Sequence[Manifest]
-) -> Listing:
+def list_sources(source: Path, options: WriteOptions, others: Sequence[Manifest]) -> Listing:
     """List the images of a folder or image list, with the class names of the other splits.
 
     Args:
-        others: the other splits in ``out``.
+        others: the other splits of the dataset.
     Raises:
         UsageError: the file of class names cannot be read.
         DataError: there are no files, or the image list is wrong.
@@ -104,7 +100,6 @@ def list_sources(
         root=options.root,
         labels=labels,
         labels_from=labels_from,
-        exclude=out,
         keys=options.keys,
         columns=others[0].columns if others else (),
     )
@@ -212,7 +207,7 @@ def check_rejects(
     if bad and options.on_error == "fail":
         more = f" (and {len(bad) - 1} more)" if len(bad) > 1 else ""
         kind = UnreadableError if bad[0].reason == "unreadable" else DataError
-        hint = hint if bad[0].reason == "unreadable" else _dataset_hint(source, bad[0])
+        hint = hint if bad[0].reason == "unreadable" else ""
         message = f"{source}/{bad[0]}{hint}{more}; `on_error` skip leaves them out"
         raise kind(message, list(map(str, bad)))
     if bad and options.max_errors is not None:
@@ -228,12 +223,6 @@ def check_rejects(
             )
     if not all(records for _, records in parts):
         raise DataError(f"{source}: found no image that can be used, expected at least one")
-
-
-def _dataset_hint(source: Path, reject: Reject) -> str:
-    """Say so if a file is in the folder of a dataset."""
-    folder = (source / os.fsdecode(reject.path)).parent
-    return f" ({printable(os.fsencode(folder))} is a tfrec dataset)" * bool(manifest.find(folder))
 
 
 def packed(items: Iterable[Item] = ()) -> Packed[Item]:

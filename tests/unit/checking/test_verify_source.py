@@ -163,8 +163,10 @@ class TestNames:
         fill(folder, {"cats/.came": b"x", "README.txt": b"text"})
         assert found(out, folder) == []
 
-    def test_out_may_be_inside_the_source(self, folder: Path) -> None:
-        write(folder, folder / "out", WriteOptions(jobs=1))
+    def test_a_dataset_may_be_moved_into_its_source(self, folder: Path, out: Path) -> None:
+        """Earlier versions wrote it there."""
+        write(folder, out, WriteOptions(jobs=1))
+        out.rename(folder / "out")
         assert found(folder / "out", folder) == []
 
     @pytest.mark.parametrize(

@@ -639,11 +639,6 @@ class TestOut:
         run(folder, out, shards=2)
         assert tuple(tree(out)) == self.FILES
 
-    def test_out_may_be_in_the_source(self, folder: Path) -> None:
-        run(folder, folder / "out", shards=2)
-        run(folder, folder / "out", shards=2, overwrite=True)
-        assert tuple(tree(folder / "out")) == self.FILES
-
     @pytest.mark.parametrize("compression", ["none", "gzip"])
     def test_sums_are_accepted_by_sha256sum(
         self, folder: Path, out: Path, compression: Any
@@ -995,14 +990,32 @@ def test_jobs_default_to_the_allowed_processors(
     assert sorted(stored(out)) == sorted(class_files())
 
 
-def test_the_message_names_a_dataset_among_the_images(folder: Path) -> None:
-    out = folder / "cats/out"
+@pytest.mark.parametrize("name", ["images/out", "images/cats/new/out", "link/out", "other/out"])
+def test_an_output_inside_the_images_is_refused(folder: Path, name: str) -> None:
+    """Also through links: ``link`` leads to the folder of the images, ``other`` into it."""
+    (folder.parent / "link").symlink_to(folder)
+    (folder.parent / "other").symlink_to(folder / "cats")
+    before = tree(folder)
+    with pytest.raises(UsageError, match=f"^{folder.parent / name}: found a folder inside"):
+        run(folder, folder.parent / name)
+    assert tree(folder) == before
+
+
+def test_an_output_next_to_an_image_list_is_no_output_inside_the_images(folder: Path) -> None:
+    (folder / "list.csv").write_text("path\ncats/420.jpg\n")
+    assert run(folder / "list.csv", folder / "out").records == 1
+
+
+def test_a_dataset_among_the_images_is_not_written_again(folder: Path, out: Path) -> None:
     run(folder, out)
-    with pytest.raises(DataError) as refused:
-        run(folder, folder.parent / "other")
-    message = str(refused.value)
-    assert message.startswith(f"{out}/SHA256SUMS: found text, expected one of jpeg")
-    assert f" ({out} is a tfrec dataset) (and " in message
+    out.rename(folder / "cats/old")
+    written = run(folder, folder.parent / "other")
+    assert (written.records, written.warnings) == (
+        13,
+        ("cats/old: found a tfrec dataset: skipped",),
+    )
+    assert written.manifest
+    assert written.manifest.ignored == {"dataset": 1}
 
 
 def test_progress_ends_at_the_number_of_images(folder: Path, out: Path) -> None:

@@ -127,10 +127,23 @@ class TestLeftOut:
             {twin.encode(): "path_collision"},
         )
 
-    def test_the_excluded_folder_is_skipped(self, tmp_path: Path) -> None:
-        root = touch(tmp_path / "x", "a/1.jpg", "out/1.jpg")
-        listing = list_folder(root, exclude=root / "a" / ".." / "out")
-        assert (paths_of(listing), listing.rejects) == ([b"a/1.jpg"], ())
+    def test_a_dataset_among_the_images_is_skipped_and_said(self, tmp_path: Path) -> None:
+        root = touch(tmp_path / "x", "a/1.jpg", "out/.hidden", "out/1.jpg", "out/deep/2.jpg")
+        (root / "out/train.manifest.json").write_text('{"format": "tfrec-manifest"}')
+        listing = list_folder(root)
+        assert (paths_of(listing), listing.labels) == ([b"a/1.jpg"], ("a",))
+        assert reasons_of(listing) == {b"out": "dataset"}
+        assert listing.warnings == ("out: found a tfrec dataset: skipped",)
+
+    def test_a_file_with_the_name_of_a_manifest_is_no_dataset(self, tmp_path: Path) -> None:
+        root = touch(tmp_path / "x", "a/1.jpg", "a/my.manifest.json")
+        assert paths_of(list_folder(root)) == [b"a/1.jpg"]
+
+    def test_a_dataset_is_no_folder_of_images(self, tmp_path: Path) -> None:
+        root = touch(tmp_path / "x", "1.jpg")
+        (root / "train.manifest.json").write_text('{"format": "tfrec-manifest"}')
+        with pytest.raises(DataError, match=f"^{root}: found a tfrec dataset, expected images$"):
+            list_folder(root)
 
     @pytest.mark.parametrize("name", [b"caf\xe9.jpg", b"new\nline.jpg", b"\xff", b"\x1b[31m.jpg"])
     def test_a_file_name_of_any_bytes_is_kept(self, tmp_path: Path, name: bytes) -> None:

@@ -255,10 +255,9 @@ class TestWrite:
         two = fill(tmp_path / "b", {f"c/x{99 - i}.png": data for i, data in enumerate(pictures)})
         found = []
         for root in (one, two):
-            run(root, root / "out")
-            found.append(
-                sorted((root / name).read_bytes() for name in names_in(root / "out", "val"))
-            )
+            out = root.with_suffix(".out")
+            run(root, out)
+            found.append(sorted((root / name).read_bytes() for name in names_in(out, "val")))
         assert found[0] == found[1]
 
     def test_all_splits_have_the_same_labels(self, tmp_path: Path) -> None:
