@@ -183,8 +183,11 @@ def _owner(ctx: click.Context | None, name: str) -> click.Context | None:
 
 
 def _option(ctx: click.Context, name: str) -> str:
-    """Return ``--crop`` for ``crop``."""
-    return next(max(param.opts, key=len) for param in ctx.command.params if param.name == name)
+    """Return ``--crop`` for ``crop``; for an argument its word in the help, such as ``SRC``."""
+    param = next(param for param in ctx.command.params if param.name == name)
+    if isinstance(param, click.Argument) and param.metavar:
+        return param.metavar.strip("[].")
+    return max(param.opts, key=len)
 
 
 def _is_given(ctx: click.Context, name: str) -> bool:

@@ -18,7 +18,14 @@ from tfrec_cli.errors import EXIT_DATA, UsageError
     needs={"crop": ["contact_sheet", "html"], "seed": ["crop"]},
     excludes={name: ["record", "records"] for name in ("contact_sheet", "html", "labels")},
 )
-@click.argument("paths", metavar="PATH...", nargs=-1, required=True, shell_complete=paths("*"))
+@params.path_argument(
+    "paths",
+    type=params.LocalPath(as_text=True),
+    metavar="PATH...",
+    nargs=-1,
+    required=True,
+    shell_complete=paths("*"),
+)
 @click.option("--records", type=click.IntRange(0), metavar="N", help="Show the first N records.")
 @click.option(
     "--record", type=click.IntRange(0), metavar="K", help="Show record K, counted from 0."

@@ -19,9 +19,11 @@ if TYPE_CHECKING:
 
 
 def _as_path(_ctx: click.Context, _param: click.Parameter, value: str | None) -> Path | None:
-    from pathlib import Path
+    if value is None:
+        return None
+    from tfrec_cli.runtime import values
 
-    return None if value is None else Path(value)
+    return values.path("config", value)
 
 
 @click.group(

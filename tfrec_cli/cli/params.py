@@ -46,6 +46,24 @@ class Crop(click.ParamType):  # type: ignore[type-arg]  # likewise
         return values.crop(getattr(param, "name", self.name), value)
 
 
+class LocalPath(click.Path):
+    """A file or folder; never a URL.
+
+    Args:
+        as_text: values stay as they were typed.
+    """
+
+    def __init__(self, *, as_text: bool = False) -> None:
+        super().__init__(path_type=Path)
+        self._as_text = as_text
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> Any:
+        """Accept any path that is not a URL."""
+        del ctx
+        path = values.path(getattr(param, "name", self.name), value)
+        return value if self._as_text else path
+
+
 class Origin(click.ParamType):  # type: ignore[type-arg]  # likewise
     """A folder or image list, after ``SPLIT=`` if it is the source of one split only."""
 
@@ -59,7 +77,7 @@ class Origin(click.ParamType):  # type: ignore[type-arg]  # likewise
         match = re.fullmatch(r"(?:([A-Za-z0-9_][A-Za-z0-9_-]*)=)?(.+)", value, re.DOTALL)
         if not match:
             self.fail(f"found {value!r}, expected a folder or SPLIT=FOLDER", param, ctx)
-        return match[1], Path(match[2])
+        return match[1], values.path(getattr(param, "name", self.name), match[2])
 
 
 def field_option(name: str, *letters: str, **settings: Any) -> Decorator:
@@ -92,12 +110,12 @@ def _field(name: str) -> Field[Any]:
 
 def path_option(name: str, **settings: Any) -> Decorator:
     """Make an option that names a file or folder."""
-    return click.option(name, type=click.Path(path_type=Path), **settings)
+    return click.option(name, type=LocalPath(), **settings)
 
 
 def path_argument(name: str, **settings: Any) -> Decorator:
     """Make an argument that names a file or folder."""
-    return click.argument(name, type=click.Path(path_type=Path), **settings)
+    return click.argument(name, **{"type": LocalPath(), **settings})
 
 
 quiet = click.option("-q", "--quiet", is_flag=True, help="Print no progress and no warnings.")

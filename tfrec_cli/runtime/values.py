@@ -20,6 +20,12 @@ from tfrec_cli.errors import UsageError
 MAX_JOBS = 4096
 """More processes than any machine has processors."""
 
+_URL = re.compile(
+    r"(?:([a-z][a-z0-9+.-]*)://|(abfss?|az|file|ftps?|gcs|gs|hdfs|https?|memory|s3a?):/)(.*)",
+    re.IGNORECASE | re.DOTALL | re.ASCII,
+)
+"""A URL; the second half is what `Path` makes of one, for schemes that are in common use."""
+
 _UNITS = {"": 1, "B": 1, "K": 2**10, "M": 2**20, "G": 2**30}
 
 
@@ -176,12 +182,27 @@ def path(name: str, value: Any) -> Path:
     """Read a path: a ``str`` or an ``os.PathLike``.
 
     Raises:
-        UsageError: it is not a path.
+        UsageError: it is not a path, or a URL, which is never the path of a local folder.
     """
     try:
-        return Path(value)
+        made = Path(value)
     except TypeError:
         raise _error(name, value, "a path") from None
+    if remedy := url_remedy(str(value)):
+        raise UsageError(f"`{name}`: found the URL {value}, expected a local path: {remedy}")
+    return made
+
+
+def url_remedy(text: str) -> str | None:
+    """Return what to do with a URL; None if a text is not one."""
+    match = _URL.match(text)
+    if match is None:
+        return None
+    scheme = (match[1] or match[2]).lower()
+    if scheme == "file":
+        return f"give it as {'/' + match[3].lstrip('/')}"
+    is_web = scheme in ("http", "https", "ftp", "ftps")
+    return "download it first" if is_web else "download it first, or mount it as a folder"
 
 
 def _pair(value: Any) -> tuple[Any, Any] | None:

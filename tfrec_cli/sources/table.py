@@ -19,6 +19,7 @@ from tfrec_cli.dataset.names import KeyStyle
 from tfrec_cli.dataset.records import OURS, Column
 from tfrec_cli.errors import TableError, UsageError
 from tfrec_cli.runtime.row_store import Packed
+from tfrec_cli.runtime.values import url_remedy
 from tfrec_cli.sources.cells import RowError, shown, to_integer, to_text
 from tfrec_cli.sources.columns import ColumnStats, new_column
 from tfrec_cli.sources.listing import NO_LABEL
@@ -301,6 +302,8 @@ def _path(cell: object) -> bytes:
     if not isinstance(cell, str) or not cell:
         found = "nothing" if cell in (None, "") else shown(cell)
         raise RowError(f"path: found {found}, expected the path of an image")
+    if remedy := url_remedy(cell):
+        raise RowError(f"path: found the URL {shown(cell)}, expected a local path: {remedy}")
     parts = [part for part in cell.split("/") if part not in ("", ".")]
     if cell[0] == "/" or ".." in parts or "\\" in cell or "\0" in cell or not parts:
         expected = "a path below the folder of the images, with slashes and without '..'"

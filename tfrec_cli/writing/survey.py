@@ -20,7 +20,7 @@ from tfrec_cli.errors import DataError, ImageError, UnreadableError
 from tfrec_cli.imaging import decoder
 from tfrec_cli.imaging.header import read_header, read_plain_header
 from tfrec_cli.imaging.policy import Policy, check_pixels, scaled_short
-from tfrec_cli.runtime import files, heartbeat, pool
+from tfrec_cli.runtime import files, heartbeat, pool, values
 from tfrec_cli.runtime.files import descriptor_to_read, raise_if_exhausted
 from tfrec_cli.runtime.pool import Progress
 from tfrec_cli.runtime.row_store import Packed, Pieces
@@ -92,7 +92,7 @@ def list_sources(source: Path, options: WriteOptions, others: Sequence[Manifest]
     if options.labels == "none":
         labels = None
     elif options.labels != "auto":
-        labels = read_labels(Path(options.labels))
+        labels = read_labels(values.path("labels", options.labels))
     elif others and others[0].labels is not None:
         labels, labels_from = others[0].labels, f"split {others[0].split!r}"
     listing = open_source.list_source(

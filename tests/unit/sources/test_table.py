@@ -102,6 +102,12 @@ class TestPaths:
             "folder of the images, with slashes and without '..'"
         )
 
+    def test_a_url_is_no_path(self, images: Path) -> None:
+        assert refused(images, "path\na.jpg\nhttps://host/b.jpg\n") == (
+            "line 3: path: found the URL 'https://host/b.jpg', expected a local path: "
+            "download it first"
+        )
+
     @pytest.mark.parametrize("path", [None, "", 3, ["a.jpg"], True, {}])
     def test_a_value_that_is_not_a_path_is_refused(self, images: Path, path: Any) -> None:
         found = "nothing" if path in (None, "") else repr(path)
