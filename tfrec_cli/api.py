@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from tfrec_cli.dataset.names import KeyStyle
     from tfrec_cli.imaging.policy import Alpha, Encoding, Exif, Frames
     from tfrec_cli.inspecting.tally import Summary
+    from tfrec_cli.resharding import new_split
     from tfrec_cli.runtime.pool import Progress
     from tfrec_cli.tfrecord.compression import WrittenCompression
     from tfrec_cli.writing.options import Check, OnError, Small
@@ -54,6 +55,7 @@ _RESULTS = {
 
 _Plain = TypeVar("_Plain")
 StrPath = str | os.PathLike[str]
+Where = str | Sequence[str] | Mapping[str, str | int | Sequence[str | int]]
 
 
 def write(
@@ -366,24 +368,30 @@ def reshard(
     out: StrPath,
     *,
     split: str | None = None,
+    where: Where = (),
+    limit: int | None = None,
     shards: int | None = None,
     shard_size: int | str | None = None,
     index: bool | None = None,
     jobs: int | None = None,
     progress: Progress | None = None,
 ) -> Resharded:
-    """Copy a dataset into a new folder with another number of shards.
+    """Copy a dataset, or some of its records, into a new folder with other shards.
 
     The records and their order stay the same. The new files are those that `write` would make with
     this number of shards.
 
     Args:
-        dataset: a dataset that `write` made.
+        dataset: a dataset that `write` made; or a file, a folder or a glob pattern of record files
+            of any program: then only the records are copied.
         out: the new folder; it appears when it is complete.
         split: copy only this split; None copies all.
+        where: copy only records with these values: ``{"label": ["cat", "dog"]}``, or texts such as
+            ``"label=cat,dog"``.
+        limit: copy only so many records of each split, the first ones, after ``where``.
         shards: number of shards of each split.
         shard_size: instead of ``shards``, the approximate size of a shard: a number of bytes, or a
-            text such as ``"128MiB"``.
+            text such as ``"128MiB"``, which is the default with ``where`` or ``limit``.
         index: write index files for DALI and PyTorch; None means yes if the dataset
             has index files.
         jobs: number of processes; None means one for each processor.
@@ -392,8 +400,8 @@ def reshard(
         The manifests of all splits, before and after.
     Raises:
         MissingPathError: ``dataset`` does not exist.
-        UsageError: neither or both of ``shards`` and ``shard_size`` are given, there are more
-            shards than records, or there is no such split or no manifest.
+        UsageError: nothing is to be changed, or ``shards`` and ``shard_size`` are both given; there
+            are more shards than records, no such split, or no record that ``where`` selects.
         DataError: a file is missing, damaged, or differs from the manifest.
         RunError: ``out`` is not new, or cannot be written.
     Examples:
@@ -404,15 +412,32 @@ def reshard(
     """
     from tfrec_cli.commands import reshard as command
 
-    asked = command.Options(
+    asked = _copying(split, where, limit, shards, shard_size, index, jobs)
+    where_to = values.path("dataset", dataset), values.path("out", out)
+    return command.reshard(*where_to, asked, progress or _ignore)
+
+
+def _copying(
+    split: str | None,
+    where: Where,
+    limit: int | None,
+    shards: int | None,
+    shard_size: int | str | None,
+    index: bool | None,
+    jobs: int | None,
+) -> new_split.Options:
+    """Read the options of the commands that copy records."""
+    from tfrec_cli.resharding import new_split, select
+
+    return new_split.Options(
         split=_optional(values.text, "split", split),
+        where=select.read(where),
+        limit=None if limit is None else values.whole("limit", limit, 1),
         shards=options.read("shards", shards),
         shard_size=_optional(options.read, "shard_size", shard_size),
         index=options.read("index", index),
         jobs=options.read("jobs", jobs),
     )
-    where = values.path("dataset", dataset), values.path("out", out)
-    return command.reshard(*where, asked, progress or _ignore)
 
 
 if not TYPE_CHECKING:  # type checkers must report unknown names

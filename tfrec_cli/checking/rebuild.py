@@ -6,16 +6,16 @@ dataset, TensorFlow.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from tfrec_cli.checking.finding import Finding, Kind, record_finding
+from tfrec_cli.checking.finding import Finding, Kind, Note, record_finding
 from tfrec_cli.dataset import records, rejects
 from tfrec_cli.dataset.manifest import Manifest
 from tfrec_cli.dataset.names import MANIFEST_SUFFIX, KeyStyle
 from tfrec_cli.errors import DataError, ImageError, ManifestError, RunError, UsageError
-from tfrec_cli.imaging import pillow, pillow_decoder
+from tfrec_cli.imaging import normalize, pillow, pillow_decoder
 from tfrec_cli.runtime.paths import printable
 from tfrec_cli.sources import open_source
 from tfrec_cli.sources.listing import Source
@@ -187,6 +187,22 @@ def _same_pixels(stored: bytes, rebuilt: bytes, max_pixels: int) -> bool:
     return pixels[0].shape == pixels[1].shape and bool((pixels[0] == pixels[1]).all())
 
 
+def note_versions(described: Manifest) -> Iterator[Note]:
+    """Note that other versions of encoders were used, so that only pixels were compared."""
+    now = normalize.versions()
+    then = {name: described.versions.get(name) for name in now}
+    if then != now and (described.changes or described.stored in ("png", "jpeg")):
+        text = (
+            f"bytes of encoded images in {described.split}, only their pixels: written with "
+            f"{_listed(then)}, checked with {_listed(now)}"
+        )
+        yield Note(text, is_checked=False)
+
+
+def _listed(versions: Mapping[str, object]) -> str:
+    return ", ".join(f"{name} {version}" for name, version in versions.items())
+
+
 def planned_paths(path: Path, described: Manifest, source: Path, root: Path | None) -> list[bytes]:
     """Rebuild the plan of a write, and return the paths of the sources in one shard, in order.
 
@@ -201,6 +217,11 @@ def planned_paths(path: Path, described: Manifest, source: Path, root: Path | No
         options = WriteOptions.from_manifest(described)
     except ManifestError as error:
         raise RunError(f"{described.split}{MANIFEST_SUFFIX}: {error}") from error
+    if described.origins:
+        raise RunError(
+            f"`source` {source}: found split {described.split!r}, which is a subset or merged, "
+            "expected one with all images of a source: without it, lost images have numbers only"
+        )
     root = open_source.root_of(source, root, option="source")
     try:
         remade = _plan(source, root, described, options)

@@ -17,7 +17,7 @@ from tfrec_cli.checking import rebuild
 from tfrec_cli.checking.finding import Finding, Note, file_finding
 from tfrec_cli.checking.shard import Checked
 from tfrec_cli.checking.splits import Subject
-from tfrec_cli.dataset import records
+from tfrec_cli.dataset import origins, records
 from tfrec_cli.dataset import rejects as rejects_file
 from tfrec_cli.dataset.discover import Split
 from tfrec_cli.dataset.division import Division
@@ -25,7 +25,6 @@ from tfrec_cli.dataset.manifest import Manifest
 from tfrec_cli.dataset.names import MANIFEST_SUFFIX
 from tfrec_cli.dataset.rejects import Reject
 from tfrec_cli.errors import ManifestError, UsageError
-from tfrec_cli.imaging import normalize
 from tfrec_cli.runtime.paths import printable
 from tfrec_cli.sources import open_source
 from tfrec_cli.sources.listing import Listing, Source
@@ -113,6 +112,9 @@ def folders(
             which = f"split {name!r}" if name else "every split"
             raise UsageError(f"`source`: found several folders for {which}, expected one")
         open_source.root_of(source, root, option="source")
+    compared = [split for split in splits if None in named or split.name in named]
+    if merged := origins.of_several(split.manifest for split in compared if split.manifest):
+        raise UsageError(f"`source`: {merged}")
     others = [name for name in known if name not in named]
     if None in named and not others:
         raise UsageError("`source`: found a folder for each split, expected no other")
@@ -170,7 +172,8 @@ def _check_origin(
     yield from _compare_records(subject, origin, parts)
     if not quick:
         yield from _try_rejects(subject, origin, parts, unwritten)
-        yield from _note_versions(parts)
+        for part in parts:
+            yield from rebuild.note_versions(part.described)
     names = "splits " * (len(parts) > 1) + " and ".join(part.described.split for part in parts)
     how = "names and labels" if quick else "names, labels, and each record rebuilt"
     count = len(origin.listing.sources)
@@ -286,10 +289,14 @@ def _check_copies(
 
 def _check_unwritten(
     origin: _Origin, parts: Sequence[_Part], unwritten: Sequence[Source]
-) -> Iterator[Finding]:
-    """Find sources that are neither in a record nor in a list of rejects."""
+) -> Iterator[Finding | Note]:
+    """Find sources that are neither in a record nor in a list of rejects, except of a subset."""
     rejected = {path for part in parts for path in part.rejects}
-    for source in unwritten:
+    is_subset = any(origins.are_subset(part.described.origins) for part in parts)
+    if is_subset:
+        text = f"whether every image in {origin.source} is in a record: this is a subset"
+        yield Note(text, is_checked=False)
+    for source in () if is_subset else unwritten:
         if source.path not in rejected:
             message = "found neither a record nor a reject of this source, expected one of them"
             yield file_finding("unwritten", _below(origin.root, source.path), message)
@@ -357,23 +364,6 @@ def _try_rejects(
         for path in sorted(path for paths in usable for path in paths):
             message = f"found a good image, expected a rejected one: {part.rejects[path].reason}"
             yield file_finding("differs", _below(origin.root, path), message)
-
-
-def _note_versions(parts: Sequence[_Part]) -> Iterator[Note]:
-    """Note that other versions of encoders were used, so that only pixels were compared."""
-    now = normalize.versions()
-    for described in (part.described for part in parts):
-        then = {name: described.versions.get(name) for name in now}
-        if then != now and (described.changes or described.stored in ("png", "jpeg")):
-            text = (
-                f"bytes of encoded images in {described.split}, only their pixels: written with "
-                f"{_spelled(then)}, checked with {_spelled(now)}"
-            )
-            yield Note(text, is_checked=False)
-
-
-def _spelled(versions: Mapping[str, object]) -> str:
-    return ", ".join(f"{name} {version}" for name, version in versions.items())
 
 
 def _writing(origin: _Origin, part: _Part, path: Path, sources: Iterable[Source]) -> shard.Task:

@@ -43,7 +43,7 @@ def _as_path(_ctx: click.Context, _param: click.Parameter, value: str | None) ->
             "extract",
             help="Write the images of DATASET as files into the new folder OUT.",
         ),
-        Listed("reshard", short_help="Copy a dataset with another number of shards."),
+        Listed("reshard", short_help="Copy a dataset, or a part of it, with other shards."),
     ],
     context_settings={
         "help_option_names": ["-h", "--help"],

@@ -80,6 +80,18 @@ class Origin(click.ParamType):  # type: ignore[type-arg]  # likewise
         return match[1], values.path(getattr(param, "name", self.name), match[2])
 
 
+class Condition(click.ParamType):  # type: ignore[type-arg]  # likewise
+    """A condition on a feature, such as label=cat,dog, which may contain spaces."""
+
+    name = "text"
+    envvar_list_splitter = os.pathsep
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> str:
+        """Accept any text; what it means depends on the dataset."""
+        del param, ctx
+        return str(value)
+
+
 def field_option(name: str, *letters: str, **settings: Any) -> Decorator:
     """Make the option of a field of `WriteOptions`, with the field's default, range and words.
 
@@ -134,6 +146,20 @@ jobs = click.option(
     type=click.IntRange(1, values.MAX_JOBS),
     metavar="N",
     help="Number of processes. [default: all processors]",
+)
+where = click.option(
+    "--where",
+    type=Condition(),
+    multiple=True,
+    metavar="FEATURE=VALUE,…",
+    help="Copy only records with this label, or another integer or text: label=cat,dog takes both "
+    "classes. Give it again for another feature.",
+)
+limit = click.option(
+    "--limit",
+    type=click.IntRange(1),
+    metavar="N",
+    help="Copy only the first N records of each new split, after --where.",
 )
 
 

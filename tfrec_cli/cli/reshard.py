@@ -13,7 +13,7 @@ from tfrec_cli.cli.completion import paths, splits
 
 
 @click.command(cls=Command)
-@params.path_argument("dataset", metavar="DATASET", shell_complete=paths())
+@params.path_argument("dataset", metavar="DATASET", shell_complete=paths("*"))
 @params.path_argument("out", metavar="OUT", shell_complete=paths())
 @click.option(
     "--split",
@@ -21,19 +21,24 @@ from tfrec_cli.cli.completion import paths, splits
     metavar="NAME",
     help="Copy only this split. [default: all]",
 )
+@params.where
+@params.limit
 @params.field_option("shards", help="Number of shards of each split.")
 @params.shard_size(
-    default=None, help="Instead of --shards: the approximate size of a shard, such as 128MiB."
+    default=None,
+    help="Instead of --shards: the approximate size of a shard. [default: 128MiB, with --where or "
+    "--limit]",
 )
 @params.index(default="yes if DATASET has index files")
 @params.jobs
 @params.quiet
 @params.json
 def reshard(dataset: Path, out: Path, *, json: bool, quiet: bool, **options: Any) -> None:
-    """Copy DATASET into the new folder OUT with another number of shards.
+    """Copy DATASET, or some of its records, into the new folder OUT with other shards.
 
     The records and their order stay the same. The new files are those that `write --shards N`
-    would make.
+    would make. DATASET may also be a file, a folder or a glob pattern of record files of any
+    program: then only the records are copied.
     """
     from tfrec_cli.commands import reshard as work
     from tfrec_cli.report import reshard as report

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from tfrec_cli.dataset import manifest, tfds
-from tfrec_cli.dataset.manifest import Manifest
+from tfrec_cli.dataset.manifest import Manifest, Shard
 from tfrec_cli.dataset.names import MANIFEST_SUFFIX, SUMS
 
 
@@ -25,9 +25,24 @@ def dataset_files(manifests: Sequence[Manifest]) -> dict[str, bytes]:
         data = manifest.dump(described)
         sums[described.split + MANIFEST_SUFFIX] = hashlib.sha256(data).hexdigest()
         sums[described.rejects_file] = described.rejects_sha256
-        for shard in described.shards:
-            sums[shard.name] = shard.sha256
-            if shard.index and shard.index_sha256:
-                sums[shard.index] = shard.index_sha256
-    lines = [f"{digest}  {name}\n" for name, digest in sorted(sums.items())]
-    return {**files, SUMS: "".join(lines).encode()}
+        sums |= _of_shards(described.shards)
+    return {**files, SUMS: _lines(sums)}
+
+
+def record_files(shards: Iterable[Shard]) -> dict[str, bytes]:
+    """Make the files that describe shards without a manifest: SHA256SUMS."""
+    return {SUMS: _lines(_of_shards(shards))}
+
+
+def _of_shards(shards: Iterable[Shard]) -> dict[str, str]:
+    """Return the digests of shards and of their index files by name."""
+    sums = {}
+    for shard in shards:
+        sums[shard.name] = shard.sha256
+        if shard.index and shard.index_sha256:
+            sums[shard.index] = shard.index_sha256
+    return sums
+
+
+def _lines(sums: Mapping[str, str]) -> bytes:
+    return "".join(f"{digest}  {name}\n" for name, digest in sorted(sums.items())).encode()

@@ -16,9 +16,10 @@ from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, NoReturn
 
-from tfrec_cli.dataset import division
+from tfrec_cli.dataset import division, origins
 from tfrec_cli.dataset.division import Division
 from tfrec_cli.dataset.names import MANIFEST_SUFFIX, MOST_NAME_BYTES, KeyStyle
+from tfrec_cli.dataset.origins import Origin
 from tfrec_cli.dataset.records import OURS, Column
 from tfrec_cli.errors import ManifestError
 from tfrec_cli.runtime.files import open_to_read
@@ -144,6 +145,15 @@ class Manifest:
             extra={"expected": "at least one column, or no such field"},
         ),
     ] = ()
+    origins: Annotated[
+        tuple[Origin, ...],
+        Meta(
+            description="The splits that the records of a subset or a merged split were copied "
+            "from, in order; the field is left out for all others.",
+            min_length=1,
+            extra={"expected": "at least one split, or no such field"},
+        ),
+    ] = ()
     unknown: Mapping[str, Any] = field(default_factory=dict)
 
     _file: ClassVar[bytes | None] = None
@@ -152,10 +162,13 @@ class Manifest:
     def document(self) -> dict[str, Any]:
         """Return all fields as in the JSON document of a command."""
         values = asdict(self)
+        if not self.origins:  # a later field: other datasets keep their bytes and documents
+            del values["origins"]
         return {**values.pop("unknown"), **values}
 
 
 _KNOWN = {known.name for known in fields(Manifest)} - {"unknown"}
+_IN_VERSION_1 = _KNOWN - {"division", "origins"}
 
 
 def dump(manifest: Manifest) -> bytes:
@@ -313,7 +326,7 @@ def _is_deep(value: Any) -> bool:
 
 def _not_in_version_1(values: Mapping[str, Any]) -> Iterator[str]:
     """Iterate problems with fields that version 1 does not have; it allows no others."""
-    objects = [("", values, _KNOWN - {"division"})]
+    objects = [("", values, _IN_VERSION_1)]
     for name, kind in (("shards", Shard), ("columns", Column)):
         known = {field.name for field in fields(kind)}
         objects += [(f"{name}[{i}].", part, known) for i, part in enumerate(values.get(name, ()))]
@@ -348,6 +361,7 @@ def _problems(made: Manifest) -> Iterator[str]:
     features = [column.name for column in made.columns]
     if features != sorted(set(features), key=str.encode):
         yield _problem("columns", features, "each name once, sorted")
+    yield from origins.problems(made.origins, made.records)
     if made.division and (problem := made.division.problem()):
         yield _problem("division", str(made.division), problem)
 

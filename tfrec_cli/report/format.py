@@ -23,6 +23,11 @@ def plural(count: int, noun: str) -> str:
     return f"{count:,} {noun}{'' if count == 1 else 's'}"
 
 
+def of_all(count: int, total: int, noun: str) -> str:
+    """Format a count of things, and how many there were if not all: ``3 of 9 records``."""
+    return plural(count, noun) if count == total else f"{count:,} of {plural(total, noun)}"
+
+
 def counts(numbers: Mapping[str, int]) -> str:
     """Format counts of words: ``3 truncated, 1 animated``."""
     return ", ".join(f"{number:,} {word}" for word, number in numbers.items())

@@ -5,33 +5,32 @@ from __future__ import annotations
 from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
-from itertools import accumulate
 from pathlib import Path
 
 from tfrec_cli import crops
 from tfrec_cli.errors import DataError
-from tfrec_cli.resharding.runs import Run, pieces
+from tfrec_cli.resharding.runs import Run, read_pieces
 from tfrec_cli.runtime import files, pool
 from tfrec_cli.runtime.pool import Progress
 from tfrec_cli.tfrecord.compression import WrittenCompression
 from tfrec_cli.tfrecord.example import SingleValues
-from tfrec_cli.tfrecord.record import read_places
 from tfrec_cli.writing import shard
 from tfrec_cli.writing.written_shard import WrittenShard
-
-_PIECE_BYTES = 1 << 22
-"""Records copied at once, except for a single longer one."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Task:
-    """One shard to be made of the records in ``runs``; ``key`` is the feature with their keys."""
+    """One shard to be made of the records in ``runs``.
+
+    Attributes:
+        key: the feature with their keys; None for records of other programs.
+    """
 
     number: int
     path: Path
     index: Path | None
     compression: WrittenCompression
-    key: str
+    key: str | None
     runs: tuple[Run, ...]
 
 
@@ -63,25 +62,17 @@ def copy_shards(
 
 
 def _copy_shard(task: Task) -> WrittenShard:
-    """Make one shard, and digest its records."""
+    """Make one shard, and digest its records if they have keys."""
     paths = [path for path in (task.path, task.index) if path]
     written = WrittenShard(number=task.number, paths=paths)
-    reader = SingleValues({task.key: "key"})
-    memory = memoryview(bytearray(_PIECE_BYTES))
+    reader = SingleValues({task.key: "key"}) if task.key else None
     with shard.filled(written, task.path, task.index, task.compression) as put:
-        for piece in (piece for run in task.runs for piece in pieces(run, _PIECE_BYTES)):
-            lengths = piece.lengths.tolist()
-            size_bytes = sum(lengths)
-            if size_bytes > len(memory):
-                memory = memoryview(bytearray(size_bytes))
-            with piece.path.open("rb", buffering=0) as file:
-                offsets = accumulate(lengths, initial=piece.offset_bytes)
-                places = list(zip(offsets, lengths, strict=False))
-                payloads = read_places(file.fileno(), places, str(piece.path), memory)
-            put([bytes(memory[:size_bytes])], lengths)
-            for number, payload in enumerate(payloads, piece.first):
-                written.add_digest(_key(reader, payload, piece.path, number), payload)
-            written.records += len(lengths)
+        for piece in (piece for run in task.runs for piece in read_pieces(run)):
+            put([bytes(piece.framed)], piece.run.lengths.tolist())
+            written.records += len(piece.payloads)
+            if reader:
+                for number, payload in zip(piece.run.numbers.tolist(), piece.payloads, strict=True):
+                    written.add_digest(_key(reader, payload, piece.run.path, number), payload)
     return written
 
 

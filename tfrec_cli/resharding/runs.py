@@ -1,111 +1,258 @@
-"""Finds runs of consecutive records in files, and cuts them where new shards begin."""
+"""Finds the records of files and what is selected of them, and cuts them where new shards begin."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
+from itertools import accumulate
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from tfrec_cli.dataset import discover
-from tfrec_cli.dataset.discover import Split
-from tfrec_cli.dataset.manifest import Manifest, Shard
+from tfrec_cli.dataset.manifest import Shard
+from tfrec_cli.dataset.records import BYTES_FIELDS, CERTAIN_FIELDS
 from tfrec_cli.errors import DataError
+from tfrec_cli.resharding.select import Condition, matches
 from tfrec_cli.runtime import pool
+from tfrec_cli.runtime.pool import Progress
+from tfrec_cli.tfrecord.example import SingleValues
 from tfrec_cli.tfrecord.index import locate_records
-from tfrec_cli.tfrecord.record import frame
+from tfrec_cli.tfrecord.record import HEADER_BYTES, OVERHEAD_BYTES, frame, read_places
+from tfrec_cli.tfrecord.stream import compression_of
+
+Numbers = npt.NDArray[np.int64]
+
+PIECE_BYTES = 1 << 22
+"""Records read at once, except for a single longer one."""
+
+NOTED = tuple(sorted(CERTAIN_FIELDS - BYTES_FIELDS))
+"""Fields of each selected record that are noted: numbers that every record of tfrec has."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Run:
-    """Consecutive records in one uncompressed file.
+    """Records of one uncompressed file, in order.
 
     Attributes:
-        first: number of the first record in its file.
-        offset_bytes: where the first record starts.
+        numbers: number of each record in its file.
+        offsets: where each record starts, in bytes.
         lengths: bytes of each record with its framing.
     """
 
     path: Path
-    first: int
-    offset_bytes: int
-    lengths: npt.NDArray[np.int64]
+    numbers: Numbers
+    offsets: Numbers
+    lengths: Numbers
 
-    def part(self, start: int, stop: int) -> Run:
-        """Return the run of its records ``[start, stop)``."""
+    def part(self, chosen: slice | npt.NDArray[np.bool_]) -> Run:
+        """Return the run of some of its records."""
         return replace(
             self,
-            first=self.first + start,
-            offset_bytes=self.offset_bytes + int(self.lengths[:start].sum()),
-            lengths=self.lengths[start:stop],
+            numbers=self.numbers[chosen],
+            offsets=self.offsets[chosen],
+            lengths=self.lengths[chosen],
         )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Task:
-    """One shard to be read; if it is compressed, ``plain`` is where to decompress it to."""
+class Reading:
+    """What is read in each record before it is copied.
+
+    Attributes:
+        names: names of the features of `NOTED`; none for records of other programs.
+        conditions: only records that meet all of them are selected.
+    """
+
+    names: tuple[str, ...] = ()
+    conditions: tuple[Condition, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class File:
+    """One record file to be read.
+
+    Attributes:
+        described: its entry in the manifest; None for a file of another program.
+        is_plain: whether it is uncompressed.
+        reading: None reads no record.
+    """
+
+    path: Path
+    described: Shard | None
+    is_plain: bool
+    reading: Reading | None
+
+    @classmethod
+    def foreign(cls, path: Path, reading: Reading | None) -> File:
+        """Return a file of another program.
+
+        Raises:
+            DataError: it is missing.
+            RunError: it cannot be read.
+        """
+        with discover.reading(path), path.open("rb") as file:
+            is_plain = compression_of(file.read(HEADER_BYTES)) == "none"
+        return cls(path=path, described=None, is_plain=is_plain, reading=reading)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Located:
+    """The records of one file.
+
+    Attributes:
+        number: that of the file.
+        run: the selected records.
+        records: number of all records.
+        size_bytes: size of all records, uncompressed.
+        noted: a row for each selected record, with its values of `NOTED`, or -1; no rows if they
+            were not read.
+        having: for each condition, how many records have its feature.
+    """
 
     number: int
-    path: Path
-    described: Shard
-    plain: Path | None
+    run: Run
+    records: int
+    size_bytes: int
+    noted: Numbers
+    having: tuple[int, ...]
 
 
-def locate(split: Split, described: Manifest, plain: Path, run: pool.Map) -> list[Run]:
-    """Find all records of a split: those of each shard, in the order of the shards.
+def locate(files: Sequence[File], folder: Path, run: pool.Map, progress: Progress) -> list[Located]:
+    """Find the records of some files, and read them if that is asked for.
 
     Args:
-        plain: a new folder for decompressed shards; only made if shards are compressed.
+        folder: a new folder for decompressed files; it is only made if there are some.
     Raises:
-        DataError: a shard differs from the manifest.
+        DataError: a file is damaged, or differs from the manifest.
     """
-    is_compressed = described.compression != "none"
-    if is_compressed:
-        plain.mkdir()
+    if not all(file.is_plain for file in files):
+        folder.mkdir()
     tasks = (
-        _Task(
-            number=number,
-            path=path,
-            described=entry,
-            plain=plain / entry.name if is_compressed else None,
-        )
-        for number, (path, entry) in enumerate(zip(split.shards, described.shards, strict=True))
+        (number, file, file.path if file.is_plain else folder / str(number))
+        for number, file in enumerate(files)
     )
-    located = dict(run(_locate, tasks))
-    runs = [located[number] for number in range(len(located))]
-    count = sum(len(part.lengths) for part in runs)
-    if count != described.records:
-        raise DataError(
-            f"{split.folder}: split {described.split!r}: found {count} records, expected "
-            f"{described.records} by the manifest",
-            hint="verify",
-        )
-    return runs
+    located: dict[int, Located] = {}
+    for part in run(_locate, tasks):
+        located[part.number] = part
+        progress("reading", len(located), len(files))
+    return [located[number] for number in range(len(files))]
 
 
-def _locate(task: _Task) -> tuple[int, Run]:
-    """Find the records of a shard, after checking its digest against the manifest."""
-    discover.check_digest(task.path, task.described)
-    path = task.plain or task.path
-    if task.plain:
-        with task.plain.open("xb") as file:
-            for record in discover.whole_records(task.path):
+def _locate(task: tuple[int, File, Path]) -> Located:
+    """Find the records of a file, after checking it by its manifest, or else each CRC.
+
+    Args:
+        task: number of the file, the file, and where it is uncompressed.
+    """
+    number, file, plain = task
+    if file.described:
+        discover.check_digest(file.path, file.described)
+    if file.is_plain and file.described:
+        pairs = locate_records(plain)
+    else:
+        pairs = _copied(file.path, None if file.is_plain else plain)
+    if file.described:
+        discover.check_count(file.path, file.described, len(pairs))
+    elif not pairs:
+        raise DataError(f"{file.path}: {discover.NO_RECORDS}")
+    places = np.array(pairs, np.int64).reshape(-1, 2)
+    chosen = whole = Run(
+        path=plain, numbers=np.arange(len(pairs)), offsets=places[:, 0], lengths=places[:, 1]
+    )
+    noted = np.empty((0, len(NOTED)), np.int64)
+    having: tuple[int, ...] = ()
+    if file.reading:
+        chosen, noted, having = _selected(file, whole, file.reading)
+    return Located(
+        number=number,
+        run=chosen,
+        records=len(pairs),
+        size_bytes=int(whole.lengths.sum()),
+        noted=noted,
+        having=having,
+    )
+
+
+def _copied(path: Path, plain: Path | None) -> list[tuple[int, int]]:
+    """Check each record, write it uncompressed to ``plain``, and return all places there."""
+    pairs = []
+    offset = 0
+    with plain.open("xb") if plain else nullcontext() as file:
+        for record in discover.whole_records(path):
+            length = len(record.payload) + OVERHEAD_BYTES
+            pairs.append((offset, length))
+            offset += length
+            if file:
                 file.write(frame(record.payload))
-    lengths = np.array([length for _, length in locate_records(path)], np.int64)
-    discover.check_count(task.path, task.described, len(lengths))
-    return task.number, Run(path=path, first=0, offset_bytes=0, lengths=lengths)
+    return pairs
+
+
+def _selected(file: File, whole: Run, reading: Reading) -> tuple[Run, Numbers, tuple[int, ...]]:
+    """Read all records; return the selected ones, what is noted of them, and `Located.having`."""
+    fields = {name: name for name in reading.names}
+    fields |= {condition.feature: condition.feature for condition in reading.conditions}
+    reader = SingleValues(fields)
+    is_chosen = np.zeros(len(whole.lengths), bool)
+    rows = []
+    having = [0] * len(reading.conditions)
+    for piece in read_pieces(whole):
+        for number, payload in zip(piece.run.numbers.tolist(), piece.payloads, strict=True):
+            try:
+                values = reader.read(payload)
+            except DataError as error:
+                raise DataError(f"{file.path}: record {number}: {error}") from error
+            found = [values.get(condition.feature) for condition in reading.conditions]
+            having = [
+                count + (value is not None) for count, value in zip(having, found, strict=True)
+            ]
+            if all(map(matches, reading.conditions, found)):
+                is_chosen[number] = True
+                rows += [_numbers(values, reading.names)]
+    noted = np.array(rows, np.int64).reshape(len(rows), len(reading.names))
+    return whole.part(is_chosen), noted, tuple(having)
+
+
+def _numbers(values: Mapping[str, memoryview | int], names: Sequence[str]) -> list[int]:
+    found = (values.get(name) for name in names)
+    return [value if isinstance(value, int) else -1 for value in found]
+
+
+class Piece(NamedTuple):
+    """Some records of a run in memory, valid until the next piece is read.
+
+    Attributes:
+        framed: all records with their framing.
+    """
+
+    run: Run
+    payloads: list[memoryview]
+    framed: memoryview
+
+
+def read_pieces(run: Run) -> Iterator[Piece]:
+    """Read the records of a run in pieces, and check their CRCs."""
+    memory = memoryview(bytearray(PIECE_BYTES))
+    with run.path.open("rb", buffering=0) as file:
+        for part in pieces(run, PIECE_BYTES):
+            size_bytes = int(part.lengths.sum())
+            if size_bytes > len(memory):
+                memory = memoryview(bytearray(size_bytes))
+            places = list(zip(part.offsets.tolist(), part.lengths.tolist(), strict=True))
+            payloads = read_places(file.fileno(), places, str(run.path), memory)
+            yield Piece(part, payloads, memory[:size_bytes])
 
 
 def between(runs: Sequence[Run], start: int, stop: int) -> Iterator[Run]:
     """Cut the records ``[start, stop)`` out of consecutive runs."""
-    before = 0
-    for run in runs:
-        low, high = (min(max(edge - before, 0), len(run.lengths)) for edge in (start, stop))
-        before += len(run.lengths)
+    counts = [len(run.lengths) for run in runs]
+    for run, first, count in zip(runs, accumulate(counts, initial=0), counts, strict=False):
+        low, high = (min(max(edge - first, 0), count) for edge in (start, stop))
         if low < high:
-            yield run.part(low, high)
+            yield run.part(slice(low, high))
 
 
 def pieces(run: Run, most_bytes: int) -> Iterator[Run]:
@@ -114,10 +261,5 @@ def pieces(run: Run, most_bytes: int) -> Iterator[Run]:
     low = start = 0
     while low < len(ends):
         high = max(int(np.searchsorted(ends, start + most_bytes, "right")), low + 1)
-        yield replace(
-            run,
-            first=run.first + low,
-            offset_bytes=run.offset_bytes + start,
-            lengths=run.lengths[low:high],
-        )
+        yield run.part(slice(low, high))
         low, start = high, int(ends[high - 1])

@@ -184,7 +184,9 @@ def make(
     )
 
 
-def cut(count: int, size_bytes: int, shards: int | None, shard_bytes: int) -> tuple[int, ...]:
+def cut(
+    count: int, size_bytes: int, shards: int | None, shard_bytes: int, what: str = "images"
+) -> tuple[int, ...]:
     """Return where in the order of the images each shard starts, and the end of the last one.
 
     Args:
@@ -192,11 +194,12 @@ def cut(count: int, size_bytes: int, shards: int | None, shard_bytes: int) -> tu
         size_bytes: estimated size of all shards together.
         shards: number of shards; None computes it from ``shard_bytes``.
         shard_bytes: size of one shard.
+        what: what is counted, for the message.
     Raises:
         UsageError: more shards than images.
     """
     if shards and shards > max(count, 1):
-        raise UsageError(f"`shards` {shards}: found {count} images, expected one for each shard")
+        raise UsageError(f"`shards` {shards}: found {count} {what}, expected one for each shard")
     number = shards or max(1, min(math.ceil(size_bytes / shard_bytes), count, MAX_SHARDS))
     return tuple(count * index // number for index in range(number + 1))
 

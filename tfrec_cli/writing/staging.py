@@ -9,16 +9,16 @@ files are moved to OUT when all of them are on the disk; the manifest is moved l
 from __future__ import annotations
 
 import shutil
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from tfrec_cli.dataset import manifest
 from tfrec_cli.dataset import rejects as rejects_file
-from tfrec_cli.dataset.checksums import dataset_files
+from tfrec_cli.dataset.checksums import dataset_files, record_files
 from tfrec_cli.dataset.division import Division
-from tfrec_cli.dataset.manifest import Manifest
+from tfrec_cli.dataset.manifest import Manifest, Shard
 from tfrec_cli.dataset.names import (
     MANIFEST_SUFFIX,
     NOTE_SUFFIX,
@@ -214,6 +214,12 @@ def describe(
         others_by_name[rejects] = _written(split.folder / rejects, rejects_file.dump(split.rejects))
         manifests[last] = _written(split.folder / last, manifest.dump(split.manifest))
     return others_by_name, manifests
+
+
+def describe_records(folder: Path, shards: Iterable[Shard]) -> None:
+    """Write the files that describe shards without a manifest, and make them durable."""
+    for name, data in record_files(shards).items():
+        _written(folder / name, data)
 
 
 def _written(path: Path, data: bytes) -> Path:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import shutil
@@ -17,12 +18,13 @@ from conftest import class_files, fill, jpeg, measured, photo, tree
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from program import tfrec
+from record_files import FILES, GZIP, PAYLOADS, PLAIN, record_file
 
 from tfrec_cli.commands import reshard, salvage, verify, write
 from tfrec_cli.commands.reshard import Options, Resharded
 from tfrec_cli.dataset import discover, manifest
 from tfrec_cli.errors import DataError, ImageError, RunError, UsageError
-from tfrec_cli.resharding import copy, runs
+from tfrec_cli.resharding import new_split, runs
 from tfrec_cli.tfrecord import example
 from tfrec_cli.tfrecord.index import locate_records
 from tfrec_cli.tfrecord.scan import read_records
@@ -39,6 +41,14 @@ def run(path: Path, out: Path, **options: Any) -> Resharded:
 def written(source: Path, out: Path, **options: Any) -> Path:
     write.write(source, out, write.WriteOptions(**{"jobs": 1, **options}))
     return out
+
+
+def flip(data: bytes, at: int) -> bytes:
+    return data[:at] + bytes((data[at] ^ 1,)) + data[at + 1 :]
+
+
+def sha256(data: bytes) -> str:
+    return hashlib.sha256(data).hexdigest()
 
 
 def payloads(path: Path, split: str = "train") -> list[bytes]:
@@ -108,7 +118,7 @@ class TestSameAsWrite:
     ) -> None:
         out = lasting / "any"
         with pytest.MonkeyPatch.context() as patched:
-            patched.setattr(copy, "_PIECE_BYTES", run_bytes)
+            patched.setattr(runs, "PIECE_BYTES", run_bytes)
             run(lasting / "four", out, shards=shards)
         found = payloads(out)
         assert (found, len(list(out.glob("*.tfrecord")))) == (payloads(lasting / "four"), shards)
@@ -212,16 +222,210 @@ class TestAfterResharding:
             )
 
 
+def verified(path: Path, source: Path | None = None) -> verify.Verified:
+    return verify.verify(path, verify.Options(jobs=1, source=((None, source),) if source else ()))
+
+
+def names(path: Path) -> list[bytes]:
+    return [example.decode(one)["filename"].values[0] for one in payloads(path)]
+
+
+class TestSubset:
+    """Some records, with the same guarantees; the manifest says of what they are a part."""
+
+    def test_records_of_a_class_keep_order_and_labels(self, lasting: Path, out: Path) -> None:
+        (after,) = run(lasting / "four", out, where=("label=cats",), shards=2).after
+        before = manifest.load(lasting / "four" / "train.manifest.json")
+        assert names(out) == [name for name in names(lasting / "four") if name[:5] == b"cats/"]
+        assert (after.labels, after.records) == (before.labels, len(names(out)))
+        assert verified(out).findings == []
+
+    def test_the_manifest_names_the_complete_split(self, lasting: Path, out: Path) -> None:
+        result = run(lasting / "four", out, where=("label=cats,dogs",), limit=3)
+        (before,), (after,) = result.before, result.after
+        (origin,) = after.origins
+        assert (origin.split, origin.records, origin.records_before) == ("train", 3, 13)
+        assert origin.selected == ("label=cats,dogs", "limit=3")
+        assert (origin.content_sha256, origin.plan_sha256) == (
+            before.content_sha256,
+            before.plan_sha256,
+        )
+        assert after.content_sha256 != before.content_sha256
+        assert after.plan_sha256 != before.plan_sha256
+        assert (after.changes, after.rejects) == (before.changes, before.rejects)
+
+    @pytest.mark.parametrize("jobs", [1, 2])
+    def test_any_number_of_jobs_and_old_shards_gives_the_same_bytes(
+        self, lasting: Path, tmp_path: Path, jobs: int
+    ) -> None:
+        run(lasting / "four", tmp_path / "nine", shards=9)
+        wanted: dict[str, Any] = {"where": ("label=cats",), "limit": 4, "shards": 2}
+        run(lasting / "four", tmp_path / "a", **wanted)
+        run(tmp_path / "nine", tmp_path / "b", jobs=jobs, **wanted)
+        assert tree(tmp_path / "a") == tree(tmp_path / "b")
+
+    def test_a_subset_of_a_subset_remembers_both_selections(
+        self, lasting: Path, tmp_path: Path, out: Path
+    ) -> None:
+        run(lasting / "four", tmp_path / "a", where=("label=cats",))
+        (after,) = run(tmp_path / "a", out, limit=2).after
+        assert after.origins[0].selected == ("label=cats", "limit=2")
+        assert after.origins[0].records_before == 13
+        assert names(out) == names(tmp_path / "a")[:2]
+
+    def test_a_limit_that_leaves_out_nothing_makes_no_subset(
+        self, lasting: Path, tmp_path: Path, out: Path
+    ) -> None:
+        run(lasting / "four", out, limit=13, shards=3)
+        assert tree(out) == tree(written(lasting / "images", tmp_path / "x", shards=3))
+
+    def test_gzip_shards_and_other_names_of_features(
+        self, lasting: Path, tmp_path: Path, out: Path
+    ) -> None:
+        options: dict[str, Any] = {"compression": "gzip", "keys": "tf-models", "shards": 2}
+        made = written(lasting / "images", tmp_path / "a", **options)
+        (after,) = run(made, out, where=("label=dogs",)).after
+        assert [*after.origins[0].selected, after.compression] == ["label=dogs", "gzip"]
+        assert verified(out).findings == []
+
+    def test_the_smallest_sides_are_those_of_the_subset(self, lasting: Path, out: Path) -> None:
+        before = manifest.load(lasting / "four" / "train.manifest.json")
+        sizes = {
+            (one["height"].values[0], one["width"].values[0])
+            for one in map(example.decode, payloads(lasting / "four"))
+        }
+        largest = max(sizes)
+        (after,) = run(lasting / "four", out, where=(f"height={largest[0]}",)).after
+        assert (after.smallest or (0,))[0] == largest[0] > (before.smallest or (0,))[0]
+
+    def test_verify_does_not_miss_the_images_of_the_rest(self, lasting: Path, out: Path) -> None:
+        run(lasting / "four", out, where=("label=cats",))
+        found = verified(out, lasting / "images")
+        assert found.findings == []
+        text = f"whether every image in {lasting / 'images'} is in a record: this is a subset"
+        assert text in found.unchecked
+
+    def test_salvage_names_no_images_of_a_subset(
+        self, lasting: Path, tmp_path: Path, out: Path
+    ) -> None:
+        run(lasting / "four", out, limit=3)
+        asked = salvage.Options(source=lasting / "images")
+        with pytest.raises(RunError, match="found split 'train', which is a subset or merged"):
+            salvage.salvage(next(out.glob("*.tfrecord")), tmp_path / "new", asked)
+
+    @pytest.mark.parametrize(
+        ("options", "message"),
+        [
+            ({"where": ("label=cats", "height=7")}, "where label=cats and height=7: found no such"),
+            (
+                {"where": ("label=owl",)},
+                "where label=owl: found no class 'owl': did you mean 'owls",
+            ),
+            ({"limit": 0}, "limit: found 0, expected 1 or more"),
+            ({"limit": 3, "shards": 4}, "shards 4: found 3 records, expected one for each shard"),
+        ],
+    )
+    def test_a_selection_of_nothing_is_refused(
+        self, lasting: Path, out: Path, options: dict[str, Any], message: str
+    ) -> None:
+        with pytest.raises(UsageError) as error:
+            run(lasting / "four", out, **options)
+        assert str(error.value).startswith(message)
+        assert list(out.parent.iterdir()) == []
+
+    def test_the_command_line_selects(self, lasting: Path, out: Path) -> None:
+        words = ("--where", "label=cats,dogs", "--where", "height=41,51,60", "--limit", "2")
+        ran = tfrec("reshard", lasting / "four", out, *words)
+        assert (ran.code, ran.err) == (0, "")
+        assert "train     2 of 13 records, from 4 to 1 shard" in ran.out
+        ran = tfrec("reshard", lasting / "four", out, "--where", "cats")
+        assert "--where: found 'cats', expected FEATURE=VALUE, such as label=cat" in ran.err
+
+
+class TestForeign:
+    """Records of other programs: copied bit for bit, in order, without a manifest."""
+
+    @pytest.mark.parametrize("compression", ["", "GZIP", "ZLIB"])
+    def test_records_and_their_order_stay(
+        self, tmp_path: Path, out: Path, compression: str
+    ) -> None:
+        data = tmp_path / "data"
+        data.mkdir()
+        (data / "part-2").write_bytes(FILES[compression])
+        record_file(data / "part-10", b"last", b"\xff")
+        result = run(data, out, shards=2)
+        assert payloads(out) == [*PAYLOADS, b"last", b"\xff"]
+        assert [(one.split, one.records, one.files_before) for one in result.foreign] == [
+            ("train", 5, 2)
+        ]
+        shards = [f"train-0000{number}-of-00002.tfrecord" for number in range(2)]
+        assert sorted(path.name for path in out.iterdir()) == ["SHA256SUMS", *shards]
+        sums = (out / "SHA256SUMS").read_text().splitlines()
+        assert sums == [f"{sha256((out / name).read_bytes())}  {name}" for name in shards]
+        assert verified(out).findings == []
+
+    def test_each_split_of_the_names_is_one(self, tmp_path: Path, out: Path) -> None:
+        data = tmp_path / "data"
+        data.mkdir()
+        record_file(data / "val-00000-of-00001", b"v")
+        for number in range(2):
+            record_file(data / f"train-0000{number}-of-00002", b"%d" % number, b"x")
+        result = run(data, out, shards=1, index=True)
+        assert [(one.split, one.records) for one in result.foreign] == [("train", 4), ("val", 1)]
+        assert locate_records(out / "train-00000-of-00001.tfrecord")[0] == (0, 17)
+        assert (out / "train-00000-of-00001.tfindex").read_bytes()[:5] == b"0 17\n"
+
+    def test_records_are_selected_by_any_feature(self, tmp_path: Path, out: Path) -> None:
+        made = [example.encode({"n": number, "s": b"t%d" % number}) for number in range(4)]
+        record_file(tmp_path / "x", *made, example.encode({"n": 1}))
+        run(tmp_path / "x", out, where=("n=1,3", "s=t1,t2,t3"), limit=1, split="val")
+        assert payloads(out, "val") == [made[1]]
+        with pytest.raises(UsageError, match=r"n2=1: found no feature 'n2' with one integer or"):
+            run(tmp_path / "x", tmp_path / "new", where=("n2=1",))
+
+    @pytest.mark.parametrize(
+        ("data", "message"),
+        [
+            (PLAIN[:-1], "truncated: record 2 at byte 37"),
+            (flip(PLAIN, 13), "damaged: record 0 at byte 0"),
+            (GZIP[:-9], "damaged: "),
+            (b"", "found an empty file, expected records"),
+            (b"some text", "not a TFRecord file: text"),
+        ],
+    )
+    def test_damage_is_refused_with_its_place(
+        self, tmp_path: Path, out: Path, data: bytes, message: str
+    ) -> None:
+        (tmp_path / "x").write_bytes(data)
+        with pytest.raises(DataError) as error:
+            run(tmp_path / "x", out, shards=1)
+        assert str(error.value).startswith(f"{tmp_path / 'x'}: {message}")
+        assert not out.exists()
+
+    def test_the_command_line_says_that_there_is_no_manifest(
+        self, tmp_path: Path, out: Path
+    ) -> None:
+        record_file(tmp_path / "a.tfrecord", *PAYLOADS)
+        record_file(tmp_path / "b.tfrecord", *PAYLOADS)
+        ran = tfrec("reshard", tmp_path / "*.tfrecord", out, "--shards", "1")
+        assert ran.out.splitlines()[1:] == [
+            "  train     6 records, from 2 files to 1 shard",
+            "  manifest  none: only records were copied",
+        ]
+        ran = tfrec("reshard", tmp_path / "*.tfrecord", tmp_path / "c", "--shards", "1", "--json")
+        assert json.loads(ran.out)["splits"][0]["manifest"] is None
+
+
 class TestRefused:
     @pytest.mark.parametrize(
         ("options", "message"),
         [
-            ({}, "shards or shard_size is needed"),
+            ({}, "shards or shard_size is needed, or where or limit"),
             ({"shards": 2, "shard_size": 2}, "shards: cannot be used with shard_size"),
             ({"shards": 0}, "shards: found 0, expected 1 to 99999"),
             ({"shards": 100_000}, "shards: found 100000, expected 1 to 99999"),
             ({"shard_size": 0}, "shard_size: found 0, expected 1 to 9223372036854775807"),
-            ({"shards": 14}, "shards 14: found 13 images, expected one for each shard"),
+            ({"shards": 14}, "shards 14: found 13 records, expected one for each shard"),
             ({"shards": 2, "jobs": 0}, "jobs: found 0, expected 1 to 4096"),
             ({"shards": 2, "split": "val"}, "found splits train, expected 'val'"),
         ],
@@ -242,22 +446,18 @@ class TestRefused:
             run(made, out, shards=2, index=True)
         assert not out.exists()
 
-    def test_record_files_without_a_manifest_are_refused(self, data: Path, out: Path) -> None:
+    def test_a_dataset_that_lost_its_manifest_is_refused(self, data: Path, out: Path) -> None:
         (data / "train.manifest.json").unlink()
         with pytest.raises(UsageError) as error:
             run(data, out, shards=2)
-        found = "found record files without a manifest, expected a dataset of `tfrec write`"
-        assert str(error.value) == f"{data}: {found}"
+        found = "found train.rejects.jsonl without train.manifest.json, expected both, or records"
+        assert str(error.value).startswith(f"{data}: {found}")
 
     def test_a_folder_with_a_dataset_is_refused(self, lasting: Path, data: Path) -> None:
         before = tree(data)
         with pytest.raises(RunError, match=r"found other files \(SHA256SUMS…\), expected an empty"):
             run(lasting / "four", data, shards=2)
         assert tree(data) == before
-
-
-def flip(data: bytes, at: int) -> bytes:
-    return data[:at] + bytes((data[at] ^ 1,)) + data[at + 1 :]
 
 
 class TestDamage:
@@ -386,7 +586,7 @@ def test_an_interrupted_run_leaves_nothing(
     module, name = {
         "describe": (staging, "describe"),
         "sync": (files, "sync"),
-        "folder": (reshard, "content_digest"),
+        "folder": (new_split, "content_digest"),
     }[what]
     sync = files.sync
 

@@ -30,6 +30,8 @@ VERSION_1 = {**VALUES, "format_version": 1}
 del VERSION_1["division"]
 COLUMN = {"name": "a", "kind": "int64", "is_list": False, "is_everywhere": True}
 FIELDS = [field.name for field in dataclasses.fields(Manifest) if field.name != "unknown"]
+LATER = ("columns", "origins")
+"""Fields that only some datasets have."""
 SHARD_FIELDS = [field.name for field in dataclasses.fields(Shard)]
 
 
@@ -58,6 +60,23 @@ class TestRoundTrip:
         assert manifest.dump(manifest.parse(data, path)) == data
 
 
+ORIGIN = {
+    "split": "train",
+    "records": 3,
+    "records_before": 5,
+    "content_sha256": "0" * 64,
+    "plan_sha256": "1" * 64,
+    "selected": ["label=cats"],
+}
+
+
+def test_origins_are_read_and_written_as_they_are() -> None:
+    made = manifest.parse(json.dumps({**VALUES, "origins": [ORIGIN]}).encode(), PATH)
+    assert made.origins[0].selected == ("label=cats",)
+    assert made.document()["origins"][0]["records_before"] == 5
+    assert "origins" not in MANIFEST.document()
+
+
 def test_the_name_of_a_column_may_have_255_bytes() -> None:
     values = {**VALUES, "columns": [{**COLUMN, "name": "a" * 255}]}
     assert manifest.parse(json.dumps(values).encode(), PATH).columns[0].name == "a" * 255
@@ -68,10 +87,25 @@ class TestRefuses:
         message = message_of({**VALUES, "split": "val"})
         assert message == f"{PATH}: split: found 'val', expected the split in the file's name"
 
-    @pytest.mark.parametrize("name", [name for name in FIELDS if name != "columns"])
+    @pytest.mark.parametrize("name", [name for name in FIELDS if name not in LATER])
     def test_a_missing_field(self, name: str) -> None:
         message = message_of({key: value for key, value in VALUES.items() if key != name})
         assert message.startswith(f"{PATH}: {name}: found 'nothing', expected ")
+
+    @pytest.mark.parametrize(
+        ("origins", "message"),
+        [
+            ([], "origins: found [], expected at least one split, or no such field"),
+            ([{**ORIGIN, "records": 2}], "origins: found 2 records, expected 3"),
+            (
+                [{**ORIGIN, "records_before": 2}],
+                "origins[0].records: found 3, expected at most 2",
+            ),
+            ([{**ORIGIN, "selected": "x"}], "origins[0].selected: found 'x', expected a list of"),
+        ],
+    )
+    def test_origins_that_do_not_have_the_records(self, origins: Any, message: str) -> None:
+        assert message_of({**VALUES, "origins": origins}).startswith(f"{PATH}: {message}")
 
     @pytest.mark.parametrize("name", SHARD_FIELDS)
     def test_a_missing_field_of_a_shard(self, name: str) -> None:
@@ -79,7 +113,7 @@ class TestRefuses:
         message = message_of({**VALUES, "shards": [shard]})
         assert message.startswith(f"{PATH}: shards[0].{name}: found 'nothing', expected ")
 
-    @pytest.mark.parametrize("name", [name for name in FIELDS if name not in ("shards", "columns")])
+    @pytest.mark.parametrize("name", [name for name in FIELDS if name not in ("shards", *LATER)])
     @pytest.mark.parametrize("value", [True, 1.5, [0.5, 1], [[]]], ids=repr)
     def test_a_field_of_a_wrong_type(self, name: str, value: Any) -> None:
         message = message_of({**VALUES, name: value})

@@ -19,19 +19,24 @@ files = st.lists(st.lists(st.integers(16, 99), max_size=6), min_size=1, max_size
 
 def run_of(number: int, lengths: Sequence[int]) -> Run:
     """Return the run of all records of file ``number``."""
-    path = Path(f"{number}")
-    return Run(path=path, first=0, offset_bytes=0, lengths=np.array(lengths, np.int64))
+    offsets = [*accumulate(lengths, initial=0)][:-1]
+    return Run(
+        path=Path(f"{number}"),
+        numbers=np.arange(len(lengths)),
+        offsets=np.array(offsets, np.int64),
+        lengths=np.array(lengths, np.int64),
+    )
 
 
 def records(runs: Sequence[Run]) -> list[tuple[Path, int, int, int]]:
     """Return file, number, offset and length of every record of some runs."""
-    rows = []
-    for run in runs:
-        offset = run.offset_bytes
-        for number, length in enumerate(run.lengths.tolist(), run.first):
-            rows.append((run.path, number, offset, length))
-            offset += length
-    return rows
+    return [
+        (run.path, *row)
+        for run in runs
+        for row in zip(
+            *map(np.ndarray.tolist, (run.numbers, run.offsets, run.lengths)), strict=True
+        )
+    ]
 
 
 @fixed
@@ -52,7 +57,7 @@ def test_shards_cut_between_files_have_all_records_in_order(
 @fixed
 @given(st.lists(st.integers(16, 99), max_size=9), st.integers(1, 300))
 def test_pieces_fit_or_hold_a_single_record(lengths: list[int], most_bytes: int) -> None:
-    run = run_of(0, [7, *lengths]).part(1, len(lengths) + 1)
+    run = run_of(0, [7, *lengths]).part(slice(1, None))
     parts = [*pieces(run, most_bytes)]
     assert records(parts) == records([run])
     assert all(part.lengths.sum() <= most_bytes or len(part.lengths) == 1 for part in parts)
@@ -62,8 +67,9 @@ def test_pieces_fit_or_hold_a_single_record(lengths: list[int], most_bytes: int)
     )
 
 
-def test_a_part_of_a_run_starts_at_its_first_record() -> None:
+def test_a_part_of_a_run_has_its_records_where_they_are() -> None:
     run = run_of(0, [20, 30, 40, 50])
-    assert records([run.part(1, 3)]) == records([run])[1:3]
-    offsets = [*accumulate([20, 30, 40, 50], initial=0)]
-    assert run.part(2, 4).part(1, 2).offset_bytes == offsets[3]
+    assert records([run.part(slice(1, 3))]) == records([run])[1:3]
+    chosen = run.part(np.array([True, False, True, True]))
+    assert records([chosen]) == [records([run])[number] for number in (0, 2, 3)]
+    assert records([chosen.part(slice(1, 3))]) == records([run])[2:]
