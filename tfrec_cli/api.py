@@ -69,6 +69,8 @@ def write(
     split: str | Mapping[str, float] = "train",
     labels: StrPath = "auto",
     root: StrPath | None = None,
+    path_column: str | None = None,
+    label_column: str | None = None,
     keys: KeyStyle = "plain",
     shards: int | None = None,
     shard_size: int | str = "128MiB",
@@ -113,6 +115,9 @@ def write(
             stores no labels; else a file with the names of the classes, one on each line, numbered
             in this order.
         root: the folder that the paths of an image list are relative to; None means the list's own.
+        path_column: column of the paths in an image list; None takes ``path``, ``filename``,
+            ``image``… if one of them is there.
+        label_column: column of the labels; None takes ``label``, ``class``, ``target``… likewise.
         keys: names of the features: ``"plain"`` (image, label…) or ``"tf-models"`` (image/encoded,
             image/class/label…).
         shards: number of shards; None chooses it by ``shard_size``.

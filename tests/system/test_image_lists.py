@@ -267,11 +267,16 @@ def test_a_missing_root_is_suggested(written: Path, tmp_path: Path) -> None:
     moved = written.rename(tmp_path / "moved" / written.name)
     with pytest.raises(DataError) as error:
         write(moved, tmp_path / "new", Options(jobs=1))
-    assert f"a.jpg: found No such file or directory, expected a file{ROOT_HINT} (and " in str(
-        error.value
-    )
-    with pytest.raises(DataError, match=r"directory, expected a file \(and"):
-        write(moved, tmp_path / "new", Options(jobs=1, root=tmp_path / "moved"))
+    found = f"{moved}: found none of its 3 images, such as a.jpg, in {tmp_path / 'moved'}: root"
+    assert str(error.value) == f"{found} names the folder that contains its paths"
+    assert len(error.value.details) == 3
+    with pytest.raises(DataError) as error:
+        write(moved, tmp_path / "new", Options(jobs=1, root=tmp_path))
+    assert str(error.value).endswith(f" in {tmp_path}: root {tmp_path / 'images'} has it")
+    fill(tmp_path, {"moved/b.jpg": IMAGES["b.jpg"]})
+    with pytest.raises(DataError, match=r"a.jpg: found No such file or directory.*\(and 1 more\)"):
+        write(moved, tmp_path / "new", Options(jobs=1))
+    (tmp_path / "moved/b.jpg").unlink()
     for root, hint in ((None, ROOT_HINT), (tmp_path / "moved", "")):
         options = VerifyOptions(source=((None, moved),), root=root, jobs=1)
         findings = verify(tmp_path / "out", options).findings

@@ -265,6 +265,7 @@ def _plan(source: Path, root: Path, described: Manifest, options: WriteOptions) 
         labels_from=f"split {described.split!r}",
         keys=described.keys,
         columns=described.columns,
+        asked=options.asked,
     )
     division = described.division
     surveyed = survey.survey(root, listing.sources, options.policy, digested=division is not None)

@@ -184,6 +184,10 @@ def _list(source: Path, root: Path | None, splits: Sequence[Split]) -> Listing:
     """List the sources of some splits, with the classes that an image list has now."""
     described = splits[0].manifest
     assert described
+    try:
+        asked = WriteOptions.from_manifest(described).asked
+    except ManifestError:  # `_part` reports it
+        asked = WriteOptions().asked
     is_labelled = described.labels is not None and not source.is_dir()
     return open_source.list_source(
         source,
@@ -191,6 +195,7 @@ def _list(source: Path, root: Path | None, splits: Sequence[Split]) -> Listing:
         labels="auto" if is_labelled else None,
         keys=described.keys,
         columns=described.columns,
+        asked=asked,
     )
 
 

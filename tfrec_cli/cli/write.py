@@ -44,6 +44,16 @@ from tfrec_cli.cli.completion import paths, splits
 )
 @params.root
 @params.field_option(
+    "path_column",
+    metavar="NAME",
+    help="Column of the paths in an image list. [default: path, filename, image… if one is there]",
+)
+@params.field_option(
+    "label_column",
+    metavar="NAME",
+    help="Column of the labels in an image list. [default: label, class, target… if one is there]",
+)
+@params.field_option(
     "keys",
     help="Names of the features. plain: image, label… tf-models: image/encoded, image/class/label…",
 )

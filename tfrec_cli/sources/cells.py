@@ -1,11 +1,15 @@
-"""Cells of an image list: how text becomes values, and the limits of numbers."""
+"""Cells of an image list: how text becomes values and paths, and the limits of numbers."""
 
 from __future__ import annotations
 
 import json
+import os
 import re
 import reprlib
+from pathlib import Path
 from typing import Any, Literal, NamedTuple
+
+from tfrec_cli.runtime.values import url_remedy
 
 _FLOAT_LIMIT = float.fromhex("0x1.ffffffp+127")
 """From this value on a number is infinite as a float32."""
@@ -18,6 +22,9 @@ _MOST_DIGITS = 100
 
 _DECIMAL = re.compile(r"[+-]?(?:[0-9]+\.[0-9]*|\.[0-9]+|[0-9]+(?=[eE]))(?:[eE][+-]?[0-9]+)?")
 _NOT_FINITE = re.compile(r"[+-]?(?:nan|inf|infinity)", re.IGNORECASE)
+
+_DRIVE = re.compile(r"[A-Za-z]:/")
+"""The beginning of an absolute path of Windows, with slashes."""
 
 _SHORT = reprlib.Repr()
 _SHORT.maxstring = _SHORT.maxlong = _SHORT.maxother = 60
@@ -124,6 +131,56 @@ def to_text(value: Any) -> str:
     except UnicodeEncodeError as error:
         raise RowError(f"found {shown(value)}, expected text") from error
     return str(value)
+
+
+class Paths:
+    """Reads paths as people write them: absolute, or with the backslashes of Windows."""
+
+    def __init__(self, root: Path) -> None:
+        self._root = root
+        self._tops = sorted({os.path.abspath(root), os.path.realpath(root)})
+        self._absolute = self._backslashes = False
+
+    def notes(self) -> list[str]:
+        """Return what was read in another way than usual."""
+        return [
+            *["absolute paths: read as relative"] * self._absolute,
+            *["backslashes: read as slashes"] * self._backslashes,
+        ]
+
+    def read(self, cell: object) -> bytes:
+        """Return the normalised path of a source, relative to the folder of the images.
+
+        Raises:
+            RowError: it is no path below that folder.
+        """
+        if not isinstance(cell, str) or not cell:
+            found = "nothing" if cell in (None, "") else shown(cell)
+            raise RowError(f"path: found {found}, expected the path of an image")
+        if remedy := url_remedy(cell):
+            raise RowError(f"path: found the URL {shown(cell)}, expected a local path: {remedy}")
+        path = cell
+        if "\\" in path:
+            path = path.replace("\\", "/")
+            self._backslashes = True
+        if path[0] == "/":
+            path = self._relative(path)
+        parts = [part for part in path.split("/") if part not in ("", ".")]
+        if path[0] == "/" or ".." in parts or _DRIVE.match(path) or "\0" in path or not parts:
+            expected = f"a path below {self._root} and without '..' (`root` names another folder)"
+            raise RowError(f"path: found {shown(cell)}, expected {expected}")
+        try:
+            return os.fsencode("/".join(parts))
+        except UnicodeEncodeError as error:
+            raise RowError(f"path: found {shown(cell)}, expected text") from error
+
+    def _relative(self, path: str) -> str:
+        """Return an absolute path relative to the folder of the images, if it is below that."""
+        for top in self._tops:
+            if path.startswith(f"{top.rstrip('/')}/"):
+                self._absolute = True
+                return path[len(top) :].lstrip("/") or "."
+        return path
 
 
 def shown(value: object) -> str:

@@ -54,6 +54,9 @@ _SHORT_NAMES = {
 }
 """Short name of a column to the name of its feature."""
 
+_CORNERS = ({"xmin", "ymin"}, {"x_min", "y_min"}, {"x1", "y1"}, {"x", "y"}, {"bbox"})
+"""Names that people give to columns of boxes."""
+
 _MOST_COLUMNS = 1000
 
 _ALLOWED: dict[ColumnKind, set[str]] = {
@@ -263,6 +266,12 @@ def has_boxes(columns: Sequence[Column]) -> bool:
     """Tell by their names whether columns hold boxes, in any layout."""
     sides = {*BOXES, *(feature.rpartition("/")[2] for feature in BOXES)}
     return any(column.name in sides for column in columns)
+
+
+def has_single_boxes(names: Iterable[str]) -> bool:
+    """Tell by the names of columns whether each row may hold one box."""
+    given = {name.casefold() for name in names}
+    return any(corner <= given for corner in _CORNERS)
 
 
 def missing_sides(columns: Sequence[Column]) -> list[str]:

@@ -5,20 +5,36 @@ from __future__ import annotations
 import os
 import stat
 from collections.abc import Sequence
+from dataclasses import asdict
+from itertools import islice
 from pathlib import Path
 
 from tfrec_cli.dataset.names import KeyStyle
 from tfrec_cli.dataset.records import Column
 from tfrec_cli.dataset.rejects import Reject
-from tfrec_cli.errors import RunError, TableError, UsageError
+from tfrec_cli.errors import RunError, TableError, UnreadableError, UsageError
 from tfrec_cli.runtime.files import open_to_read, raise_if_exhausted
 from tfrec_cli.runtime.paths import missing, printable
 from tfrec_cli.sources.cells import RowError, shown
-from tfrec_cli.sources.columns import TypedColumn, check_boxes, convert, infer_all, missing_sides
+from tfrec_cli.sources.columns import (
+    TypedColumn,
+    check_boxes,
+    convert,
+    has_single_boxes,
+    infer_all,
+    missing_sides,
+)
 from tfrec_cli.sources.folder import list_folder
+from tfrec_cli.sources.header import LABEL, Asked
 from tfrec_cli.sources.labels import doubts
 from tfrec_cli.sources.listing import NO_LABEL, Listing, Source, packed
-from tfrec_cli.sources.table import LABEL, SUFFIXES, Row, Table, dump_json
+from tfrec_cli.sources.table import SAVE_AS_CSV, SUFFIXES, Row, Table, dump_json
+
+_USUAL = Asked()
+_MOST_TRIED = 1000
+"""So many folders are tried as the root of a list whose images are not found."""
+
+_WORKBOOKS = (".xlsx", ".xls", ".ods")
 
 
 def root_of(source: Path, root: Path | None = None, *, option: str | None = None) -> Path:
@@ -42,6 +58,8 @@ def root_of(source: Path, root: Path | None = None, *, option: str | None = None
     if not source.is_file() or source.suffix.lower() not in SUFFIXES:
         expected = "a folder of images or a .csv, .tsv or .jsonl file"
         where = f"`{option}` {source}" if option else source
+        if source.suffix.lower() in _WORKBOOKS:
+            raise UsageError(f"{where}: found a workbook, expected {expected}: {SAVE_AS_CSV}")
         raise UsageError(f"{where}: found a file, expected {expected}")
     if root and not root.is_dir():
         raise UsageError(f"`root` {root}: found a file, expected the folder of the images")
@@ -53,6 +71,30 @@ def root_hint(source: Path, root: Path | None) -> str:
     return "" if root or source.is_dir() else " (--root sets the folder that contains its paths)"
 
 
+def check_some_exist(source: Path, root: Path | None, listing: Listing) -> None:
+    """Refuse an image list none of whose files can be read; name the folder that has the first.
+
+    Raises:
+        UnreadableError: that is so.
+    """
+    rejects = listing.rejects
+    if listing.sources or any(reject.reason != "unreadable" for reject in rejects):
+        return
+    folder = root_of(source, root)
+    first = printable(rejects[0].path)
+    found = (
+        f"none of its {len(rejects)} images, such as {first},"
+        if len(rejects) > 1
+        else f"no {first}"
+    )
+    hint = "`root` names the folder that contains its paths"
+    with os.scandir(folder) as entries:
+        for entry in islice(entries, _MOST_TRIED):
+            if os.path.lexists(os.path.join(os.fsencode(entry.path), rejects[0].path)):
+                hint = f"`root` {Path(entry.path)} has it"
+    raise UnreadableError(f"{source}: found {found} in {folder}: {hint}", [*map(str, rejects)])
+
+
 def list_source(
     source: Path,
     *,
@@ -61,25 +103,31 @@ def list_source(
     labels_from: str = "`labels`",
     keys: KeyStyle = "plain",
     columns: Sequence[Column] = (),
+    asked: Asked = _USUAL,
 ) -> Listing:
     """List the images of a folder, as `folder.list_folder` does, or of an image list.
 
-    Labels of an image list come only from its column ``label``, not from folders.
+    Labels of an image list come only from its column of labels, not from folders.
 
     Args:
         root: folder that the paths of an image list are relative to; None is the list's own.
         labels: as for `folder.list_folder`; ``auto`` takes the names in the column ``label``.
         keys: ``tf-models`` gives features the names of the Object Detection API.
         columns: columns of another split; columns of the same name must have the same types.
+        asked: the columns of an image list that options name.
     Raises:
-        UsageError: as for `root_of`, or a column has a reserved name.
+        UsageError: as for `root_of`, a column has a reserved name, or a folder has no columns that
+            options could name.
         TableError: the image list is wrong; names every bad line.
         DataError, RunError: as for `folder.list_folder`.
     """
     folder = root_of(source, root)
     if source.is_dir():
+        for option, name in asdict(asked).items():
+            if name is not None:
+                raise UsageError(f"`{option}`: needs an image list, but {source} is a folder")
         return list_folder(source, labels=labels, labels_from=labels_from)
-    table = Table(source, keys, columns, has_labels=labels is not None)
+    table = Table(source, folder, keys, columns, has_labels=labels is not None, asked=asked)
     try:
         with open_to_read(os.fsencode(source)) as file:
             if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
@@ -104,6 +152,7 @@ def _listing(
             in ``labels``.
     """
     rows, errors = table.rows, table.errors
+    notes = [*table.notes(), *table.take_index()]
     columns, warnings = infer_all(table.columns.values(), len(rows))
     is_detection = keys == "tf-models"
     if is_detection and (missing := missing_sides([column for _, column in columns])):
@@ -112,13 +161,16 @@ def _listing(
     names, numbers = _number_classes(table, labels, labels_from)
     if names is not None:
         warnings += doubts(names, pinned=labels != "auto")
+    is_boxed = has_single_boxes(table.columns)
     sources, rejects = packed(), []
     previous: Row | None = None
     for index in sorted(range(len(rows)), key=rows.path):
         row = rows[index]
         if previous and row.path == previous.path:
-            repeated = f"found {printable(row.path)} again"
-            errors.add(row.line, f"{repeated}, expected it only in line {previous.line}")
+            expected = f"it only in line {previous.line}"
+            if is_boxed:
+                expected = "one row for each image: its boxes as JSON lists, such as [0.1, 0.5]"
+            errors.add(row.line, f"found {printable(row.path)} again, expected {expected}")
             continue
         previous = row
         try:
@@ -136,7 +188,7 @@ def _listing(
         sources=sources,
         labels=names,
         rejects=tuple(rejects),
-        warnings=tuple(warnings),
+        warnings=(*notes, *warnings),
         columns=tuple(column for _, column in columns),
     )
 
@@ -149,7 +201,8 @@ def _number_classes(
     is_pinned = labels is not None and not isinstance(labels, str)
     if not classes and is_pinned:
         expected = f"one with classes of {labels_from}"
-        raise TableError(f"{table.path}: found no column {LABEL!r}, expected {expected}")
+        hint = ": `label_column` names it"
+        raise TableError(f"{table.path}: found no column {LABEL!r}, expected {expected}{hint}")
     if not classes:
         return None, {}
     lines, class_numbers = table.rows.column(0), table.rows.column(1)

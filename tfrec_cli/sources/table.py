@@ -11,7 +11,7 @@ import json
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from os import fsencode
+from itertools import chain
 from pathlib import Path
 from typing import Any, BinaryIO, NoReturn
 
@@ -19,15 +19,13 @@ from tfrec_cli.dataset.names import KeyStyle
 from tfrec_cli.dataset.records import OURS, Column
 from tfrec_cli.errors import TableError, UsageError
 from tfrec_cli.runtime.row_store import Packed
-from tfrec_cli.runtime.values import url_remedy
-from tfrec_cli.sources.cells import RowError, shown, to_integer, to_text
+from tfrec_cli.sources import header
+from tfrec_cli.sources.cells import CellType, Paths, RowError, shown, to_integer, to_text
 from tfrec_cli.sources.columns import ColumnStats, new_column
+from tfrec_cli.sources.header import LABEL, PATH, Asked, Roles
 from tfrec_cli.sources.listing import NO_LABEL
 
 SUFFIXES = (".csv", ".tsv", ".jsonl")
-
-PATH, LABEL = "path", "label"
-"""Columns with a special meaning."""
 
 _BOM = b"\xef\xbb\xbf"
 _LINE_BYTES = 1 << 20
@@ -35,6 +33,19 @@ _MOST_REPORTED = 1000
 """The first bad lines are reported, all are counted."""
 
 _NUMBERS_SHOWN = 10
+
+_UTF_16 = (b"\xff\xfe", b"\xfe\xff")
+_WORKBOOKS = (b"PK\3\4", b"\xd0\xcf\x11\xe0")
+"""The first bytes of files of Excel, new and old."""
+
+SAVE_AS_CSV = "save it as CSV in UTF-8"
+"""What to do with a table that is no text in UTF-8."""
+
+_MEASURED = ("height", "width")
+"""Columns that are left out: they are features that tfrec measures."""
+
+INDEXES = ("", "Unnamed: 0")
+"""Names of the index column that pandas writes, and that it gives to it when it reads it."""
 
 _OLD_MAC = "found a carriage return by itself (line ends of old Macs), expected \\n or \\r\\n"
 
@@ -108,29 +119,45 @@ class Table:
     """The rows of an image list.
 
     Args:
+        root: the folder of the images.
         keys: ``tf-models`` gives features the names of the Object Detection API.
         pinned: columns of another split; columns of the same name must have the same types.
         has_labels: whether to read the column of labels.
+        asked: the columns that options name.
 
     Attributes:
         rows: the rows, packed.
+        roles: the columns of paths and labels.
         columns: additional columns by name, in the order in which they appear.
         classes: class name to number, in the order in which classes appear.
         errors: bad lines so far; later checks of rows add to them.
     """
 
     def __init__(
-        self, path: Path, keys: KeyStyle, pinned: Sequence[Column], *, has_labels: bool
+        self,
+        path: Path,
+        root: Path,
+        keys: KeyStyle,
+        pinned: Sequence[Column],
+        *,
+        has_labels: bool,
+        asked: Asked,
     ) -> None:
         self.rows = Packed(_pack, Row)
         self.columns: dict[str, ColumnStats] = {}
         self.classes: dict[str, int] = {}
         self.errors = LineErrors(path)
         self.path = path
+        self.roles = Roles()
+        self._asked = asked
+        self._paths = Paths(root)
+        self._suffix = path.suffix.lower()
+        self._delimiter = ","
+        self._measured: set[str] = set()
         self._keys = keys
         self._pinned = pinned
         self._has_labels = has_labels
-        self._is_json = path.suffix.lower() == ".jsonl"
+        self._is_json = self._suffix == ".jsonl"
         self._header: list[str] = []
 
     def read(self, file: BinaryIO) -> None:
@@ -153,8 +180,12 @@ class Table:
 
     def _csv_rows(self, lines: Iterator[str]) -> Iterator[tuple[int, list[str]]]:
         """Iterate the rows after the header, each with the number of its first line."""
-        delimiter = "\t" if self.path.suffix.lower() == ".tsv" else ","
-        reader = csv.reader(lines, delimiter=delimiter, strict=True)
+        start: list[str] = []
+        while not "".join(start).strip() and (first := next(lines, None)) is not None:
+            start.append(first)
+        if start:
+            self._delimiter = header.delimiter(start[-1], self._suffix, self._asked)
+        reader = csv.reader(chain(start, lines), delimiter=self._delimiter, strict=True)
         while True:
             line = reader.line_num + 1
             try:
@@ -176,16 +207,28 @@ class Table:
     def _read_header(self, line: int, names: list[str]) -> None:
         if repeated := _repeated(names):
             self.errors.stop(line, f"found column {shown(repeated)} twice, expected it once")
-        if PATH not in names:
-            found = ", ".join(map(shown, names[:_NUMBERS_SHOWN]))
-            self.errors.stop(line, f"found columns {found}, expected {PATH!r} among them")
         try:
+            if not self._set_roles(names):
+                self.errors.stop(line, header.no_paths(names))
+            if names[0] == INDEXES[0]:
+                self.columns[""] = ColumnStats(name="", feature="", is_text=True)
             for name in names:
-                if name not in (PATH, LABEL):
+                if name not in (self.roles.path, self.roles.label, *_MEASURED):
                     self._column(name)
         except RowError as error:
             self.errors.stop(line, str(error))
         self._header = names
+
+    def _set_roles(self, names: Sequence[str]) -> bool:
+        """Find the columns of paths and labels, and tell whether there is one of paths.
+
+        Raises:
+            RowError: several columns may be meant, or an option names none.
+        """
+        features = {column.name for column in self._pinned}
+        found = header.roles(names, self._asked, features, has_labels=self._has_labels)
+        self.roles = found or self.roles
+        return found is not None
 
     def _json_rows(self, lines: Iterator[str]) -> Iterator[tuple[int, str]]:
         return ((number, text) for number, text in enumerate(lines, 1) if text.strip())
@@ -198,12 +241,17 @@ class Table:
         """
         if isinstance(content, str):
             cells = _json_object(content)
+            if not self._header:
+                self._header = list(cells)
+                if not self._set_roles(self._header):
+                    raise RowError(header.no_paths(self._header))
         elif len(content) == len(self._header):
             cells = {name: cell or None for name, cell in zip(self._header, content, strict=True)}
         else:
             raise RowError(f"found {len(content)} cells, expected {len(self._header)}")
-        path = _path(cells.pop(PATH, None))
-        label = cells.pop(LABEL, None)
+        path = self._paths.read(cells.pop(self.roles.path, None))
+        label = cells.pop(self.roles.label, None)
+        self._measured.update(name for name in _MEASURED if cells.pop(name, None) is not None)
         class_number = self._class(label) if self._has_labels else NO_LABEL
         values: list[Any] = [None] * len(self.columns)
         for name, cell in cells.items():
@@ -233,8 +281,7 @@ class Table:
         """
         if name in self.columns:
             return self.columns[name]
-        if name.casefold() in (PATH, LABEL):
-            raise RowError(f"found column {name!r}, expected {name.casefold()!r}")
+        self._check_role(name)
         column = new_column(name, self.columns, self._pinned, self._keys, is_text=not self._is_json)
         if column.feature in OURS:
             raise UsageError(
@@ -243,6 +290,46 @@ class Table:
             )
         self.columns[name] = column
         return column
+
+    def _check_role(self, name: str) -> None:
+        """Refuse a new column of values that may be meant as paths or labels."""
+        asked = (self._asked.path_column, self._asked.label_column)
+        for usual, option in zip((PATH, LABEL), asked, strict=True):
+            if name.casefold() == usual and option is None:
+                raise RowError(f"found column {name!r}, expected {usual!r}")
+        pinned = {column.name for column in self._pinned}
+        is_late = self._is_json and name not in self._header and self.roles.label == LABEL
+        if is_late and self._has_labels and header.may_be_label(name) and name not in pinned:
+            raise RowError(f"found {name!r}, expected it in the first line too: is it the label?")
+
+    def notes(self) -> list[str]:
+        """Return a line about what was read in another way than usual, if anything was."""
+        said = [*self.roles.note(), *self._paths.notes()]
+        if not self._is_json and self._delimiter != header.usual_delimiter(self._suffix):
+            said.append("cells: separated by " + {"\t": "tabs"}.get(self._delimiter, "semicolons"))
+        notes = ["; ".join(said)] if said else []
+        if self._measured:
+            words = " and ".join(sorted(self._measured))
+            notes.append(f"{words}: tfrec measures the images itself: left out")
+        return notes
+
+    def take_index(self) -> list[str]:
+        """Leave out the index column that pandas writes, and return a line that says so.
+
+        Raises:
+            TableError: the first column has no name and is no such index.
+        """
+        for name in INDEXES:
+            column = self.columns.get(name)
+            if column is None or column.is_pinned:
+                continue
+            if column.rows == len(self.rows) and column.types.keys() == {CellType("int64")}:
+                del self.columns[name]
+                what = repr(name) if name else "1, which has no name"
+                return [f"column {what}: found row numbers, as pandas writes them: left out"]
+            if not name:
+                self.errors.stop(1, "found a first column without a name, expected a name")
+        return []
 
 
 def _text_lines(file: BinaryIO, errors: LineErrors) -> Iterator[str]:
@@ -254,6 +341,10 @@ def _text_lines(file: BinaryIO, errors: LineErrors) -> Iterator[str]:
             errors.stop(number, _OLD_MAC)
         if len(data) > _LINE_BYTES:
             errors.stop(number, f"found a longer line, expected at most {_LINE_BYTES} bytes")
+        if number == 1 and data.startswith(_UTF_16):
+            errors.stop(number, f"found UTF-16, expected UTF-8: {SAVE_AS_CSV}")
+        if number == 1 and data.startswith(_WORKBOOKS):
+            errors.stop(number, f"found an Excel workbook, expected text: {SAVE_AS_CSV}")
         if number == 1:
             data = data.removeprefix(_BOM)
         try:
@@ -295,20 +386,3 @@ def _repeated(names: Sequence[str]) -> str | None:
 
 def _refuse_constant(constant: str) -> None:
     raise RowError(f"found {constant}, expected finite numbers")
-
-
-def _path(cell: object) -> bytes:
-    """Return the normalised path of a source."""
-    if not isinstance(cell, str) or not cell:
-        found = "nothing" if cell in (None, "") else shown(cell)
-        raise RowError(f"path: found {found}, expected the path of an image")
-    if remedy := url_remedy(cell):
-        raise RowError(f"path: found the URL {shown(cell)}, expected a local path: {remedy}")
-    parts = [part for part in cell.split("/") if part not in ("", ".")]
-    if cell[0] == "/" or ".." in parts or "\\" in cell or "\0" in cell or not parts:
-        expected = "a path below the folder of the images, with slashes and without '..'"
-        raise RowError(f"path: found {shown(cell)}, expected {expected}")
-    try:
-        return fsencode("/".join(parts))
-    except UnicodeEncodeError as error:
-        raise RowError(f"path: found {shown(cell)}, expected text") from error

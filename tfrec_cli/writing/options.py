@@ -18,6 +18,7 @@ from tfrec_cli.dataset.names import KeyStyle
 from tfrec_cli.errors import ManifestError, UsageError
 from tfrec_cli.imaging.policy import JPEG_QUALITY, MAX_PIXELS, Alpha, Encoding, Exif, Frames, Policy
 from tfrec_cli.runtime import values
+from tfrec_cli.sources.header import Asked
 from tfrec_cli.tfrecord.compression import WrittenCompression
 
 if TYPE_CHECKING:
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
 GONE = frozenset({"decoder"})
 """Options of earlier versions, on which no byte of a shard depends."""
 
-LATER = frozenset({"strip_metadata"})
+LATER = frozenset({"strip_metadata", "path_column", "label_column"})
 """Options that version 0.1 does not have: a manifest has them only if they are not the default, so
 that all others keep their bytes."""
 
@@ -53,6 +54,8 @@ _RECORDED = (
     "alpha",
     "frames",
     "max_pixels",
+    "path_column",
+    "label_column",
 )
 """Options that records or their order depend on, and that only ``options`` of a manifest has."""
 
@@ -90,6 +93,11 @@ def _read_by(read: Reader) -> dict[str, Any]:
     return {"read": read}
 
 
+def _text() -> dict[str, Any]:
+    """Describe the field of any text; None is a valid value."""
+    return {"kind": str, "read": values.text}
+
+
 def _file_or_word(name: str, value: Any) -> str:
     """Read a word or the path of a file."""
     return os.fspath(value) if isinstance(value, os.PathLike) else values.text(name, value)
@@ -118,6 +126,8 @@ class WriteOptions:
         resize_short: first scale the shorter side to this number of pixels.
         labels: ``auto``, ``none``, or a file of class names.
         root: folder that the paths of an image list are relative to; None is the list's own.
+        path_column: column of the paths in an image list; None takes the one with a usual name.
+        label_column: column of the labels; likewise.
         shards: number of shards; None computes it from ``shard_size`` (bytes).
         shuffle_seed: None keeps the order of the paths.
         max_errors: with ``on_error="skip"``, the most rejects allowed: a number, or a share of
@@ -134,6 +144,8 @@ class WriteOptions:
     split: str = field(default="train", metadata=_read_by(_names_and_shares))
     labels: str = field(default="auto", metadata=_read_by(_file_or_word))
     root: Path | None = field(default=None, metadata=_read_by(values.path))
+    path_column: str | None = field(default=None, metadata=_text())
+    label_column: str | None = field(default=None, metadata=_text())
     keys: KeyStyle = field(default="plain", metadata=_words(KeyStyle))
     shards: int | None = field(default=None, metadata=_numbers(1, MAX_SHARDS))
     shard_size: int = field(
@@ -190,6 +202,11 @@ class WriteOptions:
         )
 
     @property
+    def asked(self) -> Asked:
+        """The columns of an image list that are named."""
+        return Asked(path_column=self.path_column, label_column=self.label_column)
+
+    @property
     def crop_encoding(self) -> Encoding:
         """The encoding of crops, if crops are stored."""
         return self.encoding or ("png" if self.keys == "tf-models" else "raw")
@@ -227,6 +244,10 @@ class WriteOptions:
         if self.max_errors and not re.fullmatch(r"\d+|\d+(\.\d+)?%", self.max_errors):
             expected = "expected a number, or a share such as 1%"
             raise UsageError(f"`max_errors`: found {self.max_errors!r}, {expected}")
+        if self.label_column is not None and self.labels == "none":
+            raise UsageError("`label_column`: cannot be used with `labels` none")
+        if self.path_column is not None and self.path_column == self.label_column:
+            raise UsageError("`label_column`: found the column of `path_column`, expected another")
         if self.max_errors and self.on_error == "fail":
             raise UsageError("`max_errors`: needs `on_error` skip")
 
@@ -302,4 +323,5 @@ def _expected(name: str, value: Any) -> str | None:
         if type(value) is int and limits.least <= value <= limits.most:
             return None
         return f"{limits.least} to {limits.most}"
-    return None if default is None or isinstance(value, type(default)) else type(default).__name__
+    kind = metadata.get("kind", object if default is None else type(default))
+    return None if isinstance(value, kind) else kind.__name__

@@ -85,6 +85,7 @@ def list_sources(source: Path, options: WriteOptions, others: Sequence[Manifest]
         others: the other splits of the dataset.
     Raises:
         UsageError: the file of class names cannot be read.
+        UnreadableError: there is none of the files of an image list.
         DataError: there are no files, or the image list is wrong.
     """
     labels: str | Sequence[str] | None = options.labels
@@ -102,7 +103,10 @@ def list_sources(source: Path, options: WriteOptions, others: Sequence[Manifest]
         labels_from=labels_from,
         keys=options.keys,
         columns=others[0].columns if others else (),
+        asked=options.asked,
     )
+    if listing.rejects and not listing.sources and not source.is_dir():
+        open_source.check_some_exist(source, options.root, listing)
     if not listing.sources and not listing.rejects:
         raise DataError(f"{source}: found no files, expected images")
     return listing
