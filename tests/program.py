@@ -37,7 +37,7 @@ def tfrec(*argv: object, **environment: str) -> Ran:
     out, err = (
         io.TextIOWrapper(io.BytesIO(), "utf-8", newline="", write_through=True) for _ in range(2)
     )
-    jobs = {f"TFREC_{one}_JOBS": "1" for one in ("WRITE", "VERIFY", "EXTRACT", "RESHARD")}
+    jobs = {f"TFREC_{one}_JOBS": "1" for one in ("WRITE", "VERIFY", "EXTRACT", "RESHARD", "MERGE")}
     environment = {**jobs, **environment}
     before = signal.getsignal(signal.SIGTERM)
     try:

@@ -22,7 +22,8 @@ def calls(path: Path) -> list[str]:
     verified: api.Verified = tfrec_cli.verify(source={"train": path}, seed=42)
     saved: api.Salvaged = tfrec_cli.salvage("shard", path)
     extracted: api.Extracted = tfrec_cli.extract(path, "files", split="train")
-    resharded: api.Resharded = tfrec_cli.reshard(path, "new", shards=2)
+    resharded: api.Resharded = tfrec_cli.reshard(path, "new", shards=2, where={"label": [1]})
+    merged: api.Merged = tfrec_cli.merge([path, "out"], "new", where="label=cat", limit=9)
     tfrec_cli.read_numpy.dataset("out", crop=[96, 128], shard=[0, 2])
     tfrec_cli.read_torch.dataset("out", crop=(96, 128))
     tfrec_cli.write("images", "out", crop=1.5)  # type: ignore[arg-type]
@@ -30,5 +31,6 @@ def calls(path: Path) -> list[str]:
     tfrec_cli.write("images", "out", crops=9)  # type: ignore[call-arg]
     tfrec_cli.wrte("images", "out")  # type: ignore[attr-defined]
     names = [one.split for one in more] + [one.split for one in resharded.after]
+    names += [one.manifest.split for one in merged.splits]
     names += [str(finding.path) for finding in verified.findings]
     return [*names, *summary.label_names.values(), *map(str, saved.lost), *extracted.splits]

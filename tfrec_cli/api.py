@@ -27,6 +27,7 @@ from tfrec_cli.writing.options import WriteOptions
 if TYPE_CHECKING:
     from tfrec_cli.checking.finding import Finding
     from tfrec_cli.commands.extract import Extracted
+    from tfrec_cli.commands.merge import Merged
     from tfrec_cli.commands.reshard import Resharded
     from tfrec_cli.commands.salvage import Salvaged
     from tfrec_cli.commands.verify import Verified
@@ -39,12 +40,22 @@ if TYPE_CHECKING:
     from tfrec_cli.tfrecord.compression import WrittenCompression
     from tfrec_cli.writing.options import Check, OnError, Small
 
-__all__ = ["Extracted", "Finding", "Resharded", "Salvaged", "Summary", "Verified", "Written"]
-__all__ += ["extract", "inspect", "reshard", "salvage", "verify", "write"]
+__all__ = [
+    "Extracted",
+    "Finding",
+    "Merged",
+    "Resharded",
+    "Salvaged",
+    "Summary",
+    "Verified",
+    "Written",
+]
+__all__ += ["extract", "inspect", "merge", "reshard", "salvage", "verify", "write"]
 
 _RESULTS = {
     "Extracted": "commands.extract",
     "Finding": "checking.finding",
+    "Merged": "commands.merge",
     "Resharded": "commands.reshard",
     "Salvaged": "commands.salvage",
     "Summary": "inspecting.tally",
@@ -420,6 +431,64 @@ def reshard(
     asked = _copying(split, where, limit, shards, shard_size, index, jobs)
     where_to = values.path("dataset", dataset), values.path("out", out)
     return command.reshard(*where_to, asked, progress or _ignore)
+
+
+def merge(
+    datasets: Iterable[StrPath],
+    out: StrPath,
+    *,
+    split: str | None = None,
+    where: Where = (),
+    limit: int | None = None,
+    shards: int | None = None,
+    shard_size: int | str = "128MiB",
+    index: bool | None = None,
+    jobs: int | None = None,
+    progress: Progress | None = None,
+) -> Merged:
+    """Copy two or more datasets into a new folder as one dataset.
+
+    Splits of the same name become one: first the records of the first dataset, then those of the
+    second. Other splits are copied too. The records stay the same, so images must be stored in the
+    same way, and class numbers must mean the same: all lists of class names are equal, or begin the
+    longest one.
+
+    Args:
+        datasets: two or more datasets that `write` made.
+        out: the new folder; it appears when it is complete.
+        split: merge only this split; None merges all.
+        where: copy only records with these values: ``{"label": ["cat", "dog"]}``, or texts such as
+            ``"label=cat,dog"``.
+        limit: copy only so many records into each new split, the first ones, after ``where``.
+        shards: number of shards of each split; None chooses it by ``shard_size``.
+        shard_size: approximate size of a shard: a number of bytes, or a text such as ``"128MiB"``.
+        index: write index files for DALI and PyTorch; None means yes if a dataset has some.
+        jobs: number of processes; None means one for each processor.
+        progress: see above.
+    Returns:
+        The manifest of each new split, and what it has of each dataset.
+    Raises:
+        MissingPathError: a dataset does not exist.
+        UsageError: there are fewer than two datasets, or one without a manifest; there are more
+            shards than records, or there is no record that ``where`` selects.
+        DataError: a file is missing, damaged, or differs from the manifest; or the datasets differ
+            in how images are stored, in class names or columns, or have images of one name.
+        RunError: ``out`` is not new, or cannot be written.
+    Examples:
+        >>> import tfrec_cli
+        >>> some = tfrec_cli.reshard("out", "some", where={"label": 0})
+        >>> others = tfrec_cli.reshard("out", "others", where={"label": [1, 2]})
+        >>> merged = tfrec_cli.merge(["some", "others"], "all", shards=2)
+        >>> [part.records for part in merged.splits[0].parts]
+        [14, 26]
+    """
+    from tfrec_cli.commands import merge as command
+
+    several = [datasets] if isinstance(datasets, (str, os.PathLike)) else list(datasets)
+    size = None if shards is not None else shard_size
+    asked = _copying(split, where, limit, shards, size, index, jobs)
+    paths = [values.path("datasets", path) for path in several]
+    return command.merge(paths, values.path("out", out), asked, progress or _ignore)
 
 
 def _copying(

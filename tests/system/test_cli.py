@@ -32,7 +32,7 @@ from tfrec_cli.report import format as words
 from tfrec_cli.writing import shard
 
 SAMPLES = ROOT / "sample_data"
-COMMANDS = ["write", "inspect", "verify", "salvage", "extract", "reshard"]
+COMMANDS = ["write", "inspect", "verify", "salvage", "extract", "reshard", "merge"]
 ESCAPE = "\x1b]0;owned\x07"
 
 
@@ -248,12 +248,16 @@ def test_an_unexpected_fingerprint_ends_with_exit_code_1(dataset: Path) -> None:
         ("salvage OUT/train-00000-of-00001.tfrecord NEW --json --source SRC", "tfrec-salvage"),
         ("extract OUT NEW --json", "tfrec-extract"),
         ("reshard OUT NEW --json --shards 2", "tfrec-reshard"),
+        ("merge OUT OTHER NEW --json", "tfrec-merge"),
     ],
 )
 def test_json_is_one_document_and_nothing_else(
     source: Path, dataset: Path, tmp_path: Path, argv: str, name: str
 ) -> None:
-    paths = {"SRC": source, "NEW": tmp_path / "new", "OUT": dataset}
+    paths = {"SRC": source, "NEW": tmp_path / "new", "OUT": dataset, "OTHER": tmp_path / "o"}
+    if "OTHER" in argv:
+        fill(tmp_path / "more", {"cats/9.png": png(photo(9, 9)), "dogs/8.png": png(photo(8, 9))})
+        assert tfrec("write", tmp_path / "more", paths["OTHER"]).code == 0
     words = (word.replace("OUT/", f"{dataset}/") for word in argv.split())
     ran = tfrec(*(paths.get(word, word) for word in words))
     document = json.loads(ran.out)
@@ -375,6 +379,9 @@ def raw_signs(ran: Ran) -> list[str]:
         "reshard NEW OUT --shards 2",
         "reshard WHOLE NEW --shards 2",
         "reshard WHOLE NEW --shards 2 --json",
+        "merge OUT WHOLE NEW",
+        "merge WHOLE OTHER NEW",
+        "merge WHOLE OTHER NEW --json",
         "NEW",
         "--config NEW write SRC NEW",
         "inspect OUT --NEW",
@@ -385,10 +392,13 @@ def test_hostile_names_never_reach_the_terminal(hostile: Path, tmp_path: Path, a
     write.write(hostile, out, write.WriteOptions(jobs=1))
     whole = tmp_path / f"whole{ESCAPE}"
     shutil.copytree(out, whole)
+    other = tmp_path / f"other{ESCAPE}"
+    write.write(hostile, other, write.WriteOptions(jobs=1, split="val"))
     damaged = out / "train-00000-of-00001.tfrecord"
     damaged.write_bytes(damaged.read_bytes()[:-9])
     new = tmp_path / f"new{ESCAPE}\n"
     paths = {"SRC": hostile, "OUT": out, "NEW": new, "SHARD": damaged, "WHOLE": whole}
+    paths["OTHER"] = other
     words = [f"--{ESCAPE}" if word == "--NEW" else paths.get(word, word) for word in argv.split()]
     assert raw_signs(tfrec(*words)) == []
 

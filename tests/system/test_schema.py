@@ -93,6 +93,9 @@ def folder(tmp_path: Path) -> Path:
     for argv in ("src whole", "src crops --crop 7", "src many --compression gzip --shards 2"):
         source, out, *words = argv.split()
         assert tfrec("write", tmp_path / source, tmp_path / out, *words).code == 0
+    for argv in ("whole part --where label=cats", "whole other --where label=dogs"):
+        source, out, *words = argv.split()
+        assert tfrec("reshard", tmp_path / source, tmp_path / out, *words).code == 0
     damaged = tmp_path / "damaged"
     assert tfrec("write", tmp_path / "src", damaged).code == 0
     path = damaged / "train-00000-of-00001.tfrecord"
@@ -157,6 +160,12 @@ SHARD = "train-00000-of-00001.tfrecord"
         ("reshard whole new --shards 2", 0),
         ("reshard damaged new --shards 2", 1),
         ("reshard none new", 2),
+        ("reshard strange new --shards 2", 0),
+        ("reshard whole new --limit 2", 0),
+        ("merge part other new", 0),
+        ("merge part other new --where label=cats", 0),
+        ("merge whole crops new", 1),
+        ("merge whole new", 2),
         ("nonsense", 2),
         ("--none", 2),
     ],

@@ -26,7 +26,7 @@ from tfrec_cli.cli import main as cli
 from tfrec_cli.report import page
 from tfrec_cli.writing.options import WriteOptions
 
-FUNCTIONS = ("extract", "inspect", "reshard", "salvage", "verify", "write")
+FUNCTIONS = ("extract", "inspect", "merge", "reshard", "salvage", "verify", "write")
 SHARD = "train-00000-of-00001.tfrecord"
 ONLY_SHOWN = {"config", "help", "json", "labels", "quiet", "record", "records", "verbose"}
 """Options that decide what the command line prints."""
@@ -34,10 +34,12 @@ ONLY_SHOWN = {"config", "help", "json", "labels", "quiet", "record", "records", 
 
 @pytest.fixture(scope="module")
 def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Make a folder ``src`` of 13 images, and a dataset ``out`` of them."""
+    """Make a folder ``src`` of 13 images, a dataset ``out`` of them, and two parts of that."""
     root = tmp_path_factory.mktemp("data")
     fill(root / "src", class_files())
     tfrec_cli.write(root / "src", root / "out", jobs=1)
+    for name, classes in (("cats", "cats"), ("rest", "dogs,owls")):
+        tfrec_cli.reshard(root / "out", root / name, where=f"label={classes}", jobs=1)
     return root
 
 
@@ -93,6 +95,10 @@ CALLS: list[tuple[str, Callable[[Callable[[str], Any]], Any]]] = [
         lambda at: tfrec_cli.salvage(at(f"out/{SHARD}"), at("new"), source=at("src")).records,
     ),
     ("extract", lambda at: tfrec_cli.extract(at("out"), at("new"), jobs=1).files),
+    (
+        "merge",
+        lambda at: tfrec_cli.merge([at("cats"), at("rest")], at("new")).splits[0].manifest.records,
+    ),
     ("reshard", lambda at: tfrec_cli.reshard(at("out"), at("new"), shards=2).after[0].records),
 ]
 

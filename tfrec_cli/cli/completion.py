@@ -59,7 +59,8 @@ def splits(folder: str, *names: str) -> Callable[[Context, Parameter, str], list
         arguments = [param.name for param in context.command.params if isinstance(param, Argument)]
         # arguments are not parsed while --split lacks its NAME
         unparsed = dict(zip(arguments, context.args, strict=False))
-        where = Path(context.params.get(folder) or unparsed.get(folder) or ".")
+        given = context.params.get(folder) or unparsed.get(folder) or "."
+        where = Path(given[0] if isinstance(given, tuple) else given)
         stems = [
             path.name.removesuffix(MANIFEST_SUFFIX) for path in where.glob("*" + MANIFEST_SUFFIX)
         ]

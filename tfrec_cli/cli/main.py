@@ -44,6 +44,7 @@ def _as_path(_ctx: click.Context, _param: click.Parameter, value: str | None) ->
             help="Write the images of DATASET as files into the new folder OUT.",
         ),
         Listed("reshard", short_help="Copy a dataset, or a part of it, with other shards."),
+        Listed("merge", short_help="Copy two or more datasets into one."),
     ],
     context_settings={
         "help_option_names": ["-h", "--help"],

@@ -168,7 +168,23 @@ class Manifest:
 
 
 _KNOWN = {known.name for known in fields(Manifest)} - {"unknown"}
+_OF_SPLIT = frozenset(
+    {"split", "division", "labels", "records", "smallest", "shards", "content_sha256"}
+    | {"plan_sha256", "rejects_file", "rejects_sha256", "changes", "icc_profiles", "rejects"}
+    | {"ignored", "options", "versions", "columns", "origins"}
+)
+"""Fields in which the splits of a dataset differ."""
+
 _IN_VERSION_1 = _KNOWN - {"division", "origins"}
+
+
+def contract(made: Manifest) -> dict[str, Any]:
+    """Return the fields that are the same in all splits of a dataset, apart from class names.
+
+    The columns are texts: whether every record has them may differ.
+    """
+    own = {name: getattr(made, name) for name in sorted(_KNOWN - _OF_SPLIT)}
+    return {**own, **made.unknown, "columns": ", ".join(map(str, made.columns))}
 
 
 def dump(manifest: Manifest) -> bytes:

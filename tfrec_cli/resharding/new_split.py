@@ -24,8 +24,18 @@ from tfrec_cli.dataset.origins import Origin
 from tfrec_cli.dataset.records import content_digest, smallest_of
 from tfrec_cli.dataset.rejects import Reject
 from tfrec_cli.errors import DataError, UsageError
-from tfrec_cli.resharding.copy import Task, copy_shards
-from tfrec_cli.resharding.runs import NOTED, File, Located, Numbers, Reading, Run, between, locate
+from tfrec_cli.resharding.runs import (
+    NOTED,
+    File,
+    Located,
+    Numbers,
+    Reading,
+    Run,
+    Task,
+    between,
+    copy_shards,
+    locate,
+)
 from tfrec_cli.resharding.select import conditions
 from tfrec_cli.runtime import pool, values
 from tfrec_cli.runtime.pool import Progress
@@ -34,9 +44,6 @@ from tfrec_cli.writing import output, plan
 from tfrec_cli.writing.options import default_of, validate
 from tfrec_cli.writing.staging import StagedSplit
 from tfrec_cli.writing.written_shard import WrittenShard
-
-_PLAIN = ".plain"
-"""Folder in the new one that holds decompressed files while they are copied."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -175,7 +182,7 @@ def choose(name: str, files: Sequence[File], work: Work) -> Chosen:
         DataError: a file is damaged, or differs from its manifest.
         UsageError: no record meets the conditions.
     """
-    located = locate(files, work.folder / _PLAIN, work.run, work.progress)
+    located = locate(files, _plain(work, name), work.run, work.progress)
     runs = []
     left = work.options.limit
     for part in located:
@@ -287,8 +294,13 @@ def copy_records(
         )
         tasks.append(task)
     shards = copy_shards(tasks, count, work.run, work.progress)
-    shutil.rmtree(work.folder / _PLAIN, ignore_errors=True)
+    shutil.rmtree(_plain(work, name), ignore_errors=True)
     return shards
+
+
+def _plain(work: Work, name: str) -> Path:
+    """Return the folder that holds the decompressed files of a split while they are copied."""
+    return work.folder / f".{name}.plain"
 
 
 def _rejects(source: Source) -> list[Reject]:

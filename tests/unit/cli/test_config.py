@@ -277,7 +277,7 @@ REFUSED = [
      "epochs, expect, jobs, json, quick, quiet, root, seed, source"),
     ("[wirte]\ncrop = 3", "found [wirte], which is not a command: did you mean 'write'?"),
     ("[xyz]\ncrop = 3", "found [xyz], which is not a command: expected one of extract, inspect, "
-     "reshard, salvage, verify, write"),
+     "merge, reshard, salvage, verify, write"),
     ("write = 3", "write: found a value, expected a table"),
     ("[write]\n\"\\u001b[31m\" = 3", None),
 ]  # fmt: skip
