@@ -84,7 +84,7 @@ def merge(
         ]
         for name, sources in grouped.items()
     }
-    with new_split.work(out, options, progress) as work:
+    with new_split.work(out, len(grouped), options, progress) as work:
         chosen = {name: new_split.choose(name, files[name], work) for name in grouped}
         for name, sources in grouped.items():
             union.check_names(chosen[name], sources)

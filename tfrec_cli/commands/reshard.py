@@ -89,7 +89,7 @@ def _reshard_dataset(
 ) -> Resharded:
     sources = [Source(split=split, manifest=split.manifest) for split in splits if split.manifest]
     files = [new_split.files_of(source, options, reads=False) for source in sources]
-    with new_split.work(out, options, progress) as work:
+    with new_split.work(out, len(sources), options, progress) as work:
         staged = []
         for source, files_of_split in zip(sources, files, strict=True):
             described = source.manifest
@@ -109,7 +109,7 @@ def _reshard_foreign(path: Path, out: Path, options: Options, progress: Progress
     if options.where:
         reading = Reading(conditions=conditions(options.where, None))
     splits = foreign.splits(path, options.split)
-    with new_split.work(out, options, progress) as work:
+    with new_split.work(out, len(splits), options, progress) as work:
         copied = []
         for name, paths in splits.items():
             files = [File.foreign(one, reading) for one in paths]

@@ -94,25 +94,28 @@ class Options:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Work:
-    """Where new splits are made: ``folder``, and the workers that do it."""
+    """Where new splits are made: ``folder``; how many there are, and the workers that make them."""
 
     folder: Path
+    splits: int
     options: Options
     run: pool.Map
     progress: Progress
 
 
 @contextmanager
-def work(out: Path, options: Options, progress: Progress) -> Iterator[Work]:
+def work(out: Path, splits: int, options: Options, progress: Progress) -> Iterator[Work]:
     """Make the new folder ``out`` and start workers; it appears at the end, on disk, or never.
 
+    Args:
+        splits: how many splits will be made.
     Raises:
         RunError: ``out`` is not new or cannot be written.
     """
     jobs = options.jobs or pool.available_jobs()
     # workers are the last to be entered: they must stop before the folder is removed
     with output.new_folder(out) as folder, pool.local(jobs) as run:
-        yield Work(folder=folder, options=options, run=run, progress=progress)
+        yield Work(folder=folder, splits=splits, options=options, run=run, progress=progress)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -189,11 +192,13 @@ def choose(name: str, files: Sequence[File], work: Work) -> Chosen:
         runs.append(part.run.part(slice(left)))
         left = None if left is None else left - len(runs[-1].lengths)
     if work.options.where and not any(len(run.lengths) for run in runs):
-        raise _none_selected(name, files, located)
+        raise _none_selected(name, files, located, work.splits)
     return Chosen(located=located, runs=runs)
 
 
-def _none_selected(name: str, files: Sequence[File], located: Sequence[Located]) -> UsageError:
+def _none_selected(
+    name: str, files: Sequence[File], located: Sequence[Located], splits: int
+) -> UsageError:
     """Make the error for conditions that no record meets."""
     count = sum(part.records for part in located)
     wanted = files[0].reading.conditions if files[0].reading else ()
@@ -206,7 +211,7 @@ def _none_selected(name: str, files: Sequence[File], located: Sequence[Located])
     texts = " and ".join(condition.text for condition in wanted)
     return UsageError(
         f"`where` {texts}: found no such record among the {count} of split {name!r}, expected at "
-        "least one"
+        f"least one{': `split` copies one split' if splits > 1 else ''}"
     )
 
 

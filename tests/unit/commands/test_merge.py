@@ -157,6 +157,14 @@ class TestMerged:
         run(lasting / "a", lasting / "b", out, where=("label=dogs",))
         assert [one.records for one in made(out).origins] == [0, 1]
 
+    def test_a_split_without_selected_records_is_refused(self, tmp_path: Path, out: Path) -> None:
+        written({**MORE, **DOGS}, tmp_path / "b")
+        written(CATS, tmp_path / "a", split="val")
+        with pytest.raises(UsageError) as error:
+            run(tmp_path / "a", tmp_path / "b", out, where=("label=dogs",))
+        found = "found no such record among the 4 of split 'val', expected at least one"
+        assert str(error.value) == f"where label=dogs: {found}: split copies one split"
+
     @pytest.mark.parametrize("options", [{"compression": "gzip"}, {"crop": (30, 30)}])
     def test_gzip_shards_and_crops_are_merged(
         self, tmp_path: Path, out: Path, options: dict[str, Any]
