@@ -78,6 +78,7 @@ def write(
     jpeg_quality: int = 95,
     resize_short: int | None = None,
     split: str | Mapping[str, float] = "train",
+    split_by: str | None = None,
     labels: StrPath = "auto",
     root: StrPath | None = None,
     path_column: str | None = None,
@@ -122,6 +123,8 @@ def write(
         split: name of the split; or several names with their shares, such as
             ``{"train": 0.9, "val": 0.1}`` or ``"train=90,val=10"``: the images of each class are
             divided by content, and copies stay together.
+        split_by: with several splits, a column of an image list: images with the same value in it,
+            such as those of one patient, scene or video, are never parted.
         labels: ``"auto"`` takes the sub-folders, or the column ``label``, as classes; ``"none"``
             stores no labels; else a file with the names of the classes, one on each line, numbered
             in this order.

@@ -6,8 +6,9 @@ dataset, TensorFlow.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from itertools import chain
 from pathlib import Path
 
 from tfrec_cli.checking.finding import Finding, Kind, Note, record_finding
@@ -18,7 +19,7 @@ from tfrec_cli.errors import DataError, ImageError, ManifestError, RunError, Usa
 from tfrec_cli.imaging import normalize, pillow, pillow_decoder
 from tfrec_cli.runtime.paths import printable
 from tfrec_cli.sources import open_source
-from tfrec_cli.sources.listing import Source
+from tfrec_cli.sources.listing import Listing, Source
 from tfrec_cli.tfrecord import example
 from tfrec_cli.tfrecord.example import Feature
 from tfrec_cli.tfrecord.scan import Damage, Record, scan
@@ -201,6 +202,24 @@ def note_versions(described: Manifest) -> Iterator[Note]:
 
 def _listed(versions: Mapping[str, object]) -> str:
     return ", ".join(f"{name} {version}" for name, version in versions.items())
+
+
+def groups_of(
+    listing: Listing, shards: Iterable[Iterable[int]], options: WriteOptions
+) -> set[bytes]:
+    """Return the groups of sources; empty if groups were not divided among splits.
+
+    Args:
+        shards: numbers of the sources of each shard.
+    """
+    try:
+        group_of = plan.grouping(listing.columns, options)
+    except UsageError:  # the image list has another column now: then records differ too
+        group_of = None
+    if group_of is None:
+        return set()
+    numbers = chain.from_iterable(shards)
+    return {group_of(listing.sources[int(number)]) for number in numbers}
 
 
 def planned_paths(path: Path, described: Manifest, source: Path, root: Path | None) -> list[bytes]:

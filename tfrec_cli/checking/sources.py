@@ -6,8 +6,10 @@ Knows: which records, rejects and files there are. Must not know: how a record i
 from __future__ import annotations
 
 import os
+from collections import Counter
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import chain
 from pathlib import Path
 
 import numpy as np
@@ -77,6 +79,7 @@ class _Part:
     """
 
     described: Manifest
+    options: WriteOptions
     recipe: Recipe
     shards: Sequence[Checked]
     held: Sequence[Numbers]
@@ -188,11 +191,11 @@ def _list(source: Path, root: Path | None, splits: Sequence[Split]) -> Listing:
         asked = WriteOptions.from_manifest(described).asked
     except ManifestError:  # `_part` reports it
         asked = WriteOptions().asked
-    is_labelled = described.labels is not None and not source.is_dir()
+    is_list = not source.is_dir()
     return open_source.list_source(
         source,
         root=root,
-        labels="auto" if is_labelled else None,
+        labels="auto" if is_list and described.labels is not None else None,
         keys=described.keys,
         columns=described.columns,
         asked=asked,
@@ -242,9 +245,8 @@ def _part(
         )
         return file_finding("unexpected", path, message)
     try:
-        recipe = Recipe.of(
-            WriteOptions.from_manifest(described), described.labels, origin.listing.columns
-        )
+        options = WriteOptions.from_manifest(described)
+        recipe = Recipe.of(options, described.labels, origin.listing.columns)
     except ManifestError as error:
         return file_finding("manifest", path, str(error))
     rejects_path = split.folder / described.rejects_file
@@ -255,6 +257,7 @@ def _part(
         rejects, has_rejects = [], False
     return _Part(
         described=described,
+        options=options,
         recipe=recipe,
         shards=shards,
         held=held,
@@ -275,7 +278,7 @@ def _keys(checked: Checked, described: Manifest) -> list[int]:
 def _check_copies(
     origin: _Origin, parts: Sequence[_Part]
 ) -> Generator[Finding, None, list[Source]]:
-    """Find sources that are in two splits.
+    """Find sources, and groups of sources, that are in two splits.
 
     Returns:
         The sources that are in no split.
@@ -289,6 +292,10 @@ def _check_copies(
             message = f"found {len(twice)} sources in other splits too ({first}…), expected none"
             yield file_finding("duplicate", part.rejects_path.parent, message)
         is_written[numbers] = True
+    held = [rebuild.groups_of(origin.listing, part.held, part.options) for part in parts]
+    if parted := sorted(group for group, count in Counter(chain(*held)).items() if count > 1):
+        found = f"found {len(parted)} groups in several splits ({printable(parted[0])}…)"
+        yield file_finding("duplicate", parts[0].rejects_path.parent, f"{found}, expected none")
     return [sources[number] for number in np.flatnonzero(~is_written).tolist()]
 
 

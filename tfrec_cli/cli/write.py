@@ -36,6 +36,12 @@ from tfrec_cli.cli.completion import paths, splits
     "train=90,val=10: the images of each class are divided by content, and copies stay together.",
 )
 @params.field_option(
+    "split_by",
+    metavar="COLUMN",
+    help="With several splits: never part the images that have the same value in this column of an "
+    "image list, such as those of one patient, scene or video.",
+)
+@params.field_option(
     "labels",
     metavar="auto|none|FILE",
     shell_complete=paths("*", words=("auto", "none")),

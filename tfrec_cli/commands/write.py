@@ -47,6 +47,7 @@ class Written:
         labels: class names by number; None without labels.
         columns: the columns of an image list that became features.
         warnings: one line each, for a person.
+        groups: with ``split_by``, how many groups the images of the split are from.
         existed: ``resume`` found the split complete and wrote nothing.
         more: results of the other splits, if there are several.
     """
@@ -60,6 +61,7 @@ class Written:
     warnings: tuple[str, ...]
     columns: tuple[Column, ...] = ()
     split: str = "train"
+    groups: int | None = None
     existed: bool = False
     more: tuple[Written, ...] = ()
 
@@ -282,6 +284,7 @@ def _result(out: Path, parts: Sequence[_Part]) -> Written:
             warnings=part.listing.warnings,
             columns=part.listing.columns,
             split=part.split,
+            groups=part.listing.groups,
             existed=part.manifest is not None and part.folder is None,
         )
         for part in parts

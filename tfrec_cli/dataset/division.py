@@ -45,8 +45,11 @@ class Division:
     """How images were divided. All copies of an image are in the same split."""
 
     method: Annotated[
-        Literal["shares"],
-        Meta(description="shares: the images of each class are divided by content."),
+        Literal["shares", "groups"],
+        Meta(
+            description="shares: the images of each class are divided by content. groups: images "
+            "with one value in the column `options.split_by` are in one split."
+        ),
     ]
     parts: Annotated[
         tuple[Part, ...],
@@ -78,12 +81,16 @@ class Division:
         return None if is_valid else "shares that add up to 1"
 
 
-def by_shares(shares: Mapping[str, Fraction]) -> Division | None:
-    """Return the division by shares of up to 9 decimals; None if there is only one split."""
+def by_shares(shares: Mapping[str, Fraction], *, grouped: bool = False) -> Division | None:
+    """Return the division by shares of up to 9 decimals; None if there is only one split.
+
+    Args:
+        grouped: whether images with one value in a column stay together.
+    """
     if len(shares) < 2:
         return None
     parts = tuple(Part(split=name, share=decimal(share)) for name, share in shares.items())
-    return Division(method="shares", parts=parts)
+    return Division(method="groups" if grouped else "shares", parts=parts)
 
 
 def of_options(options: object) -> Division | None:

@@ -15,7 +15,8 @@ if TYPE_CHECKING:
 def text(result: Written) -> str:
     """Return the result as text."""
     several = bool(result.more)
-    return "\n".join(_split_text(split, named=several) for split in result.splits)
+    total = sum(split.records for split in result.splits)
+    return "\n".join(_split_text(split, total, named=several) for split in result.splits)
 
 
 def document(result: Written) -> str:
@@ -34,7 +35,7 @@ def document(result: Written) -> str:
     )
 
 
-def _split_text(result: Written, *, named: bool) -> str:
+def _split_text(result: Written, total: int, *, named: bool) -> str:
     manifest = result.manifest
     plan = result.plan
     shards = plural(len(plan.sizes), "shard") + f" of split {result.split}" * named
@@ -51,12 +52,15 @@ def _split_text(result: Written, *, named: bool) -> str:
             f"{wrote} {plural(manifest.records, 'record')} in {shards} to {result.out}, "
             f"{size(size_bytes)} from {source}"
         )
-    return safe_text([line, *facts(_facts(result))])
+    return safe_text([line, *facts(_facts(result, total))])
 
 
-def _facts(result: Written) -> list[tuple[str, str]]:
+def _facts(result: Written, total: int) -> list[tuple[str, str]]:
     manifest = result.manifest
     rows: list[tuple[str, str]] = []
+    if result.groups is not None:
+        share = f"{result.records / total:.1%} of all images" if total else "no image"
+        rows += [("groups", f"{result.groups}, none of them parted; {share}")]
     if manifest:
         stored = "whole images"
         if manifest.crop:

@@ -177,7 +177,7 @@ def new_column(
         expected = f"{_MOST_COLUMNS} columns at most, with names of {MOST_NAME_BYTES} bytes"
         raise RowError(f"found column {shown(name)}, expected {expected}")
     is_detection = keys == "tf-models"
-    feature = _SHORT_NAMES.get(name, name) if is_detection else name
+    feature = feature_of(name, keys)
     for other in earlier.values():
         if other.feature == feature:
             raise RowError(f"found columns {other.name!r} and {name!r}, expected one of them")
@@ -193,6 +193,11 @@ def new_column(
         is_list=pin.is_list if pin else is_list,
         is_pinned=pin is not None,
     )
+
+
+def feature_of(name: str, keys: KeyStyle) -> str:
+    """Return the name of the feature that a column becomes."""
+    return _SHORT_NAMES.get(name, name) if keys == "tf-models" else name
 
 
 def infer(stats: ColumnStats, row_count: int) -> tuple[Column | None, str | None]:

@@ -43,6 +43,7 @@ class Listing:
         labels: class names by number; None without labels.
         warnings: one line each, for a person.
         columns: additional columns of an image list, sorted by name.
+        groups: how many groups the images are from, if groups were divided among splits.
     """
 
     sources: Packed[Source]
@@ -50,6 +51,7 @@ class Listing:
     rejects: tuple[Reject, ...]
     warnings: tuple[str, ...]
     columns: tuple[Column, ...] = ()
+    groups: int | None = None
 
 
 def without_twins(sources: Packed[Source]) -> tuple[Packed[Source], list[Reject]]:

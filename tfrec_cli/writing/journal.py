@@ -76,7 +76,7 @@ class Journal:
         return cls(
             command=_resume_command(source, out, options),
             plan_sha256=planned.sha256,
-            division=by_shares(split.parse(options.split)),
+            division=by_shares(split.parse(options.split), grouped=options.split_by is not None),
             labels=labels,
             options=recorded,
             versions={

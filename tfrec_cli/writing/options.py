@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 GONE = frozenset({"decoder"})
 """Options of earlier versions, on which no byte of a shard depends."""
 
-LATER = frozenset({"strip_metadata", "path_column", "label_column"})
+LATER = frozenset({"strip_metadata", "path_column", "label_column", "split_by"})
 """Options that version 0.1 does not have: a manifest has them only if they are not the default, so
 that all others keep their bytes."""
 
@@ -56,6 +56,7 @@ _RECORDED = (
     "max_pixels",
     "path_column",
     "label_column",
+    "split_by",
 )
 """Options that records or their order depend on, and that only ``options`` of a manifest has."""
 
@@ -124,6 +125,7 @@ class WriteOptions:
         encoding: encoding of crops; None is ``raw``, or ``png`` if ``keys`` is ``tf-models``.
         jpeg_quality: quality of JPEG crops, 1 to 100.
         resize_short: first scale the shorter side to this number of pixels.
+        split_by: column of an image list; images with one value in it are in one split.
         labels: ``auto``, ``none``, or a file of class names.
         root: folder that the paths of an image list are relative to; None is the list's own.
         path_column: column of the paths in an image list; None takes the one with a usual name.
@@ -142,6 +144,7 @@ class WriteOptions:
     jpeg_quality: int = field(default=JPEG_QUALITY, metadata=_numbers(1, 100))
     resize_short: int | None = field(default=None, metadata=_numbers(1, _MAX_SIDE))
     split: str = field(default="train", metadata=_read_by(_names_and_shares))
+    split_by: str | None = field(default=None, metadata=_text())
     labels: str = field(default="auto", metadata=_read_by(_file_or_word))
     root: Path | None = field(default=None, metadata=_read_by(values.path))
     path_column: str | None = field(default=None, metadata=_text())
@@ -248,6 +251,8 @@ class WriteOptions:
             raise UsageError("`label_column`: cannot be used with `labels` none")
         if self.path_column is not None and self.path_column == self.label_column:
             raise UsageError("`label_column`: found the column of `path_column`, expected another")
+        if self.split_by is not None and "," not in self.split:
+            raise UsageError("`split_by`: needs several splits, such as `split` train=0.8,val=0.2")
         if self.max_errors and self.on_error == "fail":
             raise UsageError("`max_errors`: needs `on_error` skip")
 

@@ -7,20 +7,24 @@ plan everywhere.
 from __future__ import annotations
 
 import hashlib
+import json
 import math
 from array import array
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from itertools import pairwise
+
+from blake3 import blake3
 
 from tfrec_cli.dataset.records import Column, key_of
 from tfrec_cli.dataset.rejects import Reject
 from tfrec_cli.errors import UsageError
 from tfrec_cli.runtime.paths import printable
 from tfrec_cli.runtime.row_store import Packed, deflated, inflated, ordered
-from tfrec_cli.sources.listing import Listing
+from tfrec_cli.sources.columns import feature_of
+from tfrec_cli.sources.listing import Listing, Source
 from tfrec_cli.writing import split
 from tfrec_cli.writing.options import MAX_SHARDS, WriteOptions
 from tfrec_cli.writing.survey import HEIGHT, LABEL, MTIME, SIZE, WIDTH, Item, packed
@@ -95,6 +99,8 @@ def divide(
     """
     items = packed()
     contents = bytearray()
+    groups: list[bytes] = []
+    group_of = grouping(listing.columns, options)
     rejects = list(listing.rejects)
     for entry in surveyed:
         if isinstance(entry, Reject):
@@ -104,26 +110,66 @@ def divide(
         if _fits(entry.height_px, entry.width_px, options):
             items.append(entry)
             contents += entry.content
+            if group_of:
+                groups.append(group_of(entry.source))
         else:
             rejects.append(_too_small(entry, options.crop or (0, 0)))
     labels = items.column(LABEL)
-    division = split.divide(labels, bytes(contents), shares)
-    parts = {}
+    digests = b"".join(blake3(group).digest(split.DIGEST_BYTES) for group in groups)
+    division = split.divide(labels, bytes(contents), shares, digests if group_of else None)
+    parts: dict[str, tuple[Listing, Packed[Item]]] = {}
     for name, numbers in division.parts.items():
         if items and not len(numbers):
+            of_groups = f" of {len(set(groups))} groups" if group_of else ""
             raise UsageError(
                 f"`split` {name}={float(shares[name]):g}: found no image for this split among "
-                f"{len(items)}, expected at least one"
+                f"{len(items)}{of_groups}, expected at least one"
             )
-        parts[name] = replace(listing, rejects=(), warnings=()), items.take(numbers.tolist())
+        held = {groups[number] for number in numbers} if group_of else ()
+        part = replace(listing, rejects=(), warnings=(), groups=len(held) or None)
+        parts[name] = part, items.take(numbers.tolist())
     warnings = [*listing.warnings, *_copies(items, division.copies)]
+    if division.joined:
+        first = " and ".join(groups[number].decode() for number in division.joined[0])
+        warnings.append(
+            f"column {options.split_by!r}: found copies of one image in several groups "
+            f"({first}…): these groups are kept together"
+        )
     for number, label in enumerate(listing.labels or ()):
         without = [name for name, (_, held) in parts.items() if number not in held.column(LABEL)]
         if number in labels and without:
             warnings.append(f"class {label}: found too few images for split {', '.join(without)}")
     first = next(iter(parts))
-    first_listing = replace(listing, rejects=tuple(rejects), warnings=tuple(warnings))
+    first_listing = replace(parts[first][0], rejects=tuple(rejects), warnings=tuple(warnings))
     return {**parts, first: (first_listing, parts[first][1])}
+
+
+def grouping(columns: Sequence[Column], options: WriteOptions) -> Callable[[Source], bytes] | None:
+    """Return a function that gives the group of a source as text; None without ``split_by``.
+
+    Args:
+        columns: the columns of values of the image list.
+    Raises:
+        UsageError: there is no such column, or it does not have one value in every row.
+    """
+    name = options.split_by
+    if name is None:
+        return None
+    names = [column.name for column in columns]
+    feature = feature_of(name, options.keys)
+    if feature not in names:
+        found = ", ".join(names) or "none"
+        raise UsageError(
+            f"`split_by`: found columns of values {found}, expected {name!r} of an image list"
+        )
+    index = names.index(feature)
+    column = columns[index]
+    if column.is_list or not column.is_everywhere:
+        found = "lists" if column.is_list else "rows without a value"
+        raise UsageError(
+            f"`split_by`: found {found} in column {name!r}, expected one value in every row"
+        )
+    return lambda source: str(json.loads(source.features)[index]).encode()
 
 
 def _copies(items: Packed[Item], copies: Sequence[tuple[int, int]]) -> Iterator[str]:

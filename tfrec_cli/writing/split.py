@@ -1,4 +1,4 @@
-"""Divides images among splits: by content, class by class; copies go to the same split.
+"""Divides images among splits: by content or by group, class by class; copies stay together.
 
 Knows: labels, digests, shares. Must not know: files, shards.
 """
@@ -10,6 +10,7 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
+from itertools import accumulate
 from typing import TYPE_CHECKING
 
 from tfrec_cli.dataset.division import decimal
@@ -37,10 +38,13 @@ class Divided:
     Attributes:
         parts: split name to int64 numbers of its images, ascending.
         copies: (number of the copy, number of the first image with the same content), for each.
+        joined: pairs of numbers of images in two groups that are kept together, because both have
+            copies of one image.
     """
 
     parts: Mapping[str, Numbers]
     copies: tuple[tuple[int, int], ...]
+    joined: tuple[tuple[int, int], ...] = ()
 
 
 def parse(text: str) -> dict[str, Fraction]:
@@ -115,7 +119,12 @@ def twin(name: str, others: Iterable[str]) -> str | None:
     )
 
 
-def divide(labels: Sequence[int], contents: bytes, shares: Mapping[str, Fraction]) -> Divided:
+def divide(
+    labels: Sequence[int],
+    contents: bytes,
+    shares: Mapping[str, Fraction],
+    groups: bytes | None = None,
+) -> Divided:
     """Divide images among splits; the order of the images makes no difference.
 
     The contents of each class are sorted by digest and cut into one piece for each split. If
@@ -127,14 +136,41 @@ def divide(labels: Sequence[int], contents: bytes, shares: Mapping[str, Fraction
         labels: label of each image; images without a label have the same number.
         contents: digest of each image, one after the other, `DIGEST_BYTES` each.
         shares: share of each split; the sum is 1.
+        groups: digest of each image's group, likewise: then groups are divided instead of contents,
+            see `_divide_units`.
     """
     import numpy as np
 
     digests = np.frombuffer(contents, f"S{DIGEST_BYTES}")
-    unique, firsts, groups = np.unique(digests, return_index=True, return_inverse=True)
-    classes = np.full(len(unique), len(digests))
-    np.minimum.at(classes, groups, _ranks(np.asarray(labels, np.int64), groups))
-    split_of = np.empty(len(unique), np.int64)
+    unique, firsts, same = np.unique(digests, return_index=True, return_inverse=True)
+    copies = np.flatnonzero(firsts[same] != np.arange(len(same))).tolist()
+    joined: list[tuple[int, int]] = []
+    if not groups:
+        chosen = _divide_contents(np.asarray(labels, np.int64), same, len(unique), shares)
+    else:
+        units, joined = _units(np.frombuffer(groups, f"S{DIGEST_BYTES}"), same)
+        chosen = _divide_units(np.asarray(labels, np.int64), units, shares)
+    return Divided(
+        parts={name: np.flatnonzero(chosen == number) for number, name in enumerate(shares)},
+        copies=tuple((copy, int(firsts[same[copy]])) for copy in copies),
+        joined=tuple(joined),
+    )
+
+
+def _divide_contents(
+    labels: Numbers, groups: Numbers, count: int, shares: Mapping[str, Fraction]
+) -> Numbers:
+    """Return the split of each image, by its content.
+
+    Args:
+        groups: number of each image's content, in the order of the digests.
+        count: number of different contents.
+    """
+    import numpy as np
+
+    classes = np.full(count, len(groups))
+    np.minimum.at(classes, groups, _ranks(labels, groups))
+    split_of = np.empty(count, np.int64)
     owed = [Fraction(0)] * len(shares)
     for rank in np.unique(classes):
         members = np.flatnonzero(classes == rank)  # sorted by digest, as `unique` is
@@ -144,12 +180,78 @@ def divide(labels: Sequence[int], contents: bytes, shares: Mapping[str, Fraction
             debt + share * len(members) - count
             for debt, share, count in zip(owed, shares.values(), counts, strict=True)
         ]
-    chosen = split_of[groups]
-    copies = np.flatnonzero(firsts[groups] != np.arange(len(groups))).tolist()
-    return Divided(
-        parts={name: np.flatnonzero(chosen == number) for number, name in enumerate(shares)},
-        copies=tuple((copy, int(firsts[groups[copy]])) for copy in copies),
-    )
+    chosen: Numbers = split_of[groups]
+    return chosen
+
+
+def _units(
+    groups: npt.NDArray[np.bytes_], contents: Numbers
+) -> tuple[Numbers, list[tuple[int, int]]]:
+    """Join groups that have copies of one image, so that neither are parted.
+
+    Args:
+        groups: digest of each image's group.
+        contents: number of each image's content.
+    Returns:
+        For each image the number of its unit, which is one group or several; units are sorted by
+        the lowest digest of their groups. And pairs of images that joined two groups.
+    """
+    import numpy as np
+
+    _, numbers = np.unique(groups, return_inverse=True)
+    parents = list(range(int(numbers.max(initial=-1)) + 1))
+
+    def top(number: int) -> int:
+        while parents[number] != number:
+            parents[number] = parents[parents[number]]
+            number = parents[number]
+        return number
+
+    order = np.lexsort((numbers, contents))
+    is_copy = contents[order][1:] == contents[order][:-1]
+    is_elsewhere = numbers[order][1:] != numbers[order][:-1]
+    joined = []
+    for place in np.flatnonzero(is_copy & is_elsewhere).tolist():
+        one, other = int(order[place]), int(order[place + 1])
+        tops = sorted((top(int(numbers[one])), top(int(numbers[other]))))
+        if tops[0] != tops[1]:
+            parents[tops[1]] = tops[0]
+            joined.append((one, other))
+    tops_of_groups = np.array([top(number) for number in range(len(parents))], np.int64)
+    _, units = np.unique(tops_of_groups[numbers], return_inverse=True)
+    return units, joined
+
+
+def _divide_units(labels: Numbers, units: Numbers, shares: Mapping[str, Fraction]) -> Numbers:
+    """Return the split of each image; the images of a unit are in one split.
+
+    A unit belongs to the class that most of its images have. The units of each class are laid in a
+    row by their digests, each as long as it has images, and the row is cut by the shares; a unit
+    goes to the split in which its middle lies. What a split gets too much of one class, it gets
+    less of the next.
+    """
+    import numpy as np
+
+    count = int(units.max(initial=-1)) + 1
+    pairs, sizes = np.unique(np.stack([units, _ranks(labels, units)]), axis=1, return_counts=True)
+    best = np.lexsort((pairs[1], -sizes, pairs[0]))
+    classes = pairs[1][best][np.searchsorted(pairs[0], np.arange(count))]
+    lengths = np.bincount(units, minlength=count)
+    split_of = np.empty(count, np.int64)
+    owed = [Fraction(0)] * len(shares)
+    for rank in np.unique(classes):
+        members = np.flatnonzero(classes == rank)
+        total = int(lengths[members].sum())
+        due = [debt + share * total for debt, share in zip(owed, shares.values(), strict=True)]
+        stretch = total / sum(max(part, Fraction(0)) for part in due)
+        ends = accumulate(stretch * max(part, Fraction(0)) for part in due)
+        twice_ends = np.array([math.ceil(2 * end) for end in ends], np.int64)
+        twice_middles = 2 * np.cumsum(lengths[members]) - lengths[members]
+        split_of[members] = np.searchsorted(twice_ends, twice_middles, side="right")
+        got = np.bincount(split_of[members], lengths[members], len(shares))
+        owed = [part - int(one) for part, one in zip(due, got, strict=True)]
+    chosen: Numbers = split_of[units]
+    return chosen
 
 
 def _ranks(labels: Numbers, groups: Numbers) -> Numbers:
