@@ -145,6 +145,7 @@ def write(
         ]
         if options.dry_run:
             return _result(out, parts)
+        staging.check_free(out, {part.split: part.planned for part in parts}, options)
         for part in parts:
             # removed only after the workers have stopped, which may write there
             cleaning.enter_context(_staged(out, part, options, run))

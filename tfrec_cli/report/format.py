@@ -6,16 +6,11 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from tfrec_cli.runtime import values
+
 JSON_VERSION = 1
 
-
-def size(count: float) -> str:
-    """Format a number of bytes: ``9.3 MiB``."""
-    for unit in ("B", "KiB", "MiB", "GiB", "TiB"):
-        if count < (1024 if unit == "B" else 1023.95) or unit == "TiB":
-            return f"{count:.0f} {unit}" if unit == "B" else f"{count:.1f} {unit}"
-        count /= 1024
-    raise AssertionError
+size = values.rounded_size
 
 
 def plural(count: int, noun: str) -> str:

@@ -11,12 +11,16 @@ import hashlib
 import itertools
 import json
 import os
+import shutil
 import stat
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, cast
+
+from tfrec_cli.errors import RunError
+from tfrec_cli.runtime.values import rounded_size
 
 if TYPE_CHECKING:
     from concurrent.futures import Future
@@ -238,6 +242,25 @@ def _sync_file_range() -> Callable[[int, int, int, int], int]:
         return lambda *_: 0
     function.argtypes = (ctypes.c_int, ctypes.c_int64, ctypes.c_int64, ctypes.c_uint)
     return cast("Callable[[int, int, int, int], int]", function)
+
+
+def check_free(folder: Path, needed_bytes: int) -> None:
+    """Refuse to begin what the disk has no space for; quotas are not seen.
+
+    Args:
+        folder: where files will be written; it need not exist yet.
+        needed_bytes: how much they take at least.
+    Raises:
+        RunError: there is less.
+    """
+    place = next(path for path in (folder, *folder.absolute().parents) if path.exists())
+    usage = shutil.disk_usage(place)
+    if usage.total and needed_bytes > usage.free:  # some file systems have no total
+        needed, free = rounded_size(needed_bytes), rounded_size(usage.free)
+        raise RunError(
+            f"{folder}: found {free} of free space, expected at least {needed}: free some space, "
+            "or write to another disk"
+        )
 
 
 def remove_folder(folder: Path) -> None:

@@ -107,6 +107,15 @@ def spell_size(size_bytes: int) -> str:
     return str(size_bytes)
 
 
+def rounded_size(size_bytes: float) -> str:
+    """Write a number of bytes for a person: ``9.3 MiB``."""
+    for unit in ("B", "KiB", "MiB", "GiB", "TiB"):
+        if size_bytes < (1024 if unit == "B" else 1023.95) or unit == "TiB":
+            return f"{size_bytes:.0f} {unit}" if unit == "B" else f"{size_bytes:.1f} {unit}"
+        size_bytes /= 1024
+    raise AssertionError
+
+
 def crop(name: str, value: Any, most: int | None = None) -> tuple[int, int]:
     """Read the size of a crop: 128, (96, 128), [96, 128], ``"128"``, ``"96x128"``.
 

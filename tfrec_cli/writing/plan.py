@@ -41,6 +41,7 @@ class Plan:
         deflated: the items of each shard, which `shard` unpacks; empty for a shard that was taken.
         sizes: number of records of each shard.
         estimated_bytes: estimated size of all shards together.
+        least_bytes: what all shards take at least, as far as that is known.
         source_bytes: size of all items' files.
         sha256: digest of the items in their order; independent of where shards begin.
     """
@@ -49,6 +50,7 @@ class Plan:
     sizes: tuple[int, ...]
     rejects: tuple[Reject, ...]
     estimated_bytes: int
+    least_bytes: int = field(compare=False)
     source_bytes: int
     sha256: str
 
@@ -225,6 +227,7 @@ def make(
         sizes=tuple(stop - start for start, stop in pairwise(bounds)),
         rejects=tuple(sorted(rejects, key=lambda reject: reject.path)),
         estimated_bytes=estimated_bytes,
+        least_bytes=_least_bytes(items, order, options),
         source_bytes=source_bytes,
         sha256=_digest(items, order, listing.columns),
     )
@@ -343,6 +346,23 @@ def _shards_bytes(source_bytes: int, count: int, options: WriteOptions) -> int:
     values = options.crop[0] * options.crop[1] * 3
     share = {"raw": 1.0, "png": 0.8, "jpeg": 0.2}[options.crop_encoding]
     return count * (int(values * share) + RECORD_EXTRA_BYTES)
+
+
+def _least_bytes(items: Packed[Item], order: Sequence[int], options: WriteOptions) -> int:
+    """Return what all shards take at least; 0 if that depends on how well images compress.
+
+    Whole JPEGs keep their bytes. A PNG of 16 bits becomes one of 8, of half the size at least;
+    files of other formats may become much smaller.
+    """
+    if options.compression != "none" or options.resize_short or options.strip_metadata:
+        return 0
+    if options.crop:
+        area = options.crop[0] * options.crop[1]
+        return len(order) * area * 3 if options.crop_encoding == "raw" else 0
+    kept = {b".jpg": 2, b"jpeg": 2, b".png": 1}
+    halves = (kept.get(path[-4:].lower(), 0) for path in items.paths())
+    sizes = (size * half for size, half in zip(items.column(SIZE), halves, strict=True))
+    return sum(sizes) >> 1
 
 
 def _digest(items: Packed[Item], order: Sequence[int], columns: Sequence[Column]) -> str:

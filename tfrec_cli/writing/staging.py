@@ -9,7 +9,7 @@ files are moved to OUT when all of them are on the disk; the manifest is moved l
 from __future__ import annotations
 
 import shutil
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -137,6 +137,24 @@ def opened(
             _add_hint(error, f"`{journal.command}` resumes it")
         raise
     files.remove_folder(folder)
+
+
+def check_free(out: Path, planned: Mapping[str, Plan], options: WriteOptions) -> None:
+    """Refuse to begin a write that the disk of ``out`` has no space for.
+
+    Files that an interrupted write has written are not written again.
+
+    Args:
+        planned: the plan of each split.
+    Raises:
+        RunError: there is less space than the shards take.
+    """
+    needed_bytes = 0
+    for split, its_plan in planned.items():
+        if not (options.resume and (out / (split + MANIFEST_SUFFIX)).exists()):
+            written = [path.lstat().st_size for path in folder_of(out, split).glob("*")]
+            needed_bytes += max(0, its_plan.least_bytes - sum(written))
+    files.check_free(out, needed_bytes)
 
 
 def clear(out: Path, split: str) -> None:
