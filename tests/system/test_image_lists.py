@@ -272,7 +272,7 @@ def test_a_missing_root_is_suggested(written: Path, tmp_path: Path) -> None:
     assert len(error.value.details) == 3
     with pytest.raises(DataError) as error:
         write(moved, tmp_path / "new", Options(jobs=1, root=tmp_path))
-    assert str(error.value).endswith(f" in {tmp_path}: root {tmp_path / 'images'} has it")
+    assert str(error.value).endswith(f" in {tmp_path}: root {tmp_path / 'images'} has them")
     fill(tmp_path, {"moved/b.jpg": IMAGES["b.jpg"]})
     with pytest.raises(DataError, match=r"a.jpg: found No such file or directory.*\(and 1 more\)"):
         write(moved, tmp_path / "new", Options(jobs=1))

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import asdict
 from itertools import islice
 from pathlib import Path
@@ -72,7 +73,7 @@ def root_hint(source: Path, root: Path | None) -> str:
 
 
 def check_some_exist(source: Path, root: Path | None, listing: Listing) -> None:
-    """Refuse an image list none of whose files can be read; name the folder that has the first.
+    """Refuse an image list none of whose files can be read; name a folder that has some of them.
 
     Raises:
         UnreadableError: that is so.
@@ -81,18 +82,30 @@ def check_some_exist(source: Path, root: Path | None, listing: Listing) -> None:
     if listing.sources or any(reject.reason != "unreadable" for reject in rejects):
         return
     folder = root_of(source, root)
-    first = printable(rejects[0].path)
-    found = (
-        f"none of its {len(rejects)} images, such as {first},"
-        if len(rejects) > 1
-        else f"no {first}"
-    )
+    first, several = printable(rejects[0].path), len(rejects) > 1
+    found = f"none of its {len(rejects)} images, such as {first}," if several else f"no {first}"
     hint = "`root` names the folder that contains its paths"
-    with os.scandir(folder) as entries:
-        for entry in islice(entries, _MOST_TRIED):
-            if os.path.lexists(os.path.join(os.fsencode(entry.path), rejects[0].path)):
-                hint = f"`root` {Path(entry.path)} has it"
+    counts = {other: _count_in(other, rejects) for other in _near(folder)}
+    other = max(counts, key=counts.__getitem__, default=folder)
+    if count := counts.get(other):
+        had = "them" if several else "it"
+        hint = f"`root` {other} has {had if count == len(rejects) else f'{count} of them'}"
     raise UnreadableError(f"{source}: found {found} in {folder}: {hint}", [*map(str, rejects)])
+
+
+def _near(folder: Path) -> Iterator[Path]:
+    """Iterate the folders in a folder and above it; of many only the first."""
+    with suppress(OSError), os.scandir(folder) as entries:
+        yield from (Path(entry.path) for entry in islice(entries, _MOST_TRIED))
+    yield from islice(folder.absolute().parents, 3)
+
+
+def _count_in(folder: Path, rejects: Sequence[Reject]) -> int:
+    """Count the files that are in a folder; 0 if the first is not there."""
+    places = (os.path.join(os.fsencode(folder), reject.path) for reject in rejects)
+    if not os.path.lexists(next(places)):
+        return 0
+    return 1 + sum(map(os.path.lexists, places))
 
 
 def list_source(

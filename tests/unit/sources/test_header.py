@@ -191,13 +191,34 @@ class TestPaths:
             f", expected a path below {images} and without '..' (root names another folder)"
         )
 
-    def test_the_folder_that_has_the_images_is_named(self, images: Path, tmp_path: Path) -> None:
-        (tmp_path / "list.csv").write_text("path\na.jpg\n")
-        with pytest.raises(UnreadableError) as refused:
-            write(tmp_path / "list.csv", tmp_path / "out", WriteOptions(jobs=1))
-        assert str(refused.value) == (
-            f"{tmp_path}/list.csv: found no a.jpg in {tmp_path}: root {images} has it"
+    @pytest.mark.parametrize(
+        ("place", "rows", "found"),
+        [
+            ("", ["a.jpg"], "no a.jpg in {}: root {}/images has it"),
+            (
+                "",
+                ["a.jpg", "b.jpg"],
+                "none of its 2 images, such as a.jpg, in {}: root {}/images has them",
+            ),
+            (
+                "",
+                ["a.jpg", "c"],
+                "none of its 2 images, such as a.jpg, in {}: root {}/images has 1 of them",
+            ),
+            ("x/y", ["images/a.jpg"], "no images/a.jpg in {}/x/y: root {} has it"),
+            ("", ["c.jpg"], "no c.jpg in {}: root names the folder that contains its paths"),
+        ],
+    )
+    def test_the_folder_that_has_the_images_is_named(
+        self, images: Path, tmp_path: Path, place: str, rows: list[str], found: str
+    ) -> None:
+        text = "\n".join(["path", *rows])
+        source = (
+            fill(tmp_path, {f"{place}/list.csv".strip("/"): text.encode()}) / place / "list.csv"
         )
+        with pytest.raises(UnreadableError) as refused:
+            write(source, tmp_path / "out", WriteOptions(jobs=1))
+        assert str(refused.value) == f"{source}: found {found.format(tmp_path, tmp_path)}"
 
 
 class TestBoxes:
