@@ -152,7 +152,7 @@ def read_plain_header(file_descriptor: int, policy: Policy) -> tuple[Header, int
     if frame is None:
         return None
     header = _plain_header(frame, policy)
-    markers = Jpeg(frame, 1, ended=True)
+    markers = Jpeg(frame, 1, ended=True, usual=True)
     if header.icc or not has_exact_window(markers) or _changes(header, markers, policy):
         return header, 0
     return header, zlib.crc32(head[: frame.end]) << _START_BITS | frame.end
@@ -181,10 +181,13 @@ def examine(data: bytes, policy: Policy, *, decodes: bool = False) -> Examined:
         header = _plain_header(frame, policy)
     else:
         header = read_header(io.BytesIO(data), policy)
-    markers = None
+    markers, unsure = None, False
     if header.format == "jpeg":
         markers = jpeg_markers.check(data, frame)
-    elif header.format == "png" and not decodes and png.check(data, policy.max_pixels):
+        unsure = not (markers.usual and markers.frame.plain)
+    elif header.format == "png" and not decodes:
+        unsure = png.check(data, policy.max_pixels)
+    if unsure and not decodes:
         pillow_decoder.decoded_size(data, policy.max_pixels)
     return Examined(header, markers, _changes(header, markers, policy))
 

@@ -64,13 +64,10 @@ def _jpeg_pieces(data: bytes) -> Iterator[bytes]:
     if (end := native.scan_end(data, position)) >= 0:
         yield data[position : end + 2]
         return
-    stop = position
     for code, start, stop in jpeg_markers.later_segments(data, position):
         yield data[position:start]
         yield _kept(data, code, start, stop)
         position = stop
-    if data[stop - 2 : stop] != b"\xff\xd9":  # the limit on segments was reached
-        yield data[position:]
 
 
 def _kept(data: bytes, code: int, start: int, stop: int) -> bytes:

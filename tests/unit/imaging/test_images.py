@@ -481,6 +481,7 @@ class TestStructure:
             ),
             scans=1,
             ended=True,
+            usual=True,
         )
 
 

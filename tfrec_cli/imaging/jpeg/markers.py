@@ -17,6 +17,7 @@ from tfrec_cli.errors import ImageError
 from tfrec_cli.imaging.jpeg import metadata as jpeg_metadata
 from tfrec_cli.imaging.jpeg import scans
 from tfrec_cli.imaging.jpeg.metadata import APP1, APP2, APP13, Place
+from tfrec_cli.imaging.jpeg.tables import DHT, DQT, DRI, Tables
 from tfrec_cli.runtime import native
 
 MAX_SCANS = 100
@@ -28,11 +29,12 @@ MAX_SEGMENTS = 100_000
 _FILLING = b"\xff" * 4096
 """Several 0xff may precede a marker; decoders search a long run of them again and again."""
 
-_DHT, _EOI, _SOS, _DQT = 0xC4, 0xD9, 0xDA, 0xDB
+_EOI, _SOS = 0xD9, 0xDA
 FILL = 0xFF
-_FRAMES = frozenset(range(0xC0, 0xD0)) - {_DHT, 0xC8, 0xCC}
+_TABLES = (DHT, DQT, DRI)
+_FRAMES = frozenset(range(0xC0, 0xD0)) - {DHT, 0xC8, 0xCC}
 _PLAIN_BYTES = {
-    **dict.fromkeys((_DHT, 0xDD, 0xFE, *range(0xE3, 0xED), 0xEF), 0),
+    **dict.fromkeys((0xFE, *range(0xE3, 0xED), 0xEF), 0),
     0xE0: 14,  # JFIF
     0xEE: 12,  # Adobe
 }
@@ -63,8 +65,8 @@ class Frame(NamedTuple):
         icc: whether there is a colour profile.
         orientation: EXIF orientation, 1 (upright) to 8; 1 without EXIF.
         plain: whether every decoder reads the markers alike: 8 bits, one or three components, one
-            orientation, nothing malformed. If not, ask a decoder for size, profile and
-            orientation.
+            orientation, usual tables, nothing malformed. If not, ask a decoder for size, profile
+            and orientation, and whether it decodes the file.
         end: where the data of the first scan start, in bytes.
     """
 
@@ -86,12 +88,14 @@ class Jpeg(NamedTuple):
         frame: the markers up to the data of the first scan.
         scans: number of scans; counting ends above `MAX_SCANS`.
         ended: whether an end marker follows the first scan.
+        usual: whether every decoder takes the markers after those of the frame.
         incomplete: number of a component of which the scans leave something out; None without one.
     """
 
     frame: Frame
     scans: int
     ended: bool
+    usual: bool
     incomplete: int | None = None
 
 
@@ -109,6 +113,8 @@ def check(data: bytes, frame: Frame | None = None) -> Jpeg:
     _check_scans(jpeg)
     if not jpeg.ended:
         raise ImageError("truncated", "found no end marker, expected a whole JPEG")
+    if not jpeg.usual and not _may_lack(jpeg.frame):
+        raise ImageError("corrupt", "found another marker among the data, expected the end marker")
     return jpeg
 
 
@@ -155,33 +161,51 @@ def read(data: native.Bytes, frame: Frame | None = None) -> Jpeg:
     """
     frame = frame or read_frame(data)
     if _in_one_scan(data, frame):
-        return Jpeg(frame, 1, ended=True)
+        return Jpeg(frame, 1, ended=True, usual=True)
     data = bytes(data)
     position = frame.end
     filling = data.find(_FILLING, position)
     if filling >= 0 and b"\xff\xd9" not in data[position:filling]:
         raise ImageError("corrupt", f"found only 0xff from byte {filling}, expected a JPEG's data")
-    heads = [b""]
-    ended = data.endswith(b"\xff\xd9") and not _SCAN.search(data, position)
-    for code, start, stop in later_segments(data, position) if not ended else ():
+    later: list[tuple[int, bytes]] = []
+    scans_found = 1
+    ended = False
+    for code, start, stop in later_segments(data, position):
         ended = code == _EOI
-        if code == _SOS:
-            heads.append(data[start + _HEAD_BYTES : stop])
-        if len(heads) > MAX_SCANS:
+        if not ended and code not in _NOT_FOR_PIXELS:
+            later.append((code, data[start + _HEAD_BYTES : stop]))
+        scans_found += code == _SOS
+        if scans_found > MAX_SCANS:
             break
-    incomplete = _incomplete(data, frame, heads[1:]) if _may_lack(frame) else None
-    return Jpeg(frame, len(heads), ended=ended, incomplete=incomplete)
+    if not _may_lack(frame):
+        return Jpeg(frame, scans_found, ended, usual=not later)
+    usual, incomplete = _read_scans(data, frame, later)
+    return Jpeg(frame, scans_found, ended, usual, incomplete)
 
 
-def _incomplete(data: bytes, frame: Frame, heads: Sequence[bytes]) -> int | None:
-    """Find a component that the first scan and those with ``heads`` do not send completely."""
-    body = head = b""
-    for code, start, stop in segments(data):
-        if code in _FRAMES:
-            body = data[start + _HEAD_BYTES : stop]
+def _read_scans(
+    data: bytes, frame: Frame, later: Sequence[tuple[int, bytes]]
+) -> tuple[bool, int | None]:
+    """Tell whether all scans are usual, and find a component that they do not send completely.
+
+    Args:
+        later: code and segment of each marker after the first scan that pixels depend on.
+    """
+    body, tables = b"", Tables()
+    heads: list[bytes] = []
+    first = [(code, data[at + _HEAD_BYTES : stop]) for code, at, stop in segments(data)]
+    usual = True
+    for code, segment in (*first, *later):
+        if code in _FRAMES and not heads:
+            body = segment
         elif code == _SOS:
-            head = data[start + _HEAD_BYTES : stop]
-    return scans.incomplete(frame.sof, body, [head, *heads])
+            usual = usual and tables.allow(frame.sof, body, segment)
+            heads.append(segment)
+        elif code in _TABLES:
+            usual = tables.define(code, segment) and usual
+        elif heads:
+            usual = False
+    return usual, scans.incomplete(frame.sof, body, heads)
 
 
 def segments(data: native.Bytes) -> Iterator[tuple[int, int, int]]:
@@ -206,8 +230,7 @@ def segments(data: native.Bytes) -> Iterator[tuple[int, int, int]]:
         if code == _SOS:
             return
         start = stop
-    found = f"found more than {MAX_SEGMENTS} segments or chunks"
-    raise ImageError("too_complex", f"{found}, expected fewer")
+    raise _too_many_segments()
 
 
 def later_segments(data: bytes, position: int) -> Iterator[Place]:
@@ -229,6 +252,7 @@ def later_segments(data: bytes, position: int) -> Iterator[Place]:
         yield code, start, position
         if code == _EOI:
             return
+    raise _too_many_segments()
 
 
 def _rare_code(data: native.Bytes, start: int) -> int:
@@ -277,16 +301,17 @@ def _read_segments(data: native.Bytes) -> tuple[int, bytes, int, int, bool, list
         whether all is plain, and the segments of metadata.
     """
     sof, body, components, end, plain = -1, b"", 0, 0, True
-    metadata = []
+    metadata, tables = [], Tables()
     for code, start, stop in segments(data):
         if (least := _PLAIN_BYTES.get(code)) is not None:
             plain = plain and stop - start - _HEAD_BYTES >= least
             continue
         segment = bytes(data[start + _HEAD_BYTES : stop])
-        if code == _DQT:
-            plain = plain and _has_small_steps(segment)
+        if code in _TABLES:
+            plain = tables.define(code, segment) and plain
         elif code == _SOS:
             components, end = segment[0] if segment else 0, stop
+            plain = plain and tables.allow(sof, body, segment)
         elif code in _FRAMES and len(segment) >= 6:
             plain = plain and sof < 0 and _is_plain_frame(code, segment)
             sof, body = code - 0xC0, segment
@@ -303,13 +328,6 @@ def _read_segments(data: native.Bytes) -> tuple[int, bytes, int, int, bool, list
 @functools.lru_cache(1024)  # few different ones occur
 def _sampling(factors: bytes) -> tuple[tuple[int, int], ...]:
     return tuple((factor >> 4, factor & 15) for factor in factors)
-
-
-def _has_small_steps(segment: bytes) -> bool:
-    """Tell whether quantization tables have 64 steps of 8 bits each."""
-    if len(segment) == 65:
-        return segment[0] < 16
-    return len(segment) % 65 == 0 and max(segment[::65], default=16) < 16
 
 
 def bare(data: bytes) -> bytes:
@@ -342,6 +360,11 @@ def _is_plain_frame(code: int, segment: bytes) -> bool:
     bits, height_px, width_px, components = _FRAME.unpack_from(segment)
     usual = code in (0xC0, 0xC1, 0xC2) and bits == 8 and components in (1, 3)
     return usual and len(segment) == 6 + 3 * components and min(height_px, width_px) > 0
+
+
+def _too_many_segments() -> ImageError:
+    found = f"found more than {MAX_SEGMENTS} segments or chunks"
+    return ImageError("too_complex", f"{found}, expected fewer")
 
 
 def _no_frame() -> ImageError:
