@@ -21,6 +21,7 @@ _MOST_DIGITS = 100
 """Integers with more digits are shortened: 20 digits are already too many for 64 bits."""
 
 _DECIMAL = re.compile(r"[+-]?(?:[0-9]+\.[0-9]*|\.[0-9]+|[0-9]+(?=[eE]))(?:[eE][+-]?[0-9]+)?")
+_DECIMAL_COMMA = re.compile(r"[+-]?[0-9]+,[0-9]+")
 _NOT_FINITE = re.compile(r"[+-]?(?:nan|inf|infinity)", re.IGNORECASE)
 
 _DRIVE = re.compile(r"[A-Za-z]:/")
@@ -61,6 +62,11 @@ def parse(cell: str) -> Any:
         if type_of(values):
             return values
     return cell
+
+
+def has_decimal_comma(cell: str) -> bool:
+    """Tell whether the text of a cell is a number such as ``1,5``."""
+    return bool(_DECIMAL_COMMA.fullmatch(cell))
 
 
 def is_not_finite(cell: str) -> bool:

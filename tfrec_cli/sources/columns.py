@@ -16,6 +16,7 @@ from tfrec_cli.dataset.records import SOURCE_ID, Column, ColumnKind
 from tfrec_cli.sources.cells import (
     CellType,
     RowError,
+    has_decimal_comma,
     is_not_finite,
     parse,
     shown,
@@ -91,6 +92,7 @@ class ColumnStats:
         is_pinned: whether another split determines ``kind`` and ``is_list``.
         types: type of cells to the line of the first cell of this type.
         rows: number of rows with a value.
+        with_comma: the first text of a CSV column, if it is a number with a comma, and its line.
     """
 
     name: str
@@ -102,6 +104,7 @@ class ColumnStats:
     is_pinned: bool = False
     types: dict[CellType, int] = field(default_factory=dict)
     rows: int = 0
+    with_comma: tuple[str, int] | None = None
 
     def add(self, cell: Any, line: int) -> None:
         """Record the type of a cell's value.
@@ -119,6 +122,8 @@ class ColumnStats:
         if self.kind or not self.is_text:
             self._check(cell_type, value)
         self.types[cell_type] = line
+        if value is cell and self.is_text and has_decimal_comma(cell):
+            self.with_comma = cell, line
 
     def read(self, cell: Any) -> tuple[Any, CellType | None]:
         """Return a cell's value, and its type or None if no feature can hold it."""
@@ -221,6 +226,10 @@ def infer(stats: ColumnStats, row_count: int) -> tuple[Column | None, str | None
         lines = sorted(stats.types.items(), key=lambda item: item[1])
         held = " and ".join(f"{_WORDS[cell_type]} in line {line}" for cell_type, line in lines)
         warning = f"column {stats.name!r}: found {held}: stored as text"
+    elif kind is None and stats.with_comma:
+        text, line = stats.with_comma
+        found = f"column {stats.name!r}: found {text} in line {line}"
+        warning = f"{found}: numbers need a point: stored as text"
     is_everywhere = stats.rows == row_count
     column = Column(
         name=stats.feature, kind=kind or "bytes", is_list=is_list, is_everywhere=is_everywhere

@@ -117,12 +117,12 @@ class TestDelimiters:
     @pytest.mark.parametrize(
         ("kind", "text", "note"),
         [
-            ("csv", "path;q\na.jpg;1,5\n", "cells: separated by semicolons"),
-            ("csv", "path\tq\na.jpg\t1,5\n", "cells: separated by tabs"),
-            ("csv", '\n\npath;q\r\na.jpg;"1,5"\r\n', "cells: separated by semicolons"),
+            ("csv", "path;q\na.jpg;1, 5\n", "cells: separated by semicolons"),
+            ("csv", "path\tq\na.jpg\t1, 5\n", "cells: separated by tabs"),
+            ("csv", '\n\npath;q\r\na.jpg;"1, 5"\r\n', "cells: separated by semicolons"),
             (
                 "csv",
-                '"img";"q"\n"a.jpg";"1,5"\n',
+                '"img";"q"\n"a.jpg";"1, 5"\n',
                 "path: column img; cells: separated by semicolons",
             ),
         ],

@@ -287,6 +287,13 @@ class TestCells:
             column_of(images, *cells)
         assert str(error.value) == f"{images}/table.csv: line 3: x: {message}"
 
+    def test_numbers_with_a_comma_are_text_and_give_a_warning(self, images: Path) -> None:
+        listing = listed(images, "path;x;y\na.jpg;1,5;1,2,3\nb.jpg;0,5;1,2,3\n")
+        assert columns(listing) == ["x bytes", "y bytes"]
+        assert listing.warnings[1:] == (
+            "column 'x': found 1,5 in line 2: numbers need a point: stored as text",
+        )
+
     def test_the_largest_float_is_accepted(self, images: Path) -> None:
         assert columns(column_of(images, "3.4028235e38", "0.5")) == ["x float"]
 
