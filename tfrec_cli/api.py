@@ -80,6 +80,7 @@ def write(
     split: str | Mapping[str, float] = "train",
     split_by: str | None = None,
     labels: StrPath = "auto",
+    first_label: int = 0,
     root: StrPath | None = None,
     path_column: str | None = None,
     label_column: str | None = None,
@@ -122,12 +123,16 @@ def write(
         resize_short: first scale each image so that its shorter side has this many pixels.
         split: name of the split; or several names with their shares, such as
             ``{"train": 0.9, "val": 0.1}`` or ``"train=90,val=10"``: the images of each class are
-            divided by content, and copies stay together.
+            divided by content, and copies stay together. ``"folders"`` makes each folder in
+            ``source`` a split of its name.
         split_by: with several splits, a column of an image list: images with the same value in it,
             such as those of one patient, scene or video, are never parted.
-        labels: ``"auto"`` takes the sub-folders, or the column ``label``, as classes; ``"none"``
-            stores no labels; else a file with the names of the classes, one on each line, numbered
-            in this order.
+        labels: ``"auto"`` takes the sub-folders, or the column ``label``, as classes, where whole
+            numbers are the class numbers; ``"none"`` stores no labels; in folders of folders,
+            ``"top"`` takes the first folder as the class, ``"leaf"`` the one that holds the image,
+            ``"path"`` both with all between; else a file with the names of the classes, one on each
+            line, numbered in this order or by a number in front of each, or a label map (.pbtxt).
+        first_label: number of the first class, unless the image list or the file has numbers.
         root: the folder that the paths of an image list are relative to; None means the list's own.
         path_column: column of the paths in an image list; None takes ``path``, ``filename``,
             ``image``… if one of them is there.

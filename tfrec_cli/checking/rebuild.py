@@ -19,11 +19,12 @@ from tfrec_cli.errors import DataError, ImageError, ManifestError, RunError, Usa
 from tfrec_cli.imaging import normalize, pillow, pillow_decoder
 from tfrec_cli.runtime.paths import printable
 from tfrec_cli.sources import open_source
+from tfrec_cli.sources.labels import ClassRule
 from tfrec_cli.sources.listing import Listing, Source
 from tfrec_cli.tfrecord import example
 from tfrec_cli.tfrecord.example import Feature
 from tfrec_cli.tfrecord.scan import Damage, Record, scan
-from tfrec_cli.writing import plan, shard, survey
+from tfrec_cli.writing import divide, plan, shard, survey
 from tfrec_cli.writing.options import WriteOptions
 from tfrec_cli.writing.plan import Plan
 
@@ -213,7 +214,7 @@ def groups_of(
         shards: numbers of the sources of each shard.
     """
     try:
-        group_of = plan.grouping(listing.columns, options)
+        group_of = divide.grouping(listing.columns, options)
     except UsageError:  # the image list has another column now: then records differ too
         group_of = None
     if group_of is None:
@@ -276,6 +277,12 @@ def _written(remade: Plan, rejects_path: Path, count: int) -> list[bytes] | None
     return paths if len(paths) == count else None
 
 
+def class_rule(described: Manifest, options: WriteOptions) -> ClassRule:
+    """Return the rule by which folders and names became labels, whatever is unclear about them."""
+    is_by_folder = described.division is not None and described.division.is_by_folder
+    return replace(options.class_rule, first=0, in_splits=is_by_folder, asks=False)
+
+
 def _plan(source: Path, root: Path, described: Manifest, options: WriteOptions) -> Plan:
     listing = open_source.list_source(
         source,
@@ -285,12 +292,16 @@ def _plan(source: Path, root: Path, described: Manifest, options: WriteOptions) 
         keys=described.keys,
         columns=described.columns,
         asked=options.asked,
+        rule=class_rule(described, options),
     )
     division = described.division
-    surveyed = survey.survey(root, listing.sources, options.policy, digested=division is not None)
+    is_digested = division is not None and not division.is_by_folder
+    surveyed = survey.survey(root, listing.sources, options.policy, digested=is_digested)
     if division is None:
         return plan.make(listing, surveyed, options)
-    divided = plan.divide(listing, surveyed, division.shares(), options)
+    if division.is_by_folder:
+        return divide.by_folder(listing, surveyed, division.names, options)[described.split][1]
+    divided = divide.divide(listing, surveyed, division.shares(), options)
     if described.split not in divided:
         raise DataError(f"found splits {', '.join(divided)}, expected {described.split!r} too")
     return plan.make(*divided[described.split], options)

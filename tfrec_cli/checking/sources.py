@@ -22,22 +22,20 @@ from tfrec_cli.checking.splits import Subject
 from tfrec_cli.dataset import origins, records
 from tfrec_cli.dataset import rejects as rejects_file
 from tfrec_cli.dataset.discover import Split
-from tfrec_cli.dataset.division import Division
 from tfrec_cli.dataset.manifest import Manifest
 from tfrec_cli.dataset.names import MANIFEST_SUFFIX
 from tfrec_cli.dataset.rejects import Reject
-from tfrec_cli.errors import ManifestError, UsageError
+from tfrec_cli.errors import ManifestError
 from tfrec_cli.runtime.paths import printable
 from tfrec_cli.sources import open_source
-from tfrec_cli.sources.listing import Listing, Source
+from tfrec_cli.sources.labels import ClassRule, found_level, numbers_in
+from tfrec_cli.sources.listing import LABEL_COLUMN, Listing, Source
 from tfrec_cli.writing import shard
 from tfrec_cli.writing.options import WriteOptions
 from tfrec_cli.writing.recipe import Recipe
 from tfrec_cli.writing.survey import Item, packed
 
 Numbers = npt.NDArray[np.int64]
-Given = tuple[str | None, Path]
-"""A split and the source folder or image list that it came from; None for all other splits."""
 
 _BATCH = 64
 _BEYOND_KEYS = 2**63 - 1
@@ -51,6 +49,7 @@ class _Origin:
         source: its path.
         root: what the paths of its sources are relative to.
         hint: added to the message if none of its sources is in the dataset.
+        rule: which folder of a path is the class.
     """
 
     source: Path
@@ -58,13 +57,22 @@ class _Origin:
     listing: Listing
     is_folder: bool
     hint: str
+    rule: ClassRule
 
     def class_of(self, source: Source) -> bytes | None:
         """Return the name of a source's class."""
         if self.is_folder:
-            return source.path.split(b"/", 1)[0]
+            return self.rule.class_of(source.path)
         labels = self.listing.labels
         return None if labels is None or source.label is None else os.fsencode(labels[source.label])
+
+    def numbers(self, described: Manifest) -> dict[bytes | None, int]:
+        """Return the number that a manifest gives each class."""
+        names, now = described.labels or (), self.listing.labels or ()
+        if self.is_folder:
+            return {os.fsencode(name): number for number, name in enumerate(names)}
+        used = {now[label] for label in self.listing.sources.column(LABEL_COLUMN) if now}
+        return {os.fsencode(name): number for name, number in numbers_in(used, names).items()}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,49 +96,6 @@ class _Part:
     rejects_path: Path
 
 
-def folders(
-    splits: Sequence[Split], given: Sequence[Given], root: Path | None
-) -> list[tuple[Path, list[Split]]]:
-    """Decide which splits came from which folder or image list.
-
-    Args:
-        root: what the paths of image lists are relative to, if not to their own folders.
-    Raises:
-        UsageError: there is no such folder or split, or there are two folders for one split.
-    """
-    known = [split.name for split in splits if split.manifest]
-    named = [name for name, _ in given]
-    for name, source in given:
-        if not known or (name is not None and name not in known):
-            found = f"no split {name!r}" if known else "no manifest"
-            expected = ", ".join(map(str, known)) or "a dataset that tfrec wrote"
-            raise UsageError(f"`source`: found {found}, expected {expected}")
-        division = next((_division(split) for split in splits if split.name == name), None)
-        if division:
-            raise UsageError(
-                f"`source` {name}={source}: found a split that shares its source with others "
-                f"({division}), expected `source` {source}"
-            )
-        if named.count(name) > 1:
-            which = f"split {name!r}" if name else "every split"
-            raise UsageError(f"`source`: found several folders for {which}, expected one")
-        open_source.root_of(source, root, option="source")
-    compared = [split for split in splits if None in named or split.name in named]
-    if merged := origins.of_several(split.manifest for split in compared if split.manifest):
-        raise UsageError(f"`source`: {merged}")
-    others = [name for name in known if name not in named]
-    if None in named and not others:
-        raise UsageError("`source`: found a folder for each split, expected no other")
-    return [
-        (source, [split for split in splits if split.name in ([name] if name else others)])
-        for name, source in given
-    ]
-
-
-def _division(split: Split) -> Division | None:
-    return split.manifest.division if split.manifest else None
-
-
 def check(subject: Subject) -> Iterator[Finding | Note]:
     """Compare records and rejects with their sources.
 
@@ -149,13 +114,7 @@ def _check_origin(
 ) -> Iterator[Finding | Note]:
     """Compare the splits that came from one folder or image list."""
     quick = subject.options.quick
-    origin = _Origin(
-        source=source,
-        root=open_source.root_of(source, subject.options.root),
-        listing=_list(source, subject.options.root, splits),
-        is_folder=source.is_dir(),
-        hint=open_source.root_hint(source, subject.options.root),
-    )
+    origin = _origin(source, subject.options.root, splits)
     find = _finder(origin.listing.sources)
     parts: list[_Part] = []
     for split in splits:
@@ -183,22 +142,33 @@ def _check_origin(
     yield Note(f"{count} source images in {source}, compared with {names}: {how}")
 
 
-def _list(source: Path, root: Path | None, splits: Sequence[Split]) -> Listing:
+def _origin(source: Path, root: Path | None, splits: Sequence[Split]) -> _Origin:
     """List the sources of some splits, with the classes that an image list has now."""
     described = splits[0].manifest
     assert described
     try:
-        asked = WriteOptions.from_manifest(described).asked
+        options = WriteOptions.from_manifest(described)
     except ManifestError:  # `_part` reports it
-        asked = WriteOptions().asked
-    is_list = not source.is_dir()
-    return open_source.list_source(
+        options = WriteOptions()
+    rule = rebuild.class_rule(described, options)
+    is_labelled = described.labels is not None and not source.is_dir()
+    listing = open_source.list_source(
         source,
         root=root,
-        labels="auto" if is_list and described.labels is not None else None,
+        labels="auto" if is_labelled else None,
         keys=described.keys,
         columns=described.columns,
-        asked=asked,
+        asked=options.asked,
+        rule=rule,
+    )
+    level = found_level(listing.sources.paths(), described.labels or (), rule)
+    return _Origin(
+        source=source,
+        root=open_source.root_of(source, root),
+        listing=listing,
+        is_folder=source.is_dir(),
+        hint=open_source.root_hint(source, root),
+        rule=replace(rule, level=level),
     )
 
 
@@ -292,11 +262,24 @@ def _check_copies(
             message = f"found {len(twice)} sources in other splits too ({first}…), expected none"
             yield file_finding("duplicate", part.rejects_path.parent, message)
         is_written[numbers] = True
+        yield from _check_folders(origin, part, numbers)
     held = [rebuild.groups_of(origin.listing, part.held, part.options) for part in parts]
     if parted := sorted(group for group, count in Counter(chain(*held)).items() if count > 1):
         found = f"found {len(parted)} groups in several splits ({printable(parted[0])}…)"
         yield file_finding("duplicate", parts[0].rejects_path.parent, f"{found}, expected none")
     return [sources[number] for number in np.flatnonzero(~is_written).tolist()]
+
+
+def _check_folders(origin: _Origin, part: _Part, numbers: Numbers) -> Iterator[Finding]:
+    """Find sources that are in the folder of another split."""
+    if not origin.rule.in_splits:
+        return
+    prefix = os.fsencode(f"{part.described.split}/")
+    paths = [origin.listing.sources.path(int(number)) for number in numbers]
+    if wrong := sorted(path for path in paths if not path.startswith(prefix)):
+        first = printable(wrong[0])
+        message = f"found {len(wrong)} sources of other folders ({first}…), expected none"
+        yield file_finding("unexpected", part.rejects_path, message)
 
 
 def _check_unwritten(
@@ -380,9 +363,7 @@ def _try_rejects(
 
 def _writing(origin: _Origin, part: _Part, path: Path, sources: Iterable[Source]) -> shard.Task:
     """Make the task that would write some sources, with the labels that the manifest gives them."""
-    labels: dict[bytes | None, int] = {
-        os.fsencode(name): number for number, name in enumerate(part.described.labels or ())
-    }
+    labels = origin.numbers(part.described)
     labelled = (replace(source, label=labels.get(origin.class_of(source))) for source in sources)
     return shard.Task(
         number=0,

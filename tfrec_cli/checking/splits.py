@@ -10,13 +10,15 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 from tfrec_cli.checking import images, shard
 from tfrec_cli.checking.finding import Finding, Note, file_finding
 from tfrec_cli.checking.images import Crops, Decoded, Part
 from tfrec_cli.checking.shard import Checked, Task
+from tfrec_cli.dataset import origins
 from tfrec_cli.dataset.discover import Split
+from tfrec_cli.dataset.division import Division
 from tfrec_cli.dataset.manifest import Manifest
 from tfrec_cli.dataset.names import MANIFEST_SUFFIX, index_name
 from tfrec_cli.dataset.records import content_digest, smallest_of
@@ -26,8 +28,8 @@ from tfrec_cli.runtime.pool import Progress
 from tfrec_cli.seeds import EPOCH_LIMIT, read_seed
 from tfrec_cli.tfrecord.scan import Record, scan
 
-if TYPE_CHECKING:
-    from tfrec_cli.checking.sources import Given
+Given = tuple[str | None, Path]
+"""A split and the source folder or image list that it came from; None for all other splits."""
 
 DEFAULT_CROP_PX = 128
 
@@ -125,6 +127,55 @@ class Subject:
     def shards_of(self, number: int) -> list[Checked]:
         """Return the shards of the split with this number."""
         return [checked for checked in self.shards if checked.task.split == number]
+
+
+def folders(
+    splits: Sequence[Split], given: Sequence[Given], root: Path | None
+) -> list[tuple[Path, list[Split]]]:
+    """Decide which splits came from which folder or image list.
+
+    Args:
+        root: what the paths of image lists are relative to, if not to their own folders.
+    Raises:
+        UsageError: there is no such folder or split, or there are two folders for one split.
+    """
+    if not given:
+        return []
+
+    from tfrec_cli.sources import open_source  # here: it loads what reads image lists
+
+    known = [split.name for split in splits if split.manifest]
+    named = [name for name, _ in given]
+    for name, source in given:
+        if not known or (name is not None and name not in known):
+            found = f"no split {name!r}" if known else "no manifest"
+            expected = ", ".join(map(str, known)) or "a dataset that tfrec wrote"
+            raise UsageError(f"`source`: found {found}, expected {expected}")
+        division = next((_division(split) for split in splits if split.name == name), None)
+        if division:
+            whole = source.parent if division.is_by_folder else source
+            raise UsageError(
+                f"`source` {name}={source}: found a split that shares its source with others "
+                f"({division}), expected `source` {whole}"
+            )
+        if named.count(name) > 1:
+            which = f"split {name!r}" if name else "every split"
+            raise UsageError(f"`source`: found several folders for {which}, expected one")
+        open_source.root_of(source, root, option="source")
+    compared = [split for split in splits if None in named or split.name in named]
+    if merged := origins.of_several(split.manifest for split in compared if split.manifest):
+        raise UsageError(f"`source`: {merged}")
+    others = [name for name in known if name not in named]
+    if None in named and not others:
+        raise UsageError("`source`: found a folder for each split, expected no other")
+    return [
+        (source, [split for split in splits if split.name in ([name] if name else others)])
+        for name, source in given
+    ]
+
+
+def _division(split: Split) -> Division | None:
+    return split.manifest.division if split.manifest else None
 
 
 def check_shards(subject: Subject) -> Iterator[Finding]:

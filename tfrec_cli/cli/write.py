@@ -30,10 +30,11 @@ from tfrec_cli.cli.completion import paths, splits
 )
 @params.field_option(
     "split",
-    metavar="NAME|NAME=SHARE,…",
-    shell_complete=splits("out", "train", "val", "test"),
+    metavar="NAME|NAME=SHARE,…|folders",
+    shell_complete=splits("out", "train", "val", "test", "folders"),
     help="Name of the split. Or several names with their shares, such as train=0.9,val=0.1 or "
-    "train=90,val=10: the images of each class are divided by content, and copies stay together.",
+    "train=90,val=10: the images of each class are divided by content, and copies stay together. "
+    "folders: each folder in SRC is a split of its name, and the folders in it are classes.",
 )
 @params.field_option(
     "split_by",
@@ -43,10 +44,18 @@ from tfrec_cli.cli.completion import paths, splits
 )
 @params.field_option(
     "labels",
-    metavar="auto|none|FILE",
-    shell_complete=paths("*", words=("auto", "none")),
-    help="auto: the classes are the sub-folders, or the column label of an image list. none: no "
-    "labels. FILE: the names of the classes, one on each line, numbered in this order.",
+    metavar="auto|none|top|leaf|path|FILE",
+    shell_complete=paths("*", words=("auto", "none", "top", "leaf", "path")),
+    help="auto: the classes are the sub-folders, or the column label of an image list; whole "
+    "numbers there are the class numbers. none: no labels. top, leaf, path: in folders of folders, "
+    "the class is the first folder, the one that holds the image, or both with all between. FILE: "
+    "the names of the classes, one on each line, numbered in this order or by a number in front of "
+    "each; or a label map (.pbtxt).",
+)
+@params.field_option(
+    "first_label",
+    help="Number of the first class, unless the image list or the FILE of --labels has numbers: 1 "
+    "as TF Models expect it.",
 )
 @params.root
 @params.field_option(

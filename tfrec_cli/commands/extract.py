@@ -91,7 +91,7 @@ def extract(
         done: list[ExtractedShard] = []
         records = 0
         for split in splits:
-            split_folder = folder / str(split.name) if several else folder
+            split_folder = _folder_of(split, folder) if several else folder
             split_folder.mkdir(exist_ok=True)
             waiting = Path(mkdtemp(dir=folder))
             shards = []
@@ -118,6 +118,12 @@ def extract(
         empty=_empty_classes(splits, done),
         warnings=folder_warnings(done),
     )
+
+
+def _folder_of(split: Split, folder: Path) -> Path:
+    """Return where the files of one of several splits go; some names begin with its folder."""
+    division = split.manifest.division if split.manifest else None
+    return folder if division and division.is_by_folder else folder / str(split.name)
 
 
 def _tasks(split: Split, folder: Path, waiting: Path, run: pool.Map) -> list[Task]:

@@ -70,11 +70,7 @@ def verify(path: Path, options: Options, progress: Progress = lambda *_: None) -
     """
     options.check()
     known, damaged = sidecars.read_splits(path)
-    folders = []
-    if options.source:  # imported here: it loads the modules of the writer
-        from tfrec_cli.checking import sources
-
-        folders = sources.folders(known, options.source, options.root)
+    folders = splits.folders(known, options.source, options.root)
     if not options.quick:
         from tfrec_cli.imaging import normalize
 

@@ -24,7 +24,7 @@ from tfrec_cli.runtime import allocator, pool
 from tfrec_cli.runtime.pool import Progress
 from tfrec_cli.sources import open_source
 from tfrec_cli.sources.listing import Listing
-from tfrec_cli.writing import output, plan, shard, split, staging, survey
+from tfrec_cli.writing import divide, output, plan, shard, split, staging, survey
 from tfrec_cli.writing.journal import Journal
 from tfrec_cli.writing.options import WriteOptions
 from tfrec_cli.writing.plan import Plan
@@ -116,7 +116,7 @@ def write(
     root = open_source.root_of(source, options.root)
     options.validate()
     options = replace(options, split=split.as_fractions(options.split))
-    shares = split.parse(options.split)
+    shares, division = divide.splits_of(source, options)
     output.check_place(source, root, out, shares)
     with output.errors_named(out), ExitStack() as cleaning, _workers(options) as run:
         if not options.dry_run:
@@ -125,10 +125,11 @@ def write(
         listing = survey.list_sources(source, options, others)
         output.check_agreement(source, out, options, listing, others)
         recipe = Recipe.of(options, listing.labels, listing.columns)
+        is_digested = len(shares) > 1 and not options.is_by_folder
         headers = survey.read_headers(
-            root, listing, recipe.policy, run, progress, digested=len(shares) > 1
+            root, listing, recipe.policy, run, progress, digested=is_digested
         )
-        plans = plan.plan_splits(listing, headers, shares, options)
+        plans = divide.plan_splits(listing, headers, shares, options)
         allocator.give_back()  # memory of the survey
         planned = [(one.rejects, one.records) for _, one in plans.values()]
         survey.check_rejects(root, planned, options, open_source.root_hint(source, options.root))
@@ -138,7 +139,7 @@ def write(
                 listing=part_listing,
                 planned=planned,
                 recipe=recipe,
-                journal=Journal.of(source, out, options, planned, part_listing.labels),
+                journal=Journal.of(source, out, options, planned, part_listing.labels, division),
                 rejects=planned.rejects,
             )
             for name, (part_listing, planned) in plans.items()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -13,6 +13,9 @@ if TYPE_CHECKING:
     from fractions import Fraction
 
     from msgspec import Meta
+
+FOLDERS = "folders"
+"""What ``--split`` is if each folder is a split."""
 
 _SHARE = r"[0-9]{1,9}(?:\.[0-9]{1,9})?"
 _NAMED_SHARE = re.compile(rf"({SPLIT_NAME.pattern})=({_SHARE})")
@@ -31,10 +34,9 @@ class Part:
         ),
     ]
     share: Annotated[
-        str,
+        Annotated[str, Meta(pattern=rf"^{_SHARE}$(?!\n)")] | None,
         Meta(
-            description="The split's share of all images, such as 0.9.",
-            pattern=rf"^{_SHARE}$(?!\n)",
+            description="The split's share of all images, such as 0.9; null if folders are splits.",
             extra={"expected": "a number"},
         ),
     ]
@@ -42,27 +44,35 @@ class Part:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Division:
-    """How images were divided. All copies of an image are in the same split."""
+    """How images were divided. By shares, all copies of an image are in the same split."""
 
     method: Annotated[
-        Literal["shares", "groups"],
+        Literal["shares", "groups", "folders"],
         Meta(
             description="shares: the images of each class are divided by content. groups: images "
-            "with one value in the column `options.split_by` are in one split."
+            "with one value in the column `options.split_by` are in one split. folders: each "
+            "folder of the source is the split of this name."
         ),
     ]
     parts: Annotated[
         tuple[Part, ...],
         Meta(
             description="All splits, in the order in which they were given.",
-            min_length=2,
+            min_length=1,
             extra={"expected": "several splits"},
         ),
     ]
 
     def __str__(self) -> str:
-        """Return the text that ``--split`` takes: ``train=0.9,val=0.1``."""
+        """Return the text that ``--split`` takes: ``train=0.9,val=0.1``, or ``folders``."""
+        if self.is_by_folder:
+            return FOLDERS
         return ",".join(f"{part.split}={part.share}" for part in self.parts)
+
+    @property
+    def is_by_folder(self) -> bool:
+        """Whether each folder of the source is a split."""
+        return self.method == "folders"
 
     @property
     def names(self) -> list[str]:
@@ -70,12 +80,17 @@ class Division:
         return [part.split for part in self.parts]
 
     def shares(self) -> dict[str, Fraction]:
-        """Return the exact share of each split; the sum is 1."""
-        return {part.split: _fraction(part.share) for part in self.parts}
+        """Return the exact share of each split; the sum is 1. Folders have none."""
+        return {part.split: _fraction(part.share) for part in self.parts if part.share}
 
     def problem(self) -> str | None:
         """Return what is expected of the parts if their shares or names are wrong, else None."""
         shares = self.shares()
+        if self.is_by_folder:
+            is_valid = len(set(self.names)) == len(self.parts) and not shares
+            return None if is_valid else "each folder once, without a share"
+        if len(self.parts) < 2:
+            return "several splits"
         is_complete = sum(shares.values()) == 1 and all(shares.values())
         is_valid = is_complete and len(shares) == len(self.parts)
         return None if is_valid else "shares that add up to 1"
@@ -91,6 +106,11 @@ def by_shares(shares: Mapping[str, Fraction], *, grouped: bool = False) -> Divis
         return None
     parts = tuple(Part(split=name, share=decimal(share)) for name, share in shares.items())
     return Division(method="groups" if grouped else "shares", parts=parts)
+
+
+def by_folders(names: Iterable[str]) -> Division:
+    """Return the division that makes each folder a split."""
+    return Division(method="folders", parts=tuple(Part(split=name, share=None) for name in names))
 
 
 def of_options(options: object) -> Division | None:

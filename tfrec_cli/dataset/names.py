@@ -17,6 +17,9 @@ SPLIT_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_-]{0,63}")
 MOST_NAME_BYTES = 255
 """The longest file name that Linux and macOS allow."""
 
+LARGEST_LABEL = 999_999
+"""The largest class number: a manifest names every class up to the largest one."""
+
 MANIFEST_SUFFIX = ".manifest.json"
 REJECTS_SUFFIX = ".rejects.jsonl"
 SUMS = "SHA256SUMS"

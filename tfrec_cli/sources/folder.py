@@ -5,16 +5,19 @@ from __future__ import annotations
 import os
 import stat
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from tfrec_cli.dataset import manifest
 from tfrec_cli.dataset.names import MANIFEST_SUFFIX
 from tfrec_cli.dataset.rejects import Reject
-from tfrec_cli.errors import DataError, RunError
+from tfrec_cli.errors import DataError, RunError, UsageError
 from tfrec_cli.imaging import formats
 from tfrec_cli.runtime.files import open_to_read, raise_if_exhausted
 from tfrec_cli.runtime.paths import printable
-from tfrec_cli.sources.labels import doubts, label_by_folder
+from tfrec_cli.runtime.row_store import Packed
+from tfrec_cli.sources import layout
+from tfrec_cli.sources.labels import USUAL_RULE, ClassRule, doubts, found_level, label_by_folder
 from tfrec_cli.sources.listing import Listing, Source, packed, without_twins
 
 JUNK = frozenset({b"Thumbs.db", b"desktop.ini", b"__MACOSX"})
@@ -32,6 +35,7 @@ def list_folder(
     *,
     labels: Sequence[str] | str | None = "auto",
     labels_from: str = "`labels`",
+    rule: ClassRule = USUAL_RULE,
 ) -> Listing:
     """List the images below ``root`` and give each its label.
 
@@ -40,10 +44,11 @@ def list_folder(
     hold a dataset of tfrec.
 
     Args:
-        labels: ``auto`` takes the first folder of a path as its class, and sorts classes by their
+        labels: ``auto`` takes folders as classes, as ``rule`` says, and sorts classes by their
             bytes; a sequence pins class names and their order; None labels nothing.
         labels_from: where a sequence comes from, for messages.
     Raises:
+        UsageError: the names of folders do not say which of them are classes.
         DataError: images both next to and in class folders, a class that ``labels`` lacks, or
             ``root`` is a dataset of tfrec.
         RunError: a folder cannot be read.
@@ -51,55 +56,99 @@ def list_folder(
     walk = _Walk(root)
     walk.go()
     sources, twins = without_twins(walk.sources)
-    unused = sorted(walk.classes - {path.split(b"/", 1)[0] for path in sources.paths()})
-    warnings = [f"{printable(name)}: class folder without images" for name in unused]
-    if labels is None or (labels == "auto" and not any(b"/" in path for path in sources.paths())):
-        names = None
-        warnings = []
-    else:
-        names = label_by_folder(root, sources, labels, labels_from)
-        if sources and all(path.count(b"/") > 1 for path in sources.paths()):
-            first = ", ".join(names[:3])
-            warnings.append(
-                f"no image is directly in a class folder: classes are the top folders ({first}…), "
-                "not the folders in them"
-            )
-        warnings += doubts(names, pinned=labels != "auto")
+    names, warnings = _label(walk, root, sources, labels, labels_from, rule)
     warnings += [f"{printable(path)}: found a tfrec dataset: skipped" for path in walk.datasets]
     rejects = [*sorted(walk.rejects, key=lambda reject: reject.path), *twins]
     return Listing(sources=sources, labels=names, rejects=tuple(rejects), warnings=tuple(warnings))
+
+
+def _label(
+    walk: _Walk,
+    root: Path,
+    sources: Packed[Source],
+    labels: Sequence[str] | str | None,
+    labels_from: str,
+    rule: ClassRule,
+) -> tuple[tuple[str, ...] | None, list[str]]:
+    """Give each image its label; return the class names, and warnings."""
+    depth = int(rule.in_splits)
+    is_auto = labels == "auto" and rule.level == "auto"
+    is_flat = is_auto and not any(path.count(b"/") > depth for path in sources.paths())
+    if is_auto and rule.asks:
+        sidecars = [reject.path for reject in walk.rejects if reject.reason == "sidecar"]
+        layout.check(root, sources, sidecars, in_splits=rule.in_splits)
+    if labels is None or is_flat:
+        return None, [] if is_flat or rule.in_splits else list(layout.mixed(sources))
+    if not isinstance(labels, str):
+        rule = replace(rule, level=found_level(sources.paths(), labels, rule))
+    names = label_by_folder(root, sources, labels, labels_from, rule)
+    warnings = []
+    if rule.level in ("auto", "top"):
+        used = {b"/".join(path.split(b"/", depth + 1)[: depth + 1]) for path in sources.paths()}
+        unused = sorted(path for path in walk.folders - used if path.count(b"/") == depth)
+        warnings = [f"{printable(path)}: class folder without images" for path in unused]
+    elif not rule.in_splits:
+        warnings = list(layout.mixed(sources))
+    return names, warnings + doubts(names, pinned=labels != "auto")
+
+
+def splits_in(root: Path) -> tuple[str, ...]:
+    """Return the names of the folders in ``root`` that hold images, sorted by their bytes.
+
+    Raises:
+        UsageError: there is none, or an image is next to them.
+        DataError, RunError: as for `list_folder`.
+    """
+    walk = _Walk(root)
+    walk.go(is_each_top_enough=True)
+    for path in walk.sources.paths():
+        if b"/" not in path:
+            raise UsageError(
+                f"`split` folders: found {printable(path)} next to folders in {root}, expected "
+                "every image in the folder of a split"
+            )
+    tops = sorted({path.split(b"/", 1)[0] for path in walk.sources.paths()})
+    if not tops:
+        raise UsageError(f"`split` folders: found no folders of images in {root}")
+    return tuple(map(os.fsdecode, tops))
 
 
 class _Walk:
     """Visits a folder and all folders below it, sorted by the bytes of paths.
 
     Attributes:
-        classes: the folders in the first one.
+        folders: the folders in the first one, and those in them.
         datasets: folders that hold a dataset of tfrec; they are skipped.
     """
 
     def __init__(self, root: Path) -> None:
         self.sources = packed()
         self.rejects: list[Reject] = []
-        self.classes: set[bytes] = set()
+        self.folders: set[bytes] = set()
         self.datasets: list[bytes] = []
         self._top = os.fsencode(root)
 
-    def go(self) -> None:
-        """Visit every folder; in a loop, since nesting may exceed Python's recursion limit."""
+    def go(self, *, is_each_top_enough: bool = False) -> None:
+        """Visit every folder; in a loop, since nesting may exceed Python's recursion limit.
+
+        Args:
+            is_each_top_enough: stop in each folder of the first one after its first image.
+        """
         entered = [(b"", self._list(b""))]
         while entered:
-            folder, entries = entered[-1]
+            _, entries = entered[-1]
             source = next(entries, None)
             if source is None:
                 entered.pop()
             elif source.path.endswith(b"/"):
                 path = source.path[:-1]
-                if not folder:
-                    self.classes.add(path)
+                if path.count(b"/") < 2:
+                    self.folders.add(path)
                 entered.append((path, self._list(path)))
             else:
                 self.sources.append(source)
+                if is_each_top_enough:
+                    del entered[1:]
 
     def _list(self, folder: bytes) -> Iterator[Source]:
         """Iterate the entries of one folder, sorted; folders have the path ``name/``."""
@@ -135,7 +184,7 @@ class _Walk:
         if not folder:
             where = printable(self._top)
             raise DataError(f"{where}: found a tfrec dataset, expected images", hint="extract")
-        self.classes.discard(folder)
+        self.folders.discard(folder)
         self.datasets.append(folder)
         self.rejects.append(Reject(folder, "dataset", "a tfrec dataset: ignored", harmless=True))
 

@@ -27,11 +27,22 @@ from tfrec_cli.sources.columns import (
 )
 from tfrec_cli.sources.folder import list_folder
 from tfrec_cli.sources.header import LABEL, Asked
-from tfrec_cli.sources.labels import doubts
+from tfrec_cli.sources.labels import (
+    NUMBER_EXPECTED,
+    USUAL_RULE,
+    ClassRule,
+    doubts,
+    number_classes,
+    numbers_in,
+    unfit_classes,
+)
 from tfrec_cli.sources.listing import NO_LABEL, Listing, Source, packed
 from tfrec_cli.sources.table import SAVE_AS_CSV, SUFFIXES, Row, Table, dump_json
 
 _USUAL = Asked()
+_Wanted = tuple[Sequence[str] | str | None, str, ClassRule]
+"""What `list_source` takes as ``labels``, ``labels_from`` and ``rule``."""
+
 _MOST_TRIED = 1000
 """So many folders are tried as the root of a list whose images are not found."""
 
@@ -117,6 +128,7 @@ def list_source(
     keys: KeyStyle = "plain",
     columns: Sequence[Column] = (),
     asked: Asked = _USUAL,
+    rule: ClassRule = USUAL_RULE,
 ) -> Listing:
     """List the images of a folder, as `folder.list_folder` does, or of an image list.
 
@@ -128,9 +140,10 @@ def list_source(
         keys: ``tf-models`` gives features the names of the Object Detection API.
         columns: columns of another split; columns of the same name must have the same types.
         asked: the columns of an image list that options name.
+        rule: how folders and names become labels.
     Raises:
-        UsageError: as for `root_of`, a column has a reserved name, or a folder has no columns that
-            options could name.
+        UsageError: as for `root_of` and `folder.list_folder`, a column has a reserved name, a
+            folder has no columns that options could name, or an image list no folders.
         TableError: the image list is wrong; names every bad line.
         DataError, RunError: as for `folder.list_folder`.
     """
@@ -139,7 +152,10 @@ def list_source(
         for option, name in asdict(asked).items():
             if name is not None:
                 raise UsageError(f"`{option}`: needs an image list, but {source} is a folder")
-        return list_folder(source, labels=labels, labels_from=labels_from)
+        return list_folder(source, labels=labels, labels_from=labels_from, rule=rule)
+    if rule.in_splits or rule.level != "auto":
+        option = "`split` folders" if rule.in_splits else f"`labels` {rule.level}"
+        raise UsageError(f"{option}: needs a folder of images, but {source} is an image list")
     table = Table(source, folder, keys, columns, has_labels=labels is not None, asked=asked)
     try:
         with open_to_read(os.fsencode(source)) as file:
@@ -148,16 +164,10 @@ def list_source(
             table.read(file)
     except OSError as error:
         raise RunError(f"{source}: cannot be read: {error.strerror or error}") from error
-    return _listing(table, folder, keys, labels, labels_from)
+    return _listing(table, folder, keys, (labels, labels_from, rule))
 
 
-def _listing(
-    table: Table,
-    root: Path,
-    keys: KeyStyle,
-    labels: Sequence[str] | str | None,
-    labels_from: str,
-) -> Listing:
+def _listing(table: Table, root: Path, keys: KeyStyle, wanted: _Wanted) -> Listing:
     """Make the listing of an image list from the files that exist.
 
     Raises:
@@ -171,9 +181,9 @@ def _listing(
     if is_detection and (missing := missing_sides([column for _, column in columns])):
         sides = ", ".join(missing)
         raise TableError(f"{table.path}: found boxes without {sides}, expected all four sides")
-    names, numbers = _number_classes(table, labels, labels_from)
+    names, numbers = _number_classes(table, *wanted)
     if names is not None:
-        warnings += doubts(names, pinned=labels != "auto")
+        warnings += doubts(names, pinned=wanted[0] != "auto")
     is_boxed = has_single_boxes(table.columns)
     sources, rejects = packed(), []
     previous: Row | None = None
@@ -207,7 +217,7 @@ def _listing(
 
 
 def _number_classes(
-    table: Table, labels: Sequence[str] | str | None, labels_from: str
+    table: Table, labels: Sequence[str] | str | None, labels_from: str, rule: ClassRule
 ) -> tuple[tuple[str, ...] | None, dict[int, int]]:
     """Return the class names by label, and the label of each class number of ``table``."""
     classes = table.classes
@@ -218,18 +228,20 @@ def _number_classes(
         raise TableError(f"{table.path}: found no column {LABEL!r}, expected {expected}{hint}")
     if not classes:
         return None, {}
-    lines, class_numbers = table.rows.column(0), table.rows.column(1)
-    for line, class_number in zip(lines, class_numbers, strict=True):
-        if class_number == NO_LABEL:
-            table.errors.add(line, "label: found none, expected one in every row, or in no row")
-    names = tuple(sorted(classes, key=str.encode)) if labels == "auto" else tuple(labels or ())
-    numbers = {name: number for number, name in enumerate(names)}
-    unknown = {number: name for name, number in classes.items() if name not in numbers}
-    for line, class_number in zip(lines, class_numbers, strict=True):
-        if class_number in unknown:
-            expected = f"one of the {len(names)} classes of {labels_from}"
-            found = shown(unknown[class_number])
-            table.errors.add(line, f"label: found {found}, expected {expected}")
+    wrong = {NO_LABEL: "none, expected one in every row, or in no row"}
+    if isinstance(labels, str):
+        names, numbers = number_classes(classes, rule)
+        unfit = unfit_classes(classes) if rule.asks else ()
+        wrong |= {classes[name]: f"{shown(name)}, expected {NUMBER_EXPECTED}" for name in unfit}
+    else:
+        names = tuple(labels or ())
+        numbers = numbers_in(classes, names)
+        expected = f"one of the {len(names)} classes of {labels_from}"
+        unknown = classes.keys() - numbers.keys()
+        wrong |= {classes[name]: f"{shown(name)}, expected {expected}" for name in unknown}
+    for line, number in zip(table.rows.column(0), table.rows.column(1), strict=True):
+        if number in wrong:
+            table.errors.add(line, f"label: found {wrong[number]}")
     return names, {number: numbers[name] for name, number in classes.items() if name in numbers}
 
 

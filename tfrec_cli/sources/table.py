@@ -23,6 +23,7 @@ from tfrec_cli.sources import header
 from tfrec_cli.sources.cells import CellType, Paths, RowError, shown, to_integer, to_text
 from tfrec_cli.sources.columns import ColumnStats, new_column
 from tfrec_cli.sources.header import LABEL, PATH, Asked, Roles
+from tfrec_cli.sources.labels import NUMBER_EXPECTED
 from tfrec_cli.sources.listing import NO_LABEL
 
 SUFFIXES = (".csv", ".tsv", ".jsonl")
@@ -269,6 +270,8 @@ class Table:
         name = str(label)
         if type(label) not in (int, str) or "\0" in name or name.splitlines() != [name.strip()]:
             expected = "the name of a class in one line, without spaces around it"
+            if isinstance(label, float):
+                expected = NUMBER_EXPECTED
             raise RowError(f"label: found {shown(label)}, expected {expected}")
         return self.classes.setdefault(to_text(name), len(self.classes))
 

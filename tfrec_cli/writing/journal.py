@@ -17,14 +17,13 @@ from pathlib import Path
 from typing import Any
 
 from tfrec_cli import __version__
-from tfrec_cli.dataset import division
-from tfrec_cli.dataset.division import Division, by_shares
+from tfrec_cli.dataset import division as divisions
+from tfrec_cli.dataset.division import Division
 from tfrec_cli.dataset.manifest import Manifest
 from tfrec_cli.errors import RunError
 from tfrec_cli.imaging import normalize
 from tfrec_cli.runtime import files
 from tfrec_cli.runtime.paths import printable
-from tfrec_cli.writing import split
 from tfrec_cli.writing.options import GONE, LATER, WriteOptions, default_of
 from tfrec_cli.writing.plan import Plan
 
@@ -65,6 +64,7 @@ class Journal:
         options: WriteOptions,
         planned: Plan,
         labels: tuple[str, ...] | None,
+        division: Division | None,
     ) -> Journal:
         """Make the journal of a write that begins now."""
         recorded = {
@@ -76,7 +76,7 @@ class Journal:
         return cls(
             command=_resume_command(source, out, options),
             plan_sha256=planned.sha256,
-            division=by_shares(split.parse(options.split), grouped=options.split_by is not None),
+            division=division,
             labels=labels,
             options=recorded,
             versions={
@@ -123,9 +123,9 @@ def read(folder: Path) -> Begun | None:
         values["command"] = _GONE_OPTION.sub("", values["command"])
         values["labels"] = values["labels"] and tuple(values["labels"])
         if "division" not in values:  # written by version 0.1
-            values["division"] = division.of_options(values["options"])
+            values["division"] = divisions.of_options(values["options"])
         else:
-            values["division"] = division.of_note(values["division"])
+            values["division"] = divisions.of_note(values["division"])
         journal = Journal(**values)
         kinds = journal.options, journal.versions, journal.command, sources_sha256
     except (TypeError, AttributeError, LookupError, ValueError):

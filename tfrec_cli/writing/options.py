@@ -14,7 +14,8 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, get_args
 
-from tfrec_cli.dataset.names import KeyStyle
+from tfrec_cli.dataset.division import FOLDERS
+from tfrec_cli.dataset.names import LARGEST_LABEL, KeyStyle
 from tfrec_cli.errors import ManifestError, UsageError
 from tfrec_cli.imaging.policy import JPEG_QUALITY, MAX_PIXELS, Alpha, Encoding, Exif, Frames, Policy
 from tfrec_cli.runtime import values
@@ -23,11 +24,12 @@ from tfrec_cli.tfrecord.compression import WrittenCompression
 
 if TYPE_CHECKING:
     from tfrec_cli.dataset.manifest import Manifest
+    from tfrec_cli.sources.labels import ClassRule
 
 GONE = frozenset({"decoder"})
 """Options of earlier versions, on which no byte of a shard depends."""
 
-LATER = frozenset({"strip_metadata", "path_column", "label_column", "split_by"})
+LATER = frozenset({"strip_metadata", "path_column", "label_column", "split_by", "first_label"})
 """Options that version 0.1 does not have: a manifest has them only if they are not the default, so
 that all others keep their bytes."""
 
@@ -126,7 +128,8 @@ class WriteOptions:
         jpeg_quality: quality of JPEG crops, 1 to 100.
         resize_short: first scale the shorter side to this number of pixels.
         split_by: column of an image list; images with one value in it are in one split.
-        labels: ``auto``, ``none``, or a file of class names.
+        labels: ``auto``, ``none``, ``top``, ``leaf``, ``path``, or a file of class names.
+        first_label: number of the first class.
         root: folder that the paths of an image list are relative to; None is the list's own.
         path_column: column of the paths in an image list; None takes the one with a usual name.
         label_column: column of the labels; likewise.
@@ -146,6 +149,7 @@ class WriteOptions:
     split: str = field(default="train", metadata=_read_by(_names_and_shares))
     split_by: str | None = field(default=None, metadata=_text())
     labels: str = field(default="auto", metadata=_read_by(_file_or_word))
+    first_label: int = field(default=0, metadata=_numbers(0, LARGEST_LABEL))
     root: Path | None = field(default=None, metadata=_read_by(values.path))
     path_column: str | None = field(default=None, metadata=_text())
     label_column: str | None = field(default=None, metadata=_text())
@@ -201,6 +205,7 @@ class WriteOptions:
             keys=described.keys,
             shards=len(described.shards),
             compression=described.compression,
+            labels=str(described.options.get("labels", default_of("labels"))),
             **recorded,
         )
 
@@ -208,6 +213,19 @@ class WriteOptions:
     def asked(self) -> Asked:
         """The columns of an image list that are named."""
         return Asked(path_column=self.path_column, label_column=self.label_column)
+
+    @property
+    def is_by_folder(self) -> bool:
+        """Whether each folder of the source becomes a split."""
+        return self.split == FOLDERS
+
+    @property
+    def class_rule(self) -> ClassRule:
+        """How folders and names become labels."""
+        from tfrec_cli.sources.labels import ClassRule, Level
+
+        level: Any = self.labels if self.labels in get_args(Level) else "auto"
+        return ClassRule(level=level, first=self.first_label, in_splits=self.is_by_folder)
 
     @property
     def crop_encoding(self) -> Encoding:
@@ -249,6 +267,8 @@ class WriteOptions:
             raise UsageError(f"`max_errors`: found {self.max_errors!r}, {expected}")
         if self.label_column is not None and self.labels == "none":
             raise UsageError("`label_column`: cannot be used with `labels` none")
+        if self.first_label and self.labels == "none":
+            raise UsageError("`first_label`: cannot be used with `labels` none")
         if self.path_column is not None and self.path_column == self.label_column:
             raise UsageError("`label_column`: found the column of `path_column`, expected another")
         if self.split_by is not None and "," not in self.split:

@@ -197,7 +197,9 @@ def _check_leaks(out: Path, names: Collection[str], divided: Mapping[str, Divisi
         divided: the division of each of the other splits, finished or not.
     """
     for other, division in divided.items():
-        if division and (len(names) > 1 or set(division.names) & set(names)):
+        if division is None or division.is_by_folder:  # an image stays in its folder
+            continue
+        if len(names) > 1 or set(division.names) & set(names):
             raise RunError(
                 f"{out}: found split {other!r} of `split` {division}: its images may be among "
                 "those that are written now; write all of its splits together, or write into a "
@@ -247,7 +249,9 @@ def check_agreement(
                 f"{source}: found {_classes(listing.labels)}, expected those of split "
                 f"{other.split!r} in {out}: {_classes(other.labels)}"
             )
+        first = other.options.get("first_label", 0)
         for name, value, existing in (
+            ("first_label", options.first_label or first, first),
             ("keys", options.keys, other.keys),
             ("crop", _size(options.crop), _size(other.crop)),
             ("encoding", options.stored, other.stored),

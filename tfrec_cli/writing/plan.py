@@ -7,25 +7,19 @@ plan everywhere.
 from __future__ import annotations
 
 import hashlib
-import json
 import math
 from array import array
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from fractions import Fraction
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
 from itertools import pairwise
-
-from blake3 import blake3
 
 from tfrec_cli.dataset.records import Column, key_of
 from tfrec_cli.dataset.rejects import Reject
 from tfrec_cli.errors import UsageError
 from tfrec_cli.runtime.paths import printable
 from tfrec_cli.runtime.row_store import Packed, deflated, inflated, ordered
-from tfrec_cli.sources.columns import feature_of
-from tfrec_cli.sources.listing import Listing, Source
-from tfrec_cli.writing import split
+from tfrec_cli.sources.listing import Listing
 from tfrec_cli.writing.options import MAX_SHARDS, WriteOptions
 from tfrec_cli.writing.survey import HEIGHT, LABEL, MTIME, SIZE, WIDTH, Item, packed
 
@@ -81,114 +75,6 @@ class Plan:
         return items
 
 
-def divide(
-    listing: Listing,
-    surveyed: Iterable[Item | Packed[Item] | Reject],
-    shares: Mapping[str, Fraction],
-    options: WriteOptions,
-) -> dict[str, tuple[Listing, Packed[Item]]]:
-    """Divide surveyed images among splits by their contents.
-
-    The first split gets all rejects, including images too small for the crop, and all warnings.
-
-    Args:
-        surveyed: items with digests of their contents, and rejects, in any order.
-        shares: share of each split; the sum is 1.
-    Returns:
-        For each split the listing and the items that `make` takes.
-    Raises:
-        UsageError: a split gets no image.
-    """
-    items = packed()
-    contents = bytearray()
-    groups: list[bytes] = []
-    group_of = grouping(listing.columns, options)
-    rejects = list(listing.rejects)
-    for entry in surveyed:
-        if isinstance(entry, Reject):
-            rejects.append(entry)
-            continue
-        assert not isinstance(entry, Packed)  # packed items have no digests
-        if _fits(entry.height_px, entry.width_px, options):
-            items.append(entry)
-            contents += entry.content
-            if group_of:
-                groups.append(group_of(entry.source))
-        else:
-            rejects.append(_too_small(entry, options.crop or (0, 0)))
-    labels = items.column(LABEL)
-    digests = b"".join(blake3(group).digest(split.DIGEST_BYTES) for group in groups)
-    division = split.divide(labels, bytes(contents), shares, digests if group_of else None)
-    parts: dict[str, tuple[Listing, Packed[Item]]] = {}
-    for name, numbers in division.parts.items():
-        if items and not len(numbers):
-            of_groups = f" of {len(set(groups))} groups" if group_of else ""
-            raise UsageError(
-                f"`split` {name}={float(shares[name]):g}: found no image for this split among "
-                f"{len(items)}{of_groups}, expected at least one"
-            )
-        held = {groups[number] for number in numbers} if group_of else ()
-        part = replace(listing, rejects=(), warnings=(), groups=len(held) or None)
-        parts[name] = part, items.take(numbers.tolist())
-    warnings = [*listing.warnings, *_copies(items, division.copies)]
-    if division.joined:
-        first = " and ".join(groups[number].decode() for number in division.joined[0])
-        warnings.append(
-            f"column {options.split_by!r}: found copies of one image in several groups "
-            f"({first}…): these groups are kept together"
-        )
-    for number, label in enumerate(listing.labels or ()):
-        without = [name for name, (_, held) in parts.items() if number not in held.column(LABEL)]
-        if number in labels and without:
-            warnings.append(f"class {label}: found too few images for split {', '.join(without)}")
-    first = next(iter(parts))
-    first_listing = replace(parts[first][0], rejects=tuple(rejects), warnings=tuple(warnings))
-    return {**parts, first: (first_listing, parts[first][1])}
-
-
-def grouping(columns: Sequence[Column], options: WriteOptions) -> Callable[[Source], bytes] | None:
-    """Return a function that gives the group of a source as text; None without ``split_by``.
-
-    Args:
-        columns: the columns of values of the image list.
-    Raises:
-        UsageError: there is no such column, or it does not have one value in every row.
-    """
-    name = options.split_by
-    if name is None:
-        return None
-    names = [column.name for column in columns]
-    feature = feature_of(name, options.keys)
-    if feature not in names:
-        found = ", ".join(names) or "none"
-        raise UsageError(
-            f"`split_by`: found columns of values {found}, expected {name!r} of an image list"
-        )
-    index = names.index(feature)
-    column = columns[index]
-    if column.is_list or not column.is_everywhere:
-        found = "lists" if column.is_list else "rows without a value"
-        raise UsageError(
-            f"`split_by`: found {found} in column {name!r}, expected one value in every row"
-        )
-    return lambda source: str(json.loads(source.features)[index]).encode()
-
-
-def _copies(items: Packed[Item], copies: Sequence[tuple[int, int]]) -> Iterator[str]:
-    """Iterate warnings: how many images are copies, and how many of those have another label."""
-    labels = items.column(LABEL)
-    contradicting = [pair for pair in copies if labels[pair[0]] != labels[pair[1]]]
-    for pairs, what in (
-        (copies, "each is in the split of its original"),
-        (contradicting, "their labels differ"),
-    ):
-        if pairs:
-            first = min(sorted(map(items.path, pair)) for pair in pairs)
-            original, copy = map(printable, first)
-            count = f"{len(pairs)} {'copy' if len(pairs) == 1 else 'copies'}"
-            yield f"found {count} of other images ({copy} is a copy of {original}…): {what}"
-
-
 def make(
     listing: Listing, surveyed: Iterable[Item | Packed[Item] | Reject], options: WriteOptions
 ) -> Plan:
@@ -207,10 +93,10 @@ def make(
             rejects.append(entry)
         elif isinstance(entry, Packed):
             items.extend(entry)
-        elif _fits(entry.height_px, entry.width_px, options):
+        elif fits(entry.height_px, entry.width_px, options):
             items.append(entry)
         else:
-            rejects.append(_too_small(entry, options.crop or (0, 0)))
+            rejects.append(too_small(entry, options.crop or (0, 0)))
             largest = max(largest or entry, entry, key=lambda item: item.height_px * item.width_px)
     if largest and options.crop and not items:
         raise UsageError(
@@ -253,36 +139,13 @@ def cut(
     return tuple(count * index // number for index in range(number + 1))
 
 
-def plan_splits(
-    listing: Listing,
-    surveyed: Iterable[Item | Packed[Item] | Reject],
-    shares: Mapping[str, Fraction],
-    options: WriteOptions,
-) -> dict[str, tuple[Listing, Plan]]:
-    """Make the plan of each split.
-
-    Args:
-        surveyed: the items and rejects that `read_headers` yields; with digests if there are
-            several splits.
-        shares: share of each split; the sum is 1.
-    Returns:
-        For each split its plan, and the listing with its rejects and warnings.
-    Raises:
-        UsageError: as for `divide` and `make`.
-    """
-    if len(shares) == 1:
-        return {name: (listing, make(listing, surveyed, options)) for name in shares}
-    divided = divide(listing, surveyed, shares, options)
-    return {name: (part, make(part, [items], options)) for name, (part, items) in divided.items()}
-
-
 def count_reasons(rejects: Iterable[Reject], *, harmless: bool) -> dict[str, int]:
     """Count either the harmless rejects or the others, by reason."""
     counts = Counter(reject.reason for reject in rejects if reject.harmless == harmless)
     return dict(sorted(counts.items()))
 
 
-def _fits(height_px: int, width_px: int, options: WriteOptions) -> bool:
+def fits(height_px: int, width_px: int, options: WriteOptions) -> bool:
     """Tell whether an image is large enough for the crop, or will be enlarged."""
     if options.crop is None or options.small in ("pad", "resize"):
         return True
@@ -296,12 +159,13 @@ def _taken_apart(
     for entry in surveyed:
         if isinstance(entry, Packed) and entry:
             least = min(entry.column(HEIGHT)), min(entry.column(WIDTH))
-            yield from [entry] if _fits(*least, options) else entry
+            yield from [entry] if fits(*least, options) else entry
         else:
             yield entry
 
 
-def _too_small(item: Item, crop: tuple[int, int]) -> Reject:
+def too_small(item: Item, crop: tuple[int, int]) -> Reject:
+    """Reject an image that is smaller than the crop."""
     found = f"{item.height_px}x{item.width_px} pixels"
     message = f"found {found}, expected at least {_size(crop)} (--small skip, pad or resize)"
     return Reject(item.source.path, "too_small", message)

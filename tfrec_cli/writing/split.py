@@ -61,24 +61,45 @@ def parse(text: str) -> dict[str, Fraction]:
     percents = 0
     for part in text.split(","):
         name, _, share = part.partition("=")
-        if not SPLIT_NAME.fullmatch(name):
-            raise UsageError(f"`split`: found {name!r}, expected letters, digits, _ and -")
-        if name == "all":
-            raise UsageError(
-                "`split`: found 'all', expected another name: TFDS reads it as every split"
-            )
+        _check_name(name, "`split`")
         if several and (not _SHARE.fullmatch(share) or not Fraction(share.rstrip("%"))):
             raise UsageError(f"`split`: found {part!r}, expected a share such as {name}=0.9")
         if name in shares:
             raise UsageError(f"`split`: found {name!r} twice, expected it once")
-        if other := twin(name, shares):
-            raise UsageError(
-                f"`split`: found {name!r} and {other!r}, expected names that differ in more "
-                "than case"
-            )
+        _check_twin(name, shares, "`split`")
         percents += share.endswith("%")
         shares[name] = Fraction(share.rstrip("%")) if several else Fraction(1)
     return _of_one(shares, percents)
+
+
+def of_folders(names: Iterable[str]) -> dict[str, Fraction]:
+    """Return splits with the names of folders; each has all images of its folder.
+
+    Raises:
+        UsageError: a name is invalid, or two names differ only in case.
+    """
+    splits: dict[str, Fraction] = {}
+    for name in names:
+        _check_name(name, "`split` folders")
+        _check_twin(name, splits, "`split` folders")
+        splits[name] = Fraction(1)
+    return splits
+
+
+def _check_name(name: str, option: str) -> None:
+    if not SPLIT_NAME.fullmatch(name):
+        raise UsageError(f"{option}: found {name!r}, expected letters, digits, _ and -")
+    if name == "all":
+        raise UsageError(
+            f"{option}: found 'all', expected another name: TFDS reads it as every split"
+        )
+
+
+def _check_twin(name: str, others: Iterable[str], option: str) -> None:
+    if other := twin(name, others):
+        raise UsageError(
+            f"{option}: found {name!r} and {other!r}, expected names that differ in more than case"
+        )
 
 
 def _of_one(shares: dict[str, Fraction], percents: int) -> dict[str, Fraction]:

@@ -16,7 +16,7 @@ from blake3 import blake3
 
 from tfrec_cli.dataset.manifest import Manifest
 from tfrec_cli.dataset.rejects import Reject
-from tfrec_cli.errors import DataError, ImageError, UnreadableError
+from tfrec_cli.errors import DataError, ImageError, UnreadableError, UsageError
 from tfrec_cli.imaging import decoder
 from tfrec_cli.imaging.header import read_header, read_plain_header
 from tfrec_cli.imaging.policy import Policy, check_pixels, scaled_short
@@ -88,12 +88,13 @@ def list_sources(source: Path, options: WriteOptions, others: Sequence[Manifest]
         UnreadableError: there is none of the files of an image list.
         DataError: there are no files, or the image list is wrong.
     """
-    labels: str | Sequence[str] | None = options.labels
+    labels: str | Sequence[str] | None = "auto"
     labels_from = f"`labels` {options.labels}"
+    rule = options.class_rule
     if options.labels == "none":
         labels = None
-    elif options.labels != "auto":
-        labels = read_labels(values.path("labels", options.labels))
+    elif options.labels not in ("auto", rule.level):
+        labels = read_labels(values.path("labels", options.labels), options.first_label)
     elif others and others[0].labels is not None:
         labels, labels_from = others[0].labels, f"split {others[0].split!r}"
     listing = open_source.list_source(
@@ -104,7 +105,10 @@ def list_sources(source: Path, options: WriteOptions, others: Sequence[Manifest]
         keys=options.keys,
         columns=others[0].columns if others else (),
         asked=options.asked,
+        rule=rule,
     )
+    if listing.labels is None and options.first_label:
+        raise UsageError(f"`first_label`: needs labels, but {source} has none")
     if listing.rejects and not listing.sources and not source.is_dir():
         open_source.check_some_exist(source, options.root, listing)
     if not listing.sources and not listing.rejects:

@@ -198,7 +198,7 @@ def test_tab_completes_the_line(shell: Shell, line: str, completed: str) -> None
         ("tfrec ", list(cli.main.list_commands(None))),  # type: ignore[arg-type]  # unused there
         ("tfrec write --keys ", ["plain", "tf-models"]),
         ("tfrec write --sh", ["--shards", "--shard-size", "--shuffle-seed"]),
-        ("tfrec write images out --split ", ["extra", "test", "train", "val"]),
+        ("tfrec write images out --split ", ["extra", "folders", "test", "train", "val"]),
     ],
 )
 def test_every_possible_word_is_offered(shell: Shell, line: str, words: list[str]) -> None:

@@ -385,7 +385,7 @@ class TestDivision:
         ("values", "found"),
         [
             ({"method": "other"}, "method: found 'other', expected one of shares"),
-            ({"parts": [("train", "1")]}, "parts: found [{'share': '1', 'split': 'train'}], "),
+            ({"parts": []}, "parts: found [], expected several splits"),
             ({"parts": [("a", 0.5), ("b", "0.5")]}, "parts[0].share: found 0.5, expected a number"),
             ({"parts": [("a", "1/2"), ("b", "0.5")]}, "parts[0].share: found '1/2', expected a "),
             (
@@ -412,6 +412,33 @@ class TestDivision:
     )
     def test_shares_that_do_not_add_up_to_1_are_refused(self, parts: Any) -> None:
         assert message_of(self.values(parts)).endswith(", expected shares that add up to 1")
+
+    def test_one_split_with_a_share_is_refused(self) -> None:
+        message = message_of(self.values([("train", "1")]))
+        assert message.endswith("division: found 'train=1', expected several splits")
+
+    @pytest.mark.parametrize("parts", [[("train", None)], [("b", None), ("a", None)]])
+    def test_folders_are_a_division(self, parts: Any) -> None:
+        values = self.values(parts, "folders")
+        made = manifest.parse(manifest.as_json(values), PATH)
+        assert made.division is not None
+        assert (str(made.division), made.division.names) == ("folders", [name for name, _ in parts])
+        assert json.loads(manifest.dump(dataclasses.replace(made, records=3))) == values
+
+    @pytest.mark.parametrize(
+        ("parts", "method"),
+        [
+            ([("a", None), ("a", None)], "folders"),
+            ([("a", "1"), ("b", None)], "folders"),
+            ([("a", None), ("b", "1")], "shares"),
+            ([("a", None), ("b", None)], "groups"),
+        ],
+    )
+    def test_folders_have_no_shares_and_all_others_have(self, parts: Any, method: str) -> None:
+        expected = "each folder once, without a share"
+        if method != "folders":
+            expected = "shares that add up to 1"
+        assert message_of(self.values(parts, method)).endswith(f", expected {expected}")
 
 
 class TestSize:

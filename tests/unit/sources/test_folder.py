@@ -15,6 +15,7 @@ from tfrec_cli.errors import DataError
 from tfrec_cli.runtime.paths import collision_key
 from tfrec_cli.sources import listing as listings
 from tfrec_cli.sources.folder import list_folder
+from tfrec_cli.sources.labels import ClassRule
 from tfrec_cli.sources.listing import Listing, Source
 
 PATHS = ["a/B.jpg", "a/a.jpg", "a/é.jpg", "a.d/1.jpg", "b/10.jpg", "b/9.jpg", "b/c/d/1.jpg"]
@@ -224,6 +225,17 @@ class TestLabels:
             "class names are numbers and sort as text (10, 9…): pin their order with --labels FILE",
         )
 
+    def test_numbers_in_the_order_of_text_give_no_warning(self, tmp_path: Path) -> None:
+        assert list_folder(touch(tmp_path / "x", "0/1.jpg", "1/1.jpg", "7/1.jpg")).warnings == ()
+
+    def test_the_first_class_may_have_another_number(self, tmp_path: Path) -> None:
+        root = touch(tmp_path / "x", "a/1.jpg", "b/1.jpg")
+        listing = list_folder(root, rule=ClassRule(first=2))
+        assert (listing.labels, [source.label for source in listing.sources]) == (
+            ("0", "1", "a", "b"),
+            [2, 3],
+        )
+
     def test_pinned_numbers_give_no_warning(self, tmp_path: Path) -> None:
         root = touch(tmp_path / "x", "10/1.jpg", "9/1.jpg")
         assert list_folder(root, labels=("9", "10")).warnings == ()
@@ -237,7 +249,7 @@ def test_folders_nested_deeper_than_the_recursion_limit_are_listed(tmp_path: Pat
         os.mkdir(folder)
     image = folders[-1] / "1.jpg"
     image.touch()
-    found = paths_of(list_folder(tmp_path / "x"))
+    found = paths_of(list_folder(tmp_path / "x", labels=None))
     image.unlink()
     for folder in reversed(folders):
         os.rmdir(folder)

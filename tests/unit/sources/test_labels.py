@@ -29,11 +29,13 @@ class TestLabelsFile:
             (b"cats\nowls\ncats\n", "found 'cats' twice, expected it once"),
             (b"\n  \n", "found no class names, expected one per line"),
             (b"a\0b\n", r"found 'a\x00b', expected the name of a folder"),
-            (b"a/b\n", "found 'a/b', expected the name of a folder"),
+            (b"a//b\n", "found 'a//b', expected the name of a folder"),
+            (b"../a\n", "found '../a', expected the name of a folder"),
+            (b"1000000 a\n", "found number 1000000, expected at most 999999"),
             (b"x" * 10**6, f"found '{'x' * 60}'…, expected the name of a folder"),
             (b"x\n" * 2**23 + b"x", "found a larger file, expected at most 16777216 bytes"),
         ],
-        ids=["twice", "none", "NUL", "path", "long", "large"],
+        ids=["twice", "none", "NUL", "empty part", "path", "number", "long", "large"],
     )
     def test_a_bad_file_is_an_error(self, tmp_path: Path, data: bytes, found: str) -> None:
         path = tmp_path / "labels.txt"
@@ -41,6 +43,54 @@ class TestLabelsFile:
         with pytest.raises(UsageError) as error:
             read_labels(path)
         assert str(error.value) == f"labels {path}: {found}"
+
+    @pytest.mark.parametrize("lines", ["2 cat\n0 dog", "2: cat\n0 : dog", "2\tcat\n00 dog\n"])
+    def test_lines_may_begin_with_numbers(self, tmp_path: Path, lines: str) -> None:
+        path = tmp_path / "labels.txt"
+        path.write_text(lines)
+        assert read_labels(path) == ("dog", "1", "cat")
+
+    @pytest.mark.parametrize("lines", ["2 doors\n4 doors", "1 a\n1 b", "1 a\nb", "10\n9"])
+    def test_lines_that_are_not_numbered_are_names(self, tmp_path: Path, lines: str) -> None:
+        path = tmp_path / "labels.txt"
+        path.write_text(lines)
+        assert read_labels(path) == tuple(lines.split("\n"))
+
+    def test_a_label_map_of_tensorflow_is_read(self, tmp_path: Path) -> None:
+        path = tmp_path / "label_map.pbtxt"
+        path.write_text(
+            "# classes\nitem {\n  id: 3\n  name: 'great owl'\n}\n"
+            'item { name: "/m/01", id: 1 display_name: "cat" }'
+        )
+        assert read_labels(path) == ("0", "cat", "2", "great owl")
+
+    @pytest.mark.parametrize(
+        ("text", "found"),
+        [
+            ("", "found no class names, expected an item of a label map"),
+            ("item { id: 1 }", "item 0: found no id and name, expected both"),
+            ("item { name: 'a' }", "item 0: found no id and name, expected both"),
+            ("item { id: 1 name: 'a' } item { id: 1 name: 'b' }", "found number 1 twice, expected"),
+        ],
+    )
+    def test_a_bad_label_map_is_an_error(self, tmp_path: Path, text: str, found: str) -> None:
+        path = tmp_path / "labels.pbtxt"
+        path.write_text(text)
+        with pytest.raises(UsageError) as error:
+            read_labels(path)
+        assert str(error.value).startswith(f"labels {path}: {found}")
+
+    def test_the_first_name_may_have_another_number(self, tmp_path: Path) -> None:
+        path = tmp_path / "labels.txt"
+        path.write_text("cat\n0\n")
+        assert read_labels(path, 1) == ("(0)", "cat", "0")
+
+    def test_numbers_in_the_file_exclude_a_first_number(self, tmp_path: Path) -> None:
+        path = tmp_path / "labels.txt"
+        path.write_text("3 cat\n")
+        with pytest.raises(UsageError) as error:
+            read_labels(path, 1)
+        assert str(error.value) == f"first_label: found numbers in {path}, expected names only"
 
     def test_half_a_million_names_are_read(self, tmp_path: Path) -> None:
         path = tmp_path / "labels.txt"

@@ -22,6 +22,7 @@ from tfrec_cli.errors import RunError, TableError, UsageError
 from tfrec_cli.sources import open_source
 from tfrec_cli.sources.columns import BOXES as SIDES
 from tfrec_cli.sources.folder import list_folder
+from tfrec_cli.sources.labels import ClassRule
 from tfrec_cli.sources.listing import Listing
 from tfrec_cli.tfrecord import example
 from tfrec_cli.writing.options import WriteOptions as Options
@@ -158,13 +159,64 @@ class TestLabels:
     def test_an_empty_column_gives_no_labels(self, images: Path) -> None:
         assert listed(images, "path,label\na.jpg,\nb.jpg,\n").labels is None
 
-    def test_numbers_as_class_names_are_text(self, images: Path) -> None:
+    @pytest.mark.parametrize("kind", ["csv", "jsonl"])
+    def test_whole_numbers_are_class_numbers_and_stay_as_they_are(
+        self, images: Path, kind: str
+    ) -> None:
         text = lines({"path": "a.jpg", "label": 10}, {"path": "b.jpg", "label": 9})
-        listing = listed(images, text, "jsonl")
-        assert listing.labels == ("10", "9")
-        assert listing.warnings == (
-            "class names are numbers and sort as text (10, 9…): pin their order with --labels FILE",
+        listing = listed(images, "path,label\na.jpg,10\nb.jpg,9\n" if kind == "csv" else text, kind)
+        assert (listing.labels, listing.warnings) == (tuple(map(str, range(11))), ())
+        assert [one.label for one in listing.sources] == [10, 9]
+
+    @pytest.mark.parametrize("labels", ["cat,10", "007,10"])
+    def test_numbers_among_names_are_names(self, images: Path, labels: str) -> None:
+        one, other = labels.split(",")
+        listing = listed(images, f"path,label\na.jpg,{one}\nb.jpg,{other}\n")
+        assert listing.labels == tuple(sorted((one, other)))
+
+    @pytest.mark.parametrize(
+        ("names", "numbers"),
+        [
+            (("a", "b", "c"), [0, 2]),
+            (("2", "0"), [1, 0]),
+            (("2", "1", "3"), [0, 2]),
+        ],
+        ids=["names of numbers", "names", "not all are names"],
+    )
+    def test_class_numbers_get_their_names_from_a_file(
+        self, images: Path, names: tuple[str, ...], numbers: list[int]
+    ) -> None:
+        listing = listed(images, "path,label\na.jpg,0\nb.jpg,2\n", labels=names)
+        assert (listing.labels, [one.label for one in listing.sources]) == (names, numbers)
+
+    @pytest.mark.parametrize("label", ["0.5", "-1", "1.", "1000000", "3e7"])
+    def test_other_numbers_are_refused(self, images: Path, label: str) -> None:
+        assert refused(images, f"path,label\na.jpg,{label}\nb.jpg,1\n") == (
+            f"line 2: label: found {label!r}, expected a name, or a class number up to 999999: "
+            "name the column otherwise to keep it as a number"
         )
+
+    def test_names_may_have_another_first_number(self, images: Path) -> None:
+        listing = listed(images, "path,label\na.jpg,x\nb.jpg,y\n", rule=ClassRule(first=1))
+        assert (listing.labels, [one.label for one in listing.sources]) == (("0", "x", "y"), [1, 2])
+
+    @pytest.mark.parametrize(
+        ("rule", "found"),
+        [
+            (
+                ClassRule(first=1),
+                "first_label: found labels that are numbers: they stay as they are",
+            ),
+            (ClassRule(level="leaf"), "labels leaf: needs a folder of images, but "),
+            (ClassRule(in_splits=True), "split folders: needs a folder of images, but "),
+        ],
+    )
+    def test_rules_without_effect_are_refused(
+        self, images: Path, rule: ClassRule, found: str
+    ) -> None:
+        with pytest.raises(UsageError) as error:
+            listed(images, "path,label\na.jpg,0\n", rule=rule)
+        assert str(error.value).startswith(found)
 
     def test_the_order_of_classes_can_be_pinned(self, images: Path) -> None:
         listing = listed(images, "path,label\na.jpg,9\nb.jpg,10\n", labels=("9", "10", "11"))
@@ -196,7 +248,7 @@ class TestLabels:
             "(and 1 more, in line 4)"
         )
 
-    @pytest.mark.parametrize("label", [" x", "x\t", "a\nb", "a\0b", 1.5, True, ["x"], {}])
+    @pytest.mark.parametrize("label", [" x", "x\t", "a\nb", "a\0b", True, ["x"], {}])
     def test_a_label_that_cannot_be_a_name_is_refused(self, images: Path, label: Any) -> None:
         assert refused(images, lines({"path": "a.jpg", "label": label}), "jsonl") == (
             f"line 1: label: found {label!r}, expected the name of a class in one line, without "

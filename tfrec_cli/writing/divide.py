@@ -1,0 +1,239 @@
+"""Divides the images of one source among splits, by content, group or folder, and plans each.
+
+Knows: sources, labels, digests. Must not know: how shares are cut, shards.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from fractions import Fraction
+from pathlib import Path
+
+from blake3 import blake3
+
+from tfrec_cli.dataset.division import Division, by_folders, by_shares
+from tfrec_cli.dataset.records import Column
+from tfrec_cli.dataset.rejects import Reject
+from tfrec_cli.errors import UsageError
+from tfrec_cli.runtime.paths import printable
+from tfrec_cli.runtime.row_store import Packed
+from tfrec_cli.sources.columns import feature_of
+from tfrec_cli.sources.folder import splits_in
+from tfrec_cli.sources.listing import Listing, Source
+from tfrec_cli.writing import plan, split
+from tfrec_cli.writing.options import WriteOptions
+from tfrec_cli.writing.plan import Plan
+from tfrec_cli.writing.survey import LABEL, Item, packed
+
+_SHOWN = 3
+
+
+def splits_of(source: Path, options: WriteOptions) -> tuple[dict[str, Fraction], Division | None]:
+    """Return the splits that are written from a source, with their shares, and the division.
+
+    Raises:
+        UsageError: shares or names are invalid, or the source has no folders that can be splits.
+    """
+    if not options.is_by_folder:
+        shares = split.parse(options.split)
+        return shares, by_shares(shares, grouped=options.split_by is not None)
+    if not source.is_dir():
+        raise UsageError(
+            f"`split` folders: needs a folder of images, but {source} is an image list"
+        )
+    splits = split.of_folders(splits_in(source))
+    return splits, by_folders(splits)
+
+
+def plan_splits(
+    listing: Listing,
+    surveyed: Iterable[Item | Packed[Item] | Reject],
+    shares: Mapping[str, Fraction],
+    options: WriteOptions,
+) -> dict[str, tuple[Listing, Plan]]:
+    """Make the plan of each split.
+
+    Args:
+        surveyed: the items and rejects that `read_headers` yields; with digests if shares are
+            divided.
+        shares: share of each split; the sum is 1, unless they are folders.
+    Returns:
+        For each split its plan, and the listing with its rejects and warnings.
+    Raises:
+        UsageError: as for `divide` and `plan.make`.
+    """
+    if options.is_by_folder:
+        return by_folder(listing, surveyed, list(shares), options)
+    if len(shares) == 1:
+        return {name: (listing, plan.make(listing, surveyed, options)) for name in shares}
+    divided = divide(listing, surveyed, shares, options)
+    return {
+        name: (part, plan.make(part, [items], options)) for name, (part, items) in divided.items()
+    }
+
+
+def by_folder(
+    listing: Listing,
+    surveyed: Iterable[Item | Packed[Item] | Reject],
+    names: Sequence[str],
+    options: WriteOptions,
+) -> dict[str, tuple[Listing, Plan]]:
+    """Make the plan of each split from the images in the folder of its name.
+
+    The first split gets the rejects that are in no such folder, and all warnings.
+
+    Args:
+        surveyed: items and rejects, in any order.
+    Raises:
+        UsageError: as for `plan.make`.
+    """
+    numbers = {os.fsencode(name): number for number, name in enumerate(names)}
+    items = [packed() for _ in names]
+    rejects: list[list[Reject]] = [[] for _ in names]
+
+    def number_of(path: bytes) -> int:
+        return numbers.get(path.partition(b"/")[0], 0)
+
+    for entry in surveyed:
+        if isinstance(entry, Reject):
+            rejects[number_of(entry.path)].append(entry)
+        elif isinstance(entry, Packed):
+            held = list(map(number_of, entry.paths()))
+            for number in set(held):
+                items[number].extend(entry.take(i for i, one in enumerate(held) if one == number))
+        else:
+            items[number_of(entry.source.path)].append(entry)
+    for reject in listing.rejects:
+        rejects[number_of(reject.path)].append(reject)
+    warnings = [*listing.warnings, *_lacking(names, items, listing.labels or ())]
+    plans = {}
+    for number, name in enumerate(names):
+        part = replace(listing, rejects=tuple(rejects[number]), warnings=())
+        plans[name] = part, plan.make(part, [items[number]], options)
+    first, planned = plans[names[0]]
+    return {**plans, names[0]: (replace(first, warnings=tuple(warnings)), planned)}
+
+
+def _lacking(
+    names: Sequence[str], items: Sequence[Packed[Item]], labels: Sequence[str]
+) -> Iterator[str]:
+    """Iterate a warning for each split that lacks classes which another split has."""
+    used = [set(part.column(LABEL)) for part in items]
+    for name, own in zip(names, used, strict=True):
+        lacking = sorted(set().union(*used) - own)
+        if labels and lacking:
+            shown = ", ".join(labels[label] for label in lacking[:_SHOWN])
+            dots = "…" * (len(lacking) > _SHOWN)
+            plural = "class" if len(lacking) == 1 else f"{len(lacking)} classes:"
+            yield f"split {name}: found no image of {plural} {shown}{dots}"
+
+
+def divide(
+    listing: Listing,
+    surveyed: Iterable[Item | Packed[Item] | Reject],
+    shares: Mapping[str, Fraction],
+    options: WriteOptions,
+) -> dict[str, tuple[Listing, Packed[Item]]]:
+    """Divide surveyed images among splits by their contents.
+
+    The first split gets all rejects, including images too small for the crop, and all warnings.
+
+    Args:
+        surveyed: items with digests of their contents, and rejects, in any order.
+        shares: share of each split; the sum is 1.
+    Returns:
+        For each split the listing and the items that `plan.make` takes.
+    Raises:
+        UsageError: a split gets no image.
+    """
+    items = packed()
+    contents = bytearray()
+    groups: list[bytes] = []
+    group_of = grouping(listing.columns, options)
+    rejects = list(listing.rejects)
+    for entry in surveyed:
+        if isinstance(entry, Reject):
+            rejects.append(entry)
+            continue
+        assert not isinstance(entry, Packed)  # packed items have no digests
+        if plan.fits(entry.height_px, entry.width_px, options):
+            items.append(entry)
+            contents += entry.content
+            if group_of:
+                groups.append(group_of(entry.source))
+        else:
+            rejects.append(plan.too_small(entry, options.crop or (0, 0)))
+    labels = items.column(LABEL)
+    digests = b"".join(blake3(group).digest(split.DIGEST_BYTES) for group in groups)
+    division = split.divide(labels, bytes(contents), shares, digests if group_of else None)
+    parts: dict[str, tuple[Listing, Packed[Item]]] = {}
+    for name, numbers in division.parts.items():
+        if items and not len(numbers):
+            of_groups = f" of {len(set(groups))} groups" if group_of else ""
+            raise UsageError(
+                f"`split` {name}={float(shares[name]):g}: found no image for this split among "
+                f"{len(items)}{of_groups}, expected at least one"
+            )
+        held = {groups[number] for number in numbers} if group_of else ()
+        part = replace(listing, rejects=(), warnings=(), groups=len(held) or None)
+        parts[name] = part, items.take(numbers.tolist())
+    warnings = [*listing.warnings, *_copies(items, division.copies)]
+    if division.joined:
+        first = " and ".join(groups[number].decode() for number in division.joined[0])
+        warnings.append(
+            f"column {options.split_by!r}: found copies of one image in several groups "
+            f"({first}…): these groups are kept together"
+        )
+    for number, label in enumerate(listing.labels or ()):
+        without = [name for name, (_, held) in parts.items() if number not in held.column(LABEL)]
+        if number in labels and without:
+            warnings.append(f"class {label}: found too few images for split {', '.join(without)}")
+    first = next(iter(parts))
+    first_listing = replace(parts[first][0], rejects=tuple(rejects), warnings=tuple(warnings))
+    return {**parts, first: (first_listing, parts[first][1])}
+
+
+def grouping(columns: Sequence[Column], options: WriteOptions) -> Callable[[Source], bytes] | None:
+    """Return a function that gives the group of a source as text; None without ``split_by``.
+
+    Args:
+        columns: the columns of values of the image list.
+    Raises:
+        UsageError: there is no such column, or it does not have one value in every row.
+    """
+    name = options.split_by
+    if name is None:
+        return None
+    names = [column.name for column in columns]
+    feature = feature_of(name, options.keys)
+    if feature not in names:
+        found = ", ".join(names) or "none"
+        raise UsageError(
+            f"`split_by`: found columns of values {found}, expected {name!r} of an image list"
+        )
+    index = names.index(feature)
+    column = columns[index]
+    if column.is_list or not column.is_everywhere:
+        found = "lists" if column.is_list else "rows without a value"
+        raise UsageError(
+            f"`split_by`: found {found} in column {name!r}, expected one value in every row"
+        )
+    return lambda source: str(json.loads(source.features)[index]).encode()
+
+
+def _copies(items: Packed[Item], copies: Sequence[tuple[int, int]]) -> Iterator[str]:
+    """Iterate warnings: how many images are copies, and how many of those have another label."""
+    labels = items.column(LABEL)
+    contradicting = [pair for pair in copies if labels[pair[0]] != labels[pair[1]]]
+    for pairs, what in (
+        (copies, "each is in the split of its original"),
+        (contradicting, "their labels differ"),
+    ):
+        if pairs:
+            first = min(sorted(map(items.path, pair)) for pair in pairs)
+            original, copy = map(printable, first)
+            count = f"{len(pairs)} {'copy' if len(pairs) == 1 else 'copies'}"
+            yield f"found {count} of other images ({copy} is a copy of {original}…): {what}"
