@@ -291,13 +291,25 @@ def _check_unwritten(
     if is_subset:
         text = f"whether every image in {origin.source} is in a record: this is a subset"
         yield Note(text, is_checked=False)
+    others = _other_folders(parts)
+    if others:
+        names = ", ".join(sorted(map(printable, others)))
+        text = f"images in the folders of other splits: {names}"
+        yield Note(text, is_checked=False)
     for source in () if is_subset else unwritten:
-        if source.path not in rejected:
+        if source.path not in rejected and source.path.partition(b"/")[0] not in others:
             message = "found neither a record nor a reject of this source, expected one of them"
             yield file_finding("unwritten", _below(origin.root, source.path), message)
     for reject in origin.listing.rejects:
         if not reject.harmless and reject.path not in rejected:
             yield file_finding("unwritten", _below(origin.root, reject.path), reject.message)
+
+
+def _other_folders(parts: Sequence[_Part]) -> set[bytes]:
+    """Return the folders that were written as other splits than these."""
+    divisions = [part.described.division for part in parts]
+    folders = {name for one in divisions if one and one.is_by_folder for name in one.names}
+    return {os.fsencode(name) for name in folders - {part.described.split for part in parts}}
 
 
 def _check_rejects(origin: _Origin, parts: Sequence[_Part]) -> Iterator[Finding]:

@@ -153,7 +153,8 @@ def folders(
             raise UsageError(f"`source`: found {found}, expected {expected}")
         division = next((_division(split) for split in splits if split.name == name), None)
         if division:
-            whole = source.parent if division.is_by_folder else source
+            is_part = division.is_by_folder and source.name == name
+            whole = source.parent if is_part else source
             raise UsageError(
                 f"`source` {name}={source}: found a split that shares its source with others "
                 f"({division}), expected `source` {whole}"

@@ -270,7 +270,7 @@ def label_by_folder(
     if b"" in used:
         raise DataError(
             f"{root}/{printable(used[b''])}: found an image next to class folders, "
-            f"expected every image in one{' in every split' * rule.in_splits} (or `labels` none)"
+            f"expected every image{' of every split' * rule.in_splits} in one (or `labels` none)"
         )
     classes = sorted(used)
     if isinstance(labels, str):

@@ -110,8 +110,8 @@ class TestSplits:
         with pytest.raises(DataError) as error:
             listed(tmp_path, "train/a/1.jpg", "test/1.jpg", in_splits=True)
         assert str(error.value) == (
-            f"{tmp_path}/test/1.jpg: found an image next to class folders, expected every image in "
-            "one in every split (or labels none)"
+            f"{tmp_path}/test/1.jpg: found an image next to class folders, expected every image of "
+            "every split in one (or labels none)"
         )
 
 

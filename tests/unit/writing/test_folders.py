@@ -191,6 +191,18 @@ class TestLater:
         assert tfrec("reshard", out, tmp_path / "new", "--shards", 2).code == 0
         assert findings(tmp_path / "new", data) == []
 
+    def test_a_copy_of_one_split_agrees_with_its_folder(
+        self, data: Path, out: Path, tmp_path: Path
+    ) -> None:
+        written(data, out)
+        new = tmp_path / "new"
+        assert tfrec("reshard", out, new, "--shards", 1, "--split", "val").code == 0
+        report = verify(new, VerifyOptions(source=((None, data),), jobs=1))
+        assert (report.findings, report.unchecked) == (
+            [],
+            ["images in the folders of other splits: train"],
+        )
+
     def test_salvage_names_lost_images_by_the_source(
         self, data: Path, out: Path, tmp_path: Path
     ) -> None:
@@ -256,13 +268,14 @@ class TestVerify:
         message = "found 2 sources of other folders (val/cat/3.png…), expected none"
         assert ("unexpected", message) in findings(out, data, quick=True)
 
-    def test_the_folder_of_one_split_is_refused_as_source(self, data: Path, out: Path) -> None:
+    @pytest.mark.parametrize("folder", ["", "/val"])
+    def test_a_source_of_one_split_is_refused(self, data: Path, out: Path, folder: str) -> None:
         written(data, out)
         with pytest.raises(UsageError) as error:
-            verify(out, VerifyOptions(source=(("val", data / "val"),)))
+            verify(out, VerifyOptions(source=(("val", Path(f"{data}{folder}")),)))
         assert str(error.value) == (
-            f"source val={data}/val: found a split that shares its source with others (folders), "
-            f"expected source {data}"
+            f"source val={data}{folder}: found a split that shares its source with others "
+            f"(folders), expected source {data}"
         )
 
 
