@@ -109,7 +109,9 @@ def splits_in(root: Path) -> tuple[str, ...]:
             )
     tops = sorted({path.split(b"/", 1)[0] for path in walk.sources.paths()})
     if not tops:
-        raise UsageError(f"`split` folders: found no folders of images in {root}")
+        is_linked = any(reject.reason == "linked_folder" for reject in walk.rejects)
+        why = ": links to folders are not followed" * is_linked
+        raise UsageError(f"`split` folders: found no folders of images in {root}{why}")
     return tuple(map(os.fsdecode, tops))
 
 

@@ -94,6 +94,14 @@ class TestSplits:
             splits_in(tmp_path)
         assert str(error.value).startswith(f"split folders: {found}{tmp_path}")
 
+    def test_links_to_folders_are_no_splits(self, tmp_path: Path) -> None:
+        fill(tmp_path, {"elsewhere/1.jpg": b"x"})
+        (tmp_path / "data").mkdir()
+        (tmp_path / "data/train").symlink_to(tmp_path / "elsewhere")
+        with pytest.raises(UsageError) as error:
+            splits_in(tmp_path / "data")
+        assert str(error.value).endswith("/data: links to folders are not followed")
+
     def test_classes_are_the_folders_in_splits(self, tmp_path: Path) -> None:
         paths = "train/cat/1.jpg", "train/owl/1.jpg", "val/cat/2.jpg", "val/dog/1.jpg"
         (tmp_path / "val/ant").mkdir(parents=True)
