@@ -292,7 +292,7 @@ class TestPlaces:
 
 
 class TestLabelFiles:
-    @pytest.mark.parametrize("name", ["../secret", "/etc", "..", ".", "a/b", "a\0b"])
+    @pytest.mark.parametrize("name", ["../secret", "/etc", "..", ".", "a//b", "a\0b"])
     def test_class_names_that_are_paths_are_refused(self, place: Path, name: str) -> None:
         (place / "labels.txt").write_text(f"a\n{name}\n")
         ran = write(place, "--labels", "labels.txt")
