@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from tfrec_cli.commands.verify import Verified
     from tfrec_cli.commands.write import Written
     from tfrec_cli.dataset.names import KeyStyle
-    from tfrec_cli.imaging.policy import Alpha, Encoding, Exif, Frames
+    from tfrec_cli.imaging.policy import Alpha, Depth, Encoding, Exif, Frames
     from tfrec_cli.inspecting.tally import Summary
     from tfrec_cli.resharding import new_split
     from tfrec_cli.runtime.pool import Progress
@@ -76,6 +76,7 @@ def write(
     crop: int | str | Sequence[int] | None = None,
     encoding: Encoding | None = None,
     jpeg_quality: int = 95,
+    depth: Depth = 8,
     resize_short: int | None = None,
     split: str | Mapping[str, float] = "train",
     split_by: str | None = None,
@@ -118,8 +119,10 @@ def write(
         crop: size of centre crops in pixels: 128 for a square, (96, 128) or "96x128" for
             (height, width); None stores whole images.
         encoding: how crops are stored: ``"raw"`` (uint8 RGB values, row by row), ``"png"`` or
-            ``"jpeg"``; None means raw, or png with ``keys="tf-models"``.
+            ``"jpeg"``; None means raw, or png with ``keys="tf-models"`` or ``depth=16``.
         jpeg_quality: quality of crops stored as JPEG, 1 to 100.
+        depth: bits of a sample. 16: images of more than 8 bits are stored as PNG of 16; those of 8
+            stay as they are, but crops all have 16.
         resize_short: first scale each image so that its shorter side has this many pixels.
         split: name of the split; or several names with their shares, such as
             ``{"train": 0.9, "val": 0.1}`` or ``"train=90,val=10"``: the images of each class are

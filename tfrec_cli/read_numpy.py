@@ -67,7 +67,9 @@ def dataset(
         flip: mirror each image left to right with probability 1/2.
         brightness: the largest change of brightness, in [0, 1] on a scale from 0 to 1. The change
             is drawn for each record.
-        dtype: ``"float32"`` with values in [0, 1], or ``"uint8"`` with values in [0, 255].
+        dtype: ``"float32"`` with values in [0, 1], ``"uint8"`` with values in [0, 255], or
+            ``"uint16"`` with values in [0, 65535]. Images of 8 and of 16 bits a sample become
+            either: ``value * 257``, or ``round(value / 257)``.
         small: what to do with an image smaller than the crop. ``"fail"`` raises an error when the
             dataset is opened (while reading, if no manifest holds the smallest size), ``"skip"``
             leaves it out, ``"pad"`` surrounds it with black.
@@ -156,7 +158,9 @@ def source(
         flip: mirror each image left to right with probability 1/2.
         brightness: the largest change of brightness, in [0, 1] on a scale from 0 to 1. The change
             is drawn for each record.
-        dtype: ``"float32"`` with values in [0, 1], or ``"uint8"`` with values in [0, 255].
+        dtype: ``"float32"`` with values in [0, 1], ``"uint8"`` with values in [0, 255], or
+            ``"uint16"`` with values in [0, 65535]. Images of 8 and of 16 bits a sample become
+            either: ``value * 257``, or ``round(value / 257)``.
         small: what to do with an image smaller than the crop. ``"fail"`` raises an error when the
             dataset is opened (while reading, if no manifest holds the smallest size), ``"pad"``
             surrounds it with black. ``"skip"`` is refused.
@@ -216,7 +220,7 @@ class Batches:
         """Iterate ``(image, label)``, or ``image`` if there are no labels.
 
         Yields:
-            image: uint8 or float32 [batch, height, width, 3], label: int64 [batch]. Single records
+            image: ``dtype`` [batch, height, width, 3], label: int64 [batch]. Single records
             have no batch dimension.
         """
         opened = self._opened
@@ -292,7 +296,7 @@ class Source:
         """Read and crop one sample.
 
         Returns:
-            ``(image, label)``, or ``image`` if there are no labels. image: uint8 or float32
+            ``(image, label)``, or ``image`` if there are no labels. image: ``dtype``
             [height, width, 3], label: an int64 scalar.
         Raises:
             IndexError: there are fewer samples; negative indices count from the end.

@@ -78,7 +78,9 @@ def dataset(
         flip: mirror each image left to right with probability 1/2.
         brightness: the largest change of brightness, in [0, 1] on a scale from 0 to 1. The change
             is drawn for each record.
-        dtype: ``"float32"`` with values in [0, 1], or ``"uint8"`` with values in [0, 255].
+        dtype: ``"float32"`` with values in [0, 1], ``"uint8"`` with values in [0, 255], or
+            ``"uint16"`` with values in [0, 65535]. Images of 8 and of 16 bits a sample become
+            either: ``value * 257``, or ``round(value / 257)``.
         small: what to do with an image smaller than the crop. ``"fail"`` raises an error when the
             dataset is opened (while reading, if no manifest holds the smallest size), ``"skip"``
             leaves it out, ``"pad"`` surrounds it with black.
@@ -178,7 +180,8 @@ def crop_digests(
     Args:
         in_graph: iterate inside a ``tf.function``.
     Returns:
-        SHA-256 of the pixels of each crop (uint8, row-major RGB).
+        SHA-256 of the pixels of each crop (row-major RGB; uint8, or uint16 in little-endian order
+        if the manifest's depth is 16).
     Raises:
         DataError: the reader failed.
     """
@@ -192,12 +195,12 @@ def crop_digests(
         epoch=epoch,
         batch_size=batch_size,
         parallel=parallel,
-        dtype="uint8",
+        dtype="uint16" if _is_deep(opened) else "uint8",
     ).map(lambda *batch: batch[0])
     digests: list[bytes] = []
 
-    def collect(images: npt.NDArray[np.uint8]) -> None:
-        digests.extend(hashlib.sha256(image.tobytes()).digest() for image in images)
+    def collect(images: npt.NDArray[np.unsignedinteger[Any]]) -> None:
+        digests.extend(map(_digest, images))
 
     def run() -> None:
         for images in batches:
@@ -224,7 +227,7 @@ def own_crop_digests(
     Args:
         keys: those of the records, in stored order.
     Returns:
-        SHA-256 of the pixels of each crop (uint8, row-major RGB).
+        SHA-256 of the pixels of each crop, as of `crop_digests`.
     Raises:
         DataError: TensorFlow cannot read a record or decode its image.
     """
@@ -236,14 +239,21 @@ def own_crop_digests(
     sides = (names.height, names.width) if first.is_raw else ()
     features.update({str(name): tf.io.FixedLenFeature([], tf.int64) for name in sides})
 
-    def decode(image: Any) -> Any:
-        return tf.cond(
-            tf.strings.substr(image, 0, 2) == b"\xff\xd8",
-            lambda: tf.io.decode_jpeg(
-                image, channels=3, dct_method="INTEGER_ACCURATE", try_recover_truncated=True
-            ),
-            lambda: tf.io.decode_png(image, channels=3),
+    is_deep = _is_deep(opened)
+
+    def of_jpeg(image: Any) -> Any:
+        pixels = tf.io.decode_jpeg(
+            image, channels=3, dct_method="INTEGER_ACCURATE", try_recover_truncated=True
         )
+        return tf.cast(pixels, tf.uint16) * 257 if is_deep else pixels
+
+    def of_png(image: Any) -> Any:
+        pixels = tf.io.decode_png(image, channels=3, dtype=tf.uint16)
+        return pixels if is_deep else tf.cast((tf.cast(pixels, tf.int32) + 128) // 257, tf.uint8)
+
+    def decode(image: Any) -> Any:
+        is_jpeg = tf.strings.substr(image, 0, 2) == b"\xff\xd8"
+        return tf.cond(is_jpeg, lambda: of_jpeg(image), lambda: of_png(image))
 
     def cut(payload: Any, key: Any) -> Any:
         values = tf.io.parse_single_example(payload, features)
@@ -261,11 +271,19 @@ def own_crop_digests(
     windows = numbered.map(cut, pool.available_jobs(), deterministic=True)
     try:
         with stderr_silenced():  # libjpeg writes warnings to it
-            return [
-                hashlib.sha256(window.tobytes()).digest() for window in windows.as_numpy_iterator()
-            ]
+            return list(map(_digest, windows.as_numpy_iterator()))
     except tf.errors.OpError as error:
         raise DataError(_innermost(str(error.message))) from error
+
+
+def _is_deep(split: Split) -> bool:
+    """Tell whether the crops of a split are compared with 16 bits a sample."""
+    return split.manifest is not None and split.manifest.depth > 8
+
+
+def _digest(pixels: npt.NDArray[np.unsignedinteger[Any]]) -> bytes:
+    little = pixels.astype(pixels.dtype.newbyteorder("<"), copy=False)
+    return hashlib.sha256(little.tobytes()).digest()
 
 
 def _innermost(message: str) -> str:

@@ -61,7 +61,9 @@ def dataset(
         flip: mirror each image left to right with probability 1/2.
         brightness: the largest change of brightness, in [0, 1] on a scale from 0 to 1. The change
             is drawn for each record.
-        dtype: ``"float32"`` with values in [0, 1], or ``"uint8"`` with values in [0, 255].
+        dtype: ``"float32"`` with values in [0, 1], ``"uint8"`` with values in [0, 255], or
+            ``"uint16"`` with values in [0, 65535]. Images of 8 and of 16 bits a sample become
+            either: ``value * 257``, or ``round(value / 257)``.
         small: what to do with an image smaller than the crop. ``"fail"`` raises an error when the
             dataset is opened (while reading, if no manifest holds the smallest size), ``"pad"``
             surrounds it with black. ``"skip"`` is refused.
@@ -168,7 +170,7 @@ class Records(data.Dataset):  # type: ignore[misc]  # PyTorch's types are not lo
         """Read one record.
 
         Returns:
-            ``(image, label)``, or ``image`` if there are no labels. image: uint8 or float32
+            ``(image, label)``, or ``image`` if there are no labels. image: ``dtype``
             [3, height, width], or the result of ``transform``; label: an integer.
         Raises:
             IndexError: there are fewer records; negative indices count from the end.

@@ -56,6 +56,7 @@ class Part:
         first_number: number of the file's first record among those of all files; numbers are the
             keys of records that have none.
         max_pixels: the most pixels allowed in an image.
+        bits: bits of a sample of crops; images of fewer or more are converted as by the readers.
         is_ours: the images must be JPEG or PNG; otherwise, images in other formats are counted.
         places: for each image its record's number in the file, offset and length with framing in
             bytes, and number among the file's intact records.
@@ -69,6 +70,7 @@ class Part:
     max_pixels: int
     is_ours: bool
     crops: Crops | None
+    bits: int = 8
     places: array[int] = field(default_factory=lambda: array("q"))
     crashed: Mapping[int, ImageError] = field(default_factory=dict)
 
@@ -168,7 +170,7 @@ def check(
         return
     number = (part.first_number + number) % 2**KEY_BITS  # a manifest may claim any counts
     key = seed_key(record.key, number)
-    decoded.crops.append((key, _crop_digests(pixels, key, part.crops)))
+    decoded.crops.append((key, _crop_digests(pixels, key, part.crops, part.bits)))
 
 
 def _decode(record: ImageRecord, part: Part) -> tuple[Pixels | None, tuple[int, ...]]:
@@ -196,9 +198,10 @@ def _is_foreign(image: bytes) -> bool:
     return image_format is not None and image_format not in ("jpeg", "png")
 
 
-def _crop_digests(pixels: Pixels, key: int, asked: Crops) -> tuple[bytes, ...]:
-    """Return the SHA-256 of one image's crop in each epoch."""
+def _crop_digests(pixels: Pixels, key: int, asked: Crops, bits: int) -> tuple[bytes, ...]:
+    """Return the SHA-256 of one image's crop in each epoch; 16-bit values are little-endian."""
     from tfrec_cli import crops
+    from tfrec_cli.imaging.kinds.samples import as_bits
 
     height, width = asked.size
     digests = []
@@ -207,7 +210,8 @@ def _crop_digests(pixels: Pixels, key: int, asked: Crops) -> tuple[bytes, ...]:
             [pixels.shape[:2]], asked.size, seed=asked.seed, epoch=epoch, keys=[key]
         )
         top, left = int(boxes[0, 0]), int(boxes[0, 1])
-        window = pixels[top : top + height, left : left + width]
+        window = as_bits(pixels[top : top + height, left : left + width], bits)
+        window = window.astype(window.dtype.newbyteorder("<"), copy=False)
         digests.append(hashlib.sha256(window.tobytes()).digest())
     return tuple(digests)
 

@@ -21,9 +21,10 @@ from tfrec_cli.dataset.records import (
     Names,
 )
 from tfrec_cli.errors import DataError, ImageError
-from tfrec_cli.imaging import formats
+from tfrec_cli.imaging import formats, png
 from tfrec_cli.imaging.jpeg import markers as jpeg_markers
 from tfrec_cli.imaging.jpeg.window import has_exact_window
+from tfrec_cli.imaging.kinds.samples import DEEP_BITS
 from tfrec_cli.tfrecord import example
 from tfrec_cli.tfrecord.scan import Record
 
@@ -133,6 +134,8 @@ def _wrong_image(record: ImageRecord, described: Manifest) -> str | None:
     stored = "raw" if record.is_raw else formats.image_format(record.image[: formats.HEAD_BYTES])
     allowed = ("jpeg", "png") if described.stored == "whole" else (described.stored,)
     if stored in allowed:
+        if described.crop and described.depth == DEEP_BITS and not png.is_deep(record.image):
+            return "found a PNG of 8 bits or fewer, expected 16"
         return None
     return f"found {stored or 'no'} image, expected {' or '.join(allowed)}"
 

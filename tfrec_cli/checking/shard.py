@@ -171,6 +171,7 @@ def _part(task: Task, names: Names) -> Part:
         max_pixels=limit if isinstance(limit, int) else MAX_PIXELS,
         is_ours=task.manifest is not None,
         crops=task.crops,
+        bits=task.manifest.depth if task.manifest else 8,
     )
 
 

@@ -22,9 +22,14 @@ from tfrec_cli.cli.completion import paths, splits
 @params.field_option(
     "encoding",
     help="How crops are stored; raw means uint8 RGB values, row by row. [default: raw; png with "
-    "--keys tf-models]",
+    "--keys tf-models and --depth 16]",
 )
 @params.field_option("jpeg_quality", metavar="Q", help="Quality of crops stored as JPEG.")
+@params.field_option(
+    "depth",
+    help="Bits of a sample. 16: images of more than 8 bits are stored as PNG of 16; those of 8 "
+    "stay as they are, but crops all have 16.",
+)
 @params.field_option(
     "resize_short", help="First scale each image so that its shorter side has N pixels."
 )

@@ -159,6 +159,11 @@ class Manifest:
     _file: ClassVar[bytes | None] = None
     """The bytes that it was read from; None after `dataclasses.replace`."""
 
+    @property
+    def depth(self) -> int:
+        """Bits of a sample of its crops; of whole images the most."""
+        return 16 if self.options.get("depth") == 16 else 8
+
     def document(self) -> dict[str, Any]:
         """Return all fields as in the JSON document of a command."""
         values = asdict(self)
@@ -181,10 +186,12 @@ _IN_VERSION_1 = _KNOWN - {"division", "origins"}
 def contract(made: Manifest) -> dict[str, Any]:
     """Return the fields that are the same in all splits of a dataset, apart from class names.
 
-    The columns are texts: whether every record has them may differ.
+    The columns are texts: whether every record has them may differ. The depth is one of the
+    options.
     """
     own = {name: getattr(made, name) for name in sorted(_KNOWN - _OF_SPLIT)}
-    return {**own, **made.unknown, "columns": ", ".join(map(str, made.columns))}
+    depth = {"depth": made.depth}
+    return {**own, **made.unknown, **depth, "columns": ", ".join(map(str, made.columns))}
 
 
 def dump(manifest: Manifest) -> bytes:

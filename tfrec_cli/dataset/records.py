@@ -267,7 +267,7 @@ def pixels(record: ImageRecord, decode: Callable[[bytes], Pixels] | None = None)
     Args:
         decode: decodes JPEG and PNG; if None, the decoder of the readers.
     Returns:
-        uint8[height, width, 3].
+        uint8[height, width, 3], or uint16 of a PNG of 16 bits a sample.
     Raises:
         ImageError: it cannot be decoded.
     """

@@ -97,7 +97,7 @@ def _image(manifest: Manifest) -> dict[str, Any]:
         }
     return {
         "pythonClassName": f"{_PACKAGE}.image_feature.Image",
-        "image": {"shape": shape, "dtype": "uint8"},
+        "image": {"shape": shape, "dtype": f"uint{manifest.depth}"},
     }
 
 

@@ -9,7 +9,7 @@ of the process is changed.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from tfrec_cli.errors import ImageError
 from tfrec_cli.imaging import pillow_decoder
@@ -25,15 +25,15 @@ if TYPE_CHECKING:
 
     from tfrec_cli.imaging.jpeg.markers import Frame
 
-    Pixels = npt.NDArray[np.uint8]
-    """uint8[height, width, 3], row-major RGB."""
+    Pixels = npt.NDArray[np.unsignedinteger[Any]]
+    """[height, width, 3], row-major RGB: uint8, or uint16 of a PNG of 16 bits a sample."""
 
 
 def decode(data: native.Bytes, max_pixels: int = MAX_PIXELS) -> Pixels:
     """Decode a JPEG or PNG as TensorFlow does: no orientation is applied, alpha is dropped.
 
     Returns:
-        uint8[height, width, 3].
+        uint8[height, width, 3], or uint16 of a PNG of 16 bits a sample.
     Raises:
         ImageError: neither JPEG nor PNG, larger than ``max_pixels``, or it cannot be decoded.
     """
@@ -55,7 +55,7 @@ def decode_window(
         size: (height, width) of the whole picture in pixels, as its record says.
         box: (top, left, height, width) in pixels, inside the picture.
     Returns:
-        uint8[height, width, 3], the same pixels as in the whole decoded picture.
+        [height, width, 3], the same pixels as in the whole decoded picture.
     Raises:
         ImageError: as for `decode`, or the picture has another size.
     """

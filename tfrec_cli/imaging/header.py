@@ -84,6 +84,9 @@ def read_header(file: BinaryIO, policy: Policy) -> Header:
     file.seek(0)
     frugal = pillow.FrugalFile(file, pillow.MAX_HEADER_BYTES)
     claim = claims.read(name, frugal)
+    if name == "avif" and claim.deep and policy.depth > 8:
+        found = "found an AVIF image of more than 8 bits, which libavif decodes to 8"
+        raise ImageError("unsupported_mode", f"{found}; expected another format, or --depth 8")
     header = _claimed(name, claim, policy) if claim.mode else _opened(name, frugal, claim, policy)
     if header.animated and policy.frames == "fail":
         raise ImageError("animated", "found several frames, expected one (--frames first)")
@@ -226,7 +229,7 @@ def _changes(header: Header, markers: Jpeg | None, policy: Policy) -> tuple[str,
         "rare_jpeg": markers is not None and markers.frame.sof not in (0, 1, 2),
         "orientation": policy.exif == "apply" and header.orientation != 1,
         "cmyk": header.mode in ("CMYK", "YCCK"),
-        "deep": header.deep,
+        "deep": header.deep and policy.depth == 8,
         "alpha": header.alpha and policy.alpha != "drop",
         "animation": header.animated,
         "resized": bool(policy.resize_short_px)

@@ -2,7 +2,8 @@
 
 Knows: image files and pixels. Must not know: TFRecord, where crops are, randomness.
 
-Pixels are always ``uint8[height, width, 3]``, row-major RGB. Pillow and TensorFlow's
+Pixels are ``uint8[height, width, 3]``, row-major RGB; or ``uint16[height, width, 1 or 3]``, grey or
+RGB, if the policy keeps a picture of more than 8 bits a sample. Pillow and TensorFlow's
 ``decode_jpeg(dct_method="INTEGER_ACCURATE")`` decode every 8-bit JPEG and PNG to the same pixels.
 """
 
@@ -21,7 +22,7 @@ from tfrec_cli.imaging.header import Examined, Header, examine
 from tfrec_cli.imaging.jpeg import markers as jpeg_markers
 from tfrec_cli.imaging.jpeg.markers import Frame
 from tfrec_cli.imaging.jpeg.window import has_exact_window
-from tfrec_cli.imaging.kinds import claims
+from tfrec_cli.imaging.kinds import claims, deep
 from tfrec_cli.imaging.kinds.samples import Decoded
 from tfrec_cli.imaging.policy import (
     JPEG_QUALITY,
@@ -69,7 +70,7 @@ class Stored(NamedTuple):
         window: whether a window of it can be decoded exactly.
         changes: why the bytes are not those of the file, in stable words; empty if they are.
         has_icc: whether the file has a colour profile.
-        greatest: the greatest value of a picture of 16 bits before it was scaled to 8.
+        greatest: the greatest value of a picture of 16 bits before it was scaled.
     """
 
     data: bytes
@@ -95,11 +96,11 @@ def load(*, arrays: bool) -> None:
 def decode(data: bytes, policy: Policy) -> Pixels:
     """Decode an image file to the pixels that ``policy`` makes of it.
 
-    16-bit values are scaled by 1/257, never clipped; CMYK is converted; ICC profiles are not
+    Values of more than 8 bits are scaled, never clipped; CMYK is converted; ICC profiles are not
     applied.
 
     Returns:
-        uint8[height, width, 3].
+        uint8[height, width, 3]; uint16[height, width, 1 or 3] of a deep picture with depth 16.
     Raises:
         ImageError: it cannot be decoded completely, or the policy does not allow it.
     """
@@ -126,22 +127,43 @@ def _decode(data: bytes, policy: Policy) -> tuple[Pixels, int | None]:
             if claim.size:
                 check_pixels(*claim.size, policy.max_pixels)
             orientation = claim.orientation if policy.exif == "apply" else 1
-            picture, greatest = claim.decode(data, policy.max_pixels)
+            picture, greatest = claim.decode(data, policy.max_pixels, _bits(claim, policy))
         else:
             file.seek(0)
             with pillow.open_image(file, name, policy) as image:
                 stored = pillow.orientation_of(image, name, file)
                 orientation = _left_to_do(stored, name, policy)
                 picture, greatest = _picture(data, image, name, claim, stored, policy)
-        rgb = pillow_decoder.to_rgb(picture, policy.alpha, is_deep=name == "png")
+        if isinstance(picture, np.ndarray):
+            colours = deep.upright(deep.without_alpha(picture, policy.alpha), orientation)
+            return _scaled_short(colours, policy), greatest
+        rgb = pillow_decoder.to_rgb(picture, policy.alpha)
         if orientation != 1:
             rgb = rgb.transpose(_UPRIGHT[orientation])
-        if policy.resize_short_px:
-            height_px, width_px = scaled_short(rgb.height, rgb.width, policy.resize_short_px)
-            check_pixels(height_px, width_px, policy.max_pixels)
-            if (height_px, width_px) != (rgb.height, rgb.width):
-                rgb = rgb.resize((width_px, height_px), Image.Resampling.BICUBIC)
-        return np.asarray(rgb), greatest
+        return _scaled_short(np.asarray(rgb), policy), greatest
+
+
+def _bits(claim: claims.Claim, policy: Policy) -> int:
+    """Return how many bits a sample a decoded picture is to have."""
+    return policy.depth if claim.deep else 8
+
+
+def _scaled_short(pixels: Pixels, policy: Policy) -> Pixels:
+    """Scale the shorter side of a picture, if the policy says so."""
+    if not policy.resize_short_px:
+        return pixels
+    size = scaled_short(pixels.shape[0], pixels.shape[1], policy.resize_short_px)
+    check_pixels(*size, policy.max_pixels)
+    return pixels if pixels.shape[:2] == size else _resized(pixels, *size)
+
+
+def _resized(pixels: Pixels, height_px: int, width_px: int) -> Pixels:
+    import numpy as np
+
+    if pixels.itemsize > 1:
+        return deep.resized(pixels, height_px, width_px)
+    image = Image.fromarray(pixels)
+    return np.asarray(image.resize((width_px, height_px), Image.Resampling.BICUBIC))
 
 
 def _left_to_do(orientation: int, name: formats.ImageFormat, policy: Policy) -> int:
@@ -164,7 +186,7 @@ def _picture(
     if name == "jpeg" and image.mode in ("L", "RGB"):
         return Decoded(Image.fromarray(decoder.decode(data, policy.max_pixels)))
     if claim.decode:
-        return claim.decode(data, policy.max_pixels)
+        return claim.decode(data, policy.max_pixels, _bits(claim, policy))
     if name == "png":
         image = pillow_decoder.open_png(data, policy.max_pixels)
     if name != "heic":  # opened at its primary picture, which may be another than the first
@@ -174,14 +196,16 @@ def _picture(
     picture: Image.Image = image
     if name == "tiff" and orientation != 1:  # Pillow has turned it
         picture = picture.transpose(_TURNED[orientation])
-    return claim.finish(data, picture) if claim.finish else Decoded(picture)
+    bits = _bits(claim, policy)
+    return claim.finish(data, picture, bits) if claim.finish else Decoded(picture)
 
 
 def store_whole(data: bytes, policy: Policy, *, decodes: bool, strips: bool = False) -> Stored:
     """Make the image that a record of a whole image stores.
 
-    Upright 8-bit JPEG and PNG files keep their bytes. Others are transcoded: JPEG to JPEG of
-    quality 95 with the same chroma sampling, the rest to PNG.
+    Upright 8-bit JPEG and PNG files keep their bytes, 16-bit PNG files if the policy keeps 16 bits.
+    Others are transcoded: JPEG to JPEG of quality 95 with the same chroma sampling, the rest to
+    PNG.
 
     Args:
         decodes: decode every image as a check, not only those that are transcoded.
@@ -199,8 +223,8 @@ def store_whole(data: bytes, policy: Policy, *, decodes: bool, strips: bool = Fa
         data = _transcode(pixels, examined, _icc_profile(data, header, policy))
         markers = jpeg_markers.read(data) if markers else None
     else:
-        if decodes:
-            decode(data, policy)
+        if decodes or header.deep:
+            _, greatest = _decode(data, policy)
         stripped = (strip.jpeg_file if markers else strip.png_file)(data) if strips else data
         if stripped is not data:
             data, changes = stripped, (METADATA,)
@@ -223,7 +247,7 @@ def decode_examined(data: bytes, examined: Examined, policy: Policy) -> tuple[Pi
     Args:
         examined: the result of `header.examine`.
     Returns:
-        uint8[height, width, 3], and the greatest value of a picture of 16 bits.
+        The pixels as of `decode`, and the greatest value of a picture of 16 bits.
     Raises:
         ImageError: it cannot be decoded, or the policy does not allow it.
     """
@@ -244,9 +268,9 @@ def enlarge(
     """Make a picture at least ``height_px`` by ``width_px``: with black around it, or scaled up.
 
     Args:
-        pixels: uint8[height, width, 3].
+        pixels: as of `decode`.
     Returns:
-        uint8[>= height_px, >= width_px, 3]; ``pixels`` itself if it is large enough.
+        [>= height_px, >= width_px, channels]; ``pixels`` itself if it is large enough.
     Raises:
         ImageError: it would have more than ``max_pixels``.
     """
@@ -263,8 +287,7 @@ def enlarge(
     if new_width < width_px:
         new_height, new_width = -(-height * width_px // width), width_px
     check_pixels(new_height, new_width, max_pixels)
-    scaled = Image.fromarray(pixels).resize((new_width, new_height), Image.Resampling.BICUBIC)
-    return np.asarray(scaled)
+    return _resized(pixels, new_height, new_width)
 
 
 def encode(
@@ -278,9 +301,14 @@ def encode(
 ) -> bytes:
     """Encode uint8[height, width, 3] as raw rows, PNG, or JPEG of ``quality`` 1 to 100.
 
+    Pixels of 16 bits, uint16[height, width, 1 or 3], are encoded as PNG.
+
     Raises:
         ImageError: too large for a JPEG.
     """
+    if pixels.itemsize > 1:
+        assert encoding == "png"
+        return deep.png_file(pixels, icc)
     if encoding == "raw":
         return pixels.tobytes()
     image = Image.fromarray(pixels)

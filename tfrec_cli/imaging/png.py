@@ -30,7 +30,8 @@ MAX_EXCESS_BYTES = 2**28
 KEYWORD_BYTES = 79
 """The longest keyword of a text chunk."""
 
-SIGNATURE_BYTES, HEAD_BYTES, CRC_BYTES, _IHDR_BYTES = 8, 8, 4, 13
+SIGNATURE = b"\x89PNG\r\n\x1a\n"
+SIGNATURE_BYTES, HEAD_BYTES, CRC_BYTES, _IHDR_BYTES = len(SIGNATURE), 8, 4, 13
 
 _DEPTHS = {0: (1, 2, 4, 8, 16), 2: (8, 16), 3: (1, 2, 4, 8), 4: (8, 16), 6: (8, 16)}
 """Bits of a sample by colour type."""
@@ -188,6 +189,11 @@ def samples(file: File) -> tuple[int, int]:
             bits, colour = file.read(_IHDR_BYTES)[8:10].ljust(2, b"\0")
             return bits, colour
     return 0, 0
+
+
+def is_deep(data: bytes) -> bool:
+    """Tell whether bytes are a PNG file of 16 bits a sample."""
+    return data[:SIGNATURE_BYTES] == SIGNATURE and samples(io.BytesIO(data))[0] == max(_DEPTHS[0])
 
 
 def chunks(file: File) -> Iterator[tuple[bytes, int, int]]:

@@ -10,6 +10,7 @@ from typing import Literal, NamedTuple
 from tfrec_cli.errors import ImageError
 
 Alpha = Literal["drop", "white", "black", "fail"]
+Depth = Literal[8, 16]
 Encoding = Literal["raw", "png", "jpeg"]
 Exif = Literal["apply", "ignore"]
 Frames = Literal["first", "fail"]
@@ -34,6 +35,8 @@ class Policy(NamedTuple):
         frames: ``first`` takes the first frame of an animation, ``fail`` refuses it.
         max_pixels: larger pictures are refused before they are decoded.
         resize_short_px: first scale the shorter side to this number of pixels (bicubic).
+        depth: 8 scales pictures of more bits a sample to 8; 16 keeps or scales them to 16, and
+            those of 8 bits as they are.
     """
 
     exif: Exif = "apply"
@@ -41,6 +44,7 @@ class Policy(NamedTuple):
     frames: Frames = "first"
     max_pixels: int = MAX_PIXELS
     resize_short_px: int | None = None
+    depth: Depth = 8
 
 
 def scaled_short(height_px: int, width_px: int, short_px: int) -> tuple[int, int]:

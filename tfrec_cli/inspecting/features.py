@@ -7,7 +7,7 @@ from typing import Any
 
 from tfrec_cli.dataset import records
 from tfrec_cli.dataset.foreign import guess_names
-from tfrec_cli.imaging import formats
+from tfrec_cli.imaging import formats, png
 from tfrec_cli.tfrecord import example
 from tfrec_cli.tfrecord.example import Feature, Kind
 
@@ -65,7 +65,7 @@ def content(value: bytes, size: ImageSize = (None, None)) -> str:
         return f"raw {size[0]}x{size[1]}x3"
     image_format = formats.image_format(value[: formats.HEAD_BYTES])
     if image_format:
-        return image_format.upper()
+        return ("16-bit " if png.is_deep(value) else "") + image_format.upper()
     if not value:
         return "empty"
     return "text" if _is_text(value) else "binary"

@@ -75,6 +75,8 @@ def _sample(
     Raises:
         DataError: the record or its image is bad, or the image is smaller than the crop.
     """
+    from tfrec_cli.imaging.kinds.samples import as_bits
+
     record = records.decode(example.decode(payload), names)
     caption = os.fsdecode(record.filename) if record.filename else f"record {number}"
     pixels = records.pixels(record)
@@ -90,4 +92,4 @@ def _sample(
             boxes = crops.random_boxes([[height, width]], crop, seed=seed, epoch=0, keys=[key])
             top, left = int(boxes[0, 0]), int(boxes[0, 1])
         pixels = pixels[top : top + crop[0], left : left + crop[1]]
-    return Sample(pixels, caption)
+    return Sample(as_bits(pixels, 8), caption)

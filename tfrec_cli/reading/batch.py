@@ -19,6 +19,7 @@ from tfrec_cli.dataset.records import Names
 from tfrec_cli.errors import DataError, ImageError
 from tfrec_cli.imaging import decoder
 from tfrec_cli.imaging.jpeg import markers as jpeg_markers
+from tfrec_cli.imaging.kinds.samples import as_bits
 from tfrec_cli.reading.buffers import BufferPool
 from tfrec_cli.reading.options import ReadOptions, Small
 from tfrec_cli.runtime import native
@@ -28,9 +29,10 @@ if TYPE_CHECKING:
     from tfrec_cli.imaging.decoder import Pixels
 
 Batch = tuple[npt.NDArray[Any], Int64s]
-"""Images, uint8 or float32 [n, height, width, 3], and labels, int64[n]."""
+"""Images, uint8, uint16 or float32 [n, height, width, 3], and labels, int64[n]."""
 
 _UNIT = np.float32(1 / 255)
+_PER_8_BITS = np.float32(257)
 
 
 @dataclass(slots=True)
@@ -131,12 +133,12 @@ class BatchBuilder:
     ) -> npt.NDArray[Any]:
         """Decode crops into one array; float32 if brightness or ``dtype`` needs it."""
         options = self.options
-        kind = np.float32 if options.dtype == "float32" or options.brightness else np.uint8
+        kind = np.dtype(np.float32 if options.brightness else options.dtype)
         if self.raw and not any(flips) and records and all(map(self._is_cropped, records)):
             shape = len(records), *(self.crop or ()), 3
             stacked = self.buffers.array(self._shape(shape), kind)
             images = [record.image for record in records]
-            if not native.stack(images, stacked, kind is np.float32, self.planar):
+            if not _by_native(images, stacked, self.planar):
                 pixels = np.frombuffer(b"".join(images), np.uint8).reshape(shape)
                 _convert(pixels, stacked, planar=self.planar)
             return stacked
@@ -160,9 +162,11 @@ class BatchBuilder:
     ) -> npt.NDArray[Any]:
         images += deltas[:, None, None, None]
         np.clip(images, np.float32(0), np.float32(1), out=images)
-        if self.options.dtype == "float32":
+        options = self.options
+        if options.dtype == "float32":
             return images
-        rounded: Pixels = np.rint(images * np.float32(255)).astype(np.uint8)
+        kind = np.dtype(options.dtype)
+        rounded: Pixels = np.rint(images * np.float32(np.iinfo(kind).max)).astype(kind)
         return rounded
 
     def _crop(self, record: _Record, offset: tuple[int, int]) -> Pixels:
@@ -216,18 +220,28 @@ class BatchBuilder:
 
 
 def _convert(pixels: Pixels, out: npt.NDArray[Any], *, planar: bool = False) -> None:
-    """Write uint8 values into ``out``, scaled to [0, 1] if it holds float32.
+    """Write uint8 or uint16 values into ``out``, converted to its type: float32 is in [0, 1].
+
+    Values of 16 bits are divided by 257 and then scaled as those of 8 bits: so an image of 8 bits
+    gives the same float32 values if it is stored with 16.
 
     Args:
         pixels: [..., height, width, 3].
         planar: ``out`` is [..., 3, height, width].
     """
-    unit = out.dtype == np.float32
     wanted = np.moveaxis(pixels, -1, -3) if planar else pixels
     same = wanted.shape == out.shape  # otherwise NumPy raises the error
-    if same and native.stack([pixels], out, unit, planar):
+    if same and pixels.dtype == np.uint8 and _by_native([pixels], out, planar):
         return
-    if unit:
+    if out.dtype != np.float32:
+        out[...] = as_bits(wanted, 8 * out.itemsize)
+    elif pixels.dtype == np.uint8:
         np.multiply(wanted, _UNIT, out=out)
     else:
-        out[...] = wanted
+        np.divide(wanted, _PER_8_BITS, out=out)
+        np.multiply(out, _UNIT, out=out)
+
+
+def _by_native(pixels: Any, out: npt.NDArray[Any], planar: bool) -> bool:
+    """Convert uint8 values by `native.stack`; return whether it can."""
+    return out.dtype != np.uint16 and native.stack(pixels, out, out.dtype == np.float32, planar)

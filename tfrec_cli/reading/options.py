@@ -15,7 +15,8 @@ from tfrec_cli.errors import UsageError
 from tfrec_cli.runtime import pool, values
 from tfrec_cli.seeds import read_epoch, read_seed
 
-Dtype = Literal["float32", "uint8"]
+Channels = Literal[1, 3]
+Dtype = Literal["float32", "uint8", "uint16"]
 Small = Literal["fail", "skip", "pad"]
 
 

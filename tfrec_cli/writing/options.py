@@ -17,7 +17,16 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple, get_args
 from tfrec_cli.dataset.division import FOLDERS
 from tfrec_cli.dataset.names import LARGEST_LABEL, KeyStyle
 from tfrec_cli.errors import ManifestError, UsageError
-from tfrec_cli.imaging.policy import JPEG_QUALITY, MAX_PIXELS, Alpha, Encoding, Exif, Frames, Policy
+from tfrec_cli.imaging.policy import (
+    JPEG_QUALITY,
+    MAX_PIXELS,
+    Alpha,
+    Depth,
+    Encoding,
+    Exif,
+    Frames,
+    Policy,
+)
 from tfrec_cli.runtime import values
 from tfrec_cli.sources.header import Asked
 from tfrec_cli.tfrecord.compression import WrittenCompression
@@ -29,7 +38,9 @@ if TYPE_CHECKING:
 GONE = frozenset({"decoder"})
 """Options of earlier versions, on which no byte of a shard depends."""
 
-LATER = frozenset({"strip_metadata", "path_column", "label_column", "split_by", "first_label"})
+LATER = frozenset(
+    {"strip_metadata", "path_column", "label_column", "split_by", "first_label", "depth"}
+)
 """Options that version 0.1 does not have: a manifest has them only if they are not the default, so
 that all others keep their bytes."""
 
@@ -46,6 +57,7 @@ _MAX_INTEGER = 2**63 - 1
 
 _RECORDED = (
     "jpeg_quality",
+    "depth",
     "resize_short",
     "split",
     "shuffle_seed",
@@ -86,9 +98,10 @@ def _numbers(
     return {"range": Range(least, most), "optional": optional, "read": read}
 
 
-def _words(words: Any) -> dict[str, Any]:
-    """Describe the field of a word; ``words`` is the Literal of all valid words."""
-    return {"words": get_args(words), "read": partial(values.word, words=get_args(words))}
+def _words(words: Any, read: Reader | None = None) -> dict[str, Any]:
+    """Describe the field of a word, or of a number; ``words`` is the Literal of all valid ones."""
+    valid = get_args(words)
+    return {"words": valid, "read": read or partial(values.word, words=valid)}
 
 
 def _read_by(read: Reader) -> dict[str, Any]:
@@ -124,8 +137,10 @@ class WriteOptions:
 
     Attributes:
         crop: (height, width) of a fixed centre crop in pixels; None stores whole images.
-        encoding: encoding of crops; None is ``raw``, or ``png`` if ``keys`` is ``tf-models``.
+        encoding: encoding of crops; None is ``raw``, or ``png`` if ``keys`` is ``tf-models`` or
+            ``depth`` is 16.
         jpeg_quality: quality of JPEG crops, 1 to 100.
+        depth: bits of a sample: 16 keeps those of images that have more than 8.
         resize_short: first scale the shorter side to this number of pixels.
         split_by: column of an image list; images with one value in it are in one split.
         labels: ``auto``, ``none``, ``top``, ``leaf``, ``path``, or a file of class names.
@@ -145,6 +160,7 @@ class WriteOptions:
     )
     encoding: Encoding | None = field(default=None, metadata=_words(Encoding))
     jpeg_quality: int = field(default=JPEG_QUALITY, metadata=_numbers(1, 100))
+    depth: Depth = field(default=8, metadata=_words(Depth, read=values.whole))
     resize_short: int | None = field(default=None, metadata=_numbers(1, _MAX_SIDE))
     split: str = field(default="train", metadata=_read_by(_names_and_shares))
     split_by: str | None = field(default=None, metadata=_text())
@@ -230,7 +246,7 @@ class WriteOptions:
     @property
     def crop_encoding(self) -> Encoding:
         """The encoding of crops, if crops are stored."""
-        return self.encoding or ("png" if self.keys == "tf-models" else "raw")
+        return self.encoding or ("png" if self.keys == "tf-models" or self.depth > 8 else "raw")
 
     @property
     def policy(self) -> Policy:
@@ -241,6 +257,7 @@ class WriteOptions:
             frames=self.frames,
             max_pixels=self.max_pixels,
             resize_short_px=self.resize_short,
+            depth=self.depth,
         )
 
     @property
@@ -260,6 +277,8 @@ class WriteOptions:
             raise UsageError("`encoding`: needs `crop`: whole images keep their bytes")
         if self.encoding == "raw" and self.keys == "tf-models":
             raise UsageError("`encoding` raw: `keys` tf-models needs png or jpeg")
+        if self.encoding not in (None, "png") and self.depth > 8:
+            raise UsageError(f"`encoding` {self.encoding}: `depth` 16 needs png")
         if self.index and self.compression == "gzip":
             raise UsageError("`index`: GZIP shards cannot have index files")
         if self.max_errors and not re.fullmatch(r"\d+|\d+(\.\d+)?%", self.max_errors):
@@ -297,13 +316,13 @@ def range_of(name: str) -> Range:
     return limits
 
 
-def words_of(name: str) -> tuple[str, ...]:
-    """Return the valid words of an option.
+def words_of(name: str) -> tuple[Any, ...]:
+    """Return the valid words or numbers of an option.
 
     Raises:
         KeyError: there is no such option, or it is not a word.
     """
-    words: tuple[str, ...] = _FIELDS[name].metadata["words"]
+    words: tuple[Any, ...] = _FIELDS[name].metadata["words"]
     return words
 
 
@@ -342,7 +361,8 @@ def _expected(name: str, value: Any) -> str | None:
     if value is None and (default is None or metadata.get("optional")):
         return None
     if "words" in metadata:
-        return None if value in metadata["words"] else f"one of {', '.join(metadata['words'])}"
+        is_valid = type(value) is type(metadata["words"][0]) and value in metadata["words"]
+        return None if is_valid else f"one of {', '.join(map(str, metadata['words']))}"
     if "range" in metadata:
         limits = metadata["range"]
         if type(value) is int and limits.least <= value <= limits.most:

@@ -254,6 +254,7 @@ def check_agreement(
             ("first_label", options.first_label or first, first),
             ("keys", options.keys, other.keys),
             ("crop", _size(options.crop), _size(other.crop)),
+            ("depth", options.depth, other.depth),
             ("encoding", options.stored, other.stored),
             ("compression", options.compression, other.compression),
         ):

@@ -17,6 +17,7 @@ from tfrec_cli.dataset.records import Column, ImageRecord
 from tfrec_cli.errors import ImageError
 from tfrec_cli.imaging import decoder, normalize
 from tfrec_cli.imaging.header import Header, examine, has_stamp
+from tfrec_cli.imaging.kinds.samples import DEEP_BITS, as_bits
 from tfrec_cli.imaging.normalize import Stored
 from tfrec_cli.imaging.policy import Encoding, Policy
 from tfrec_cli.runtime.files import CHUNK_BYTES, descriptor_to_read, raise_if_exhausted
@@ -82,7 +83,7 @@ class MadeRecord(NamedTuple):
     Attributes:
         changes: how the image was normalised, in stable words.
         has_icc: whether its file has a colour profile.
-        greatest: the greatest value of an image of 16 bits before it was scaled to 8.
+        greatest: the greatest value of an image of 16 bits before it was scaled.
     """
 
     record: ImageRecord
@@ -109,6 +110,8 @@ def make_record(root: Path, item: Item, recipe: Recipe) -> MadeRecord:
         changes, has_icc, greatest = stored.changes, stored.has_icc, stored.greatest
     else:
         header, changes, pixels, greatest = _crop(data, recipe, recipe.crop)
+        if recipe.policy.depth == DEEP_BITS:
+            pixels = as_bits(pixels, DEEP_BITS)
         image = normalize.encode(pixels, recipe.encoding, quality=recipe.quality)
         window, (height_px, width_px) = None, recipe.crop
         has_icc = header.icc
@@ -178,8 +181,8 @@ def _crop(
     """Decode an image's centre crop.
 
     Returns:
-        The header, the changes made, uint8[height, width, 3], and the greatest value of a 16-bit
-        image.
+        The header, the changes made, the pixels as of `normalize.decode`, and the greatest value
+        of a 16-bit image.
     """
     from tfrec_cli import crops
 

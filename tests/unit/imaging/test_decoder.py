@@ -19,6 +19,7 @@ from PIL import Image
 
 from tfrec_cli.errors import ImageError
 from tfrec_cli.imaging import decoder, pillow_decoder
+from tfrec_cli.imaging import png as png_file
 from tfrec_cli.imaging.jpeg import markers as jpeg_markers
 from tfrec_cli.imaging.jpeg import seek
 from tfrec_cli.imaging.jpeg.window import Box, has_exact_window
@@ -49,7 +50,8 @@ def by_tensorflow(data: bytes) -> Pixels:
     if data[:2] == b"\xff\xd8":
         pixels = tf.io.decode_jpeg(data, channels=3, dct_method="INTEGER_ACCURATE")
     else:
-        pixels = tf.io.decode_image(data, channels=3, expand_animations=False)
+        kind = tf.uint16 if png_file.is_deep(data) else tf.uint8
+        pixels = tf.io.decode_png(data, channels=3, dtype=kind)
     found: Pixels = pixels.numpy()
     return found
 

@@ -18,14 +18,14 @@ from PIL import Image
 
 import tfrec_cli
 from tfrec_cli.errors import ImageError
-from tfrec_cli.imaging import header, normalize
-from tfrec_cli.imaging.policy import Policy
+from tfrec_cli.imaging import decoder, header, normalize
+from tfrec_cli.imaging.policy import Depth, Policy
 
 tifffile = Framework("tifffile")
 imagecodecs = Framework("imagecodecs")
 
 Case = tuple[bytes, Any]
-"""A file, and its pixels: numbers of 0 to 255, of any type, with 1 or 3 channels."""
+"""A file, and its pixels: numbers of 0 to 255, or 65,535, of any type, with 1 or 3 channels."""
 
 PAGE = (ROOT / "docs/guides/image-formats.md").read_text(encoding="utf-8")
 ROWS = [
@@ -34,6 +34,8 @@ ROWS = [
     if line.startswith("|") and not line.startswith(("| format", "|---"))
 ]
 HEIGHT, WIDTH = 37, 53
+DEPTH = 8
+"""Bits of a sample that `KINDS` give of files that have more than 8."""
 KINDS: dict[tuple[str, str, str], Callable[[], Iterator[Case]]] = {}
 
 
@@ -53,8 +55,13 @@ def noise(bits: int, channels: int = 1, shape: tuple[int, int] = (HEIGHT, WIDTH)
     return values.astype(np.uint16 if bits > 8 else np.uint8)
 
 
+def white(bits: int) -> int:
+    """Return the greatest value of the pixels of a file with so many bits a sample."""
+    return int((1 << DEPTH) - 1 if bits > 8 else 255)
+
+
 def scaled(values: Any, bits: int) -> Any:
-    return np.floor(values.astype(float) * 255 / ((1 << bits) - 1) + 0.5)
+    return np.floor(values.astype(float) * white(bits) / ((1 << bits) - 1) + 0.5)
 
 
 # --- TIFF ---------------------------------------------------------------------------------------
@@ -113,7 +120,7 @@ def grey_tiffs(depths: tuple[int, ...]) -> Iterator[Case]:
         values = noise(bits)
         for layout in layouts(bits):
             yield tiff(values, bits, "minisblack", **layout), scaled(values, bits)
-            yield tiff(values, bits, "miniswhite", **layout), 255 - scaled(values, bits)
+            yield tiff(values, bits, "miniswhite", **layout), white(bits) - scaled(values, bits)
 
 
 @kind("TIFF", "grey, black or white is zero", "1, 2, 4, 8")
@@ -144,7 +151,7 @@ def alpha_tiffs() -> Iterator[Case]:
         expected = scaled(values[..., :-1], bits)
         if extra == 1:
             values[..., :-1] = np.minimum(values[..., :-1], alpha)
-            divided = np.floor(values[..., :-1] * 255.0 / np.maximum(alpha, 1) + 0.5)
+            divided = np.floor(values[..., :-1] * float(white(bits)) / np.maximum(alpha, 1) + 0.5)
             expected = np.where(alpha, divided, scaled(values[..., :-1], bits))
         photometric = "rgb" if colours == 3 else "minisblack"
         for layout in layouts(bits)[::3]:
@@ -157,7 +164,7 @@ def palette_tiffs() -> Iterator[Case]:
     for bits in (1, 2, 4, 8):
         values = noise(bits)
         colours = np.random.default_rng(bits).integers(0, 65536, (3, 1 << bits)).astype(np.uint16)
-        expected = scaled(colours, 16).T[values[..., 0]]
+        expected = np.floor(colours / 257 + 0.5).T[values[..., 0]]
         if bits == 8:
             for layout in LAYOUTS:
                 if not layout["predictor"]:
@@ -180,7 +187,7 @@ def cmyk_tiffs() -> Iterator[Case]:
     for bits, planar in itertools.product((8, 12, 16), (False, True)):
         values = noise(bits, 4)
         light = 1 - values / ((1 << bits) - 1)
-        expected = light[..., :3] * light[..., 3:] * 255
+        expected = light[..., :3] * light[..., 3:] * white(bits)
         for layout in layouts(bits)[::3]:
             yield tiff(values, bits, "separated", planar=planar, **layout), expected
 
@@ -280,7 +287,7 @@ def pnm_files() -> Iterator[Case]:
     for most in (1, 2, 6, 255, 256, 1023, 4095, 65535):
         for channels, binary, digits in ((1, b"P5 ", b"P2 "), (3, b"P6 ", b"P3 ")):
             values = noise(16, channels).astype(int) % (most + 1)
-            expected = np.floor(values * 255 / most + 0.5)
+            expected = np.floor(values * white(most.bit_length()) / most + 0.5)
             body = values.astype(">u2" if most > 255 else np.uint8).tobytes()
             yield binary + size + b"%d\n" % most + body, expected
             text = b" ".join(b"%d" % value for value in values.ravel())
@@ -491,7 +498,7 @@ def deep_pngs() -> Iterator[Case]:
 
 @pytest.mark.parametrize("row", ROWS, ids=[" ".join(row[:3]) for row in ROWS])
 def test_a_row_of_the_table_is_decoded_as_a_second_decoder_does(row: tuple[str, ...]) -> None:
-    *key, stored, _, levels = row
+    *key, stored, _, _, levels = row
     if "YCbCr, not subsampled" in key and int(PIL.__version__.split(".")[0]) < 13:
         pytest.skip("Pillow reads it since version 13, and refuses it before")
     count = 0
@@ -504,6 +511,37 @@ def test_a_row_of_the_table_is_decoded_as_a_second_decoder_does(row: tuple[str, 
         assert ("deep" in changes) <= ("scaled" in stored)
         count += 1
     assert count
+
+
+@pytest.mark.parametrize("row", ROWS, ids=[" ".join(row[:3]) for row in ROWS])
+def test_a_row_of_the_table_is_stored_with_depth_16_as_it_says(
+    row: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is stored is decoded by a second decoder; the pixels of 16 bits are exact."""
+    monkeypatch.setitem(globals(), "DEPTH", 16)
+    *key, _, says, _, levels = row
+    if "YCbCr, not subsampled" in key and int(PIL.__version__.split(".")[0]) < 13:
+        pytest.skip("Pillow reads it since version 13, and refuses it before")
+    depth_16 = Policy(depth=16)
+    deep_ones = 0
+    for data, expected in KINDS[tuple(key)]():  # type: ignore[index]
+        if says == "refused":
+            with pytest.raises(ImageError, match="libavif decodes to 8"):
+                header.examine(data, depth_16)
+            continue
+        made = normalize.store_whole(data, depth_16, decodes=False)
+        assert "deep" not in made.changes
+        assert (made.data == data) == (says == "its own bytes")
+        if not header.read_header(io.BytesIO(data), Policy()).deep:
+            assert made.data == normalize.store_whole(data, Policy(), decodes=False).data
+            continue
+        deep_ones += 1
+        expected = np.atleast_3d(expected)[..., :3]
+        found = np.atleast_3d(imagecodecs.png_decode(made.data))[..., : expected.shape[2]]
+        assert found.dtype == np.uint16
+        assert (decoder.decode(made.data) == found).all()
+        assert np.abs(found - expected).max() < float(levels) + 0.6
+    assert bool(deep_ones) == ("16" in says or says == "its own bytes")
 
 
 def test_the_table_has_each_kind_once() -> None:
@@ -714,21 +752,26 @@ def test_the_greatest_value_of_16_bit_images_is_known() -> None:
     ]
     grey = io.BytesIO()
     Image.fromarray(values[..., 0]).save(grey, "PNG")
-    for data in files:
-        assert normalize.store_whole(data, Policy(), decodes=False).greatest == values.max()
-    found = normalize.store_whole(grey.getvalue(), Policy(), decodes=False).greatest
-    assert found == values[..., 0].max()
+    for policy in (Policy(), Policy(depth=16)):
+        for data in files:
+            assert normalize.store_whole(data, policy, decodes=False).greatest == values.max()
+        found = normalize.store_whole(grey.getvalue(), policy, decodes=False).greatest
+        assert found == values[..., 0].max()
 
 
+@pytest.mark.parametrize("depth", [8, 16])
 @pytest.mark.parametrize("crop", [None, (20, 20)])
 def test_what_is_written_of_each_row_is_verified_without_findings(
-    tmp_path: Path, crop: tuple[int, int] | None
+    tmp_path: Path, crop: tuple[int, int] | None, depth: Depth
 ) -> None:
     (tmp_path / "images").mkdir()
     for number, make in enumerate(KINDS.values()):
         for part, (data, _) in enumerate(itertools.islice(make(), 3)):
             (tmp_path / "images" / f"{number}-{part}").write_bytes(data)
-    tfrec_cli.write(tmp_path / "images", tmp_path / "out", labels="none", crop=crop, jobs=1)
+    given: dict[str, Any] = {"labels": "none", "crop": crop, "jobs": 1, "depth": depth}
+    made = tfrec_cli.write(tmp_path / "images", tmp_path / "out", on_error="skip", **given)
+    avif = [reject for reject in made.rejects if "AVIF" in str(reject)]
+    assert len(made.rejects) == len(avif) == (3 if depth == 16 else 0)
     options = {"seed": 1, "crop": crop or 20, "jobs": 1}
     assert not tfrec_cli.verify(tmp_path / "out", source=tmp_path / "images", **options).findings
 
@@ -743,3 +786,5 @@ def test_the_transparent_colour_of_a_16_bit_png_is_compared_exactly() -> None:
     data = data[:place] + chunk + data[place:]
     assert normalize.decode(data, Policy()).tolist() == [[[1, 2, 3], [1, 2, 3]]]
     assert normalize.decode(data, Policy(alpha="white")).tolist() == [[[255] * 3, [1, 2, 3]]]
+    deep = normalize.decode(data, Policy(alpha="white", depth=16))
+    assert deep.tolist() == [[[65535] * 3, [257, 514, 772]]]

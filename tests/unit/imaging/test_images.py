@@ -97,6 +97,10 @@ def raw_png(height: int, width: int, depth: int, colour: int, rows: bytes, *chun
     return b"\x89PNG\r\n\x1a\n" + b"".join(parts)
 
 
+DEEP_KEY = chunk(b"tRNS", bytes(range(100, 106)))
+"""The first colour of some pictures of 16 bits is transparent."""
+
+
 def with_chunk(data: bytes, kind: bytes, body: bytes) -> bytes:
     """Insert a chunk after a PNG's header."""
     return data[:33] + chunk(kind, body) + data[33:]
@@ -678,6 +682,7 @@ class TestAgainstTensorFlow:
             raw_png(4, 4, 16, 2, (b"\0" + bytes(range(100, 124))) * 4),
             raw_png(4, 4, 16, 4, (b"\0" + bytes(range(200, 216))) * 4),
             raw_png(4, 4, 16, 6, (b"\0" + bytes(range(200, 232))) * 4),
+            raw_png(4, 4, 16, 2, (b"\0" + bytes(range(100, 124))) * 4, DEEP_KEY),
             raw_png(4, 8, 2, 0, b"\0\x1b\xe4" * 4),
             raw_png(4, 4, 4, 0, b"\0\x1b\xe4" * 4),
         ],
@@ -695,13 +700,16 @@ class TestAgainstTensorFlow:
             "deep-rgb",
             "deep-la",
             "deep-rgba",
+            "deep-key-colour",
             "two-bits",
             "four-bits",
         ],
     )
     def test_a_png_decodes_to_the_same_pixels(self, data: bytes) -> None:
-        expected = tf.io.decode_png(data, channels=3).numpy()
-        assert np.array_equal(pillow_decoder.decode(data), expected)
+        found = pillow_decoder.decode(data)
+        assert (found.dtype == np.uint16) == (data[24] == 16)
+        expected = tf.io.decode_png(data, channels=3, dtype=found.dtype).numpy()
+        assert np.array_equal(found, expected)
 
     @pytest.mark.parametrize("kind", ["GIF", "WEBP", "BMP"])
     def test_other_formats_are_refused(self, kind: str) -> None:

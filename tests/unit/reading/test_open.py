@@ -59,7 +59,7 @@ def dataset(request: pytest.FixtureRequest) -> Any:
             {"crop_mode": "centre"},
             "crop_mode: found 'centre', expected one of random, center",
         ),
-        ({"dtype": "float16"}, "dtype: found 'float16', expected one of float32, uint8"),
+        ({"dtype": "float16"}, "dtype: found 'float16', expected one of float32, uint8, uint16"),
         ({"small": "Skip"}, "small: found 'Skip', expected one of fail, skip, pad"),
     ],
 )

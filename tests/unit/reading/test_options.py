@@ -132,7 +132,7 @@ def test_the_other_values_are_not_the_defaults() -> None:
         ({"seed": 1.5}, "seed: found 1.5, expected a whole number"),
         ({"epoch": 2**31 - 1, "epochs": 2}, "epoch: found 2147483648, expected 0 to 2147483647"),
         ({"brightness": "0.1"}, "brightness: found '0.1', expected a number"),
-        ({"dtype": float}, "dtype: found <class 'float'>, expected one of float32, uint8"),
+        ({"dtype": float}, "dtype: found <class 'float'>, expected one of float32, uint8, uint16"),
         ({"seed": 2**32}, "seed: found 4294967296, expected 0 to 4294967295"),
         ({"brightness": -0.1}, "brightness: found -0.1, expected 0 to 1"),
         ({"brightness": float("nan")}, "brightness: found nan, expected 0 to 1"),

@@ -9,7 +9,6 @@ combination that is accepted is compared with a second decoder in tests.
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import partial
 from typing import TYPE_CHECKING, NamedTuple, cast
 
 from PIL import Image
@@ -17,16 +16,13 @@ from PIL import Image
 from tfrec_cli.imaging import formats, pillow_decoder, png
 from tfrec_cli.imaging.boxes import File
 from tfrec_cli.imaging.kinds import avif, bmp, jpeg2000, pnm, tiff
-from tfrec_cli.imaging.kinds.samples import Decoded, to_8_bits
+from tfrec_cli.imaging.kinds.samples import DEEP_BITS, Decoded, most, scaled
 
 if TYPE_CHECKING:
-    import numpy as np
-    import numpy.typing as npt
+    from tfrec_cli.imaging.kinds.samples import Samples
 
 PROFILE_BYTES = 1 << 20
 """The largest colour profile that PNG decoders take: Pillow's limit on a compressed chunk."""
-
-_PNG_CHANNELS = {2: ("RGB", 3), 4: ("LA", 2), 6: ("RGBA", 4)}
 
 
 class Claim(NamedTuple):
@@ -41,6 +37,8 @@ class Claim(NamedTuple):
         animated: such a picture is followed by others.
         decode: decodes a file of at most so many pixels, not turned, instead of Pillow.
         finish: makes the picture of what Pillow decoded.
+
+    The last argument of both is the bits of a sample of the picture, 16 only if it is deep.
     """
 
     deep: bool = False
@@ -49,8 +47,8 @@ class Claim(NamedTuple):
     orientation: int = 1
     icc: bytes = b""
     animated: bool = False
-    decode: Callable[[bytes, int], Decoded] | None = None
-    finish: Callable[[bytes, Image.Image], Decoded] | None = None
+    decode: Callable[[bytes, int, int], Decoded] | None = None
+    finish: Callable[[bytes, Image.Image, int], Decoded] | None = None
 
 
 def read(name: formats.ImageFormat, file: File) -> Claim:
@@ -71,9 +69,9 @@ def _head(file: File) -> bytes:
 def _pnm(file: File) -> Claim:
     header = pnm.read(_head(file))
 
-    def decode(data: bytes, _: int) -> Decoded:
-        pixels, greatest = pnm.decode(data, header)
-        return Decoded(Image.fromarray(pixels), greatest if header.most == 65535 else None)
+    def decode(data: bytes, _: int, bits: int) -> Decoded:
+        pixels, greatest = pnm.decode(data, header, bits)
+        return _decoded(pixels, greatest if header.most == most(DEEP_BITS) else None)
 
     mode = "RGB" if header.channels == 3 else "L"
     size = (header.height_px, header.width_px)
@@ -85,78 +83,64 @@ def _bmp(file: File) -> Claim:
     if header is None:
         return Claim()
 
-    def decode(data: bytes, _: int) -> Decoded:
+    def decode(data: bytes, _: int, __: int) -> Decoded:
         return Decoded(Image.fromarray(bmp.decode(data, header)))
 
     return Claim(size=(header.height_px, header.width_px), mode="RGB", decode=decode)
 
 
 def _png(file: File) -> Claim:
-    depth, colour = png.samples(file)
-    if depth != 16:
-        return Claim()
-    if colour not in _PNG_CHANNELS:
-        return Claim(deep=True, finish=_deep_grey)
-    return Claim(deep=True, decode=partial(_deep_png, *_PNG_CHANNELS[colour]))
+    depth, _ = png.samples(file)
+    return Claim(deep=True, decode=_deep_png) if depth == DEEP_BITS else Claim()
 
 
-def _deep_grey(_: bytes, image: Image.Image) -> Decoded:
+def _deep_png(data: bytes, max_pixels: int, bits: int) -> Decoded:
     import numpy as np
 
-    return Decoded(image, int(np.asarray(image).max()))
-
-
-def _deep_png(mode: str, channels: int, data: bytes, max_pixels: int) -> Decoded:
-    """Decode a PNG of 16 bits: Pillow gives either the high or the low byte of each sample."""
-    import numpy as np
-
-    def part(mode: str, raw: str) -> tuple[npt.NDArray[np.uint8], object]:
-        image = pillow_decoder.open_png(data, max_pixels)
-        image._mode = mode
-        image.tile = [tile._replace(args=raw) for tile in image.tile]
-        image.load()
-        return np.asarray(image), image.info.get("transparency")
-
-    if mode == "LA":
-        both, transparent = part("RGBA", "RGBA")
-        high, low = both[..., ::2], both[..., 1::2]
-    else:
-        high, transparent = part(mode, f"{mode};16B")
-        low, _ = part(mode, f"{mode};16L")
-    clear = np.array(transparent, np.uint16) if isinstance(transparent, tuple) else None
-    colours = channels - (channels % 2 == 0)
-    out = np.empty((*high.shape[:2], channels + (clear is not None)), np.uint8)
+    deep = pillow_decoder.open_deep(data, max_pixels)
+    channels = deep.channels + (deep.clear is not None)
+    out = np.empty((deep.height_px, deep.width_px, channels), np.uint8 if bits == 8 else np.uint16)
     greatest = 0
-    for row, (upper, lower) in enumerate(zip(high, low, strict=True)):
-        values = upper.astype(np.uint16) << 8 | lower
-        greatest = max(greatest, int(values[:, :colours].max()))
-        out[row, :, :channels] = to_8_bits(values, 65535)
-        if clear is not None:
-            out[row, :, channels] = (values != clear).any(axis=1) * 255
-    return Decoded(Image.fromarray(out), greatest)
+    for row, values in enumerate(deep.rows):
+        greatest = max(greatest, int(values[:, : deep.colours].max()))
+        out[row, :, : deep.channels] = scaled(values, most(DEEP_BITS), bits)
+        if deep.clear is not None:
+            out[row, :, -1] = (values != deep.clear).any(axis=1) * most(bits)
+    return _decoded(out, greatest)
+
+
+def _decoded(pixels: Samples, greatest: int | None) -> Decoded:
+    """Return pixels of 8 bits a sample as an image, of 16 as [height, width, channels]."""
+    if pixels.itemsize == 1:
+        plane = pixels[..., 0] if pixels.shape[2:] == (1,) else pixels
+        return Decoded(Image.fromarray(plane), greatest)
+    return Decoded(pixels.reshape(*pixels.shape[:2], -1), greatest)
 
 
 def _jpeg2000(file: File) -> Claim:
     claimed = jpeg2000.read(file)
 
-    def finish(_: bytes, image: Image.Image) -> Decoded:
-        greatest = None
+    def finish(_: bytes, image: Image.Image, bits: int) -> Decoded:
         if claimed.bits != 8:
-            image, greatest = _rescaled(image, claimed.bits)
+            decoded = _rescaled(image, claimed.bits, bits)
+            if claimed.deep:  # one component
+                return decoded if claimed.bits == DEEP_BITS else Decoded(decoded.picture)
+            image = cast("Image.Image", decoded.picture)
         if claimed.order != tuple(range(len(claimed.order))):
             bands = image.split()
             image = Image.merge(image.mode, [bands[number] for number in claimed.order])
-        return Decoded(image, greatest if claimed.bits == 16 else None)
+        return Decoded(image)
 
     return Claim(claimed.deep, finish=finish)
 
 
-def _rescaled(image: Image.Image, bits: int) -> tuple[Image.Image, int]:
-    """Scale samples that Pillow shifted to the left, so that the greatest is 255."""
+def _rescaled(image: Image.Image, found: int, bits: int) -> Decoded:
+    """Scale samples of ``found`` bits that Pillow shifted to the left."""
     import numpy as np
 
-    values = np.asarray(image) >> ((8 if bits < 8 else 16) - bits)
-    return Image.fromarray(to_8_bits(values, (1 << bits) - 1)), int(values.max())
+    shifted: Samples = np.asarray(image)
+    values = shifted >> shifted.dtype.type((8 if found < 8 else DEEP_BITS) - found)
+    return _decoded(scaled(values, most(found), bits), int(values.max()))
 
 
 def _avif(file: File) -> Claim:
@@ -165,7 +149,7 @@ def _avif(file: File) -> Claim:
         return Claim(claimed.deep)
     top, left, height, width = claimed.aperture
 
-    def finish(_: bytes, image: Image.Image) -> Decoded:
+    def finish(_: bytes, image: Image.Image, __: int) -> Decoded:
         return Decoded(image.crop((left, top, left + width, top + height)))
 
     return Claim(claimed.deep, (height, width), finish=finish)
@@ -177,11 +161,11 @@ def _tiff(file: File) -> Claim:
     claimed = tiff.read(file)
     size = (claimed.height_px, claimed.width_px)
 
-    def decode(data: bytes, _: int) -> Decoded:
-        image, greatest = tiff_samples.decode(data, claimed)
-        return Decoded(image, greatest if claimed.bits == 16 else None)
+    def decode(data: bytes, _: int, bits: int) -> Decoded:
+        decoded = tiff_samples.decode(data, claimed, bits)
+        return decoded if claimed.bits == DEEP_BITS else Decoded(decoded.picture)
 
-    def finish(data: bytes, image: Image.Image) -> Decoded:
+    def finish(data: bytes, image: Image.Image, _: int) -> Decoded:
         tiff_strips.check(data, claimed, image)
         return Decoded(image)
 

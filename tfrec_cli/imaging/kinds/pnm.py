@@ -11,11 +11,13 @@ import re
 from typing import TYPE_CHECKING, NamedTuple
 
 from tfrec_cli.errors import ImageError
-from tfrec_cli.imaging.kinds.samples import to_8_bits
+from tfrec_cli.imaging.kinds.samples import most, scaled
 
 if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
+
+    from tfrec_cli.imaging.kinds.samples import Samples
 
 HEAD_BYTES = 1 << 14
 """A header is a few bytes long, and comments."""
@@ -71,11 +73,12 @@ def read(head: bytes) -> Header:
     return Header(kind, height, width, most, found.end())
 
 
-def decode(data: bytes, header: Header) -> tuple[npt.NDArray[np.uint8], int]:
-    """Decode the pixels: ``round(value * 255 / maximum)``.
+def decode(data: bytes, header: Header, bits: int = 8) -> tuple[Samples, int]:
+    """Decode the pixels, scaled by the maximum to 8 or 16 bits: see `samples.scaled`.
 
     Returns:
-        uint8[height, width] or uint8[height, width, 3], and the greatest value before scaling.
+        uint8 or uint16 [height, width] or [height, width, 3], and the greatest value before
+        scaling.
     Raises:
         ImageError: the file is cut, or a value is greater than the maximum.
     """
@@ -85,8 +88,8 @@ def decode(data: bytes, header: Header) -> tuple[npt.NDArray[np.uint8], int]:
     if header.kind == 4:
         row_bytes = -(-header.width_px // 8)
         packed = _binary(data, header, header.height_px * row_bytes, np.dtype(np.uint8))
-        bits = np.unpackbits(packed.reshape(-1, row_bytes), axis=1, count=header.width_px)
-        return (1 - bits) * np.uint8(255), 1
+        ink = np.unpackbits(packed.reshape(-1, row_bytes), axis=1, count=header.width_px)
+        return (1 - ink) * np.uint8(255), 1
     count = int(np.prod(shape, dtype=np.int64))
     if header.kind in (1, 2, 3):
         values = _digits(data[header.start :], header, count)
@@ -95,10 +98,10 @@ def decode(data: bytes, header: Header) -> tuple[npt.NDArray[np.uint8], int]:
     greatest = int(values.max())
     if greatest > header.most:
         raise ImageError("corrupt", f"found the value {greatest}, expected at most {header.most}")
-    pixels = values if header.most == 255 else to_8_bits(values, header.most)
+    pixels = scaled(values, header.most, bits)
     if header.kind == 1:
-        pixels = 255 - pixels
-    return pixels.reshape(shape).astype(np.uint8, copy=False), greatest
+        pixels = most(bits) - pixels
+    return pixels.reshape(shape), greatest
 
 
 def _binary(

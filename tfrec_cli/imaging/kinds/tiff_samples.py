@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from PIL import Image, TiffImagePlugin
 
 from tfrec_cli.imaging.kinds import tiff as tags
-from tfrec_cli.imaging.kinds.samples import Decoded, to_8_bits
+from tfrec_cli.imaging.kinds.samples import DEEP_BITS, Decoded, divided, most, scaled
 from tfrec_cli.imaging.kinds.tiff import Tiff
 from tfrec_cli.runtime.stderr import stderr_silenced
 
@@ -30,11 +30,11 @@ _BATCH_BYTES = 1 << 22
 _MODES = {1: "L", 2: "LA", 3: "RGB", 4: "RGBA"}
 
 
-def decode(data: bytes, tiff: Tiff) -> Decoded:
-    """Decode the picture, not turned, to 8 bits a sample: ``round(value * 255 / maximum)``.
+def decode(data: bytes, tiff: Tiff, bits: int = 8) -> Decoded:
+    """Decode the picture, not turned, scaled to 8 or 16 bits a sample: see `samples.scaled`.
 
     Returns:
-        An image of mode L, LA, RGB, RGBA or CMYK.
+        An image of mode L, LA, RGB, RGBA or CMYK; with 16 bits an array, RGB if it is CMYK.
     Raises:
         ImageError: a strip or tile is incomplete or damaged.
     """
@@ -44,11 +44,11 @@ def decode(data: bytes, tiff: Tiff) -> Decoded:
     across, down = -(-tiff.width_px // columns), -(-tiff.height_px // rows)
     planes = tiff.samples if tiff.planar else 1
     inner = tiff.samples // planes
-    out = np.empty((tiff.height_px, tiff.width_px, tiff.samples), np.uint8)
+    shape = (tiff.height_px, tiff.width_px, tiff.samples)
+    out: Samples = np.empty(shape, np.uint8 if bits == 8 else np.uint16)
     greatest = 0
     wide = np.empty((0, 0, 0), np.uint16)
-    associated = tiff.extra == (tags.ASSOCIATED_ALPHA,)
-    if associated and planes > 1:
+    if tiff.extra == (tags.ASSOCIATED_ALPHA,) and planes > 1:
         wide = np.empty(out.shape, np.uint16)
     for number, values in enumerate(_segments(data, tiff, planes * across * down)):
         plane, place = divmod(number, across * down)
@@ -60,12 +60,13 @@ def decode(data: bytes, tiff: Tiff) -> Decoded:
             wide[tall, broad, plane] = block[..., 0]
             continue
         greatest = max(greatest, _greatest(block, tiff, plane))
-        scaled = _scaled(block, tiff, plane, associated)
-        out[tall, broad, plane : plane + inner] = scaled
+        out[tall, broad, plane : plane + inner] = _scaled(block, tiff, plane, bits)
     for top in range(0, len(wide), rows):
         block = wide[top : top + rows]
         greatest = max(greatest, _greatest(block, tiff, 0))
-        out[top : top + rows] = _scaled(block, tiff, 0, associated)
+        out[top : top + rows] = _scaled(block, tiff, 0, bits)
+    if bits > 8:
+        return Decoded(_rgb(out) if tiff.photometric == tags.CMYK else out, greatest)
     picture = Image.frombuffer(mode(tiff), out.shape[1::-1], out, "raw", mode(tiff), 0, 1)
     return Decoded(picture, greatest)
 
@@ -80,30 +81,44 @@ def _greatest(block: Samples, tiff: Tiff, plane: int) -> int:
     if not colours.size:
         return 0
     if tiff.photometric == tags.WHITE_IS_ZERO:
-        return (1 << tiff.bits) - 1 - int(colours.min())
+        return most(tiff.bits) - int(colours.min())
     return int(colours.max())
 
 
-def _scaled(block: Samples, tiff: Tiff, plane: int, associated: bool) -> Samples:
-    """Scale samples of (rows, columns, samples) to 8 bits, and make black zero."""
-    most = (1 << tiff.bits) - 1
-    if associated:
-        return _divided(block, most)
-    scaled = to_8_bits(block, most)
+def _scaled(block: Samples, tiff: Tiff, plane: int, bits: int) -> Samples:
+    """Scale samples of (rows, columns, samples), and make black zero."""
+    values = scaled(block, most(tiff.bits), bits)
+    if tiff.extra == (tags.ASSOCIATED_ALPHA,):
+        return _divided(block, values, most(bits))
     if tiff.photometric == tags.WHITE_IS_ZERO and plane == 0:
-        scaled[..., 0] = 255 - scaled[..., 0]
-    return scaled
+        values = values.copy()
+        values[..., 0] = most(bits) - values[..., 0]
+    return values
 
 
-def _divided(block: Samples, most: int) -> Samples:
-    """Scale colours that were multiplied by alpha, and alpha, which is the last sample."""
+def _divided(block: Samples, values: Samples, target: int) -> Samples:
+    """Scale colours that were multiplied by alpha, which is the last sample.
+
+    Args:
+        values: ``block`` scaled as if they were not.
+    """
     import numpy as np
 
-    scaled = to_8_bits(block, most)
-    alpha = block[..., -1:].astype(np.uint32)
-    colours = (block[..., :-1].astype(np.uint32) * 510 + alpha) // (2 * np.maximum(alpha, 1))
-    scaled[..., :-1] = np.where(alpha, np.minimum(colours, 255), scaled[..., :-1])
-    return scaled
+    alpha = block[..., -1:].astype(np.uint64)
+    colours = (block[..., :-1] * np.uint64(2 * target) + alpha) // (2 * np.maximum(alpha, 1))
+    divided = np.where(alpha, np.minimum(colours, target), values[..., :-1])
+    return np.concatenate([divided.astype(values.dtype), values[..., -1:]], axis=2)
+
+
+def _rgb(inks: Samples) -> npt.NDArray[np.uint16]:
+    """Convert CMYK of 16 bits to RGB: light is what both the colour's ink and black let through."""
+    import numpy as np
+
+    out = np.empty((*inks.shape[:2], 3), np.uint16)
+    for row, values in enumerate(inks):
+        light = most(DEEP_BITS) - values.astype(np.uint32)
+        out[row] = divided(light[:, :3] * light[:, 3:])
+    return out
 
 
 def _segments(data: bytes, tiff: Tiff, needed: int) -> Iterator[Samples]:
