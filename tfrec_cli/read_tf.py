@@ -12,7 +12,7 @@ import hashlib
 import importlib.util
 import os
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
@@ -174,11 +174,13 @@ def crop_digests(
     batch_size: int,
     parallel: int,
     in_graph: bool,
+    progress: Callable[[int], object],
 ) -> list[bytes]:
     """Read a split once, in stored order, on the CPU, and digest its crops.
 
     Args:
         in_graph: iterate inside a ``tf.function``.
+        progress: called with the number of crops after each batch.
     Returns:
         SHA-256 of the pixels of each crop (row-major RGB; uint8, or uint16 in little-endian order
         if the manifest's depth is 16).
@@ -201,6 +203,7 @@ def crop_digests(
 
     def collect(images: npt.NDArray[np.unsignedinteger[Any]]) -> None:
         digests.extend(map(_digest, images))
+        progress(len(digests))
 
     def run() -> None:
         for images in batches:
@@ -218,7 +221,14 @@ def crop_digests(
 
 
 def own_crop_digests(
-    opened: Split, keys: Sequence[int], *, crop: tuple[int, int], seed: int, epoch: int
+    opened: Split,
+    keys: Sequence[int],
+    *,
+    crop: tuple[int, int],
+    seed: int,
+    epoch: int,
+    every: int,
+    progress: Callable[[int], object],
 ) -> list[bytes]:
     """Read, decode and crop a split by TensorFlow's own operations, and digest the crops.
 
@@ -226,6 +236,8 @@ def own_crop_digests(
 
     Args:
         keys: those of the records, in stored order.
+        every: read the first of so many records.
+        progress: called with the number of crops after each.
     Returns:
         SHA-256 of the pixels of each crop, as of `crop_digests`.
     Raises:
@@ -267,11 +279,15 @@ def own_crop_digests(
 
     compression = {"none": "", "gzip": "GZIP", "zlib": "ZLIB"}[discover.compression(opened)]
     records = tf.data.TFRecordDataset(list(map(str, opened.shards)), compression)
-    numbered = tf.data.Dataset.zip(records, tf.data.Dataset.from_tensor_slices(list(keys)))
-    windows = numbered.map(cut, pool.available_jobs(), deterministic=True)
+    keyed = tf.data.Dataset.zip(records, tf.data.Dataset.from_tensor_slices(list(keys)))
+    windows = keyed.shard(every, 0).map(cut, pool.available_jobs(), deterministic=True)
+    digests = []
     try:
         with stderr_silenced():  # libjpeg writes warnings to it
-            return list(map(_digest, windows.as_numpy_iterator()))
+            for window in windows.as_numpy_iterator():
+                digests.append(_digest(window))
+                progress(len(digests))
+            return digests
     except tf.errors.OpError as error:
         raise DataError(_innermost(str(error.message))) from error
 

@@ -104,7 +104,10 @@ MISUSED = [
     ("write", "Missing argument 'SRC'."),
     ("write a", "Missing argument 'OUT'."),
     ("write a b c", "Got unexpected extra argument (c)"),
-    ("write a b --cop 1", "No such option '--cop'. Did you mean '--crop'?"),
+    (
+        "write a b --stripmetadata",
+        "No such option '--stripmetadata'. Did you mean '--strip-metadata'?",
+    ),
     ("write a b --crop 0", "found 0, expected 1 or more"),
     ("write a b --crop 8x", "found '8x', expected N or HEIGHTxWIDTH in pixels"),
     ("write a b --shard-size lots", "found 'lots', expected a size such as 128MiB"),
@@ -295,10 +298,25 @@ class Terminal(io.StringIO):
         return True
 
 
-def test_progress_is_shown_on_a_terminal(source: Path, out: Path) -> None:
+def test_progress_is_shown_on_a_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(progress, "DELAY_S", 0)
     with redirect_stderr(Terminal()) as err, progress.shown(quiet=False) as show:
         show("writing", 2, 3)
-    assert "2/3" in err.getvalue()
+    assert "writing: 2/3 " in err.getvalue()
+    assert err.getvalue().endswith("\r\x1b[K")
+
+
+def test_what_takes_no_time_shows_no_progress() -> None:
+    with redirect_stderr(Terminal()) as err, progress.shown(quiet=False) as show:
+        show("writing", 2, 3)
+    assert err.getvalue() == ""
+
+
+def test_a_step_without_a_total_shows_a_count(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(progress, "DELAY_S", 0)
+    with redirect_stderr(Terminal()) as err, progress.shown(quiet=False) as show:
+        show("listing", 2000, 0)
+    assert "listing: 2000 found, " in err.getvalue()
 
 
 def test_quiet_silences_progress() -> None:
@@ -585,6 +603,72 @@ def test_every_command_is_tested_here() -> None:
 def test_short_help_is_the_help(command: list[str]) -> None:
     ran = tfrec(*command, "-h")
     assert (ran.code, ran.out, ran.err) == (0, tfrec(*command, "--help").out, "")
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_option_is_in_a_group_of_the_help(command: str) -> None:
+    groups = cli.main.commands[command].groups
+    named = [name for names in groups.values() for name in names]
+    assert sorted(named) == (sorted(one.name for one in options_of(command)) if groups else [])
+
+
+@pytest.fixture(scope="module")
+def examples(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Make a folder in which the examples of the help run."""
+    made = tmp_path_factory.mktemp("examples")
+    shutil.copytree(ROOT / "sample_data/images", made / "images")
+    names = sorted(path.relative_to(made / "images") for path in made.glob("images/*/*"))
+    rows = [f"{name},{name.parent}" for name in names]
+    (made / "images.csv").write_text("\n".join(["path,label", *rows]) + "\n")
+    for name, labels in (("first", "clouds"), ("second", "leaves,pebbles")):
+        assert tfrec("write", made / "images", made / "whole", "--overwrite").code == 0
+        selected = ("--where", f"label={labels}")
+        assert tfrec("reshard", made / "whole", made / name, *selected).code == 0
+    return made
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_the_examples_of_the_help_run(
+    examples: Path, tmp_path: Path, command: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = cli.main.commands[command].examples
+    assert made
+    for number, example in enumerate(made):
+        folder = tmp_path / str(number)
+        shutil.copytree(examples, folder)
+        monkeypatch.chdir(folder)
+        if command != "write":
+            split = ["--split", "val", "--shards", "4"] if "val" in example else ["--shards", "4"]
+            assert tfrec("write", "images", "out", *split).code == 0
+        if command == "salvage":
+            shutil.copy("out/train-00000-of-00004.tfrecord", "damaged")
+        if command == "extract":
+            shutil.rmtree("images")
+        line = example.replace("label=cat", "label=clouds").replace("--crop 128", "--crop 64")
+        ran = tfrec(command, *line.split())
+        assert (ran.code, ran.err) == (0, ""), example
+
+
+def test_help_and_version_are_commands_too() -> None:
+    assert tfrec("help").out == tfrec("--help").out
+    assert tfrec("help", "write").out == tfrec("write", "--help").out
+    assert tfrec("version").out == tfrec("-V").out == tfrec("--version").out
+    assert tfrec("help", "wirte").err.startswith("tfrec: No such command 'wirte'")
+
+
+def test_commands_are_listed_in_the_order_of_use() -> None:
+    lines = tfrec("--help").out.partition("Commands:\n")[2].splitlines()
+    names = [line.split()[0] for line in lines if line.startswith("  ") and line[2] != " "]
+    assert names[:3] == ["write", "inspect", "verify"]
+    assert sorted(names) == sorted(COMMANDS)
+
+
+def test_choices_are_taken_in_capitals_and_jpg_is_jpeg(source: Path, out: Path) -> None:
+    ran = tfrec(
+        *("write", source, out, "--crop", "8", "--encoding", "JPG", "--small", "Skip", "--json")
+    )
+    options = json.loads(ran.out)["manifest"]
+    assert (options["stored"], options["options"]["small"]) == ("jpeg", "skip")
 
 
 def options_of(command: str) -> list[Any]:

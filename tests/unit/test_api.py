@@ -28,7 +28,7 @@ from tfrec_cli.writing.options import WriteOptions
 
 FUNCTIONS = ("extract", "inspect", "merge", "reshard", "salvage", "verify", "write")
 SHARD = "train-00000-of-00001.tfrecord"
-ONLY_SHOWN = {"config", "help", "json", "labels", "quiet", "record", "records", "verbose"}
+ONLY_SHOWN = {"color", "config", "help", "json", "labels", "quiet", "record", "records", "verbose"}
 """Options that decide what the command line prints."""
 
 

@@ -113,10 +113,12 @@ class Subject:
         """All shards, in order, each checked with all its images."""
         tasks = list(_tasks(self))
         checked: dict[tuple[int, Path], Checked] = {}  # two splits may name one file
-        self.progress("checking shards", 0, len(tasks))
+        total = sum(task.path.stat().st_size for task in tasks if task.path.is_file())
+        done = 0
         for result in self.run(shard.check_shard, tasks):
             checked[result.task.split, result.task.path] = result
-            self.progress("checking shards", len(checked), len(tasks))
+            done += result.size_bytes
+            self.progress("checking shards", done, max(done, total))
         shards = [checked[task.split, task.path] for task in tasks]
         for result, task in zip(shards, tasks, strict=True):
             result.task = task  # not a copy that came from a worker

@@ -136,9 +136,11 @@ def _end(failure: Failure, calls: Sequence[click.Context]) -> NoReturn:
     params = calls[-1].params if calls else {}
     if params.get("json") or "--json" in sys.argv:
         click.echo(_document(failure, calls[-1].info_name if len(calls) > 1 else None))
+    color = calls[-1].color if calls else command.usual_color()
+    prefix = click.style("tfrec:", fg="red")
     for line in [*(failure.details if params.get("verbose") else ()), failure.message]:
         printable = line if line.isprintable() else ascii(line)[1:-1]
-        click.echo(f"tfrec: {printable}", err=True)
+        click.echo(f"{prefix} {printable}", err=True, color=color)
     if failure.help:
         click.echo(f"Try `{failure.help}`", err=True)
     sys.exit(failure.exit_code)

@@ -18,6 +18,17 @@ from click.core import ParameterSource
 from tfrec_cli.errors import TfrecError, UsageError
 
 
+def usual_color() -> bool | None:
+    """Tell whether output has colours if no option says it; None leaves it to the terminal."""
+    if os.environ.get("NO_COLOR"):
+        return False
+    return True if os.environ.get("FORCE_COLOR") else None
+
+
+def _set_color(ctx: click.Context, _param: click.Parameter, value: str | None) -> None:
+    ctx.color = {"always": True, "never": False}.get(value or "", usual_color())
+
+
 class Command(click.Command):
     """A command that appends its context to ``obj``, a list, so that its errors can be explained.
 
@@ -27,6 +38,8 @@ class Command(click.Command):
     Args:
         needs: for options that have no effect alone, the options of which one is enough.
         excludes: for options that have no effect together with others, those others.
+        groups: headings of the help, and the options under each; others are under the last.
+        examples: command lines that the help shows, without the name of the command.
     """
 
     def __init__(
@@ -34,11 +47,43 @@ class Command(click.Command):
         *args: Any,
         needs: Mapping[str, Sequence[str]] | None = None,
         excludes: Mapping[str, Sequence[str]] | None = None,
+        groups: Mapping[str, Sequence[str]] | None = None,
+        examples: Sequence[str] = (),
         **kwargs: Any,
     ) -> None:
         super().__init__(*args, **kwargs)
         self._needs = needs or {}
         self._excludes = excludes or {}
+        self.groups = groups or {}
+        self.examples = examples
+        color = click.Option(
+            ["--color"],
+            type=Word(("auto", "always", "never")),
+            expose_value=False,
+            callback=_set_color,
+            is_eager=True,
+            help="Whether output has colours. [default: auto, which is on a terminal, unless "
+            "NO_COLOR is set]",
+        )
+        self.params.append(color)
+
+    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the options in groups."""
+        groups = self.groups or {"Options": []}
+        known = {name for names in groups.values() for name in names}
+        options = [one for one in self.get_params(ctx) if isinstance(one, click.Option)]
+        for heading, names in groups.items():
+            shown = [one for name in names for one in options if one.name == name]
+            if heading == [*groups][-1]:
+                shown += [one for one in options if one.name not in known]
+            with formatter.section(heading):
+                formatter.write_dl([row for one in shown if (row := one.get_help_record(ctx))])
+
+    def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the examples."""
+        with formatter.section("Examples"):
+            for line in self.examples:
+                formatter.write(f"  {ctx.command_path} {line}\n")
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """Parse; refuse options without effect, and variables of unknown options."""
@@ -67,6 +112,15 @@ class Command(click.Command):
                     raise UsageError(
                         f"{_option(ctx, name)}: cannot be used with {where(ctx, other)}"
                     )
+
+
+class Word(click.Choice[str]):
+    """One of a few words, in capitals or not; ``jpg`` is ``jpeg``."""
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> str:
+        """Accept JPEG, jpg."""
+        word = str(value).lower()
+        return super().convert("jpeg" if word == "jpg" else word, param, ctx)
 
 
 class Listed(click.Command):
@@ -105,9 +159,17 @@ class Group(click.Group):
         super().__init__(name, _Loaded(self._listed), **kwargs)
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        """Parse as click does."""
+        """Parse as click does; ``help``, ``help write`` and ``version`` are options too."""
         ctx.ensure_object(list).append(ctx)
+        if args[:1] == ["help"]:
+            args = [*args[1:2], "--help"]
+        elif args == ["version"]:
+            args = ["--version"]
         return super().parse_args(ctx, args)
+
+    def list_commands(self, _ctx: click.Context) -> list[str]:
+        """Return the names of the commands in their order."""
+        return list(self._listed)
 
     def get_command(self, _ctx: click.Context, cmd_name: str) -> click.Command | None:
         """Return the entry of a command; `commands` has the command itself."""

@@ -12,7 +12,14 @@ from tfrec_cli.cli.command import Command
 from tfrec_cli.cli.completion import paths, splits
 
 
-@click.command(cls=Command)
+@click.command(
+    cls=Command,
+    groups={
+        "What is written": ["split"],
+        "Running": ["jobs", "quiet", "json", "color"],
+    },
+    examples=["out images", "out images --split val"],
+)
 @params.path_argument("dataset", metavar="DATASET", shell_complete=paths("*"))
 @params.path_argument("out", metavar="OUT", shell_complete=paths())
 @click.option(

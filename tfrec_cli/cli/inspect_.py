@@ -17,6 +17,11 @@ from tfrec_cli.errors import EXIT_DATA, UsageError
     cls=Command,
     needs={"crop": ["contact_sheet", "html"], "seed": ["crop"]},
     excludes={name: ["record", "records"] for name in ("contact_sheet", "html", "labels")},
+    groups={
+        "What is shown": ["records", "record", "labels", "json", "color"],
+        "Pictures": ["contact_sheet", "html", "crop", "seed"],
+    },
+    examples=["out", "out --record 0", "out --contact-sheet sheet.png"],
 )
 @params.path_argument(
     "paths",

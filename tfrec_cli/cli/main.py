@@ -54,6 +54,8 @@ def _as_path(_ctx: click.Context, _param: click.Parameter, value: str | None) ->
 )
 @click.version_option(
     __version__,
+    "-V",
+    "--version",
     prog_name="tfrec",
     allow_from_autoenv=False,  # a user may have set TFREC_VERSION for something else
 )
@@ -69,8 +71,8 @@ def _as_path(_ctx: click.Context, _param: click.Parameter, value: str | None) ->
 def main(ctx: click.Context, config: Path | None) -> None:
     """Write image folders as TFRecord shards, check them, and turn them back into files.
 
-    Environment variables can set every option except --help and --version: TFREC_WRITE_CROP is
-    --crop of write.
+    "tfrec help write" explains a command. Environment variables can set every option except --help
+    and --version: TFREC_WRITE_CROP is --crop of write.
 
     For completion in bash, run: eval "$(_TFREC_COMPLETE=bash_source tfrec)". For zsh and
     fish, see the page "Command line" of the documentation.

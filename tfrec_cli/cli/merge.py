@@ -12,7 +12,16 @@ from tfrec_cli.cli.command import Command
 from tfrec_cli.cli.completion import paths, splits
 
 
-@click.command(cls=Command, excludes={"shard_size": ["shards"]})
+@click.command(
+    cls=Command,
+    excludes={"shard_size": ["shards"]},
+    groups={
+        "What is copied": ["split", "where", "limit"],
+        "Shards": ["shards", "shard_size", "index"],
+        "Running": ["jobs", "quiet", "json", "color"],
+    },
+    examples=["first second both"],
+)
 @params.path_argument(
     "datasets", metavar="DATASET...", nargs=-1, required=True, shell_complete=paths()
 )

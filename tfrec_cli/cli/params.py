@@ -15,6 +15,7 @@ from typing import Any
 
 import click
 
+from tfrec_cli.cli.command import Word
 from tfrec_cli.runtime import values
 from tfrec_cli.seeds import SEED_LIMIT
 
@@ -105,7 +106,7 @@ def field_option(name: str, *letters: str, **settings: Any) -> Decorator:
     if isinstance(default, bool):
         made = {"is_flag": True}
     elif "words" in metadata:
-        made["type"] = click.Choice(metadata["words"])
+        made["type"] = Word(metadata["words"])
     elif "range" in metadata:
         least, most = metadata["range"].least, metadata["range"].most
         number = click.IntRange(least, most if most < _MOST_SHOWN else None)

@@ -12,7 +12,15 @@ from tfrec_cli.cli.command import Command
 from tfrec_cli.cli.completion import paths, splits
 
 
-@click.command(cls=Command)
+@click.command(
+    cls=Command,
+    groups={
+        "What is copied": ["split", "where", "limit"],
+        "Shards": ["shards", "shard_size", "index"],
+        "Running": ["jobs", "quiet", "json", "color"],
+    },
+    examples=["out smaller --shards 4", "out cats --where label=cat"],
+)
 @params.path_argument("dataset", metavar="DATASET", shell_complete=paths("*"))
 @params.path_argument("out", metavar="OUT", shell_complete=paths())
 @click.option(

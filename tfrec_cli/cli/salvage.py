@@ -14,7 +14,10 @@ from tfrec_cli.cli.completion import paths
 from tfrec_cli.errors import EXIT_DATA
 
 
-@click.command(cls=Command)
+@click.command(
+    cls=Command,
+    examples=["damaged saved"],
+)
 @params.path_argument("shard", metavar="SHARD")
 @params.path_argument("out", metavar="OUT")
 @params.path_option(

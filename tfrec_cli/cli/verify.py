@@ -14,7 +14,15 @@ from tfrec_cli.cli.completion import paths
 from tfrec_cli.errors import EXIT_DATA
 
 
-@click.command(cls=Command, needs={"epochs": ["seed"]})
+@click.command(
+    cls=Command,
+    needs={"epochs": ["seed"]},
+    groups={
+        "What is checked": ["seed", "crop", "epochs", "expect", "quick", "source", "root"],
+        "Running": ["jobs", "quiet", "json", "color"],
+    },
+    examples=["out", "out --seed 42", "out --source images"],
+)
 @params.path_argument("path", metavar="[PATH]", default=".")
 @params.seed(
     help="Compute the crop of every record, compare it with the crop by tf.data if TensorFlow is "
@@ -60,6 +68,9 @@ def verify(path: Path, *, json: bool, quiet: bool, **options: Any) -> None:
 
     with progress.shown(quiet=quiet) as show:
         result = work.verify(path, work.Options(**options), show)
-    click.echo(report.document(result) if json else report.text(result))
+    if json:
+        click.echo(report.document(result))
+    else:
+        progress.verdict(report.text(result), ok=result.ok)
     if not result.ok:
         sys.exit(EXIT_DATA)

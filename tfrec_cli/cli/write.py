@@ -15,6 +15,38 @@ from tfrec_cli.cli.completion import paths, splits
 @click.command(
     cls=Command,
     excludes={"shard_size": ["shards"], "shuffle_seed": ["no_shuffle"], "verbose": ["quiet"]},
+    groups={
+        "What is stored": [
+            "crop",
+            "encoding",
+            "jpeg_quality",
+            "resize_short",
+            "depth",
+            "exif",
+            "alpha",
+            "frames",
+            "strip_metadata",
+            "keys",
+        ],
+        "Labels and splits": [
+            "labels",
+            "first_label",
+            "split",
+            "split_by",
+            "root",
+            "path_column",
+            "label_column",
+        ],
+        "Bad images": ["on_error", "max_errors", "small", "check", "max_pixels"],
+        "Shards": ["shards", "shard_size", "shuffle_seed", "no_shuffle", "compression", "index"],
+        "Running": ["jobs", "resume", "overwrite", "dry_run", "verbose", "quiet", "json", "color"],
+    },
+    examples=[
+        "images out",
+        "images out --crop 128 --resize-short 144",
+        "images out --split train=80,val=20",
+        "images.csv out --root images --shards 8",
+    ],
 )
 @params.path_argument("source", metavar="SRC", shell_complete=paths("csv", "tsv", "jsonl"))
 @params.path_argument("out", metavar="OUT", shell_complete=paths())

@@ -122,7 +122,7 @@ def write(
         if not options.dry_run:
             cleaning.enter_context(output.locked(out))
         others = output.other_splits(out, options, shares)
-        listing = survey.list_sources(source, options, others)
+        listing = survey.list_sources(source, options, others, progress)
         output.check_agreement(source, out, options, listing, others)
         recipe = Recipe.of(options, listing.labels, listing.columns)
         is_digested = len(shares) > 1 and not options.is_by_folder

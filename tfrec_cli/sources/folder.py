@@ -18,7 +18,7 @@ from tfrec_cli.runtime.paths import printable
 from tfrec_cli.runtime.row_store import Packed
 from tfrec_cli.sources import layout
 from tfrec_cli.sources.labels import USUAL_RULE, ClassRule, doubts, found_level, label_by_folder
-from tfrec_cli.sources.listing import Listing, Source, packed, without_twins
+from tfrec_cli.sources.listing import EVERY, Found, Listing, Source, packed, unseen, without_twins
 
 JUNK = frozenset({b"Thumbs.db", b"desktop.ini", b"__MACOSX"})
 SIDECARS = tuple(
@@ -36,6 +36,7 @@ def list_folder(
     labels: Sequence[str] | str | None = "auto",
     labels_from: str = "`labels`",
     rule: ClassRule = USUAL_RULE,
+    found: Found = unseen,
 ) -> Listing:
     """List the images below ``root`` and give each its label.
 
@@ -47,6 +48,7 @@ def list_folder(
         labels: ``auto`` takes folders as classes, as ``rule`` says, and sorts classes by their
             bytes; a sequence pins class names and their order; None labels nothing.
         labels_from: where a sequence comes from, for messages.
+        found: see `Found`.
     Raises:
         UsageError: the names of folders do not say which of them are classes.
         DataError: images both next to and in class folders, a class that ``labels`` lacks, or
@@ -54,7 +56,7 @@ def list_folder(
         RunError: a folder cannot be read.
     """
     walk = _Walk(root)
-    walk.go()
+    walk.go(found)
     sources, twins = without_twins(walk.sources)
     names, warnings = _label(walk, root, sources, labels, labels_from, rule)
     warnings += [f"{printable(path)}: found a tfrec dataset: skipped" for path in walk.datasets]
@@ -130,7 +132,7 @@ class _Walk:
         self.datasets: list[bytes] = []
         self._top = os.fsencode(root)
 
-    def go(self, *, is_each_top_enough: bool = False) -> None:
+    def go(self, found: Found = unseen, *, is_each_top_enough: bool = False) -> None:
         """Visit every folder; in a loop, since nesting may exceed Python's recursion limit.
 
         Args:
@@ -149,6 +151,8 @@ class _Walk:
                 entered.append((path, self._list(path)))
             else:
                 self.sources.append(source)
+                if len(self.sources) % EVERY == 0:
+                    found(len(self.sources))
                 if is_each_top_enough:
                     del entered[1:]
 

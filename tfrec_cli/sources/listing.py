@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
 from tfrec_cli.dataset.records import Column
@@ -15,6 +15,15 @@ NO_LABEL = -1
 
 LABEL_COLUMN = 1
 """Index of the label among a source's packed integers."""
+
+Found = Callable[[int], object]
+"""Called with the number of images that were found so far, after every `EVERY`."""
+
+EVERY = 1_000
+
+
+def unseen(_count: int) -> None:
+    """Do nothing with the number of images."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -36,7 +36,7 @@ from tfrec_cli.sources.labels import (
     numbers_in,
     unfit_classes,
 )
-from tfrec_cli.sources.listing import NO_LABEL, Listing, Source, packed
+from tfrec_cli.sources.listing import NO_LABEL, Found, Listing, Source, packed
 from tfrec_cli.sources.table import SAVE_AS_CSV, SUFFIXES, Row, Table, dump_json
 
 _USUAL = Asked()
@@ -129,6 +129,7 @@ def list_source(
     columns: Sequence[Column] = (),
     asked: Asked = _USUAL,
     rule: ClassRule = USUAL_RULE,
+    found: Found = bool,
 ) -> Listing:
     """List the images of a folder, as `folder.list_folder` does, or of an image list.
 
@@ -141,6 +142,7 @@ def list_source(
         columns: columns of another split; columns of the same name must have the same types.
         asked: the columns of an image list that options name.
         rule: how folders and names become labels.
+        found: see `Found`.
     Raises:
         UsageError: as for `root_of` and `folder.list_folder`, a column has a reserved name, a
             folder has no columns that options could name, or an image list no folders.
@@ -152,7 +154,7 @@ def list_source(
         for option, name in asdict(asked).items():
             if name is not None:
                 raise UsageError(f"`{option}`: needs an image list, but {source} is a folder")
-        return list_folder(source, labels=labels, labels_from=labels_from, rule=rule)
+        return list_folder(source, labels=labels, labels_from=labels_from, rule=rule, found=found)
     if rule.in_splits or rule.level != "auto":
         option = "`split` folders" if rule.in_splits else f"`labels` {rule.level}"
         raise UsageError(f"{option}: needs a folder of images, but {source} is an image list")
@@ -161,7 +163,7 @@ def list_source(
         with open_to_read(os.fsencode(source)) as file:
             if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
                 raise UsageError(f"{source}: found a pipe or device, expected a file")
-            table.read(file)
+            table.read(file, found)
     except OSError as error:
         raise RunError(f"{source}: cannot be read: {error.strerror or error}") from error
     return _listing(table, folder, keys, (labels, labels_from, rule))

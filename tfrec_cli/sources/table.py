@@ -24,7 +24,7 @@ from tfrec_cli.sources.cells import CellType, Paths, RowError, shown, to_integer
 from tfrec_cli.sources.columns import ColumnStats, new_column
 from tfrec_cli.sources.header import LABEL, PATH, Asked, Roles
 from tfrec_cli.sources.labels import NUMBER_EXPECTED
-from tfrec_cli.sources.listing import NO_LABEL
+from tfrec_cli.sources.listing import EVERY, NO_LABEL, Found, unseen
 
 SUFFIXES = (".csv", ".tsv", ".jsonl")
 
@@ -161,9 +161,11 @@ class Table:
         self._is_json = self._suffix == ".jsonl"
         self._header: list[str] = []
 
-    def read(self, file: BinaryIO) -> None:
+    def read(self, file: BinaryIO, found: Found = unseen) -> None:
         """Read every row.
 
+        Args:
+            found: see `Found`.
         Raises:
             TableError: a bad header, or bad lines.
             UsageError: a column has a reserved name.
@@ -171,6 +173,8 @@ class Table:
         lines = _text_lines(file, self.errors)
         for line, content in self._json_rows(lines) if self._is_json else self._csv_rows(lines):
             self._add_row(line, content)
+            if len(self.rows) % EVERY == 0:
+                found(len(self.rows))
         self.errors.check()
 
     def _add_row(self, line: int, content: list[str] | str) -> None:

@@ -78,7 +78,9 @@ class _Batch:
     crashed: Mapping[int, ImageError] = field(default_factory=dict)
 
 
-def list_sources(source: Path, options: WriteOptions, others: Sequence[Manifest]) -> Listing:
+def list_sources(
+    source: Path, options: WriteOptions, others: Sequence[Manifest], progress: Progress
+) -> Listing:
     """List the images of a folder or image list, with the class names of the other splits.
 
     Args:
@@ -106,6 +108,7 @@ def list_sources(source: Path, options: WriteOptions, others: Sequence[Manifest]
         columns=others[0].columns if others else (),
         asked=options.asked,
         rule=rule,
+        found=lambda count: progress("listing", count, 0),
     )
     if listing.labels is None and options.first_label:
         raise UsageError(f"`first_label`: needs labels, but {source} has none")

@@ -21,9 +21,9 @@ OPTIONS = [
     pytest.param(name, option, id=f"{name} {max(option.opts, key=len)}")
     for name, command in sorted(cli.main.commands.items())
     for option in command.params
-    if isinstance(option, click.Option)
+    if isinstance(option, click.Option) and option.expose_value
 ]
-"""Every option of every command, by the tree that click has of them."""
+"""Every option of every command that its function gets, by the tree that click has of them."""
 
 
 def long(option: click.Option) -> str:
