@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import itertools
+import os
 import struct
 import zlib
 from collections.abc import Callable, Iterator
@@ -13,7 +14,8 @@ from typing import Any
 import numpy as np
 import PIL
 import pytest
-from conftest import ROOT, Framework, tf
+import readable
+from conftest import ROOT, Framework, fill, tf, torch
 from PIL import Image
 
 import tfrec_cli
@@ -624,6 +626,14 @@ def with_count(data: bytes, tag: int, value: int) -> bytes:
     raise AssertionError(tag)
 
 
+def test_a_tiff_with_more_strips_than_its_picture_has_is_refused() -> None:
+    pixels = noise(8).tobytes()
+    more = {273: [8, 8], 279: [len(pixels)] * 2}
+    data = plain_tiff(pixels, [8], photometric=1, more=more)
+    with pytest.raises(ImageError, match="found 2 strips or tiles, expected 1"):
+        normalize.decode(data, Policy())
+
+
 def test_cut_jpeg_strips_are_refused() -> None:
     file = io.BytesIO()
     Image.fromarray(noise(8, 3)).save(file, "TIFF", compression="jpeg")
@@ -788,3 +798,26 @@ def test_the_transparent_colour_of_a_16_bit_png_is_compared_exactly() -> None:
     assert normalize.decode(data, Policy(alpha="white")).tolist() == [[[255] * 3, [1, 2, 3]]]
     deep = normalize.decode(data, Policy(alpha="white", depth=16))
     assert deep.tolist() == [[[65535] * 3, [257, 514, 772]]]
+
+
+# --- what is written ----------------------------------------------------------------------------
+
+HARD_IMAGES = os.environ.get("TFREC_HARD_IMAGES", "").split(os.pathsep)
+
+
+@pytest.mark.parametrize("options", readable.OPTIONS.values(), ids=readable.OPTIONS)
+@pytest.mark.parametrize("folder", ["all kinds", *filter(None, HARD_IMAGES)])
+def test_every_reader_and_tensorflow_read_what_is_accepted(
+    tmp_path: Path, folder: str, options: dict[str, Any]
+) -> None:
+    """Also for folders that the environment names."""
+    assert tf.io
+    assert torch.utils
+    if folder == "all kinds":
+        folder = str(tmp_path / "images")
+        for number, make in enumerate(KINDS.values()):
+            data, _ = next(iter(make()))
+            fill(Path(folder), {f"{number:02}": data})
+    accepted, wrong = readable.check(Path(folder), tmp_path / "out", **options)
+    assert accepted > 10
+    assert wrong == []

@@ -359,6 +359,8 @@ def _check_extents(tiff: Tiff, size_bytes: int) -> None:
     found = min(len(tiff.offsets), len(tiff.counts))
     if found < needed:
         raise ImageError("truncated", f"found {found} strips or tiles, expected {needed}")
+    if (found := max(len(tiff.offsets), len(tiff.counts))) > needed:  # Pillow draws them on top
+        raise ImageError("corrupt", f"found {found} strips or tiles, expected {needed}")
     row_bytes = -(-columns * tiff.bits * (1 if tiff.planar else tiff.samples) // 8)
     for number, (offset, count) in enumerate(zip(tiff.offsets, tiff.counts, strict=False)):
         if number >= needed:
