@@ -87,9 +87,14 @@ static int allows_scan(const Tables *tables, Segment frame, Segment scan) {
                            : last[0] != 0 || last[1] != 63 || last[2] != 0) {
         return 0;
     }
-    for (int i = 0; i < frame.body[5]; i++) {
-        int across = frame.body[7 + 3 * i] >> 4, down = frame.body[7 + 3 * i] & 15;
-        if (across < 1 || across > 4 || down < 1 || down > 4) {
+    int most[2] = {0, 0}; /* across and down */
+    for (int i = 0; i < 2 * frame.body[5]; i++) {
+        int factor = frame.body[7 + 3 * (i / 2)] >> (i % 2 ? 0 : 4) & 15;
+        most[i % 2] = factor > most[i % 2] ? factor : most[i % 2];
+    }
+    for (int i = 0; i < 2 * frame.body[5]; i++) {
+        int factor = frame.body[7 + 3 * (i / 2)] >> (i % 2 ? 0 : 4) & 15;
+        if (factor < 1 || factor > 4 || most[i % 2] % factor) {
             return 0;
         }
     }

@@ -63,6 +63,7 @@ REFUSED: dict[str, bytes] = {
     "no quantization table": without(PLAIN, 0xDB),
     "a quantization table of another number": without(PLAIN, 0xDB, 1),
     "sampling factors of zero": put(PLAIN, FRAME + 11, 0x02),
+    "sampling factors of two and three": put(PLAIN, FRAME + 11, 0x22, 0, 2, 0x11, 1, 3, 0x13),
     "too many blocks": put(PLAIN, FRAME + 11, 0x44, 0, 2, 0x44, 1, 3, 0x44),
     "more codes than fit their length": put(PLAIN, CODES + 5, 3),
     "codes of all ones": put(PLAIN, CODES + 5, 2),

@@ -79,7 +79,7 @@ class Tables:
         blocks = sum(_blocks(frame[7 + 3 * number]) for number in numbers)
         return (
             self._steps.issuperset(steps)
-            and all(_blocks(factors) for factors in frame[7::3])
+            and _are_sampled(frame[7::3])
             and (count == 1 or blocks <= _MOST_BLOCKS)
             and self._codes.issuperset(_needed(sof, scan))
         )
@@ -96,10 +96,17 @@ def _fit(counts: bytes) -> bool:
     return len(counts) == _LENGTHS and sum(counts) <= _MOST_CODES
 
 
+def _are_sampled(factors: bytes) -> bool:
+    """Tell whether components are sampled so that a decoder can enlarge each to the largest."""
+    for sides in ([one >> 4 for one in factors], [one & 15 for one in factors]):
+        if not 0 < min(sides) <= max(sides) <= 4 or any(max(sides) % side for side in sides):
+            return False
+    return True
+
+
 def _blocks(factors: int) -> int:
-    """Return the number of blocks of a component in an MCU; 0 if the factors are not allowed."""
-    across, down = factors >> 4, factors & 15
-    return across * down if max(across, down) <= 4 else 0
+    """Return the number of blocks of a component in an MCU."""
+    return (factors >> 4) * (factors & 15)
 
 
 def _needed(sof: int, scan: bytes) -> set[tuple[int, int]]:
