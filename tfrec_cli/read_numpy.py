@@ -19,7 +19,7 @@ from tfrec_cli.crops import CropMode, Int64s
 from tfrec_cli.dataset.discover import Split
 from tfrec_cli.reading.batch import Batch
 from tfrec_cli.reading.open import OpenSplit, open_split
-from tfrec_cli.reading.options import Dtype, ReadOptions, Small
+from tfrec_cli.reading.options import Channels, Dtype, ReadOptions, Small
 from tfrec_cli.reading.prefetch import run_ahead
 
 __all__ = ["Batches", "Source", "dataset", "source"]
@@ -41,6 +41,7 @@ def dataset(
     flip: bool = False,
     brightness: float = 0.0,
     dtype: Dtype = "float32",
+    channels: Channels = 3,
     small: Small = "fail",
     drop_remainder: bool = False,
     parallel: int | None = None,
@@ -70,6 +71,8 @@ def dataset(
         dtype: ``"float32"`` with values in [0, 1], ``"uint8"`` with values in [0, 255], or
             ``"uint16"`` with values in [0, 65535]. Images of 8 and of 16 bits a sample become
             either: ``value * 257``, or ``round(value / 257)``.
+        channels: 3 for RGB, or 1 for grey images, which refuses an image with a colour in what is
+            read of it.
         small: what to do with an image smaller than the crop. ``"fail"`` raises an error when the
             dataset is opened (while reading, if no manifest holds the smallest size), ``"skip"``
             leaves it out, ``"pad"`` surrounds it with black.
@@ -115,6 +118,7 @@ def dataset(
         flip=flip,
         brightness=brightness,
         dtype=dtype,
+        channels=channels,
         small=small,
         drop_remainder=drop_remainder,
         parallel=parallel,
@@ -136,6 +140,7 @@ def source(
     flip: bool = False,
     brightness: float = 0.0,
     dtype: Dtype = "float32",
+    channels: Channels = 3,
     small: Small = "fail",
 ) -> Source:
     """Open a dataset for random access, for Grain and others.
@@ -161,6 +166,8 @@ def source(
         dtype: ``"float32"`` with values in [0, 1], ``"uint8"`` with values in [0, 255], or
             ``"uint16"`` with values in [0, 65535]. Images of 8 and of 16 bits a sample become
             either: ``value * 257``, or ``round(value / 257)``.
+        channels: 3 for RGB, or 1 for grey images, which refuses an image with a colour in what is
+            read of it.
         small: what to do with an image smaller than the crop. ``"fail"`` raises an error when the
             dataset is opened (while reading, if no manifest holds the smallest size), ``"pad"``
             surrounds it with black. ``"skip"`` is refused.
@@ -195,6 +202,7 @@ def source(
         flip=flip,
         brightness=brightness,
         dtype=dtype,
+        channels=channels,
         small=small,
     )
     return Source(open_split(path, options, by_number=True))
@@ -220,7 +228,7 @@ class Batches:
         """Iterate ``(image, label)``, or ``image`` if there are no labels.
 
         Yields:
-            image: ``dtype`` [batch, height, width, 3], label: int64 [batch]. Single records
+            image: ``dtype`` [batch, height, width, channels], label: int64 [batch]. Single records
             have no batch dimension.
         """
         opened = self._opened
@@ -297,7 +305,7 @@ class Source:
 
         Returns:
             ``(image, label)``, or ``image`` if there are no labels. image: ``dtype``
-            [height, width, 3], label: an int64 scalar.
+            [height, width, channels], label: an int64 scalar.
         Raises:
             IndexError: there are fewer samples; negative indices count from the end.
             DataError: the record is damaged, or smaller than the crop.

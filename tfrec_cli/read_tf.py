@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from tfrec_cli.dataset.discover import Split
     from tfrec_cli.reading.batch import Batch
     from tfrec_cli.reading.open import OpenSplit
-    from tfrec_cli.reading.options import Dtype, Small
+    from tfrec_cli.reading.options import Channels, Dtype, Small
     from tfrec_cli.reading.order import ChunkOrder
 
 __all__ = ["dataset"]
@@ -51,6 +51,7 @@ def dataset(
     flip: bool = False,
     brightness: float = 0.0,
     dtype: Dtype = "float32",
+    channels: Channels = 3,
     small: Small = "fail",
     drop_remainder: bool = False,
     parallel: int | None = None,
@@ -81,6 +82,8 @@ def dataset(
         dtype: ``"float32"`` with values in [0, 1], ``"uint8"`` with values in [0, 255], or
             ``"uint16"`` with values in [0, 65535]. Images of 8 and of 16 bits a sample become
             either: ``value * 257``, or ``round(value / 257)``.
+        channels: 3 for RGB, or 1 for grey images, which refuses an image with a colour in what is
+            read of it.
         small: what to do with an image smaller than the crop. ``"fail"`` raises an error when the
             dataset is opened (while reading, if no manifest holds the smallest size), ``"skip"``
             leaves it out, ``"pad"`` surrounds it with black.
@@ -90,7 +93,7 @@ def dataset(
 
     Returns:
         A dataset of ``(image, label)``, or of ``image`` if there are no labels. image: ``dtype``
-        [batch, height, width, 3], RGB; label: int64 [batch]. Single records have no batch
+        [batch, height, width, channels]; label: int64 [batch]. Single records have no batch
         dimension. The cardinality is known, unless ``small="skip"`` may leave images out.
 
     Raises:
@@ -135,6 +138,7 @@ def dataset(
         flip=flip,
         brightness=brightness,
         dtype=dtype,
+        channels=channels,
         small=small,
         drop_remainder=drop_remainder,
         parallel=parallel,
@@ -372,7 +376,7 @@ def _batches(tf: Any, chunks: Any, opened: OpenSplit, order: ChunkOrder, index: 
         return build(opened.fetch(numbers), numbers, index)
 
     def shaped(images: Any, labels: Any) -> tuple[Any, Any]:
-        images.set_shape([order.fixed_size, *sides, 3])
+        images.set_shape([order.fixed_size, *sides, options.channels])
         labels.set_shape([order.fixed_size])
         return images, labels
 

@@ -16,7 +16,7 @@ from tfrec_cli.crops import CropMode
 from tfrec_cli.dataset.discover import Split
 from tfrec_cli.errors import MissingExtraError, UsageError
 from tfrec_cli.reading.open import OpenSplit, open_split
-from tfrec_cli.reading.options import Dtype, ReadOptions, Small
+from tfrec_cli.reading.options import Channels, Dtype, ReadOptions, Small
 from tfrec_cli.reading.order import host_count, record_numbers
 
 try:
@@ -41,6 +41,7 @@ def dataset(
     flip: bool = False,
     brightness: float = 0.0,
     dtype: Dtype = "float32",
+    channels: Channels = 3,
     small: Small = "fail",
     transform: Transform | None = None,
     shuffle: bool = False,
@@ -64,6 +65,8 @@ def dataset(
         dtype: ``"float32"`` with values in [0, 1], ``"uint8"`` with values in [0, 255], or
             ``"uint16"`` with values in [0, 65535]. Images of 8 and of 16 bits a sample become
             either: ``value * 257``, or ``round(value / 257)``.
+        channels: 3 for RGB, or 1 for grey images, which refuses an image with a colour in what is
+            read of it.
         small: what to do with an image smaller than the crop. ``"fail"`` raises an error when the
             dataset is opened (while reading, if no manifest holds the smallest size), ``"pad"``
             surrounds it with black. ``"skip"`` is refused.
@@ -112,6 +115,7 @@ def dataset(
         flip=flip,
         brightness=brightness,
         dtype=dtype,
+        channels=channels,
         small=small,
     )
     opened = open_split(path, options, by_number=True, planar=True)
@@ -171,7 +175,7 @@ class Records(data.Dataset):  # type: ignore[misc]  # PyTorch's types are not lo
 
         Returns:
             ``(image, label)``, or ``image`` if there are no labels. image: ``dtype``
-            [3, height, width], or the result of ``transform``; label: an integer.
+            [channels, height, width], or the result of ``transform``; label: an integer.
         Raises:
             IndexError: there are fewer records; negative indices count from the end.
             DataError: the record is damaged, or smaller than the crop.

@@ -191,7 +191,7 @@ def _same_pixels(stored: bytes, rebuilt: bytes, max_pixels: int) -> bool:
 
 def note_versions(described: Manifest) -> Iterator[Note]:
     """Note that other versions of encoders were used, so that only pixels were compared."""
-    now = normalize.versions()
+    now = normalize.versions(described.depth)
     then = {name: described.versions.get(name) for name in now}
     if then != now and (described.changes or described.stored in ("png", "jpeg")):
         text = (

@@ -10,6 +10,7 @@ RGB, if the policy keeps a picture of more than 8 bits a sample. Pillow and Tens
 from __future__ import annotations
 
 import io
+import zlib
 from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
@@ -327,12 +328,18 @@ def encode(
     return out.getvalue()
 
 
-def versions() -> dict[str, str]:
-    """Return the versions of the encoding libraries: bytes of transcoded images depend on them."""
+def versions(depth: int = 8) -> dict[str, str]:
+    """Return the versions of the encoding libraries: bytes of transcoded images depend on them.
+
+    Args:
+        depth: bits of a sample; pictures of 16 are compressed by Python's own zlib.
+    """
+    deep_ones = {"python_zlib": zlib.ZLIB_RUNTIME_VERSION} if depth > 8 else {}
     return {
         "pillow": PIL.__version__,
         "libjpeg": str(features.version("libjpeg_turbo") or features.version("jpg")),
         "zlib": str(features.version("zlib")),
+        **deep_ones,
     }
 
 

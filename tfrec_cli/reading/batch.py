@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from tfrec_cli.imaging.decoder import Pixels
 
 Batch = tuple[npt.NDArray[Any], Int64s]
-"""Images, uint8, uint16 or float32 [n, height, width, 3], and labels, int64[n]."""
+"""Images, uint8, uint16 or float32 [n, height, width, channels], and labels, int64[n]."""
 
 _UNIT = np.float32(1 / 255)
 _PER_8_BITS = np.float32(257)
@@ -55,7 +55,7 @@ class BatchBuilder:
         raw: whether images are height * width * 3 values.
         crop: (height, width) of the crops in pixels; None keeps the size of the images.
         may_be_small: whether an image may be smaller than the crop.
-        planar: make batches of [n, 3, height, width].
+        planar: make batches of [n, channels, height, width].
         buffers: memory for the batches.
     """
 
@@ -134,7 +134,8 @@ class BatchBuilder:
         """Decode crops into one array; float32 if brightness or ``dtype`` needs it."""
         options = self.options
         kind = np.dtype(np.float32 if options.brightness else options.dtype)
-        if self.raw and not any(flips) and records and all(map(self._is_cropped, records)):
+        is_whole = self.raw and options.channels == 3 and not any(flips)
+        if is_whole and records and all(map(self._is_cropped, records)):
             shape = len(records), *(self.crop or ()), 3
             stacked = self.buffers.array(self._shape(shape), kind)
             images = [record.image for record in records]
@@ -142,10 +143,11 @@ class BatchBuilder:
                 pixels = np.frombuffer(b"".join(images), np.uint8).reshape(shape)
                 _convert(pixels, stacked, planar=self.planar)
             return stacked
-        stacked = np.empty(self._shape((0, *(self.crop or (1, 1)), 3)), kind)
+        stacked = np.empty(self._shape((0, *(self.crop or (1, 1)), options.channels)), kind)
         for row, (record, offset, flip) in enumerate(zip(records, offsets, flips, strict=True)):
             try:
                 pixels = self._whole(record) if self.crop is None else self._crop(record, offset)
+                pixels = pixels if options.channels == 3 else _grey(pixels)
             except DataError as error:
                 raise DataError(f"record {record.number}: {error}") from error
             if not row:
@@ -154,8 +156,8 @@ class BatchBuilder:
         return stacked
 
     def _shape(self, shape: tuple[int, ...]) -> tuple[int, ...]:
-        """Return the shape of a batch of [n, height, width, 3]."""
-        return (shape[0], 3, *shape[1:3]) if self.planar else shape
+        """Return the shape of a batch of [n, height, width, channels]."""
+        return (shape[0], shape[3], *shape[1:3]) if self.planar else shape
 
     def _brightened(
         self, images: npt.NDArray[Any], deltas: npt.NDArray[np.float32]
@@ -219,6 +221,18 @@ class BatchBuilder:
         return crops.place(full, self.crop, self.options.crop_mode, offset)
 
 
+def _grey(pixels: Pixels) -> Pixels:
+    """Return the only channel of grey pixels.
+
+    Raises:
+        DataError: red, green and blue differ somewhere.
+    """
+    grey = pixels[..., :1]
+    if (pixels != grey).any():
+        raise DataError("found colours, expected a grey image; channels=3 reads both")
+    return grey
+
+
 def _convert(pixels: Pixels, out: npt.NDArray[Any], *, planar: bool = False) -> None:
     """Write uint8 or uint16 values into ``out``, converted to its type: float32 is in [0, 1].
 
@@ -226,12 +240,13 @@ def _convert(pixels: Pixels, out: npt.NDArray[Any], *, planar: bool = False) -> 
     gives the same float32 values if it is stored with 16.
 
     Args:
-        pixels: [..., height, width, 3].
-        planar: ``out`` is [..., 3, height, width].
+        pixels: [..., height, width, channels].
+        planar: ``out`` is [..., channels, height, width].
     """
     wanted = np.moveaxis(pixels, -1, -3) if planar else pixels
     same = wanted.shape == out.shape  # otherwise NumPy raises the error
-    if same and pixels.dtype == np.uint8 and _by_native([pixels], out, planar):
+    is_rgb = pixels.shape[-1] == 3
+    if same and is_rgb and pixels.dtype == np.uint8 and _by_native([pixels], out, planar):
         return
     if out.dtype != np.float32:
         out[...] = as_bits(wanted, 8 * out.itemsize)

@@ -100,7 +100,7 @@ def open_split(
 
     Args:
         by_number: the caller reads records by number, so that none can be skipped.
-        planar: make batches of [n, 3, height, width].
+        planar: make batches of [n, channels, height, width].
     Raises:
         MissingPathError: nothing is at ``path``.
         UsageError: there is no such split; an image is smaller than the crop; images of different

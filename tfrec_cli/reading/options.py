@@ -44,6 +44,7 @@ class ReadOptions:
     flip: bool = False
     brightness: float = 0.0
     dtype: Dtype = "float32"
+    channels: Channels = 3
     small: Small = "fail"
     drop_remainder: bool = False
     parallel: int | None = None
@@ -83,6 +84,13 @@ class ReadOptions:
             )
 
 
+def _channels(name: str, value: Any) -> int:
+    number = values.whole(name, value)
+    if number not in get_args(Channels):
+        raise UsageError(f"`{name}`: found {number}, expected 1 (grey) or 3 (RGB)")
+    return number
+
+
 _READ: dict[str, Callable[[str, Any], object]] = {
     "split": values.text,
     "crop": values.crop,
@@ -97,6 +105,7 @@ _READ: dict[str, Callable[[str, Any], object]] = {
     "flip": values.flag,
     "brightness": partial(values.number, least=0, most=1),
     "dtype": partial(values.word, words=get_args(Dtype)),
+    "channels": _channels,
     "small": partial(values.word, words=get_args(Small)),
     "drop_remainder": values.flag,
     "parallel": partial(values.whole, least=1),

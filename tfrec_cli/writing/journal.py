@@ -82,7 +82,7 @@ class Journal:
             versions={
                 "tfrec": __version__,
                 "python": platform.python_version(),
-                **normalize.versions(),
+                **normalize.versions(options.depth),
             },
         )
 

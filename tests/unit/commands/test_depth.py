@@ -132,11 +132,13 @@ class TestWhole:
     def test_the_manifest_says_the_depth_only_if_it_is_16(self, images: Path, whole: Path) -> None:
         made = manifest.load(whole / "train.manifest.json")
         assert (made.options["depth"], made.depth) == (16, 16)
+        assert made.versions["python_zlib"]
         assert made.changes == {"format_bmp": 1, "format_ppm": 3}
         out = whole.parent / "eight"
         eight = tfrec_cli.write(images, out, depth=8, jobs=1).manifest
         assert eight is not None
         assert "depth" not in eight.options
+        assert "python_zlib" not in eight.versions
         assert eight.depth == 8
         assert eight.changes["deep"] == 6
 

@@ -332,7 +332,7 @@ class TestIsRefused:
     ) -> None:
         interrupt(folder, out)
         versions = normalize.versions()
-        monkeypatch.setattr(normalize, "versions", lambda: {**versions, "pillow": "99"})
+        monkeypatch.setattr(normalize, "versions", lambda _: {**versions, "pillow": "99"})
         with pytest.raises(RunError, match=r"of something else: pillow was .*, now 99;"):
             run(folder, out, resume=True)
 

@@ -37,6 +37,7 @@ OTHER: dict[str, Any] = {
     "flip": True,
     "brightness": 0.25,
     "dtype": "uint8",
+    "channels": 1,
     "small": "pad",
     "drop_remainder": True,
     "parallel": 9,
