@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 _TYPES: dict[str, tuple[type, ...]] = {
     "boolean": (bool,),
     "integer range": (int,),
+    "integer choice": (int,),
     "crop": (int, str),
     "size": (int, str),
     "text": (int, str),
@@ -35,6 +36,7 @@ _TYPES: dict[str, tuple[type, ...]] = {
 _EXPECTED = {
     "boolean": "true or false",
     "integer range": "a whole number",
+    "integer choice": "a whole number",
     "crop": "N or 'HEIGHTxWIDTH'",
     "size": "a number or a size such as '128MiB'",
 }

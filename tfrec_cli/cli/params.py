@@ -25,6 +25,12 @@ _MOST_SHOWN = 2**32
 Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
 
 
+class OneOf(click.Choice[int]):
+    """One of a few numbers."""
+
+    name = "integer choice"
+
+
 class Size(click.ParamType):  # type: ignore[type-arg]  # generic only since click 8.4
     """A number of bytes, such as 128MiB."""
 
@@ -106,7 +112,8 @@ def field_option(name: str, *letters: str, **settings: Any) -> Decorator:
     if isinstance(default, bool):
         made = {"is_flag": True}
     elif "words" in metadata:
-        made["type"] = Word(metadata["words"])
+        words = metadata["words"]
+        made["type"] = Word(words) if isinstance(words[0], str) else OneOf(words)
     elif "range" in metadata:
         least, most = metadata["range"].least, metadata["range"].most
         number = click.IntRange(least, most if most < _MOST_SHOWN else None)

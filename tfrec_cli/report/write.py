@@ -65,6 +65,8 @@ def _facts(result: Written, total: int) -> list[tuple[str, str]]:
         stored = "whole images"
         if manifest.crop:
             stored = f"centre crops of {manifest.crop[0]}x{manifest.crop[1]}, {manifest.stored}"
+        if manifest.depth > 8:
+            stored += f", up to {manifest.depth} bits a sample"
         rows += [("stored", stored)]
     if result.labels is not None:
         rows += [("labels", f"{len(result.labels)}: {beginning(result.labels)}")]

@@ -103,6 +103,7 @@ def test_files_of_the_repository_store_what_their_names_say(
         ("[write]\ncrop = 8", {"crop": (8, 8)}),
         ("[write]\ncrop = '8x6'", {"crop": (8, 6)}),
         ("[write]\nencoding = 'png'", {"encoding": "png"}),
+        ("[write]\ndepth = 16", {"depth": 16}),
         ("[write]\nresize-short = 9", {"resize_short": 9}),
         ("[write]\nshard-size = '1KiB'", {"shard_size": 1024}),
         ("[write]\nshard-size = 1000", {"shard_size": 1000}),
@@ -155,6 +156,7 @@ def test_a_flag_of_every_command_can_be_set(tmp_path: Path, source: Path) -> Non
 
 def test_every_option_of_every_command_is_a_key(tmp_path: Path) -> None:
     values = {"integer range": 1, "crop": 8, "size": 8, "boolean": True, "choice": "CHOICE"}
+    values["integer choice"] = 8
     for name, command in cli.main.commands.items():
         path = tmp_path / f"{name}.toml"
         lines = [f"[{name}]"]
@@ -224,6 +226,7 @@ def test_flags_override_each_other_in_the_same_way(
         ("KEYS", "tf-models", "keys", "tf-models"),
         ("DRY_RUN", "true", "dry_run", True),
         ("SPLIT", "val", "split", "val"),
+        ("DEPTH", "16", "depth", 16),
     ],
 )
 def test_every_option_is_a_variable(
@@ -316,6 +319,8 @@ WRONG = [
     ("shuffle-seed = -1", "shuffle-seed"),
     ("shard-size = [1]", "shard-size"),
     ("encoding = 5", "encoding"),
+    ("depth = '16'", "depth"),
+    ("depth = 12", "depth"),
     ("small = 'grow'", "small"),
     ("labels = ['a', 'b']", "labels"),
     ("overwrite = 2", "overwrite"),
