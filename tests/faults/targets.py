@@ -10,12 +10,13 @@ import atexit
 import dataclasses
 import functools
 import io
+import itertools
 import json
 import shutil
 import struct
 import tempfile
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -34,8 +35,8 @@ from tfrec_cli.errors import TfrecError
 from tfrec_cli.imaging import decoder, formats, normalize, pillow_decoder
 from tfrec_cli.imaging.jpeg import markers as jpeg_markers
 from tfrec_cli.imaging.jpeg import seek
-from tfrec_cli.imaging.kinds import claims
-from tfrec_cli.imaging.policy import Policy
+from tfrec_cli.imaging.kinds import claims, deep
+from tfrec_cli.imaging.policy import Depth, Policy
 from tfrec_cli.runtime import native, pool
 from tfrec_cli.sources import labels
 from tfrec_cli.tfrecord import example
@@ -216,12 +217,13 @@ def _decode(data: bytes) -> None:
 def _png(data: bytes) -> None:
     """A PNG that is written can be read; the decoder has the pixels of Pillow, which checks less.
 
-    Once with the checksums as they are, once with right ones.
+    With the checksums as they are and with right ones, with 8 and with 16 bits a sample.
     """
     kept = 0
-    for candidate in (data, _with_checksums(data)):
+    depths: tuple[Depth, ...] = (8, 16)
+    for candidate, depth in itertools.product((data, _with_checksums(data)), depths):
         try:
-            policy = Policy(max_pixels=_MOST_PIXELS)
+            policy = Policy(max_pixels=_MOST_PIXELS, depth=depth)
             written = normalize.store_whole(candidate, policy, decodes=False).data
         except TfrecError as error:
             refusal = error
@@ -306,6 +308,13 @@ def _claim(data: bytes) -> None:
     normalize.store_whole(data, Policy(max_pixels=_MOST_PIXELS), decodes=False)
 
 
+def _deep_pngs() -> Iterator[bytes]:
+    """Make pictures of 16 bits: grey and RGB."""
+    values = np.arange(90, dtype=np.uint16).reshape(5, 6, 3) * 700
+    yield deep.png_file(values[..., :1])
+    yield deep.png_file(values)
+
+
 def _images() -> tuple[bytes, ...]:
     """Return small images of the formats that `claims` reads, by Pillow, and of 12 and 16 bits."""
     made = [b"P5 2 1 4095\n\0\1\2\3", b"P3 1 1 9 # x\n1 2 9"]
@@ -348,7 +357,7 @@ TARGETS: dict[str, Target] = {
     "jpeg.read": Target(run=_read_jpeg, seeds=(JPEG,)),
     "seek.cut": Target(run=_cut, seeds=(CODED_JPEG, _photo())),
     "decoder.decode": Target(run=_decode, seeds=(_photo(), CODED_JPEG, IMAGE)),
-    "png.check": Target(run=_png, seeds=(IMAGE, _palette_png())),
+    "png.check": Target(run=_png, seeds=(IMAGE, _palette_png(), *_deep_pngs())),
     "claims.read": Target(run=_claim, seeds=_images()),
     "records.decode": Target(run=_record, seeds=PAYLOADS),
     "verify": Target(run=_verify, seeds=SHARDS),
