@@ -132,15 +132,15 @@ WRONG: list[tuple[str, Callable[[Path], None], str, int, str]] = [
         "write TMP/src TMP/out --crop 8x8",
         1,
         "TMP/src/cats/2.jpg: found 10x7 pixels, expected at least 8x8 (--small skip, pad or "
-        "resize); --on-error skip leaves them out",
+        "resize); --on-error skip, with --resume, leaves it out",
     ),
     (
         "an image is broken",
         broken,
         "write TMP/src TMP/out",
         1,
-        f"TMP/src/dogs/bad.jpg: found text, expected one of {FORMATS}; --on-error skip leaves "
-        "them out",
+        f"TMP/src/dogs/bad.jpg: found text, expected one of {FORMATS}; --on-error skip, with "
+        "--resume, leaves it out",
     ),
     (
         "more are broken than allowed",
@@ -157,7 +157,7 @@ WRONG: list[tuple[str, Callable[[Path], None], str, int, str]] = [
         1,
         "TMP/src/dogs/a.png: found a path that differs from dogs/A.png only in case or Unicode "
         "form, expected paths that every file system tells apart; "
-        "--on-error skip leaves them out",
+        "--on-error skip, with --resume, leaves it out",
     ),
     (
         "an image is next to class folders",

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from tfrec_cli import read_tf as read_tf
     from tfrec_cli import read_torch as read_torch
     from tfrec_cli import seeds as seeds
-    from tfrec_cli.api import extract, inspect, merge, reshard, salvage, verify, write
+    from tfrec_cli.api import check, extract, inspect, merge, reshard, salvage, verify, write
 else:  # type checkers must report unknown names
 
     def __getattr__(name: str) -> object:
@@ -29,7 +29,17 @@ else:  # type checkers must report unknown names
 
 
 __version__ = "0.1.0"
-__all__ = ["__version__", "extract", "inspect", "merge", "reshard", "salvage", "verify", "write"]
+__all__ = [
+    "__version__",
+    "check",
+    "extract",
+    "inspect",
+    "merge",
+    "reshard",
+    "salvage",
+    "verify",
+    "write",
+]
 
 _MODULES = ("api", "crops", "determinism", "errors", "read_numpy", "read_tf", "read_torch", "seeds")
 

@@ -26,6 +26,7 @@ from tfrec_cli.writing.options import WriteOptions
 
 if TYPE_CHECKING:
     from tfrec_cli.checking.finding import Finding
+    from tfrec_cli.commands.check import CheckedSource
     from tfrec_cli.commands.extract import Extracted
     from tfrec_cli.commands.merge import Merged
     from tfrec_cli.commands.reshard import Resharded
@@ -41,6 +42,7 @@ if TYPE_CHECKING:
     from tfrec_cli.writing.options import Check, OnError, Small
 
 __all__ = [
+    "CheckedSource",
     "Extracted",
     "Finding",
     "Merged",
@@ -50,9 +52,10 @@ __all__ = [
     "Verified",
     "Written",
 ]
-__all__ += ["extract", "inspect", "merge", "reshard", "salvage", "verify", "write"]
+__all__ += ["check", "extract", "inspect", "merge", "reshard", "salvage", "verify", "write"]
 
 _RESULTS = {
+    "CheckedSource": "commands.check",
     "Extracted": "commands.extract",
     "Finding": "checking.finding",
     "Merged": "commands.merge",
@@ -190,6 +193,73 @@ def write(
     asked = WriteOptions.of(**{option.name: given[option.name] for option in fields(WriteOptions)})
     where = values.path("source", source), values.path("out", out)
     return command.write(*where, asked, progress or _ignore)
+
+
+def check(
+    source: StrPath,
+    *,
+    crop: int | str | Sequence[int] | None = None,
+    resize_short: int | None = None,
+    depth: Depth = 8,
+    exif: Exif = "apply",
+    alpha: Alpha = "drop",
+    frames: Frames = "first",
+    labels: StrPath = "auto",
+    first_label: int = 0,
+    split: str | Mapping[str, float] = "train",
+    root: StrPath | None = None,
+    path_column: str | None = None,
+    label_column: str | None = None,
+    on_error: OnError = "fail",
+    max_errors: int | str | None = None,
+    small: Small = "fail",
+    check: Check = "decode",
+    max_pixels: int = MAX_PIXELS,
+    jobs: int | None = None,
+    progress: Progress | None = None,
+) -> CheckedSource:
+    """Check the images of ``source`` as `write` does, and write nothing.
+
+    With the same options, `write` takes and refuses the same images.
+
+    Args:
+        source: a folder or an image list, as for `write`.
+        crop: as for `write`, and so are all options that are not described here.
+        resize_short: see `write`.
+        depth: see `write`.
+        exif: see `write`.
+        alpha: see `write`.
+        frames: see `write`.
+        labels: see `write`.
+        first_label: see `write`.
+        split: see `write`.
+        root: see `write`.
+        path_column: see `write`.
+        label_column: see `write`.
+        on_error: see `write`.
+        max_errors: see `write`.
+        small: see `write`.
+        check: ``"decode"`` decodes every image, ``"structure"`` only those that are cropped.
+        max_pixels: see `write`.
+        jobs: number of processes; None means one for each processor.
+        progress: see above.
+    Returns:
+        How many images `write` would take, and which it would leave out.
+    Raises:
+        MissingPathError, UsageError: as for `write`.
+        BadImagesError: images cannot be used, and ``on_error`` is "fail"; its ``details`` name all.
+        DataError: as for `write`.
+    Examples:
+        >>> import tfrec_cli
+        >>> tfrec_cli.check("images", crop=128, on_error="skip", jobs=1).images
+        39
+    """
+    given = locals()
+    from tfrec_cli.commands import check as command
+
+    names = [option.name for option in fields(WriteOptions) if option.name in given]
+    asked = WriteOptions.of(**{name: given[name] for name in names})
+    return command.check(values.path("source", source), asked, progress or _ignore)
 
 
 def inspect(

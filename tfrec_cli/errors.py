@@ -112,12 +112,26 @@ class ImageError(DataError):
         return type(self), (self.reason, str(self.args[0]))
 
 
+class BadImagesError(DataError):
+    """Images cannot be used; the details name each of them.
+
+    Attributes:
+        first: lines about the first ones; empty if there is one.
+    """
+
+    def __init__(
+        self, message: str, details: Sequence[str] = (), first: Sequence[str] = ()
+    ) -> None:
+        super().__init__(message, details)
+        self.first = tuple(first)
+
+
 class TableError(DataError):
     """An image list has wrong lines; the details name each of them."""
 
 
-class UnreadableError(DataError):
-    """An image cannot be read just now, because of permissions or the disk."""
+class UnreadableError(BadImagesError):
+    """Images cannot be read just now, because of permissions or the disk."""
 
 
 class ManifestError(DataError):

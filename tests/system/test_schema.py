@@ -166,6 +166,9 @@ SHARD = "train-00000-of-00001.tfrecord"
         ("merge part other new --where label=cats", 0),
         ("merge whole crops new", 1),
         ("merge whole new", 2),
+        ("check src", 0),
+        ("check src --crop 4000 --on-error skip --small skip", 2),
+        ("check none", 2),
         ("nonsense", 2),
         ("--none", 2),
     ],
@@ -218,13 +221,13 @@ def test_every_failure_is_a_document(
 
 @pytest.mark.parametrize("words", [[], ["-v"]])
 def test_details_name_every_image_that_cannot_be_used(folder: Path, words: list[str]) -> None:
-    """With --verbose on stderr too; without it "(and 1 more)" names only the first."""
+    """On stderr too; with --verbose all of them."""
     fill(folder / "bad", {"cats/0.png": b"GARBAGE"})
     ran = tfrec("write", folder / "bad", folder / "new", "--json", *words)
     names = [line.split(":")[0] for line in valid(ran)["details"]]
     assert names == ["cats/0.png", "dogs/4.jpg"]
     told = [line.split(":")[1] for line in ran.err.splitlines()[:-1]]
-    assert told == ([" cats/0.png", " dogs/4.jpg"] if words else [])
+    assert told == [" cats/0.png", " dogs/4.jpg"]
 
 
 @pytest.mark.parametrize(

@@ -26,7 +26,7 @@ from tfrec_cli.cli import main as cli
 from tfrec_cli.report import page
 from tfrec_cli.writing.options import WriteOptions
 
-FUNCTIONS = ("extract", "inspect", "merge", "reshard", "salvage", "verify", "write")
+FUNCTIONS = ("check", "extract", "inspect", "merge", "reshard", "salvage", "verify", "write")
 SHARD = "train-00000-of-00001.tfrecord"
 ONLY_SHOWN = {"color", "config", "help", "json", "labels", "quiet", "record", "records", "verbose"}
 """Options that decide what the command line prints."""
@@ -67,7 +67,9 @@ def test_keywords_are_the_options_of_the_command(name: str) -> None:
     """All but those that decide what is printed; ``--no-shuffle`` is a ``shuffle_seed`` of None."""
     command = cli.main.commands[name]
     known = {param.name: param.param_type_name for param in command.params}
-    expected = known.keys() - (ONLY_SHOWN if name != "write" else ONLY_SHOWN - {"labels"})
+    expected = known.keys() - (
+        ONLY_SHOWN if name not in ("check", "write") else ONLY_SHOWN - {"labels"}
+    )
     expected -= {"no_shuffle"}
     found = parameters(name)
     assert found.keys() - {"progress"} == expected
@@ -87,6 +89,7 @@ def test_the_help_says_how_many_images_a_sheet_has() -> None:
 
 
 CALLS: list[tuple[str, Callable[[Callable[[str], Any]], Any]]] = [
+    ("check", lambda at: tfrec_cli.check(at("src"), jobs=1).images),
     ("write", lambda at: tfrec_cli.write(at("src"), at("new"), jobs=1).records),
     ("inspect", lambda at: tfrec_cli.inspect(at("out")).records),
     ("verify", lambda at: tfrec_cli.verify(at("out"), source=at("src"), jobs=1).records),
@@ -104,7 +107,7 @@ CALLS: list[tuple[str, Callable[[Callable[[str], Any]], Any]]] = [
 
 
 @pytest.mark.parametrize("kind", [str, Path])
-@pytest.mark.parametrize(("name", "call"), CALLS, ids=FUNCTIONS)
+@pytest.mark.parametrize(("name", "call"), CALLS, ids=[name for name, _ in CALLS])
 def test_paths_may_be_strings_or_paths(
     data: Path, tmp_path: Path, name: str, call: Any, kind: Callable[[str], Any]
 ) -> None:

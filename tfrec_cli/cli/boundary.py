@@ -36,12 +36,14 @@ class Failure(NamedTuple):
     Attributes:
         details: more lines; on stderr only with --verbose.
         help: the command that prints the help, after a usage error; on stderr only.
+        first: what is printed of the details without --verbose.
     """
 
     message: str
     exit_code: int
     details: Sequence[str] = ()
     help: str | None = None
+    first: Sequence[str] = ()
 
 
 def main() -> NoReturn:
@@ -97,7 +99,8 @@ def failure_of(error: BaseException, ctx: click.Context | None) -> Failure:
         case errors.TfrecError():
             message = command.explained(error, ctx) + _HINTS[error.hint]
             details = error.spelled_details(lambda name: command.spelled(ctx, name))
-            return Failure(message, error.exit_code, details, _help(error, ctx))
+            first = error.first if isinstance(error, errors.BadImagesError) else ()
+            return Failure(message, error.exit_code, details, _help(error, ctx), first)
         case click.ClickException():
             return Failure(command.explained(error, ctx), errors.EXIT_USAGE, (), _help(error, ctx))
         case errors.Terminated():
@@ -138,7 +141,8 @@ def _end(failure: Failure, calls: Sequence[click.Context]) -> NoReturn:
         click.echo(_document(failure, calls[-1].info_name if len(calls) > 1 else None))
     color = calls[-1].color if calls else command.usual_color()
     prefix = click.style("tfrec:", fg="red")
-    for line in [*(failure.details if params.get("verbose") else ()), failure.message]:
+    details = failure.details if params.get("verbose") else failure.first
+    for line in [*details, failure.message]:
         printable = line if line.isprintable() else ascii(line)[1:-1]
         click.echo(f"{prefix} {printable}", err=True, color=color)
     if failure.help:

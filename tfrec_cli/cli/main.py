@@ -33,6 +33,7 @@ def _as_path(_ctx: click.Context, _param: click.Parameter, value: str | None) ->
             "write",
             help="Write the images of SRC to the dataset OUT, as one split or several.",
         ),
+        Listed("check", help="Check the images of SRC as `write` does, and write nothing."),
         Listed("inspect", "inspect_", short_help="Show what TFRecord files contain."),
         Listed("verify", help="Check that a dataset is complete and intact."),
         Listed(

@@ -13,7 +13,7 @@ from pathlib import Path
 from tfrec_cli.checking import crops, sidecars, splits
 from tfrec_cli.checking.finding import Finding, Note, file_finding
 from tfrec_cli.checking.splits import Options, Subject
-from tfrec_cli.dataset.names import partial_folders
+from tfrec_cli.dataset.names import MANIFEST_SUFFIX, partial_folders
 from tfrec_cli.errors import MissingExtraError
 from tfrec_cli.runtime import pool
 from tfrec_cli.runtime.pool import Progress
@@ -92,8 +92,11 @@ def verify(path: Path, options: Options, progress: Progress = lambda *_: None) -
     return report
 
 
-def _check_unfinished(subject: Subject) -> Iterator[Finding]:
-    for _, path in partial_folders(subject.path):
+def _check_unfinished(subject: Subject) -> Iterator[Finding | Note]:
+    for split, path in partial_folders(subject.path):
+        if (subject.path / (split + MANIFEST_SUFFIX)).exists():  # a kill after the commit
+            yield Note(f"{path.name}: left by another write of {split}", is_checked=False)
+            continue
         message = "found an unfinished write, expected none: `tfrec write … --resume` resumes it"
         yield file_finding("extra", path, message)
 

@@ -11,7 +11,6 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
-from functools import partial
 from pathlib import Path
 
 from tfrec_cli.dataset import rejects as rejects_file
@@ -19,12 +18,11 @@ from tfrec_cli.dataset.manifest import Manifest
 from tfrec_cli.dataset.names import REJECTS_SUFFIX, index_name, shard_name
 from tfrec_cli.dataset.records import Column, content_digest, smallest_of
 from tfrec_cli.dataset.rejects import Reject
-from tfrec_cli.imaging import normalize
 from tfrec_cli.runtime import allocator, pool
 from tfrec_cli.runtime.pool import Progress
 from tfrec_cli.sources import open_source
 from tfrec_cli.sources.listing import Listing
-from tfrec_cli.writing import divide, output, plan, shard, split, staging, survey
+from tfrec_cli.writing import divide, dry_run, output, plan, shard, split, staging, survey
 from tfrec_cli.writing.journal import Journal
 from tfrec_cli.writing.options import WriteOptions
 from tfrec_cli.writing.plan import Plan
@@ -118,7 +116,7 @@ def write(
     options = replace(options, split=split.as_fractions(options.split))
     shares, division = divide.splits_of(source, options)
     output.check_place(source, root, out, shares)
-    with output.errors_named(out), ExitStack() as cleaning, _workers(options) as run:
+    with output.errors_named(out), ExitStack() as cleaning, dry_run.workers(options) as run:
         if not options.dry_run:
             cleaning.enter_context(output.locked(out))
         others = output.other_splits(out, options, shares)
@@ -131,8 +129,9 @@ def write(
         )
         plans = divide.plan_splits(listing, headers, shares, options)
         allocator.give_back()  # memory of the survey
+        hint = open_source.root_hint(source, options.root)
         planned = [(one.rejects, one.records) for _, one in plans.values()]
-        survey.check_rejects(root, planned, options, open_source.root_hint(source, options.root))
+        survey.check_rejects(root, planned, options, hint, so_far=True)
         parts = [
             _Part(
                 split=name,
@@ -145,17 +144,35 @@ def write(
             for name, (part_listing, planned) in plans.items()
         ]
         if options.dry_run:
+            found = []
+            for part in parts:
+                bad: list[Reject] = []
+                if options.check == "decode":
+                    bad = dry_run.check_images(root, part.planned, recipe, run, progress)
+                part.rejects = sorted([*part.rejects, *bad], key=lambda reject: reject.path)
+                found.append((part.rejects, part.planned.records - len(bad)))
+            survey.check_rejects(root, found, options, hint)
             return _result(out, parts)
         staging.check_free(out, {part.split: part.planned for part in parts}, options)
         for part in parts:
             # removed only after the workers have stopped, which may write there
             cleaning.enter_context(_staged(out, part, options, run))
+        written = {
+            part.split: _write_shards(root, part, part.folder, options, run, progress)
+            for part in parts
+            if part.folder
+        }
+        for part in parts:
+            part.rejects = _rejects(part, written.get(part.split, ()))
+        survey.check_rejects(
+            root,
+            [(part.rejects, _records(part, written.get(part.split, ()))) for part in parts],
+            options,
+            hint,
+        )
         for part in parts:
             if part.folder:
-                written = _write_shards(root, part, part.folder, options, run, progress)
-                _describe(part, written, options)
-        described = [(part.rejects, part.manifest.records) for part in parts if part.manifest]
-        survey.check_rejects(root, described, options)
+                _describe(part, written[part.split], options)
         staged = [
             StagedSplit(folder=part.folder, manifest=part.manifest, rejects=part.rejects)
             for part in parts
@@ -168,15 +185,6 @@ def write(
 
 
 @contextmanager
-def _workers(options: WriteOptions) -> Iterator[pool.Map]:
-    """Start the processes that read, decode and write; each loads its modules at once."""
-    decodes = bool(options.crop or options.resize_short) or options.check == "decode"
-    jobs = options.jobs or pool.available_jobs()
-    with pool.local(jobs, isolated=True, prepare=partial(normalize.load, arrays=decodes)) as run:
-        yield run
-
-
-@contextmanager
 def _staged(out: Path, part: _Part, options: WriteOptions, run: pool.Map) -> Iterator[None]:
     """Give a split its staging folder, unless ``resume`` finds it finished."""
     part.manifest = staging.finished(out, part.split, part.planned, part.journal, options, run)
@@ -185,7 +193,7 @@ def _staged(out: Path, part: _Part, options: WriteOptions, run: pool.Map) -> Ite
         part.rejects = rejects_file.parse(path.read_bytes(), path)
         yield
         return
-    with staging.opened(out, part.split, part.planned, part.journal, options) as part.folder:
+    with staging.opened(out, part.split, part.journal, options) as part.folder:
         yield
 
 
@@ -200,7 +208,7 @@ def _write_shards(
     """Write the shards of a split into its folder; finished ones are durable and have a note."""
     count = len(part.planned.sizes)
     indexed = options.index if options.index is not None else options.compression == "none"
-    stops = options.on_error == "fail"
+    recipe = part.recipe._replace(small="skip") if options.small == "fail" else part.recipe
 
     def task(number: int) -> shard.Task:
         name = shard_name(part.split, number, count, options.compression)
@@ -209,13 +217,15 @@ def _write_shards(
             root=root,
             path=folder / name,
             index=folder / index_name(name) if indexed else None,
+            origin=part.planned.origin(number, recipe),
             items=part.planned.take(number),
             recipe=part.recipe,
             compression=options.compression,
-            stops=stops,
         )
 
     shards: list[WrittenShard] = []
+    rejects = [*part.planned.rejects]
+    fails = options.on_error == "fail"
     records = 0
     what = "writing" if part.split == options.split else f"writing {part.split}"
     progress(what, 0, part.planned.records)
@@ -223,9 +233,10 @@ def _write_shards(
     try:
         pending = []
         for written in run(shard.write, map(task, range(count)), shard.without):
-            if stops and written.rejects:
-                survey.check_rejects(root, [(written.rejects, 1)], options)
-            if not written.kept:
+            rejects += written.rejects
+            if fails and len(rejects) >= survey.MOST_NAMED:
+                survey.check_rejects(root, [(rejects, part.planned.records)], options)
+            if not written.kept and not (fails and written.rejects):
                 pending.append(disk.submit(make_durable, written))
             shards.append(written)
             allocator.give_back()  # memory of its plan
@@ -238,10 +249,20 @@ def _write_shards(
     return sorted(shards, key=lambda written: written.number)
 
 
-def _describe(part: _Part, shards: Sequence[WrittenShard], options: WriteOptions) -> None:
-    """Collect the rejects of a split, and make its manifest."""
+def _rejects(part: _Part, shards: Sequence[WrittenShard]) -> Sequence[Reject]:
+    """Return all rejects of a split, sorted; those of a finished split are known."""
+    if part.manifest:
+        return part.rejects
     rejects = [*part.planned.rejects, *(reject for one in shards for reject in one.rejects)]
-    part.rejects = tuple(sorted(rejects, key=lambda reject: reject.path))
+    return tuple(sorted(rejects, key=lambda reject: reject.path))
+
+
+def _records(part: _Part, shards: Sequence[WrittenShard]) -> int:
+    return part.manifest.records if part.manifest else sum(one.records for one in shards)
+
+
+def _describe(part: _Part, shards: Sequence[WrittenShard], options: WriteOptions) -> None:
+    """Make the manifest of a split."""
     if dim := sum(one.dim for one in shards):
         greatest = max(one.dim_greatest for one in shards)
         warning = (

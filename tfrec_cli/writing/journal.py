@@ -1,17 +1,16 @@
-"""The journal of an unfinished write: options and sources; only the same write can resume it.
+"""The journal of an unfinished write: its options; only a write with the same can resume it.
 
-Knows: the journal and the list of sources in the folder of an unfinished split. Must not know:
-other files there, how shards are made.
+Knows: the journal in the folder of an unfinished split. Must not know: other files there, how
+shards are made. Which shards are made again is in the note of each: see `written_shard.noted`.
 """
 
 from __future__ import annotations
 
-import hashlib
 import os
 import platform
 import re
 import shlex
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
@@ -28,10 +27,13 @@ from tfrec_cli.writing.options import GONE, LATER, WriteOptions, default_of
 from tfrec_cli.writing.plan import Plan
 
 _JOURNAL = "journal.json"
-_SOURCES = "sources"
+_FAILED = "failed"
 
 _NOT_RECORDED = ("jobs", "overwrite", "dry_run", "resume", "root")
 """Options that cannot change a byte."""
+
+_ANY_REJECTS = ("on_error", "max_errors", "small")
+"""Options that a write may be resumed with other values of: shards that depend on them differ."""
 
 IMAGES_CHANGED = "the images or their image list changed"
 
@@ -86,40 +88,47 @@ class Journal:
             },
         )
 
-    def differences(self, before: Journal | Manifest) -> list[str]:
-        """Return the options and versions that differ from ``before``, one line each."""
+    def differences(self, before: Journal | Manifest, but: Sequence[str] = ()) -> list[str]:
+        """Return the options and versions that differ from ``before``, one line each.
+
+        Args:
+            but: options that may differ.
+        """
+        was, is_now = (
+            {name: value for name, value in options.items() if name not in but}
+            for options in (before.options, self.options)
+        )
         return [
-            *changes(before.options, self.options, "`{}`"),
+            *changes(was, is_now, "`{}`"),
             *changes(before.versions, self.versions),
         ]
 
 
-@dataclass(frozen=True, slots=True)
-class Begun:
-    """The journal of an unfinished write, and the SHA-256 of its list of sources."""
-
-    journal: Journal
-    sources_sha256: str
-
-
-def begin(folder: Path, planned: Plan, journal: Journal) -> None:
-    """Write the list of sources, then the journal with its digest: the journal makes it valid."""
-    digest = hashlib.sha256()
-    with (folder / _SOURCES).open("wb") as file:
-        for line in _sources(planned):
-            file.write(line)
-            digest.update(line)
-    values = {**asdict(journal), "sources_sha256": digest.hexdigest()}
-    (folder / _JOURNAL).write_bytes(files.sealed(values))
+def begin(folder: Path, journal: Journal) -> None:
+    """Write the journal, or replace that of the write that is resumed."""
+    (folder / _FAILED).unlink(missing_ok=True)
+    path = folder / _JOURNAL
+    path.unlink(missing_ok=True)
+    path.write_bytes(files.sealed(asdict(journal)))
 
 
-def read(folder: Path) -> Begun | None:
+def mark_failed(folder: Path) -> None:
+    """Note that a write ended because of bad images: a write without ``resume`` starts over."""
+    (folder / _FAILED).touch()
+
+
+def has_failed(folder: Path) -> bool:
+    """Tell whether a write ended because of bad images, and was not resumed since."""
+    return (folder / _FAILED).exists()
+
+
+def read(folder: Path) -> Journal | None:
     """Return what was begun in a folder; None if the journal is missing or damaged."""
     values = files.unsealed(folder / _JOURNAL)
     if values is None:
         return None
     try:
-        sources_sha256 = values.pop("sources_sha256")
+        values.pop("sources_sha256", None)  # written by version 0.1
         values["command"] = _GONE_OPTION.sub("", values["command"])
         values["labels"] = values["labels"] and tuple(values["labels"])
         if "division" not in values:  # written by version 0.1
@@ -127,30 +136,19 @@ def read(folder: Path) -> Begun | None:
         else:
             values["division"] = divisions.of_note(values["division"])
         journal = Journal(**values)
-        kinds = journal.options, journal.versions, journal.command, sources_sha256
+        kinds = journal.options, journal.versions, journal.command
     except (TypeError, AttributeError, LookupError, ValueError):
         return None
-    is_intact = all(map(isinstance, kinds, (dict, dict, str, str)))
-    return Begun(journal, sources_sha256) if is_intact else None
+    return journal if all(map(isinstance, kinds, (dict, dict, str))) else None
 
 
-def check_same(folder: Path, begun: Begun, planned: Plan, journal: Journal) -> None:
-    """Refuse to resume a write with other options, versions or sources.
+def check_same(folder: Path, before: Journal, journal: Journal) -> None:
+    """Refuse to resume a write with other options or versions.
 
     Raises:
         RunError: something differs; names the first difference.
     """
-    before = begun.journal
-    different = journal.differences(before)
-    digest = hashlib.sha256()
-    for line in _sources(planned):
-        digest.update(line)
-    if not different and digest.hexdigest() != begun.sources_sha256:
-        different.append(_changed_source(folder / _SOURCES, planned))
-    if before.labels != journal.labels:
-        different.append("the class names changed")
-    if not different and before.plan_sha256 != journal.plan_sha256:
-        different.append(IMAGES_CHANGED)
+    different = journal.differences(before, but=_ANY_REJECTS)
     if different:
         more = f" (and {len(different) - 1} more)" if len(different) > 1 else ""
         raise RunError(
@@ -189,31 +187,3 @@ def _word(value: Any) -> str:
     if isinstance(value, list):
         return "x".join(map(str, value))
     return "not given" if value is None else str(value)
-
-
-def _sources(planned: Plan) -> Iterator[bytes]:
-    """Iterate an entry for each source, ended by a zero byte: size, time and path, or reject."""
-    for size_bytes, mtime_ns, path in planned.sources():
-        yield b"%d %d %s\0" % (size_bytes, mtime_ns, path)
-    for reject in planned.rejects:
-        yield b"%s - %s\0" % (reject.reason.encode(), reject.path)
-
-
-def _changed_source(path: Path, planned: Plan) -> str:
-    def by_path(entries: Iterable[bytes]) -> dict[bytes, bytes]:
-        parts = (entry.rstrip(b"\0").split(b" ", 2) for entry in entries if entry)
-        return {path: size + mtime for size, mtime, path in parts}
-
-    if not path.is_file():
-        return "the images changed"
-    before = by_path(path.read_bytes().split(b"\0"))
-    now = by_path(_sources(planned))
-    for word, paths in (
-        ("added", now.keys() - before.keys()),
-        ("removed", before.keys() - now.keys()),
-        ("changed", {path for path in now if before.get(path, now[path]) != now[path]}),
-    ):
-        if paths:
-            more = f" (and {len(paths) - 1} more)" if len(paths) > 1 else ""
-            return f"{printable(min(paths))} was {word}{more}"
-    return "the order of the images changed"

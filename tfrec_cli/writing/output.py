@@ -24,8 +24,8 @@ from tfrec_cli.runtime import files
 from tfrec_cli.runtime.paths import is_inside, printable
 from tfrec_cli.sources.columns import has_boxes
 from tfrec_cli.sources.listing import Listing
+from tfrec_cli.writing import journal, staging
 from tfrec_cli.writing import split as splits
-from tfrec_cli.writing import staging
 from tfrec_cli.writing.options import WriteOptions
 
 _NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP)
@@ -211,7 +211,7 @@ def _check_free(out: Path, split: str, existing: Collection[str], options: Write
     """Refuse ``out`` if it holds this split, files of it, or other files."""
     partial = staging.folder_of(out, split)
     if not options.overwrite and not options.resume:
-        if partial.exists():
+        if partial.exists() and not journal.has_failed(partial):
             raise staging.unfinished(partial)
         if split in existing:
             raise RunError(

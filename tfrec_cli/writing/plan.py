@@ -14,6 +14,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 
+from blake3 import blake3
+
 from tfrec_cli.dataset.records import Column, key_of
 from tfrec_cli.dataset.rejects import Reject
 from tfrec_cli.errors import UsageError
@@ -67,6 +69,10 @@ class Plan:
         """Return the items of one shard; empty if they were taken."""
         data = self.deflated[number]
         return inflated(data) if data else packed()
+
+    def origin(self, number: int, recipe: object) -> str:
+        """Digest the items of one shard, and the recipe of their records."""
+        return blake3(self.deflated[number] + repr(recipe).encode()).hexdigest()
 
     def take(self, number: int) -> Packed[Item]:
         """Return the items of one shard and free their memory: only the writer needs them."""

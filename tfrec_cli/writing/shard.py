@@ -37,7 +37,7 @@ class Task:
     """One shard to be written, and its index file if ``index`` names one.
 
     Attributes:
-        stops: end at the first image that cannot be used.
+        origin: digest of everything that the shard depends on: see `written_shard.noted`.
         crashed: numbers of items that killed a worker, with their errors.
     """
 
@@ -48,7 +48,7 @@ class Task:
     items: Sequence[Item]
     recipe: Recipe
     compression: WrittenCompression
-    stops: bool = False
+    origin: str = ""
     crashed: Mapping[int, ImageError] = field(default_factory=dict)
 
     @property
@@ -61,28 +61,40 @@ def write(task: Task) -> WrittenShard:
     """Write one shard and its index file, unless a note says that they are complete.
 
     Returns:
-        The written shard; incomplete if ``stops`` is set and there is a reject.
+        The written shard.
     Raises:
         OSError: the shard cannot be written.
     """
-    kept = noted(task.number, task.paths, len(task.items))
+    kept = noted(task.number, task.paths, len(task.items), task.origin)
     if kept:
         return kept
-    written = WrittenShard(number=task.number, paths=task.paths)
+    written = WrittenShard(number=task.number, paths=task.paths, origin=task.origin)
     with filled(written, task.path, task.index, task.compression) as put:
         for number, item in enumerate(task.items):
             try:
                 made = _make(task, number, item)
             except ImageError as error:
                 written.rejects.append(Reject(item.source.path, error.reason, str(error)))
-                if task.stops:
-                    break
                 continue
             payload = records.encode(made.record, task.recipe.keys)
             put(frame_pieces(payload), [len(payload) + OVERHEAD_BYTES])
             _count(written, made, payload)
     allocator.give_back()  # freed memory in pieces would be in the way of the next shard
     return written
+
+
+def check(task: Task) -> tuple[int, list[Reject]]:
+    """Make every record as `write` does, but write nothing; return their number, and rejects."""
+    found = (_check_one(task, number, item) for number, item in enumerate(task.items))
+    return len(task.items), [reject for reject in found if reject]
+
+
+def _check_one(task: Task, number: int, item: Item) -> Reject | None:
+    try:
+        _make(task, number, item)
+    except ImageError as error:
+        return Reject(item.source.path, error.reason, str(error))
+    return None
 
 
 @contextmanager

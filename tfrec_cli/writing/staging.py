@@ -28,7 +28,7 @@ from tfrec_cli.dataset.names import (
     partial_name,
 )
 from tfrec_cli.dataset.rejects import Reject
-from tfrec_cli.errors import DataError, RunError, Terminated, UnreadableError, UsageError
+from tfrec_cli.errors import BadImagesError, DataError, RunError, Terminated, UsageError
 from tfrec_cli.runtime import files, pool
 from tfrec_cli.runtime.paths import printable
 from tfrec_cli.writing import journal as journals
@@ -100,16 +100,14 @@ def _wrong_file(expected: tuple[Path, str]) -> Path | None:
 
 
 @contextmanager
-def opened(
-    out: Path, split: str, planned: Plan, journal: Journal, options: WriteOptions
-) -> Iterator[Path]:
+def opened(out: Path, split: str, journal: Journal, options: WriteOptions) -> Iterator[Path]:
     """Make the folder that holds a split's files until `commit`, or reuse it with ``resume``.
 
-    It is removed at the end, or if the data is wrong. After other errors, such as an image that
-    cannot be read, it is kept for ``resume`` if it holds a complete shard.
+    It is removed at the end, or if the data is wrong. After other errors, and if images cannot be
+    used, it is kept for ``resume`` if it holds a complete shard.
 
     Raises:
-        RunError: an unfinished write exists, or with ``resume`` one of another plan.
+        RunError: an unfinished write exists, or with ``resume`` one with other options.
         OSError: the folder cannot be made or removed.
     """
     folder = folder_of(out, split)
@@ -117,22 +115,24 @@ def opened(
         raise RunError(f"{folder}: found a link, expected a folder, or nothing")
     begun = journals.read(folder) if options.resume else None
     if begun:
-        journals.check_same(folder, begun, planned, journal)
+        journals.check_same(folder, begun, journal)
         _reclaim(folder, out, split)
-    elif options.resume or options.overwrite:
+    elif options.resume or options.overwrite or journals.has_failed(folder):
         clear(out, split)
     elif folder.exists():
         raise unfinished(folder)
     try:
-        if not begun:
-            folder.mkdir()
-            journals.begin(folder, planned, journal)
+        folder.mkdir(exist_ok=begun is not None)
+        journals.begin(folder, journal)
         yield folder
     except BaseException as error:
-        if isinstance(error, (DataError, UsageError)) and not isinstance(error, UnreadableError):
+        kept = not isinstance(error, (DataError, UsageError)) or isinstance(error, BadImagesError)
+        if not kept:
             files.remove_folder(folder)
         elif not any(folder.glob("*" + NOTE_SUFFIX)):
             shutil.rmtree(folder, ignore_errors=True)  # the first error is raised
+        elif isinstance(error, BadImagesError):  # its message says what to do
+            journals.mark_failed(folder)
         else:
             _add_hint(error, f"`{journal.command}` resumes it")
         raise
@@ -167,7 +167,7 @@ def clear(out: Path, split: str) -> None:
 def unfinished(folder: Path) -> RunError:
     """Make the error for the folder of an interrupted write."""
     begun = journals.read(folder)
-    how = f"`{begun.journal.command}` resumes it, " if begun else ""
+    how = f"`{begun.command}` resumes it, " if begun else ""
     return RunError(
         f"{folder}: found an unfinished write, expected none: {how}`overwrite` starts over"
     )
@@ -176,11 +176,7 @@ def unfinished(folder: Path) -> RunError:
 def unfinished_splits(out: Path, but: Collection[str]) -> dict[str, Division | None]:
     """Return the unfinished splits in ``out`` except ``but``, and the division of each."""
     begun = {split: journals.read(folder) for split, folder in partial_folders(out)}
-    return {
-        split: entry.journal.division
-        for split, entry in begun.items()
-        if entry and split not in but
-    }
+    return {split: entry.division for split, entry in begun.items() if entry and split not in but}
 
 
 def commit(out: Path, staged: Sequence[StagedSplit], others: Sequence[Manifest]) -> None:
@@ -262,7 +258,7 @@ def _reclaim(folder: Path, out: Path, split: str) -> None:
 def _add_hint(error: BaseException, hint: str) -> None:
     if hint in str(error):  # another split has added it
         return
-    if isinstance(error, (RunError, UnreadableError, KeyboardInterrupt, Terminated)):
+    if isinstance(error, (RunError, KeyboardInterrupt, Terminated)):
         error.args = ("; ".join([*map(str, error.args), hint]),)
     elif isinstance(error, OSError) and error.strerror:
         error.strerror += f"; {hint}"

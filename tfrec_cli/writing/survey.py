@@ -6,6 +6,8 @@ Knows: sources, headers, reasons to reject. Must not know: order, shards, writin
 from __future__ import annotations
 
 import os
+import re
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -16,7 +18,7 @@ from blake3 import blake3
 
 from tfrec_cli.dataset.manifest import Manifest
 from tfrec_cli.dataset.rejects import Reject
-from tfrec_cli.errors import DataError, ImageError, UnreadableError, UsageError
+from tfrec_cli.errors import BadImagesError, DataError, ImageError, UnreadableError, UsageError
 from tfrec_cli.imaging import decoder
 from tfrec_cli.imaging.header import read_header, read_plain_header
 from tfrec_cli.imaging.policy import Policy, check_pixels, scaled_short
@@ -38,6 +40,14 @@ MAX_FILE_BYTES = 2**30
 BASE_BYTES, BYTES_A_PIXEL = 2**26, 16
 """A larger file is no picture: the limit allows twice 16 bits of red, green, blue and alpha, plus
 previews, frames and films. Larger files are sparse, or have other data after the image."""
+
+MOST_NAMED = 1_000
+"""With ``on_error="fail"``, a write ends when so many images cannot be used."""
+
+_MOST_LISTED = 10
+
+_SIDES = re.compile(r"found (\d+)x(\d+) pixels")
+"""The beginning of the message about an image that is too small."""
 
 _BATCH_SOURCES = 256
 
@@ -194,16 +204,19 @@ def check_rejects(
     parts: Sequence[tuple[Sequence[Reject], int]],
     options: WriteOptions,
     hint: str = "",
+    *,
+    so_far: bool = False,
 ) -> None:
     """End the write if there are too many rejects, or a split has no record.
 
     Args:
         parts: the rejects of each split, and how many records it has.
         hint: text to add to the message for a file that cannot be read.
+        so_far: more images will be checked, so that one run names all rejects.
     Raises:
-        UnreadableError: with ``on_error="fail"``, the first reject is a file that cannot be read.
-        DataError: with ``on_error="fail"`` there is another reject; there are more than
-            ``max_errors``; or a split has no record.
+        UnreadableError: with ``on_error="fail"``, the only rejects are files that cannot be read.
+        BadImagesError: with ``on_error="fail"``, there are other rejects.
+        DataError: there are more than ``max_errors``; or a split has no record.
     """
     bad = sorted(
         (
@@ -215,15 +228,12 @@ def check_rejects(
         ),
         key=lambda reject: reject.path,
     )
-    if bad and options.on_error == "fail":
-        more = f" (and {len(bad) - 1} more)" if len(bad) > 1 else ""
-        kind = UnreadableError if bad[0].reason == "unreadable" else DataError
-        hint = hint if bad[0].reason == "unreadable" else ""
-        message = f"{source}/{bad[0]}{hint}{more}; `on_error` skip leaves them out"
-        raise kind(message, list(map(str, bad)))
+    total = sum(records for _, records in parts) + len(bad)
+    has_all = all(records for _, records in parts)
+    if bad and options.on_error == "fail" and not (so_far and has_all):
+        raise _failure(source, bad, total, options, hint)
     if bad and options.max_errors is not None:
         limit = options.max_errors
-        total = sum(records for _, records in parts) + len(bad)
         share = limit.endswith("%")
         allowed = total * float(limit[:-1]) / 100 if share else float(limit)
         if len(bad) > allowed:
@@ -232,8 +242,46 @@ def check_rejects(
                 f"(`max_errors`); the first: {bad[0]}",
                 list(map(str, bad)),
             )
-    if not all(records for _, records in parts):
+    if not has_all:
         raise DataError(f"{source}: found no image that can be used, expected at least one")
+
+
+def _failure(
+    source: Path, bad: Sequence[Reject], total: int, options: WriteOptions, hint: str
+) -> BadImagesError:
+    """Make the error that names all images that cannot be used, and says what to do."""
+    unreadable = all(reject.reason == "unreadable" for reject in bad)
+    kind, hint = (UnreadableError, hint) if unreadable else (BadImagesError, "")
+    leaves = "leaves it" if len(bad) == 1 else "leaves them"
+    with_resume = "" if options.dry_run else ", with `resume`,"
+    todo = f"`on_error` skip{with_resume} {leaves} out"
+    if len(bad) == 1:
+        return kind(f"{source}/{bad[0]}{hint}; {todo}", [str(bad[0])])
+    reasons = Counter(reject.reason for reject in bad)
+    counted = ", ".join(f"{count} {reason}" for reason, count in reasons.most_common())
+    least = "at least " if len(bad) >= MOST_NAMED else ""
+    found = f"{least}{len(bad)} of {total} images cannot be used: {counted}"
+    message = f"{source}: {found}{hint}; {todo}"
+    return kind(message, list(map(str, bad)), _first(bad, total, options.crop))
+
+
+def _first(bad: Sequence[Reject], total: int, crop: tuple[int, int] | None) -> list[str]:
+    """Return a line for each of the first rejects, and one for all that are too small."""
+    small = [_SIDES.match(reject.message) for reject in bad if reject.reason == "too_small"]
+    others = [reject for reject in bad if reject.reason != "too_small"]
+    lines = list(map(str, others[:_MOST_LISTED]))
+    if len(others) > _MOST_LISTED:
+        lines.append(f"and {len(others) - _MOST_LISTED} more: -v names all")
+    if small and crop:
+        sides = [(int(found[1]), int(found[2])) for found in small if found]
+        height_px, width_px = (min(column) for column in zip(*sides, strict=True))
+        size = "x".join(map(str, dict.fromkeys(crop)))
+        verb = "is" if len(small) == 1 else "are"
+        lines.append(
+            f"{len(small)} of {total} {verb} smaller than {size} (least {width_px} wide, "
+            f"{height_px} high): --small skip, pad or resize"
+        )
+    return lines
 
 
 def packed(items: Iterable[Item] = ()) -> Packed[Item]:

@@ -279,8 +279,8 @@ REFUSED = [
     ("[verify]\nxyz = 3", "found [verify] xyz, which is not an option: expected one of color, "
      "crop, epochs, expect, jobs, json, quick, quiet, root, seed, source"),
     ("[wirte]\ncrop = 3", "found [wirte], which is not a command: did you mean 'write'?"),
-    ("[xyz]\ncrop = 3", "found [xyz], which is not a command: expected one of extract, inspect, "
-     "merge, reshard, salvage, verify, write"),
+    ("[xyz]\ncrop = 3", "found [xyz], which is not a command: expected one of check, extract, "
+     "inspect, merge, reshard, salvage, verify, write"),
     ("write = 3", "write: found a value, expected a table"),
     ("[write]\n\"\\u001b[31m\" = 3", None),
 ]  # fmt: skip

@@ -191,6 +191,15 @@ def test_an_unfinished_write_is_found(whole: Path) -> None:
     assert kinds(verify(whole, QUICK)) == ["extra"]
 
 
+def test_what_a_kill_after_a_commit_leaves_is_no_finding(whole: Path) -> None:
+    (whole / ".train.partial").mkdir()
+    report = verify(whole, QUICK)
+    assert (report.findings, ".train.partial: left by another write of train") == (
+        [],
+        next(line for line in report.unchecked if "partial" in line),
+    )
+
+
 def test_wrong_shard_lengths_are_named(whole: Path) -> None:
     path = whole / "dataset_info.json"
     info = json.loads(path.read_bytes())

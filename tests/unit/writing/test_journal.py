@@ -44,7 +44,7 @@ def test_the_division_of_a_journal_is_read(
 ) -> None:
     begun = journal.read(begin(tmp_path / "x", **values))
     assert begun is not None
-    assert str(begun.journal.division) == expected
+    assert str(begun.division) == expected
 
 
 @pytest.mark.parametrize(
@@ -71,4 +71,4 @@ def test_the_command_to_resume_has_no_removed_option(tmp_path: Path) -> None:
     folder = begin(tmp_path / "begun", command=command.format(" --decoder tensorflow"))
     begun = journal.read(folder)
     assert begun
-    assert begun.journal.command == command.format("")
+    assert begun.command == command.format("")

@@ -9,7 +9,7 @@ import pytest
 from conftest import fill, jpeg, oriented, photo, png
 
 from tfrec_cli.dataset.rejects import Reject
-from tfrec_cli.errors import DataError, UnreadableError
+from tfrec_cli.errors import BadImagesError, DataError, UnreadableError
 from tfrec_cli.imaging.policy import Policy
 from tfrec_cli.runtime import pool
 from tfrec_cli.sources import open_source
@@ -112,9 +112,9 @@ class TestCheckRejects:
     @pytest.mark.parametrize(
         ("rejects", "options", "message"),
         [
-            ([BAD], {}, "src/b.jpg: found a hole; on_error skip leaves them out"),
-            ([BAD, SMALL], {}, "src/b.jpg: found a hole (and 1 more); on_error"),
-            ([SMALL], {"small": "fail"}, "src/c.jpg: found 1x1 pixels; on_error"),
+            ([BAD], {}, "src/b.jpg: found a hole; on_error skip, with resume, leaves it out"),
+            ([BAD, SMALL], {}, "src: 2 of 11 images cannot be used: 1 "),
+            ([SMALL], {"small": "fail"}, "src/c.jpg: found 1x1 pixels; on_error skip"),
             (
                 [BAD, GONE],
                 {"on_error": "skip", "max_errors": "1"},
@@ -133,9 +133,33 @@ class TestCheckRejects:
 
     def test_a_file_that_cannot_be_read_is_an_unreadable_error(self) -> None:
         with pytest.raises(
-            UnreadableError, match=r"src/a\.jpg: cannot be read HINT \(and 1 more\)"
+            UnreadableError, match=r"src: 2 of 11 images .*: 2 unreadable HINT; on_error"
         ):
-            check_rejects(Path("src"), [([BAD, GONE], 9)], WriteOptions(), " HINT")
+            check_rejects(Path("src"), [([GONE, GONE], 9)], WriteOptions(), " HINT")
+
+    def test_rejects_of_a_write_that_goes_on_do_not_end_it(self) -> None:
+        check_rejects(Path("src"), [([BAD], 9)], WriteOptions(), so_far=True)
+        with pytest.raises(DataError, match="found a hole"):
+            check_rejects(Path("src"), [([BAD], 0)], WriteOptions(), so_far=True)
+
+    def test_ten_are_named_and_small_ones_counted(self) -> None:
+        bad = [Reject(b"%02d.jpg" % n, "corrupt", "found a hole") for n in range(12)]
+        small = [
+            Reject(b"s%d.jpg" % n, "too_small", f"found {size} pixels, expected more")
+            for n, size in enumerate(["200x86", "108x300"])
+        ]
+        with pytest.raises(BadImagesError) as error:
+            check_rejects(Path("src"), [([*bad, *small], 186)], WriteOptions(crop=(128, 128)))
+        assert len(error.value.details) == 14
+        assert error.value.first == (
+            *(f"{n:02}.jpg: found a hole" for n in range(10)),
+            "and 2 more: -v names all",
+            "2 of 200 are smaller than 128 (least 86 wide, 108 high): --small skip, pad or resize",
+        )
+        assert str(error.value) == (
+            "src: 14 of 200 images cannot be used: 12 corrupt, 2 too_small; on_error skip, with "
+            "resume, leaves them out"
+        )
 
     def test_a_split_needs_an_image(self) -> None:
         with pytest.raises(DataError, match="found no image that can be used"):

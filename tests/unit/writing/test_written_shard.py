@@ -15,7 +15,7 @@ from tfrec_cli.errors import RunError
 from tfrec_cli.runtime.files import sha256
 from tfrec_cli.writing.written_shard import WrittenShard, make_durable, noted, noted_digests
 
-COUNT = 3
+COUNT, ORIGIN = 3, "0" * 64
 """Two records and a reject."""
 
 
@@ -27,6 +27,7 @@ def written(tmp_path: Path) -> WrittenShard:
     index.write_bytes(b"0 7\n")
     made = WrittenShard(
         number=4,
+        origin=ORIGIN,
         paths=[shard, index],
         records=2,
         size_bytes=7,
@@ -46,13 +47,13 @@ def test_a_shard_is_restored_from_its_note(written: WrittenShard) -> None:
     digests = list(written.digests())
     make_durable(written)
     assert not written.contents
-    assert noted(4, written.paths, COUNT) == replace(written, kept=True)
+    assert noted(4, written.paths, COUNT, ORIGIN) == replace(written, kept=True)
     assert list(noted_digests(written)) == digests
     assert [key for key, _ in digests] == [7, 2**56 - 1]
 
 
 def test_a_shard_without_a_note_is_not_kept(written: WrittenShard) -> None:
-    assert noted(4, written.paths, COUNT) is None
+    assert noted(4, written.paths, COUNT, ORIGIN) is None
 
 
 def shorten(path: Path) -> None:
@@ -71,16 +72,19 @@ def test_a_shard_whose_files_changed_is_not_kept(
 ) -> None:
     make_durable(written)
     change(written.paths[0].with_name(name))
-    is_kept = noted(4, written.paths, COUNT) is not None
+    is_kept = noted(4, written.paths, COUNT, ORIGIN) is not None
     assert is_kept == (change is link and name.endswith(NOTE_SUFFIX))
 
 
-@pytest.mark.parametrize(("number", "count"), [(5, COUNT), (4, COUNT + 1), (4, COUNT - 1)])
+@pytest.mark.parametrize(
+    ("number", "count", "origin"),
+    [(5, COUNT, ORIGIN), (4, COUNT + 1, ORIGIN), (4, COUNT - 1, ORIGIN), (4, COUNT, "1" * 64)],
+)
 def test_the_note_of_another_shard_is_ignored(
-    written: WrittenShard, number: int, count: int
+    written: WrittenShard, number: int, count: int, origin: str
 ) -> None:
     make_durable(written)
-    assert noted(number, written.paths, count) is None
+    assert noted(number, written.paths, count, origin) is None
 
 
 def test_a_note_that_changed_is_an_error(written: WrittenShard) -> None:
@@ -88,3 +92,12 @@ def test_a_note_that_changed_is_an_error(written: WrittenShard) -> None:
     shorten(written.paths[0].with_name("s.tfrecord" + NOTE_SUFFIX))
     with pytest.raises(RunError, match="is missing or damaged"):
         list(noted_digests(written))
+
+
+@pytest.mark.parametrize("reason", ["unreadable", "changed", "deadly"])
+def test_a_shard_with_a_reject_that_may_be_gone_is_made_again(
+    written: WrittenShard, reason: str
+) -> None:
+    written.rejects = [Reject(b"a.png", reason, "found a problem")]
+    make_durable(written)
+    assert noted(4, written.paths, COUNT, ORIGIN) is None
