@@ -34,8 +34,10 @@ Pixels = npt.NDArray[Any]
 OPTIONS: dict[str, dict[str, Any]] = {
     "whole": {},
     "whole, decoded": {"check": "decode"},
+    "whole, 16 bits": {"depth": 16},
     "crops": {"crop": 64, "small": "pad"},
     "crops in PNG": {"crop": 64, "small": "pad", "encoding": "png"},
+    "crops, 16 bits": {"crop": 64, "small": "pad", "depth": 16},
 }
 SEED, CROP_PX = 42, 64
 MOST_PIXELS = 20_000_000
