@@ -8,7 +8,7 @@ import zlib
 import numpy as np
 import pytest
 from conftest import oriented, photo, save
-from PIL import Image, ImageOps, PngImagePlugin
+from PIL import Image, ImageOps, PngImagePlugin, TiffImagePlugin
 
 from tfrec_cli.imaging import normalize
 from tfrec_cli.imaging.header import examine
@@ -197,3 +197,21 @@ def test_a_text_that_does_not_inflate_is_no_metadata() -> None:
     data = save(PIXELS, "PNG")
     extra = chunk(b"zTXt", RAW + b"exif\0\0" + b"no zlib")
     assert examine(data[:-12] + extra + data[-12:], Policy()).header.orientation == 1
+
+
+@pytest.mark.parametrize("mode", ["RGB", "L", "I;16", "CMYK"])
+@pytest.mark.parametrize(("tag", "expected"), [(None, 6), (3, 3), (1, 1)])
+def test_xmp_in_a_tiff_counts_without_the_tag(mode: str, tag: int | None, expected: int) -> None:
+    tags = TiffImagePlugin.ImageFileDirectory_v2()
+    tags[700] = (
+        b'<rdf:Description xmlns:tiff="http://ns.adobe.com/tiff/1.0/" tiff:Orientation="6"/>'
+    )
+    tags.tagtype[700] = 1
+    if tag:
+        tags[274] = tag
+    file = io.BytesIO()
+    Image.new(mode, (6, 4)).save(file, "TIFF", tiffinfo=tags)
+    data = file.getvalue()
+    assert examine(data, Policy()).header.orientation == expected
+    assert normalize.decode(data, Policy()).shape == ((6, 4, 3) if expected == 6 else (4, 6, 3))
+    assert normalize.decode(data, Policy(exif="ignore")).shape == (4, 6, 3)

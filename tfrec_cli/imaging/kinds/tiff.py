@@ -16,6 +16,7 @@ import struct
 from typing import NamedTuple
 
 from tfrec_cli.errors import ImageError
+from tfrec_cli.imaging import orientation
 from tfrec_cli.imaging.boxes import File
 
 WHITE_IS_ZERO, BLACK_IS_ZERO, RGB, PALETTE, CMYK, YCBCR, CIELAB = 0, 1, 2, 3, 5, 6, 8
@@ -103,12 +104,12 @@ _TAGS = {
     529: "coefficients",
     530: "subsampling",
     532: "reference",
+    700: "xmp",
     34675: "icc",
 }
 _SCALARS = {
     "compression": 1,
     "fill_order": 1,
-    "orientation": 1,
     "samples": 1,
     "rows": 0,
     "planar": 1,
@@ -220,6 +221,8 @@ def _tags(file: File) -> tuple[dict[str, tuple[int, ...]], bool]:
         if name in tags:
             raise ValueError(f"tag {tag} twice")
         letters = _TYPES.get(kind)
+        if name == "xmp" and (letters != "B" or values > _MOST_VALUES):
+            continue  # it says nothing about pixels
         if letters is None or not 0 < values <= _MOST_VALUES:
             raise ValueError(f"tag {tag} with {values} values of type {kind}")
         form = f"{order}{values * len(letters)}{letters[0]}"
@@ -229,6 +232,13 @@ def _tags(file: File) -> tuple[dict[str, tuple[int, ...]], bool]:
             data = file.read(struct.calcsize(form))
         tags[name] = struct.unpack_from(form, data)
     return tags, order == "<"
+
+
+def _orientation(tags: dict[str, tuple[int, ...]]) -> int:
+    """Return the orientation by the tag; without it, by XMP."""
+    if "orientation" in tags:
+        return orientation.of_value(tags["orientation"][0])
+    return orientation.of_blocks(None, bytes(tags.get("xmp", ())))
 
 
 def _tiff(tags: dict[str, tuple[int, ...]], little: bool) -> Tiff:
@@ -265,7 +275,7 @@ def _tiff(tags: dict[str, tuple[int, ...]], little: bool) -> Tiff:
         planar=one["planar"] == 2 and samples > 1,
         predictor=one["predictor"],
         extra=extra,
-        orientation=one["orientation"] if one["orientation"] in range(1, 9) else 1,
+        orientation=_orientation(tags),
         offsets=offsets,
         counts=tags.get("counts", (0,) * len(offsets)),
         segment=segment,
