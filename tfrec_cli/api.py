@@ -274,7 +274,8 @@ def inspect(
 
     Args:
         paths: a record file, a folder of record files, or a glob pattern; or several of these.
-        contact_sheet: PNG file to write, with up to 40 images from all parts of the files.
+        contact_sheet: .png, .jpg or .webp file to write, with up to 40 images from all parts of
+            the files.
         html: HTML page to write, with the result and the images.
         crop: size of crops to show, as for `write`; None shows whole images.
         seed: cut the crops that a reader with this seed cuts in epoch 0; None cuts centre crops.

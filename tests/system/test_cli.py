@@ -556,7 +556,7 @@ def test_with_a_tensorflow_that_does_not_load_crops_are_refused(
 def test_on_a_full_disk_the_old_page_or_sheet_stays(
     dataset: Path, tmp_path: Path, option: str
 ) -> None:
-    shown = tmp_path / "shown"
+    shown = tmp_path / "shown.png"
     assert tfrec("inspect", dataset, option, shown).code == 0
     old = shown.read_bytes()
     limit_bytes = len(old) // 2
@@ -833,11 +833,14 @@ def test_every_sample_reject_is_rejected(tmp_path: Path, out: Path) -> None:
 def test_a_file_of_another_kind_is_not_replaced_by_a_sheet_or_page(
     dataset: Path, tmp_path: Path, option: str, kind: str
 ) -> None:
-    thesis = fill(tmp_path, {"thesis": b"precious"}) / "thesis"
+    thesis = fill(tmp_path, {"thesis.png": b"precious"}) / "thesis.png"
     ran = tfrec("inspect", dataset, option, thesis)
     line = f"tfrec: {thesis}: exists and is not a {kind}, so it is not replaced\n"
     assert (ran.code, ran.out, ran.err, thesis.read_bytes()) == (3, "", line, b"precious")
-    assert [tfrec("inspect", dataset, option, tmp_path / "made").code for _ in range(2)] == [0, 0]
+    assert [tfrec("inspect", dataset, option, tmp_path / "made.png").code for _ in range(2)] == [
+        0,
+        0,
+    ]
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="a device of Linux")

@@ -66,7 +66,7 @@ def loaded(data: Path, argv: str, poisoned: Collection[str] = HEAVY) -> set[str]
         "write SRC NEW -j 1 --keys tf-models --crop 32 --encoding jpeg",
         "inspect OUT",
         "inspect OUT --record 3",
-        "inspect OUT --html PAGE --contact-sheet SHEET --crop 32 --seed 4",
+        "inspect OUT --html PAGE --contact-sheet SHEET.PNG --crop 32 --seed 4",
         "verify OUT --quick -j 2",
         "verify OUT -j 2",
         "salvage OUT/train-00000-of-00001.tfrecord NEW --source SRC",

@@ -28,7 +28,18 @@ from tfrec_cli.writing.options import WriteOptions
 
 FUNCTIONS = ("check", "extract", "inspect", "merge", "reshard", "salvage", "verify", "write")
 SHARD = "train-00000-of-00001.tfrecord"
-ONLY_SHOWN = {"color", "config", "help", "json", "labels", "quiet", "record", "records", "verbose"}
+ONLY_SHOWN = {
+    "code",
+    "color",
+    "config",
+    "help",
+    "json",
+    "labels",
+    "quiet",
+    "record",
+    "records",
+    "verbose",
+}
 """Options that decide what the command line prints."""
 
 

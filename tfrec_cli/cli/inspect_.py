@@ -16,9 +16,12 @@ from tfrec_cli.errors import EXIT_DATA, UsageError
 @click.command(
     cls=Command,
     needs={"crop": ["contact_sheet", "html"], "seed": ["crop"]},
-    excludes={name: ["record", "records"] for name in ("contact_sheet", "html", "labels")},
+    excludes={
+        **{name: ["record", "records"] for name in ("contact_sheet", "html", "labels")},
+        "code": ["record", "records", "labels", "json", "contact_sheet", "html"],
+    },
     groups={
-        "What is shown": ["records", "record", "labels", "json", "color"],
+        "What is shown": ["records", "record", "labels", "code", "json", "color"],
         "Pictures": ["contact_sheet", "html", "crop", "seed"],
     },
     examples=["out", "out --record 0", "out --contact-sheet sheet.png"],
@@ -36,10 +39,14 @@ from tfrec_cli.errors import EXIT_DATA, UsageError
     "--record", type=click.IntRange(0), metavar="K", help="Show record K, counted from 0."
 )
 @click.option("--labels", is_flag=True, help="List every label.")
+@click.option(
+    "--code", is_flag=True, help="Print only Python code that parses the records with TensorFlow."
+)
 @params.path_option(
     "--contact-sheet",
-    shell_complete=paths("png"),
-    help="Draw up to 40 images, taken from all parts of the files, into this PNG file.",
+    shell_complete=paths("png", "jpg", "jpeg", "webp"),
+    help="Draw up to 40 images, taken from all parts of the files, into this .png, .jpg or .webp "
+    "file.",
 )
 @params.path_option(
     "--html",
@@ -58,6 +65,7 @@ def inspect(
     records: int | None,
     record: int | None,
     labels: bool,
+    code: bool,
     json: bool,
     **pictures: Any,
 ) -> None:
@@ -66,7 +74,7 @@ def inspect(
     PATH is a record file, a folder of record files, or a glob pattern.
     """
     from tfrec_cli.commands import inspect_
-    from tfrec_cli.inspecting.spec import parse_spec
+    from tfrec_cli.inspecting.spec import parse_spec, program
     from tfrec_cli.report import inspect_ as report
 
     if pictures["contact_sheet"] or pictures["html"]:
@@ -83,12 +91,16 @@ def inspect(
         click.echo(records_report.document(shown) if json else records_report.text(shown))
         return
     result = inspect_.summarise(files)
-    spec = parse_spec(result)
+    if code:
+        click.echo(program(result))
+        return
     if not json:
-        click.echo(report.text(result, spec, all_labels=labels))
+        click.echo(report.text(result, all_labels=labels))
     if pictures["contact_sheet"] or pictures["html"]:
-        page.draw(files, result, **pictures)
+        for line in page.draw(files, result, **pictures):
+            if not json:
+                click.echo(line)
     if json:
-        click.echo(report.document(result, spec))
+        click.echo(report.document(result, parse_spec(result)))
     if not result.ok:
         sys.exit(EXIT_DATA)

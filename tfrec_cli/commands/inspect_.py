@@ -7,16 +7,19 @@ from __future__ import annotations
 
 import glob
 import os
-from collections.abc import Iterator, Sequence
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
+from functools import cache
 from itertools import islice
 from pathlib import Path
 
 from tfrec_cli.dataset import discover, manifest, names
+from tfrec_cli.dataset.foreign import guess_names
 from tfrec_cli.errors import ExampleError, ManifestError, UsageError
 from tfrec_cli.imaging import formats
-from tfrec_cli.inspecting.features import features_of
-from tfrec_cli.inspecting.tally import ShardSummary, Summary
+from tfrec_cli.inspecting.features import Shown, features_of, single
+from tfrec_cli.inspecting.tally import ShardSummary, SplitSummary, Summary
 from tfrec_cli.runtime import pool
 from tfrec_cli.tfrecord.example import Feature
 from tfrec_cli.tfrecord.scan import Damage, Record, read_records, scan
@@ -60,26 +63,32 @@ def summarise(paths: Sequence[Path]) -> Summary:
     summary = Summary()
     for number in range(len(paths)):
         summary.merge(parts[number])
+    _add_splits(summary, {path: parts[number] for number, path in enumerate(paths)})
     _name_labels(summary, paths)
     return summary
 
 
 def pick(
     paths: Sequence[Path], *, first: int | None = None, number: int | None = None
-) -> list[tuple[Path, int, Record, dict[str, Feature]]]:
+) -> list[Shown]:
     """Read the first records of all files, or one record by its number over all files, from 0.
 
-    Returns:
-        (file, number, record, features) of each.
     Raises:
         UsageError: there are fewer records.
         FramingError: a file is damaged before these records.
     """
     start, stop = (0, first) if number is None else (number, number + 1)
-    picked = [
-        (path, start + offset, record, _features_or_none(record.payload))
-        for offset, (path, record) in enumerate(islice(records_of(paths), start, stop))
-    ]
+    naming = cache(_class_names)
+    picked = []
+    for offset, (path, record) in enumerate(islice(records_of(paths), start, stop)):
+        features = _features_or_none(record.payload)
+        found = guess_names(features)
+        label = single(features, found.label, "int64") if found else None
+        named = {}
+        if found and found.label and label is not None:
+            known = naming(path, found.label)
+            named = {found.label: known[label]} if 0 <= label < len(known) else {}
+        picked.append(Shown(path, start + offset, record, features, named))
     if number is not None and not picked:
         count = sum(1 for _ in records_of(paths))
         raise UsageError(f"`record` {number}: found {count} records, expected a number below that")
@@ -141,16 +150,47 @@ def _summarise_file(numbered: tuple[int, Path]) -> tuple[int, Summary]:
     return number, summary
 
 
+def _add_splits(summary: Summary, parts: Mapping[Path, Summary]) -> None:
+    """Add the splits whose shards are all among the files."""
+    for folder in sorted({path.parent for path in parts}):
+        for split in _splits(folder):
+            if split.manifest and parts.keys() >= set(split.shards):
+                own = [parts[shard] for shard in split.shards]
+                labels = sum((part.labels for part in own), Counter[int]())
+                records = sum(part.records for part in own)
+                summary.splits.append(SplitSummary(folder, split.manifest, records, labels))
+
+
+def _splits(folder: Path) -> Iterator[discover.Split]:
+    """Iterate the splits of a folder that have a manifest which can be read."""
+    for file in manifest.find(folder).values():
+        with suppress(ManifestError):
+            yield discover.described(folder, manifest.load(file))
+
+
+def _class_names(path: Path, feature: str) -> list[str]:
+    """Return the class names of a file's records by number, from a manifest or a file of TFDS."""
+    for split in _splits(path.parent):
+        if split.manifest and path in split.shards:
+            return list(split.manifest.labels or ())
+    return _tfds_names(path.parent, feature)
+
+
+def _tfds_names(folder: Path, feature: str) -> list[str]:
+    """Return the class names in a TFDS file next to the shards; empty without one."""
+    for joint in "-.":  # TFDS: of nested features; of a feature whose name has slashes
+        file = folder / names.labels_name(feature, joint)
+        if file.is_file():
+            return os.fsdecode(file.read_bytes()).splitlines()
+    return []
+
+
 def _name_labels(summary: Summary, paths: Sequence[Path]) -> None:
     """Take class names from a manifest or a TFDS labels file next to the shards."""
     for folder in sorted({path.parent for path in paths}):
-        for described in manifest.find(folder).values():
-            with suppress(ManifestError):
-                summary.label_names |= dict(enumerate(manifest.load(described).labels or ()))
+        for split in _splits(folder):
+            if split.manifest:
+                summary.label_names |= dict(enumerate(split.manifest.labels or ()))
         feature = summary.names.label if summary.names else None
-        for joint in "-.":  # TFDS: of nested features; of a feature whose name has slashes
-            file = folder / names.labels_name(feature or "", joint)
-            if file.is_file():
-                lines = os.fsdecode(file.read_bytes()).splitlines()
-                for number, name in enumerate(lines):
-                    summary.label_names.setdefault(number, name)
+        for number, name in enumerate(_tfds_names(folder, feature or "")):
+            summary.label_names.setdefault(number, name)

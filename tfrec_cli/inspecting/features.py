@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from tfrec_cli.dataset import records
 from tfrec_cli.dataset.foreign import guess_names
@@ -11,10 +12,29 @@ from tfrec_cli.imaging import formats, png
 from tfrec_cli.tfrecord import example
 from tfrec_cli.tfrecord.example import Feature, Kind
 
+if TYPE_CHECKING:
+    from tfrec_cli.tfrecord.scan import Record
+
 ImageSize = tuple[int | None, int | None]
 """The (height, width) in pixels that a record states; None for a side that it does not state."""
 
 _TEXT_BYTES = 200
+
+
+class Shown(NamedTuple):
+    """One record to show.
+
+    Attributes:
+        number: counted over all files, from 0.
+        features: empty for a message that is unknown or contradicts itself.
+        class_names: the class name of its label, by the name of that feature; empty if not known.
+    """
+
+    path: Path
+    number: int
+    record: Record
+    features: Mapping[str, Feature]
+    class_names: Mapping[str, str]
 
 
 def features_of(payload: bytes) -> dict[str, Feature]:

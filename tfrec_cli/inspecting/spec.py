@@ -1,53 +1,128 @@
-"""Generates Python code that parses records with TensorFlow."""
+"""Generates Python code that reads and parses records with TensorFlow."""
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
+from typing import Literal, NamedTuple
 
+from tfrec_cli.errors import DataError
 from tfrec_cli.inspecting.tally import FeatureSummary, Summary
 
 _DTYPES = {"bytes": "tf.string", "float": "tf.float32", "int64": "tf.int64"}
+_SEQUENCE = "tf.train.SequenceExample"
+_COMPRESSIONS = {"none": "", "gzip": ", 'GZIP'", "zlib": ", 'ZLIB'"}
+
+Lists = Literal["RaggedFeature", "VarLenFeature"]
+"""What lists of varying length become: ragged tensors, or sparse ones."""
 
 
-def parse_spec(summary: Summary) -> str:
-    """Return Python code that parses such records with TensorFlow, ready to paste."""
-    if "tf.train.SequenceExample" in summary.payloads:
-        sequences = {
-            name.removeprefix("sequence/"): feature
-            for name, feature in summary.features.items()
-            if feature.steps is not None
-        }
-        context = {
-            name.removeprefix("context/"): feature
-            for name, feature in summary.features.items()
-            if feature.steps is None
-        }
-        lines = [
-            _dictionary("context_features", context, summary.records),
-            _dictionary("sequence_features", sequences, summary.records),
-            "context, sequences = tf.io.parse_single_sequence_example(\n"
-            "    record, context_features, sequence_features)",
-        ]
-        return "\n".join(lines)
-    if not summary.features:
+def program(summary: Summary) -> str:
+    """Return a Python program that reads the files and parses their records.
+
+    Raises:
+        DataError: TensorFlow cannot read these files together, or does not know their records.
+    """
+    for shard in summary.problems:
+        raise DataError(f"{shard.path}: {shard.problem}")
+    first = summary.shards[0].path
+    compressions = sorted({shard.compression for shard in summary.shards})
+    if len(compressions) > 1:
+        found = ", ".join(compressions)
+        raise DataError(f"{first}: found files with several compressions ({found}), expected one")
+    if len(summary.payloads) > 1 or not summary.features:
+        found = ", ".join(summary.payloads)
+        expected = f"only tf.train.Example or only {_SEQUENCE}, with features"
+        raise DataError(f"{first}: found {found}, expected {expected}")
+    paths = [os.fsencode(shard.path) for shard in summary.shards]
+    try:
+        names: list[bytes] | list[str] = [path.decode() for path in paths]
+    except UnicodeDecodeError:
+        names = paths
+    code = _code(summary, "RaggedFeature")
+    call = code.call.replace("\n", "\n    ")
+    lines = [
+        "import tensorflow as tf",
+        "",
+        *("files = [", *(f"    {name!r}," for name in names), "]"),
+        code.features,
+        *("", "", f"def parse({code.argument}):", f"    return {call}", "", ""),
+        f"dataset = tf.data.TFRecordDataset(files{_COMPRESSIONS[compressions[0]]})",
+        f"dataset = dataset{code.batched}.map(parse)",
+    ]
+    return "\n".join(lines)
+
+
+def parse_spec(summary: Summary, lists: Lists = "VarLenFeature") -> str:
+    """Return the code alone that parses a batch of records, or one SequenceExample."""
+    if not summary.features and _SEQUENCE not in summary.payloads:
         return ""
-    features = _dictionary("features", summary.features, summary.records)
-    return f"{features}\nparsed = tf.io.parse_example(batch_of_records, features)"
+    code = _code(summary, lists)
+    return f"{code.features}\n{code.results} = {code.call}"
 
 
-def _dictionary(variable: str, features: Mapping[str, FeatureSummary], records: int) -> str:
-    lines = [f"    {name!r}: {_call(feature, records)}," for name, feature in features.items()]
+class _Code(NamedTuple):
+    features: str
+    results: str
+    argument: str
+    call: str
+    batched: str
+
+
+def _code(summary: Summary, lists: Lists) -> _Code:
+    """Return the parts of the code."""
+    records = summary.records
+    if _SEQUENCE not in summary.payloads:
+        return _Code(
+            features=_dictionary("features", summary.features, records, lists),
+            results="parsed",
+            argument="batch_of_records",
+            call="tf.io.parse_example(batch_of_records, features)",
+            batched=".batch(32)",
+        )
+    context: dict[str, FeatureSummary] = {}
+    sequences: dict[str, FeatureSummary] = {}
+    for name, feature in summary.features.items():
+        if feature.steps is None:
+            context[name.removeprefix("context/")] = feature
+        else:
+            sequences[name.removeprefix("sequence/")] = feature
+    dictionaries = [
+        _dictionary("context_features", context, records, lists),
+        _dictionary("sequence_features", sequences, records, lists),
+    ]
+    return _Code(
+        features="\n".join(dictionaries),
+        results="context, sequences",
+        argument="record",
+        call="tf.io.parse_single_sequence_example(\n"
+        "    record, context_features, sequence_features)",
+        batched="",
+    )
+
+
+def _dictionary(
+    variable: str, features: Mapping[str, FeatureSummary], records: int, lists: Lists
+) -> str:
+    lines = [_entry(name, feature, records, lists) for name, feature in features.items()]
     return "\n".join([f"{variable} = {{", *lines, "}"])
 
 
-def _call(feature: FeatureSummary, records: int) -> str:
+def _entry(name: str, feature: FeatureSummary, records: int, lists: Lists) -> str:
+    """Return the line for a feature; a comment if TensorFlow cannot parse it."""
+    kinds = sorted(kind for kind in feature.kinds if kind != "unset")
+    if len(kinds) > 1:
+        return f"    # {name!r}: {' and '.join(kinds)}, which TensorFlow does not parse as one"
+    dtype = _DTYPES[kinds[0]] if kinds else "tf.string"
+    return f"    {name!r}: {_call(feature, dtype, records, lists)},"
+
+
+def _call(feature: FeatureSummary, dtype: str, records: int, lists: Lists) -> str:
     """Return the call that describes a feature to TensorFlow.
 
     Args:
         records: number of all records, with and without the feature.
     """
-    kind = next((kind for kind, _ in feature.kinds.most_common() if kind != "unset"), "unset")
-    dtype = _DTYPES.get(kind, "tf.string")
     shape = _fixed_shape(feature, records)
     if feature.steps is not None:
         if shape:
@@ -55,7 +130,7 @@ def _call(feature: FeatureSummary, records: int) -> str:
         return f"tf.io.RaggedFeature({dtype})"
     if shape:
         return f"tf.io.FixedLenFeature({shape}, {dtype})"
-    return f"tf.io.VarLenFeature({dtype})"
+    return f"tf.io.{lists}({dtype})"
 
 
 def _fixed_shape(feature: FeatureSummary, records: int) -> str | None:

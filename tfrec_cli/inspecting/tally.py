@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from tfrec_cli.dataset import records
 from tfrec_cli.dataset.foreign import guess_names
@@ -14,6 +15,9 @@ from tfrec_cli.inspecting.features import ImageSize, content, single, stated_siz
 from tfrec_cli.tfrecord import example
 from tfrec_cli.tfrecord.compression import Compression
 from tfrec_cli.tfrecord.example import Feature
+
+if TYPE_CHECKING:
+    from tfrec_cli.dataset.manifest import Manifest
 
 _FIRST_BYTES = 24
 """Bytes shown of a record that is not a known message."""
@@ -47,6 +51,32 @@ class Tally:
 
 
 @dataclass(slots=True)
+class Range:
+    """The least and the greatest of floats; NaN is counted apart, and infinity is a number."""
+
+    least: float = math.inf
+    greatest: float = -math.inf
+    nan: int = 0
+
+    def add(self, values: Sequence[float]) -> None:
+        """Count some values."""
+        numbers = [value for value in values if not math.isnan(value)]
+        self.merge(
+            Range(
+                min(numbers, default=math.inf),
+                max(numbers, default=-math.inf),
+                len(values) - len(numbers),
+            )
+        )
+
+    def merge(self, other: Range) -> None:
+        """Widen this range by another."""
+        self.least = min(self.least, other.least)
+        self.greatest = max(self.greatest, other.greatest)
+        self.nan += other.nan
+
+
+@dataclass(slots=True)
 class FeatureSummary:
     """One feature over all records.
 
@@ -56,6 +86,7 @@ class FeatureSummary:
         counts: values in a record.
         lengths: bytes in a value.
         numbers: the integers of records that have exactly one.
+        floats: all floats.
         contents: what bytes values are (JPEG, PNG, raw of a shape, text…), each with its number
             of values.
         steps: steps in a record, for the feature lists of a SequenceExample.
@@ -66,6 +97,7 @@ class FeatureSummary:
     counts: Tally = field(default_factory=Tally)
     lengths: Tally = field(default_factory=Tally)
     numbers: Tally = field(default_factory=Tally)
+    floats: Range = field(default_factory=Range)
     contents: Counter[str] = field(default_factory=Counter)
     steps: Tally | None = None
 
@@ -79,6 +111,8 @@ class FeatureSummary:
                 self.contents[content(value, size)] += 1
         elif feature.kind == "int64" and len(feature.values) == 1:
             self.numbers.add(feature.values[0])
+        elif feature.kind == "float":
+            self.floats.add(feature.values)
 
     def merge(self, other: FeatureSummary) -> None:
         """Add the counts of another summary of this feature."""
@@ -88,6 +122,7 @@ class FeatureSummary:
         self.counts.merge(other.counts)
         self.lengths.merge(other.lengths)
         self.numbers.merge(other.numbers)
+        self.floats.merge(other.floats)
         if other.steps:
             self.steps = self.steps or Tally()
             self.steps.merge(other.steps)
@@ -103,12 +138,27 @@ class ShardSummary(NamedTuple):
     problem: str | None
 
 
+class SplitSummary(NamedTuple):
+    """One split that a manifest describes.
+
+    Attributes:
+        records: intact records in its shards.
+        labels: class numbers, each with its number of records.
+    """
+
+    folder: Path
+    manifest: Manifest
+    records: int
+    labels: Counter[int]
+
+
 @dataclass(slots=True, kw_only=True)
 class Summary:
     """Everything ``tfrec inspect`` shows about some files.
 
     Attributes:
         shards: the files, each with its records, size and problem, if there is one.
+        splits: the splits that manifests describe, if all their shards are among the files.
         payloads: types of messages, each with its number of records.
         features: by name; in a SequenceExample as ``context/NAME`` and ``sequence/NAME``.
         names: what the image and related features are called, if there is an image.
@@ -121,6 +171,7 @@ class Summary:
     """
 
     shards: list[ShardSummary] = field(default_factory=list)
+    splits: list[SplitSummary] = field(default_factory=list)
     payloads: Counter[str] = field(default_factory=Counter)
     features: dict[str, FeatureSummary] = field(default_factory=dict)
     names: records.Names | None = None

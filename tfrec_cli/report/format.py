@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from tfrec_cli.runtime import values
+
+if TYPE_CHECKING:
+    from tfrec_cli.dataset.manifest import Manifest
 
 JSON_VERSION = 1
 
@@ -49,6 +52,14 @@ def first(
 def facts(rows: Iterable[tuple[str, str]]) -> list[str]:
     """Return an indented line for each fact, with its title and value."""
     return [f"  {title:<9} {value}" for title, value in rows]
+
+
+def stored(manifest: Manifest) -> str:
+    """Say how a split stores its images."""
+    words = "whole images"
+    if manifest.crop:
+        words = f"centre crops of {manifest.crop[0]}x{manifest.crop[1]}, {manifest.stored}"
+    return words + f", up to {manifest.depth} bits a sample" * (manifest.depth > 8)
 
 
 def table(titles: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:

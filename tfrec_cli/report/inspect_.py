@@ -3,22 +3,35 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from tfrec_cli.report.format import counts, json_document, plural, safe_text, size, table
+from tfrec_cli.report.format import (
+    counts,
+    facts,
+    json_document,
+    plural,
+    safe_text,
+    size,
+    stored,
+    table,
+)
 
 if TYPE_CHECKING:
-    from tfrec_cli.inspecting.tally import FeatureSummary, Summary, Tally
+    from tfrec_cli.inspecting.tally import FeatureSummary, SplitSummary, Summary, Tally
 
-_MOST_LABELS = 20
+_MOST_LABELS = 10
 _MOST_FILES = 20
 FEATURE_TITLES = ("feature", "type", "in", "values", "bytes or numbers", "holds")
 
 
-def text(summary: Summary, spec: str, *, all_labels: bool) -> str:
+def text(summary: Summary, *, all_labels: bool) -> str:
     """Return the result as text."""
     lines = _file_lines(summary)
     lines += ["", _total_line(summary)]
+    names = _split_names(summary.splits)
+    for name, split in zip(names, summary.splits, strict=True):
+        lines += ["", *_split_lines(name, split)]
     if summary.features:
         lines += ["", *table(FEATURE_TITLES, feature_rows(summary))]
     if summary.events:
@@ -31,9 +44,7 @@ def text(summary: Summary, spec: str, *, all_labels: bool) -> str:
         lines += [f"image width   {spread(summary.widths)} px"]
     if summary.labels:
         lines += ["", *_label_lines(summary, all_labels=all_labels)]
-    if spec:
-        lines += ["", "# to parse with TensorFlow", spec]
-    return safe_text(lines, newlines=True)
+    return safe_text(lines)
 
 
 def document(summary: Summary, spec: str) -> str:
@@ -138,19 +149,52 @@ def _total_line(summary: Summary) -> str:
     return f"{line}: {payloads}" if payloads else line
 
 
+def _split_names(splits: Sequence[SplitSummary]) -> list[str]:
+    """Return the names of splits, with their folders if there are several."""
+    if len({split.folder for split in splits}) > 1:
+        return [str(split.folder / split.manifest.split) for split in splits]
+    return [split.manifest.split for split in splits]
+
+
+def _split_lines(name: str, split: SplitSummary) -> list[str]:
+    manifest = split.manifest
+    rows = [("stored", stored(manifest)), ("digest", manifest.content_sha256)]
+    if manifest.rejects:
+        where = split.folder / manifest.rejects_file
+        rows += [("left out", f"{counts(manifest.rejects)} ({where})")]
+    if manifest.ignored:
+        rows += [("ignored", counts(manifest.ignored))]
+    found = f"{plural(split.records, 'record')} in {plural(len(manifest.shards), 'shard')}"
+    return [f"split {name}: {found}", *facts(rows)]
+
+
 def _label_lines(summary: Summary, *, all_labels: bool) -> list[str]:
     labels = sorted(summary.labels.items())
     shown = labels if all_labels else labels[:_MOST_LABELS]
+    splits = summary.splits if len(summary.splits) > 1 else []
     rows = [
-        (str(label), summary.label_names.get(label, ""), f"{count:,}") for label, count in shown
+        (
+            str(label),
+            summary.label_names.get(label, ""),
+            f"{count:,}",
+            *(f"{split.labels[label]:,}" for split in splits),
+        )
+        for label, count in shown
     ]
-    lines = table(("label", "name", "records"), rows)
+    lines = table(("label", "name", "records", *_split_names(splits)), rows)
     if len(shown) < len(labels):
-        lines.append(f"… and {len(labels) - len(shown)} more (--labels shows all)")
+        lines.append(f"… and {len(labels) - len(shown):,} more: --labels")
     return lines
 
 
 def _sizes(feature: FeatureSummary) -> str:
+    floats = feature.floats
+    if floats.least <= floats.greatest:
+        least, greatest = f"{floats.least:.6g}", f"{floats.greatest:.6g}"
+        words = least if least == greatest else f"{least} to {greatest}"
+        return words + (f", {floats.nan:,} NaN" if floats.nan else "")
+    if floats.nan:
+        return f"{floats.nan:,} NaN"
     return spread(feature.lengths if feature.lengths.spread() else feature.numbers)
 
 

@@ -9,7 +9,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tfrec_cli.errors import RunError
+from tfrec_cli.errors import RunError, UsageError
+from tfrec_cli.imaging import formats
 from tfrec_cli.inspecting.samples import samples as pick
 from tfrec_cli.inspecting.spec import parse_spec
 from tfrec_cli.report.format import plural, safe, size
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
 MOST_PICTURES = 40
 """Most images on a contact sheet or a page."""
 
+_SHEET_FORMATS: tuple[formats.ImageFormat, ...] = ("png", "jpeg", "webp")
+
 _THUMBNAIL_PX = 128
 _CAPTION_PX = 14
 _GAP_PX = 6
@@ -39,22 +42,44 @@ _STYLE = (
 
 
 def check_replaceable(sheet: Path | None, page: Path | None) -> None:
-    """Refuse to replace a file of another kind by a contact sheet or a page.
+    """Check the name of a contact sheet; refuse to replace a file of another kind.
 
     Raises:
+        UsageError: the ending of a sheet is of no format that it can have.
         RunError: such a file exists.
     """
-    for path, start, kind in ((sheet, b"\x89PNG", "PNG file"), (page, b"<!", "page")):
-        if path and path.is_file() and path.stat().st_size:
-            with path.open("rb") as file:
-                if file.read(len(start)) != start:
-                    raise RunError(f"{path}: exists and is not a {kind}, so it is not replaced")
+    if sheet:
+        wanted = _sheet_format(sheet)
+        head = _first_bytes(sheet)
+        if head and formats.image_format(head) != wanted:
+            kind = f"a {wanted.upper()} file"
+            raise RunError(f"{sheet}: exists and is not {kind}, so it is not replaced")
+    if page and _first_bytes(page)[:2] not in (b"", b"<!"):
+        raise RunError(f"{page}: exists and is not a page, so it is not replaced")
+
+
+def _sheet_format(path: Path) -> formats.ImageFormat:
+    """Return the format of a contact sheet, by the ending of its name."""
+    for wanted in _SHEET_FORMATS:
+        if path.suffix.lower() in formats.EXTENSIONS[wanted]:
+            return wanted
+    *most, last = (formats.EXTENSIONS[one][0] for one in _SHEET_FORMATS)
+    found = f"found {str(path)!r}, expected a name that ends in {', '.join(most)} or {last}"
+    raise UsageError(f"`contact_sheet`: {found}")
+
+
+def _first_bytes(path: Path) -> bytes:
+    """Return the beginning of a file; nothing if it is empty, not there or no file."""
+    if not path.is_file():
+        return b""
+    with path.open("rb") as file:
+        return file.read(formats.HEAD_BYTES)
 
 
 def write_contact_sheet(path: Path, samples: Sequence[Sample]) -> None:
-    """Write a contact sheet as a PNG file; it appears when it is complete."""
+    """Write a contact sheet in the format of its ending; it appears when it is complete."""
     with atomic_file(path) as file:
-        contact_sheet(samples).save(file, "PNG")
+        contact_sheet(samples).save(file, _sheet_format(path), quality=90)
 
 
 def write_html(path: Path, summary: Summary, spec: str, samples: Sequence[Sample]) -> None:
@@ -72,22 +97,26 @@ def draw(
     html: Path | None,
     crop: tuple[int, int] | None,
     seed: int | None,
-) -> None:
+) -> list[str]:
     """Write a contact sheet, a page, both or none.
 
     Args:
         crop, seed: how images are cropped, see `inspecting.samples.samples`.
+    Returns:
+        A line for each file that was written.
     Raises:
         DataError: no image can be shown.
     """
     if not contact_sheet and not html:
-        return
+        return []
     needed = contact_sheet or summary.names
     pictures = pick(files, summary, MOST_PICTURES, crop, seed) if needed else []
     if contact_sheet:
         write_contact_sheet(contact_sheet, pictures)
     if html:
-        write_html(html, summary, parse_spec(summary), pictures)
+        write_html(html, summary, parse_spec(summary, "RaggedFeature"), pictures)
+    written = plural(len(pictures), "image")
+    return [safe(f"wrote {path}: {written}") for path in (contact_sheet, html) if path]
 
 
 def contact_sheet(samples: Sequence[Sample]) -> Image.Image:

@@ -5,34 +5,34 @@ from __future__ import annotations
 import math
 import os
 from collections.abc import Iterable
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tfrec_cli.inspecting.features import ImageSize, content, size_of
 from tfrec_cli.report.format import json_document, safe_text
 
 if TYPE_CHECKING:
+    from tfrec_cli.inspecting.features import Shown
     from tfrec_cli.tfrecord.example import Feature
-    from tfrec_cli.tfrecord.scan import Record
 
 _MOST_VALUES = 8
 _MOST_TEXT_BYTES = 200
 
 
-def text(shown: Iterable[tuple[Path, int, Record, dict[str, Feature]]]) -> str:
+def text(shown: Iterable[Shown]) -> str:
     """Return where each record is, with the first values of each feature."""
     lines: list[str] = []
-    for path, number, record, features in shown:
+    for path, number, record, features, class_names in shown:
         lines.append(f"record {number}: {path} at byte {record.offset_bytes}")
         size = size_of(features)
         for name, feature in sorted(features.items()):
-            lines.append(f"  {name}  {feature.kind}  {_values(feature, size)}")
+            known = f" ({class_names[name]})" if name in class_names else ""
+            lines.append(f"  {name}  {feature.kind}  {_values(feature, size)}{known}")
         if not features:
             lines.append(f"  {len(record.payload)} bytes: {record.payload[:32].hex(' ')}")
     return safe_text(lines)
 
 
-def document(shown: Iterable[tuple[Path, int, Record, dict[str, Feature]]]) -> str:
+def document(shown: Iterable[Shown]) -> str:
     """Return the result as JSON; of bytes that are not text, only their length."""
     return json_document(
         "tfrec-records",
@@ -52,7 +52,7 @@ def document(shown: Iterable[tuple[Path, int, Record, dict[str, Feature]]]) -> s
                         for name, feature in sorted(features.items())
                     },
                 }
-                for path, number, record, features in shown
+                for path, number, record, features, _ in shown
                 for size in [size_of(features)]
             ]
         },

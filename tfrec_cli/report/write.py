@@ -6,7 +6,16 @@ from collections import Counter
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
-from tfrec_cli.report.format import beginning, counts, facts, json_document, plural, safe_text, size
+from tfrec_cli.report.format import (
+    beginning,
+    counts,
+    facts,
+    json_document,
+    plural,
+    safe_text,
+    size,
+    stored,
+)
 
 if TYPE_CHECKING:
     from tfrec_cli.commands.write import Written
@@ -62,12 +71,7 @@ def _facts(result: Written, total: int) -> list[tuple[str, str]]:
         share = f"{result.records / total:.1%} of all images" if total else "no image"
         rows += [("groups", f"{result.groups}, none of them parted; {share}")]
     if manifest:
-        stored = "whole images"
-        if manifest.crop:
-            stored = f"centre crops of {manifest.crop[0]}x{manifest.crop[1]}, {manifest.stored}"
-        if manifest.depth > 8:
-            stored += f", up to {manifest.depth} bits a sample"
-        rows += [("stored", stored)]
+        rows += [("stored", stored(manifest))]
     if result.labels is not None:
         rows += [("labels", f"{len(result.labels)}: {beginning(result.labels)}")]
     if result.columns:

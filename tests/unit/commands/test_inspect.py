@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import re
 import zlib
 from pathlib import Path
 from typing import Any
@@ -11,8 +12,10 @@ from typing import Any
 import pytest
 from conftest import fill, jpeg, photo, png
 from messages import an_example, feature, field, framed, record_file
+from PIL import Image
 from program import Ran, tfrec
 
+import tfrec_cli
 from tfrec_cli.commands import inspect_, write
 from tfrec_cli.commands.inspect_ import summarise
 from tfrec_cli.errors import UsageError
@@ -88,8 +91,77 @@ def test_all_labels_are_shown_with_the_option(place: Path, shown: list[str]) -> 
     lines = tfrec("inspect", place, *shown).out.splitlines()
     start = lines.index("label  records") + 1
     numbers = [f"{n:<5}  1" for n in range(30)]
-    expected = numbers if shown else [*numbers[:20], "… and 10 more (--labels shows all)"]
-    assert lines[start : lines.index("", start)] == expected
+    expected = numbers if shown else [*numbers[:10], "… and 20 more: --labels"]
+    assert lines[start:] == expected
+
+
+def test_each_split_has_counts_what_is_stored_digest_rejects_and_classes(tmp_path: Path) -> None:
+    files = {f"{name}/{n}.png": png(photo(8, 8, n)) for name in ("ants", "bees") for n in range(9)}
+    source = fill(tmp_path / "src", {**files, "ants/x.png": png(photo(3, 3)), "bees/a.txt": b"a"})
+    out = tmp_path / "out"
+    written = tfrec_cli.write(
+        source, out, jobs=1, crop=(4, 6), encoding="png", small="skip", split="train=60,val=40",
+        shards=2,
+    ).splits  # fmt: skip
+    lines = tfrec("inspect", out).out.splitlines()
+    shown = []
+    for split in written:
+        made = split.manifest
+        assert made
+        shown += [
+            f"split {made.split}: {made.records} records in 2 shards",
+            "  stored    centre crops of 4x6, png",
+            f"  digest    {made.content_sha256}",
+        ]
+        where = f"({out / made.rejects_file})"
+        shown += [f"  left out  1 too_small {where}"] if made.rejects else []
+        shown += ["  ignored   1 sidecar"] if made.ignored else []
+        shown += [""]
+    start = next(n for n, line in enumerate(lines) if line.startswith("split train"))
+    assert lines[start : start + len(shown)] == shown
+    assert sum(map(int, lines[-1].split()[3:])) == 9
+    assert lines[-3].split() == ["label", "name", "records", "train", "val"]
+
+
+@pytest.mark.parametrize("named", ["one shard", "a damaged manifest"])
+def test_a_split_is_not_shown_without_all_of_it(tmp_path: Path, named: str) -> None:
+    source = fill(tmp_path / "src", {f"{n}.png": png(photo(8, 8, n)) for n in range(4)})
+    out = tmp_path / "out"
+    write.write(source, out, write.WriteOptions(jobs=1, shards=2))
+    if named == "a damaged manifest":
+        (out / "train.manifest.json").write_text("{}")
+    shards = sorted(out.glob("*.tfrecord"))[: 1 if named == "one shard" else 2]
+    assert summarise(shards).splits == []
+
+
+def test_splits_of_several_datasets_are_shown_with_their_folders(tmp_path: Path) -> None:
+    source = fill(tmp_path / "src", {"a/1.png": png(PICTURE)})
+    for name in ("one", "two"):
+        write.write(source, tmp_path / name, write.WriteOptions(jobs=1))
+    lines = tfrec("inspect", tmp_path / "one", tmp_path / "two").out.splitlines()
+    assert [line.split(": ")[0] for line in lines if line.startswith("split ")] == [
+        f"split {tmp_path / name / 'train'}" for name in ("one", "two")
+    ]
+
+
+@pytest.mark.parametrize("keys", ["plain", "tf-models"])
+def test_the_label_of_a_record_is_shown_with_its_class_name(tmp_path: Path, keys: Any) -> None:
+    source = fill(tmp_path / "src", {f"{name}/1.png": png(PICTURE) for name in ("ants", "bees")})
+    write.write(source, tmp_path / "out", write.WriteOptions(jobs=1, keys=keys))
+    for file in (tmp_path / "out").glob("*.labels.txt"):
+        file.unlink()
+    out = tfrec("inspect", tmp_path / "out", "--records", 2).out
+    assert sorted(re.findall(r"label  int64  (.*)", out)) == ["0 (ants)", "1 (bees)"]
+
+
+@pytest.mark.parametrize(("label", "shown"), [(1, "1 (bees)"), (2, "2"), (-1, "-1")])
+def test_a_label_is_named_by_the_file_of_tfds_if_that_has_it(
+    place: Path, label: int, shown: str
+) -> None:
+    record_file(place, an_example(image=png(PICTURE), label=[label]))
+    (place.parent / "label.labels.txt").write_text("ants\nbees\n")
+    out = tfrec("inspect", place, "--record", 0).out
+    assert re.findall(r"label  int64  (.*)", out) == [shown]
 
 
 # Compression
@@ -390,6 +462,40 @@ def asked(place: Path, *options: str) -> tuple[Ran, list[str]]:
     files = [place.parent / "sheet.png", place.parent / "page.html"]
     ran = tfrec("inspect", place, "--contact-sheet", files[0], "--html", files[1], *options)
     return ran, [path.name for path in files if path.exists()]
+
+
+SHEETS = [("png", "PNG"), ("jpg", "JPEG"), ("JPEG", "JPEG"), ("webp", "WEBP")]
+
+
+@pytest.mark.parametrize(("ending", "kind"), SHEETS)
+def test_a_sheet_has_the_format_of_its_ending_and_is_said(
+    place: Path, ending: str, kind: str
+) -> None:
+    record_file(place, *[an_example(image=png(PICTURE))] * 3)
+    sheet, page = place.parent / f"sheet.{ending}", place.parent / "page.html"
+    for _ in range(2):  # the second one replaces the first
+        ran = tfrec("inspect", place, "--contact-sheet", sheet, "--html", page)
+        said = [f"wrote {sheet}: 3 images", f"wrote {page}: 3 images"]
+        assert (ran.err, ran.out.splitlines()[-2:]) == ("", said)
+    with Image.open(sheet) as made:
+        assert made.format == kind
+
+
+@pytest.mark.parametrize("name", ["sheet.gif", "sheet.html", "sheet", "png"])
+def test_a_sheet_with_another_ending_is_refused(place: Path, name: str) -> None:
+    record_file(place, an_example(image=png(PICTURE)))
+    ran = tfrec("inspect", place, "--contact-sheet", place.parent / name)
+    assert (ran.code, ran.out, (place.parent / name).exists()) == (2, "", False)
+    assert "expected a name that ends in .png, .jpg or .webp\n" in ran.err
+
+
+def test_a_picture_of_another_format_is_not_replaced(place: Path) -> None:
+    record_file(place, an_example(image=png(PICTURE)))
+    sheet = place.parent / "photo.jpg"
+    sheet.write_bytes(png(PICTURE))
+    ran = tfrec("inspect", place, "--contact-sheet", sheet)
+    line = f"tfrec: {sheet}: exists and is not a JPEG file, so it is not replaced\n"
+    assert (ran.code, ran.err, sheet.read_bytes()) == (3, line, png(PICTURE))
 
 
 def test_without_images_to_show_pictures_are_refused(place: Path) -> None:

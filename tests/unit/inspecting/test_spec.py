@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import gzip
+import json
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import pytest
 from conftest import jpeg, photo, png, tf
-from messages import a_sequence, an_example, record_file
+from messages import a_sequence, an_example, framed, record_file
 from program import tfrec
 
 from tfrec_cli.commands import inspect_, write
@@ -61,13 +64,25 @@ EXAMPLES = [
 ]
 
 
-def pasted(place: Path, **names: Any) -> dict[str, Any]:
-    """Run the code that ``tfrec inspect`` prints, exactly as printed."""
-    lines = tfrec("inspect", place).out.splitlines()
-    program = "\n".join(lines[lines.index("# to parse with TensorFlow") :])
-    scope: dict[str, Any] = {"tf": tf, **names}
-    exec(program, scope)
-    return scope
+EXPECTED = {
+    "image": [one["image"] for one in EXAMPLES],
+    "label": [3, -4, 2**40],
+    "box": [one["box"] for one in EXAMPLES],
+    "pair": [[7, 8], [9, 10], [11, 12]],
+    "varying": [[1, 2, 3], [], [4]],
+    "optional": [[b"here"], [], []],
+    "sometimes": [[5], [], []],
+    "two words'\n": [1.5, 2.5, 3.5],
+}
+
+
+def ran(*paths: Path) -> list[Any]:
+    """Run what ``tfrec inspect --code`` prints, all of it, and return what its dataset yields."""
+    printed = tfrec("inspect", *paths, "--code")
+    assert (printed.code, printed.err) == (0, "")
+    scope: dict[str, Any] = {}
+    exec(printed.out, scope)
+    return list(scope["dataset"])
 
 
 def plain(parsed: Mapping[str, Any]) -> dict[str, Any]:
@@ -84,17 +99,11 @@ def plain(parsed: Mapping[str, Any]) -> dict[str, Any]:
 
 def test_the_spec_parses_examples(place: Path) -> None:
     record_file(place, *(an_example(**one) for one in EXAMPLES))
-    batch = list(tf.data.TFRecordDataset(str(place)))
-    assert plain(pasted(place, batch_of_records=batch)["parsed"]) == {
-        "image": [one["image"] for one in EXAMPLES],
-        "label": [3, -4, 2**40],
-        "box": [one["box"] for one in EXAMPLES],
-        "pair": [[7, 8], [9, 10], [11, 12]],
-        "varying": [[1, 2, 3], [], [4]],
-        "optional": [[b"here"], [], []],
-        "sometimes": [[5], [], []],
-        "two words'\n": [1.5, 2.5, 3.5],
-    }
+    (batch,) = ran(place)
+    assert plain(batch) == EXPECTED
+    scope = {"tf": tf, "batch_of_records": list(tf.data.TFRecordDataset(str(place)))}
+    exec(json.loads(tfrec("inspect", place, "--json").out)["parse_spec"], scope)
+    assert plain(scope["parsed"]) == EXPECTED
 
 
 @pytest.mark.parametrize(
@@ -130,10 +139,7 @@ def test_the_spec_parses_sequence_examples(
         for number, steps in enumerate(lists)
     ]
     record_file(place, *payloads)
-    found = []
-    for payload in payloads:
-        scope = pasted(place, record=payload)
-        found.append({**plain(scope["context"]), **plain(scope["sequences"])})
+    found = [{**plain(context), **plain(sequences)} for context, sequences in ran(place)]
     assert found == [{"id": n, "list": steps} for n, steps in enumerate(expected)]
 
 
@@ -152,3 +158,40 @@ def test_the_spec_of_our_records_has_no_feature_of_varying_length(
 
 def test_the_spec_of_unknown_records_is_empty(place: Path) -> None:
     assert parse_spec(summary_of(place, b"\xffunknown")) == ""
+
+
+@pytest.mark.parametrize("name", ["x.tfrecord", "it's ü.tfrecord", b"\xff.tfrecord"])
+def test_the_code_reads_compressed_files_of_any_name(tmp_path: Path, name: str | bytes) -> None:
+    path = tmp_path / os.fsdecode(name)
+    path.write_bytes(gzip.compress(framed([an_example(x=[1, 2]), an_example(x=[3])])))
+    assert [plain(one) for one in ran(path)] == [{"x": [[1, 2], [3]]}]
+
+
+def test_the_code_leaves_out_a_feature_of_two_types_and_says_so(place: Path) -> None:
+    record_file(place, an_example(x=[1], y=[2]), an_example(x=[0.5], y=[3]))
+    assert [plain(one) for one in ran(place)] == [{"y": [2, 3]}]
+    line = "    # 'x': float and int64, which TensorFlow does not parse as one"
+    assert line in tfrec("inspect", place, "--code").out.splitlines()
+
+
+SEQUENCE = a_sequence({"id": [1]}, {"list": [[1]]})
+REFUSED: list[tuple[list[bytes], str]] = [
+    ([framed([an_example(x=[1])])[:-1]], "truncated: record 0"),
+    ([framed([b"\xffunknown"])], "found unknown, expected only tf.train.Example"),
+    ([framed([an_example(x=[1]), SEQUENCE])], "SequenceExample, expected only tf.train.Example"),
+    (
+        [framed([an_example(x=[1])]), gzip.compress(framed([an_example(x=[1])]))],
+        "found files with several compressions (gzip, none), expected one",
+    ),
+]
+
+
+@pytest.mark.parametrize(("files", "line"), REFUSED, ids=["cut", "unknown", "mixed", "compressed"])
+def test_files_that_tensorflow_cannot_read_together_get_no_code(
+    tmp_path: Path, files: list[bytes], line: str
+) -> None:
+    for number, data in enumerate(files):
+        (tmp_path / f"{number}.tfrecord").write_bytes(data)
+    got = tfrec("inspect", tmp_path, "--code")
+    assert (got.code, got.out, got.err.count("\n")) == (1, "", 1)
+    assert line in got.err
