@@ -175,7 +175,7 @@ def _label_lines(summary: Summary, *, all_labels: bool) -> list[str]:
     rows = [
         (
             str(label),
-            summary.label_names.get(label, ""),
+            _class_name(summary, label),
             f"{count:,}",
             *(f"{split.labels[label]:,}" for split in splits),
         )
@@ -185,6 +185,13 @@ def _label_lines(summary: Summary, *, all_labels: bool) -> list[str]:
     if len(shown) < len(labels):
         lines.append(f"… and {len(labels) - len(shown):,} more: --labels")
     return lines
+
+
+def _class_name(summary: Summary, label: int) -> str:
+    """Return the name of a class; all its names if datasets differ, and "" without one."""
+    known = [split.manifest.labels or () for split in summary.splits]
+    names = dict.fromkeys(labels[label] for labels in known if 0 <= label < len(labels))
+    return " / ".join(names) if len(names) > 1 else summary.label_names.get(label, "")
 
 
 def _sizes(feature: FeatureSummary) -> str:

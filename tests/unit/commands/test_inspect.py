@@ -134,14 +134,17 @@ def test_a_split_is_not_shown_without_all_of_it(tmp_path: Path, named: str) -> N
     assert summarise(shards).splits == []
 
 
-def test_splits_of_several_datasets_are_shown_with_their_folders(tmp_path: Path) -> None:
-    source = fill(tmp_path / "src", {"a/1.png": png(PICTURE)})
+def test_several_datasets_are_shown_with_their_folders_and_all_names_of_a_class(
+    tmp_path: Path,
+) -> None:
     for name in ("one", "two"):
+        source = fill(tmp_path / f"src{name}", {f"{name} class/1.png": png(PICTURE)})
         write.write(source, tmp_path / name, write.WriteOptions(jobs=1))
     lines = tfrec("inspect", tmp_path / "one", tmp_path / "two").out.splitlines()
     assert [line.split(": ")[0] for line in lines if line.startswith("split ")] == [
         f"split {tmp_path / name / 'train'}" for name in ("one", "two")
     ]
+    assert lines[-1].startswith("0      one class / two class  2 ")
 
 
 @pytest.mark.parametrize("keys", ["plain", "tf-models"])
