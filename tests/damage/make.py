@@ -583,7 +583,7 @@ def datasets() -> list[Case]:
             "a shard ends after its first record: intact to every reader",
             "count",
             second,
-            "found 1 intact records, expected 2",
+            "found 1 intact record, expected 2",
             changes={second: FRAMES[2]},
         ),
         bad(

@@ -21,7 +21,7 @@ from tfrec_cli.dataset.manifest import Manifest, Shard
 from tfrec_cli.dataset.records import ImageRecord, Names, smallest_of
 from tfrec_cli.errors import FramingError
 from tfrec_cli.imaging.policy import MAX_PIXELS
-from tfrec_cli.runtime import files
+from tfrec_cli.runtime import files, values
 from tfrec_cli.runtime.files import ThreadedSha256
 from tfrec_cli.seeds import seed_key
 from tfrec_cli.tfrecord.compression import HEAD_BYTES
@@ -206,7 +206,8 @@ def _check_size(task: Task, checked: Checked, sha256: str) -> Iterator[Finding]:
         message = f"found {checked.size_bytes} bytes, expected {described.size_bytes}"
         yield file_finding("size", task.path, message)
     if checked.records != described.records:
-        message = f"found {checked.records} intact records, expected {described.records}"
+        found = values.plural(checked.records, "intact record")
+        message = f"found {found}, expected {described.records:,}"
         yield file_finding("count", task.path, message)
     if not checked.damaged and sha256 != described.sha256:
         message = f"found SHA-256 {sha256}, expected {described.sha256}"
@@ -238,7 +239,7 @@ def _check_index(
     if checked.damaged:
         return
     if len(pairs) != len(places):
-        message = f"found {len(pairs)} lines, expected {len(places)}"
+        message = f"found {values.plural(len(pairs), 'line')}, expected {len(places):,}"
         yield file_finding("index", path, message)
     wrong = [
         line for line, pair in enumerate(zip(pairs, places, strict=False)) if pair[0] != pair[1]
@@ -246,7 +247,7 @@ def _check_index(
     if wrong:
         pair, right = pairs[wrong[0]], places[wrong[0]]
         message = f"line {wrong[0] + 1}: found {pair[0]} {pair[1]}, expected {right[0]} {right[1]}"
-        message += f" (and {len(wrong) - 1} lines more)" if len(wrong) > 1 else ""
+        message += f" (and {values.plural(len(wrong) - 1, 'line')} more)" if len(wrong) > 1 else ""
         yield file_finding("index", path, message)
     described = checked.task.described
     if described and described.index_sha256 and pairs == list(places):

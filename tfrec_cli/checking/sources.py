@@ -26,6 +26,7 @@ from tfrec_cli.dataset.manifest import Manifest
 from tfrec_cli.dataset.names import MANIFEST_SUFFIX
 from tfrec_cli.dataset.rejects import Reject
 from tfrec_cli.errors import ManifestError
+from tfrec_cli.runtime import values
 from tfrec_cli.runtime.paths import printable
 from tfrec_cli.sources import open_source
 from tfrec_cli.sources.labels import ClassRule, found_level, numbers_in
@@ -138,8 +139,8 @@ def _check_origin(
             yield from rebuild.note_versions(part.described)
     names = "splits " * (len(parts) > 1) + " and ".join(part.described.split for part in parts)
     how = "names and labels" if quick else "names, labels, and each record rebuilt"
-    count = len(origin.listing.sources)
-    yield Note(f"{count} source images in {source}, compared with {names}: {how}")
+    count = values.plural(len(origin.listing.sources), "source image")
+    yield Note(f"{count} in {source}, compared with {names}: {how}")
 
 
 def _origin(source: Path, root: Path | None, splits: Sequence[Split]) -> _Origin:
@@ -210,7 +211,7 @@ def _part(
     count = sum(checked.records for checked in shards)
     if count and not sum(map(len, held)):
         message = (
-            f"found no source of its {count} records in {origin.root}, "
+            f"found no source of its {values.plural(count, 'record')} in {origin.root}, "
             f"expected the folder that it came from{origin.hint}"
         )
         return file_finding("unexpected", path, message)
@@ -259,14 +260,16 @@ def _check_copies(
         numbers = np.unique(np.concatenate([np.empty(0, np.int64), *part.held]))
         if (twice := numbers[is_written[numbers]]).size:
             first = printable(sources[int(twice.min())].path)
-            message = f"found {len(twice)} sources in other splits too ({first}…), expected none"
+            found = values.plural(len(twice), "source")
+            message = f"found {found} in other splits too ({first}…), expected none"
             yield file_finding("duplicate", part.rejects_path.parent, message)
         is_written[numbers] = True
         yield from _check_folders(origin, part, numbers)
     held = [rebuild.groups_of(origin.listing, part.held, part.options) for part in parts]
     if parted := sorted(group for group, count in Counter(chain(*held)).items() if count > 1):
-        found = f"found {len(parted)} groups in several splits ({printable(parted[0])}…)"
-        yield file_finding("duplicate", parts[0].rejects_path.parent, f"{found}, expected none")
+        found = values.plural(len(parted), "group")
+        message = f"found {found} in several splits ({printable(parted[0])}…), expected none"
+        yield file_finding("duplicate", parts[0].rejects_path.parent, message)
     return [sources[number] for number in np.flatnonzero(~is_written).tolist()]
 
 
@@ -278,7 +281,8 @@ def _check_folders(origin: _Origin, part: _Part, numbers: Numbers) -> Iterator[F
     paths = [origin.listing.sources.path(int(number)) for number in numbers]
     if wrong := sorted(path for path in paths if not path.startswith(prefix)):
         first = printable(wrong[0])
-        message = f"found {len(wrong)} sources of other folders ({first}…), expected none"
+        found = values.plural(len(wrong), "source")
+        message = f"found {found} of other folders ({first}…), expected none"
         yield file_finding("unexpected", part.rejects_path, message)
 
 

@@ -204,11 +204,11 @@ def note_extent(subject: Subject) -> Iterator[Note]:
     imageless = sum(checked.imageless for checked in subject.shards)
     has_images = imageless < sum(checked.records for checked in subject.shards)
     if imageless:
-        text = f"images of {imageless} records: no image was found"
+        text = f"images of {values.plural(imageless, 'record')}: no image was found"
         yield Note(text, is_checked=False)
     foreign = sum(checked.foreign_formats for checked in subject.shards)
     if foreign:
-        text = f"{foreign} images: neither JPEG nor PNG, decoders differ on them"
+        text = f"{values.plural(foreign, 'image')}: neither JPEG nor PNG, decoders differ on them"
         yield Note(text, is_checked=False)
     if has_images:
         yield Note("records: features, sizes, labels, keys")
@@ -298,7 +298,8 @@ def compare_totals(
     """Compare all shards of a split with its manifest at ``path``."""
     records = sum(checked.records for checked in shards)
     if records != described.records:
-        message = f"found {records} intact records in all shards, expected {described.records}"
+        found = values.plural(records, "intact record")
+        message = f"found {found} in all shards, expected {described.records:,}"
         yield file_finding("count", path, message)
     yield from _check_keys(shards)
     is_damaged = any(checked.damaged for checked in shards)

@@ -20,7 +20,7 @@ from tfrec_cli.errors import ExampleError, ManifestError, UsageError
 from tfrec_cli.imaging import formats
 from tfrec_cli.inspecting.features import Shown, features_of, single
 from tfrec_cli.inspecting.tally import ShardSummary, SplitSummary, Summary
-from tfrec_cli.runtime import pool
+from tfrec_cli.runtime import pool, values
 from tfrec_cli.tfrecord.example import Feature
 from tfrec_cli.tfrecord.scan import Damage, Record, read_records, scan
 from tfrec_cli.tfrecord.stream import compression_of
@@ -91,7 +91,8 @@ def pick(
         picked.append(Shown(path, start + offset, record, features, named))
     if number is not None and not picked:
         count = sum(1 for _ in records_of(paths))
-        raise UsageError(f"`record` {number}: found {count} records, expected a number below that")
+        held = values.plural(count, "record")
+        raise UsageError(f"`record` {number}: found {held}, expected a number below that")
     return picked
 
 

@@ -23,7 +23,7 @@ from tfrec_cli.dataset import discover, manifest, records
 from tfrec_cli.dataset.manifest import Manifest, Shard
 from tfrec_cli.dataset.names import index_name
 from tfrec_cli.errors import DataError, FramingError, ManifestError, RunError, UsageError
-from tfrec_cli.runtime import files
+from tfrec_cli.runtime import files, values
 from tfrec_cli.runtime.paths import missing, printable
 from tfrec_cli.tfrecord import example
 from tfrec_cli.tfrecord.compression import Compression
@@ -280,7 +280,8 @@ class _Ledger:
         elif expected.places is None:
             return
         elif self._displaced:
-            message = f"{self._displaced} intact records are not at an offset of the index file"
+            displaced = values.plural(self._displaced, "intact record")
+            message = f"the index file lacks {displaced}"
             result.unchecked.append(f"the numbers of lost records: {message}")
         else:
             result.lost_records = sorted(self._unseen.values())
@@ -294,7 +295,8 @@ class _Ledger:
             result.lost_records = [paths[name] for name in lost]
         else:
             unwritten = len(paths) - result.promised
-            message = f"{unwritten} images were rejected by the write, and may be among them"
+            rejected = values.plural(unwritten, "image")
+            message = f"the write rejected {rejected}, which may be among them"
             result.unchecked.append(f"whether all lost images were records: {message}")
 
 

@@ -20,7 +20,7 @@ from tfrec_cli.dataset.names import partial_folders
 from tfrec_cli.dataset.records import ImageRecord, Names
 from tfrec_cli.errors import DataError, ExampleError, FramingError, RunError, UsageError
 from tfrec_cli.imaging import formats
-from tfrec_cli.runtime import files
+from tfrec_cli.runtime import files, values
 from tfrec_cli.runtime.paths import missing
 from tfrec_cli.tfrecord import example
 from tfrec_cli.tfrecord.compression import Compression
@@ -149,10 +149,7 @@ def places(split: Split) -> npt.NDArray[np.int64]:
         except OSError as error:
             raise RunError(f"{error.filename}: {error.strerror}") from error
         if shard and len(pairs) != shard.records:
-            raise DataError(
-                f"{path}: found {len(pairs)} records, expected {shard.records} by the manifest",
-                hint="verify",
-            )
+            raise _wrong_count(path, shard, len(pairs))
         located = np.array(pairs, np.int64).reshape(-1, 2)
         found.append(np.insert(located, 0, number, axis=1))
     return np.concatenate(found)
@@ -226,10 +223,13 @@ def check_count(path: Path, described: Shard, found: int) -> None:
         DataError: it has more or fewer.
     """
     if found != described.records:
-        raise DataError(
-            f"{path}: found {found} records, expected {described.records} by the manifest",
-            hint="verify",
-        )
+        raise _wrong_count(path, described, found)
+
+
+def _wrong_count(path: Path, described: Shard, found: int) -> DataError:
+    count = values.plural(found, "record")
+    message = f"{path}: found {count}, expected {described.records:,} by the manifest"
+    return DataError(message, hint="verify")
 
 
 def payloads(split: Split) -> Iterator[bytes]:

@@ -8,6 +8,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Annotated
 
+from tfrec_cli.runtime import values
+
 if TYPE_CHECKING:
     from msgspec import Meta
 
@@ -42,7 +44,7 @@ def problems(found: Sequence[Origin], records: int) -> Iterator[str]:
             yield f"origins[{number}].records: found {origin.records}, expected {expected}"
     total = sum(origin.records for origin in found)
     if found and total != records:
-        yield f"origins: found {total} records, expected {records}"
+        yield f"origins: found {values.plural(total, 'record')}, expected {records:,}"
 
 
 def of(described: Manifest) -> tuple[Origin, ...]:

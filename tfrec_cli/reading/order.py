@@ -13,6 +13,7 @@ from tfrec_cli import crops
 from tfrec_cli.crops import Int64s
 from tfrec_cli.errors import UsageError
 from tfrec_cli.reading.options import ReadOptions
+from tfrec_cli.runtime import values
 
 
 def record_numbers(count: int, options: ReadOptions, epoch: int) -> Int64s:
@@ -43,7 +44,8 @@ def host_count(count: int, options: ReadOptions) -> int:
     own = len(range(host, count, hosts))
     if options.start > own * options.epochs:
         most = own * options.epochs
-        raise UsageError(f"`start`: found {options.start}, expected at most {most} records")
+        expected = f"at most {values.plural(most, 'record')}"
+        raise UsageError(f"`start`: found {options.start}, expected {expected}")
     return own
 
 

@@ -1,4 +1,4 @@
-"""Sizes, plurals, tables and safe text; the envelope of all JSON documents."""
+"""Sizes, tables and safe text; the envelope of all JSON documents."""
 
 from __future__ import annotations
 
@@ -14,11 +14,7 @@ if TYPE_CHECKING:
 JSON_VERSION = 1
 
 size = values.rounded_size
-
-
-def plural(count: int, noun: str) -> str:
-    """Format a count with its noun: ``1 shard``, ``2 shards``."""
-    return f"{count:,} {noun}{'' if count == 1 else 's'}"
+plural = values.plural
 
 
 def of_all(count: int, total: int, noun: str) -> str:

@@ -157,9 +157,10 @@ def files_of(source: Source, options: Options, *, reads: bool) -> list[File]:
     described = source.manifest
     count = sum(entry.records for entry in described.shards)
     if count != described.records:
+        found = values.plural(count, "record")
         raise DataError(
-            f"{source.split.folder}: split {described.split!r}: found {count} records, expected "
-            f"{described.records} by the manifest",
+            f"{source.split.folder}: split {described.split!r}: found {found}, expected "
+            f"{described.records:,} by the manifest",
             hint="verify",
         )
     reading = None
@@ -206,7 +207,7 @@ def _none_selected(
         if not any(part.having[number] for part in located):
             return UsageError(
                 f"`where` {condition.text}: found no feature {condition.feature!r} with one "
-                f"integer or text in the {count} records of split {name!r}"
+                f"integer or text in the {values.plural(count, 'record')} of split {name!r}"
             )
     texts = " and ".join(condition.text for condition in wanted)
     return UsageError(
@@ -285,7 +286,7 @@ def copy_records(
         for number, (run, part) in enumerate(zip(chosen.runs, chosen.located, strict=True))
         if part.size_bytes
     )
-    bounds = plan.cut(count, size_bytes, options.shards, options.shard_bytes, "records")
+    bounds = plan.cut(count, size_bytes, options.shards, options.shard_bytes, "record")
     tasks = []
     for number, (start, stop) in enumerate(pairwise(bounds)):
         file = shard_name(name, number, len(bounds) - 1, compression)
@@ -319,9 +320,9 @@ def _rejects(source: Source) -> list[Reject]:
     return rejects.parse(data, path)
 
 
-def _by_source(sources: Sequence[Source], values: Sequence[Any]) -> Iterator[list[Any]]:
-    """Group values, one for each file, by source."""
-    rest = iter(values)
+def _by_source(sources: Sequence[Source], found: Sequence[Any]) -> Iterator[list[Any]]:
+    """Group what was found, one for each file, by source."""
+    rest = iter(found)
     return (list(islice(rest, len(source.manifest.shards))) for source in sources)
 
 

@@ -1,4 +1,4 @@
-"""Checks and converts values that a caller gives: numbers, sizes, crops, choices, paths.
+"""Checks and converts values that a caller gives; words sizes and counts for people.
 
 Knows: what each kind may look like, from Python, a command line or a configuration file. Must not
 know: which options there are, and what they do.
@@ -114,6 +114,11 @@ def rounded_size(size_bytes: float) -> str:
             return f"{size_bytes:.0f} {unit}" if unit == "B" else f"{size_bytes:.1f} {unit}"
         size_bytes /= 1024
     raise AssertionError
+
+
+def plural(count: int, noun: str) -> str:
+    """Write a count with its noun for a person: ``1 shard``, ``2,000 shards``."""
+    return f"{count:,} {noun}{'' if count == 1 else 's'}"
 
 
 def crop(name: str, value: Any, most: int | None = None) -> tuple[int, int]:

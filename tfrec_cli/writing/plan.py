@@ -19,6 +19,7 @@ from blake3 import blake3
 from tfrec_cli.dataset.records import Column, key_of
 from tfrec_cli.dataset.rejects import Reject
 from tfrec_cli.errors import UsageError
+from tfrec_cli.runtime import values
 from tfrec_cli.runtime.paths import printable
 from tfrec_cli.runtime.row_store import Packed, deflated, inflated, ordered
 from tfrec_cli.sources.listing import Listing
@@ -126,7 +127,7 @@ def make(
 
 
 def cut(
-    count: int, size_bytes: int, shards: int | None, shard_bytes: int, what: str = "images"
+    count: int, size_bytes: int, shards: int | None, shard_bytes: int, noun: str = "image"
 ) -> tuple[int, ...]:
     """Return where in the order of the images each shard starts, and the end of the last one.
 
@@ -135,12 +136,13 @@ def cut(
         size_bytes: estimated size of all shards together.
         shards: number of shards; None computes it from ``shard_bytes``.
         shard_bytes: size of one shard.
-        what: what is counted, for the message.
+        noun: what is counted, for the message.
     Raises:
         UsageError: more shards than images.
     """
     if shards and shards > max(count, 1):
-        raise UsageError(f"`shards` {shards}: found {count} {what}, expected one for each shard")
+        found = values.plural(count, noun)
+        raise UsageError(f"`shards` {shards}: found {found}, expected one for each shard")
     number = shards or max(1, min(math.ceil(size_bytes / shard_bytes), count, MAX_SHARDS))
     return tuple(count * index // number for index in range(number + 1))
 
@@ -213,9 +215,9 @@ def _shards_bytes(source_bytes: int, count: int, options: WriteOptions) -> int:
     """Estimate the bytes of all shards together."""
     if options.crop is None:
         return source_bytes + count * RECORD_EXTRA_BYTES
-    values = options.crop[0] * options.crop[1] * 3
+    samples = options.crop[0] * options.crop[1] * 3
     share = {"raw": 1.0, "png": 0.8, "jpeg": 0.2}[options.crop_encoding]
-    return count * (int(values * share) + RECORD_EXTRA_BYTES)
+    return count * (int(samples * share) + RECORD_EXTRA_BYTES)
 
 
 def _least_bytes(items: Packed[Item], order: Sequence[int], options: WriteOptions) -> int:

@@ -113,11 +113,11 @@ def index_messages(task: Task, data: bytes) -> list[str]:
 def test_a_wrong_index_is_found(task: Task) -> None:
     assert task.index
     lines = task.index.read_bytes().splitlines(keepends=True)
-    assert index_messages(task, lines[0]) == ["found 1 lines, expected 2"]
+    assert index_messages(task, lines[0]) == ["found 1 line, expected 2"]
     right = lines[1].decode().strip()
     assert index_messages(task, lines[0] + b"7 8\n") == [f"line 2: found 7 8, expected {right}"]
     both = index_messages(task, b"7 8\n9 9\n")
-    assert [message.endswith(" (and 1 lines more)") for message in both] == [True]
+    assert [message.endswith(" (and 1 line more)") for message in both] == [True]
     size = task.index.stat().st_size
     long = index_messages(task, b"0 1\n" * 10_000)
     assert long[0].startswith("found 40000 bytes, expected ")

@@ -245,7 +245,7 @@ def test_moved_records_make_the_numbers_unknown(data: Path, tmp_path: Path) -> N
     path = data / SHARD
     path.write_bytes(b"\xff" + path.read_bytes())
     result = salvage.salvage(path, tmp_path / "out", Options())
-    message = "the numbers of lost records: 4 intact records are not at an offset of the index file"
+    message = "the numbers of lost records: the index file lacks 4 intact records"
     assert (result.lost_records, result.unchecked) == (None, [message])
 
 

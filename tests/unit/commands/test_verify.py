@@ -434,7 +434,7 @@ def test_records_without_images_are_reported_as_unchecked(tmp_path: Path) -> Non
     path.write_bytes(header(len(payload)) + payload + footer(payload))
     report = verify(path, WHOLE)
     assert kinds(report) == []
-    assert report.unchecked[-1] == "images of 1 records: no image was found"
+    assert report.unchecked[-1] == "images of 1 record: no image was found"
 
 
 def test_a_text_file_is_described_as_one(tmp_path: Path) -> None:
@@ -534,7 +534,7 @@ def test_gifs_of_other_programs_are_reported_as_unchecked(tmp_path: Path) -> Non
     report = verify(path, WHOLE)
     assert (kinds(report), report.unchecked[-1]) == (
         [],
-        "1 images: neither JPEG nor PNG, decoders differ on them",
+        "1 image: neither JPEG nor PNG, decoders differ on them",
     )
 
 

@@ -164,7 +164,7 @@ def test_an_index_file_with_fewer_records_than_the_manifest_is_refused(ours: Pat
     split.shards[0].with_suffix(".tfindex").write_bytes(b"0 10\n")
     with pytest.raises(DataError) as caught:
         discover.places(split)
-    assert str(caught.value) == (f"{split.shards[0]}: found 1 records, expected 2 by the manifest")
+    assert str(caught.value) == (f"{split.shards[0]}: found 1 record, expected 2 by the manifest")
 
 
 def test_a_damaged_file_has_no_places(two: Path) -> None:

@@ -180,7 +180,7 @@ class TestWrite:
         options = VerifyOptions(source=((None, changed),), quick=True, jobs=1)
         (finding,) = verify(out, options).findings
         assert (finding.kind, finding.path, finding.message) == (
-            "duplicate", out, "found 1 groups in several splits (x…), expected none",
+            "duplicate", out, "found 1 group in several splits (x…), expected none",
         )  # fmt: skip
 
     def test_groups_with_copies_of_one_image_are_kept_together_and_said(
