@@ -8,20 +8,21 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
-from typing import Any
+from pathlib import Path
+from typing import Any, NamedTuple
 
 from tfrec_cli.checking.finding import Finding, Note, file_finding
 from tfrec_cli.checking.images import Crops
 from tfrec_cli.checking.shard import Checked
 from tfrec_cli.checking.splits import Subject
-from tfrec_cli.dataset.discover import Split
 from tfrec_cli.errors import DataError
+from tfrec_cli.runtime import values
 
 _READER_RUNS = ((3, 7, True), (8, 32, False))
 """(images decoded at once, batch size, inside tf.function) for splits and epochs in turn."""
 
-_SECOND_OPINIONS = 1_000
-"""Records of a split of which TensorFlow's own operations make the crop too, about. They decode
+_SECOND_OPINIONS = 200
+"""Records of a split of which TensorFlow's own operations make the crop too, at most. They decode
 whole images, which takes several times as long as the reader."""
 
 
@@ -49,26 +50,26 @@ def check(
         yield Note(crops + "every record cropped by NumPy and Pillow")
         yield Note(f"the same crops by tf.data: {missing}", is_checked=False)
         return
-    total = sum(checked.records for checked in subject.shards) * asked.epochs
-    done, every = 0, 1
-    for number, split in enumerate(subject.splits):
-        shards = subject.shards_of(number)
-        path = split.folder if split.manifest else split.shards[0]
-        every = max(1, sum(checked.records for checked in shards) // _SECOND_OPINIONS)
-        for epoch in range(asked.epochs):
-            run = _READER_RUNS[(number + epoch) % len(_READER_RUNS)]
-            for how, read, step in _ways(split, shards, asked, epoch, digests, run, every):
+    ways = [
+        way
+        for number in range(len(subject.splits))
+        for way in _ways(subject, number, asked, digests)
+    ]
+    done, total = 0, sum(way.crops for way in ways)
+    for way in ways:
 
-                def show(count: int, before: int = done) -> None:
-                    subject.progress("reading crops", before + count, total)
+        def show(count: int, before: int = done) -> None:
+            subject.progress("reading crops", before + count, total)
 
-                try:
-                    found = read(progress=show if step == 1 else _ignore)
-                    yield from compare_crops(shards, found, epoch, how, step)
-                except DataError as error:
-                    yield file_finding("crop", path, f"the reader failed ({how}): {error}")
-            done += sum(checked.records for checked in shards)
-    some = "" if every == 1 else f" (of every {every}th record)"
+        try:
+            found = way.read(progress=show)
+            yield from compare_crops(way.shards, found, way.epoch, way.how, way.every)
+        except DataError as error:
+            message = f"the reader failed ({way.how}): {error}"
+            yield file_finding("crop", way.path, message)
+        done += way.crops
+    is_partial = any(way.every > 1 for way in ways)
+    some = f" (of {_SECOND_OPINIONS} records of a split at most)" if is_partial else ""
     yield Note(f"{crops}by NumPy and Pillow, by tf.data, and by TensorFlow's own operations{some}")
 
 
@@ -108,33 +109,47 @@ def _uncropped(shards: Sequence[Checked]) -> list[Checked]:
     ]
 
 
-def _ignore(_count: int) -> None:
-    pass
+class _Way(NamedTuple):
+    """One way to read the crops of a split in one epoch.
+
+    Attributes:
+        path: of the split.
+        how: the way, in words.
+        read: returns the digests of the crops; has one argument, ``progress``.
+        every: of how many records it reads one.
+    """
+
+    shards: Sequence[Checked]
+    path: Path
+    epoch: int
+    how: str
+    read: Digests
+    every: int
+
+    @property
+    def crops(self) -> int:
+        """Number of crops that it reads."""
+        return len(range(0, sum(checked.records for checked in self.shards), self.every))
 
 
 def _ways(
-    split: Split,
-    shards: Sequence[Checked],
-    asked: Crops,
-    epoch: int,
-    digests: tuple[Digests, Digests],
-    run: tuple[int, int, bool],
-    every: int,
-) -> Iterator[tuple[str, Callable[..., list[bytes]], int]]:
-    """Yield the ways to read the crops of a split.
-
-    Yields:
-        The way in words, a function, and of how many records it reads one crop.
-    """
+    subject: Subject, number: int, asked: Crops, digests: tuple[Digests, Digests]
+) -> Iterator[_Way]:
+    """Yield the ways to read the crops of the split with this number."""
     by_reader, by_tensorflow = digests
-    parallel, batch_size, in_graph = run
+    split, shards = subject.splits[number], subject.shards_of(number)
+    path = split.folder if split.manifest else split.shards[0]
     keys = [key for checked in shards for key, _ in checked.crops]
-    wanted: dict[str, Any] = {"crop": asked.size, "seed": asked.seed, "epoch": epoch}
-    how = "by TensorFlow's own operations"
-    yield how, partial(by_tensorflow, split, keys, every=every, **wanted), every
-    how = f"{parallel} at once, batches of {batch_size}{', in tf.function' if in_graph else ''}"
-    settings = {"parallel": parallel, "batch_size": batch_size, "in_graph": in_graph}
-    yield how, partial(by_reader, split, **wanted, **settings), 1
+    every = max(1, -(-len(keys) // _SECOND_OPINIONS))
+    for epoch in range(asked.epochs):
+        wanted: dict[str, Any] = {"crop": asked.size, "seed": asked.seed, "epoch": epoch}
+        how = "by TensorFlow's own operations"
+        read = partial(by_tensorflow, split, keys, every=every, **wanted)
+        yield _Way(shards, path, epoch, how, read, every)
+        parallel, batch_size, in_graph = _READER_RUNS[(number + epoch) % len(_READER_RUNS)]
+        how = f"{parallel} at once, batches of {batch_size}{', in tf.function' if in_graph else ''}"
+        settings = {"parallel": parallel, "batch_size": batch_size, "in_graph": in_graph}
+        yield _Way(shards, path, epoch, how, partial(by_reader, split, **wanted, **settings), 1)
 
 
 def compare_crops(
@@ -153,7 +168,8 @@ def compare_crops(
         for record, (key, crops) in enumerate(checked.crops)
     ][::every]
     if len(digests) != len(expected):
-        message = f"found {len(digests)} crops from the reader, expected {len(expected)} ({how})"
+        found = values.plural(len(digests), "crop")
+        message = f"found {found} from the reader, expected {len(expected):,} ({how})"
         yield file_finding("crop", shards[0].task.path, message)
     for (path, record, key, right), digest in zip(expected, digests, strict=False):
         if digest != right:

@@ -2,10 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
 
 from tfrec_cli.checking import crops
+from tfrec_cli.checking.finding import Note
+from tfrec_cli.checking.images import Crops
 from tfrec_cli.checking.shard import Checked, Task
+from tfrec_cli.dataset.discover import Split
 
 
 def shard_of(name: str, *keys: int) -> Checked:
@@ -53,3 +61,47 @@ def test_too_few_or_too_many_crops_are_found() -> None:
     for digests in ([b"\1", b"\2"], [b"\1", b"\2", b"\3", b"\4"]):
         (finding,) = crops.compare_crops(SHARDS, digests, 0, "how")
         assert finding.message == (f"found {len(digests)} crops from the reader, expected 3 (how)")
+
+
+@pytest.mark.parametrize(
+    ("records", "opinions"), [(1, 1), (200, 200), (201, 101), (1_000, 200), (1_001, 167)]
+)
+def test_the_second_opinion_is_of_200_records_of_a_split_at_most(
+    records: int, opinions: int
+) -> None:
+    """Progress counts the crops of both."""
+    made: dict[str, int] = {"reader": 0, "opinion": 0}
+    shown: list[tuple[int, int]] = []
+
+    def digests(
+        who: str, every: int, epoch: int, progress: Callable[[int], object]
+    ) -> Sequence[bytes]:
+        found = [pixels[epoch] for _, pixels in shard.crops[::every]]
+        made[who] += len(found)
+        progress(len(found))
+        return found
+
+    def by_reader(_: Any, *, epoch: int, progress: Any, **_settings: Any) -> Any:
+        return digests("reader", 1, epoch, progress)
+
+    def by_tensorflow(
+        _: Any, _keys: Any, *, every: int, epoch: int, progress: Any, **_w: Any
+    ) -> Any:
+        return digests("opinion", every, epoch, progress)
+
+    shard = shard_of("a", *([7] * records))
+    subject: Any = SimpleNamespace(
+        splits=[Split(folder=Path(), shards=(Path("a"),), name=None, manifest=None)],
+        crops=Crops(size=(8, 8), seed=1, epochs=2),
+        shards=[shard],
+        shards_of=lambda _number: [shard],
+        progress=lambda _step, done, total: shown.append((done, total)),
+    )
+    notes = list(crops.check(subject, (by_reader, by_tensorflow), None))
+    assert made == {"reader": 2 * records, "opinion": 2 * opinions}
+    total = 2 * (records + opinions)
+    assert shown[-1] == (total, total)
+    assert shown == sorted(shown)
+    (note,) = notes
+    assert isinstance(note, Note)
+    assert note.text.endswith("(of 200 records of a split at most)") is (records > 200)
