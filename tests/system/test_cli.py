@@ -611,7 +611,9 @@ def test_short_help_is_the_help(command: list[str]) -> None:
 def test_every_option_is_in_a_group_of_the_help(command: str) -> None:
     groups = cli.main.commands[command].groups
     named = [name for names in groups.values() for name in names]
-    assert sorted(named) == (sorted(one.name for one in options_of(command)) if groups else [])
+    options = sorted(one.name for one in options_of(command))
+    assert sorted(named) == (options if groups else [])
+    assert groups or len(options) <= 6
 
 
 @pytest.fixture(scope="module")
@@ -654,8 +656,17 @@ def test_the_examples_of_the_help_run(
 def test_help_and_version_are_commands_too() -> None:
     assert tfrec("help").out == tfrec("--help").out
     assert tfrec("help", "write").out == tfrec("write", "--help").out
+    assert tfrec("help", "--json").out == tfrec("version", "-h").out == tfrec("--help").out
     assert tfrec("version").out == tfrec("-V").out == tfrec("--version").out
+    assert tfrec("--color", "never", "version").out == tfrec("version").out
+    assert tfrec("--color", "never", "help", "write").out == tfrec("write", "--help").out
+    wrong = "tfrec: version: found '--json', expected no option and no argument\n"
+    assert tfrec("version", "--json").err.startswith(wrong)
     assert tfrec("help", "wirte").err.startswith("tfrec: No such command 'wirte'")
+
+
+def test_the_list_of_commands_is_whole_in_80_columns() -> None:
+    assert "..." not in tfrec("--help", COLUMNS="80").out.partition("Commands:\n")[2]
 
 
 def test_commands_are_listed_in_the_order_of_use() -> None:

@@ -140,6 +140,7 @@ def test_an_error_begins_on_a_clean_line(folder: Path) -> None:
         ([], {"NO_COLOR": "1"}, False),
         (["--color", "always"], {"NO_COLOR": "1"}, True),
         (["--json"], {}, False),
+        ([], {"TFREC_COLOR": "never"}, False),
     ],
 )
 def test_the_verdict_is_coloured_on_a_terminal(
@@ -150,21 +151,27 @@ def test_the_verdict_is_coloured_on_a_terminal(
 
 
 @pytest.mark.parametrize(
-    ("options", "environment", "is_coloured"),
+    ("argv", "environment", "is_coloured"),
     [
-        ([], {}, False),
-        (["--color", "always"], {}, True),
-        ([], {"FORCE_COLOR": "1"}, True),
-        (["--color", "auto"], {"FORCE_COLOR": "1"}, True),
-        ([], {"TFREC_VERIFY_COLOR": "always"}, True),
-        ([], {"TFREC_VERIFY_COLOR": "never", "FORCE_COLOR": "1"}, False),
+        ("verify nowhere", {}, False),
+        ("verify nowhere --color always", {}, True),
+        ("--color always verify nowhere", {}, True),
+        ("--color always verify nowhere --color never", {}, False),
+        ("--color always wirte", {}, True),
+        ("verify nowhere", {"FORCE_COLOR": "1"}, True),
+        ("--nothing", {"FORCE_COLOR": "1"}, True),
+        ("verify nowhere --color auto", {"FORCE_COLOR": "1"}, True),
+        ("--color never verify nowhere", {"FORCE_COLOR": "1"}, False),
+        ("verify nowhere", {"TFREC_COLOR": "always"}, True),
+        ("verify nowhere", {"TFREC_VERIFY_COLOR": "always"}, True),
+        ("verify nowhere", {"TFREC_VERIFY_COLOR": "never", "FORCE_COLOR": "1"}, False),
     ],
 )
 def test_a_pipe_gets_colours_only_if_asked(
-    folder: Path, options: list[str], environment: dict[str, str], is_coloured: bool
+    folder: Path, argv: str, environment: dict[str, str], is_coloured: bool
 ) -> None:
     ran = subprocess.run(
-        [sys.executable, "-c", SLOW, "verify", "nowhere", *options],
+        [sys.executable, "-c", SLOW, *argv.split()],
         cwd=folder,
         env={**ENVIRONMENT, **environment},
         capture_output=True,

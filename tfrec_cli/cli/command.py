@@ -26,7 +26,19 @@ def usual_color() -> bool | None:
 
 
 def _set_color(ctx: click.Context, _param: click.Parameter, value: str | None) -> None:
-    ctx.color = {"always": True, "never": False}.get(value or "", usual_color())
+    if value:  # otherwise as `Group` or the option before the command has set it
+        ctx.color = {"always": True, "never": False}.get(value, usual_color())
+
+
+def _color_option(help: str) -> click.Option:  # noqa: A002  # as click names it
+    return click.Option(
+        ["--color"],
+        type=Word(("auto", "always", "never")),
+        expose_value=False,
+        callback=_set_color,
+        is_eager=True,
+        help=help,
+    )
 
 
 class Command(click.Command):
@@ -56,16 +68,12 @@ class Command(click.Command):
         self._excludes = excludes or {}
         self.groups = groups or {}
         self.examples = examples
-        color = click.Option(
-            ["--color"],
-            type=Word(("auto", "always", "never")),
-            expose_value=False,
-            callback=_set_color,
-            is_eager=True,
-            help="Whether output has colours. [default: auto, which is on a terminal, unless "
-            "NO_COLOR is set]",
+        self.params.append(
+            _color_option(
+                "Whether output has colours. [default: auto, which is on a terminal, unless "
+                "NO_COLOR is set]"
+            )
         )
-        self.params.append(color)
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write the options in groups."""
@@ -157,14 +165,12 @@ class Group(click.Group):
     def __init__(self, name: str | None, *, listed: Sequence[Listed], **kwargs: Any) -> None:
         self._listed = {entry.name or "": entry for entry in listed}
         super().__init__(name, _Loaded(self._listed), **kwargs)
+        self.params.append(_color_option("The same as --color of each command."))
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        """Parse as click does; ``help``, ``help write`` and ``version`` are options too."""
+        """Parse as click does."""
         ctx.ensure_object(list).append(ctx)
-        if args[:1] == ["help"]:
-            args = [*args[1:2], "--help"]
-        elif args == ["version"]:
-            args = ["--version"]
+        ctx.color = usual_color()
         return super().parse_args(ctx, args)
 
     def list_commands(self, _ctx: click.Context) -> list[str]:
@@ -178,7 +184,16 @@ class Group(click.Group):
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
-        """Find and load the command that is called."""
+        """Find and load the command that is called; ``help`` and ``version`` are options too."""
+        match args:
+            case ["help", word, *_] if not word.startswith("-"):
+                args = [word, "--help"]
+            case ["help", *_] | ["version", "-h" | "--help"]:
+                super().parse_args(ctx, ["--help"])  # it prints and exits
+            case ["version"]:
+                super().parse_args(ctx, ["--version"])
+            case ["version", other, *_] if not ctx.resilient_parsing:
+                raise UsageError(f"version: found {other!r}, expected no option and no argument")
         name, found, rest = super().resolve_command(ctx, args)
         return name, self.commands[name] if name and found else None, rest
 

@@ -29,16 +29,13 @@ def _as_path(_ctx: click.Context, _param: click.Parameter, value: str | None) ->
 @click.group(
     cls=Group,
     listed=[
-        Listed(
-            "write",
-            help="Write the images of SRC to the dataset OUT, as one split or several.",
-        ),
+        Listed("write", short_help="Write the images of SRC to the dataset OUT."),
         Listed("check", help="Check the images of SRC as `write` does, and write nothing."),
         Listed("inspect", "inspect_", short_help="Show what TFRecord files contain."),
         Listed("verify", help="Check that a dataset is complete and intact."),
         Listed(
             "salvage",
-            help="Write every intact record of the damaged SHARD to the new record file OUT.",
+            short_help="Write every intact record of the damaged SHARD to a new file.",
         ),
         Listed(
             "extract",

@@ -20,7 +20,7 @@ from tfrec_cli.cli.completion import paths, splits
         "Shards": ["shards", "shard_size", "index"],
         "Running": ["jobs", "quiet", "json", "color"],
     },
-    examples=["first second both"],
+    examples=["first second both", "first second both --shards 4"],
 )
 @params.path_argument(
     "datasets", metavar="DATASET...", nargs=-1, required=True, shell_complete=paths()

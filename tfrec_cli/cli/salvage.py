@@ -16,7 +16,10 @@ from tfrec_cli.errors import EXIT_DATA
 
 @click.command(
     cls=Command,
-    examples=["damaged saved"],
+    examples=[
+        "damaged saved",
+        "out/train-00000-of-00004.tfrecord saved --source images",
+    ],
 )
 @params.path_argument("shard", metavar="SHARD")
 @params.path_argument("out", metavar="OUT")
