@@ -18,7 +18,7 @@ from pathlib import Path
 
 import pyte
 import pytest
-from conftest import ROOT
+from conftest import ROOT, needs
 
 SLOW = """
 import sys, time
@@ -119,6 +119,55 @@ def test_the_final_screen_is_what_a_pipe_gets(folder: Path, command: str, column
         for at in range(0, max(len(line), 1), columns)
     ]
     assert lines == wrapped
+
+
+WIDE_SOURCE, WIDE = "写真" * 30, "猫" * 40
+"""Names of a folder and a dataset, each wider than 80 columns."""
+
+
+@pytest.fixture(scope="module")
+def wide(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    made = tmp_path_factory.mktemp("wide")
+    shutil.copytree(ROOT / "sample_data/images", made / WIDE_SOURCE)
+    assert on_terminal(made, "write", WIDE_SOURCE, WIDE)[0]
+    return made
+
+
+@pytest.mark.parametrize(
+    ("argv", "start", "step"),
+    [
+        (["write", WIDE_SOURCE, "new"], "wrote 40 records", "writing"),
+        (["write", WIDE_SOURCE, WIDE, "--overwrite"], "wrote 40 records", "writing"),
+        (["verify", WIDE], f"{WIDE}: 40 records in 1 shard", "checking shards"),
+        (["extract", WIDE, WIDE_SOURCE + "2"], "wrote 40 files", "extracting"),
+    ],
+)
+def test_progress_leaves_nothing_beside_wide_characters_and_long_paths(
+    wide: Path, argv: list[str], start: str, step: str
+) -> None:
+    lines, written = on_terminal(wide, *argv)
+    assert f"\r{step}: " in written
+    assert "".join(lines[:2]).startswith(start)
+    assert not [line for line in lines if step in line]
+
+
+def test_the_count_of_listed_images_is_shown_and_gone_at_the_end(tmp_path: Path) -> None:
+    (tmp_path / "images").mkdir()
+    for number in range(2_500):
+        (tmp_path / f"images/{number}.jpg").touch()
+    lines, written = on_terminal(tmp_path, "write", "images", "out")
+    assert "\rlisting: 2000 found" in written
+    assert lines[0].startswith("tfrec: ")
+    assert not [line for line in lines if "listing" in line]
+
+
+@needs("tensorflow")
+def test_verify_seed_counts_the_crops_of_both_readers(folder: Path) -> None:
+    """All 240, and every second one again."""
+    lines, written = on_terminal(folder, "verify", "out", "--seed", "42", "--crop", "16")
+    assert "reading crops: 360/360 " in written
+    assert lines[0].startswith("out: 240 records in 1 shard")
+    assert not [line for line in lines if "reading crops" in line]
 
 
 def test_nothing_is_left_of_progress_after_a_terminal_got_narrower(folder: Path) -> None:
