@@ -64,6 +64,9 @@ FIXED_FIELDS = [
 ]
 """Fields of the manifest, version 1, that a new version keeps."""
 
+RUN = ("seconds", "photos_per_second", "source_bytes_per_second")
+"""Keys of JSON documents whose values differ from run to run; they are left out."""
+
 ENCODED = ("sha256", "sha256_without_versions", "_bytes", "fingerprint")
 """Ends of keys whose values depend on the bytes that an encoder makes."""
 
@@ -331,6 +334,8 @@ def _without_texts(values: Any, texts: Values, place: str = "") -> Any:
         return values
     kept = {}
     for key, value in values.items():
+        if key in RUN:
+            continue
         if key in TEXTS:
             texts[f"{place}.{key}"] = value
             kept[key] = len(value) if isinstance(value, list) else value and "text"

@@ -158,7 +158,7 @@ def test_skipping_ends_with_exit_code_0(skipped: Ran) -> None:
 
 
 def test_skipping_is_counted_in_the_summary(skipped: Ran, out: Path) -> None:
-    line = skipped.out.splitlines()[-1]
+    line = skipped.out.splitlines()[-3]
     assert line == f"  left out  1 not_an_image, 1 truncated ({out}/train.rejects.jsonl)"
 
 
@@ -190,6 +190,8 @@ def test_a_write_in_which_every_image_fails_is_an_error(tmp_path: Path, out: Pat
 
 def test_write_prints_what_it_did(source: Path, out: Path) -> None:
     ran = tfrec("write", source, out, "--crop", "7")
+    took = ran.out.splitlines()[-2]
+    assert re.fullmatch(r"  took      \d+\.\d\d? s: [\d,]+ photos/s, \d+\.\d KiB/s", took)
     made = manifest.load(out / "train.manifest.json")
     sizes = sum(path.stat().st_size for path in source.rglob("*.*"))
     assert (ran.code, ran.err, ran.out.splitlines()) == (
@@ -200,7 +202,11 @@ def test_write_prints_what_it_did(source: Path, out: Path) -> None:
             f"{words.size(sizes)} of images",
             "  stored    centre crops of 7x7, raw",
             "  labels    2: cats, dogs",
+            "  per class 1 (dogs) to 2 (cats), median 1",
             f"  digest    {made.content_sha256}",
+            "  crop      keeps 68% of the median photo",
+            took,
+            f"  next      tfrec verify {out}",
         ],
     )
 

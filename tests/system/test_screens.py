@@ -91,7 +91,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 COMMANDS = {
-    "write": (["write", "images", "made", "--labels", "top", "--overwrite"], "wrote 240 records"),
+    "write": (["write", "images", "made", "--labels", "none", "--overwrite"], "wrote 240 records"),
     "verify": (["verify", "out"], "out: 240 records in 1 shard"),
     "inspect": (["inspect", "out"], "file"),
     "extract": (["extract", "out", "{new}"], "wrote 240 files"),
@@ -171,7 +171,7 @@ def test_verify_seed_counts_the_crops_of_both_readers(folder: Path) -> None:
 
 
 def test_nothing_is_left_of_progress_after_a_terminal_got_narrower(folder: Path) -> None:
-    argv = ["write", "images", "resized", "--labels", "top"]
+    argv = ["write", "images", "resized", "--labels", "none"]
     lines, _ = on_terminal(folder, *argv, columns=200, resized=60)
     assert lines[0].startswith("wrote 240 records")
 

@@ -6,11 +6,12 @@ Knows: the steps and their order. Must not know: click, terminals, how a step is
 from __future__ import annotations
 
 import hashlib
+import time
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from tfrec_cli.dataset import rejects as rejects_file
@@ -22,13 +23,17 @@ from tfrec_cli.runtime import allocator, pool
 from tfrec_cli.runtime.pool import Progress
 from tfrec_cli.sources import open_source
 from tfrec_cli.sources.listing import Listing
-from tfrec_cli.writing import divide, dry_run, output, plan, shard, split, staging, survey
+from tfrec_cli.writing import divide, dry_run, figures, output, plan, shard, split, staging, survey
+from tfrec_cli.writing.figures import Copies
 from tfrec_cli.writing.journal import Journal
 from tfrec_cli.writing.options import WriteOptions
 from tfrec_cli.writing.plan import Plan
 from tfrec_cli.writing.recipe import Recipe
 from tfrec_cli.writing.staging import StagedSplit
 from tfrec_cli.writing.written_shard import WrittenShard, make_durable, noted_digests
+
+_SMALL_SHARE = 0.25
+"""A crop that keeps less of the median photo may be a mistake."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,6 +52,13 @@ class Written:
         warnings: one line each, for a person.
         groups: with ``split_by``, how many groups the images of the split are from.
         existed: ``resume`` found the split complete and wrote nothing.
+        class_records: how many records each class has, by its number; without empty classes.
+        unlabelled: why there are no labels; "" with labels.
+        crop_share: the share of its pixels that a crop keeps of the median photo of all splits.
+        resize_hint: the option to type if that is under a quarter; else "".
+        copies: exact copies among the images of all splits; None if nothing or only a part was
+            written.
+        seconds: how long the write took; None if nothing was written.
         more: results of the other splits, if there are several.
     """
 
@@ -61,6 +73,12 @@ class Written:
     split: str = "train"
     groups: int | None = None
     existed: bool = False
+    class_records: Mapping[int, int] = field(default_factory=dict)
+    unlabelled: str = ""
+    crop_share: float | None = None
+    resize_hint: str = ""
+    copies: Copies | None = None
+    seconds: float | None = None
     more: tuple[Written, ...] = ()
 
     @property
@@ -81,6 +99,7 @@ class _Part:
     Attributes:
         listing: class names, columns and warnings; its sources are in ``planned``.
         folder: where the split is staged; None before that, and if an earlier run committed it.
+        likely_copies: marks of the images that may be copies.
         manifest: None until the shards are written.
     """
 
@@ -91,6 +110,8 @@ class _Part:
     journal: Journal
     rejects: Sequence[Reject]
     folder: Path | None = None
+    likely_copies: frozenset[int] = frozenset()
+    shards: Sequence[WrittenShard] = ()
     manifest: Manifest | None = None
 
 
@@ -111,6 +132,7 @@ def write(
             or a manifest is wrong.
         RunError: ``out`` contains something else or cannot be written.
     """
+    began = time.monotonic()
     root = open_source.root_of(source, options.root)
     options.validate()
     options = replace(options, split=split.as_fractions(options.split))
@@ -144,35 +166,26 @@ def write(
             for name, (part_listing, planned) in plans.items()
         ]
         if options.dry_run:
-            found = []
-            for part in parts:
-                bad: list[Reject] = []
-                if options.check == "decode":
-                    bad = dry_run.check_images(root, part.planned, recipe, run, progress)
-                part.rejects = sorted([*part.rejects, *bad], key=lambda reject: reject.path)
-                found.append((part.rejects, part.planned.records - len(bad)))
+            found = [_check(root, part, options, run, progress) for part in parts]
             survey.check_rejects(root, found, options, hint)
-            return _result(out, parts)
+            return _result(source, out, parts, options)
         staging.check_free(out, {part.split: part.planned for part in parts}, options)
         for part in parts:
             # removed only after the workers have stopped, which may write there
             cleaning.enter_context(_staged(out, part, options, run))
-        written = {
-            part.split: _write_shards(root, part, part.folder, options, run, progress)
-            for part in parts
-            if part.folder
-        }
+        likely = figures.likely_copies([part.planned for part in parts])
         for part in parts:
-            part.rejects = _rejects(part, written.get(part.split, ()))
+            part.likely_copies = likely
+            if part.folder:
+                part.shards = _write_shards(root, part, part.folder, options, run, progress)
+        for part in parts:
+            part.rejects = _rejects(part, part.shards)
         survey.check_rejects(
-            root,
-            [(part.rejects, _records(part, written.get(part.split, ()))) for part in parts],
-            options,
-            hint,
+            root, [(part.rejects, _records(part, part.shards)) for part in parts], options, hint
         )
         for part in parts:
             if part.folder:
-                _describe(part, written[part.split], options)
+                _describe(part, part.shards, options)
         staged = [
             StagedSplit(folder=part.folder, manifest=part.manifest, rejects=part.rejects)
             for part in parts
@@ -181,7 +194,22 @@ def write(
         if staged:
             kept = [part.manifest for part in parts if part.manifest and not part.folder]
             staging.commit(out, staged, [*others, *kept])
-    return _result(out, parts)
+    result = _result(source, out, parts, options)
+    if not staged:
+        return result
+    result = _with_copies(result, parts, warned=is_digested)
+    return replace(result, seconds=time.monotonic() - began)
+
+
+def _check(
+    root: Path, part: _Part, options: WriteOptions, run: pool.Map, progress: Progress
+) -> tuple[Sequence[Reject], int]:
+    """Return all rejects of a dry run, and how many records a split would have."""
+    bad: list[Reject] = []
+    if options.check == "decode":
+        bad = dry_run.check_images(root, part.planned, part.recipe, run, progress)
+    part.rejects = sorted([*part.rejects, *bad], key=lambda reject: reject.path)
+    return part.rejects, part.planned.records - len(bad)
 
 
 @contextmanager
@@ -212,15 +240,17 @@ def _write_shards(
 
     def task(number: int) -> shard.Task:
         name = shard_name(part.split, number, count, options.compression)
+        items = part.planned.shard(number)
         return shard.Task(
             number=number,
             root=root,
             path=folder / name,
             index=folder / index_name(name) if indexed else None,
             origin=part.planned.origin(number, recipe),
-            items=part.planned.take(number),
+            items=items,
             recipe=part.recipe,
             compression=options.compression,
+            digested=figures.numbers_of(items, part.likely_copies),
         )
 
     shards: list[WrittenShard] = []
@@ -239,7 +269,7 @@ def _write_shards(
             if not written.kept and not (fails and written.rejects):
                 pending.append(disk.submit(make_durable, written))
             shards.append(written)
-            allocator.give_back()  # memory of its plan
+            allocator.give_back()
             records += part.planned.sizes[written.number]
             progress(what, records, part.planned.records)
         for future in pending:
@@ -295,7 +325,32 @@ def _describe(part: _Part, shards: Sequence[WrittenShard], options: WriteOptions
     )
 
 
-def _result(out: Path, parts: Sequence[_Part]) -> Written:
+def _with_copies(result: Written, parts: Sequence[_Part], *, warned: bool) -> Written:
+    """Count the exact copies, if all splits were written, and free the plans.
+
+    Args:
+        warned: whether copies with another label were reported when the images were divided.
+    """
+    copies = None
+    if all(part.folder for part in parts):
+        shards = [(part.planned, part.shards) for part in parts]
+        copies = figures.copies(shards, parts[0].likely_copies)
+    for part in parts:
+        part.planned.free()
+    warnings = result.warnings
+    if copies and copies.warning and not warned:
+        warnings = (*warnings, copies.warning)
+    return replace(result, copies=copies, warnings=warnings)
+
+
+def _result(source: Path, out: Path, parts: Sequence[_Part], options: WriteOptions) -> Written:
+    labels = parts[0].listing.labels
+    unlabelled = ""
+    if labels is None:
+        unlabelled = "no sub-folders" if source.is_dir() else "no column of labels"
+        if options.labels == "none":
+            unlabelled = "not asked for"
+    plans = [part.planned for part in parts]
     first, *more = (
         Written(
             out=out,
@@ -309,7 +364,15 @@ def _result(out: Path, parts: Sequence[_Part]) -> Written:
             split=part.split,
             groups=part.listing.groups,
             existed=part.manifest is not None and part.folder is None,
+            class_records=figures.by_class(part.planned, part.rejects) if labels else {},
+            unlabelled=unlabelled,
         )
         for part in parts
     )
-    return replace(first, more=tuple(more))
+    if not options.crop:
+        return replace(first, more=tuple(more))
+    share = figures.crop_share(plans, options.crop)
+    short_px = (max(options.crop) * 9 + 4) // 8
+    fits = options.resize_short is None or short_px < options.resize_short
+    hint = f"--resize-short {short_px}" if fits and share < _SMALL_SHARE else ""
+    return replace(first, more=tuple(more), crop_share=share, resize_hint=hint)

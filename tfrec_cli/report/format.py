@@ -27,9 +27,17 @@ def counts(numbers: Mapping[str, int]) -> str:
     return ", ".join(f"{number:,} {word}" for word, number in numbers.items())
 
 
-def beginning(words: Sequence[object], most: int = 8) -> str:
-    """Join the first words, followed by ``…`` if there are more."""
-    return ", ".join(map(str, words[:most])) + ("…" if len(words) > most else "")
+def beginning(words: Sequence[object], most: int = 8, columns: int = 60) -> str:
+    """Join the first words that fit in so many columns, followed by ``…`` if there are more."""
+    shown = list(map(str, words[:most]))
+    while len(shown) > 1 and len(", ".join(shown)) > columns:
+        shown.pop()
+    return shortened(", ".join(shown), columns) + ("…" if len(words) > len(shown) else "")
+
+
+def shortened(text: str, columns: int) -> str:
+    """Return a text, or its beginning and ``…`` if it is longer."""
+    return text if len(text) <= columns else text[: columns - 1] + "…"
 
 
 def first(

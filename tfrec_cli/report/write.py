@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import shlex
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +15,7 @@ from tfrec_cli.report.format import (
     json_document,
     plural,
     safe_text,
+    shortened,
     size,
     stored,
 )
@@ -20,12 +23,16 @@ from tfrec_cli.report.format import (
 if TYPE_CHECKING:
     from tfrec_cli.commands.write import Written
 
+_NAME_COLUMNS = 16
+"""Longest name of a class in the line about images per class."""
+
 
 def text(result: Written) -> str:
     """Return the result as text."""
     several = bool(result.more)
-    total = sum(split.records for split in result.splits)
-    return "\n".join(_split_text(split, total, named=several) for split in result.splits)
+    total = _all_images(result)
+    blocks = [_split_text(split, total, named=several) for split in result.splits]
+    return "\n".join([*blocks, *filter(None, [safe_text(facts(_facts_of_all(result)))])])
 
 
 def document(result: Written) -> str:
@@ -38,6 +45,7 @@ def document(result: Written) -> str:
             "labels": result.labels,
             "columns": [asdict(column) for column in result.columns],
             "warnings": result.warnings,
+            **_figures(result),
             **_split_values(result),
             "more": [_split_values(split) for split in result.more],
         },
@@ -72,15 +80,14 @@ def _facts(result: Written, total: int) -> list[tuple[str, str]]:
         rows += [("groups", f"{result.groups}, none of them parted; {share}")]
     if manifest:
         rows += [("stored", stored(manifest))]
-    if result.labels is not None:
-        rows += [("labels", f"{len(result.labels)}: {beginning(result.labels)}")]
+    rows += _label_facts(result)
     if result.columns:
         rows += [("features", f"{len(result.columns)}: {beginning(result.columns)}")]
     if manifest:
         if manifest.changes:
             rows += [("changed", counts(manifest.changes))]
         if manifest.icc_profiles:
-            rows += [("ICC", f"{manifest.icc_profiles} colour profiles, not applied")]
+            rows += [("ICC", f"{plural(manifest.icc_profiles, 'colour profile')}, not applied")]
         rows += [("digest", manifest.content_sha256)]
     bad = Counter(reject.reason for reject in result.rejects if not reject.harmless)
     harmless = Counter(reject.reason for reject in result.rejects if reject.harmless)
@@ -90,6 +97,81 @@ def _facts(result: Written, total: int) -> list[tuple[str, str]]:
     if harmless:
         rows += [("ignored", counts(harmless))]
     return rows
+
+
+def _label_facts(result: Written) -> list[tuple[str, str]]:
+    if result.labels is None:
+        return [("labels", f"none: {result.unlabelled}")]
+    rows = [("labels", f"{len(result.labels):,}: {beginning(result.labels)}")]
+    if result.class_records:
+        rows += [("per class", _per_class(result, result.labels))]
+    return rows
+
+
+def _per_class(result: Written, names: Sequence[str]) -> str:
+    """Describe how many images the classes have that have any."""
+    ordered = sorted(result.class_records.items(), key=lambda pair: pair[1])
+    (least_class, least), (most_class, most) = ordered[0], ordered[-1]
+    if least == most:
+        return plural(least, "image") + " each" * (len(ordered) > 1)
+    median = ordered[(len(ordered) - 1) // 2][1]
+    first, last = (shortened(names[number], _NAME_COLUMNS) for number in (least_class, most_class))
+    return f"{least:,} ({first}) to {most:,} ({last}), median {median:,}"
+
+
+def _facts_of_all(result: Written) -> list[tuple[str, str]]:
+    """Return what is said once, after all splits."""
+    rows: list[tuple[str, str]] = []
+    if result.crop_share is not None:
+        kept = f"keeps {max(result.crop_share, 0.01):.0%} of the median photo"
+        hint = f"; {result.resize_hint} would keep more" if result.resize_hint else ""
+        rows += [("crop", kept + hint)]
+    if result.copies and result.copies.records:
+        copies = result.copies
+        words = [
+            plural(copies.records, "image") + f" of {_all_images(result):,}",
+            f"{copies.other_label:,} with another label" if copies.other_label else "",
+            f"{copies.other_split:,} in another split" if copies.other_split else "",
+        ]
+        rows += [("copies", ", ".join(filter(None, words)))]
+    if result.seconds is not None:
+        photos, size_bytes = _rates(result, result.seconds)
+        rate = f"{photos:,.0f} photos/s, {size(size_bytes)}/s"
+        rows += [("took", f"{result.seconds:.{1 if result.seconds >= 1 else 2}f} s: {rate}")]
+    if result.manifest:
+        folder = str(result.out)
+        named = f"./{folder}" if folder.startswith("-") else folder
+        rows += [("next", f"tfrec verify {shlex.quote(named)}")]
+    return rows
+
+
+def _figures(result: Written) -> dict[str, Any]:
+    photos, size_bytes = _rates(result, result.seconds) if result.seconds else (None, None)
+    copies = result.copies
+    return {
+        "unlabelled": result.unlabelled or None,
+        "crop_share": result.crop_share,
+        "copies": copies
+        and {
+            "records": copies.records,
+            "other_label": copies.other_label,
+            "other_split": copies.other_split,
+        },
+        "seconds": result.seconds,
+        "photos_per_second": photos,
+        "source_bytes_per_second": size_bytes,
+    }
+
+
+def _rates(result: Written, seconds: float) -> tuple[float, float]:
+    """Return records and source bytes a second, of the splits that were written."""
+    made = [split for split in result.splits if not split.existed]
+    records = sum(split.records for split in made)
+    return records / seconds, sum(split.source_bytes for split in made) / seconds
+
+
+def _all_images(result: Written) -> int:
+    return sum(split.records for split in result.splits)
 
 
 def _split_values(result: Written) -> dict[str, Any]:
@@ -103,6 +185,11 @@ def _split_values(result: Written) -> dict[str, Any]:
         "size_bytes": sum(shard.size_bytes for shard in shards) if manifest else None,
         "estimated_bytes": result.plan.estimated_bytes,
         "source_bytes": result.source_bytes,
+        "class_records": None if result.labels is None else _class_records(result),
         "rejects": [reject.document() for reject in result.rejects],
         "manifest": manifest.document() if manifest else None,
     }
+
+
+def _class_records(result: Written) -> list[int]:
+    return [result.class_records.get(number, 0) for number in range(len(result.labels or ()))]

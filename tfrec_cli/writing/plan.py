@@ -35,7 +35,7 @@ class Plan:
     """The items of every shard, and the rejects.
 
     Attributes:
-        deflated: the items of each shard, which `shard` unpacks; empty for a shard that was taken.
+        deflated: the items of each shard, which `shard` unpacks; empty after `free`.
         sizes: number of records of each shard.
         estimated_bytes: estimated size of all shards together.
         least_bytes: what all shards take at least, as far as that is known.
@@ -67,7 +67,7 @@ class Plan:
             yield from zip(items.column(SIZE), items.column(MTIME), items.paths(), strict=True)
 
     def shard(self, number: int) -> Packed[Item]:
-        """Return the items of one shard; empty if they were taken."""
+        """Return the items of one shard; empty after `free`."""
         data = self.deflated[number]
         return inflated(data) if data else packed()
 
@@ -75,11 +75,9 @@ class Plan:
         """Digest the items of one shard, and the recipe of their records."""
         return blake3(self.deflated[number] + repr(recipe).encode()).hexdigest()
 
-    def take(self, number: int) -> Packed[Item]:
-        """Return the items of one shard and free their memory: only the writer needs them."""
-        items = self.shard(number)
-        self.deflated[number] = b""
-        return items
+    def free(self) -> None:
+        """Free the memory of all items."""
+        self.deflated[:] = [b""] * len(self.sizes)
 
 
 def make(

@@ -11,6 +11,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
+from blake3 import blake3
+
 from tfrec_cli.dataset import records
 from tfrec_cli.dataset.names import KeyStyle
 from tfrec_cli.dataset.records import Column, ImageRecord
@@ -84,19 +86,22 @@ class MadeRecord(NamedTuple):
         changes: how the image was normalised, in stable words.
         has_icc: whether its file has a colour profile.
         greatest: the greatest value of an image of 16 bits before it was scaled.
+        file_digest: BLAKE3 digest of its file, if that was asked for.
     """
 
     record: ImageRecord
     changes: tuple[str, ...]
     has_icc: bool
     greatest: int | None
+    file_digest: bytes = b""
 
 
-def make_record(root: Path, item: Item, recipe: Recipe) -> MadeRecord:
+def make_record(root: Path, item: Item, recipe: Recipe, *, digested: bool = False) -> MadeRecord:
     """Make the record of one item.
 
     Args:
         root: folder that the paths of sources are relative to.
+        digested: whether to digest the file.
     Raises:
         ImageError: the image cannot be used.
         OSError: the system has no more file descriptors or memory.
@@ -127,7 +132,8 @@ def make_record(root: Path, item: Item, recipe: Recipe) -> MadeRecord:
         class_name=classes[source.label or 0] if classes else None,
         further=records.further(recipe.columns, source.features) if recipe.columns else None,
     )
-    return MadeRecord(record, changes, has_icc, greatest)
+    digest = blake3(data).digest() if digested else b""
+    return MadeRecord(record, changes, has_icc, greatest, digest)
 
 
 def _read(root: Path, source: Source) -> bytes:

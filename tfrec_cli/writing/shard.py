@@ -38,6 +38,7 @@ class Task:
 
     Attributes:
         origin: digest of everything that the shard depends on: see `written_shard.noted`.
+        digested: numbers of items whose files are digested, because they may be copies.
         crashed: numbers of items that killed a worker, with their errors.
     """
 
@@ -49,6 +50,7 @@ class Task:
     recipe: Recipe
     compression: WrittenCompression
     origin: str = ""
+    digested: frozenset[int] = frozenset()
     crashed: Mapping[int, ImageError] = field(default_factory=dict)
 
     @property
@@ -79,6 +81,8 @@ def write(task: Task) -> WrittenShard:
             payload = records.encode(made.record, task.recipe.keys)
             put(frame_pieces(payload), [len(payload) + OVERHEAD_BYTES])
             _count(written, made, payload)
+            if made.file_digest:
+                written.add_file(number, made.file_digest)
     allocator.give_back()  # freed memory in pieces would be in the way of the next shard
     return written
 
@@ -160,7 +164,7 @@ def _make(task: Task, number: int, item: Item) -> MadeRecord:
     heartbeat.start_item(number)
     if number in task.crashed:
         raise task.crashed[number]
-    return make_record(task.root, item, task.recipe)
+    return make_record(task.root, item, task.recipe, digested=number in task.digested)
 
 
 def _count(written: WrittenShard, made: MadeRecord, payload: bytes) -> None:

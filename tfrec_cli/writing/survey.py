@@ -51,7 +51,7 @@ _SIDES = re.compile(r"found (\d+)x(\d+) pixels")
 
 _BATCH_SOURCES = 256
 
-SIZE, LABEL, MTIME, HEIGHT, WIDTH = 0, 1, 2, 3, 4
+SIZE, LABEL, MTIME, HEIGHT, WIDTH, STAMP = 0, 1, 2, 3, 4, 5
 """Columns of an item's packed integers."""
 
 

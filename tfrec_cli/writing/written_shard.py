@@ -34,6 +34,7 @@ class WrittenShard:
         paths: the written files: the shard, and its index file if it has one.
         contents: the packed digests of `digests`, 40 MB for a million records. `make_durable`
             moves them into the note.
+        digested: number in the plan and BLAKE3 digest of the files that may be copies, packed.
         smallest: the smallest height and the smallest width of a stored image, in pixels.
         dim: how many images of 16 bits have no value of more than 14 bits, as those of cameras and
             scanners that have fewer bits.
@@ -49,6 +50,7 @@ class WrittenShard:
     sha256: str = ""
     index_sha256: str | None = None
     contents: bytearray = field(default_factory=bytearray)
+    digested: bytearray = field(default_factory=bytearray)
     smallest: tuple[int, int] | None = None
     changes: Counter[str] = field(default_factory=Counter)
     icc_profiles: int = 0
@@ -64,10 +66,15 @@ class WrittenShard:
 
     def digests(self) -> Iterator[tuple[int, bytes]]:
         """Iterate (key, BLAKE3 digest of the payload) of each record."""
-        for start in range(0, len(self.contents), _KEY_BYTES + _DIGEST_BYTES):
-            key_stop = start + _KEY_BYTES
-            digest = bytes(self.contents[key_stop : key_stop + _DIGEST_BYTES])
-            yield int.from_bytes(self.contents[start:key_stop], "big"), digest
+        yield from _unpacked(self.contents)
+
+    def add_file(self, number: int, digest: bytes) -> None:
+        """Add the digest of the file of one item that may be a copy."""
+        self.digested += number.to_bytes(_KEY_BYTES, "big") + digest
+
+    def files(self) -> Iterator[tuple[int, bytes]]:
+        """Iterate (number of the item in the shard's plan, BLAKE3 digest of its file)."""
+        yield from _unpacked(self.digested)
 
     def described(self) -> manifest.Shard:
         """Return the shard's entry in the manifest."""
@@ -85,9 +92,9 @@ class WrittenShard:
 _NOTED = [
     noted.name
     for noted in fields(WrittenShard)
-    if noted.name not in ("paths", "contents", "rejects", "kept")
+    if noted.name not in ("paths", "contents", "digested", "rejects", "kept")
 ]
-"""Fields that the note holds unchanged; contents and rejects are converted for JSON."""
+"""Fields that the note holds unchanged; digests and rejects are converted for JSON."""
 
 
 def make_durable(written: WrittenShard) -> None:
@@ -99,6 +106,7 @@ def make_durable(written: WrittenShard) -> None:
         files.sync(path)
     values = {name: getattr(written, name) for name in _NOTED}
     values["contents"] = base64.b64encode(written.contents).decode()
+    values["digested"] = base64.b64encode(written.digested).decode()
     values["rejects"] = rejects_file.dump(written.rejects).decode()
     note = _note(written.paths[0])
     note.unlink(missing_ok=True)  # it may be a file that cannot be written
@@ -137,6 +145,7 @@ def noted(number: int, paths: Sequence[Path], count: int, origin: str) -> Writte
         return None
     try:
         values["contents"] = bytearray(base64.b64decode(values["contents"]))
+        values["digested"] = bytearray(base64.b64decode(values["digested"]))
         values["rejects"] = rejects_file.parse(values["rejects"].encode(), note)
         values["smallest"] = values["smallest"] and tuple(values["smallest"])
         values["changes"] = Counter(values["changes"])
@@ -154,6 +163,12 @@ def noted(number: int, paths: Sequence[Path], count: int, origin: str) -> Writte
         return None
     written.contents.clear()
     return written
+
+
+def _unpacked(packed: bytearray) -> Iterator[tuple[int, bytes]]:
+    for start in range(0, len(packed), _KEY_BYTES + _DIGEST_BYTES):
+        stop = start + _KEY_BYTES
+        yield int.from_bytes(packed[start:stop], "big"), bytes(packed[stop : stop + _DIGEST_BYTES])
 
 
 def _note(path: Path) -> Path:

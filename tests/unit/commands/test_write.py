@@ -1045,7 +1045,7 @@ def test_pillows_limits_are_not_left_changed(folder: Path, out: Path) -> None:
 
 class TestBounds:
     def test_memory_does_not_grow_with_what_was_written(self, folder: Path, out: Path) -> None:
-        """Only the plan grows with the number of images, and it is freed as they are written."""
+        """Only the plan grows with the number of images, and it is freed."""
         plan = run(folder, out, shards=3).plan
         assert (plan.shards, len(plan.sizes)) == (((), (), ()), 3)
 

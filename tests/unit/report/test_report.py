@@ -44,7 +44,7 @@ def test_write_text_is_escaped(hostile_result: write.Written) -> None:
 def test_write_text_has_a_line_for_each_fact(hostile_result: write.Written) -> None:
     """A line end in a name must not look like another fact."""
     titles = [line[:11].strip() for line in write_report.text(hostile_result).splitlines()[1:]]
-    assert titles == ["stored", "labels", "digest", "left out"]
+    assert titles == ["stored", "labels", "per class", "digest", "left out", "took", "next"]
 
 
 def test_write_json_has_every_fact(hostile_result: write.Written) -> None:

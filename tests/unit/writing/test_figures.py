@@ -1,0 +1,202 @@
+"""writing.figures, and how the summary of a write shows them."""
+
+from __future__ import annotations
+
+import json
+import re
+import shlex
+from pathlib import Path
+from typing import Any
+
+import pytest
+from conftest import fill, jpeg, photo, png
+
+from tfrec_cli.commands.write import WriteOptions, Written, write
+from tfrec_cli.report import write as report
+from tfrec_cli.writing.figures import Copies
+
+CAT, DOG, OWL = (png(photo(20, 30, number)) for number in range(3))
+
+
+def run(source: Path, files: dict[str, bytes], **options: Any) -> Written:
+    out = options.pop("out", source.with_name("out"))
+    return write(fill(source, files), out, WriteOptions(jobs=1, **options))
+
+
+def lines(result: Written) -> dict[str, str]:
+    """Return title and value of each fact."""
+    rows = report.text(result).splitlines()[1:]
+    return {row[2:11].strip(): row[12:] for row in rows if row.startswith("  ")}
+
+
+@pytest.fixture
+def source(tmp_path: Path) -> Path:
+    return tmp_path / "src"
+
+
+COPIES: list[tuple[dict[str, bytes], dict[str, Any], tuple[int, int, int]]] = [
+    ({"cat/1.png": CAT, "dog/1.png": DOG}, {}, (0, 0, 0)),
+    ({"cat/1.png": CAT, "cat/2.png": CAT, "dog/1.png": DOG}, {}, (1, 0, 0)),
+    ({"cat/1.png": CAT, "cat/2.png": CAT, "dog/1.png": CAT}, {}, (2, 1, 0)),
+    ({"cat/1.png": CAT, "dog/1.png": CAT}, {"crop": (8, 8)}, (1, 1, 0)),
+    ({"cat/1.png": CAT, "cat/2.png": CAT}, {"labels": "none", "shards": 2}, (1, 0, 0)),
+    (
+        {"train/cat/1.png": CAT, "val/cat/2.png": CAT, "val/dog/1.png": DOG},
+        {"split": "folders"},
+        (1, 0, 1),
+    ),
+    (
+        {f"cat/{n}.png": png(photo(9, 9, n)) for n in range(9)} | {"dog/1.png": png(photo(9, 9))},
+        {"split": "train=0.5,val=0.5"},
+        (1, 1, 0),
+    ),
+]
+
+
+@pytest.mark.parametrize(("files", "options", "expected"), COPIES)
+def test_exact_copies_are_counted(
+    source: Path, files: dict[str, bytes], options: dict[str, Any], expected: tuple[int, ...]
+) -> None:
+    result = run(source, files, **options)
+    assert result.copies
+    found = result.copies.records, result.copies.other_label, result.copies.other_split
+    assert found == expected
+    assert ("copies" in lines(result)) is bool(expected[0])
+
+
+def test_files_of_one_size_and_header_are_no_copies(source: Path) -> None:
+    """They are digested, because they may be copies."""
+    one, other = (jpeg(photo(20, 30, number)) for number in (4, 5))
+    most = max(len(one), len(other))
+    other = other[: -len(b"\xff\xd9")] + b"\xff\xd9" + bytes(most - len(other))
+    result = run(source, {"a/1.jpg": one + bytes(most - len(one)), "a/2.jpg": other})
+    assert result.copies == Copies()
+
+
+def test_copies_with_two_labels_are_a_warning_with_an_example(source: Path) -> None:
+    result = run(source, {"cat/1.png": CAT, "dog/1.png": CAT, "owl/1.png": CAT})
+    (warning,) = result.warnings
+    start = "2 exact copies have another label than the original: "
+    assert re.fullmatch(rf"{start}(dog|owl)/1.png is a copy of (cat|dog)/1.png…", warning)
+    assert lines(result)["copies"] == "2 images of 3, 2 with another label"
+
+
+def test_the_warning_of_a_division_is_not_repeated(source: Path) -> None:
+    files, options, _ = COPIES[-1]
+    found = [one for one in run(source, files, **options).warnings if "label" in one]
+    assert len(found) == 1
+
+
+def test_a_resumed_write_counts_the_copies_in_shards_that_it_keeps(
+    source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    files = {f"a/{n}.png": CAT for n in range(4)}
+    with monkeypatch.context() as patch:
+        patch.setattr("tfrec_cli.commands.write._describe", _interrupt)
+        with pytest.raises(KeyboardInterrupt):
+            run(source, files, shards=2)
+    result = run(source, {}, shards=2, resume=True)
+    assert result.copies == Copies(records=3)
+
+
+def test_copies_are_unknown_if_an_image_became_a_copy_of_one_in_a_kept_shard(
+    source: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """That image was not digested, and it is not read again."""
+    options: dict[str, Any] = {"shards": 2, "shuffle_seed": None}
+    with monkeypatch.context() as patch:
+        patch.setattr("tfrec_cli.commands.write._describe", _interrupt)
+        with pytest.raises(KeyboardInterrupt):
+            run(source, {f"a/{n}.png": png(photo(20, 30, n)) for n in range(4)}, **options)
+    result = run(source, {"a/3.png": png(photo(20, 30, 0))}, resume=True, **options)
+    assert result.copies is None
+    assert "copies" not in lines(result)
+
+
+def _interrupt(*_: object) -> None:
+    raise KeyboardInterrupt
+
+
+def test_classes_without_records_are_not_the_least(source: Path, tmp_path: Path) -> None:
+    (tmp_path / "names.txt").write_text("3 cat\n7 dog\n9 owl\n")
+    files = {"cat/1.png": CAT, "cat/2.png": DOG, "dog/1.png": OWL}
+    result = run(source, files, labels=str(tmp_path / "names.txt"))
+    assert lines(result)["per class"] == "1 (dog) to 2 (cat), median 1"
+    assert json.loads(report.document(result))["class_records"] == [0, 0, 0, 2, 0, 0, 0, 1, 0, 0]
+
+
+def test_an_image_that_is_left_out_is_not_counted(source: Path) -> None:
+    """Its header is right, so it is planned."""
+    files = {"cat/1.png": CAT, "cat/2.png": DOG[:-20], "dog/1.png": OWL}
+    assert lines(run(source, files, on_error="skip"))["per class"] == "1 image each"
+
+
+@pytest.mark.parametrize(
+    ("options", "expected"),
+    [
+        ({"crop": (16, 16)}, "keeps 11% of the median photo; --resize-short 18 would keep more"),
+        ({"crop": (12, 16)}, "keeps 8% of the median photo; --resize-short 18 would keep more"),
+        ({"crop": (16, 16), "resize_short": 18}, "keeps 53% of the median photo"),
+        ({"crop": (30, 40)}, "keeps 50% of the median photo"),
+        ({"crop": (128, 128), "small": "pad"}, "keeps 100% of the median photo"),
+    ],
+)
+def test_the_summary_says_how_much_a_crop_keeps(
+    source: Path, options: dict[str, Any], expected: str
+) -> None:
+    result = run(source, {"cat/1.png": png(photo(40, 60)), "cat/2.png": png(photo(60, 40, 1))},
+                 **options)  # fmt: skip
+    assert lines(result)["crop"] == expected
+
+
+@pytest.mark.parametrize(
+    ("files", "labels", "expected"),
+    [
+        ({"1.png": CAT}, "auto", "none: no sub-folders"),
+        ({"cat/1.png": CAT}, "none", "none: not asked for"),
+        ({"cat/1.png": CAT}, "auto", "1: cat"),
+    ],
+)
+def test_the_summary_says_why_there_are_no_labels(
+    source: Path, files: dict[str, bytes], labels: str, expected: str
+) -> None:
+    assert lines(run(source, files, labels=labels))["labels"] == expected
+
+
+def test_an_image_list_without_labels_says_so(source: Path, tmp_path: Path) -> None:
+    fill(source, {"1.png": CAT})
+    (tmp_path / "list.csv").write_text("path\nsrc/1.png\n")
+    result = write(tmp_path / "list.csv", tmp_path / "out", WriteOptions(jobs=1))
+    assert lines(result)["labels"] == "none: no column of labels"
+
+
+@pytest.mark.parametrize("name", ["my out", "-x", "it's"])
+def test_the_next_command_can_be_pasted(
+    source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    line = lines(run(source, {"1.png": CAT}, out=Path(name)))["next"]
+    program, command, path = shlex.split(line)
+    assert (program, command) == ("tfrec", "verify")
+    assert not path.startswith("-")
+    assert Path(path) == Path(name)
+
+
+def test_a_dry_run_says_what_is_known(source: Path) -> None:
+    result = run(source, {"cat/1.png": CAT, "dog/1.png": CAT}, crop=(8, 8), dry_run=True)
+    assert [*lines(result)] == ["labels", "per class", "crop"]
+    document = json.loads(report.document(result))
+    assert (document["seconds"], document["copies"], document["class_records"]) == (
+        None,
+        None,
+        [1, 1],
+    )
+
+
+def test_a_line_fits_into_80_columns_whatever_the_classes_are_called(
+    source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    files = {f"{'long name ' * 9}{n}/{m}.png": CAT for n in range(9) for m in range(n + 1)}
+    text = report.text(run(Path("src"), files, crop=(8, 8), out=Path("out")))
+    assert [line for line in text.splitlines() if len(line) > 80] == []

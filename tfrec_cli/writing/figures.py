@@ -1,0 +1,169 @@
+"""Figures for the summary of a write: images per class, the median photo, exact copies.
+
+Knows: plans, written shards. Must not know: files, how figures are shown.
+"""
+
+from __future__ import annotations
+
+from array import array
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import groupby, pairwise
+
+from tfrec_cli.dataset.rejects import Reject
+from tfrec_cli.runtime.paths import printable
+from tfrec_cli.runtime.row_store import Packed, ordered
+from tfrec_cli.writing.plan import Plan
+from tfrec_cli.writing.survey import HEIGHT, LABEL, SIZE, STAMP, WIDTH, Item
+from tfrec_cli.writing.written_shard import WrittenShard
+
+_MARK_BYTES, _DIGEST_BYTES = 8, 32
+_ALL_BITS = 2 ** (8 * _MARK_BYTES) - 1
+
+
+@dataclass(frozen=True, slots=True)
+class Copies:
+    """Images whose files equal that of another image, byte by byte; the first of each is none.
+
+    Attributes:
+        other_label: how many have another label than the first one.
+        other_split: how many are in another split than the first one.
+        warning: names two images with different labels; "" if there are none.
+    """
+
+    records: int = 0
+    other_label: int = 0
+    other_split: int = 0
+    warning: str = ""
+
+
+def by_class(plan: Plan, rejects: Sequence[Reject]) -> dict[int, int]:
+    """Return how many records each class has, by its number, without classes that have none.
+
+    Args:
+        rejects: rejects of the split; images among them that were planned are not counted.
+    """
+    rejected = {reject.path for reject in rejects}
+    counts = Counter[int]()
+    for items in _shards(plan):
+        if rejected:
+            pairs = zip(items.column(LABEL), items.paths(), strict=True)
+            counts.update(label for label, path in pairs if path not in rejected)
+        else:
+            counts.update(items.column(LABEL))
+    return dict(sorted(counts.items()))
+
+
+def crop_share(plans: Sequence[Plan], crop: tuple[int, int]) -> float:
+    """Return the share of its pixels that a crop keeps of the median photo, after scaling."""
+    pixels = array("q")
+    for plan in plans:
+        for items in _shards(plan):
+            sides = zip(items.column(HEIGHT), items.column(WIDTH), strict=True)
+            pixels.extend(height * width for height, width in sides)
+    median = sorted(pixels)[(len(pixels) - 1) // 2]
+    return min(1.0, crop[0] * crop[1] / median)
+
+
+def likely_copies(plans: Iterable[Plan]) -> frozenset[int]:
+    """Return the marks of images that may be copies: files of the same size and header.
+
+    Only these files are digested, when they are read to be written.
+    """
+    marks = (
+        mark.to_bytes(_MARK_BYTES, "big")
+        for plan in plans
+        for items in _shards(plan)
+        for mark in _marks(items)
+    )
+    pairs = pairwise(ordered(marks, _MARK_BYTES))
+    return frozenset(int.from_bytes(mark, "big") for mark, other in pairs if mark == other)
+
+
+def numbers_of(items: Packed[Item], marks: frozenset[int]) -> frozenset[int]:
+    """Return the numbers of the items that have one of some marks."""
+    if not marks:
+        return frozenset()
+    return frozenset(number for number, mark in enumerate(_marks(items)) if mark in marks)
+
+
+def copies(
+    parts: Sequence[tuple[Plan, Sequence[WrittenShard]]], likely: frozenset[int]
+) -> Copies | None:
+    """Count the exact copies among the images of all splits.
+
+    Args:
+        parts: plan and written shards of each split.
+        likely: marks of the images that may be copies.
+    Returns:
+        None if that is unknown: an image changed before ``resume``, and may now be a copy of one
+        in a shard that is kept.
+    """
+    if not all(_is_digested(plan, shard, likely) for plan, shards in parts for shard in shards):
+        return None
+    count = other_label = other_split = 0
+    example: tuple[bytes, bytes] | None = None
+    rows = ordered(_rows(parts), _DIGEST_BYTES + 4 * 8)
+    for _, same in groupby(rows, key=lambda row: row[:_DIGEST_BYTES]):
+        first, *others = map(_numbers, same)
+        count += len(others)
+        other_split += sum(row[0] != first[0] for row in others)
+        contradicting = [row for row in others if row[3] != first[3]]
+        other_label += len(contradicting)
+        if contradicting and not example:
+            one, other = sorted(_path(parts, row) for row in (first, contradicting[0]))
+            example = one, other
+    warning = ""
+    if example:
+        original, copy = map(printable, example)
+        has = "copy has" if other_label == 1 else "copies have"
+        warning = (
+            f"{other_label:,} exact {has} another label than the original: "
+            f"{copy} is a copy of {original}" + "…" * (other_label > 1)
+        )
+    return Copies(count, other_label, other_split, warning)
+
+
+def _is_digested(plan: Plan, shard: WrittenShard, likely: frozenset[int]) -> bool:
+    """Tell whether a shard has the digests of all its images that may be copies."""
+    if not shard.kept:
+        return True
+    items = plan.shard(shard.number)
+    rejected = {reject.path for reject in shard.rejects}
+    lacking = numbers_of(items, likely) - {number for number, _ in shard.files()}
+    return all(items.path(number) in rejected for number in lacking)
+
+
+def _shards(plan: Plan) -> Iterator[Packed[Item]]:
+    return map(plan.shard, range(len(plan.sizes)))
+
+
+def _marks(items: Packed[Item]) -> Iterator[int]:
+    """Iterate a number for each item that its copies have too; most others have another one."""
+    columns = [items.column(number) for number in (SIZE, HEIGHT, WIDTH, STAMP)]
+    return (hash(row) & _ALL_BITS for row in zip(*columns, strict=True))
+
+
+def _rows(parts: Sequence[tuple[Plan, Sequence[WrittenShard]]]) -> Iterator[bytes]:
+    """Iterate digest, and numbers of split, shard, item and class, of all digested images."""
+    for part, (plan, shards) in enumerate(parts):
+        for shard in shards:
+            if shard.digested:
+                labels = plan.shard(shard.number).column(LABEL)
+            for number, digest in shard.files():
+                row = part, shard.number, number, labels[number] + 1
+                yield digest + b"".join(value.to_bytes(8, "big") for value in row)
+
+
+def _numbers(row: bytes) -> tuple[int, int, int, int]:
+    part, shard, number, label = (
+        int.from_bytes(row[start : start + 8], "big") for start in range(_DIGEST_BYTES, len(row), 8)
+    )
+    return part, shard, number, label
+
+
+def _path(
+    parts: Sequence[tuple[Plan, Sequence[WrittenShard]]], row: tuple[int, int, int, int]
+) -> bytes:
+    return parts[row[0]][0].shard(row[1]).path(row[2])
