@@ -202,7 +202,7 @@ def test_write_prints_what_it_did(source: Path, out: Path) -> None:
             f"{words.size(sizes)} of images",
             "  stored    centre crops of 7x7, raw",
             "  labels    2: cats, dogs",
-            "  per class 1 (dogs) to 2 (cats), median 1",
+            "  per class 1 (dogs) to 2 (cats)",
             f"  digest    {made.content_sha256}",
             "  crop      keeps 68% of the median photo",
             took,

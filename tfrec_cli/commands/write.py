@@ -59,6 +59,7 @@ class Written:
         copies: exact copies among the images of all splits; None if nothing or only a part was
             written.
         seconds: how long the write took; None if nothing was written.
+        kept_shards: how many shards of all splits ``resume`` kept.
         more: results of the other splits, if there are several.
     """
 
@@ -79,6 +80,7 @@ class Written:
     resize_hint: str = ""
     copies: Copies | None = None
     seconds: float | None = None
+    kept_shards: int = 0
     more: tuple[Written, ...] = ()
 
     @property
@@ -198,7 +200,8 @@ def write(
     if not staged:
         return result
     result = _with_copies(result, parts, warned=is_digested)
-    return replace(result, seconds=time.monotonic() - began)
+    kept_shards = sum(shard.kept for part in parts for shard in part.shards)
+    return replace(result, seconds=time.monotonic() - began, kept_shards=kept_shards)
 
 
 def _check(

@@ -116,7 +116,8 @@ def _per_class(result: Written, names: Sequence[str]) -> str:
         return plural(least, "image") + " each" * (len(ordered) > 1)
     median = ordered[(len(ordered) - 1) // 2][1]
     first, last = (shortened(names[number], _NAME_COLUMNS) for number in (least_class, most_class))
-    return f"{least:,} ({first}) to {most:,} ({last}), median {median:,}"
+    words = f"{least:,} ({first}) to {most:,} ({last})"
+    return words + f", median {median:,}" * (len(ordered) > 2)
 
 
 def _facts_of_all(result: Written) -> list[tuple[str, str]]:
@@ -129,15 +130,18 @@ def _facts_of_all(result: Written) -> list[tuple[str, str]]:
     if result.copies and result.copies.records:
         copies = result.copies
         words = [
-            plural(copies.records, "image") + f" of {_all_images(result):,}",
+            f"{copies.records:,} of {plural(_all_images(result), 'image')}",
             f"{copies.other_label:,} with another label" if copies.other_label else "",
             f"{copies.other_split:,} in another split" if copies.other_split else "",
         ]
         rows += [("copies", ", ".join(filter(None, words)))]
     if result.seconds is not None:
-        photos, size_bytes = _rates(result, result.seconds)
-        rate = f"{photos:,.0f} photos/s, {size(size_bytes)}/s"
-        rows += [("took", f"{result.seconds:.{1 if result.seconds >= 1 else 2}f} s: {rate}")]
+        took = f"{result.seconds:.{1 if result.seconds >= 1 else 2}f} s"
+        if rates := _rates(result):
+            took += f": {rates[0]:,.0f} photos/s, {size(rates[1])}/s"
+        else:
+            took += f"; {plural(result.kept_shards, 'shard')} kept of the interrupted write"
+        rows += [("took", took)]
     if result.manifest:
         folder = str(result.out)
         named = f"./{folder}" if folder.startswith("-") else folder
@@ -146,7 +150,7 @@ def _facts_of_all(result: Written) -> list[tuple[str, str]]:
 
 
 def _figures(result: Written) -> dict[str, Any]:
-    photos, size_bytes = _rates(result, result.seconds) if result.seconds else (None, None)
+    photos, size_bytes = _rates(result) or (None, None)
     copies = result.copies
     return {
         "unlabelled": result.unlabelled or None,
@@ -163,11 +167,14 @@ def _figures(result: Written) -> dict[str, Any]:
     }
 
 
-def _rates(result: Written, seconds: float) -> tuple[float, float]:
-    """Return records and source bytes a second, of the splits that were written."""
+def _rates(result: Written) -> tuple[float, float] | None:
+    """Return records and source bytes a second; None if not all shards were written."""
+    if not result.seconds or result.kept_shards:
+        return None
     made = [split for split in result.splits if not split.existed]
     records = sum(split.records for split in made)
-    return records / seconds, sum(split.source_bytes for split in made) / seconds
+    source_bytes = sum(split.source_bytes for split in made)
+    return records / result.seconds, source_bytes / result.seconds
 
 
 def _all_images(result: Written) -> int:

@@ -78,7 +78,7 @@ def test_copies_with_two_labels_are_a_warning_with_an_example(source: Path) -> N
     (warning,) = result.warnings
     start = "2 exact copies have another label than the original: "
     assert re.fullmatch(rf"{start}(dog|owl)/1.png is a copy of (cat|dog)/1.png…", warning)
-    assert lines(result)["copies"] == "2 images of 3, 2 with another label"
+    assert lines(result)["copies"] == "2 of 3 images, 2 with another label"
 
 
 def test_the_warning_of_a_division_is_not_repeated(source: Path) -> None:
@@ -97,6 +97,7 @@ def test_a_resumed_write_counts_the_copies_in_shards_that_it_keeps(
             run(source, files, shards=2)
     result = run(source, {}, shards=2, resume=True)
     assert result.copies == Copies(records=3)
+    assert lines(result)["took"].endswith(" s; 2 shards kept of the interrupted write")
 
 
 def test_copies_are_unknown_if_an_image_became_a_copy_of_one_in_a_kept_shard(
@@ -121,7 +122,7 @@ def test_classes_without_records_are_not_the_least(source: Path, tmp_path: Path)
     (tmp_path / "names.txt").write_text("3 cat\n7 dog\n9 owl\n")
     files = {"cat/1.png": CAT, "cat/2.png": DOG, "dog/1.png": OWL}
     result = run(source, files, labels=str(tmp_path / "names.txt"))
-    assert lines(result)["per class"] == "1 (dog) to 2 (cat), median 1"
+    assert lines(result)["per class"] == "1 (dog) to 2 (cat)"
     assert json.loads(report.document(result))["class_records"] == [0, 0, 0, 2, 0, 0, 0, 1, 0, 0]
 
 
