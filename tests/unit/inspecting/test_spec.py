@@ -81,6 +81,7 @@ def ran(*paths: Path) -> list[Any]:
     printed = tfrec("inspect", *paths, "--code")
     assert (printed.code, printed.err) == (0, "")
     scope: dict[str, Any] = {}
+    assert tf.io  # the program imports it
     exec(printed.out, scope)
     return list(scope["dataset"])
 
