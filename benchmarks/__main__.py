@@ -40,7 +40,7 @@ def options() -> argparse.Namespace:
         help="also an earlier commit, in turn: a checkout in which `make setup` was run",
     )
     parser.add_argument(
-        "--repeat", type=_count, metavar="N", help="repeat the photos, as links, to get N of them"
+        "--repeat", type=_count, metavar="N", help="repeat the photos to get N of them"
     )
     parser.add_argument(
         "--out", type=Path, default=Path(__file__).parent, help="folder of results.json, chart.png"

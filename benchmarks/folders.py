@@ -59,11 +59,19 @@ def large(photos: Iterable[Path]) -> list[Path]:
 
 
 def link(photos: Sequence[Path], folder: Path, count: int) -> None:
-    """Link photos into class folders, repeatedly until there are ``count``."""
+    """Link photos into class folders, repeatedly until there are ``count``.
+
+    A repeated photo gets another comment: real photos are not copies of each other.
+    """
     folder.mkdir()
     for number, path in enumerate(islice(cycle(photos), count)):
-        target = folder / path.parent.name / f"{path.stem}-{number // len(photos)}{path.suffix}"
+        repeat = number // len(photos)
+        target = folder / path.parent.name / f"{path.stem}-{repeat}{path.suffix}"
         target.parent.mkdir(exist_ok=True)
+        if repeat:
+            data = path.read_bytes()
+            target.write_bytes(data[:2] + b"\xff\xfe\0\6%04d" % (repeat % 10_000) + data[2:])
+            continue
         try:
             os.link(path.resolve(), target)
         except OSError:  # another file system, or one without links
