@@ -29,7 +29,7 @@ static int define_steps(Tables *tables, Segment segment) {
     int usual = segment.size > 0 && segment.size % 65 == 0;
     for (Py_ssize_t at = 0; usual && at < segment.size; at += 65) {
         usual = segment.body[at] < 4;
-        tables->steps |= usual << segment.body[at];
+        tables->steps |= 1 << (segment.body[at] & 3);
     }
     return usual;
 }
