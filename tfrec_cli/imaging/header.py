@@ -187,7 +187,7 @@ def examine(data: bytes, policy: Policy, *, decodes: bool = False) -> Examined:
     markers, unsure = None, False
     if header.format == "jpeg":
         markers = jpeg_markers.check(data, frame)
-        unsure = not (markers.usual and markers.frame.plain)
+        unsure = not (markers.usual and markers.frame.sound)
     elif header.format == "png" and not decodes:
         unsure = png.check(data, policy.max_pixels)
     if unsure and not decodes:

@@ -66,8 +66,10 @@ class Frame(NamedTuple):
         orientation: EXIF orientation, 1 (upright) to 8; 1 without EXIF.
         plain: whether every decoder reads the markers alike: 8 bits, one or three components, one
             orientation, usual tables, nothing malformed. If not, ask a decoder for size, profile
-            and orientation, and whether it decodes the file.
+            and orientation.
         end: where the data of the first scan start, in bytes.
+        sound: whether every decoder takes the tables, the frame and the first scan. Metadata may
+            still be malformed. If not, only decoding tells.
     """
 
     sof: int
@@ -79,6 +81,7 @@ class Frame(NamedTuple):
     orientation: int
     plain: bool
     end: int
+    sound: bool = True
 
 
 class Jpeg(NamedTuple):
@@ -279,9 +282,9 @@ def read_frame(data: native.Bytes) -> Frame:
     """
     if usual := native.jpeg_frame(data):
         sof, height_px, width_px, factors, interleaved, end, metadata = usual
-        plain = True
+        plain = sound = True
     else:
-        sof, body, components, end, plain, metadata = _read_segments(data)
+        sof, body, components, end, plain, sound, metadata = _read_segments(data)
         _, height_px, width_px, count = _FRAME.unpack_from(body)
         factors = body[7 : 6 + 3 * count : 3]
         interleaved, plain = components == len(factors), plain and end <= len(data)
@@ -290,39 +293,42 @@ def read_frame(data: native.Bytes) -> Frame:
         usual_metadata, icc, orientation = jpeg_metadata.read(data, metadata)
         plain = plain and usual_metadata
     sampling = _sampling(factors)
-    return Frame(sof, height_px, width_px, sampling, interleaved, icc, orientation, plain, end)
+    return Frame(
+        sof, height_px, width_px, sampling, interleaved, icc, orientation, plain, end, sound
+    )
 
 
-def _read_segments(data: native.Bytes) -> tuple[int, bytes, int, int, bool, list[Place]]:
+def _read_segments(data: native.Bytes) -> tuple[int, bytes, int, int, bool, bool, list[Place]]:
     """Read the segments up to the first scan, except for metadata.
 
     Returns:
         Number and segment of the frame, number of components in the scan, where its data start,
-        whether all is plain, and the segments of metadata.
+        whether all is plain, whether a decoder takes it, and the segments of metadata.
     """
     sof, body, components, end, plain = -1, b"", 0, 0, True
-    metadata, tables = [], Tables()
+    metadata, tables, sound = [], Tables(), True
     for code, start, stop in segments(data):
         if (least := _PLAIN_BYTES.get(code)) is not None:
             plain = plain and stop - start - _HEAD_BYTES >= least
             continue
         segment = bytes(data[start + _HEAD_BYTES : stop])
         if code in _TABLES:
-            plain = tables.define(code, segment) and plain
+            sound = tables.define(code, segment) and sound
         elif code == _SOS:
             components, end = segment[0] if segment else 0, stop
-            plain = plain and tables.allow(sof, body, segment)
+            sound = sound and tables.allow(sof, body, segment)
         elif code in _FRAMES and len(segment) >= 6:
-            plain = plain and sof < 0 and _is_plain_frame(code, segment)
+            sound = sound and sof < 0 and len(segment) == 6 + 3 * segment[5]
+            plain = plain and _is_plain_frame(code, segment)
             sof, body = code - 0xC0, segment
         elif code in (APP1, APP2, APP13):
             plain = plain and (code != APP2 or sof < 0)
             metadata.append((code, start, stop))
         else:
-            plain = False
+            plain, sound = False, sound and code == FILL
     if sof < 0:
         raise _no_frame()
-    return sof, body, components, end, plain, metadata
+    return sof, body, components, end, plain and sound, sound, metadata
 
 
 @functools.lru_cache(1024)  # few different ones occur
