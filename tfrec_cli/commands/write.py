@@ -249,7 +249,7 @@ def _write_shards(
             root=root,
             path=folder / name,
             index=folder / index_name(name) if indexed else None,
-            origin=part.planned.origin(number, recipe),
+            inputs=part.planned.inputs(number, recipe),
             items=items,
             recipe=part.recipe,
             compression=options.compression,
@@ -257,7 +257,7 @@ def _write_shards(
         )
 
     shards: list[WrittenShard] = []
-    rejects = [*part.planned.rejects]
+    rejects: list[Reject] = []
     fails = options.on_error == "fail"
     records = 0
     what = "writing" if part.split == options.split else f"writing {part.split}"
@@ -266,9 +266,10 @@ def _write_shards(
     try:
         pending = []
         for written in run(shard.write, map(task, range(count)), shard.without):
-            rejects += written.rejects
-            if fails and len(rejects) >= survey.MOST_NAMED:
-                survey.check_rejects(root, [(rejects, part.planned.records)], options)
+            if fails and written.rejects:
+                rejects += written.rejects
+                found = [*part.planned.rejects, *rejects], part.planned.records - len(rejects)
+                survey.check_rejects(root, [found], options, so_far=True)
             if not written.kept and not (fails and written.rejects):
                 pending.append(disk.submit(make_durable, written))
             shards.append(written)

@@ -24,7 +24,7 @@ from tfrec_cli.runtime.paths import printable
 from tfrec_cli.runtime.row_store import Packed, deflated, inflated, ordered
 from tfrec_cli.sources.listing import Listing
 from tfrec_cli.writing.options import MAX_SHARDS, WriteOptions
-from tfrec_cli.writing.survey import HEIGHT, LABEL, MTIME, SIZE, WIDTH, Item, packed
+from tfrec_cli.writing.survey import HEIGHT, LABEL, MTIME, SIZE, WIDTH, Item, found_size, packed
 
 RECORD_EXTRA_BYTES = 160
 """About how many bytes a record needs in addition to its image: framing, feature names, path."""
@@ -71,7 +71,7 @@ class Plan:
         data = self.deflated[number]
         return inflated(data) if data else packed()
 
-    def origin(self, number: int, recipe: object) -> str:
+    def inputs(self, number: int, recipe: object) -> str:
         """Digest the items of one shard, and the recipe of their records."""
         return blake3(self.deflated[number] + repr(recipe).encode()).hexdigest()
 
@@ -172,8 +172,8 @@ def _taken_apart(
 
 def too_small(item: Item, crop: tuple[int, int]) -> Reject:
     """Reject an image that is smaller than the crop."""
-    found = f"{item.height_px}x{item.width_px} pixels"
-    message = f"found {found}, expected at least {_size(crop)} (--small skip, pad or resize)"
+    found = found_size(item.height_px, item.width_px)
+    message = f"{found}, expected at least {_size(crop)} (--small skip, pad or resize)"
     return Reject(item.source.path, "too_small", message)
 
 

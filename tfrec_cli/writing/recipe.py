@@ -25,7 +25,7 @@ from tfrec_cli.imaging.policy import Encoding, Policy
 from tfrec_cli.runtime.files import CHUNK_BYTES, descriptor_to_read, raise_if_exhausted
 from tfrec_cli.sources.listing import Source
 from tfrec_cli.writing.options import Check, Small, WriteOptions
-from tfrec_cli.writing.survey import MAX_FILE_BYTES, Item, too_large
+from tfrec_cli.writing.survey import MAX_FILE_BYTES, Item, found_size, too_large
 
 if TYPE_CHECKING:
     from tfrec_cli.imaging.decoder import Pixels
@@ -206,7 +206,7 @@ def _crop(
         changes = (*changes, "padded" if recipe.small == "pad" else "enlarged")
     full_height, full_width, _ = pixels.shape
     if not crops.holds(pixels.shape, crop):
-        found = f"found {full_height}x{full_width} pixels"
-        raise ImageError("too_small", f"{found}, expected at least {crop}")
+        found = found_size(full_height, full_width)
+        raise ImageError("too_small", f"{found}, expected at least {crop[0]}x{crop[1]}")
     top, left, height, width = crops.center_box(full_height, full_width, crop)
     return header, changes, pixels[top : top + height, left : left + width], greatest

@@ -37,7 +37,7 @@ class Task:
     """One shard to be written, and its index file if ``index`` names one.
 
     Attributes:
-        origin: digest of everything that the shard depends on: see `written_shard.noted`.
+        inputs: digest of everything that the shard depends on: see `written_shard.noted`.
         digested: numbers of items whose files are digested, because they may be copies.
         crashed: numbers of items that killed a worker, with their errors.
     """
@@ -49,7 +49,7 @@ class Task:
     items: Sequence[Item]
     recipe: Recipe
     compression: WrittenCompression
-    origin: str = ""
+    inputs: str = ""
     digested: frozenset[int] = frozenset()
     crashed: Mapping[int, ImageError] = field(default_factory=dict)
 
@@ -67,10 +67,10 @@ def write(task: Task) -> WrittenShard:
     Raises:
         OSError: the shard cannot be written.
     """
-    kept = noted(task.number, task.paths, len(task.items), task.origin)
+    kept = noted(task.number, task.paths, len(task.items), task.inputs)
     if kept:
         return kept
-    written = WrittenShard(number=task.number, paths=task.paths, origin=task.origin)
+    written = WrittenShard(number=task.number, paths=task.paths, inputs=task.inputs)
     with filled(written, task.path, task.index, task.compression) as put:
         for number, item in enumerate(task.items):
             try:

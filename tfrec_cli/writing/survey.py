@@ -47,7 +47,7 @@ MOST_NAMED = 1_000
 _MOST_LISTED = 10
 
 _SIDES = re.compile(r"found (\d+)x(\d+) pixels")
-"""The beginning of the message about an image that is too small."""
+"""What `found_size` returns."""
 
 _BATCH_SOURCES = 256
 
@@ -212,7 +212,7 @@ def check_rejects(
     Args:
         parts: the rejects of each split, and how many records it has.
         hint: text to add to the message for a file that cannot be read.
-        so_far: more images will be checked, so that one run names all rejects.
+        so_far: more images will be checked, so that one run names all rejects, up to `MOST_NAMED`.
     Raises:
         UnreadableError: with ``on_error="fail"``, the only rejects are files that cannot be read.
         BadImagesError: with ``on_error="fail"``, there are other rejects.
@@ -230,7 +230,8 @@ def check_rejects(
     )
     total = sum(records for _, records in parts) + len(bad)
     has_all = all(records for _, records in parts)
-    if bad and options.on_error == "fail" and not (so_far and has_all):
+    goes_on = so_far and has_all and len(bad) < MOST_NAMED
+    if bad and options.on_error == "fail" and not goes_on:
         raise _failure(source, bad, total, options, hint)
     if bad and options.max_errors is not None:
         limit = options.max_errors
@@ -282,6 +283,11 @@ def _first(bad: Sequence[Reject], total: int, crop: tuple[int, int] | None) -> l
             f"{height_px} high): --small skip, pad or resize"
         )
     return lines
+
+
+def found_size(height_px: int, width_px: int) -> str:
+    """Return the beginning of the message about an image that is too small."""
+    return f"found {height_px}x{width_px} pixels"
 
 
 def packed(items: Iterable[Item] = ()) -> Packed[Item]:

@@ -39,7 +39,7 @@ class WrittenShard:
         dim: how many images of 16 bits have no value of more than 14 bits, as those of cameras and
             scanners that have fewer bits.
         dim_greatest: the greatest value in them.
-        origin: see `noted`.
+        inputs: see `noted`.
         kept: whether an interrupted write had made it.
     """
 
@@ -57,7 +57,7 @@ class WrittenShard:
     dim: int = 0
     dim_greatest: int = 0
     rejects: list[Reject] = field(default_factory=list)
-    origin: str = ""
+    inputs: str = ""
     kept: bool = False
 
     def add_digest(self, key: int, payload: bytes | memoryview) -> None:
@@ -128,13 +128,13 @@ def noted_digests(written: WrittenShard) -> Iterator[tuple[int, bytes]]:
     yield from replace(written, contents=contents).digests()
 
 
-def noted(number: int, paths: Sequence[Path], count: int, origin: str) -> WrittenShard | None:
+def noted(number: int, paths: Sequence[Path], count: int, inputs: str) -> WrittenShard | None:
     """Return the shard that a note describes, if its files are unchanged.
 
     Args:
         paths: path of the shard, and of its index file if it should have one.
         count: how many records and rejects it must have together.
-        origin: digest of everything that it must have been made from: its images, with sizes and
+        inputs: digest of everything that it must have been made from: its images, with sizes and
             times, their labels and features, and the recipe.
     Returns:
         The shard without its digests; None if it must be written.
@@ -155,8 +155,8 @@ def noted(number: int, paths: Sequence[Path], count: int, origin: str) -> Writte
     if any(reject.reason in _OF_THE_MOMENT for reject in written.rejects):
         return None
     records = count - len(written.rejects)
-    recorded = (written.number, written.records, len(written.contents), written.origin)
-    if recorded != (number, records, records * (_KEY_BYTES + _DIGEST_BYTES), origin):
+    recorded = (written.number, written.records, len(written.contents), written.inputs)
+    if recorded != (number, records, records * (_KEY_BYTES + _DIGEST_BYTES), inputs):
         return None
     digests = [None if path.is_symlink() else files.sha256(path) for path in paths]
     if digests != [written.sha256, written.index_sha256][: len(digests)]:

@@ -346,6 +346,17 @@ def test_a_write_ends_at_a_thousand_bad_images(
         run(folder, out, shards=9)
 
 
+def test_ignored_files_do_not_count_as_bad_images(
+    folder: Path, out: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(survey, "MOST_NAMED", 3)
+    fill(folder, {f"dogs/{number}.txt": b"a box" for number in range(5)})
+    fill(folder, {f"dogs/cut{number}.jpg": jpeg(photo(60, 60))[:-40] for number in range(2)})
+    with pytest.raises(BadImagesError, match=r": 2 of 15 images cannot be used") as error:
+        run(folder, out, shards=8)
+    assert [line[:13] for line in error.value.details] == ["dogs/cut0.jpg", "dogs/cut1.jpg"]
+
+
 class TestIsRefused:
     @pytest.mark.parametrize(
         ("options", "what"),

@@ -15,7 +15,7 @@ from tfrec_cli.errors import RunError
 from tfrec_cli.runtime.files import sha256
 from tfrec_cli.writing.written_shard import WrittenShard, make_durable, noted, noted_digests
 
-COUNT, ORIGIN = 3, "0" * 64
+COUNT, INPUTS = 3, "0" * 64
 """Two records and a reject."""
 
 
@@ -27,7 +27,7 @@ def written(tmp_path: Path) -> WrittenShard:
     index.write_bytes(b"0 7\n")
     made = WrittenShard(
         number=4,
-        origin=ORIGIN,
+        inputs=INPUTS,
         paths=[shard, index],
         records=2,
         size_bytes=7,
@@ -47,13 +47,13 @@ def test_a_shard_is_restored_from_its_note(written: WrittenShard) -> None:
     digests = list(written.digests())
     make_durable(written)
     assert not written.contents
-    assert noted(4, written.paths, COUNT, ORIGIN) == replace(written, kept=True)
+    assert noted(4, written.paths, COUNT, INPUTS) == replace(written, kept=True)
     assert list(noted_digests(written)) == digests
     assert [key for key, _ in digests] == [7, 2**56 - 1]
 
 
 def test_a_shard_without_a_note_is_not_kept(written: WrittenShard) -> None:
-    assert noted(4, written.paths, COUNT, ORIGIN) is None
+    assert noted(4, written.paths, COUNT, INPUTS) is None
 
 
 def shorten(path: Path) -> None:
@@ -72,19 +72,19 @@ def test_a_shard_whose_files_changed_is_not_kept(
 ) -> None:
     make_durable(written)
     change(written.paths[0].with_name(name))
-    is_kept = noted(4, written.paths, COUNT, ORIGIN) is not None
+    is_kept = noted(4, written.paths, COUNT, INPUTS) is not None
     assert is_kept == (change is link and name.endswith(NOTE_SUFFIX))
 
 
 @pytest.mark.parametrize(
-    ("number", "count", "origin"),
-    [(5, COUNT, ORIGIN), (4, COUNT + 1, ORIGIN), (4, COUNT - 1, ORIGIN), (4, COUNT, "1" * 64)],
+    ("number", "count", "inputs"),
+    [(5, COUNT, INPUTS), (4, COUNT + 1, INPUTS), (4, COUNT - 1, INPUTS), (4, COUNT, "1" * 64)],
 )
 def test_the_note_of_another_shard_is_ignored(
-    written: WrittenShard, number: int, count: int, origin: str
+    written: WrittenShard, number: int, count: int, inputs: str
 ) -> None:
     make_durable(written)
-    assert noted(number, written.paths, count, origin) is None
+    assert noted(number, written.paths, count, inputs) is None
 
 
 def test_a_note_that_changed_is_an_error(written: WrittenShard) -> None:
@@ -100,4 +100,4 @@ def test_a_shard_with_a_reject_that_may_be_gone_is_made_again(
 ) -> None:
     written.rejects = [Reject(b"a.png", reason, "found a problem")]
     make_durable(written)
-    assert noted(4, written.paths, COUNT, ORIGIN) is None
+    assert noted(4, written.paths, COUNT, INPUTS) is None
