@@ -8,7 +8,7 @@ from __future__ import annotations
 import errno
 import os
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Literal
 
 __all__ = [
@@ -142,6 +142,28 @@ class UsageError(TfrecError, ValueError):
     """Wrong use: options, configuration, arguments."""
 
     exit_code = EXIT_USAGE
+
+
+class MeantSourceError(UsageError):
+    """Another source is meant; its message has `source` where the call with that one is named.
+
+    Attributes:
+        source: what is meant.
+        options: the options that it needs, each with its value.
+    """
+
+    def __init__(self, message: str, source: str, options: Mapping[str, str]) -> None:
+        super().__init__(message)
+        self.source = source
+        self.options = dict(options)
+
+    def __reduce__(self) -> tuple[type[MeantSourceError], tuple[str, str, dict[str, str]]]:
+        return type(self), (str(self.args[0]), self.source, self.options)
+
+    def __str__(self) -> str:
+        words = {"source": self.source, **self.options}
+        call = " with ".join(f"{name} {value}" for name, value in words.items())
+        return self.spelled(lambda name: call if name == "source" else name)
 
 
 class MissingPathError(UsageError, FileNotFoundError):

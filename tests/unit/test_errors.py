@@ -64,3 +64,10 @@ def test_a_missing_path_error_comes_back_from_a_worker() -> None:
     error = pickle.loads(pickle.dumps(missing(Path("nowhere"))))
     assert isinstance(error, errors.MissingPathError)
     assert (str(error), error.filename) == ("No such file or folder: nowhere", "nowhere")
+
+
+def test_the_source_that_is_meant_is_named_and_comes_back_from_a_worker() -> None:
+    made = errors.MeantSourceError("a: `source` helps", "a/b", {"split": "folders"})
+    error = pickle.loads(pickle.dumps(made))
+    assert str(error) == "a: source a/b with split folders helps"
+    assert error.spelled(str.upper) == "a: SOURCE helps"

@@ -7,6 +7,7 @@ know: what options do.
 from __future__ import annotations
 
 import os
+import shlex
 from collections import UserDict
 from collections.abc import Mapping, Sequence
 from importlib import import_module
@@ -15,7 +16,7 @@ from typing import Any
 import click
 from click.core import ParameterSource
 
-from tfrec_cli.errors import TfrecError, UsageError
+from tfrec_cli.errors import MeantSourceError, TfrecError, UsageError
 
 
 def usual_color() -> bool | None:
@@ -234,11 +235,22 @@ def explained(error: Exception, ctx: click.Context | None) -> str:
         return error.format_message()
     if not isinstance(error, TfrecError):
         return str(error)
-    message = error.spelled(lambda name: spelled(ctx, name))
+    meant = _call_with(ctx, error) if ctx and isinstance(error, MeantSourceError) else {}
+    message = error.spelled(lambda name: meant.get(name) or spelled(ctx, name))
     owner = error.option and _owner(ctx, error.option)
     if error.option and owner:
         return where(owner, error.option) + message.removeprefix(spelled(ctx, error.option))
     return message
+
+
+def _call_with(ctx: click.Context, error: MeantSourceError) -> dict[str, str]:
+    """Return, for the name of the argument, the same command with the source that is meant."""
+    words = [*ctx.command_path.split(), error.source]
+    others = [one.name for one in ctx.command.params if isinstance(one, click.Argument)]
+    words += [_option(ctx, name) for name in others if name and name != "source"]
+    for name, value in error.options.items():
+        words += [_option(ctx, name), value]
+    return {"source": f"`{shlex.join(words)}`"}
 
 
 def spelled(ctx: click.Context | None, name: str) -> str:

@@ -7,13 +7,12 @@ refused, with the command or option that makes it clear.
 from __future__ import annotations
 
 import re
-import shlex
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import NoReturn
 
 from tfrec_cli.dataset.division import FOLDERS
-from tfrec_cli.errors import UsageError
+from tfrec_cli.errors import MeantSourceError, UsageError
 from tfrec_cli.runtime.paths import printable
 from tfrec_cli.runtime.row_store import Packed
 from tfrec_cli.sources.listing import Source
@@ -170,32 +169,35 @@ class _Tree:
             folder: the folder, or one inside it.
             depth: how many folders are between it and the place of classes.
         Raises:
-            UsageError: always.
+            MeantSourceError: another folder most likely has all images.
+            UsageError: otherwise.
         """
-        meant, otherwise = self._meant(depth), "`labels` top makes it a class"
-        if depth:
-            otherwise = "`labels` top keeps its images"
         parts = folder.split(b"/")[: depth + 1 + self._in_splits]
-        raise UsageError(
-            f"{self._at(b'/'.join(parts))}: found a folder {found}, expected folders of classes: "
-            f"{meant}; {otherwise}"
+        where = f"{self._at(b'/'.join(parts))}: found a folder {found}, expected folders of classes"
+        otherwise = "`labels` top keeps its images" if depth else "`labels` top makes it a class"
+        pictures = self._pictures(depth)
+        if pictures is None or self._in_splits:
+            todo = "`labels` none takes its images without labels"
+            if pictures is None:
+                todo = f"move it out of {self._root}"
+            raise UsageError(f"{where}: {todo}; {otherwise}")
+        below = [inner.partition(b"/")[2] for inner in self.inner.values()]
+        has_splits = splits_of(folder for folder in below if folder)
+        raise MeantSourceError(
+            f"{where}: `source` takes the images; {otherwise}",
+            str(self._root / printable(pictures)),
+            {"split": FOLDERS} if has_splits else {},
         )
 
-    def _meant(self, depth: int) -> str:
-        """Return what is most likely meant: a folder that has all images, or what to do."""
+    def _pictures(self, depth: int) -> bytes | None:
+        """Return the folder that most likely has all images, if there is one."""
         pictures = sorted(top for top in self.tops if _PICTURES.fullmatch(top))
         others = {top for top in self.tops if not _ROLES.fullmatch(top)}
         if not pictures and len(others) == 1:
             pictures = sorted(others)
         if depth or not pictures or (self._in_splits and len(self.tops) > 1):
-            return f"move it out of {self._root}"
-        if self._in_splits:
-            return "`labels` none writes its images without labels"
-        words = [str(self._root / printable(pictures[0])), "OUT"]
-        below = [inner.partition(b"/")[2] for inner in self.inner.values()]
-        if splits_of(folder for folder in below if folder):
-            words += ["--split", FOLDERS]
-        return f"`{shlex.join(['tfrec', 'write', *words])}` writes the images"
+            return None
+        return pictures[0]
 
     def _at(self, folder: bytes) -> str:
         return f"{self._root}/{printable(folder)}"

@@ -245,6 +245,23 @@ def test_files_and_variables_may_set_options_without_effect(
     assert (ran.code, ran.err) == (0, "")
 
 
+@pytest.mark.parametrize(
+    ("command", "meant"),
+    [
+        (["write", "OUT"], "tfrec write {} OUT --split folders"),
+        (["check"], "tfrec check {} --split folders"),
+    ],
+)
+def test_another_source_is_named_with_the_command_that_was_called(
+    tmp_path: Path, command: list[str], meant: str
+) -> None:
+    files = {f"my data/images/{name}.png": png(photo(9, 9)) for name in ("train/1", "val/2")}
+    source = fill(tmp_path, files) / "my data"
+    ran = tfrec(command[0], source, *command[1:])
+    assert ran.code == 2
+    assert f": `{meant.format(repr(str(source / 'images')))}` takes the images; " in ran.err
+
+
 @pytest.mark.parametrize("name", cli.main.commands)
 def test_the_list_of_commands_shows_their_own_first_sentence(name: str) -> None:
     """Unless they have a short help; at any width, shortened as click does."""

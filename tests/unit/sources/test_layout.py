@@ -129,16 +129,16 @@ class TestRoles:
         [
             (
                 ["JPEGImages/1.jpg", "SegmentationClass/1.png"],
-                "JPEGImages", "`tfrec write data/JPEGImages OUT` writes the images",
+                "JPEGImages", "source data/JPEGImages takes the images",
             ),
-            (["images/1.jpg"], "images", "`tfrec write data/images OUT` writes the images"),
+            (["images/1.jpg"], "images", "source data/images takes the images"),
             (
                 ["images/train/1.jpg", "images/val/2.jpg", "labels/train/1.txt"],
-                "images", "`tfrec write data/images OUT --split folders` writes the images",
+                "images", "source data/images with split folders takes the images",
             ),
             (
                 ["photos/1.jpg", "Masks/1.png"],
-                "Masks", "`tfrec write data/photos OUT` writes the images",
+                "Masks", "source data/photos takes the images",
             ),
             (["cat/1.jpg", "dog/1.jpg", "annotations/1.png"], "annotations", "move it out of data"),
             (["rgb/1.png", "depth/1.png"], "depth", "move it out of data"),
@@ -158,7 +158,7 @@ class TestRoles:
     @pytest.mark.parametrize(
         ("paths", "meant"),
         [
-            (["train/images/1.jpg", "train/labels/1.txt"], "labels none writes its images without"),
+            (["train/images/1.jpg", "train/labels/1.txt"], "labels none takes its images without"),
             (["train/images/1.jpg", "train/cat/1.jpg"], "move it out of data; labels top makes it"),
         ],
     )
@@ -173,8 +173,7 @@ class TestRoles:
     ) -> None:
         assert refused(tmp_path, "photos/1.jpg", "xml/1.xml") == (
             "data/photos: found a folder whose images have text files of the same names, expected "
-            "folders of classes: `tfrec write data/photos OUT` writes the images; labels top makes "
-            "it a class"
+            "folders of classes: source data/photos takes the images; labels top makes it a class"
         )
 
     @pytest.mark.parametrize(
