@@ -123,6 +123,52 @@ MISUSED = [
 ]
 
 
+ELSEWHERE = {
+    "write": "convert create",
+    "write --split": "split",
+    "inspect": "info show cat stats",
+    "verify": "validate",
+    "extract": "unpack export",
+    "salvage": "repair",
+    "merge": "concat join",
+    "reshard": "split",
+    "reshard --where --limit": "subset sample",
+}
+"""What the answer to a command of another program names."""
+
+
+@pytest.mark.parametrize(
+    ("word", "named"),
+    [(word, named) for named, words in ELSEWHERE.items() for word in words.split()],
+)
+@pytest.mark.parametrize("argv", ["{} a b --json", "help {}"])
+def test_a_command_of_another_program_names_ours(word: str, named: str, argv: str) -> None:
+    ran = tfrec(*argv.format(word).split())
+    command, *options = named.split()
+    assert ran.code == 2
+    assert ran.error.startswith(f"tfrec: No such command {word!r}: `tfrec ")
+    assert f"`tfrec {command} " in ran.error
+    assert all(f"{option} " in ran.error for option in options)
+    assert ran.error.count("\n") == 1
+
+
+def test_no_command_is_called_as_in_another_program() -> None:
+    assert not cli.main.commands.keys() & cli._ELSEWHERE.keys()
+
+
+def _calls() -> list[list[str]]:
+    """Return each command in those answers, as it would be typed."""
+    texts = dict.fromkeys(cli._ELSEWHERE.values())
+    return [call.split() for text in texts for call in re.findall("`tfrec ([^`]+)`", text)]
+
+
+@pytest.mark.parametrize("call", _calls(), ids=" ".join)
+def test_those_answers_are_commands_that_can_be_parsed(call: list[str]) -> None:
+    name, *words = [word.replace("N", "3") for word in call]
+    with cli.main.make_context("tfrec", [], resilient_parsing=True) as group:
+        assert cli.main.commands[name].make_context(name, words, group)
+
+
 @pytest.mark.parametrize(("argv", "message"), MISUSED, ids=[argv for argv, _ in MISUSED])
 def test_wrong_use_says_what_was_expected_and_which_command_helps(argv: str, message: str) -> None:
     ran = tfrec(*argv.split())

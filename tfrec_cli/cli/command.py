@@ -161,9 +161,18 @@ class Group(click.Group):
 
     Args:
         listed: the entries of the commands, in order.
+        elsewhere: words that other programs call commands by, each with what does that here.
     """
 
-    def __init__(self, name: str | None, *, listed: Sequence[Listed], **kwargs: Any) -> None:
+    def __init__(
+        self,
+        name: str | None,
+        *,
+        listed: Sequence[Listed],
+        elsewhere: Mapping[str, str],
+        **kwargs: Any,
+    ) -> None:
+        self._elsewhere = elsewhere
         self._listed = {entry.name or "": entry for entry in listed}
         super().__init__(name, _Loaded(self._listed), **kwargs)
         self.params.append(_color_option("The same as --color of each command."))
@@ -195,6 +204,8 @@ class Group(click.Group):
                 super().parse_args(ctx, ["--version"])
             case ["version", other, *_] if not ctx.resilient_parsing:
                 raise UsageError(f"version: found {other!r}, expected no option and no argument")
+        if args[0] in self._elsewhere and not ctx.resilient_parsing:
+            raise click.UsageError(f"No such command {args[0]!r}: {self._elsewhere[args[0]]}", ctx)
         name, found, rest = super().resolve_command(ctx, args)
         return name, self.commands[name] if name and found else None, rest
 

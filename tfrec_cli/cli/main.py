@@ -17,6 +17,31 @@ from tfrec_cli.cli.completion import paths
 if TYPE_CHECKING:
     from pathlib import Path
 
+_DOES = {
+    "write": "`tfrec write SRC OUT` writes images as a dataset",
+    "divide": "`tfrec write SRC OUT --split train=80,val=20` divides images among splits; `tfrec "
+    "reshard DATASET OUT --shards N` divides a dataset among shards",
+    "inspect": "`tfrec inspect PATH` shows what record files contain",
+    "verify": "`tfrec verify PATH` checks a dataset, and `tfrec check SRC` images",
+    "salvage": "`tfrec salvage SHARD OUT` saves the intact records of a damaged file",
+    "extract": "`tfrec extract DATASET OUT` writes the images of a dataset as files",
+    "part": "`tfrec reshard DATASET OUT` copies a part of a dataset: --where label=cat the records "
+    "of a class, --limit N the first ones",
+    "merge": "`tfrec merge DATASET DATASET OUT` makes one dataset of several",
+}
+_WORDS = {
+    "write": "build convert create encode import make pack",
+    "divide": "split",
+    "inspect": "cat count describe dump head info list ls show stats view",
+    "verify": "lint test validate",
+    "salvage": "fix recover repair",
+    "extract": "decode export unpack",
+    "part": "filter sample select subset take",
+    "merge": "combine concat join",
+}
+_ELSEWHERE = {word: _DOES[what] for what, words in _WORDS.items() for word in words.split()}
+"""Names that other programs give to what a command does, each with that command."""
+
 
 def _as_path(_ctx: click.Context, _param: click.Parameter, value: str | None) -> Path | None:
     if value is None:
@@ -44,6 +69,7 @@ def _as_path(_ctx: click.Context, _param: click.Parameter, value: str | None) ->
         Listed("reshard", short_help="Copy a dataset, or a part of it, with other shards."),
         Listed("merge", short_help="Copy two or more datasets into one."),
     ],
+    elsewhere=_ELSEWHERE,
     context_settings={
         "help_option_names": ["-h", "--help"],
         "auto_envvar_prefix": "TFREC",
