@@ -97,7 +97,12 @@ class Command(click.Command):
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """Parse; refuse options without effect, and variables of unknown options."""
         ctx.ensure_object(list).append(ctx)
-        rest = super().parse_args(ctx, args)
+        typed = args.copy()
+        try:
+            rest = super().parse_args(ctx, args)
+        except click.NoSuchOption as error:
+            _refuse_misplaced(ctx, error.option_name, typed)
+            raise
         if not ctx.resilient_parsing:
             _refuse_unknown_variables(ctx)
             self._refuse_idle(ctx)
@@ -293,6 +298,25 @@ def _option(ctx: click.Context, name: str) -> str:
 def _is_given(ctx: click.Context, name: str) -> bool:
     given = ctx.params[name]
     return given is not None and given is not False and given != ()  # 0 is given
+
+
+def _refuse_misplaced(ctx: click.Context, option: str, typed: Sequence[str]) -> None:
+    """Refuse an option of the program that was typed after the command; a letter is left alone.
+
+    Args:
+        typed: what was typed after the command.
+    """
+    program = ctx.find_root()
+    param = next((one for one in program.command.params if option in one.opts), None)
+    if not isinstance(param, click.Option) or not option.startswith("--"):
+        return
+    at = next(k for k, word in enumerate(typed) if word.partition("=")[0] == option)
+    end = at + 1 if param.is_flag or "=" in typed[at] else at + 2
+    moved = list(typed[at:end])
+    if len(moved) < end - at:
+        moved.append(param.make_metavar(ctx))
+    words = [program.info_name or "", *moved, ctx.info_name or "", *typed[:at], *typed[end:]]
+    raise UsageError(f"{option}: goes before the command: `{shlex.join(words)}`")
 
 
 def _refuse_unknown_variables(ctx: click.Context) -> None:

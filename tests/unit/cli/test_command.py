@@ -226,6 +226,32 @@ def test_an_option_without_effect_is_refused(argv: str, line: str) -> None:
     assert (ran.code, ran.out, ran.error) == (2, "", f"tfrec: {line}\n")
 
 
+@pytest.mark.parametrize(
+    ("argv", "meant"),
+    [
+        ("write a b --config x.toml", "--config: tfrec --config x.toml write a b"),
+        ("write --config=x.toml a -q b", "--config: tfrec --config=x.toml write a -q b"),
+        ("verify --config x.toml", "--config: tfrec --config x.toml verify"),
+        ("inspect a --config", "--config: tfrec --config PATH inspect a"),
+        ("inspect a --version", "--version: tfrec --version inspect a"),
+        ("--color never check a --config x b", "--config: tfrec --config x check a b"),
+    ],
+)
+def test_an_option_of_the_program_after_the_command_is_shown_before_it(
+    argv: str, meant: str
+) -> None:
+    ran = tfrec(*argv.split())
+    option, _, line = meant.partition(": ")
+    line = f"{option}: goes before the command: `{line}`"
+    assert (ran.code, ran.out, ran.error) == (2, "", f"tfrec: {line}\n")
+
+
+@pytest.mark.parametrize("argv", ["write a b -V", "write a b -qV"])
+def test_a_letter_of_the_program_after_the_command_is_no_option(argv: str) -> None:
+    ran = tfrec(*argv.split())
+    assert (ran.code, ran.out, ran.error) == (2, "", "tfrec: No such option '-V'.\n")
+
+
 def test_the_option_that_leaves_another_without_effect_may_come_from_a_file(tmp_path: Path) -> None:
     path = tmp_path / "my.toml"
     path.write_text("[write]\nshards = 3")
