@@ -13,7 +13,7 @@ from fractions import Fraction
 from itertools import accumulate
 from typing import TYPE_CHECKING
 
-from tfrec_cli.dataset.division import decimal
+from tfrec_cli.dataset.division import FOLDERS, decimal
 from tfrec_cli.dataset.names import SPLIT_NAME
 from tfrec_cli.errors import UsageError
 
@@ -27,6 +27,14 @@ DIGEST_BYTES = 32
 """Length of the digest of an image's content."""
 
 _SHARE = re.compile(r"(?:[0-9]{1,9}(?:\.[0-9]{1,9})?|\.[0-9]{1,9})%?")
+_NAMED = rf"{SPLIT_NAME.pattern}={_SHARE.pattern}"
+_EXACT = re.compile(rf"{_NAMED}(?:,{_NAMED})*")
+_PART = re.compile(rf"(?:([A-Za-z_][A-Za-z0-9_-]*)(?:\s*[=:]\s*|\s+))?({_SHARE.pattern})")
+_LOOSE = re.compile(rf"{_PART.pattern}(?:[\s,;:/|]+{_PART.pattern})*")
+"""Shares in the forms of other programs too: ``80/20``, ``train:80``."""
+
+_USUAL_NAMES = ("train", "val", "test")
+_EXAMPLE = "train=80,val=20"
 _BILLION = 10**9
 """Shares are recorded with up to nine decimals."""
 
@@ -57,6 +65,7 @@ def parse(text: str) -> dict[str, Fraction]:
             sum is neither 1 nor 100.
     """
     shares: dict[str, Fraction] = {}
+    _check_form(text)
     several = "=" in text or "," in text
     percents = 0
     for part in text.split(","):
@@ -70,6 +79,32 @@ def parse(text: str) -> dict[str, Fraction]:
         percents += share.endswith("%")
         shares[name] = Fraction(share.rstrip("%")) if several else Fraction(1)
     return _of_one(shares, percents)
+
+
+def _check_form(text: str) -> None:
+    """Refuse shares in another form, and a word that is almost ``folders``."""
+    if text != FOLDERS and text.lower() in (FOLDERS, FOLDERS.removesuffix("s")):
+        raise UsageError(
+            f"`split`: found {text!r}, expected another name, or `split` {FOLDERS}: each folder is "
+            "a split"
+        )
+    if _LOOSE.fullmatch(text) and not (SPLIT_NAME.fullmatch(text) or _EXACT.fullmatch(text)):
+        raise UsageError(
+            f"`split`: found {text!r}, expected names with shares: `split` {_right_form(text)}"
+        )
+
+
+def _right_form(text: str) -> str:
+    """Return what `parse` takes, with the shares of a text in another form if it has enough."""
+    names, shares = zip(*_PART.findall(text), strict=True)
+    if not any(names):
+        names = _USUAL_NAMES[: len(shares)]
+    total = sum(Fraction(share.rstrip("%")) for share in shares)
+    if not all(names) or not 1 < len(names) == len(shares) == len(set(names)):
+        return _EXAMPLE
+    if total not in (1, 100):
+        return _EXAMPLE
+    return ",".join(f"{name}={share}" for name, share in zip(names, shares, strict=True))
 
 
 def of_folders(names: Iterable[str]) -> dict[str, Fraction]:

@@ -175,11 +175,50 @@ class TestParse:
             ("a=0.5,a=0.5", "found 'a' twice, expected it once"),
             ("A=0.5,a=0.5", "found 'a' and 'A', expected names that differ in more than case"),
             ("a=0.5,b=0.5,", "found '', expected letters"),
+            ("a/b", "found 'a/b', expected letters"),
+            ("v1/2", "found 'v1/2', expected letters"),
+            ("folder", "found 'folder', expected another name, or split folders: each folder is"),
+            ("Folders", "found 'Folders', expected another name, or split folders: each folder is"),
         ],
     )
     def test_invalid_splits_are_refused_in_one_line(self, text: str, message: str) -> None:
         with pytest.raises(UsageError, match=f"^split: {message}"):
             splits.parse(text)
+
+    @pytest.mark.parametrize(
+        ("text", "meant"),
+        [
+            ("80/20", "train=80,val=20"),
+            ("80,20", "train=80,val=20"),
+            ("90:10", "train=90,val=10"),
+            ("0.8/0.1/0.1", "train=0.8,val=0.1,test=0.1"),
+            ("70% / 30%", "train=70%,val=30%"),
+            ("train:80", "train=80,val=20"),
+            ("train:70,dev:30", "train=70,dev=30"),
+            ("train=70;dev=30", "train=70,dev=30"),
+            ("train=70 dev=30", "train=70,dev=30"),
+            ("train=70/dev=30", "train=70,dev=30"),
+            ("train 70, val 30", "train=70,val=30"),
+            ("train=70,30", "train=80,val=20"),
+            ("70/20", "train=80,val=20"),
+            ("a:50,a:50", "train=80,val=20"),
+            ("40/30/20/10", "train=80,val=20"),
+            ("0.8", "train=80,val=20"),
+            ("80%", "train=80,val=20"),
+        ],
+    )
+    def test_shares_in_another_form_are_answered_with_the_right_one(
+        self, text: str, meant: str
+    ) -> None:
+        with pytest.raises(UsageError) as error:
+            splits.parse(text)
+        message = f"split: found {text!r}, expected names with shares: split {meant}"
+        assert str(error.value) == message
+        assert sum(splits.parse(meant).values()) == 1
+
+    @pytest.mark.parametrize("text", ["80", "2024-01", "v1", "folder_a", "folders"])
+    def test_a_name_with_digits_is_a_name(self, text: str) -> None:
+        assert splits.parse(text) == {text: 1}
 
 
 @pytest.fixture
