@@ -1,4 +1,4 @@
-"""A URL is never a local folder: it is refused wherever a path may be given."""
+"""A URL or an empty text is never a folder: both are refused wherever a path may be given."""
 
 from __future__ import annotations
 
@@ -42,6 +42,25 @@ def test_every_path_on_the_command_line_may_not_be_a_url(line: tuple[str, ...]) 
     ran = tfrec(*argv)
     message = f"tfrec: {where}: found the URL {URL}, expected a local path: {REMEDY}\n"
     assert (ran.code, ran.error) == (2, message)
+
+
+@pytest.mark.parametrize("line", list(command_lines()), ids=" ".join)
+def test_no_path_on_the_command_line_may_be_empty(
+    line: tuple[str, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It would be the current folder."""
+    monkeypatch.chdir(tmp_path)
+    where, *argv = line
+    ran = tfrec(*(word.replace(URL, "") for word in argv))
+    message = f"tfrec: {where}: found an empty path, expected a file or folder\n"
+    assert (ran.code, ran.error, [*tmp_path.iterdir()]) == (2, message, [])
+
+
+def test_a_file_of_labels_may_not_be_empty(folder: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    ran = tfrec("write", folder, out, "--labels", "")
+    message = "tfrec: --labels: found an empty path, expected a file or folder\n"
+    assert (ran.code, ran.error, out.exists()) == (2, message, False)
 
 
 def test_a_file_of_labels_may_not_be_a_url(folder: Path, tmp_path: Path) -> None:
@@ -103,6 +122,6 @@ def test_a_url_is_refused_with_what_to_do(url: str | Path, remedy: str) -> None:
     assert str(refused.value).endswith(f"expected a local path: {remedy}")
 
 
-@pytest.mark.parametrize("path", ["a:b", "c:/x", "train:/a", "./s3://b", "a b://c", "://x", ""])
+@pytest.mark.parametrize("path", ["a:b", "c:/x", "train:/a", "./s3://b", "a b://c", "://x", "."])
 def test_a_path_with_a_colon_is_no_url(path: str) -> None:
     assert values.path("source", path) == Path(path)

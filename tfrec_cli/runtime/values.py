@@ -196,8 +196,11 @@ def path(name: str, value: Any) -> Path:
     """Read a path: a ``str`` or an ``os.PathLike``.
 
     Raises:
-        UsageError: it is not a path, or a URL, which is never the path of a local folder.
+        UsageError: it is not a path; or it is empty, which would be the current folder; or a URL,
+            which is never the path of a local folder.
     """
+    if value == "":
+        raise UsageError(f"`{name}`: found an empty path, expected a file or folder")
     try:
         made = Path(value)
     except TypeError:

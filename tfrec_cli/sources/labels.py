@@ -10,10 +10,10 @@ from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Literal, get_args
 
 from tfrec_cli.dataset.names import LARGEST_LABEL, MOST_NAME_BYTES
-from tfrec_cli.errors import DataError, UsageError
+from tfrec_cli.errors import DataError, MissingPathError, UsageError
 from tfrec_cli.runtime.paths import missing, printable
 from tfrec_cli.runtime.row_store import Packed
 from tfrec_cli.sources.listing import LABEL_COLUMN, Source
@@ -112,7 +112,12 @@ def _read(path: Path) -> str:
             data = file.read(_MOST_FILE_BYTES + 1)
         text = data.decode("utf-8-sig")
     except FileNotFoundError as error:
-        raise missing(path, option="labels") from error
+        lacking = missing(path, option="labels")
+        if str(path) == path.name and not path.suffix:  # it may be meant as a word
+            words = ", ".join(["none", *get_args(Level)])
+            expected = f"expected {words}, or a file of class names"
+            raise MissingPathError(f"{lacking.args[0]}; {expected}", path) from error
+        raise lacking from error
     except (OSError, UnicodeDecodeError) as error:
         raise UsageError(f"`labels` {path}: {getattr(error, 'strerror', None) or error}") from error
     if len(data) > _MOST_FILE_BYTES:

@@ -87,6 +87,7 @@ def test_a_number_and_a_word_become_plain_ones() -> None:
         (values.text, 3, "found 3, expected a string"),
         (values.path, None, "found None, expected a path"),
         (values.path, 3, "found 3, expected a path"),
+        (values.path, "", "found an empty path, expected a file or folder"),
     ],
 )
 def test_an_error_shows_the_repr_of_the_value(

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tfrec_cli.errors import UsageError
+from tfrec_cli.errors import MissingPathError, UsageError
 from tfrec_cli.sources.labels import read_labels
 
 
@@ -114,6 +114,17 @@ class TestLabelsFile:
         with pytest.raises(UsageError) as error:
             read_labels(tmp_path / "none")
         assert str(error.value) == f"labels: No such file or folder: {tmp_path}/none"
+
+    def test_a_word_that_is_no_file_is_answered_with_the_choices(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.chdir(tmp_path)
+        with pytest.raises(MissingPathError) as error:
+            read_labels(Path("class"))
+        expected = "expected none, auto, top, leaf, path, or a file of class names"
+        assert str(error.value) == f"labels: No such file or folder: class; {expected}"
+        with pytest.raises(MissingPathError, match=r"folder: class\.txt$"):
+            read_labels(Path("class.txt"))
 
     def test_a_file_that_is_not_utf_8_is_an_error(self, tmp_path: Path) -> None:
         path = tmp_path / "labels.txt"
