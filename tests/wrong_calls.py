@@ -147,7 +147,8 @@ WRONG: list[tuple[str, Callable[[Path], None], str, int, str]] = [
         broken,
         "write TMP/src TMP/out --on-error skip --max-errors 20%",
         1,
-        "TMP/src: found 1 of 4 images rejected, expected at most 20% (--max-errors); the first: "
+        "TMP/src: stopped after rejecting 1 of 4 images (there may be more), expected at most 20% "
+        "(--max-errors); the first: "
         f"dogs/bad.jpg: found text, expected one of {FORMATS}",
     ),
     (

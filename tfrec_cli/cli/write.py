@@ -115,7 +115,9 @@ from tfrec_cli.cli.completion import paths, splits
 @click.option("--no-shuffle", is_flag=True, help="Store the records in the order of their paths.")
 @params.field_option("on_error", help="What to do if an image cannot be used.")
 @params.field_option(
-    "max_errors", metavar="N|P%", help="With --on-error skip: how many images may be skipped."
+    "max_errors",
+    metavar="N|P%",
+    help="With --on-error skip: how many images may be skipped; more are an error.",
 )
 @params.field_option("small", help="What to do if an image is smaller than the crop.")
 @params.field_option(

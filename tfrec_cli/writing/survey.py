@@ -238,9 +238,11 @@ def check_rejects(
         share = limit.endswith("%")
         allowed = total * float(limit[:-1]) / 100 if share else float(limit)
         if len(bad) > allowed:
+            found = f"found {len(bad)} of {total} images rejected"
+            if so_far:
+                found = f"stopped after rejecting {len(bad)} of {total} images (there may be more)"
             raise DataError(
-                f"{source}: found {len(bad)} of {total} images rejected, expected at most {limit} "
-                f"(`max_errors`); the first: {bad[0]}",
+                f"{source}: {found}, expected at most {limit} (`max_errors`); the first: {bad[0]}",
                 list(map(str, bad)),
             )
     if not has_all:

@@ -142,6 +142,15 @@ class TestCheckRejects:
         with pytest.raises(DataError, match="found a hole"):
             check_rejects(Path("src"), [([BAD], 0)], WriteOptions(), so_far=True)
 
+    def test_a_write_that_stops_at_its_limit_says_that_there_may_be_more(self) -> None:
+        options = WriteOptions(on_error="skip", max_errors="1")
+        with pytest.raises(DataError) as error:
+            check_rejects(Path("src"), [([BAD, GONE], 9)], options, so_far=True)
+        assert str(error.value).startswith(
+            "src: stopped after rejecting 2 of 11 images (there may be more), expected at most 1 "
+            "(max_errors); the first: a.jpg: "
+        )
+
     def test_ten_are_named_and_small_ones_counted(self) -> None:
         bad = [Reject(b"%02d.jpg" % n, "corrupt", "found a hole") for n in range(12)]
         small = [
