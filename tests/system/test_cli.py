@@ -237,7 +237,9 @@ def test_a_write_in_which_every_image_fails_is_an_error(tmp_path: Path, out: Pat
 def test_write_prints_what_it_did(source: Path, out: Path) -> None:
     ran = tfrec("write", source, out, "--crop", "7")
     took = ran.out.splitlines()[-2]
-    assert re.fullmatch(r"  took      \d+\.\d\d? s: [\d,]+ photos/s, \d+\.\d KiB/s", took)
+    assert re.fullmatch(
+        r"  took      \d+\.\d\d? s: ([\d,]{3,}|\d\d?\.\d) photos/s, \d+\.\d KiB/s", took
+    )
     made = manifest.load(out / "train.manifest.json")
     sizes = sum(path.stat().st_size for path in source.rglob("*.*"))
     assert (ran.code, ran.err, ran.out.splitlines()) == (
@@ -371,6 +373,27 @@ def test_a_step_without_a_total_shows_a_count(monkeypatch: pytest.MonkeyPatch) -
     with redirect_stderr(Terminal()) as err, progress.shown(quiet=False) as show:
         show("listing", 2000, 0)
     assert "listing: 2000 found, " in err.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("step", "done", "rate"),
+    [
+        ("writing", 37, "12.3 photos/s"),
+        ("writing", 1, "0.3 photos/s"),
+        ("copying", 5000, "1,667 records/s"),
+        ("checking shards", 5000, "1.6 KiB/s"),
+    ],
+)
+@pytest.mark.parametrize("total", [0, 9999])
+def test_the_rate_of_a_step_has_at_most_one_decimal(
+    monkeypatch: pytest.MonkeyPatch, step: str, done: int, rate: str, total: int
+) -> None:
+    now = iter([100.0, 103.0])
+    monkeypatch.setattr(progress.time, "monotonic", lambda: next(now))
+    with redirect_stderr(Terminal()) as err, progress.shown(quiet=False) as show:
+        show(step, 0, total)
+        show(step, done, total)
+    assert f" {rate}{', ' if total else chr(27)}" in err.getvalue()
 
 
 def test_quiet_silences_progress() -> None:

@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from tfrec_cli.runtime import values
+
 if TYPE_CHECKING:
     from tfrec_cli.runtime.pool import Progress
 
@@ -29,8 +31,8 @@ _UNITS = {
 }
 """What a step counts, if not photos."""
 
-_FORMAT = "{desc}: {n_fmt}/{total_fmt} |{bar}| {rate_fmt}, {remaining} left"
-_COUNT = "{desc}: {n_fmt} found, {rate_fmt}"
+_FORMAT = "{desc}: {n_fmt}/{total_fmt} |{bar}| RATE, {remaining} left"
+_COUNT = "{desc}: {n_fmt} found, RATE"
 _CLEARED = "\r\x1b[K"
 
 
@@ -69,16 +71,16 @@ class _Line:
 
         unit = _UNITS.get(step, "photos")
         in_bytes = unit == "B"
+        elapsed_s = now - self._began
         line = tqdm.format_meter(
             done,
             total or None,  # type: ignore[arg-type]  # None is an unknown total
-            now - self._began,
+            elapsed_s,
             ncols=min(shutil.get_terminal_size().columns - 1, _WIDEST),
             prefix=step,
-            unit=unit if in_bytes else f" {unit}",
             unit_scale=in_bytes,
             unit_divisor=1024,
-            bar_format=_FORMAT if total else _COUNT,
+            bar_format=(_FORMAT if total else _COUNT).replace("RATE", _rate(done, elapsed_s, unit)),
         )
         self._write(f"\r{line}\x1b[K")
         self._drawn = now
@@ -92,6 +94,14 @@ class _Line:
     def _write(self, text: str) -> None:
         sys.stderr.write(text)
         sys.stderr.flush()
+
+
+def _rate(done: int, elapsed_s: float, unit: str) -> str:
+    """Return how fast a step is, in words: ``12.3 photos/s``."""
+    if not elapsed_s:
+        return f"? {unit}/s"
+    rate = done / elapsed_s
+    return f"{values.rounded_size(rate)}/s" if unit == "B" else f"{values.rounded(rate)} {unit}/s"
 
 
 def warn(lines: Iterable[str]) -> None:

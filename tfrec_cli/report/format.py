@@ -15,6 +15,7 @@ JSON_VERSION = 1
 
 size = values.rounded_size
 plural = values.plural
+rounded = values.rounded
 
 
 def of_all(count: int, total: int, noun: str) -> str:

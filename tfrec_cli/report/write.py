@@ -14,6 +14,7 @@ from tfrec_cli.report.format import (
     facts,
     json_document,
     plural,
+    rounded,
     safe_text,
     shortened,
     size,
@@ -77,7 +78,8 @@ def _facts(result: Written, total: int) -> list[tuple[str, str]]:
     rows: list[tuple[str, str]] = []
     if result.groups is not None:
         share = f"{result.records / total:.1%} of all images" if total else "no image"
-        rows += [("groups", f"{result.groups}, none of them parted; {share}")]
+        kept = "none of them parted" if result.groups > 1 else "not parted"
+        rows += [("groups", f"{result.groups:,}, {kept}; {share}")]
     if manifest:
         rows += [("stored", stored(manifest))]
     rows += _label_facts(result)
@@ -138,7 +140,7 @@ def _facts_of_all(result: Written) -> list[tuple[str, str]]:
     if result.seconds is not None:
         took = f"{result.seconds:.{1 if result.seconds >= 1 else 2}f} s"
         if rates := _rates(result):
-            took += f": {rates[0]:,.0f} photos/s, {size(rates[1])}/s"
+            took += f": {rounded(rates[0])} photos/s, {size(rates[1])}/s"
         else:
             took += f"; {plural(result.kept_shards, 'shard')} kept of the interrupted write"
         rows += [("took", took)]

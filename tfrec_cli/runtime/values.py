@@ -116,6 +116,11 @@ def rounded_size(size_bytes: float) -> str:
     raise AssertionError
 
 
+def rounded(number: float) -> str:
+    """Write a number for a person: ``12.3``, and from a hundred on ``1,234``."""
+    return f"{number:,.1f}" if number < 99.95 else f"{number:,.0f}"
+
+
 def plural(count: int, noun: str) -> str:
     """Write a count with its noun for a person: ``1 shard``, ``2,000 shards``."""
     return f"{count:,} {noun}{'' if count == 1 else 's'}"

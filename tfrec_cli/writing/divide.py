@@ -228,12 +228,20 @@ def _copies(items: Packed[Item], copies: Sequence[tuple[int, int]]) -> Iterator[
     """Iterate warnings: how many images are copies, and how many of those have another label."""
     labels = items.column(LABEL)
     contradicting = [pair for pair in copies if labels[pair[0]] != labels[pair[1]]]
-    for pairs, what in (
-        (copies, "each is in the split of its original"),
-        (contradicting, "their labels differ"),
-    ):
-        if pairs:
-            first = min(sorted(map(items.path, pair)) for pair in pairs)
-            original, copy = map(printable, first)
-            count = f"{len(pairs)} {'copy' if len(pairs) == 1 else 'copies'}"
-            yield f"found {count} of other images ({copy} is a copy of {original}…): {what}"
+    if copies:
+        found, each = f"{len(copies):,} copies of other images", "each is in the split"
+        if len(copies) == 1:
+            found, each = "1 copy of another image", "it is in the split"
+        yield f"found {found} ({_example(items, copies)}): {each} of its original"
+    if contradicting:
+        have = "copy has" if len(contradicting) == 1 else "copies have"
+        yield (
+            f"{len(contradicting):,} {have} another label than the original: "
+            f"{_example(items, contradicting)}"
+        )
+
+
+def _example(items: Packed[Item], pairs: Sequence[tuple[int, int]]) -> str:
+    """Name the first of some copies, and its original."""
+    original, copy = map(printable, min(sorted(map(items.path, pair)) for pair in pairs))
+    return f"{copy} is a copy of {original}" + "…" * (len(pairs) > 1)

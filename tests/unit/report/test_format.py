@@ -25,6 +25,21 @@ def test_sizes_have_units(count: int, text: str) -> None:
 
 
 @pytest.mark.parametrize(
+    ("number", "text"),
+    [
+        (0, "0.0"),
+        (0.26, "0.3"),
+        (12.34, "12.3"),
+        (99.94, "99.9"),
+        (99.96, "100"),
+        (1234.5, "1,234"),
+    ],
+)
+def test_a_rate_has_at_most_one_decimal(number: float, text: str) -> None:
+    assert words.rounded(number) == text
+
+
+@pytest.mark.parametrize(
     ("count", "text"), [(0, "0 shards"), (1, "1 shard"), (2, "2 shards"), (12345, "12,345 shards")]
 )
 def test_counts_have_their_noun(count: int, text: str) -> None:

@@ -276,8 +276,15 @@ class TestWrite:
         assert run(source, tmp_path / "out").warnings == (
             "found 2 copies of other images (ants/twin.png is a copy of ants/0.png…): "
             "each is in the split of its original",
-            "found 1 copy of other images (cats/1.png is a copy of bees/stranger.png…): "
-            "their labels differ",
+            "1 copy has another label than the original: cats/1.png is a copy of bees/stranger.png",
+        )
+
+    def test_one_copy_is_reported_in_the_singular(self, tmp_path: Path) -> None:
+        files = {f"ants/{n}.png": png(photo(9, 9, min(n, 8))) for n in range(10)}
+        source = fill(tmp_path / "source", files)
+        assert run(source, tmp_path / "out").warnings == (
+            "found 1 copy of another image (ants/9.png is a copy of ants/8.png): it is in the "
+            "split of its original",
         )
 
     @pytest.mark.parametrize("options", [{"jobs": 2}, {"shards": 3}, {"crop": (16, 16)}], ids=str)

@@ -146,6 +146,16 @@ class TestWrite:
             "  groups    3, none of them parted; 30.0% of all images",
         ]
 
+    def test_one_group_is_spoken_of_as_one(self, tmp_path: Path) -> None:
+        names = ["a0.png", "a1.png", "b0.png", "b1.png"]
+        fill(tmp_path, {name: png(photo(9, 9, number)) for number, name in enumerate(names)})
+        rows = [f"{name},{name[0]}" for name in names]
+        (tmp_path / "list.csv").write_text("\n".join(["path,patient", *rows]))
+        words = ["--split", "train=50,val=50", "--split-by", "patient"]
+        ran = tfrec("write", tmp_path / "list.csv", tmp_path / "out", *words)
+        found = [line for line in ran.out.splitlines() if "groups" in line]
+        assert found == ["  groups    1, not parted; 50.0% of all images"] * 2
+
     def test_the_manifest_says_how_images_were_divided(self, source: Path, tmp_path: Path) -> None:
         run(source, tmp_path / "out")
         made = manifest.load(tmp_path / "out/val.manifest.json")
