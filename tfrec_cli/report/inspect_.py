@@ -22,6 +22,9 @@ if TYPE_CHECKING:
 
 _MOST_LABELS = 10
 _MOST_FILES = 20
+_WINDOW = "1 if a crop decodes alone"
+"""What is said of the feature `window` of our datasets, whose name does not explain it."""
+
 FEATURE_TITLES = ("feature", "type", "in", "values", "bytes or numbers", "holds")
 
 
@@ -93,6 +96,7 @@ def document(summary: Summary, spec: str) -> str:
 
 def feature_rows(summary: Summary) -> list[tuple[str, ...]]:
     """Return a row under `FEATURE_TITLES` for each feature."""
+    window = summary.names.window if summary.names and summary.splits else None
     return [
         (
             name,
@@ -101,7 +105,7 @@ def feature_rows(summary: Summary) -> list[tuple[str, ...]]:
             spread(feature.counts)
             + (f" in {spread(feature.steps)} steps" if feature.steps else ""),
             "" if summary.names and name == summary.names.key else _sizes(feature),
-            _contents(feature),
+            _WINDOW if name == window else _contents(feature),
         )
         for name, feature in sorted(summary.features.items())
     ]

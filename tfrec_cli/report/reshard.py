@@ -20,9 +20,12 @@ def text(result: Resharded) -> str:
     line = f"copied {plural(records, 'record')} to {result.out}, {size(size_bytes)}"
     rows = []
     for before, after in zip(result.before, result.after, strict=True):
-        shards = f"{len(before.shards):,} to {plural(len(after.shards), 'shard')}"
+        now = plural(len(after.shards), "shard")
+        shards = f"from {len(before.shards):,} to {now}"
+        if len(before.shards) == len(after.shards):
+            shards = f"in {now} as before"
         count = of_all(after.records, before.records, "record")
-        rows += [(after.split, f"{count}, from {shards}")]
+        rows += [(after.split, f"{count}, {shards}")]
         rows += [("digest", after.content_sha256)]
     for made in result.foreign:
         files = f"{plural(made.files_before, 'file')} to {plural(len(made.shards), 'shard')}"

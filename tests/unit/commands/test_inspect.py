@@ -537,6 +537,18 @@ def test_damage_does_not_hide_the_images(place: Path) -> None:
     assert (ran.code, made) == (1, ["sheet.png", "page.html"])
 
 
+@pytest.mark.parametrize("keys", ["plain", "tf-models"])
+def test_only_the_window_of_our_datasets_is_explained(
+    folder: Path, tmp_path: Path, keys: str
+) -> None:
+    """Another program may call anything a window."""
+    assert tfrec("write", folder, tmp_path / "out", "--keys", keys).code == 0
+    meaning = re.compile(r"window +int64 .*1 if a crop decodes alone$", re.MULTILINE)
+    assert meaning.search(tfrec("inspect", tmp_path / "out").out)
+    (tmp_path / "out/train.manifest.json").unlink()
+    assert "decodes alone" not in tfrec("inspect", tmp_path / "out").out
+
+
 def test_inspect_agrees_with_what_write_made(folder: Path, tmp_path: Path) -> None:
     write.write(folder, tmp_path / "out", write.WriteOptions(jobs=1, crop=(32, 24)))
     found = summarise(inspect_.find([str(tmp_path / "out")]))

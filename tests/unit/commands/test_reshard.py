@@ -667,6 +667,11 @@ def test_the_text_says_what_was_copied(lasting: Path, out: Path) -> None:
     )
 
 
+def test_an_equal_number_of_shards_is_said_once(lasting: Path, out: Path) -> None:
+    ran = tfrec("reshard", lasting / "four", out, "--shards", "4")
+    assert "  train     13 records, in 4 shards as before\n" in ran.out
+
+
 def test_the_json_document_has_every_split(lasting: Path, out: Path) -> None:
     ran = tfrec("reshard", lasting / "four", out, "--shards", "3", "--json")
     document = json.loads(ran.out)
