@@ -132,12 +132,13 @@ def _class_number(word: str, described: Manifest, shown: str) -> int:
         raise UsageError(f"`where` {shown}: found a dataset without labels")
     if word in labels:
         return labels.index(word)
-    if _INTEGER.fullmatch(word) and 0 <= int(word) < len(labels):
+    is_number = _INTEGER.fullmatch(word) is not None
+    if is_number and 0 <= int(word) < len(labels):
         return int(word)
     import difflib
 
-    close = difflib.get_close_matches(word, labels, n=1)
+    close = [] if is_number else difflib.get_close_matches(word, labels, n=1)
     some = ", ".join(map(printable, map(os.fsencode, labels[:_SHOWN])))
-    some += f"… ({len(labels)})" if len(labels) > _SHOWN else ""
-    hint = f"did you mean {close[0]!r}?" if close else f"expected one of {some}, or a number"
+    some += "…" if len(labels) > _SHOWN else ""
+    hint = f"did you mean {close[0]!r}?" if close else f"expected 0 to {len(labels) - 1}: {some}"
     raise UsageError(f"`where` {shown}: found no class {word!r}: {hint}")
