@@ -489,7 +489,8 @@ def reshard(
         limit: copy only so many records of each split, the first ones, after ``where``.
         shards: number of shards of each split.
         shard_size: instead of ``shards``, the approximate size of a shard: a number of bytes, or a
-            text such as ``"128MiB"``, which is the default with ``where`` or ``limit``.
+            text such as ``"128MiB"``, which is the default with ``where`` or ``limit``, or for
+            record files of other programs.
         index: write index files for DALI and PyTorch; None means yes if the dataset
             has index files.
         jobs: number of processes; None means one for each processor.
@@ -498,8 +499,9 @@ def reshard(
         The manifests of all splits, before and after.
     Raises:
         MissingPathError: ``dataset`` does not exist.
-        UsageError: nothing is to be changed, or ``shards`` and ``shard_size`` are both given; there
-            are more shards than records, no such split, or no record that ``where`` selects.
+        UsageError: nothing is to be changed in a dataset, or ``shards`` and ``shard_size`` are both
+            given; there are more shards than records, no such split, or no record that ``where``
+            selects.
         DataError: a file is missing, damaged, or differs from the manifest.
         RunError: ``out`` is not new, or cannot be written.
     Examples:

@@ -181,13 +181,19 @@ def seed(**settings: Any) -> Decorator:
     return click.option("--seed", type=click.IntRange(0, SEED_LIMIT - 1), metavar="S", **settings)
 
 
-def shard_size(**settings: Any) -> Decorator:
-    """Make the option of a shard's size; help shows its default as ``128MiB``."""
-    default: Any = _field("shard_size").default
-    return field_option(
-        "shard_size",
-        **{"type": Size(), "metavar": None, "default": values.spell_size(default), **settings},
-    )
+def shard_size(text: str, *, when: str | None = None) -> Decorator:
+    """Make the option of a shard's size; help shows its default as ``128MiB``.
+
+    Args:
+        text: the help.
+        when: in which cases the default counts, in words; then the option's own default is None.
+    """
+    owned: Any = _field("shard_size").default
+    default = values.spell_size(owned)
+    settings: dict[str, Any] = {"default": default, "help": text}
+    if when is not None:
+        settings = {"default": None, "help": f"{text} [default: {default}, {when}]"}
+    return field_option("shard_size", type=Size(), metavar=None, **settings)
 
 
 def index(*, default: str) -> Decorator:

@@ -33,9 +33,8 @@ from tfrec_cli.cli.completion import paths, splits
 @params.limit
 @params.field_option("shards", help="Number of shards of each split.")
 @params.shard_size(
-    default=None,
-    help="Instead of --shards: the approximate size of a shard. [default: 128MiB, with --where or "
-    "--limit]",
+    "Instead of --shards: the approximate size of a shard.",
+    when="with --where or --limit, or for record files of other programs",
 )
 @params.index(default="yes if DATASET has index files")
 @params.jobs

@@ -65,21 +65,22 @@ def reshard(
     """Copy the dataset at ``path`` into the new folder ``out``, in other shards.
 
     Records are copied unchanged. Shards begin at the same records as with `tfrec write`, so the
-    same number of shards gives the same files. ``out`` appears when it is complete and on disk;
+    same number of shards gives the same files. Shards of records of another program have by
+    default the size that `tfrec write` gives them. ``out`` appears when it is complete and on disk;
     after an error it does not exist.
 
     Args:
         path: a dataset; or a file, a folder or a glob pattern of record files of any program.
     Raises:
-        UsageError: it is not said what to change, there are more shards than records, no such
-            split, or no record that ``where`` selects.
+        UsageError: it is not said what to change in a dataset, there are more shards than records,
+            no such split, or no record that ``where`` selects.
         DataError: a shard or sidecar file is missing, damaged, or differs from its manifest.
         RunError: ``out`` is not new or cannot be written.
     """
     options.check()
-    if options.shards is options.shard_size and not options.selects:
-        raise UsageError("`shards` or `shard_size` is needed, or `where` or `limit`")
     if path.is_dir() and manifest.find(path):
+        if options.shards is options.shard_size and not options.selects:
+            raise UsageError("`shards` or `shard_size` is needed, or `where` or `limit`")
         return _reshard_dataset(path, out, discover.chosen(path, options.split), options, progress)
     return _reshard_foreign(path, out, options, progress)
 

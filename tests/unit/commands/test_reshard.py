@@ -25,10 +25,11 @@ from tfrec_cli.commands.reshard import Options, Resharded
 from tfrec_cli.dataset import discover, manifest
 from tfrec_cli.errors import DataError, ImageError, RunError, UsageError
 from tfrec_cli.resharding import new_split, runs
+from tfrec_cli.runtime import values
 from tfrec_cli.tfrecord import example
 from tfrec_cli.tfrecord.index import locate_records
 from tfrec_cli.tfrecord.scan import read_records
-from tfrec_cli.writing import recipe
+from tfrec_cli.writing import options, recipe
 
 FIXED = settings(deadline=None, derandomize=True, max_examples=30)
 
@@ -374,6 +375,14 @@ class TestForeign:
         assert [(one.split, one.records) for one in result.foreign] == [("train", 4), ("val", 1)]
         assert locate_records(out / "train-00000-of-00001.tfrecord")[0] == (0, 17)
         assert (out / "train-00000-of-00001.tfindex").read_bytes()[:5] == b"0 17\n"
+
+    def test_shards_have_the_size_that_write_gives_them(self, tmp_path: Path, out: Path) -> None:
+        file = record_file(tmp_path / "x", *PAYLOADS)
+        (made,) = run(file, out).foreign
+        assert (made.records, len(made.shards)) == (len(PAYLOADS), 1)
+        size = values.spell_size(options.default_of("shard_size"))
+        shown = " ".join(tfrec("reshard", "--help").out.split())
+        assert f"[default: {size}, with --where or --limit, or for record files" in shown
 
     def test_records_are_selected_by_any_feature(self, tmp_path: Path, out: Path) -> None:
         made = [example.encode({"n": number, "s": b"t%d" % number}) for number in range(4)]
