@@ -273,7 +273,8 @@ def inspect(
     """Count what is in TFRecord files. Files of other programs work too.
 
     Args:
-        paths: a record file, a folder of record files, or a glob pattern; or several of these.
+        paths: a record file, a folder of record files, or a glob pattern; or several of these. The
+            other files of a dataset, such as manifests and index files, are skipped.
         contact_sheet: .png, .jpg or .webp file to write, with up to 40 images from all parts of
             the files.
         html: HTML page to write, with the result and the images.
@@ -281,10 +282,11 @@ def inspect(
         seed: cut the crops that a reader with this seed cuts in epoch 0; None cuts centre crops.
     Returns:
         What the records are, their features, image sizes and labels. Damaged files are not an
-        error: ``problems`` lists them, and ``ok`` is false.
+        error: ``problems`` lists them, and ``ok`` is false. ``skipped`` has the skipped files.
     Raises:
         MissingPathError: there is no such file or folder.
-        UsageError: no file matches a pattern, or a value is out of range or of another type.
+        UsageError: no file matches a pattern, all files are skipped, or a value is out of range or
+            of another type.
         DataError: a sheet or page is requested, and no image can be shown.
         RunError: ``contact_sheet`` or ``html`` is a file of another kind.
     Examples:
@@ -308,12 +310,12 @@ def inspect(
     size = options.read("crop", crop)
     seed = _optional(seeds.read_seed, "seed", seed)
     if not sheet and not page_file:
-        return command.summarise(command.find(patterns))
+        return command.summarise(*command.find(patterns))
     from tfrec_cli.report import page
 
     page.check_replaceable(sheet, page_file)
-    files = command.find(patterns)
-    summary = command.summarise(files)
+    files, skipped = command.find(patterns)
+    summary = command.summarise(files, skipped)
     page.draw(files, summary, contact_sheet=sheet, html=page_file, crop=size, seed=seed)
     return summary
 

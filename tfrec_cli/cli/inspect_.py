@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from tfrec_cli.cli import params
+from tfrec_cli.cli import params, progress
 from tfrec_cli.cli.command import Command
 from tfrec_cli.cli.completion import paths
 from tfrec_cli.errors import EXIT_DATA, UsageError
@@ -71,7 +71,8 @@ def inspect(
 ) -> None:
     """Show what TFRecord files contain. Files of other programs work too.
 
-    PATH is a record file, a folder of record files, or a glob pattern.
+    PATH is a record file, a folder of record files, or a glob pattern. Manifests, index files and
+    other files of a dataset that hold no records are skipped.
     """
     from tfrec_cli.commands import inspect_
     from tfrec_cli.inspecting.spec import parse_spec, program
@@ -81,7 +82,8 @@ def inspect(
         from tfrec_cli.report import page
 
         page.check_replaceable(pictures["contact_sheet"], pictures["html"])
-    files = inspect_.find(paths)
+    files, skipped = inspect_.find(paths)
+    progress.warn(report.notes(skipped))
     if record is not None and records is not None:
         raise UsageError("`record`: cannot be used with `records`")
     if record is not None or records is not None:
@@ -90,7 +92,7 @@ def inspect(
         shown = inspect_.pick(files, first=records, number=record)
         click.echo(records_report.document(shown) if json else records_report.text(shown))
         return
-    result = inspect_.summarise(files)
+    result = inspect_.summarise(files, skipped)
     if code:
         click.echo(program(result))
         return

@@ -13,6 +13,7 @@ from contextlib import suppress
 from functools import cache
 from itertools import islice
 from pathlib import Path
+from typing import NamedTuple
 
 from tfrec_cli.dataset import discover, manifest, names
 from tfrec_cli.dataset.foreign import guess_names
@@ -29,14 +30,27 @@ _WORTH_PROCESSES_BYTES = 2**25
 """Smaller files are read in less time than it takes to start processes."""
 
 
-def find(patterns: Sequence[str]) -> list[Path]:
-    """Find the record files of some files, folders and glob patterns, in order, each once.
+class Found(NamedTuple):
+    """The files that some paths name, in order, each once.
+
+    Attributes:
+        files: record files.
+        skipped: files of datasets that hold no records: manifests, index files…
+    """
+
+    files: list[Path]
+    skipped: list[Path]
+
+
+def find(patterns: Sequence[str]) -> Found:
+    """Find the record files of some files, folders and glob patterns.
 
     Raises:
         MissingPathError: there is no such file or folder.
-        UsageError: no file matches a pattern.
+        UsageError: no file matches a pattern, or only files that hold no records.
     """
     shards: dict[Path, None] = {}
+    skipped: dict[Path, None] = {}
     for pattern in patterns:
         paths = [Path(pattern)]
         if not paths[0].exists() and glob.has_magic(pattern):
@@ -44,14 +58,22 @@ def find(patterns: Sequence[str]) -> list[Path]:
         if not paths:
             raise UsageError(f"{pattern}: no file matches this pattern")
         for path in paths:
+            if path.is_file() and names.is_sidecar(path.name):
+                skipped[path] = None
+                continue
             for split in discover.splits(path):
                 shards |= dict.fromkeys(split.shards)
-    return list(shards)
+    if skipped and not shards:
+        found = "found a file of a dataset without records, expected record files"
+        raise UsageError(f"{next(iter(skipped))}: {found}")
+    return Found(list(shards), list(skipped))
 
 
-def summarise(paths: Sequence[Path]) -> Summary:
+def summarise(paths: Sequence[Path], skipped: Sequence[Path] = ()) -> Summary:
     """Read every record of some files and count their contents.
 
+    Args:
+        skipped: see `Found`; passed on to the summary.
     Raises:
         OSError: a file cannot be read.
     """
@@ -60,7 +82,7 @@ def summarise(paths: Sequence[Path]) -> Summary:
     jobs = min(pool.available_jobs(), len(paths)) if many else 1
     with pool.local(jobs) as run:
         parts = dict(run(_summarise_file, enumerate(paths)))
-    summary = Summary()
+    summary = Summary(skipped=list(skipped))
     for number in range(len(paths)):
         summary.merge(parts[number])
     _add_splits(summary, {path: parts[number] for number, path in enumerate(paths)})

@@ -66,6 +66,12 @@ def partial_folders(folder: Path) -> Iterator[tuple[str, Path]]:
         yield path.name[1:].removesuffix(_PARTIAL_SUFFIX), path
 
 
+def is_sidecar(name: str) -> bool:
+    """Tell whether a file of a dataset describes records, but holds none."""
+    endings = (MANIFEST_SUFFIX, REJECTS_SUFFIX, INDEX_SUFFIX, labels_name(""))
+    return name in (SUMS, TFDS_INFO, TFDS_FEATURES) or name.endswith(endings)
+
+
 def is_of_writer(name: str) -> bool:
     """Tell whether only writers use this file or folder of a dataset."""
     return name == LOCK or re.fullmatch(rf"\..+{re.escape(_PARTIAL_SUFFIX)}", name) is not None

@@ -168,6 +168,7 @@ class Summary:
         label_names: class names by number, from sidecar files or the records.
         events: kinds of TensorBoard events, each with its number of records.
         first_bytes: of the first record that is not a known message.
+        skipped: files of datasets that were named but hold no records: manifests, index files…
     """
 
     shards: list[ShardSummary] = field(default_factory=list)
@@ -181,6 +182,7 @@ class Summary:
     label_names: dict[int, str] = field(default_factory=dict)
     events: Counter[str] = field(default_factory=Counter)
     first_bytes: bytes | None = None
+    skipped: list[Path] = field(default_factory=list)
 
     @property
     def records(self) -> int:

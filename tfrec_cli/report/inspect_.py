@@ -11,6 +11,7 @@ from tfrec_cli.report.format import (
     facts,
     json_document,
     plural,
+    safe,
     safe_text,
     size,
     stored,
@@ -18,6 +19,8 @@ from tfrec_cli.report.format import (
 )
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from tfrec_cli.inspecting.tally import FeatureSummary, SplitSummary, Summary, Tally
 
 _MOST_LABELS = 10
@@ -48,6 +51,14 @@ def text(summary: Summary, *, all_labels: bool) -> str:
     if summary.labels:
         lines += ["", *_label_lines(summary, all_labels=all_labels)]
     return safe_text(lines)
+
+
+def notes(skipped: Sequence[Path]) -> list[str]:
+    """Return what is to be said of the files of a dataset that were named but hold no records."""
+    if not skipped:
+        return []
+    files = plural(len(skipped), "file")
+    return [safe(f"skipped {files} of datasets that hold no records, such as {skipped[0]}")]
 
 
 def document(summary: Summary, spec: str) -> str:

@@ -44,7 +44,7 @@ def test_labels_are_named_by_the_manifest(tmp_path: Path) -> None:
     source = fill(tmp_path / "src", {**files, "bees/2.png": png(photo(8, 8, 2))})
     write.write(source, tmp_path / "out", write.WriteOptions(jobs=1))
     (tmp_path / "out/label.labels.txt").unlink()
-    found = summarise(inspect_.find([str(tmp_path / "out")]))
+    found = summarise(*inspect_.find([str(tmp_path / "out")]))
     assert (found.labels, found.label_names) == ({0: 1, 1: 2}, {0: "ants", 1: "bees"})
 
 
@@ -225,12 +225,12 @@ def three(tmp_path: Path) -> Path:
 )
 def test_paths_name_record_files(three: Path, patterns: list[str], names: list[str]) -> None:
     words = [one.replace("THREE", str(three)).replace("THR", str(three)[:-2]) for one in patterns]
-    assert [path.name for path in inspect_.find(words)] == names
+    assert [path.name for path in inspect_.find(words).files] == names
 
 
 def test_a_name_with_brackets_is_a_file_if_it_exists(tmp_path: Path) -> None:
     path = record_file(tmp_path / "x[1].tfrecord", an_example(x=[1]))
-    assert inspect_.find([str(path)]) == [path]
+    assert inspect_.find([str(path)]) == ([path], [])
 
 
 @pytest.mark.parametrize("name", ["none", "none*", "three/none", "three/*.none"])
@@ -242,7 +242,33 @@ def test_a_path_or_pattern_without_files_is_refused(three: Path, name: str) -> N
 @pytest.mark.parametrize("name", ["x.log", "x.txt", "x.json", ".hidden", "README"])
 def test_a_file_that_is_named_is_read_whatever_its_name(tmp_path: Path, name: str) -> None:
     path = record_file(tmp_path / name, an_example(x=[1]))
-    assert summarise(inspect_.find([str(path)])).records == 1
+    assert summarise(*inspect_.find([str(path)])).records == 1
+
+
+@pytest.mark.parametrize("options", [[], ["--record", "1"], ["--code"], ["--json"]])
+@pytest.mark.parametrize("quoted", [True, False])
+def test_the_other_files_of_a_dataset_are_skipped(
+    tmp_path: Path, options: list[str], quoted: bool
+) -> None:
+    source = fill(tmp_path / "src", {f"a/{n}.png": png(photo(8, 8, n)) for n in range(4)})
+    out = tmp_path / "out"
+    write.write(source, out, write.WriteOptions(jobs=1, shards=2))
+    others = sorted(path for path in out.iterdir() if path.suffix != ".tfrecord")
+    assert len(others) == 8
+    paths = [out / "*"] if quoted else sorted(out.iterdir())
+    ran = tfrec("inspect", *paths, *options)
+    assert (ran.code, ran.out) == (0, tfrec("inspect", out, *options).out)
+    assert ran.err.splitlines() == [
+        f"tfrec: skipped 8 files of datasets that hold no records, such as {others[0]}"
+    ]
+    assert tfrec_cli.inspect(paths).skipped == others
+
+
+def test_only_files_without_records_are_refused(tmp_path: Path) -> None:
+    fill(tmp_path, {"train.manifest.json": b"{}", "SHA256SUMS": b""})
+    ran = tfrec("inspect", tmp_path / "*")
+    assert ran.code == 2
+    assert f"{tmp_path}/SHA256SUMS: found a file of a dataset without records" in ran.err
 
 
 def test_a_damaged_manifest_next_to_a_file_does_not_hide_it(place: Path) -> None:
@@ -338,7 +364,7 @@ def test_the_records_around_damage_are_counted(place: Path) -> None:
 
 def test_one_bad_file_does_not_hide_the_others(three: Path) -> None:
     (three / "b.tfrecord").write_bytes(b"")
-    found = summarise(inspect_.find([str(three)]))
+    found = summarise(*inspect_.find([str(three)]))
     assert [(one.records, one.problem) for one in found.shards] == [
         (1, None),
         (0, "found an empty file, expected records"),
@@ -551,7 +577,7 @@ def test_only_the_window_of_our_datasets_is_explained(
 
 def test_inspect_agrees_with_what_write_made(folder: Path, tmp_path: Path) -> None:
     write.write(folder, tmp_path / "out", write.WriteOptions(jobs=1, crop=(32, 24)))
-    found = summarise(inspect_.find([str(tmp_path / "out")]))
+    found = summarise(*inspect_.find([str(tmp_path / "out")]))
     assert (
         found.records,
         found.features["image"].contents,
@@ -573,7 +599,7 @@ def test_several_processes_count_the_same_as_one(
     folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     write.write(folder, tmp_path / "out", write.WriteOptions(shards=3, jobs=1))
-    paths = inspect_.find([str(tmp_path / "out")])
+    paths = inspect_.find([str(tmp_path / "out")]).files
     alone = report.document(summarise(paths), "")
     monkeypatch.setattr(inspect_, "_WORTH_PROCESSES_BYTES", 0)
     monkeypatch.setattr(pool, "available_jobs", lambda: 2)

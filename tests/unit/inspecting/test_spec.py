@@ -151,7 +151,7 @@ def test_the_spec_of_our_records_has_no_feature_of_varying_length(
 ) -> None:
     options = write.WriteOptions(jobs=1, keys=keys, crop=crop)
     write.write(folder, tmp_path / "out", options)
-    spec = parse_spec(summarise(inspect_.find([str(tmp_path / "out")])))
+    spec = parse_spec(summarise(*inspect_.find([str(tmp_path / "out")])))
     assert {line.split(": ")[1].split("(")[0] for line in spec.splitlines()[1:-2]} == {
         "tf.io.FixedLenFeature"
     }
