@@ -218,6 +218,11 @@ class Batches:
         self._opened = opened
         self._order = opened.order()
 
+    def __repr__(self) -> str:
+        options = self._opened.options
+        batches = f", batches of {options.batch_size}" if options.batch_size else ""
+        return f"<tfrec dataset {self._opened.described(options.shown_epochs)}{batches}>"
+
     def __len__(self) -> int:
         length = self._opened.length(self._order)
         if length is None:
@@ -295,7 +300,7 @@ class Source:
         self._by_epoch = self._order.chunk_counts()[1]
 
     def __repr__(self) -> str:
-        return f"<tfrec source of {len(self)} samples>"
+        return f"<tfrec source {self._opened.described(self._opened.options.shown_epochs)}>"
 
     def __len__(self) -> int:
         return len(self._indices)

@@ -55,7 +55,8 @@ def dataset(
         path: a folder that ``tfrec write`` made, a record file, a folder of record files, or a
             split that was opened before.
         split: the split's name. Record files without a manifest belong to every split.
-        crop: (height, width) in pixels, or one number for a square; None keeps the stored size.
+        crop: (height, width) in pixels, or one number for a square; None keeps the stored size. If
+            sizes differ, the ``DataLoader`` then needs ``batch_size=None`` or a ``collate_fn``.
         crop_mode: ``"random"`` draws the position of each crop, ``"center"`` takes the middle.
         seed: in [0, 2**32); crops, flips, brightness and order are drawn from it.
         epoch: number of the epoch, in [0, 2**31), until `Records.set_epoch` sets another number.
@@ -140,7 +141,7 @@ class Records(data.Dataset):  # type: ignore[misc]  # PyTorch's types are not lo
         self._epoch.share_memory_()
 
     def __repr__(self) -> str:
-        return f"<tfrec dataset of {len(self)} records, epoch {self.epoch}>"
+        return f"<tfrec dataset {self._opened.described(f'epoch {self.epoch}')}>"
 
     @property
     def options(self) -> ReadOptions:

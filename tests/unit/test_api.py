@@ -230,6 +230,23 @@ def test_a_script_calls_one_function_after_the_other(data: Path, tmp_path: Path)
 # Results
 
 
+def test_what_was_written_is_shown_on_one_line(data: Path, tmp_path: Path) -> None:
+    shares = {"train": 0.7, "val": 0.3}
+    out = tmp_path / "new"
+    assert repr(tfrec_cli.write(data / "src", out, dry_run=True, jobs=1)) == (
+        f"<tfrec dry run of {out}, split train: 13 records in 1 shard>"
+    )
+    written = tfrec_cli.write(data / "src", out, crop=50, on_error="skip", split=shares, jobs=1)
+    left_out = len(written.rejects)
+    assert left_out > 0
+    assert repr(written) == (
+        f"<tfrec dataset {out}, split train: {written.records} records in 1 shard, crop 50x50, "
+        f"{left_out} left out, and split val>"
+    )
+    whole = tfrec_cli.write(data / "src", tmp_path / "whole", jobs=1)
+    assert repr(whole).endswith("split train: 13 records in 1 shard, whole images>")
+
+
 def test_findings_are_returned_and_not_raised(data: Path, tmp_path: Path) -> None:
     out = Path(shutil.copytree(data / "out", tmp_path / "out"))
     shard = out / SHARD

@@ -6,6 +6,7 @@ Knows: the steps and their order. Must not know: click, terminals, how a step is
 from __future__ import annotations
 
 import hashlib
+import os
 import time
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
@@ -20,7 +21,9 @@ from tfrec_cli.dataset.names import REJECTS_SUFFIX, index_name, shard_name
 from tfrec_cli.dataset.records import Column, content_digest, smallest_of
 from tfrec_cli.dataset.rejects import Reject
 from tfrec_cli.runtime import allocator, pool
+from tfrec_cli.runtime.paths import printable
 from tfrec_cli.runtime.pool import Progress
+from tfrec_cli.runtime.values import plural
 from tfrec_cli.sources import open_source
 from tfrec_cli.sources.listing import Listing
 from tfrec_cli.writing import divide, dry_run, figures, output, plan, shard, split, staging, survey
@@ -82,6 +85,17 @@ class Written:
     seconds: float | None = None
     kept_shards: int = 0
     more: tuple[Written, ...] = ()
+
+    def __repr__(self) -> str:
+        kind = "dataset" if self.manifest else "dry run of"
+        facts = [f"{plural(self.records, 'record')} in {plural(len(self.plan.sizes), 'shard')}"]
+        if self.manifest:
+            crop = self.manifest.crop
+            facts += [f"crop {crop[0]}x{crop[1]}" if crop else "whole images"]
+        facts += [f"{len(self.rejects):,} left out"] * bool(self.rejects)
+        facts += [f"and split {other.split}" for other in self.more]
+        place = printable(os.fsencode(self.out))
+        return f"<tfrec {kind} {place}, split {self.split}: {', '.join(facts)}>"
 
     @property
     def records(self) -> int:

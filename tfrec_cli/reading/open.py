@@ -20,6 +20,7 @@ from tfrec_cli.reading.fetch import Records, open_records
 from tfrec_cli.reading.options import ReadOptions
 from tfrec_cli.reading.order import ChunkOrder
 from tfrec_cli.runtime import values
+from tfrec_cli.runtime.paths import printable
 
 _CHUNK = 64
 """Records fetched at once if there is no batch size."""
@@ -32,13 +33,26 @@ class OpenSplit:
     Can be pickled if its shards are not compressed.
 
     Attributes:
+        place: the file or folder that is read, and the name of the split if it is known.
         labelled: whether the records have labels.
     """
 
+    place: str
     options: ReadOptions
     records: Records
     builder: BatchBuilder
     labelled: bool
+
+    def described(self, epochs: str) -> str:
+        """Say on one line what is read; ``epochs`` says in words which."""
+        crop = self.builder.crop
+        facts = [
+            values.plural(self.records.count, "record"),
+            f"crop {crop[0]}x{crop[1]}" if crop else "whole images",
+            f"seed {self.options.seed}",
+            epochs,
+        ]
+        return f"{self.place}: {', '.join(facts)}"
 
     @property
     def may_skip(self) -> bool:
@@ -118,11 +132,14 @@ def open_split(
     crop = options.crop_size or (split.manifest.crop if split.manifest else None)
     if crop is None and options.batch_size is not None:
         raise UsageError(
-            "`crop`: found None, and images of many sizes, expected a size to batch them"
+            f"`crop`: found None with batch_size={options.batch_size}: images may differ in size, "
+            "expected crop=(height, width), or batch_size=None"
         )
-    may_be_small = crop is not None and _may_be_small(split, crop, options)
+    ways = "'pad'" if by_number else "'skip' or 'pad'"
+    may_be_small = crop is not None and _may_be_small(split, crop, options, ways)
     random_access_for = "random access" if by_number else "shuffle" if options.shuffle else None
     return OpenSplit(
+        place=_place(split),
         options=options,
         records=open_records(split, random_access_for),
         builder=BatchBuilder(
@@ -137,9 +154,17 @@ def open_split(
     )
 
 
-def _may_be_small(split: Split, crop: tuple[int, int], options: ReadOptions) -> bool:
+def _place(split: Split) -> str:
+    is_file = split.manifest is None and len(split.shards) == 1
+    place = printable(os.fsencode(split.shards[0] if is_file else split.folder))
+    return place + (f", split {split.name}" if split.name else "")
+
+
+def _may_be_small(split: Split, crop: tuple[int, int], options: ReadOptions, ways: str) -> bool:
     """Return whether an image may be smaller than the crop, so that each must be checked.
 
+    Args:
+        ways: values of ``small`` with which the reader takes such images, for the message.
     Raises:
         UsageError: one is smaller, and ``small`` is ``fail``.
     """
@@ -152,6 +177,6 @@ def _may_be_small(split: Split, crop: tuple[int, int], options: ReadOptions) -> 
         raise UsageError(
             f"`crop`: found {crop[0]}x{crop[1]}, but {split.folder} holds images down to "
             f"{smallest[0]} rows and {smallest[1]} columns, "
-            "expected a crop that fits them all, or small='skip' or 'pad'"
+            f"expected a crop that fits them all, or small={ways}"
         )
     return True

@@ -71,6 +71,12 @@ class ReadOptions:
         """Number of batches that are made at once."""
         return self.parallel or pool.available_jobs()
 
+    @property
+    def shown_epochs(self) -> str:
+        """The epochs that are read, in words."""
+        last = self.epoch + self.epochs - 1
+        return f"epoch {self.epoch}" if self.epochs == 1 else f"epochs {self.epoch} to {last}"
+
     def check_no_skip(self) -> None:
         """Refuse ``small="skip"`` if records are read by number.
 

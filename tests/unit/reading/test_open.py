@@ -98,6 +98,59 @@ def test_every_reader_lists_the_splits_if_one_is_missing(whole: Path, dataset: A
         dataset(whole, crop=8, split="test")
 
 
+@pytest.mark.parametrize(
+    ("name", "ways"),
+    [
+        ("read_tf.dataset", "'skip' or 'pad'"),
+        ("read_numpy.dataset", "'skip' or 'pad'"),
+        ("read_numpy.source", "'pad'"),
+        ("read_torch.dataset", "'pad'"),
+    ],
+)
+def test_a_reader_names_only_the_ways_with_small_images_that_it_has(
+    whole: Path, name: str, ways: str
+) -> None:
+    module, function = name.split(".")
+    with pytest.raises(UsageError) as refused:
+        getattr(READERS[module], function)(whole, crop=42)
+    assert str(refused.value).endswith(f"expected a crop that fits them all, or small={ways}")
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "shown"),
+    [
+        ("read_numpy.dataset", {}, "<tfrec dataset {}: 13 records, whole images, seed 0, epoch 0>"),
+        (
+            "read_numpy.dataset",
+            {"crop": (8, 9), "seed": 42, "epoch": 2, "epochs": 3, "batch_size": 4},
+            "<tfrec dataset {}: 13 records, crop 8x9, seed 42, epochs 2 to 4, batches of 4>",
+        ),
+        (
+            "read_numpy.source",
+            {"crop": 8, "epochs": 2},
+            "<tfrec source {}: 13 records, crop 8x8, seed 0, epochs 0 to 1>",
+        ),
+        (
+            "read_torch.dataset",
+            {"crop": 8, "epoch": 1},
+            "<tfrec dataset {}: 13 records, crop 8x8, seed 0, epoch 1>",
+        ),
+    ],
+)
+def test_a_dataset_is_shown_on_one_line(
+    whole: Path, name: str, options: dict[str, Any], shown: str
+) -> None:
+    module, function = name.split(".")
+    opened = getattr(READERS[module], function)(whole, **options)
+    assert repr(opened) == shown.format(f"{whole}, split train")
+
+
+def test_a_record_file_is_shown_by_its_name(whole: Path) -> None:
+    shard = whole / "train-00000-of-00003.tfrecord"
+    shown = repr(READERS["read_numpy"].dataset(shard))
+    assert shown.startswith(f"<tfrec dataset {shard}: 4 records, whole images")
+
+
 def samples(path: Path, **asked: Any) -> OpenSplit:
     options = ReadOptions(**{"crop": (33, 38), "seed": 42, "dtype": "uint8", **asked})
     return open_split(path, options, by_number=True)

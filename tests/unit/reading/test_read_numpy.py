@@ -158,7 +158,7 @@ def test_an_impossible_number_of_threads_is_refused(whole: Path, parallel: Any) 
 
 
 def test_batches_of_different_sizes_are_refused(whole: Path) -> None:
-    with pytest.raises(UsageError, match="expected a size to batch them"):
+    with pytest.raises(UsageError, match=r"expected crop=.*, or batch_size=None"):
         read_numpy.dataset(whole, batch_size=2)
 
 

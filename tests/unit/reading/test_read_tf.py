@@ -244,7 +244,7 @@ def test_whole_images_are_read_without_a_crop(whole: Path) -> None:
 
 
 def test_whole_images_of_different_sizes_are_not_batched(whole: Path) -> None:
-    with pytest.raises(UsageError, match="expected a size to batch them"):
+    with pytest.raises(UsageError, match=r"expected crop=.*, or batch_size=None"):
         read(whole, batch_size=2)
 
 

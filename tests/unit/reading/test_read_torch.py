@@ -439,3 +439,16 @@ def test_the_proof_fails_if_a_reader_does(tmp_path: Path) -> None:
     code, lines = everywhere(str(tmp_path / "gz"), "--crop", "96", "--only", "torch-0")
     assert code == 1
     assert lines[0][1] == "failed:"
+
+
+def test_whole_images_of_different_sizes_need_another_batch(whole: Path) -> None:
+    """The docs have PyTorch's message, which tells nothing of crops."""
+    records = read_torch.dataset(whole)
+    message = "stack expects each tensor to be equal size"
+    with pytest.raises(RuntimeError, match=message):
+        list(torch_data.DataLoader(records, batch_size=4))
+    for page in ("docs/reading/pytorch.md", "docs/troubleshooting.md"):
+        assert f"`{message}`" in (ROOT / page).read_text()
+    assert len(list(torch_data.DataLoader(records, batch_size=None))) == 13
+    loader = torch_data.DataLoader(records, batch_size=4, collate_fn=list)
+    assert [len(batch) for batch in loader] == [4, 4, 4, 1]
