@@ -6,6 +6,7 @@ import os
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from tfrec_cli.dataset.records import NAMES
 from tfrec_cli.report.format import (
     counts,
     facts,
@@ -23,10 +24,12 @@ if TYPE_CHECKING:
 
     from tfrec_cli.inspecting.tally import FeatureSummary, SplitSummary, Summary, Tally
 
+_SPREAD = " / "
+_SPREAD_TITLE = _SPREAD.join(("least", "median", "greatest"))
 _MOST_LABELS = 10
 _MOST_FILES = 20
-_WINDOW = "1 if a crop decodes alone"
-"""What is said of the feature `window` of our datasets, whose name does not explain it."""
+_MEANINGS = {"key": "seed of its crops", "window": "1 if a crop decodes alone"}
+"""What the features of a dataset hold, if their names do not tell."""
 
 FEATURE_TITLES = ("feature", "type", "in", "values", "bytes or numbers", "holds")
 
@@ -39,14 +42,17 @@ def text(summary: Summary, *, all_labels: bool) -> str:
     for name, split in zip(names, summary.splits, strict=True):
         lines += ["", *_split_lines(name, split)]
     if summary.features:
-        lines += ["", *table(FEATURE_TITLES, feature_rows(summary))]
+        rows = feature_rows(summary)
+        lines += ["", *table(FEATURE_TITLES, rows)]
+        if not summary.heights.spread() and any(_SPREAD in cell for row in rows for cell in row):
+            lines += ["", f"three numbers are {_SPREAD_TITLE}"]
     if summary.events:
         lines += ["", f"events: {counts(dict(summary.events.most_common()))}"]
     if summary.first_bytes is not None:
         start = summary.first_bytes.hex(" ") or "none, it is empty"
         lines += ["", f"first bytes of an unknown record: {start}"]
     if summary.heights.spread():
-        lines += ["", f"image height  {spread(summary.heights)} px (least / median / greatest)"]
+        lines += ["", f"image height  {spread(summary.heights)} px ({_SPREAD_TITLE})"]
         lines += [f"image width   {spread(summary.widths)} px"]
     if summary.labels:
         lines += ["", *_label_lines(summary, all_labels=all_labels)]
@@ -107,7 +113,11 @@ def document(summary: Summary, spec: str) -> str:
 
 def feature_rows(summary: Summary) -> list[tuple[str, ...]]:
     """Return a row under `FEATURE_TITLES` for each feature."""
-    window = summary.names.window if summary.names and summary.splits else None
+    meanings = {
+        getattr(NAMES[split.manifest.keys], field): meaning
+        for split in summary.splits
+        for field, meaning in _MEANINGS.items()
+    }
     return [
         (
             name,
@@ -116,7 +126,7 @@ def feature_rows(summary: Summary) -> list[tuple[str, ...]]:
             spread(feature.counts)
             + (f" in {spread(feature.steps)} steps" if feature.steps else ""),
             "" if summary.names and name == summary.names.key else _sizes(feature),
-            _WINDOW if name == window else _contents(feature),
+            _contents(feature) or meanings.get(name, ""),
         )
         for name, feature in sorted(summary.features.items())
     ]
@@ -128,7 +138,7 @@ def spread(tally: Tally) -> str:
     if numbers is None:
         return ""
     least, median, greatest = numbers
-    return f"{least}" if least == greatest else f"{least} / {median} / {greatest}"
+    return f"{least}" if least == greatest else _SPREAD.join(map(str, (least, median, greatest)))
 
 
 def _file_lines(summary: Summary) -> list[str]:

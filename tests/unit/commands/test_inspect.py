@@ -95,6 +95,29 @@ def test_all_labels_are_shown_with_the_option(place: Path, shown: list[str]) -> 
     assert lines[start:] == expected
 
 
+@pytest.mark.parametrize("keys", ["plain", "tf-models"])
+def test_features_of_a_dataset_whose_names_do_not_tell_are_explained(
+    tmp_path: Path, keys: Any
+) -> None:
+    source = fill(tmp_path / "src", {f"{n}.png": png(photo(8, 8, n)) for n in range(2)})
+    tfrec_cli.write(source, tmp_path / "out", jobs=1, keys=keys)
+    shown = tfrec("inspect", tmp_path / "out").out
+    prefix = "image/" if keys == "tf-models" else ""
+    assert re.search(rf"^{prefix}key +int64 .* seed of its crops$", shown, re.M)
+    assert re.search(rf"^{prefix}window +int64 .* 1 if a crop decodes alone$", shown, re.M)
+
+
+def test_features_of_other_programs_are_not_explained(place: Path) -> None:
+    record_file(place, an_example(image=png(PICTURE), key=[1], window=[1]))
+    assert not re.search("seed|exactly", tfrec("inspect", place).out)
+
+
+@pytest.mark.parametrize("name", ["x", "image"])
+def test_three_numbers_are_explained_once(place: Path, name: str) -> None:
+    record_file(place, *(an_example(**{name: png(PICTURE), "y": [n]}) for n in range(3)))
+    assert tfrec("inspect", place).out.count("least / median / greatest") == 1
+
+
 def test_each_split_has_counts_what_is_stored_digest_rejects_and_classes(tmp_path: Path) -> None:
     files = {f"{name}/{n}.png": png(photo(8, 8, n)) for name in ("ants", "bees") for n in range(9)}
     source = fill(tmp_path / "src", {**files, "ants/x.png": png(photo(3, 3)), "bees/a.txt": b"a"})
