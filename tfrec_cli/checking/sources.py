@@ -131,7 +131,7 @@ def _check_origin(
         return
     unwritten = yield from _check_copies(origin, parts)
     yield from _check_unwritten(origin, parts, unwritten)
-    yield from _check_rejects(origin, parts)
+    yield from _note_gone_rejects(origin, parts)
     yield from _compare_records(subject, origin, parts)
     if not quick:
         yield from _try_rejects(subject, origin, parts, unwritten)
@@ -316,16 +316,21 @@ def _other_folders(parts: Sequence[_Part]) -> set[bytes]:
     return {os.fsencode(name) for name in folders - {part.described.split for part in parts}}
 
 
-def _check_rejects(origin: _Origin, parts: Sequence[_Part]) -> Iterator[Finding]:
-    """Find rejects without a source."""
+def _note_gone_rejects(origin: _Origin, parts: Sequence[_Part]) -> Iterator[Note]:
+    """Note rejects without a file: they are in no record, so that nothing is missing."""
     gone = {path for part in parts for path in part.rejects}
     gone.difference_update(source.path for source in origin.listing.sources)
     gone.difference_update(reject.path for reject in origin.listing.rejects)
     for part in parts:
-        for path in sorted(gone & part.rejects.keys()):
-            if not part.rejects[path].harmless:
-                message = f"{printable(path)}: found no such file among the sources"
-                yield file_finding("unexpected", part.rejects_path, message)
+        if paths := sorted(path for path in gone if _is_bad(part.rejects.get(path))):
+            count = values.plural(len(paths), "reject")
+            names = printable(paths[0]) + "…" * (len(paths) > 1)
+            text = f"{count} of {part.described.split}, no longer among the sources: {names}"
+            yield Note(text, is_checked=False)
+
+
+def _is_bad(reject: Reject | None) -> bool:
+    return reject is not None and not reject.harmless
 
 
 def _compare_records(

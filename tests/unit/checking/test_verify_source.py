@@ -368,11 +368,15 @@ class TestRejects:
     def test_rejects_are_no_findings(self, source: Path, skipped: Path) -> None:
         assert found(skipped, source) == []
 
-    def test_a_reject_without_its_file_is_found(self, source: Path, skipped: Path) -> None:
+    def test_a_reject_that_was_deleted_is_noted(self, source: Path, skipped: Path) -> None:
         (source / "a" / "2.png").unlink()
-        message = "a/2.png: found no such file among the sources"
-        expected = [("unexpected", skipped / "train.rejects.jsonl", message)]
-        assert said(skipped, source, quick=True) == expected
+        (source / "notes.txt").write_text("harmless")
+        report = check(skipped, source)
+        note = "1 reject of train, no longer among the sources: a/2.png"
+        assert (report.ok, report.unchecked) == (True, [note])
+        (source / "a" / "3.jpg").unlink()
+        several = note.replace("1 reject", "2 rejects") + "…"
+        assert check(skipped, source, quick=True).unchecked[-1] == several
 
     def test_a_reject_that_became_an_image_is_found(self, source: Path, skipped: Path) -> None:
         path = source / "a" / "2.png"
