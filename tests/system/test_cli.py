@@ -273,6 +273,17 @@ def test_intact_datasets_have_no_findings(dataset: Path) -> None:
     assert (ran.code, ran.out.splitlines()[-1], ran.err) == (0, "no findings", "")
 
 
+def test_verify_names_all_findings_if_asked(tmp_path: Path) -> None:
+    source = fill(tmp_path / "src", {f"{number}.png": png(photo(9, 7)) for number in range(12)})
+    tfrec("write", source, tmp_path / "out", "-q")
+    for path in source.iterdir():
+        path.write_bytes(png(photo(9, 7, 1)))
+    words = "verify", tmp_path / "out", "--source", source
+    lines = {options: tfrec(*words, *options).out.splitlines() for options in ((), ("-v",))}
+    assert [sum(": found an image" in line for line in all_) for all_ in lines.values()] == [10, 12]
+    assert {all_[-1] for all_ in lines.values()} == {"12 findings: 12 differs"}
+
+
 def test_verify_checks_the_current_folder_by_default(
     dataset: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

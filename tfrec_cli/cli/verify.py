@@ -19,7 +19,7 @@ from tfrec_cli.errors import EXIT_DATA
     needs={"epochs": ["seed"]},
     groups={
         "What is checked": ["seed", "crop", "epochs", "expect", "quick", "source", "root"],
-        "Running": ["jobs", "quiet", "json", "color"],
+        "Running": ["jobs", "verbose", "quiet", "json", "color"],
     },
     examples=["out", "out --seed 42", "out --source images"],
 )
@@ -59,9 +59,12 @@ from tfrec_cli.errors import EXIT_DATA
     "finding.",
 )
 @params.jobs
+@click.option(
+    "-v", "--verbose", is_flag=True, help="List every finding, not only the first ten of a kind."
+)
 @params.quiet
 @params.json
-def verify(path: Path, *, json: bool, quiet: bool, **options: Any) -> None:
+def verify(path: Path, *, json: bool, quiet: bool, verbose: bool, **options: Any) -> None:
     """Check that a dataset is complete and intact. The default PATH is the current folder."""
     from tfrec_cli.commands import verify as work
     from tfrec_cli.report import verify as report
@@ -71,6 +74,6 @@ def verify(path: Path, *, json: bool, quiet: bool, **options: Any) -> None:
     if json:
         click.echo(report.document(result))
     else:
-        progress.verdict(report.text(result), ok=result.ok)
+        progress.verdict(report.text(result, verbose=verbose), ok=result.ok)
     if not result.ok:
         sys.exit(EXIT_DATA)

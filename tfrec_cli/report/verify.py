@@ -2,26 +2,59 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from tfrec_cli.report.format import json_document, plural, safe_text, size
+from tfrec_cli.report.format import counts, json_document, plural, safe_text, size
 
 if TYPE_CHECKING:
+    from tfrec_cli.checking.finding import Finding
     from tfrec_cli.commands.verify import Verified
 
 
-def text(report: Verified) -> str:
-    """Return the result as text, with the fingerprint on a line of its own."""
+_MOST_OF_A_KIND = 10
+
+
+def text(report: Verified, *, verbose: bool = False) -> str:
+    """Return the result as text, with the fingerprint on a line of its own.
+
+    Args:
+        verbose: list every finding, not only the first of each kind.
+    """
     records = f"{plural(report.records, 'record')} in {plural(report.shards, 'shard')}"
     lines = [f"{report.path}: {records}, {size(report.size_bytes)}"]
     lines += [f"  checked   {check}" for check in report.checks]
     lines += [f"  unchecked {unchecked}" for unchecked in report.unchecked]
-    lines += [str(finding) for finding in report.findings]
+    lines += [str(one) for one in report.findings] if verbose else _first(report.findings)
     if report.fingerprint:
         lines.append(report.fingerprint)
-    count = len(report.findings)
-    lines.append(plural(count, "finding") if count else "no findings")
+    lines.append(_verdict(report.findings))
     return safe_text(lines)
+
+
+def _first(findings: Sequence[Finding]) -> list[str]:
+    """Return a line for each of the first findings of a kind, and one that counts the others."""
+    lines: list[str] = []
+    kinds, others = Counter[str](), Counter[str]()
+    for finding in findings:
+        kinds[finding.kind] += 1
+        if kinds[finding.kind] <= _MOST_OF_A_KIND:
+            lines.append(str(finding))
+        else:
+            others[finding.kind] += 1
+    if others:
+        lines.append(f"and {others.total():,} more ({counts(others)}): -v names all")
+    return lines
+
+
+def _verdict(findings: Sequence[Finding]) -> str:
+    """Count the findings, by kind if they are many."""
+    if not findings:
+        return "no findings"
+    kinds = Counter(finding.kind for finding in findings)
+    verdict = plural(len(findings), "finding")
+    return verdict + f": {counts(kinds)}" * (len(findings) > _MOST_OF_A_KIND)
 
 
 def document(report: Verified) -> str:

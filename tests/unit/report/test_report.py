@@ -12,6 +12,7 @@ from conftest import fill, photo, png
 from hostile import HOSTILE, raw_signs, strange_file
 from record_files import record_file
 
+from tfrec_cli.checking.finding import Kind
 from tfrec_cli.commands import inspect_, verify, write
 from tfrec_cli.commands.verify import Finding
 from tfrec_cli.inspecting.spec import parse_spec
@@ -105,6 +106,25 @@ def test_verify_text_lists_checks_findings_and_fingerprint() -> None:
         "seed1-2x2-e0:abc",
         "2 findings",
     ]
+
+
+def test_verify_text_has_the_first_ten_findings_of_a_kind() -> None:
+    kinds: list[Kind] = ["label"] * 12 + ["image"] * 3 + ["differs"] * 11 + ["image"]
+    findings = [
+        Finding(kind=kind, path=Path(kind), message=f"found {number}, expected none")
+        for number, kind in enumerate(kinds)
+    ]
+    found = verify.Verified(path=Path("out"), findings=findings)
+    lines = verify_report.text(found).splitlines()[1:]
+    numbers = [*range(10), *range(12, 25), 26]
+    assert lines[:-2] == [str(findings[number]) for number in numbers]
+    assert lines[-2:] == [
+        "and 3 more (2 label, 1 differs): -v names all",
+        "27 findings: 12 label, 4 image, 11 differs",
+    ]
+    everything = verify_report.text(found, verbose=True).splitlines()[1:]
+    assert everything == [*map(str, findings), lines[-1]]
+    assert len(json.loads(verify_report.document(found))["findings"]) == 27
 
 
 def test_verify_text_is_escaped() -> None:
