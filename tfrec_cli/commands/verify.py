@@ -33,6 +33,7 @@ class Verified:
         findings: everything that is wrong; empty for an intact dataset.
         checks: what was checked, in order, one line each.
         unchecked: what could not be checked, and why.
+        is_described: whether a manifest says what there should be.
         fingerprint: fingerprint of the crops; None without ``seed``, or if a crop could not be cut.
     """
 
@@ -43,6 +44,7 @@ class Verified:
     findings: list[Finding] = field(default_factory=list)
     checks: list[str] = field(default_factory=list)
     unchecked: list[str] = field(default_factory=list)
+    is_described: bool = False
     fingerprint: str | None = None
 
     @property
@@ -75,7 +77,8 @@ def verify(path: Path, options: Options, progress: Progress = lambda *_: None) -
         from tfrec_cli.imaging import normalize
 
         normalize.load(arrays=options.seed is not None)
-    report = Verified(path=path)
+    is_described = any(split.manifest for split in known)
+    report = Verified(path=path, is_described=is_described)
     report.add(damaged)
     with pool.local(options.jobs or pool.available_jobs(), isolated=True) as run:
         subject = Subject(

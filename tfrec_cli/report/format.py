@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import shlex
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -57,6 +59,17 @@ def first(
 def facts(rows: Iterable[tuple[str, str]]) -> list[str]:
     """Return an indented line for each fact, with its title and value."""
     return [f"  {title:<9} {value}" for title, value in rows]
+
+
+def command(*words: str | os.PathLike[str]) -> str:
+    """Return a ``tfrec`` command to type; paths may be anything."""
+    spelled = [word if isinstance(word, str) else _as_argument(word) for word in words]
+    return " ".join(["tfrec", *spelled])
+
+
+def _as_argument(path: os.PathLike[str]) -> str:
+    name = os.fspath(path)
+    return shlex.quote(f"./{name}" if name.startswith("-") else name)
 
 
 def stored(manifest: Manifest) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
-from tfrec_cli.report.format import first, json_document, plural, safe_text, size
+from tfrec_cli.report.format import command, facts, first, json_document, plural, safe_text, size
 
 if TYPE_CHECKING:
     from tfrec_cli.commands.salvage import Salvaged
@@ -34,6 +34,8 @@ def text(result: Salvaged) -> str:
     strange = [f"  strange   {record}" for record in result.strange]
     lines += first(strange, "records", result.strange_records)
     lines += [f"  unchecked {unchecked}" for unchecked in result.unchecked]
+    if result.records:
+        lines += facts([("next", command("verify", result.out))])
     lines.append("nothing is lost" if result.ok else "something is lost")
     return safe_text(lines)
 

@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
-from tfrec_cli.report.format import counts, json_document, plural, safe_text, size
+from tfrec_cli.report.format import command, counts, facts, json_document, plural, safe_text, size
 
 if TYPE_CHECKING:
-    from tfrec_cli.checking.finding import Finding
+    from tfrec_cli.checking.finding import Finding, Kind
     from tfrec_cli.commands.verify import Verified
 
 
 _MOST_OF_A_KIND = 10
+_DAMAGE: frozenset[Kind] = frozenset(
+    {"missing", "size", "sha256", "count", "framing", "example", "contract", "image", "content"}
+)
+"""Kinds of findings after which a dataset has to be written again."""
 
 
 def text(report: Verified, *, verbose: bool = False) -> str:
@@ -29,6 +33,7 @@ def text(report: Verified, *, verbose: bool = False) -> str:
     lines += [str(one) for one in report.findings] if verbose else _first(report.findings)
     if report.fingerprint:
         lines.append(report.fingerprint)
+    lines += facts(_next(report))
     lines.append(_verdict(report.findings))
     return safe_text(lines)
 
@@ -48,11 +53,22 @@ def _first(findings: Sequence[Finding]) -> list[str]:
     return lines
 
 
+def _next(report: Verified) -> Iterator[tuple[str, str]]:
+    """Say which commands save intact records, and make the dataset whole again."""
+    torn = list(dict.fromkeys(one.path for one in report.findings if one.kind == "framing"))
+    if torn and report.records:
+        more = f"; {plural(len(torn) - 1, 'more file')} too" if len(torn) > 1 else ""
+        words = command("salvage", torn[0], "saved.tfrecord")
+        yield "next", f"`{words}` saves the intact records{more}"
+    if report.is_described and any(one.kind in _DAMAGE for one in report.findings):
+        yield "next", "`tfrec write … --overwrite`, otherwise as before, writes the dataset again"
+
+
 def _verdict(findings: Sequence[Finding]) -> str:
     """Count the findings, by kind if they are many."""
     if not findings:
         return "no findings"
-    kinds = Counter(finding.kind for finding in findings)
+    kinds = Counter[str](finding.kind for finding in findings)
     verdict = plural(len(findings), "finding")
     return verdict + f": {counts(kinds)}" * (len(findings) > _MOST_OF_A_KIND)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict
@@ -10,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from tfrec_cli.report.format import (
     beginning,
+    command,
     counts,
     facts,
     json_document,
@@ -145,9 +145,7 @@ def _facts_of_all(result: Written) -> list[tuple[str, str]]:
             took += f"; {plural(result.kept_shards, 'shard')} kept of the interrupted write"
         rows += [("took", took)]
     if result.manifest:
-        folder = str(result.out)
-        named = f"./{folder}" if folder.startswith("-") else folder
-        rows += [("next", f"tfrec verify {shlex.quote(named)}")]
+        rows += [("next", command("verify", result.out))]
     return rows
 
 

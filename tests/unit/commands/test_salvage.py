@@ -492,10 +492,15 @@ def test_the_command_lists_what_is_lost(data: Path, written: Path, tmp_path: Pat
     damage(data / SHARD, 1)
     ran = tfrec("salvage", data / SHARD, tmp_path / "out", "--source", written / "src")
     lines = ran.out.splitlines()
-    assert (ran.code, ran.err, len(lines)) == (1, "", 5)
+    assert (ran.code, ran.err, len(lines)) == (1, "", 6)
     assert lines[0].startswith(f"{tmp_path}/out: 3 intact records of 4, ")
     assert lines[1].startswith(f"  lost      bytes [{start}, {start + length}): data CRC 0x")
-    assert lines[2:] == ["  lost      records 1", f"  lost      {names[1]}", "something is lost"]
+    assert lines[2:] == [
+        "  lost      records 1",
+        f"  lost      {names[1]}",
+        f"  next      tfrec verify {tmp_path}/out",
+        "something is lost",
+    ]
 
 
 def test_the_command_reports_that_nothing_is_lost(data: Path, tmp_path: Path) -> None:
@@ -503,7 +508,11 @@ def test_the_command_reports_that_nothing_is_lost(data: Path, tmp_path: Path) ->
     assert (ran.code, ran.err, ran.out.splitlines()[1:]) == (
         0,
         "",
-        ["  identical to the shard that the manifest describes", "nothing is lost"],
+        [
+            "  identical to the shard that the manifest describes",
+            f"  next      tfrec verify {tmp_path}/out",
+            "nothing is lost",
+        ],
     )
     assert (tmp_path / "out").read_bytes() == (data / SHARD).read_bytes()
 
@@ -524,7 +533,7 @@ def test_a_long_list_is_abbreviated_in_text_only(tmp_path: Path) -> None:
     path = tmp_path / "damaged"
     path.write_bytes((FRAMES[0] + b"\xff" * 30) * 50)
     ran = tfrec("salvage", path, tmp_path / "out")
-    assert ran.out.splitlines()[-2:] == ["… and 30 more ranges", "something is lost"]
+    assert ran.out.splitlines()[-3::2] == ["… and 30 more ranges", "something is lost"]
     told = json.loads(tfrec("salvage", path, tmp_path / "again", "--json").out)
     assert len(told["lost"]) == 50
 

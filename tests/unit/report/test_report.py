@@ -77,6 +77,10 @@ def finding(**values: Any) -> Finding:
     return Finding(kind="framing", path=Path(f"x{HOSTILE}"), message=message, **values)
 
 
+SALVAGE = "`tfrec salvage 'my shard' saved.tfrecord` saves the intact records"
+AGAIN = "`tfrec write … --overwrite`, otherwise as before, writes the dataset again"
+
+
 def test_verify_text_lists_checks_findings_and_fingerprint() -> None:
     found = verify.Verified(
         path=Path("out"),
@@ -104,6 +108,7 @@ def test_verify_text_lists_checks_findings_and_fingerprint() -> None:
         "a: record 3 at byte 9: bad, expected good",
         "b: found no such file",
         "seed1-2x2-e0:abc",
+        "  next      `tfrec salvage a saved.tfrecord` saves the intact records",
         "2 findings",
     ]
 
@@ -125,6 +130,28 @@ def test_verify_text_has_the_first_ten_findings_of_a_kind() -> None:
     everything = verify_report.text(found, verbose=True).splitlines()[1:]
     assert everything == [*map(str, findings), lines[-1]]
     assert len(json.loads(verify_report.document(found))["findings"]) == 27
+
+
+@pytest.mark.parametrize(
+    ("kinds", "records", "is_described", "expected"),
+    [
+        ("framing count", 3, True, [SALVAGE, AGAIN]),
+        ("framing framing/b framing/c", 3, False, [f"{SALVAGE}; 2 more files too"]),
+        ("framing", 0, False, []),
+        ("missing", 3, True, [AGAIN]),
+        ("unwritten extra metadata", 3, True, []),
+    ],
+)
+def test_verify_text_says_what_to_do_about_damage(
+    kinds: str, records: int, is_described: bool, expected: list[str]
+) -> None:
+    found = verify.Verified(path=Path("out"), records=records, is_described=is_described)
+    for word in kinds.split():
+        kind, _, name = word.partition("/")
+        path = Path(name or "my shard")
+        found.findings.append(Finding(kind, path, "bad"))  # type: ignore[arg-type]
+    lines = verify_report.text(found).splitlines()[1 + len(found.findings) : -1]
+    assert lines == [f"  next      {line}" for line in expected]
 
 
 def test_verify_text_is_escaped() -> None:
