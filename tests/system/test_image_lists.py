@@ -249,17 +249,16 @@ class TestVerified:
     def test_the_folder_instead_of_the_list_is_found(self, written: Path, tmp_path: Path) -> None:
         written.unlink()
         (written.parent / "d.jpg").unlink()
-        found = check(written.parent, tmp_path / "out")
+        found = check(written.parent, tmp_path / "out", quick=True)
         assert [one.partition(":")[0] for one in found] == ["label"] * 3
+        with pytest.raises(UsageError, match="expected the image list that split 'train' "):
+            check(written.parent, tmp_path / "out")
 
     def test_verify_takes_a_root(self, written: Path, tmp_path: Path) -> None:
         moved = tmp_path / "elsewhere.jsonl"
         written.rename(moved)
         options = VerifyOptions(source=((None, moved),), root=written.parent, jobs=1)
         assert verify(tmp_path / "out", options).findings == []
-
-
-ROOT_HINT = " (--root sets the folder that contains its paths)"
 
 
 def test_a_missing_root_is_suggested(written: Path, tmp_path: Path) -> None:
@@ -277,12 +276,13 @@ def test_a_missing_root_is_suggested(written: Path, tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"2 of 3 images .*: 2 unreadable \(--root"):
         write(moved, tmp_path / "new", Options(jobs=1))
     (tmp_path / "moved/b.jpg").unlink()
-    for root, hint in ((None, ROOT_HINT), (tmp_path / "moved", "")):
+    for root in (None, tmp_path / "moved"):
         options = VerifyOptions(source=((None, moved),), root=root, jobs=1)
         findings = verify(tmp_path / "out", options).findings
         assert [one.message for one in findings if one.kind == "unexpected"] == [
-            f"found no source of its 3 records in {tmp_path / 'moved'}, "
-            f"expected the folder that it came from{hint}"
+            f"found none of its 3 records among the 3 images of {moved} below {moved.parent}, "
+            "expected the folder that the paths are relative to: "
+            f"`--source {moved} --root FOLDER`"
         ]
 
 

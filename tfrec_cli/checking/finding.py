@@ -6,10 +6,14 @@ kind here and yield it in a check.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal, NamedTuple
 
 from tfrec_cli.tfrecord.scan import Damage, Record
+
+MOST_LISTED = 10
+"""So many findings of a kind are listed, unless all are asked for."""
 
 Kind = Literal[
     "manifest",
@@ -56,6 +60,13 @@ class Finding(NamedTuple):
         where = "" if self.record is None else f" record {self.record}"
         where += "" if self.offset_bytes is None else f" at byte {self.offset_bytes}"
         return f"{self.path}:{where}{':' if where else ''} {self.message}"
+
+
+class Group(NamedTuple):
+    """A line that says the same as many findings, which are given too."""
+
+    text: str
+    findings: Sequence[Finding]
 
 
 class Note(NamedTuple):

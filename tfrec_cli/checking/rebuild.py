@@ -50,10 +50,15 @@ class Task:
 
 @dataclass(slots=True, kw_only=True)
 class Comparison:
-    """Result of comparing one shard."""
+    """Result of comparing one shard.
+
+    Attributes:
+        strays: the name of the first record that is not among the sources, if there is one.
+    """
 
     path: Path
     records: int = 0
+    strays: list[bytes] = field(default_factory=list)
     findings: list[Finding] = field(default_factory=list)
 
 
@@ -67,6 +72,8 @@ def compare(task: Task) -> Comparison:
         difference = _compare_record(task, record, numbers.get(filename), label)
         if difference:
             kind, text = difference
+            if kind == "unexpected" and not comparison.strays:
+                comparison.strays.append(filename)
             message = f"{printable(filename)}: {text}"
             comparison.findings.append(record_finding(kind, writing.path, record, message))
     return comparison

@@ -7,16 +7,16 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from itertools import chain
+from itertools import chain, islice
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 
-from tfrec_cli.checking import rebuild
-from tfrec_cli.checking.finding import Finding, Note, file_finding
+from tfrec_cli.checking import mismatch, rebuild
+from tfrec_cli.checking.finding import MOST_LISTED, Finding, Group, Note, file_finding
+from tfrec_cli.checking.origin import Numbers, Origin, list_origin
 from tfrec_cli.checking.shard import Checked
 from tfrec_cli.checking.splits import Subject
 from tfrec_cli.dataset import origins, records
@@ -28,52 +28,40 @@ from tfrec_cli.dataset.rejects import Reject
 from tfrec_cli.errors import ManifestError
 from tfrec_cli.runtime import values
 from tfrec_cli.runtime.paths import printable
-from tfrec_cli.sources import open_source
-from tfrec_cli.sources.labels import ClassRule, found_level, numbers_in
-from tfrec_cli.sources.listing import LABEL_COLUMN, Listing, Source
+from tfrec_cli.sources.listing import Source
 from tfrec_cli.writing import shard
 from tfrec_cli.writing.options import WriteOptions
 from tfrec_cli.writing.recipe import Recipe
 from tfrec_cli.writing.survey import Item, packed
 
-Numbers = npt.NDArray[np.int64]
-
 _BATCH = 64
-_BEYOND_KEYS = 2**63 - 1
+_MOST_NAMES = 1000
+"""So many records are looked for elsewhere if none has a source."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Origin:
-    """The folder or image list that some splits came from.
+@dataclass(frozen=True, slots=True, eq=False)
+class _Placed:
+    """One split, and which sources its shards should hold.
 
     Attributes:
-        source: its path.
-        root: what the paths of its sources are relative to.
-        hint: added to the message if none of its sources is in the dataset.
-        rule: which folder of a path is the class.
+        shards: its shards, in order.
+        held: for each shard the numbers, in the listing, of the sources that it should hold.
     """
 
-    source: Path
-    root: Path
-    listing: Listing
-    is_folder: bool
-    hint: str
-    rule: ClassRule
+    split: Split
+    described: Manifest
+    shards: Sequence[Checked]
+    held: Sequence[Numbers]
 
-    def class_of(self, source: Source) -> bytes | None:
-        """Return the name of a source's class."""
-        if self.is_folder:
-            return self.rule.class_of(source.path)
-        labels = self.listing.labels
-        return None if labels is None or source.label is None else os.fsencode(labels[source.label])
+    @property
+    def records(self) -> int:
+        """Number of its records."""
+        return sum(checked.records for checked in self.shards)
 
-    def numbers(self, described: Manifest) -> dict[bytes | None, int]:
-        """Return the number that a manifest gives each class."""
-        names, now = described.labels or (), self.listing.labels or ()
-        if self.is_folder:
-            return {os.fsencode(name): number for number, name in enumerate(names)}
-        used = {now[label] for label in self.listing.sources.column(LABEL_COLUMN) if now}
-        return {os.fsencode(name): number for name, number in numbers_in(used, names).items()}
+    @property
+    def is_found(self) -> bool:
+        """Whether a record has a source, or there are no records."""
+        return any(map(len, self.held)) or not self.records
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,8 +69,7 @@ class _Part:
     """One split, and what it says about its sources.
 
     Attributes:
-        shards: its shards, in order.
-        held: for each shard the numbers, in the listing, of the sources that it should hold.
+        shards, held: as of `_Placed`.
         rejects: the rejected sources, by path.
         has_rejects: whether the list of rejects is intact.
     """
@@ -97,7 +84,7 @@ class _Part:
     rejects_path: Path
 
 
-def check(subject: Subject) -> Iterator[Finding | Note]:
+def check(subject: Subject) -> Iterator[Finding | Group | Note]:
     """Compare records and rejects with their sources.
 
     A quick check compares names and labels only.
@@ -112,14 +99,19 @@ def check(subject: Subject) -> Iterator[Finding | Note]:
 
 def _check_origin(
     subject: Subject, source: Path, splits: Sequence[Split]
-) -> Iterator[Finding | Note]:
+) -> Iterator[Finding | Group | Note]:
     """Compare the splits that came from one folder or image list."""
     quick = subject.options.quick
-    origin = _origin(source, subject.options.root, splits)
-    find = _finder(origin.listing.sources)
+    origin = list_origin(source, subject.options.root, splits)
+    placed = [_place(origin, split, subject.shards) for split in splits]
+    lost = [one for one in placed if not one.is_found]
+    if len(lost) > 1 and len(lost) == len(placed):
+        yield _none_found(origin, placed, placed, subject.path)
+        return
     parts: list[_Part] = []
-    for split in splits:
-        part = _part(origin, split, subject.shards, find)
+    for one in placed:
+        path = one.split.folder / (one.described.split + MANIFEST_SUFFIX)
+        part = _none_found(origin, placed, [one], path) if one in lost else _part(origin, one, path)
         if isinstance(part, Finding):
             yield part
             continue
@@ -143,84 +135,44 @@ def _check_origin(
     yield Note(f"{count} in {source}, compared with {names}: {how}")
 
 
-def _origin(source: Path, root: Path | None, splits: Sequence[Split]) -> _Origin:
-    """List the sources of some splits, with the classes that an image list has now."""
-    described = splits[0].manifest
-    assert described
-    try:
-        options = WriteOptions.from_manifest(described)
-    except ManifestError:  # `_part` reports it
-        options = WriteOptions()
-    rule = rebuild.class_rule(described, options)
-    is_labelled = described.labels is not None and not source.is_dir()
-    listing = open_source.list_source(
-        source,
-        root=root,
-        labels="auto" if is_labelled else None,
-        keys=described.keys,
-        columns=described.columns,
-        asked=options.asked,
-        rule=rule,
-    )
-    level = found_level(listing.sources.paths(), described.labels or (), rule)
-    return _Origin(
-        source=source,
-        root=open_source.root_of(source, root),
-        listing=listing,
-        is_folder=source.is_dir(),
-        hint=open_source.root_hint(source, root),
-        rule=replace(rule, level=level),
-    )
-
-
-def _finder(sources: Sequence[Source]) -> Callable[[Sequence[int]], Numbers]:
-    """Return a function that finds the numbers of the sources with given keys."""
-    keys = np.fromiter((records.key_of(source.path) for source in sources), np.int64, len(sources))
-    order = np.argsort(keys)
-    ascending = np.append(keys[order], _BEYOND_KEYS)
-
-    def find(wanted: Sequence[int]) -> Numbers:
-        asked = np.unique(np.array(wanted, np.int64))
-        places = np.searchsorted(ascending, asked)
-        numbers: Numbers = order[places[ascending[places] == asked]]
-        return numbers
-
-    return find
-
-
-def _part(
-    origin: _Origin,
-    split: Split,
-    shards: Sequence[Checked],
-    find: Callable[[Sequence[int]], Numbers],
-) -> _Part | Finding:
-    """Find the sources of a split; return a finding if it cannot have come from them.
-
-    Args:
-        shards: those of all splits.
-    """
+def _place(origin: Origin, split: Split, shards: Sequence[Checked]) -> _Placed:
+    """Find the sources of a split; ``shards`` are those of all splits."""
     described = split.manifest
     assert described
-    path = split.folder / (described.split + MANIFEST_SUFFIX)
     shards = [
         checked
         for checked in shards
         if checked.task.manifest and checked.task.manifest.split == split.name
     ]
-    held = [find(_keys(checked, described)) for checked in shards]
-    count = sum(checked.records for checked in shards)
-    if count and not sum(map(len, held)):
-        message = (
-            f"found no source of its {values.plural(count, 'record')} in {origin.root}, "
-            f"expected the folder that it came from{origin.hint}"
-        )
-        return file_finding("unexpected", path, message)
+    held = [origin.find(_keys(checked, described)) for checked in shards]
+    return _Placed(split, described, shards, held)
+
+
+def _none_found(
+    origin: Origin, splits: Sequence[_Placed], lost: Sequence[_Placed], path: Path
+) -> Finding:
+    """Make the finding that some of the splits have no source here."""
+    shards = chain.from_iterable(one.shards for one in lost)
+    keys = lost[0].described.keys
+    named = chain.from_iterable(rebuild.named(checked.task.path, keys) for checked in shards)
+    message = mismatch.none_found(
+        [one.described for one in splits],
+        origin,
+        sum(one.records for one in lost),
+        [filename for _, filename, _ in islice(named, _MOST_NAMES)],
+    )
+    return file_finding("unexpected", path, message)
+
+
+def _part(origin: Origin, placed: _Placed, path: Path) -> _Part | Finding:
+    """Read what the manifest at ``path`` says; return a finding if it is wrong."""
+    described = placed.described
     try:
         options = WriteOptions.from_manifest(described)
         recipe = Recipe.of(options, described.labels, origin.listing.columns)
     except ManifestError as error:
         return file_finding("manifest", path, str(error))
-    rejects_path = split.folder / described.rejects_file
+    rejects_path = path.with_name(described.rejects_file)
     try:
         rejects = rejects_file.parse(rejects_path.read_bytes(), rejects_path)
         has_rejects = True
@@ -230,8 +182,8 @@ def _part(
         described=described,
         options=options,
         recipe=recipe,
-        shards=shards,
-        held=held,
+        shards=placed.shards,
+        held=placed.held,
         rejects={reject.path: reject for reject in rejects},
         has_rejects=has_rejects,
         rejects_path=rejects_path,
@@ -246,9 +198,7 @@ def _keys(checked: Checked, described: Manifest) -> list[int]:
     return [key for key, _ in checked.contents]
 
 
-def _check_copies(
-    origin: _Origin, parts: Sequence[_Part]
-) -> Generator[Finding, None, list[Source]]:
+def _check_copies(origin: Origin, parts: Sequence[_Part]) -> Generator[Finding, None, list[Source]]:
     """Find sources, and groups of sources, that are in two splits.
 
     Returns:
@@ -262,6 +212,8 @@ def _check_copies(
             first = printable(sources[int(twice.min())].path)
             found = values.plural(len(twice), "source")
             message = f"found {found} in other splits too ({first}…), expected none"
+            if own := mismatch.one_each([part.described for part in parts], origin):
+                message += f", or a folder for each split: {own}"
             yield file_finding("duplicate", part.rejects_path.parent, message)
         is_written[numbers] = True
         yield from _check_folders(origin, part, numbers)
@@ -273,7 +225,7 @@ def _check_copies(
     return [sources[number] for number in np.flatnonzero(~is_written).tolist()]
 
 
-def _check_folders(origin: _Origin, part: _Part, numbers: Numbers) -> Iterator[Finding]:
+def _check_folders(origin: Origin, part: _Part, numbers: Numbers) -> Iterator[Finding]:
     """Find sources that are in the folder of another split."""
     if not origin.rule.in_splits:
         return
@@ -287,8 +239,8 @@ def _check_folders(origin: _Origin, part: _Part, numbers: Numbers) -> Iterator[F
 
 
 def _check_unwritten(
-    origin: _Origin, parts: Sequence[_Part], unwritten: Sequence[Source]
-) -> Iterator[Finding | Note]:
+    origin: Origin, parts: Sequence[_Part], unwritten: Sequence[Source]
+) -> Iterator[Finding | Group | Note]:
     """Find sources that are neither in a record nor in a list of rejects, except of a subset."""
     rejected = {path for part in parts for path in part.rejects}
     is_subset = any(origins.are_subset(part.described.origins) for part in parts)
@@ -300,10 +252,15 @@ def _check_unwritten(
         names = ", ".join(sorted(map(printable, others)))
         text = f"images in the folders of other splits: {names}"
         yield Note(text, is_checked=False)
-    for source in () if is_subset else unwritten:
-        if source.path not in rejected and source.path.partition(b"/")[0] not in others:
-            message = "found neither a record nor a reject of this source, expected one of them"
-            yield file_finding("unwritten", _below(origin.root, source.path), message)
+    message = "found neither a record nor a reject of this source, expected one of them"
+    missed = [
+        file_finding("unwritten", _below(origin.root, source.path), message)
+        for source in (() if is_subset else unwritten)
+        if source.path not in rejected and source.path.partition(b"/")[0] not in others
+    ]
+    yield from missed
+    if len(missed) > MOST_LISTED:
+        yield mismatch.unwritten([part.described for part in parts], origin, missed)
     for reject in origin.listing.rejects:
         if not reject.harmless and reject.path not in rejected:
             yield file_finding("unwritten", _below(origin.root, reject.path), reject.message)
@@ -316,7 +273,7 @@ def _other_folders(parts: Sequence[_Part]) -> set[bytes]:
     return {os.fsencode(name) for name in folders - {part.described.split for part in parts}}
 
 
-def _note_gone_rejects(origin: _Origin, parts: Sequence[_Part]) -> Iterator[Note]:
+def _note_gone_rejects(origin: Origin, parts: Sequence[_Part]) -> Iterator[Note]:
     """Note rejects without a file: they are in no record, so that nothing is missing."""
     gone = {path for part in parts for path in part.rejects}
     gone.difference_update(source.path for source in origin.listing.sources)
@@ -334,8 +291,8 @@ def _is_bad(reject: Reject | None) -> bool:
 
 
 def _compare_records(
-    subject: Subject, origin: _Origin, parts: Sequence[_Part]
-) -> Iterator[Finding]:
+    subject: Subject, origin: Origin, parts: Sequence[_Part]
+) -> Iterator[Finding | Group]:
     """Compare each record with the one that its source would make now."""
     sources = origin.listing.sources
     tasks = (
@@ -354,16 +311,20 @@ def _compare_records(
     total = sum(checked.records for checked in shards)
     done = 0
     findings: dict[Path, list[Finding]] = {}
+    strays: list[bytes] = []
     for result in subject.run(rebuild.compare, tasks, rebuild.compare_without):
         findings[result.path] = result.findings
         done += result.records
+        strays += result.strays
         subject.progress("comparing with sources", done, total)
-    for checked in shards:
-        yield from findings[checked.task.path]
+    different = [one for checked in shards for one in findings[checked.task.path]]
+    yield from different
+    described = [part.described for part in parts]
+    yield from mismatch.grouped(described, origin, different, total, strays)
 
 
 def _try_rejects(
-    subject: Subject, origin: _Origin, parts: Sequence[_Part], unwritten: Sequence[Source]
+    subject: Subject, origin: Origin, parts: Sequence[_Part], unwritten: Sequence[Source]
 ) -> Iterator[Finding]:
     """Find rejected sources that could be written now, because they have changed."""
     for part in parts:
@@ -382,7 +343,7 @@ def _try_rejects(
             yield file_finding("differs", _below(origin.root, path), message)
 
 
-def _writing(origin: _Origin, part: _Part, path: Path, sources: Iterable[Source]) -> shard.Task:
+def _writing(origin: Origin, part: _Part, path: Path, sources: Iterable[Source]) -> shard.Task:
     """Make the task that would write some sources, with the labels that the manifest gives them."""
     labels = origin.numbers(part.described)
     labelled = (replace(source, label=labels.get(origin.class_of(source))) for source in sources)

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from tfrec_cli.checking import crops, sidecars, splits
-from tfrec_cli.checking.finding import Finding, Note, file_finding
+from tfrec_cli.checking.finding import Finding, Group, Note, file_finding
 from tfrec_cli.checking.splits import Options, Subject
 from tfrec_cli.dataset.names import MANIFEST_SUFFIX, partial_folders
 from tfrec_cli.errors import MissingExtraError
@@ -31,6 +31,7 @@ class Verified:
         records: number of records in all record files.
         size_bytes: size of all record files together.
         findings: everything that is wrong; empty for an intact dataset.
+        groups: lines that a person may read instead of many findings each.
         checks: what was checked, in order, one line each.
         unchecked: what could not be checked, and why.
         is_described: whether a manifest says what there should be.
@@ -42,6 +43,7 @@ class Verified:
     records: int = 0
     size_bytes: int = 0
     findings: list[Finding] = field(default_factory=list)
+    groups: list[Group] = field(default_factory=list)
     checks: list[str] = field(default_factory=list)
     unchecked: list[str] = field(default_factory=list)
     is_described: bool = False
@@ -52,11 +54,13 @@ class Verified:
         """Whether nothing is wrong."""
         return not self.findings
 
-    def add(self, results: Iterable[Finding | Note]) -> None:
+    def add(self, results: Iterable[Finding | Group | Note]) -> None:
         """Add the results of a check."""
         for result in results:
             if isinstance(result, Finding):
                 self.findings.append(result)
+            elif isinstance(result, Group):
+                self.groups.append(result)
             elif result.is_checked:
                 self.checks.append(result.text)
             else:
@@ -73,6 +77,10 @@ def verify(path: Path, options: Options, progress: Progress = lambda *_: None) -
     options.check()
     known, damaged = sidecars.read_splits(path)
     folders = splits.folders(known, options.source, options.root)
+    if folders:
+        from tfrec_cli.checking import mismatch
+
+        mismatch.refuse_other_kind(folders, quick=options.quick)
     if not options.quick:
         from tfrec_cli.imaging import normalize
 
@@ -104,7 +112,7 @@ def _check_unfinished(subject: Subject) -> Iterator[Finding | Note]:
         yield file_finding("extra", path, message)
 
 
-def _check_sources(subject: Subject) -> Iterator[Finding | Note]:
+def _check_sources(subject: Subject) -> Iterator[Finding | Group | Note]:
     if subject.folders:
         from tfrec_cli.checking import sources
 
@@ -132,7 +140,7 @@ def _check_fingerprint(
         yield file_finding("fingerprint", path, message)
 
 
-CHECKS: tuple[Callable[[Subject], Iterator[Finding | Note]], ...] = (
+CHECKS: tuple[Callable[[Subject], Iterator[Finding | Group | Note]], ...] = (
     _check_unfinished,
     sidecars.check,
     splits.check_shards,

@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
+from tfrec_cli.checking.finding import MOST_LISTED
 from tfrec_cli.report.format import command, counts, facts, json_document, plural, safe_text, size
 
 if TYPE_CHECKING:
@@ -13,7 +14,6 @@ if TYPE_CHECKING:
     from tfrec_cli.commands.verify import Verified
 
 
-_MOST_OF_A_KIND = 10
 _DAMAGE: frozenset[Kind] = frozenset(
     {"missing", "size", "sha256", "count", "framing", "example", "contract", "image", "content"}
 )
@@ -30,7 +30,7 @@ def text(report: Verified, *, verbose: bool = False) -> str:
     lines = [f"{report.path}: {records}, {size(report.size_bytes)}"]
     lines += [f"  checked   {check}" for check in report.checks]
     lines += [f"  unchecked {unchecked}" for unchecked in report.unchecked]
-    lines += [str(one) for one in report.findings] if verbose else _first(report.findings)
+    lines += map(str, report.findings) if verbose else _first(report)
     if report.fingerprint:
         lines.append(report.fingerprint)
     lines += facts(_next(report))
@@ -38,13 +38,19 @@ def text(report: Verified, *, verbose: bool = False) -> str:
     return safe_text(lines)
 
 
-def _first(findings: Sequence[Finding]) -> list[str]:
-    """Return a line for each of the first findings of a kind, and one that counts the others."""
-    lines: list[str] = []
+def _first(report: Verified) -> list[str]:
+    """Return a line for each of the first findings of a kind, and one that counts the others.
+
+    A group of findings is one line.
+    """
+    lines = [group.text for group in report.groups]
+    grouped = {finding for group in report.groups for finding in group.findings}
     kinds, others = Counter[str](), Counter[str]()
-    for finding in findings:
+    for finding in report.findings:
+        if finding in grouped:
+            continue
         kinds[finding.kind] += 1
-        if kinds[finding.kind] <= _MOST_OF_A_KIND:
+        if kinds[finding.kind] <= MOST_LISTED:
             lines.append(str(finding))
         else:
             others[finding.kind] += 1
@@ -70,7 +76,7 @@ def _verdict(findings: Sequence[Finding]) -> str:
         return "no findings"
     kinds = Counter[str](finding.kind for finding in findings)
     verdict = plural(len(findings), "finding")
-    return verdict + f": {counts(kinds)}" * (len(findings) > _MOST_OF_A_KIND)
+    return verdict + f": {counts(kinds)}" * (len(findings) > MOST_LISTED)
 
 
 def document(report: Verified) -> str:

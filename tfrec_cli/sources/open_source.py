@@ -96,12 +96,18 @@ def check_some_exist(source: Path, root: Path | None, listing: Listing) -> None:
     first, several = printable(rejects[0].path), len(rejects) > 1
     found = f"none of its {len(rejects)} images, such as {first}," if several else f"no {first}"
     hint = "`root` names the folder that contains its paths"
-    counts = {other: _count_in(other, rejects) for other in _near(folder)}
-    other = max(counts, key=counts.__getitem__, default=folder)
-    if count := counts.get(other):
+    if near := folder_with(folder, [reject.path for reject in rejects]):
+        other, count = near
         had = "them" if several else "it"
         hint = f"`root` {other} has {had if count == len(rejects) else f'{count} of them'}"
     raise UnreadableError(f"{source}: found {found} in {folder}: {hint}", [*map(str, rejects)])
+
+
+def folder_with(folder: Path, paths: Sequence[bytes]) -> tuple[Path, int] | None:
+    """Return the folder in or above a folder that has most of some files, and how many it has."""
+    counts = {other: _count_in(other, paths) for other in _near(folder)}
+    other = max(counts, key=counts.__getitem__, default=folder)
+    return (other, counts[other]) if counts.get(other) else None
 
 
 def _near(folder: Path) -> Iterator[Path]:
@@ -111,10 +117,10 @@ def _near(folder: Path) -> Iterator[Path]:
     yield from islice(folder.absolute().parents, 3)
 
 
-def _count_in(folder: Path, rejects: Sequence[Reject]) -> int:
+def _count_in(folder: Path, paths: Sequence[bytes]) -> int:
     """Count the files that are in a folder; 0 if the first is not there."""
-    places = (os.path.join(os.fsencode(folder), reject.path) for reject in rejects)
-    if not os.path.lexists(next(places)):
+    places = (os.path.join(os.fsencode(folder), path) for path in paths)
+    if not os.path.lexists(next(places, b"")):
         return 0
     return 1 + sum(map(os.path.lexists, places))
 

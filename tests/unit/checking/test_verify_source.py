@@ -28,6 +28,7 @@ from tfrec_cli.writing.options import WriteOptions
 from tfrec_cli.writing.recipe import Recipe
 from tfrec_cli.writing.written_shard import WrittenShard
 
+EITHER = "`--source FOLDER` or `--source LIST.csv --root FOLDER`"
 OURS = ("unwritten", "unexpected", "label", "differs", "duplicate")
 
 
@@ -201,8 +202,8 @@ class TestNames:
             (
                 "unexpected",
                 out / "train.manifest.json",
-                f"found no source of its 13 records in {other}, "
-                "expected the folder that it came from",
+                f"found none of its 13 records among the 1 image of {other}, "
+                f"expected the folder or image list that it was written from: {EITHER}",
             )
         ]
 
@@ -454,8 +455,158 @@ class TestSplits:
     def test_splits_that_share_sources_are_a_finding(self, folder: Path, out: Path) -> None:
         for split in ("train", "val"):
             write(folder, out, WriteOptions(split=split, jobs=1))
-        message = "found 13 sources in other splits too (cats/420.jpg…), expected none"
+        message = (
+            "found 13 sources in other splits too (cats/420.jpg…), expected none, or a folder for "
+            "each split: `--source train=FOLDER --source val=FOLDER`"
+        )
         assert said(out, folder) == [("duplicate", out, message)]
+
+
+class TestOtherSource:
+    """Another source than that of the dataset is one line, with the options to type."""
+
+    @pytest.fixture
+    def images(self, tmp_path: Path) -> Path:
+        """Make a folder of 24 images in two classes, and a list of half of them."""
+        names = [f"{'ab'[n % 2]}/{n}.png" for n in range(24)]
+        rows = "".join(f"{name},x\n" for name in names[:12])
+        (tmp_path / "list.csv").write_text("path,label\n" + rows)
+        files = {name: png(photo(6, 5, number)) for number, name in enumerate(names)}
+        return fill(tmp_path / "images", files)
+
+    def lines(self, out: Path, source: Path | str, root: Path | None = None) -> list[str]:
+        """Return what a person reads about the source, without the verdict."""
+        options = Options(source=((None, Path(source)),), root=root, quick=True, jobs=1)
+        text = verify_report.text(verify(out, options))
+        return [line for line in text.splitlines()[1:-1] if line[:2] != "  "]
+
+    def test_a_list_of_some_of_a_folder(self, images: Path, out: Path) -> None:
+        write(images, out, WriteOptions(jobs=1, shuffle_seed=None))
+        listed = images.with_name("list.csv")
+        hint = f"; if a folder was written: `--source {images}`"
+        assert self.lines(out, listed, images) == [
+            f"{listed}: found no source of 12 of 24 records, such as a/12.png (-v names all){hint}",
+            f"{listed}: found other labels in 12 of 12 records, such as a/0.png: found label 0 "
+            f"(a), expected none by its row (-v names all){hint}",
+        ]
+
+    def test_a_folder_of_more_than_was_listed(self, images: Path, out: Path) -> None:
+        listed = images.with_name("list.csv")
+        write(listed, out, WriteOptions(jobs=1, root=images, shuffle_seed=None))
+        hint = f"; if an image list was written: `--source LIST.csv --root {images}`"
+        assert self.lines(out, images) == [
+            f"{images}: found neither a record nor a reject of 12 of 24 images, "
+            f"such as {images}/a/12.png (-v names all){hint}",
+            f"{images}: found other labels in 12 of 12 records, such as a/0.png: found label 0 "
+            f"(x), expected none by its folder (-v names all){hint}",
+        ]
+        report = check(out, images, quick=True)
+        assert len(report.findings) == 24
+        everything = verify_report.text(report, verbose=True).splitlines()
+        assert [str(one) for one in report.findings] == everything[-25:-1]
+        assert everything[-1] == "24 findings: 12 unwritten, 12 label"
+
+    def test_a_folder_whose_manifest_shows_that_it_was_one(self, images: Path, out: Path) -> None:
+        (images / "notes.txt").write_text("ignored")
+        write(images, out, WriteOptions(jobs=1))
+        for number in range(24, 36):
+            (images / "a" / f"{number}.png").write_bytes(png(photo(6, 5, number)))
+        (line,) = self.lines(out, images)
+        assert line.endswith(f"of 12 of 36 images, such as {images}/a/24.png (-v names all)")
+        other = fill(images.with_name("other"), {"c/1.png": png(photo(6, 5))})
+        (line,) = self.lines(out, other)
+        expected = "expected the folder that it was written from: `--source FOLDER`"
+        assert line.endswith(f"among the 1 image of {other}, {expected}")
+
+    def test_a_folder_above_or_below(self, images: Path, out: Path) -> None:
+        write(images, out, WriteOptions(jobs=1))
+        for wrong in (images.parent, images / "a"):
+            (line,) = self.lines(out, wrong)
+            assert line.endswith(f"that it was written from: `--source {images}`")
+
+    def test_a_list_without_its_root(self, images: Path, out: Path) -> None:
+        listed = images.with_name("list.csv")
+        write(listed, out, WriteOptions(jobs=1, root=images))
+        (line,) = self.lines(out, listed)
+        assert line == (
+            f"{out}/train.manifest.json: found none of its 12 records among the 12 images of "
+            f"{listed} below {listed.parent}, expected the folder that the paths are relative to: "
+            f"`--source {listed} --root {images}`"
+        )
+
+    def test_a_list_of_other_images_in_the_folder(self, images: Path, out: Path) -> None:
+        write(images, out, WriteOptions(jobs=1))
+        fill(images, {"c.png": png(photo(6, 5))})
+        other = images.with_name("other.csv")
+        other.write_text("path\nc.png\n")
+        (line,) = self.lines(out, other, images)
+        assert line.endswith(f"that it was written from: `--source {images}`")
+
+    def test_a_list_that_shares_no_path(self, images: Path, out: Path) -> None:
+        listed = images.with_name("list.csv")
+        write(listed, out, WriteOptions(jobs=1, root=images))
+        other = fill(images.parent / "far" / "away" / "now" / "here", {"z.png": png(photo(6, 5))})
+        (other / "other.csv").write_text("path\nz.png\n")
+        (line,) = self.lines(out, other / "other.csv")
+        assert line.endswith(f"that it was written from: {EITHER}")
+
+    def test_all_splits_of_one_source_are_one_line(self, images: Path, out: Path) -> None:
+        write(images, out, WriteOptions(jobs=1, split="train=0.5,val=0.5"))
+        other = fill(images.parent / "other", {"c/1.png": png(photo(6, 5))})
+        (line,) = self.lines(out, other)
+        assert line.startswith(
+            f"{out}: found none of its 24 records among the 1 image of {other}, "
+        )
+
+    def test_splits_from_folders_of_their_own(self, tmp_path: Path, out: Path) -> None:
+        for split in ("train", "val"):
+            source = fill(tmp_path / "src" / split, {f"a/{split}.png": png(photo(6, 5))})
+            write(source, out, WriteOptions(jobs=1, split=split))
+        each = " ".join(f"--source {split}={tmp_path}/src/{split}" for split in ("train", "val"))
+        for wrong in ("src", "src/train"):
+            (line,) = self.lines(out, tmp_path / wrong)
+            assert line.endswith(f"that it was written from: `{each}`")
+
+    @pytest.mark.parametrize(
+        ("header", "options", "shown_by"),
+        [
+            ("path,age", {}, "it has the column 'age'"),
+            ("photo,x", {"path_column": "photo", "label_column": "x"}, "path_column photo"),
+        ],
+    )
+    def test_a_folder_that_cannot_be_the_source_is_refused(
+        self, images: Path, out: Path, header: str, options: dict[str, Any], shown_by: str
+    ) -> None:
+        listed = images.with_name("list.csv")
+        listed.write_text(header + "\na/0.png,3\n")
+        write(listed, out, WriteOptions(jobs=1, root=images, **options))
+        with pytest.raises(UsageError) as error:
+            check(out, images)
+        assert str(error.value) == (
+            f"source {images}: found a folder, expected the image list that split 'train' was "
+            f"written from ({shown_by}): source LIST.csv root {images}"
+        )
+
+    def test_columns_do_not_matter_for_names_and_labels(self, images: Path, out: Path) -> None:
+        listed = images.with_name("list.csv")
+        listed.write_text("path,age\na/0.png,3\n")
+        write(listed, out, WriteOptions(jobs=1, root=images))
+        kinds = [one.kind for one in check(out, images, quick=True).findings]
+        assert kinds == ["unwritten"] * 23
+
+    @pytest.mark.parametrize("options", [{"split": "folders"}, {"labels": "leaf"}])
+    def test_a_list_that_cannot_be_the_source_is_refused(
+        self, tmp_path: Path, out: Path, options: dict[str, Any]
+    ) -> None:
+        names = [f"{split}/{name}/1.png" for split in ("train", "val") for name in "ab"]
+        source = fill(tmp_path / "src", {name: png(photo(6, 5, len(name))) for name in names})
+        write(source, out, WriteOptions(jobs=1, **options))
+        listed = tmp_path / "list.csv"
+        listed.write_text("path\n" + "\n".join(names))
+        ((option, value),) = options.items()
+        expected = rf"found an image list, expected the folder .* \({option} {value}\): source "
+        with pytest.raises(UsageError, match=expected):
+            check(out, listed, quick=True)
 
 
 class TestMisuse:
