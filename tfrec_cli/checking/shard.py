@@ -30,6 +30,9 @@ from tfrec_cli.tfrecord.record import OVERHEAD_BYTES
 from tfrec_cli.tfrecord.scan import Damage, Record, scan
 from tfrec_cli.tfrecord.stream import compression_of
 
+MARK_BYTES = 16
+"""Length of the mark of an image, the beginning of its BLAKE3 digest."""
+
 _PAGE_BYTES = 4096
 """An index is not read if it is longer than expected by more than this."""
 
@@ -45,6 +48,7 @@ class Task:
         index: the index file that it should have.
         first_number: number of records in the shards before it.
         quick: decode no images.
+        marks: keep a mark of each image, by which copies of it are found.
     """
 
     split: int
@@ -55,6 +59,7 @@ class Task:
     first_number: int
     quick: bool
     crops: Crops | None
+    marks: bool = False
 
 
 @dataclass(slots=True, kw_only=True)
@@ -64,6 +69,7 @@ class Checked:
     Attributes:
         contents: the key of each record of ours, and the BLAKE3 digest of its payload; a quick
             check leaves the digests empty, and relies on the SHA-256 of the shard.
+        marks: for each of these the mark of its image, if they are asked for.
         undecoded: the images that are still to be decoded.
         crops: for each record its key, and the SHA-256 of its crop in each epoch.
         imageless: number of records without a recognizable image.
@@ -76,6 +82,7 @@ class Checked:
     size_bytes: int = 0
     findings: list[Finding] = field(default_factory=list)
     contents: list[tuple[int, bytes]] = field(default_factory=list)
+    marks: bytearray = field(default_factory=bytearray)
     undecoded: Part | None = None
     crops: list[tuple[int, tuple[bytes, ...]]] = field(default_factory=list)
     imageless: int = 0
@@ -185,6 +192,8 @@ def _add_record(checked: Checked, item: Record, record: ImageRecord, *, quick: b
     """Collect what is compared with the totals in the manifest."""
     digest = b"" if quick else blake3(item.payload).digest()
     checked.contents.append((seed_key(record.key, 0), digest))
+    if checked.task.marks:
+        checked.marks += blake3(record.image).digest(MARK_BYTES)
     size = (record.height_px or 0, record.width_px or 0)
     checked.smallest = smallest_of((checked.smallest, size))
 

@@ -252,6 +252,7 @@ def _crop_size(subject: Subject) -> tuple[int, int] | None:
 
 def _tasks(subject: Subject) -> Iterator[Task]:
     crops = subject.crops
+    marks = len(subject.splits) > 1 and not subject.options.quick
     for number, split in enumerate(subject.splits):
         first = 0
         lines = split.manifest.shards if split.manifest else (None,) * len(split.shards)
@@ -270,6 +271,7 @@ def _tasks(subject: Subject) -> Iterator[Task]:
                 first_number=first,
                 quick=subject.options.quick,
                 crops=crops,
+                marks=marks,
             )
             if described:
                 first += described.records

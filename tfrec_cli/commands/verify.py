@@ -112,6 +112,13 @@ def _check_unfinished(subject: Subject) -> Iterator[Finding | Note]:
         yield file_finding("extra", path, message)
 
 
+def _check_copies(subject: Subject) -> Iterator[Finding | Note]:
+    if len(subject.splits) > 1 and not subject.options.quick:
+        from tfrec_cli.checking import copies
+
+        yield from copies.check(subject)
+
+
 def _check_sources(subject: Subject) -> Iterator[Finding | Group | Note]:
     if subject.folders:
         from tfrec_cli.checking import sources
@@ -146,6 +153,7 @@ CHECKS: tuple[Callable[[Subject], Iterator[Finding | Group | Note]], ...] = (
     splits.check_shards,
     splits.check_totals,
     splits.note_extent,
+    _check_copies,
     _check_sources,
 )
 """Cheap ones first; results are shown in this order."""
