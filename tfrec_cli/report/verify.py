@@ -64,7 +64,7 @@ def _next(report: Verified) -> Iterator[tuple[str, str]]:
     torn = list(dict.fromkeys(one.path for one in report.findings if one.kind == "framing"))
     if torn and report.records:
         more = f"; {plural(len(torn) - 1, 'more file')} too" if len(torn) > 1 else ""
-        words = command("salvage", torn[0], "saved.tfrecord")
+        words = command("salvage", torn[0], f"saved-{torn[0].name}")
         yield "next", f"`{words}` saves the intact records{more}"
     if report.is_described and any(one.kind in _DAMAGE for one in report.findings):
         yield "next", "`tfrec write … --overwrite`, otherwise as before, writes the dataset again"

@@ -77,7 +77,7 @@ def finding(**values: Any) -> Finding:
     return Finding(kind="framing", path=Path(f"x{HOSTILE}"), message=message, **values)
 
 
-SALVAGE = "`tfrec salvage 'my shard' saved.tfrecord` saves the intact records"
+SALVAGE = "`tfrec salvage 'my shard' 'saved-my shard'` saves the intact records"
 AGAIN = "`tfrec write … --overwrite`, otherwise as before, writes the dataset again"
 
 
@@ -108,7 +108,7 @@ def test_verify_text_lists_checks_findings_and_fingerprint() -> None:
         "a: record 3 at byte 9: bad, expected good",
         "b: found no such file",
         "seed1-2x2-e0:abc",
-        "  next      `tfrec salvage a saved.tfrecord` saves the intact records",
+        "  next      `tfrec salvage a saved-a` saves the intact records",
         "2 findings",
     ]
 
