@@ -18,6 +18,9 @@ else:
 
 ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "tfrec_cli"
+_LOWEST = 2
+"""The height of the lowest package; only errors are below it."""
+
 _COMMAND = re.compile(r"(?<=``tfrec )\w+")
 
 
@@ -36,7 +39,8 @@ def picture() -> str:
 def _layer(height: int, layer: str) -> Iterator[str]:
     """Draw one layer: its siblings, and the modules in each of them.
 
-    Modules whose lines differ only in the command that they name are drawn as one.
+    Modules whose lines differ only in the command that they name are drawn as one. Those of the
+    lowest package, which know nothing of the subject, are only named.
     """
     for number, name in enumerate(sorted(layer.replace("|", " ").split())):
         mark = "  " if number else f"{height:2}"
@@ -44,12 +48,16 @@ def _layer(height: int, layer: str) -> Iterator[str]:
         if folder.is_dir():
             yield f"{mark} {name + '/':<20} {_summary(folder / '__init__.py')}"
             alike: dict[str, list[Path]] = {}
-            for path in sorted(folder.glob("[!_]*.py")):
+            paths = sorted(folder.glob("[!_]*.py"))
+            if height == _LOWEST:
+                yield f"       {' '.join(path.stem for path in paths)}"
+                continue
+            for path in paths:
                 alike.setdefault(_COMMAND.sub("…", _summary(path)), []).append(path)
-            for summary, paths in alike.items():
-                names = " ".join(path.stem for path in paths)
-                if len(paths) == 1:
-                    yield f"       {names:<16} {_summary(paths[0])}"
+            for summary, several in alike.items():
+                names = " ".join(path.stem for path in several)
+                if len(several) == 1:
+                    yield f"       {names:<16} {_summary(several[0])}"
                 else:
                     yield f"       {names}: {summary}"
         else:

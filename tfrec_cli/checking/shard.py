@@ -30,7 +30,7 @@ from tfrec_cli.tfrecord.record import OVERHEAD_BYTES
 from tfrec_cli.tfrecord.scan import Damage, Record, scan
 from tfrec_cli.tfrecord.stream import compression_of
 
-MARK_BYTES = 16
+_MARK_BYTES = 16
 """Length of the mark of an image, the beginning of its BLAKE3 digest."""
 
 _PAGE_BYTES = 4096
@@ -99,6 +99,20 @@ def check_shard(task: Task) -> Checked:
     checked = Checked(task=task)
     checked.findings.extend(_check_file(task, checked))
     return checked
+
+
+def common_marks(ours: bytes, others: bytes) -> tuple[int, int, int]:
+    """Return how many of our marks others have too, and the number of the first in both."""
+    import numpy as np  # here: most datasets have one split
+
+    mine, theirs = (
+        np.array(memoryview(marks).cast("B")).view(f"S{_MARK_BYTES}") for marks in (ours, others)
+    )
+    are_common = np.isin(mine, theirs)
+    if not are_common.any():
+        return 0, 0, 0
+    first = int(are_common.argmax())
+    return int(are_common.sum()), first, int((theirs == mine[first]).argmax())
 
 
 def merge(checked: Checked, decoded: Sequence[Decoded]) -> None:
@@ -193,7 +207,7 @@ def _add_record(checked: Checked, item: Record, record: ImageRecord, *, quick: b
     digest = b"" if quick else blake3(item.payload).digest()
     checked.contents.append((seed_key(record.key, 0), digest))
     if checked.task.marks:
-        checked.marks += blake3(record.image).digest(MARK_BYTES)
+        checked.marks += blake3(record.image).digest(_MARK_BYTES)
     size = (record.height_px or 0, record.width_px or 0)
     checked.smallest = smallest_of((checked.smallest, size))
 

@@ -14,7 +14,8 @@ from pathlib import Path
 
 import numpy as np
 
-from tfrec_cli.checking import mismatch, rebuild
+from tfrec_cli.checking import origin as given
+from tfrec_cli.checking import rebuild
 from tfrec_cli.checking.finding import MOST_LISTED, Finding, Group, Note, file_finding
 from tfrec_cli.checking.origin import Numbers, Origin, list_origin
 from tfrec_cli.checking.shard import Checked
@@ -155,7 +156,7 @@ def _none_found(
     shards = chain.from_iterable(one.shards for one in lost)
     keys = lost[0].described.keys
     named = chain.from_iterable(rebuild.named(checked.task.path, keys) for checked in shards)
-    message = mismatch.none_found(
+    message = given.none_found(
         [one.described for one in splits],
         origin,
         sum(one.records for one in lost),
@@ -212,7 +213,7 @@ def _check_copies(origin: Origin, parts: Sequence[_Part]) -> Generator[Finding, 
             first = printable(sources[int(twice.min())].path)
             found = values.plural(len(twice), "source")
             message = f"found {found} in other splits too ({first}…), expected none"
-            if own := mismatch.one_each([part.described for part in parts], origin):
+            if own := given.one_each([part.described for part in parts], origin):
                 message += f", or a folder for each split: {own}"
             yield file_finding("duplicate", part.rejects_path.parent, message)
         is_written[numbers] = True
@@ -260,7 +261,7 @@ def _check_unwritten(
     ]
     yield from missed
     if len(missed) > MOST_LISTED:
-        yield mismatch.unwritten([part.described for part in parts], origin, missed)
+        yield given.unwritten([part.described for part in parts], origin, missed)
     for reject in origin.listing.rejects:
         if not reject.harmless and reject.path not in rejected:
             yield file_finding("unwritten", _below(origin.root, reject.path), reject.message)
@@ -320,7 +321,7 @@ def _compare_records(
     different = [one for checked in shards for one in findings[checked.task.path]]
     yield from different
     described = [part.described for part in parts]
-    yield from mismatch.grouped(described, origin, different, total, strays)
+    yield from given.grouped(described, origin, different, total, strays)
 
 
 def _try_rejects(

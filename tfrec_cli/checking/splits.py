@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
+from itertools import combinations
 from pathlib import Path
 from typing import NamedTuple
 
@@ -21,9 +22,10 @@ from tfrec_cli.dataset.discover import Split
 from tfrec_cli.dataset.division import Division
 from tfrec_cli.dataset.manifest import Manifest
 from tfrec_cli.dataset.names import MANIFEST_SUFFIX, index_name
-from tfrec_cli.dataset.records import content_digest, smallest_of
+from tfrec_cli.dataset.records import content_digest, key_of, smallest_of
 from tfrec_cli.errors import UsageError
 from tfrec_cli.runtime import pool, values
+from tfrec_cli.runtime.paths import printable
 from tfrec_cli.runtime.pool import Progress
 from tfrec_cli.seeds import EPOCH_LIMIT, read_seed
 from tfrec_cli.tfrecord.scan import Record, scan
@@ -196,6 +198,58 @@ def check_totals(subject: Subject) -> Iterator[Finding]:
             yield from compare_totals(path, split.manifest, shards, quick=subject.options.quick)
 
 
+def check_copies(subject: Subject) -> Iterator[Finding | Note]:
+    """Find images that two splits have: a note, unless `write` promised that there are none."""
+    marked = []
+    for number, split in enumerate(subject.splits if _has_marks(subject) else ()):
+        if split.manifest:
+            shards = subject.shards_of(number)
+            marked.append((split.manifest, shards, b"".join(one.marks for one in shards)))
+    for pair in combinations(marked, 2):
+        (ours, our_shards, marks), (others, other_shards, others_marks) = sorted(
+            pair, key=lambda one: len(one[2])
+        )
+        count, first, other = shard.common_marks(marks, others_marks)
+        if not count:
+            continue
+        found = f"{values.plural(count, 'image')} of {ours.split}"
+        name, there = _name(ours, our_shards, first), _name(others, other_shards, other)
+        example = name if name == there else f"{name}, there {there}"
+        if _are_apart(ours, others):
+            expected = f"expected copies in one split by --split {ours.division}"
+            message = f"found {found} in {others.split} too ({example}), {expected}"
+            yield file_finding("duplicate", subject.path, message)
+        else:
+            too = f"{'is' if count == 1 else 'are'} in {others.split} too, such as {example}"
+            yield Note(f"copies in several splits: {found} {too}")
+
+
+def _has_marks(subject: Subject) -> bool:
+    return len(subject.splits) > 1 and not subject.options.quick
+
+
+def _name(described: Manifest, shards: Sequence[Checked], number: int) -> str:
+    """Return the name of the image with this number among those that have marks."""
+    from tfrec_cli.checking import rebuild  # here: it loads what writes
+
+    keys = [(checked, key) for checked in shards for key, _ in checked.contents]
+    checked, wanted = keys[number]
+    named = rebuild.named(checked.task.path, described.keys)
+    return printable(next((name for _, name, _ in named if key_of(name) == wanted), b"?"))
+
+
+def _are_apart(one: Manifest, other: Manifest) -> bool:
+    """Tell whether two files with the same bytes are never in both of two splits.
+
+    Images that were changed may be the same although their files differ.
+    """
+    division = one.division
+    is_divided = division is not None and not division.is_by_folder and division == other.division
+    return is_divided and all(
+        described.stored == "whole" and not described.changes for described in (one, other)
+    )
+
+
 def note_extent(subject: Subject) -> Iterator[Note]:
     """Note what was checked in the shards, and what was not."""
     if any(split.manifest for split in subject.splits):
@@ -252,7 +306,6 @@ def _crop_size(subject: Subject) -> tuple[int, int] | None:
 
 def _tasks(subject: Subject) -> Iterator[Task]:
     crops = subject.crops
-    marks = len(subject.splits) > 1 and not subject.options.quick
     for number, split in enumerate(subject.splits):
         first = 0
         lines = split.manifest.shards if split.manifest else (None,) * len(split.shards)
@@ -271,7 +324,7 @@ def _tasks(subject: Subject) -> Iterator[Task]:
                 first_number=first,
                 quick=subject.options.quick,
                 crops=crops,
-                marks=marks,
+                marks=_has_marks(subject),
             )
             if described:
                 first += described.records

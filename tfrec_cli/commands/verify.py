@@ -78,9 +78,9 @@ def verify(path: Path, options: Options, progress: Progress = lambda *_: None) -
     known, damaged = sidecars.read_splits(path)
     folders = splits.folders(known, options.source, options.root)
     if folders:
-        from tfrec_cli.checking import mismatch
+        from tfrec_cli.checking import origin
 
-        mismatch.refuse_other_kind(folders, quick=options.quick)
+        origin.refuse_other_kind(folders, quick=options.quick)
     if not options.quick:
         from tfrec_cli.imaging import normalize
 
@@ -110,13 +110,6 @@ def _check_unfinished(subject: Subject) -> Iterator[Finding | Note]:
             continue
         message = "found an unfinished write, expected none: `tfrec write … --resume` resumes it"
         yield file_finding("extra", path, message)
-
-
-def _check_copies(subject: Subject) -> Iterator[Finding | Note]:
-    if len(subject.splits) > 1 and not subject.options.quick:
-        from tfrec_cli.checking import copies
-
-        yield from copies.check(subject)
 
 
 def _check_sources(subject: Subject) -> Iterator[Finding | Group | Note]:
@@ -153,7 +146,7 @@ CHECKS: tuple[Callable[[Subject], Iterator[Finding | Group | Note]], ...] = (
     splits.check_shards,
     splits.check_totals,
     splits.note_extent,
-    _check_copies,
+    splits.check_copies,
     _check_sources,
 )
 """Cheap ones first; results are shown in this order."""
