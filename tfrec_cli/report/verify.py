@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tfrec_cli.checking.finding import MOST_LISTED
@@ -64,7 +65,7 @@ def _next(report: Verified) -> Iterator[tuple[str, str]]:
     torn = list(dict.fromkeys(one.path for one in report.findings if one.kind == "framing"))
     if torn and report.records:
         more = f"; {plural(len(torn) - 1, 'more file')} too" if len(torn) > 1 else ""
-        words = command("salvage", torn[0], f"saved-{torn[0].name}")
+        words = command("salvage", torn[0], Path(f"saved-{torn[0].name}"))
         yield "next", f"`{words}` saves the intact records{more}"
     if report.is_described and any(one.kind in _DAMAGE for one in report.findings):
         yield "next", "`tfrec write … --overwrite`, otherwise as before, writes the dataset again"
