@@ -25,6 +25,7 @@ from tfrec_cli.runtime.paths import printable
 from tfrec_cli.runtime.pool import Progress
 from tfrec_cli.runtime.values import plural
 from tfrec_cli.sources import open_source
+from tfrec_cli.sources.header import NO_LABELS
 from tfrec_cli.sources.listing import Listing
 from tfrec_cli.writing import divide, dry_run, figures, output, plan, shard, split, staging, survey
 from tfrec_cli.writing.figures import Copies
@@ -365,7 +366,7 @@ def _result(source: Path, out: Path, parts: Sequence[_Part], options: WriteOptio
     labels = parts[0].listing.labels
     unlabelled = ""
     if labels is None:
-        unlabelled = "no sub-folders" if source.is_dir() else "no column of labels"
+        unlabelled = "no sub-folders" if source.is_dir() else NO_LABELS
         if options.labels == "none":
             unlabelled = "not asked for"
     plans = [part.planned for part in parts]

@@ -20,6 +20,7 @@ from tfrec_cli.report.format import (
     size,
     stored,
 )
+from tfrec_cli.sources.header import NO_LABELS
 
 if TYPE_CHECKING:
     from tfrec_cli.commands.write import Written
@@ -103,11 +104,19 @@ def _facts(result: Written, total: int) -> list[tuple[str, str]]:
 
 def _label_facts(result: Written) -> list[tuple[str, str]]:
     if result.labels is None:
-        return [("labels", f"none: {result.unlabelled}")]
+        return [("labels", f"none: {_unlabelled(result)}")]
     rows = [("labels", f"{len(result.labels):,}: {beginning(result.labels)}")]
     if result.class_records:
         rows += [("per class", _per_class(result, result.labels))]
     return rows
+
+
+def _unlabelled(result: Written) -> str:
+    """Say why there are no labels, and which columns may be meant."""
+    if result.unlabelled != NO_LABELS or not result.columns:
+        return result.unlabelled
+    names = beginning([column.name for column in result.columns])
+    return f"no column has a name known for labels: {names} (--label-column NAME)"
 
 
 def _per_class(result: Written, names: Sequence[str]) -> str:

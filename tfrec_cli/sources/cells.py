@@ -24,6 +24,8 @@ _DECIMAL = re.compile(r"[+-]?(?:[0-9]+\.[0-9]*|\.[0-9]+|[0-9]+(?=[eE]))(?:[eE][+
 _DECIMAL_COMMA = re.compile(r"[+-]?[0-9]+,[0-9]+")
 _NOT_FINITE = re.compile(r"[+-]?(?:nan|inf|infinity)", re.IGNORECASE)
 
+_IMAGE = re.compile(r".+\.(jpe?g|png|gif|bmp|tiff?|webp)", re.IGNORECASE | re.DOTALL)
+
 _DRIVE = re.compile(r"[A-Za-z]:/")
 """The beginning of an absolute path of Windows, with slashes."""
 
@@ -72,6 +74,11 @@ def has_decimal_comma(cell: str) -> bool:
 def is_not_finite(cell: str) -> bool:
     """Tell whether the text of a cell is a number that is not finite, such as ``nan``."""
     return bool(_NOT_FINITE.fullmatch(cell))
+
+
+def is_image_name(cell: str) -> bool:
+    """Tell whether the text of a cell ends like the name of an image file."""
+    return bool(_IMAGE.fullmatch(cell))
 
 
 def type_of(value: object) -> CellType | None:

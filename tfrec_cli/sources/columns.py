@@ -17,6 +17,7 @@ from tfrec_cli.sources.cells import (
     CellType,
     RowError,
     has_decimal_comma,
+    is_image_name,
     is_not_finite,
     parse,
     shown,
@@ -60,6 +61,9 @@ _CORNERS = ({"xmin", "ymin"}, {"x_min", "y_min"}, {"x1", "y1"}, {"x", "y"}, {"bb
 
 _MOST_COLUMNS = 1000
 
+_ROWS_LOOKED_AT = 100
+"""So many cells of a column show whether it holds names of image files."""
+
 _ALLOWED: dict[ColumnKind, set[str]] = {
     "int64": {"int64"},
     "float": {"int64", "float", "not finite"},
@@ -93,6 +97,7 @@ class ColumnStats:
         types: type of cells to the line of the first cell of this type.
         rows: number of rows with a value.
         with_comma: the first text of a CSV column, if it is a number with a comma, and its line.
+        names: how many of the first cells end like the name of an image file.
     """
 
     name: str
@@ -105,6 +110,7 @@ class ColumnStats:
     types: dict[CellType, int] = field(default_factory=dict)
     rows: int = 0
     with_comma: tuple[str, int] | None = None
+    names: int = 0
 
     def add(self, cell: Any, line: int) -> None:
         """Record the type of a cell's value.
@@ -117,6 +123,8 @@ class ColumnStats:
             expected = "a number, text, true, false, null, or a list of numbers or of texts"
             raise RowError(f"{self.name}: found {shown(value)}, expected {expected}")
         self.rows += 1
+        if self.rows <= _ROWS_LOOKED_AT and isinstance(value, str):
+            self.names += is_image_name(value)
         if cell_type in self.types:
             return
         if self.kind or not self.is_text:
@@ -230,6 +238,9 @@ def infer(stats: ColumnStats, row_count: int) -> tuple[Column | None, str | None
         text, line = stats.with_comma
         found = f"column {stats.name!r}: found {text} in line {line}"
         warning = f"{found}: numbers need a point: stored as text"
+    elif stats.names and stats.names == min(stats.rows, _ROWS_LOOKED_AT):
+        found = f"column {stats.name!r}: found names of image files"
+        warning = f"{found}: stored as text, the files are not read"
     is_everywhere = stats.rows == row_count
     column = Column(
         name=stats.feature, kind=kind or "bytes", is_list=is_list, is_everywhere=is_everywhere

@@ -6,14 +6,16 @@ Knows: names that people give to such columns. Must not know: rows, files.
 from __future__ import annotations
 
 import csv
-import re
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
-from tfrec_cli.sources.cells import RowError, shown
+from tfrec_cli.sources.cells import RowError, is_image_name, shown
 
 PATH, LABEL = "path", "label"
 """The usual names of the columns with a special meaning."""
+
+NO_LABELS = "no column of labels"
+"""Why the images of a list have no labels, in few words."""
 
 _PATHS = (
     *(PATH, "filename", "file_name", "filepath", "file_path", "file", "fname"),
@@ -25,7 +27,6 @@ _LABELS = (LABEL, "class", "target", "label_name", "class_name", "category")
 _DELIMITERS = {".csv": ",;\t", ".tsv": "\t,;"}
 """What may separate cells, by the ending of the file; the usual one first."""
 
-_IMAGE = re.compile(r".+\.(jpe?g|png|gif|bmp|tiff?|webp)", re.IGNORECASE | re.DOTALL)
 _NUMBERS_SHOWN = 10
 
 
@@ -106,7 +107,7 @@ def cells_of(line: str, separator: str) -> list[str]:
 
 def no_paths(names: Sequence[str]) -> str:
     """Return the message for a header without a column of paths."""
-    if any(map(_IMAGE.fullmatch, names)):
+    if any(map(is_image_name, names)):
         return f"found no names of columns, expected them in this line, such as {PATH},{LABEL}"
     found = ", ".join(map(shown, names[:_NUMBERS_SHOWN]))
     return f"found columns {found}, expected {PATH!r} among them: `path_column` names another one"

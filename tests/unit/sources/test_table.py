@@ -346,6 +346,26 @@ class TestCells:
             "column 'x': found 1,5 in line 2: numbers need a point: stored as text",
         )
 
+    @pytest.mark.parametrize("kind", ["csv", "jsonl"])
+    def test_a_column_of_paths_of_images_is_text_and_that_is_said(
+        self, images: Path, kind: str
+    ) -> None:
+        text = "path,mask,note\na.jpg,masks/1.PNG,x.jpg\nb.jpg,2.png,y\nc.jpg,,z.jpg\n"
+        if kind == "jsonl":
+            rows = csv.DictReader(io.StringIO(text))
+            text = lines(*({name: cell or None for name, cell in row.items()} for row in rows))
+        assert listed(images, text, kind).warnings == (
+            "column 'mask': found names of image files: stored as text, the files are not read",
+        )
+
+    def test_the_first_cells_show_whether_a_column_holds_paths_of_images(
+        self, tmp_path: Path
+    ) -> None:
+        """The 101st cell is not looked at, the 100th is."""
+        rows = [f"{number}.jpg,{number}.png" for number in range(200)]
+        assert len(listed(tmp_path, "\n".join(["path,x", *rows[:100], "y.jpg,z"])).warnings) == 1
+        assert listed(tmp_path, "\n".join(["path,x", *rows[:99], "y.jpg,z"])).warnings == ()
+
     def test_the_largest_float_is_accepted(self, images: Path) -> None:
         assert columns(column_of(images, "3.4028235e38", "0.5")) == ["x float"]
 

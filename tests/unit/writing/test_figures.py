@@ -171,6 +171,22 @@ def test_an_image_list_without_labels_says_so(source: Path, tmp_path: Path) -> N
     assert lines(result)["labels"] == "none: no column of labels"
 
 
+@pytest.mark.parametrize(
+    ("labels", "expected"),
+    [
+        ("auto", "none: no column has a name known for labels: y, z (--label-column NAME)"),
+        ("none", "none: not asked for"),
+    ],
+)
+def test_columns_that_may_be_labels_are_named(
+    source: Path, tmp_path: Path, labels: str, expected: str
+) -> None:
+    fill(source, {"1.png": CAT})
+    (tmp_path / "list.csv").write_text("img,z,y\nsrc/1.png,1,a\n")
+    result = write(tmp_path / "list.csv", tmp_path / "out", WriteOptions(jobs=1, labels=labels))
+    assert lines(result)["labels"] == expected
+
+
 @pytest.mark.parametrize("name", ["my out", "-x", "it's"])
 def test_the_next_command_can_be_pasted(
     source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
