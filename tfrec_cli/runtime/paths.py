@@ -22,13 +22,20 @@ def printable(path: bytes) -> str:
 
 
 def missing(path: Path, *, option: str | None = None) -> MissingPathError:
-    """Return the error for a given path that does not exist; it names the most similar path.
+    """Return the error for a given path that does not exist, with what may be wrong with it.
+
+    The message says where a link leads, or names the most similar path.
 
     Args:
         option: the option that gave the path, if it was one.
     """
     import difflib
 
+    where = f"`{option}`: " if option else ""
+    if path.is_symlink():
+        link, target = (printable(os.fsencode(one)) for one in (path, os.readlink(path)))
+        found = f"No such file or folder: {link} is a link to {target}"
+        return MissingPathError(f"{where}{found}", path)
     names: list[str] = []
     if path.name and path.parent.is_dir():
         with os.scandir(path.parent) as entries:
@@ -36,7 +43,6 @@ def missing(path: Path, *, option: str | None = None) -> MissingPathError:
     close = difflib.get_close_matches(path.name, names, n=1)
     shown, *similar = (printable(os.fsencode(one)) for one in (path, *map(path.with_name, close)))
     hint = f" (did you mean {similar[0]}?)" if similar else ""
-    where = f"`{option}`: " if option else ""
     return MissingPathError(f"{where}No such file or folder: {shown}{hint}", path)
 
 

@@ -29,6 +29,15 @@ SIDECARS = tuple(
 
 _MANIFEST = MANIFEST_SUFFIX.encode()
 
+LINKED = "linked_folder"
+"""The reason to reject a link to a folder."""
+
+LINKS = (
+    "links to folders are not followed, links to images are: `cp -rs /PATH/TO/FOLDER SRC` makes a "
+    "folder of such links"
+)
+"""What to do with links to folders."""
+
 
 def list_folder(
     root: Path,
@@ -60,6 +69,9 @@ def list_folder(
     sources, twins = without_twins(walk.sources)
     names, warnings = _label(walk, root, sources, labels, labels_from, rule)
     warnings += [f"{printable(path)}: found a tfrec dataset: skipped" for path in walk.datasets]
+    if linked := [reject.path for reject in walk.rejects if reject.reason == LINKED]:
+        noun = "a link to a folder" if len(linked) == 1 else f"{len(linked)} links to folders"
+        warnings.append(f"found {noun} ({layout.named(linked)}): left out; {LINKS}")
     rejects = [*sorted(walk.rejects, key=lambda reject: reject.path), *twins]
     return Listing(sources=sources, labels=names, rejects=tuple(rejects), warnings=tuple(warnings))
 
@@ -111,8 +123,8 @@ def splits_in(root: Path) -> tuple[str, ...]:
             )
     tops = sorted({path.split(b"/", 1)[0] for path in walk.sources.paths()})
     if not tops:
-        is_linked = any(reject.reason == "linked_folder" for reject in walk.rejects)
-        why = ": links to folders are not followed" * is_linked
+        is_linked = any(reject.reason == LINKED for reject in walk.rejects)
+        why = f": {LINKS}" if is_linked else ""
         raise UsageError(f"`split` folders: found no folders of images in {root}{why}")
     return tuple(map(os.fsdecode, tops))
 
@@ -203,8 +215,7 @@ def _entry(entry: os.DirEntry[bytes], path: bytes) -> Source | Reject | None:
         if entry.is_dir(follow_symlinks=False):
             return None
         if entry.is_dir():
-            found = "found a link to a folder, expected a folder: links to them are not followed"
-            return Reject(path, "linked_folder", found)
+            return Reject(path, LINKED, "found a link to a folder, expected a folder")
         status = entry.stat()
         if not stat.S_ISREG(status.st_mode):
             found = "found a pipe, socket or device, expected a file"
@@ -219,5 +230,7 @@ def _entry(entry: os.DirEntry[bytes], path: bytes) -> Source | Reject | None:
                 return Reject(path, "sidecar", found, harmless=True)
     except OSError as error:
         raise_if_exhausted(error)
-        return Reject(path, "unreadable", f"found {error.strerror or error}, expected a file")
+        link = "a link that cannot be followed: " * entry.is_symlink()
+        found = f"found {link}{error.strerror or error}"
+        return Reject(path, "unreadable", f"{found}, expected a file")
     return Source(path, status.st_size, None, status.st_mtime_ns)

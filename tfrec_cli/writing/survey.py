@@ -26,7 +26,7 @@ from tfrec_cli.runtime import files, heartbeat, pool, values
 from tfrec_cli.runtime.files import descriptor_to_read, raise_if_exhausted
 from tfrec_cli.runtime.pool import Progress
 from tfrec_cli.runtime.row_store import Packed, Pieces
-from tfrec_cli.sources import open_source
+from tfrec_cli.sources import folder, open_source
 from tfrec_cli.sources.labels import read_labels
 from tfrec_cli.sources.listing import Listing, Source
 from tfrec_cli.sources.listing import pack as pack_source
@@ -246,7 +246,8 @@ def check_rejects(
                 list(map(str, bad)),
             )
     if not has_all:
-        raise DataError(f"{source}: found no image that can be used, expected at least one")
+        found = f"{source}: found no image that can be used, expected at least one"
+        raise DataError(found + _links(bad))
 
 
 def _failure(
@@ -258,14 +259,22 @@ def _failure(
     leaves = "leaves it" if len(bad) == 1 else "leaves them"
     with_resume = "" if options.dry_run else ", with `resume`,"
     todo = f"`on_error` skip{with_resume} {leaves} out"
+    hint += _links(bad)
     if len(bad) == 1:
         return kind(f"{source}/{bad[0]}{hint}; {todo}", [str(bad[0])])
     reasons = Counter(reject.reason for reject in bad)
     counted = ", ".join(f"{count} {reason}" for reason, count in reasons.most_common())
     least = "at least " if len(bad) >= MOST_NAMED else ""
-    found = f"{least}{len(bad)} of {total} images cannot be used: {counted}"
+    noun = "images and links" if reasons[folder.LINKED] else "images"
+    found = f"{least}{len(bad)} of {total} {noun} cannot be used: {counted}"
     message = f"{source}: {found}{hint}; {todo}"
     return kind(message, list(map(str, bad)), _first(bad, total, options.crop))
+
+
+def _links(bad: Sequence[Reject]) -> str:
+    """Return what to do with links to folders, if any are among the rejects."""
+    is_linked = any(reject.reason == folder.LINKED for reject in bad)
+    return f"; {folder.LINKS}" if is_linked else ""
 
 
 def _first(bad: Sequence[Reject], total: int, crop: tuple[int, int] | None) -> list[str]:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
-from tfrec_cli.runtime.paths import printable, repeated_keys
+from tfrec_cli.runtime.paths import missing, printable, repeated_keys
 
 
 @pytest.mark.parametrize(
@@ -18,6 +20,13 @@ from tfrec_cli.runtime.paths import printable, repeated_keys
 )
 def test_control_characters_and_bad_bytes_are_escaped(path: bytes, text: str) -> None:
     assert printable(path) == text
+
+
+def test_a_link_that_leads_nowhere_says_where_it_leads(tmp_path: Path) -> None:
+    (tmp_path / "images").symlink_to("gone")
+    error = missing(tmp_path / "images", option="root")
+    found = f"No such file or folder: {tmp_path}/images is a link to gone"
+    assert str(error) == f"root: {found}"
 
 
 def test_only_keys_of_several_paths_are_returned() -> None:

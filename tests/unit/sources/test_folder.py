@@ -14,7 +14,7 @@ from tfrec_cli.dataset.rejects import Reject
 from tfrec_cli.errors import DataError
 from tfrec_cli.runtime.paths import collision_key
 from tfrec_cli.sources import listing as listings
-from tfrec_cli.sources.folder import list_folder
+from tfrec_cli.sources.folder import LINKS, list_folder
 from tfrec_cli.sources.labels import ClassRule
 from tfrec_cli.sources.listing import Listing, Source
 
@@ -85,8 +85,18 @@ class TestLeftOut:
     def test_a_link_to_a_folder_is_rejected(self, tmp_path: Path) -> None:
         root = touch(tmp_path / "x", "a/1.jpg")
         (root / "b").symlink_to(root / "a")
-        (reject,) = list_folder(root).rejects
+        listing = list_folder(root)
+        (reject,) = listing.rejects
         assert (reject.path, reject.reason, reject.harmless) == (b"b", "linked_folder", False)
+        assert reject.message == "found a link to a folder, expected a folder"
+        assert listing.warnings == (f"found a link to a folder (b): left out; {LINKS}",)
+
+    def test_several_links_to_folders_give_one_warning(self, tmp_path: Path) -> None:
+        root = touch(tmp_path / "x", "a/1.jpg")
+        for name in "dcb":
+            (root / name).symlink_to(root / "a")
+        (warning,) = list_folder(root).warnings
+        assert warning == f"found 3 links to folders (b, c, d): left out; {LINKS}"
 
     def test_a_link_to_a_file_is_followed(self, tmp_path: Path) -> None:
         root = touch(tmp_path / "x", "a/1.jpg")
@@ -100,6 +110,7 @@ class TestLeftOut:
         (root / "a/link").symlink_to(target)
         (reject,) = list_folder(root).rejects
         assert (reject.path, reject.reason, reject.harmless) == (b"a/link", "unreadable", False)
+        assert reject.message.startswith("found a link that cannot be followed: ")
 
     def test_a_pipe_is_rejected_without_being_opened(self, tmp_path: Path) -> None:
         root = touch(tmp_path / "x", "a/1.jpg")

@@ -13,6 +13,7 @@ from tfrec_cli.errors import BadImagesError, DataError, UnreadableError
 from tfrec_cli.imaging.policy import Policy
 from tfrec_cli.runtime import pool
 from tfrec_cli.sources import open_source
+from tfrec_cli.sources.folder import LINKED, LINKS
 from tfrec_cli.sources.listing import Source
 from tfrec_cli.writing.options import WriteOptions
 from tfrec_cli.writing.survey import Item, check_rejects, read_headers, survey
@@ -130,6 +131,22 @@ class TestCheckRejects:
             check_rejects(Path("src"), [(rejects, 9)], WriteOptions(**options))
         assert message in str(error.value)
         assert not isinstance(error.value, UnreadableError)
+
+    def test_what_to_do_with_links_to_folders_is_said_once(self) -> None:
+        linked = [Reject(name, LINKED, "found a link to a folder") for name in (b"a", b"b")]
+        with pytest.raises(BadImagesError) as error:
+            check_rejects(Path("src"), [(linked[:1], 9)], WriteOptions(dry_run=True))
+        skip = "on_error skip leaves"
+        assert str(error.value) == f"src/a: found a link to a folder; {LINKS}; {skip} it out"
+        with pytest.raises(BadImagesError) as error:
+            check_rejects(Path("src"), [(linked, 9)], WriteOptions(dry_run=True))
+        assert str(error.value) == (
+            "src: 2 of 11 images and links cannot be used: 2 linked_folder; "
+            f"{LINKS}; {skip} them out"
+        )
+        assert error.value.first == ("a: found a link to a folder", "b: found a link to a folder")
+        with pytest.raises(DataError, match=f"expected at least one; {LINKS}$"):
+            check_rejects(Path("src"), [(linked, 0)], WriteOptions(on_error="skip"))
 
     def test_a_file_that_cannot_be_read_is_an_unreadable_error(self) -> None:
         with pytest.raises(
