@@ -88,6 +88,7 @@ def write(
     root: StrPath | None = None,
     path_column: str | None = None,
     label_column: str | None = None,
+    suffix: str | None = None,
     keys: KeyStyle = "plain",
     shards: int | None = None,
     shard_size: int | str = "128MiB",
@@ -143,6 +144,7 @@ def write(
         path_column: column of the paths in an image list; None takes ``path``, ``filename``,
             ``image``… if one of them is there.
         label_column: column of the labels; None takes ``label``, ``class``, ``target``… likewise.
+        suffix: text to add to each path of an image list, such as ``".jpg"``.
         keys: names of the features: ``"plain"`` (image, label…) or ``"tf-models"`` (image/encoded,
             image/class/label…).
         shards: number of shards; None chooses it by ``shard_size``.
@@ -210,6 +212,7 @@ def check(
     root: StrPath | None = None,
     path_column: str | None = None,
     label_column: str | None = None,
+    suffix: str | None = None,
     on_error: OnError = "fail",
     max_errors: int | str | None = None,
     small: Small = "fail",
@@ -236,6 +239,7 @@ def check(
         root: see `write`.
         path_column: see `write`.
         label_column: see `write`.
+        suffix: see `write`.
         on_error: see `write`.
         max_errors: see `write`.
         small: see `write`.

@@ -177,6 +177,7 @@ def _own_source(
     """Return the options that name the source of some splits, as far as that is known."""
     source, root = origin.source, origin.root
     near = open_source.folder_with(root, names)
+    near = None if near and near[0] == root else near
     if not origin.is_folder and not bad.isdisjoint(names):
         other = _word(near[0]) if near else "FOLDER"
         return f"`--source {_word(source)} --root {other}`"

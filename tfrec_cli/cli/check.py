@@ -21,6 +21,7 @@ _GROUPS = {
         "root",
         "path_column",
         "label_column",
+        "suffix",
     ],
     "Bad images": ["on_error", "max_errors", "small", "check", "max_pixels"],
     "Running": ["jobs", "verbose", "quiet", "json", "color"],

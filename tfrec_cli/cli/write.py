@@ -36,6 +36,7 @@ from tfrec_cli.cli.completion import paths, splits
             "root",
             "path_column",
             "label_column",
+            "suffix",
         ],
         "Bad images": ["on_error", "max_errors", "small", "check", "max_pixels"],
         "Shards": ["shards", "shard_size", "shuffle_seed", "no_shuffle", "compression", "index"],
@@ -104,6 +105,11 @@ from tfrec_cli.cli.completion import paths, splits
     "label_column",
     metavar="NAME",
     help="Column of the labels in an image list. [default: label, class, target… if one is there]",
+)
+@params.field_option(
+    "suffix",
+    metavar="TEXT",
+    help="Text to add to each path of an image list, such as .jpg if its paths have no endings.",
 )
 @params.field_option(
     "keys",

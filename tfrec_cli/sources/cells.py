@@ -147,10 +147,15 @@ def to_text(value: Any) -> str:
 
 
 class Paths:
-    """Reads paths as people write them: absolute, or with the backslashes of Windows."""
+    """Reads paths as people write them: absolute, with the backslashes of Windows, cut short.
 
-    def __init__(self, root: Path) -> None:
+    Args:
+        suffix: text that is added to each path.
+    """
+
+    def __init__(self, root: Path, suffix: str = "") -> None:
         self._root = root
+        self._suffix = suffix
         self._tops = sorted({os.path.abspath(root), os.path.realpath(root)})
         self._absolute = self._backslashes = False
 
@@ -172,7 +177,7 @@ class Paths:
             raise RowError(f"path: found {found}, expected the path of an image")
         if remedy := url_remedy(cell):
             raise RowError(f"path: found the URL {shown(cell)}, expected a local path: {remedy}")
-        path = cell
+        path = cell + self._suffix
         if "\\" in path:
             path = path.replace("\\", "/")
             self._backslashes = True

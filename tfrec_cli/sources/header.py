@@ -32,15 +32,17 @@ _NUMBERS_SHOWN = 10
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Asked:
-    """The columns that options name.
+    """What options say about an image list.
 
     Attributes:
         path_column: name of the column of paths; None takes the one with a usual name.
         label_column: name of the column of labels; likewise.
+        suffix: text that is added to each path.
     """
 
     path_column: str | None = None
     label_column: str | None = None
+    suffix: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

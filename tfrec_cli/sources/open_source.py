@@ -14,6 +14,7 @@ from tfrec_cli.dataset.names import KeyStyle
 from tfrec_cli.dataset.records import Column
 from tfrec_cli.dataset.rejects import Reject
 from tfrec_cli.errors import RunError, TableError, UnreadableError, UsageError
+from tfrec_cli.imaging.formats import EXTENSIONS
 from tfrec_cli.runtime.files import open_to_read, raise_if_exhausted
 from tfrec_cli.runtime.paths import missing, printable
 from tfrec_cli.sources.cells import RowError, shown
@@ -45,6 +46,12 @@ _Wanted = tuple[Sequence[str] | str | None, str, ClassRule]
 
 _MOST_TRIED = 1000
 """So many folders are tried as the root of a list whose images are not found."""
+
+_SUFFIXES = (
+    "",
+    *(one for names in EXTENSIONS.values() for name in names for one in (name, name.upper())),
+)
+"""What the paths of such a list may lack at their end."""
 
 _WORKBOOKS = (".xlsx", ".xls", ".ods")
 
@@ -83,9 +90,11 @@ def root_hint(source: Path, root: Path | None) -> str:
     return "" if root or source.is_dir() else " (--root sets the folder that contains its paths)"
 
 
-def check_some_exist(source: Path, root: Path | None, listing: Listing) -> None:
-    """Refuse an image list none of whose files can be read; name a folder that has some of them.
+def check_some_exist(source: Path, root: Path | None, listing: Listing, asked: Asked) -> None:
+    """Refuse an image list none of whose files can be read; name options that find some of them.
 
+    Args:
+        asked: as for `list_source`.
     Raises:
         UnreadableError: that is so.
     """
@@ -96,18 +105,32 @@ def check_some_exist(source: Path, root: Path | None, listing: Listing) -> None:
     first, several = printable(rejects[0].path), len(rejects) > 1
     found = f"none of its {len(rejects)} images, such as {first}," if several else f"no {first}"
     hint = "`root` names the folder that contains its paths"
-    if near := folder_with(folder, [reject.path for reject in rejects]):
-        other, count = near
-        had = "them" if several else "it"
-        hint = f"`root` {other} has {had if count == len(rejects) else f'{count} of them'}"
+    paths = [reject.path for reject in rejects]
+    if best := folder_with(folder, paths, ("",) if asked.suffix else _SUFFIXES):
+        other, suffix, count = best
+        options = [f"`root` {other}"] * (other != folder) + [f"`suffix` {suffix}"] * bool(suffix)
+        had = f"{count} of them" if count < len(rejects) else "them" if several else "it"
+        hint = f"{' with '.join(options)} {'finds' if suffix else 'has'} {had}"
     raise UnreadableError(f"{source}: found {found} in {folder}: {hint}", [*map(str, rejects)])
 
 
-def folder_with(folder: Path, paths: Sequence[bytes]) -> tuple[Path, int] | None:
-    """Return the folder in or above a folder that has most of some files, and how many it has."""
-    counts = {other: _count_in(other, paths) for other in _near(folder)}
-    other = max(counts, key=counts.__getitem__, default=folder)
-    return (other, counts[other]) if counts.get(other) else None
+def folder_with(
+    folder: Path, paths: Sequence[bytes], suffixes: Sequence[str] = ("",)
+) -> tuple[Path, str, int] | None:
+    """Find the folder, this one or one in it or above it, that has most of some files.
+
+    Args:
+        suffixes: what may stand after each path.
+    Returns:
+        The folder, the suffix, and how many files it has; None if no folder has the first.
+    """
+    counts = {
+        (other, suffix): _count_in(other, paths, suffix)
+        for other in (folder, *_near(folder))
+        for suffix in suffixes
+    }
+    other, suffix = best = max(counts, key=counts.__getitem__)
+    return (other, suffix, counts[best]) if counts[best] else None
 
 
 def _near(folder: Path) -> Iterator[Path]:
@@ -117,9 +140,9 @@ def _near(folder: Path) -> Iterator[Path]:
     yield from islice(folder.absolute().parents, 3)
 
 
-def _count_in(folder: Path, paths: Sequence[bytes]) -> int:
-    """Count the files that are in a folder; 0 if the first is not there."""
-    places = (os.path.join(os.fsencode(folder), path) for path in paths)
+def _count_in(folder: Path, paths: Sequence[bytes], suffix: str) -> int:
+    """Count the files, with a suffix, that are in a folder; 0 if the first is not there."""
+    places = (os.path.join(os.fsencode(folder), path + suffix.encode()) for path in paths)
     if not os.path.lexists(next(places, b"")):
         return 0
     return 1 + sum(map(os.path.lexists, places))
@@ -146,12 +169,12 @@ def list_source(
         labels: as for `folder.list_folder`; ``auto`` takes the names in the column ``label``.
         keys: ``tf-models`` gives features the names of the Object Detection API.
         columns: columns of another split; columns of the same name must have the same types.
-        asked: the columns of an image list that options name.
+        asked: what options say about an image list.
         rule: how folders and names become labels.
         found: see `Found`.
     Raises:
-        UsageError: as for `root_of` and `folder.list_folder`, a column has a reserved name, a
-            folder has no columns that options could name, or an image list no folders.
+        UsageError: as for `root_of` and `folder.list_folder`, a column has a reserved name,
+            or options are given that a folder does not have, or an image list.
         TableError: the image list is wrong; names every bad line.
         DataError, RunError: as for `folder.list_folder`.
     """

@@ -124,7 +124,7 @@ class Table:
         keys: ``tf-models`` gives features the names of the Object Detection API.
         pinned: columns of another split; columns of the same name must have the same types.
         has_labels: whether to read the column of labels.
-        asked: the columns that options name.
+        asked: what options say about it.
 
     Attributes:
         rows: the rows, packed.
@@ -151,7 +151,7 @@ class Table:
         self.path = path
         self.roles = Roles()
         self._asked = asked
-        self._paths = Paths(root)
+        self._paths = Paths(root, asked.suffix or "")
         self._suffix = path.suffix.lower()
         self._delimiter = ","
         self._measured: set[str] = set()

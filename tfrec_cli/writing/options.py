@@ -39,7 +39,7 @@ GONE = frozenset({"decoder"})
 """Options of earlier versions, on which no byte of a shard depends."""
 
 LATER = frozenset(
-    {"strip_metadata", "path_column", "label_column", "split_by", "first_label", "depth"}
+    {"strip_metadata", "path_column", "label_column", "suffix", "split_by", "first_label", "depth"}
 )
 """Options that version 0.1 does not have: a manifest has them only if they are not the default, so
 that all others keep their bytes."""
@@ -70,6 +70,7 @@ _RECORDED = (
     "max_pixels",
     "path_column",
     "label_column",
+    "suffix",
     "split_by",
 )
 """Options that records or their order depend on, and that only ``options`` of a manifest has."""
@@ -148,6 +149,7 @@ class WriteOptions:
         root: folder that the paths of an image list are relative to; None is the list's own.
         path_column: column of the paths in an image list; None takes the one with a usual name.
         label_column: column of the labels; likewise.
+        suffix: text that is added to each path of an image list.
         shards: number of shards; None computes it from ``shard_size`` (bytes).
         shuffle_seed: None keeps the order of the paths.
         max_errors: with ``on_error="skip"``, the most rejects allowed: a number, or a share of
@@ -169,6 +171,7 @@ class WriteOptions:
     root: Path | None = field(default=None, metadata=_read_by(values.path))
     path_column: str | None = field(default=None, metadata=_text())
     label_column: str | None = field(default=None, metadata=_text())
+    suffix: str | None = field(default=None, metadata=_text())
     keys: KeyStyle = field(default="plain", metadata=_words(KeyStyle))
     shards: int | None = field(default=None, metadata=_numbers(1, MAX_SHARDS))
     shard_size: int = field(
@@ -227,8 +230,10 @@ class WriteOptions:
 
     @property
     def asked(self) -> Asked:
-        """The columns of an image list that are named."""
-        return Asked(path_column=self.path_column, label_column=self.label_column)
+        """What is said about an image list."""
+        return Asked(
+            path_column=self.path_column, label_column=self.label_column, suffix=self.suffix
+        )
 
     @property
     def is_by_folder(self) -> bool:

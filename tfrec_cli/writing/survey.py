@@ -123,7 +123,7 @@ def list_sources(
     if listing.labels is None and options.first_label:
         raise UsageError(f"`first_label`: needs labels, but {source} has none")
     if listing.rejects and not listing.sources and not source.is_dir():
-        open_source.check_some_exist(source, options.root, listing)
+        open_source.check_some_exist(source, options.root, listing, options.asked)
     if not listing.sources and not listing.rejects:
         raise DataError(f"{source}: found no files, expected images")
     return listing

@@ -195,6 +195,18 @@ class TestPaths:
         ("place", "rows", "found"),
         [
             ("", ["a.jpg"], "no a.jpg in {}: root {}/images has it"),
+            ("", ["a"], "no a in {}: root {}/images with suffix .jpg finds it"),
+            (
+                "",
+                ["a", "b.jpg"],
+                "none of its 2 images, such as a, in {}: root {}/images with suffix .jpg finds 1 "
+                "of them",
+            ),
+            (
+                "images",
+                ["a", "b"],
+                "none of its 2 images, such as a, in {}/images: suffix .jpg finds them",
+            ),
             (
                 "",
                 ["a.jpg", "b.jpg"],
@@ -271,13 +283,28 @@ class TestProgram:
         ran = tfrec("salvage", shard, tmp_path / "new", "--source", images / "list.csv")
         assert ran.code == 0
 
+    def test_a_suffix_is_added_to_each_path_and_recorded(
+        self, images: Path, tmp_path: Path
+    ) -> None:
+        path = images / "list.csv"
+        path.write_text(f"path,label\na,x\n{images}/b,y\n")
+        ran = tfrec("write", path, tmp_path / "out", "--suffix", ".jpg")
+        assert (ran.code, ran.err) == (0, "tfrec: absolute paths: read as relative\n")
+        options = VerifyOptions(source=((None, path),), jobs=1)
+        assert verify(tmp_path / "out", options).findings == []
+        ran = tfrec("write", path, tmp_path / "new", "--suffix", "jpg")
+        assert ran.error == (
+            f"tfrec: {path}: found none of its 2 images, such as ajpg, in {images}: --root names "
+            "the folder that contains its paths\n"
+        )
+
     def test_manifests_without_these_options_do_not_have_them(
         self, images: Path, tmp_path: Path
     ) -> None:
         (images / "list.csv").write_text("filename,class\na.jpg,x\n")
         written = write(images / "list.csv", tmp_path / "out", WriteOptions(jobs=1))
         assert written.manifest
-        assert not {"path_column", "label_column"} & written.manifest.options.keys()
+        assert not {"path_column", "label_column", "suffix"} & written.manifest.options.keys()
         options = VerifyOptions(source=((None, images / "list.csv"),), jobs=1)
         assert verify(tmp_path / "out", options).findings == []
 
@@ -291,6 +318,7 @@ class TestProgram:
         ("options", "message"),
         [
             (["--path-column", "x"], "--path-column: needs an image list, but {} is a folder"),
+            (["--suffix", ".x"], "--suffix: needs an image list, but {} is a folder"),
             (["--label-column", "x"], "--label-column: needs an image list, but {} is a folder"),
             (
                 ["--label-column", "x", "--labels", "none"],
