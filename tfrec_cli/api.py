@@ -150,7 +150,8 @@ def write(
         shards: number of shards; None chooses it by ``shard_size``.
         shard_size: approximate size of a shard: a number of bytes, or a text such as ``"128MiB"``.
         shuffle_seed: seed of the order of the records; None keeps the order of their paths.
-        on_error: what to do if an image cannot be used: ``"fail"`` or ``"skip"``.
+        on_error: what to do if an image, or a line of an image list, cannot be used: ``"fail"`` or
+            ``"skip"``.
         max_errors: with ``on_error="skip"``, how many images may be skipped: a number, or a share
             such as ``"1%"``.
         small: what to do if an image is smaller than the crop: ``"fail"``, ``"skip"``, ``"pad"`` or

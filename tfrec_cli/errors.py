@@ -54,11 +54,17 @@ class TfrecError(Exception):
     exit_code = EXIT_RUN
 
     def __init__(
-        self, message: str, details: Sequence[str] = (), *, hint: Hint | None = None
+        self,
+        message: str,
+        details: Sequence[str] = (),
+        *,
+        hint: Hint | None = None,
+        first: Sequence[str] = (),
     ) -> None:
         super().__init__(message)
         self._details = tuple(details)
         self.hint = hint
+        self._first = tuple(first)
 
     def __str__(self) -> str:
         return self.spelled()
@@ -74,9 +80,18 @@ class TfrecError(Exception):
         """A line for each thing that is wrong, if the message names only the first."""
         return self.spelled_details()
 
+    @property
+    def first(self) -> tuple[str, ...]:
+        """Lines about the first of several things that are wrong."""
+        return self.spelled_first()
+
     def spelled(self, spell: Callable[[str], str] = str) -> str:
         """Return the message, with the names of options replaced by ``spell``."""
         return _respelled(str(self.args[0]), spell)
+
+    def spelled_first(self, spell: Callable[[str], str] = str) -> tuple[str, ...]:
+        """Return the lines about the first things, with the names of options replaced."""
+        return tuple(_respelled(line, spell) for line in self._first)
 
     def spelled_details(self, spell: Callable[[str], str] = str) -> tuple[str, ...]:
         """Return the details, with the names of options replaced by ``spell``."""
@@ -113,17 +128,7 @@ class ImageError(DataError):
 
 
 class BadImagesError(DataError):
-    """Images cannot be used; the details name each of them.
-
-    Attributes:
-        first: lines about the first ones; empty if there is one.
-    """
-
-    def __init__(
-        self, message: str, details: Sequence[str] = (), first: Sequence[str] = ()
-    ) -> None:
-        super().__init__(message, details)
-        self.first = tuple(first)
+    """Images cannot be used; the details name each of them."""
 
 
 class TableError(DataError):

@@ -373,8 +373,12 @@ class TestCommandLine:
         (images / "t.csv").write_text("path,x\na.jpg\nb.jpg\n")
         quiet = measured(images, "write", "t.csv", "out")
         assert (quiet.code, quiet.out) == (1, "")
-        last = "tfrec: t.csv: line 2: found 1 cells, expected 2 (and 1 more, in line 3)\n"
-        assert quiet.err == last
+        last = (
+            "tfrec: t.csv: found 2 wrong lines: 2, 3; mend them, or --on-error skip leaves them "
+            "out\n"
+        )
+        first = [f"tfrec: line {line}: found 1 cells, expected 2\n" for line in (2, 3)]
+        assert quiet.err == "".join([*first, last])
         first = [f"tfrec: t.csv: line {line}: found 1 cells, expected 2\n" for line in (2, 3)]
         assert measured(images, "write", "t.csv", "out", "-v").err == "".join([*first, last])
 

@@ -87,6 +87,7 @@ def list_origin(source: Path, root: Path | None, splits: Sequence[Split]) -> Ori
         columns=described.columns,
         asked=options.asked,
         rule=rule,
+        skips=True,
     )
     level = found_level(listing.sources.paths(), described.labels or (), rule)
     return Origin(

@@ -300,6 +300,7 @@ def _plan(source: Path, root: Path, described: Manifest, options: WriteOptions) 
         columns=described.columns,
         asked=options.asked,
         rule=class_rule(described, options),
+        skips=True,
     )
     division = described.division
     is_digested = division is not None and not division.is_by_folder

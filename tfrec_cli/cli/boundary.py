@@ -98,8 +98,10 @@ def failure_of(error: BaseException, ctx: click.Context | None) -> Failure:
     match error:
         case errors.TfrecError():
             message = command.explained(error, ctx) + _HINTS[error.hint]
-            details = error.spelled_details(lambda name: command.spelled(ctx, name))
-            first = error.first if isinstance(error, errors.BadImagesError) else ()
+            details, first = (
+                lines(lambda name: command.spelled(ctx, name))
+                for lines in (error.spelled_details, error.spelled_first)
+            )
             return Failure(message, error.exit_code, details, _help(error, ctx), first)
         case click.ClickException():
             return Failure(command.explained(error, ctx), errors.EXIT_USAGE, (), _help(error, ctx))

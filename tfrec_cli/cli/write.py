@@ -119,7 +119,9 @@ from tfrec_cli.cli.completion import paths, splits
 @params.shard_size("Approximate size of a shard.")
 @params.field_option("shuffle_seed", help="Seed of the order of the records.")
 @click.option("--no-shuffle", is_flag=True, help="Store the records in the order of their paths.")
-@params.field_option("on_error", help="What to do if an image cannot be used.")
+@params.field_option(
+    "on_error", help="What to do if an image, or a line of an image list, cannot be used."
+)
 @params.field_option(
     "max_errors",
     metavar="N|P%",

@@ -37,6 +37,10 @@ class RowError(Exception):
     """A row is wrong; the message says why."""
 
 
+class ListError(RowError):
+    """A row shows that the list is wrong: to leave out the row would mend nothing."""
+
+
 _Base = Literal["int64", "float", "bytes", "not finite", "nothing"]
 
 

@@ -15,6 +15,7 @@ from tfrec_cli.dataset.names import MOST_NAME_BYTES, KeyStyle
 from tfrec_cli.dataset.records import SOURCE_ID, Column, ColumnKind
 from tfrec_cli.sources.cells import (
     CellType,
+    ListError,
     RowError,
     has_decimal_comma,
     is_image_name,
@@ -122,16 +123,25 @@ class ColumnStats:
         if cell_type is None:
             expected = "a number, text, true, false, null, or a list of numbers or of texts"
             raise RowError(f"{self.name}: found {shown(value)}, expected {expected}")
+        if cell_type not in self.types and (self.kind or not self.is_text):
+            self._check(cell_type, value)
         self.rows += 1
         if self.rows <= _ROWS_LOOKED_AT and isinstance(value, str):
             self.names += is_image_name(value)
         if cell_type in self.types:
             return
-        if self.kind or not self.is_text:
-            self._check(cell_type, value)
         self.types[cell_type] = line
         if value is cell and self.is_text and has_decimal_comma(cell):
             self.with_comma = cell, line
+
+    def remove(self, cell: Any, line: int) -> None:
+        """Forget the last cell that was added, since another cell of its line is wrong."""
+        if self.rows <= _ROWS_LOOKED_AT and isinstance(cell, str):
+            self.names -= is_image_name(cell)
+        self.rows -= 1
+        self.types = {one: first for one, first in self.types.items() if first != line}
+        if self.with_comma and self.with_comma[1] == line:
+            self.with_comma = None
 
     def read(self, cell: Any) -> tuple[Any, CellType | None]:
         """Return a cell's value, and its type or None if no feature can hold it."""
@@ -182,18 +192,18 @@ def new_column(
         pinned: columns of another split.
         keys: ``tf-models`` gives features the names of the Object Detection API.
     Raises:
-        RowError: the name is invalid, or another column becomes the same feature.
+        ListError: the name is invalid, or another column becomes the same feature.
     """
     if not name.isprintable() or name.strip() != name or not name:
-        raise RowError(f"found column {shown(name)}, expected a name without spaces around it")
+        raise ListError(f"found column {shown(name)}, expected a name without spaces around it")
     if len(name.encode()) > MOST_NAME_BYTES or len(earlier) == _MOST_COLUMNS:
         expected = f"{_MOST_COLUMNS} columns at most, with names of {MOST_NAME_BYTES} bytes"
-        raise RowError(f"found column {shown(name)}, expected {expected}")
+        raise ListError(f"found column {shown(name)}, expected {expected}")
     is_detection = keys == "tf-models"
     feature = feature_of(name, keys)
     for other in earlier.values():
         if other.feature == feature:
-            raise RowError(f"found columns {other.name!r} and {name!r}, expected one of them")
+            raise ListError(f"found columns {other.name!r} and {name!r}, expected one of them")
     pin = next((column for column in pinned if column.name == feature), None)
     kind = _KINDS.get(feature) if is_detection else None
     is_list = False if feature == SOURCE_ID else None

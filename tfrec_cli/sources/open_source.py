@@ -38,7 +38,7 @@ from tfrec_cli.sources.labels import (
     unfit_classes,
 )
 from tfrec_cli.sources.listing import NO_LABEL, Found, Listing, Source, packed
-from tfrec_cli.sources.table import SAVE_AS_CSV, SUFFIXES, Row, Table, dump_json
+from tfrec_cli.sources.table import BAD_LINE, SAVE_AS_CSV, SUFFIXES, Row, Table, dump_json
 
 _USUAL = Asked()
 _Wanted = tuple[Sequence[str] | str | None, str, ClassRule]
@@ -98,7 +98,7 @@ def check_some_exist(source: Path, root: Path | None, listing: Listing, asked: A
     Raises:
         UnreadableError: that is so.
     """
-    rejects = listing.rejects
+    rejects = [reject for reject in listing.rejects if reject.reason != BAD_LINE]
     if listing.sources or any(reject.reason != "unreadable" for reject in rejects):
         return
     folder = root_of(source, root)
@@ -159,6 +159,7 @@ def list_source(
     asked: Asked = _USUAL,
     rule: ClassRule = USUAL_RULE,
     found: Found = bool,
+    skips: bool = False,
 ) -> Listing:
     """List the images of a folder, as `folder.list_folder` does, or of an image list.
 
@@ -172,6 +173,7 @@ def list_source(
         asked: what options say about an image list.
         rule: how folders and names become labels.
         found: see `Found`.
+        skips: whether bad lines of an image list become rejects.
     Raises:
         UsageError: as for `root_of` and `folder.list_folder`, a column has a reserved name,
             or options are given that a folder does not have, or an image list.
@@ -187,7 +189,9 @@ def list_source(
     if rule.in_splits or rule.level != "auto":
         option = "`split` folders" if rule.in_splits else f"`labels` {rule.level}"
         raise UsageError(f"{option}: needs a folder of images, but {source} is an image list")
-    table = Table(source, folder, keys, columns, has_labels=labels is not None, asked=asked)
+    table = Table(
+        source, folder, keys, columns, has_labels=labels is not None, asked=asked, skips=skips
+    )
     try:
         with open_to_read(os.fsencode(source)) as file:
             if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
@@ -220,11 +224,14 @@ def _listing(table: Table, root: Path, keys: KeyStyle, wanted: _Wanted) -> Listi
     previous: Row | None = None
     for index in sorted(range(len(rows)), key=rows.path):
         row = rows[index]
+        if row.line in errors.lines:
+            continue
         if previous and row.path == previous.path:
             expected = f"it only in line {previous.line}"
             if is_boxed:
                 expected = "one row for each image: its boxes as JSON lists, such as [0.1, 0.5]"
-            errors.add(row.line, f"found {printable(row.path)} again, expected {expected}")
+            found = f"found {printable(row.path)} again, expected {expected}"
+            errors.add(row.line, found, can_skip=False)
             continue
         previous = row
         try:
@@ -237,11 +244,11 @@ def _listing(table: Table, root: Path, keys: KeyStyle, wanted: _Wanted) -> Listi
             rejects.append(item)
         else:
             sources.append(item)
-    errors.check()
+    errors.check(is_empty=not sources and not rejects)
     return Listing(
         sources=sources,
         labels=names,
-        rejects=tuple(rejects),
+        rejects=(*rejects, *errors.rejects()),
         warnings=(*notes, *warnings),
         columns=tuple(column for _, column in columns),
     )
@@ -260,9 +267,10 @@ def _number_classes(
     if not classes:
         return None, {}
     wrong = {NO_LABEL: "none, expected one in every row, or in no row"}
+    unfit: Sequence[str] = ()
     if isinstance(labels, str):
         names, numbers = number_classes(classes, rule)
-        unfit = unfit_classes(classes) if rule.asks else ()
+        unfit = unfit_classes(classes) if rule.asks else unfit
         wrong |= {classes[name]: f"{shown(name)}, expected {NUMBER_EXPECTED}" for name in unfit}
     else:
         names = tuple(labels or ())
@@ -270,9 +278,11 @@ def _number_classes(
         expected = f"one of the {len(names)} classes of {labels_from}"
         unknown = classes.keys() - numbers.keys()
         wrong |= {classes[name]: f"{shown(name)}, expected {expected}" for name in unknown}
+    certain = {classes[name] for name in unfit}
     for line, number in zip(table.rows.column(0), table.rows.column(1), strict=True):
         if number in wrong:
-            table.errors.add(line, f"label: found {wrong[number]}")
+            found = f"label: found {wrong[number]}"
+            table.errors.add(line, found, can_skip=number not in certain)
     return names, {number: numbers[name] for name, number in classes.items() if name in numbers}
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import csv
 import json
+import os
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -17,10 +18,11 @@ from typing import Any, BinaryIO, NoReturn
 
 from tfrec_cli.dataset.names import KeyStyle
 from tfrec_cli.dataset.records import OURS, Column
+from tfrec_cli.dataset.rejects import Reject
 from tfrec_cli.errors import TableError, UsageError
 from tfrec_cli.runtime.row_store import Packed
 from tfrec_cli.sources import header
-from tfrec_cli.sources.cells import CellType, Paths, RowError, shown, to_integer, to_text
+from tfrec_cli.sources.cells import CellType, ListError, Paths, RowError, shown, to_integer, to_text
 from tfrec_cli.sources.columns import ColumnStats, new_column
 from tfrec_cli.sources.header import LABEL, PATH, Asked, Roles
 from tfrec_cli.sources.labels import NUMBER_EXPECTED
@@ -34,6 +36,9 @@ _MOST_REPORTED = 1000
 """The first bad lines are reported, all are counted."""
 
 _NUMBERS_SHOWN = 10
+
+BAD_LINE = "bad_line"
+"""The reason to leave out a line."""
 
 _UTF_16 = (b"\xff\xfe", b"\xfe\xff")
 _WORKBOOKS = (b"PK\3\4", b"\xd0\xcf\x11\xe0")
@@ -55,41 +60,80 @@ dump_json = json.JSONEncoder(separators=(",", ":")).encode
 
 
 class LineErrors:
-    """The bad lines of a file, reported together."""
+    """The bad lines of a file: reported together, or left out.
 
-    def __init__(self, path: Path) -> None:
+    Args:
+        skips: whether lines are left out, if nothing is lost with them that another line has.
+
+    Attributes:
+        lines: the numbers of bad lines; of many only the first, unless they are left out.
+    """
+
+    def __init__(self, path: Path, *, skips: bool) -> None:
+        self.lines: set[int] = set()
         self._path = path
+        self._skips = skips
+        self._skipped: list[tuple[int, str]] = []
         self._first: list[tuple[int, str]] = []
         self._count = 0
+        self._can_skip = True
 
-    def add(self, line: int, message: str) -> None:
-        """Record a bad line."""
+    def add(self, line: int, message: str, *, can_skip: bool = True) -> None:
+        """Record a bad line.
+
+        Args:
+            can_skip: the line may be left out.
+        """
+        if can_skip and self._skips:
+            self._skipped.append((line, message))
+            self.lines.add(line)
+            return
         self._count += 1
+        self._can_skip = self._can_skip and can_skip
         if len(self._first) < _MOST_REPORTED:
             self._first.append((line, message))
+            self.lines.add(line)
 
-    def check(self) -> None:
-        """Raise an error if any line was bad.
+    def rejects(self) -> list[Reject]:
+        """Return a reject for each line that is left out."""
+        name = os.fsencode(self._path.name)
+        lines = sorted(self._skipped)
+        return [Reject(b"%s: line %d" % (name, line), BAD_LINE, why) for line, why in lines]
 
+    def check(self, *, is_empty: bool = False) -> None:
+        """Raise an error if any line was bad and is not left out.
+
+        Args:
+            is_empty: no line is left.
         Raises:
             TableError: names the first bad lines, and counts all.
         """
         if self._count:
             raise self._error()
+        if is_empty and self._skipped:
+            self._first, self._count = self._skipped[:_MOST_REPORTED], len(self._skipped)
+            self._can_skip = False
+            raise self._error()
 
     def stop(self, line: int, message: str) -> NoReturn:
         """Record a bad line after which reading cannot continue, and raise the error."""
-        self.add(line, message)
+        self.add(line, message, can_skip=False)
         raise self._error()
 
     def _error(self) -> TableError:
         errors = sorted(self._first)
-        details = tuple(f"{self._path}: line {line}: {message}" for line, message in errors)
-        numbers = ", ".join(str(line) for line, _ in errors[1 : 1 + _NUMBERS_SHOWN])
-        more = self._count - 1
-        dots = "…" * (more > _NUMBERS_SHOWN)
-        rest = f" (and {more} more, in line{'s' * (more > 1)} {numbers}{dots})" if more else ""
-        return TableError(details[0] + rest, details)
+        first = [f"line {line}: {message}" for line, message in errors]
+        details = [f"{self._path}: {line}" for line in first]
+        it = "it" if self._count == 1 else "them"
+        todo = f"; mend {it}, or `on_error` skip leaves {it} out" if self._can_skip else ""
+        if self._count == 1:
+            return TableError(details[0] + todo, details)
+        numbers = ", ".join(str(line) for line, _ in errors[:_NUMBERS_SHOWN])
+        dots = "…" * (self._count > _NUMBERS_SHOWN)
+        if self._count > _NUMBERS_SHOWN:
+            first[_NUMBERS_SHOWN:] = [f"and {self._count - _NUMBERS_SHOWN} more: -v names all"]
+        found = f"found {self._count} wrong lines: {numbers}{dots}"
+        return TableError(f"{self._path}: {found}{todo}", details, first=first)
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,6 +169,7 @@ class Table:
         pinned: columns of another split; columns of the same name must have the same types.
         has_labels: whether to read the column of labels.
         asked: what options say about it.
+        skips: whether bad lines are left out.
 
     Attributes:
         rows: the rows, packed.
@@ -143,11 +188,12 @@ class Table:
         *,
         has_labels: bool,
         asked: Asked,
+        skips: bool,
     ) -> None:
         self.rows = Packed(_pack, Row)
         self.columns: dict[str, ColumnStats] = {}
         self.classes: dict[str, int] = {}
-        self.errors = LineErrors(path)
+        self.errors = LineErrors(path, skips=skips)
         self.path = path
         self.roles = Roles()
         self._asked = asked
@@ -167,7 +213,7 @@ class Table:
         Args:
             found: see `Found`.
         Raises:
-            TableError: a bad header, or bad lines.
+            TableError: a bad header, or every line is bad.
             UsageError: a column has a reserved name.
         """
         lines = _text_lines(file, self.errors)
@@ -175,13 +221,14 @@ class Table:
             self._add_row(line, content)
             if len(self.rows) % EVERY == 0:
                 found(len(self.rows))
-        self.errors.check()
+        if not self.rows:
+            self.errors.check(is_empty=True)
 
     def _add_row(self, line: int, content: list[str] | str) -> None:
         try:
             self.rows.append(self._row(line, content))
         except RowError as error:
-            self.errors.add(line, str(error))
+            self.errors.add(line, str(error), can_skip=not isinstance(error, ListError))
 
     def _csv_rows(self, lines: Iterator[str]) -> Iterator[tuple[int, list[str]]]:
         """Iterate the rows after the header, each with the number of its first line."""
@@ -202,6 +249,8 @@ class Table:
                     self.errors.stop(line, _OLD_MAC)
                 expected = "expected quotes in pairs, and cells of at most 128 KiB"
                 self.errors.stop(line, f"{error}: {expected}")
+            if not self.errors.lines.isdisjoint(range(line, reader.line_num + 1)):
+                continue  # a cell of several lines, of which one is bad
             if cells and self._header:
                 yield line, cells
             elif cells:
@@ -212,9 +261,9 @@ class Table:
     def _read_header(self, line: int, names: list[str]) -> None:
         if repeated := _repeated(names):
             self.errors.stop(line, f"found column {shown(repeated)} twice, expected it once")
+        self._header = names
+        self._set_roles(line)
         try:
-            if not self._set_roles(names):
-                self.errors.stop(line, header.no_paths(names))
             if names[0] == INDEXES[0]:
                 self.columns[""] = ColumnStats(name="", feature="", is_text=True)
             for name in names:
@@ -222,18 +271,22 @@ class Table:
                     self._column(name)
         except RowError as error:
             self.errors.stop(line, str(error))
-        self._header = names
 
-    def _set_roles(self, names: Sequence[str]) -> bool:
-        """Find the columns of paths and labels, and tell whether there is one of paths.
+    def _set_roles(self, line: int) -> None:
+        """Find the columns of paths and labels in the header.
 
         Raises:
-            RowError: several columns may be meant, or an option names none.
+            TableError: there is none of paths, several may be meant, or an option names none.
         """
         features = {column.name for column in self._pinned}
-        found = header.roles(names, self._asked, features, has_labels=self._has_labels)
-        self.roles = found or self.roles
-        return found is not None
+        names = self._header
+        try:
+            found = header.roles(names, self._asked, features, has_labels=self._has_labels)
+        except RowError as error:
+            self.errors.stop(line, str(error))
+        if found is None:
+            self.errors.stop(line, header.no_paths(names))
+        self.roles = found
 
     def _json_rows(self, lines: Iterator[str]) -> Iterator[tuple[int, str]]:
         return ((number, text) for number, text in enumerate(lines, 1) if text.strip())
@@ -247,9 +300,8 @@ class Table:
         if isinstance(content, str):
             cells = _json_object(content)
             if not self._header:
-                self._header = list(cells)
-                if not self._set_roles(self._header):
-                    raise RowError(header.no_paths(self._header))
+                self._header = [*cells]
+                self._set_roles(line)
         elif len(content) == len(self._header):
             cells = {name: cell or None for name, cell in zip(self._header, content, strict=True)}
         else:
@@ -259,12 +311,19 @@ class Table:
         self._measured.update(name for name in _MEASURED if cells.pop(name, None) is not None)
         class_number = self._class(label) if self._has_labels else NO_LABEL
         values: list[Any] = [None] * len(self.columns)
-        for name, cell in cells.items():
-            column = self._column(name)
-            if cell is not None:
-                column.add(cell, line)
-                values += [None] * (column.number + 1 - len(values))
-                values[column.number] = cell
+        added: list[tuple[ColumnStats, Any]] = []
+        try:
+            for name, cell in cells.items():
+                column = self._column(name)
+                if cell is not None:
+                    column.add(cell, line)
+                    added.append((column, cell))
+                    values += [None] * (column.number + 1 - len(values))
+                    values[column.number] = cell
+        except RowError:
+            for column, cell in added:
+                column.remove(cell, line)
+            raise
         return Row(path, line, class_number, dump_json(values).encode())
 
     def _class(self, label: object) -> int:
@@ -303,11 +362,11 @@ class Table:
         asked = (self._asked.path_column, self._asked.label_column)
         for usual, option in zip((PATH, LABEL), asked, strict=True):
             if name.casefold() == usual and option is None:
-                raise RowError(f"found column {name!r}, expected {usual!r}")
+                raise ListError(f"found column {name!r}, expected {usual!r}")
         pinned = {column.name for column in self._pinned}
         is_late = self._is_json and name not in self._header and self.roles.label == LABEL
         if is_late and self._has_labels and header.may_be_label(name) and name not in pinned:
-            raise RowError(f"found {name!r}, expected it in the first line too: is it the label?")
+            raise ListError(f"found {name!r}, expected it in the first line too: is it the label?")
 
     def notes(self) -> list[str]:
         """Return a line about what was read in another way than usual, if anything was."""
@@ -357,10 +416,11 @@ def _text_lines(file: BinaryIO, errors: LineErrors) -> Iterator[str]:
         try:
             text = data.decode()
         except UnicodeDecodeError as error:
-            errors.add(number, f"found byte {data[error.start]:#04x}, expected UTF-8")
+            found = f"found byte {data[error.start]:#04x}, expected UTF-8"
+            errors.add(number, found, can_skip=number > 1)
             text = ""
         if "\0" in text:
-            errors.add(number, "found a zero byte, expected text")
+            errors.add(number, "found a zero byte, expected text", can_skip=number > 1)
             text = ""
         yield text
 

@@ -119,6 +119,7 @@ def list_sources(
         asked=options.asked,
         rule=rule,
         found=lambda count: progress("listing", count, 0),
+        skips=options.on_error == "skip",
     )
     if listing.labels is None and options.first_label:
         raise UsageError(f"`first_label`: needs labels, but {source} has none")
@@ -268,7 +269,7 @@ def _failure(
     noun = "images and links" if reasons[folder.LINKED] else "images"
     found = f"{least}{len(bad)} of {total} {noun} cannot be used: {counted}"
     message = f"{source}: {found}{hint}; {todo}"
-    return kind(message, list(map(str, bad)), _first(bad, total, options.crop))
+    return kind(message, list(map(str, bad)), first=_first(bad, total, options.crop))
 
 
 def _links(bad: Sequence[Reject]) -> str:

@@ -15,6 +15,8 @@ from conftest import fill, jpeg, photo
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tfrec_cli.commands.verify import Options as VerifyOptions
+from tfrec_cli.commands.verify import verify
 from tfrec_cli.commands.write import write
 from tfrec_cli.dataset import records
 from tfrec_cli.dataset.records import Column
@@ -50,10 +52,14 @@ LONG = "7" * 28 + "1" * 5000 + "8" * 29
 SHOWN = "7" * 28 + "..." + "8" * 29
 
 
+MEND_IT = "; mend it, or on_error skip leaves it out"
+MEND_THEM = "; mend them, or on_error skip leaves them out"
+
+
 def refused(folder: Path, text: str | bytes, kind: str = "csv", **options: Any) -> str:
     with pytest.raises(TableError) as error:
         listed(folder, text, kind, **options)
-    return str(error.value).removeprefix(f"{folder}/table.{kind}: ")
+    return str(error.value).removeprefix(f"{folder}/table.{kind}: ").removesuffix(MEND_IT)
 
 
 def features(listing: Listing) -> list[dict[str, Any]]:
@@ -117,9 +123,9 @@ class TestPaths:
 
     def test_a_path_that_is_listed_twice_is_refused(self, images: Path) -> None:
         message = refused(images, "path\na.jpg\nb.jpg\n./a.jpg\na.jpg\n")
-        assert message == (
-            "line 4: found a.jpg again, expected it only in line 2 (and 1 more, in line 5)"
-        )
+        assert message == ("found 2 wrong lines: 4, 5")
+        expected = "line 3: found a.jpg again, expected it only in line 2"
+        assert refused(images, "path\na.jpg\na.jpg\n", skips=True) == expected
 
     def test_paths_that_are_missing_or_not_regular_files_are_rejected(self, images: Path) -> None:
         (images / "folder").mkdir()
@@ -243,9 +249,10 @@ class TestLabels:
     @pytest.mark.parametrize("labels", ["auto", ("x", "y")])
     def test_rows_without_a_label_among_others_are_refused(self, images: Path, labels: Any) -> None:
         text = "path,label\na.jpg,\nb.jpg,x\nc.jpg,\n"
+        assert refused(images, text, labels=labels) == (f"found 2 wrong lines: 2, 4{MEND_THEM}")
+        text = "path,label\na.jpg,\nb.jpg,x\n"
         assert refused(images, text, labels=labels) == (
-            "line 2: label: found none, expected one in every row, or in no row "
-            "(and 1 more, in line 4)"
+            "line 2: label: found none, expected one in every row, or in no row"
         )
 
     @pytest.mark.parametrize("label", [" x", "x\t", "a\nb", "a\0b", True, ["x"], {}])
@@ -337,7 +344,7 @@ class TestCells:
     ) -> None:
         with pytest.raises(TableError) as error:
             column_of(images, *cells)
-        assert str(error.value) == f"{images}/table.csv: line 3: x: {message}"
+        assert str(error.value) == f"{images}/table.csv: line 3: x: {message}{MEND_IT}"
 
     def test_numbers_with_a_comma_are_text_and_give_a_warning(self, images: Path) -> None:
         listing = listed(images, "path;x;y\na.jpg;1,5;1,2,3\nb.jpg;0,5;1,2,3\n")
@@ -501,7 +508,7 @@ class TestHeader:
             listed(images, text, kind, keys=keys)
 
     def test_more_than_a_thousand_columns_are_refused(self, images: Path) -> None:
-        text = lines(*({"path": "a.jpg", f"x{number}": 1} for number in range(1001)))
+        text = lines(*({"path": f"{number}.jpg", f"x{number}": 1} for number in range(1001)))
         assert "line 1001: found column 'x1000', expected 1000 columns at most" in refused(
             images, text, "jsonl"
         )
@@ -522,15 +529,21 @@ class TestBadLines:
             f"{place}: line 4: path: found '/b.jpg', expected {path}",
             f"{place}: line 5: found 3 cells, expected 2",
         )
-        assert str(error.value) == f"{error.value.details[0]} (and 2 more, in lines 4, 5)"
+        assert error.value.first == tuple(
+            line.removeprefix(f"{place}: ") for line in error.value.details
+        )
+        assert str(error.value) == f"{place}: found 3 wrong lines: 2, 4, 5{MEND_THEM}"
 
     def test_the_first_thousand_bad_lines_are_reported_and_all_counted(self, images: Path) -> None:
         with pytest.raises(TableError) as error:
             listed(images, "path,x\n" + "a.jpg\n" * 3000)
         assert len(error.value.details) == 1000
-        assert str(error.value).endswith(
-            "(and 2999 more, in lines 3, 4, 5, 6, 7, 8, 9, 10, 11, 12…)"
+        assert error.value.first[9:] == (
+            "line 11: found 1 cells, expected 2",
+            "and 2990 more: -v names all",
         )
+        numbers = "2, 3, 4, 5, 6, 7, 8, 9, 10, 11…"
+        assert str(error.value).endswith(f": found 3000 wrong lines: {numbers}{MEND_THEM}")
 
     @pytest.mark.parametrize("kind", ["csv", "tsv", "jsonl"])
     @pytest.mark.parametrize(
@@ -571,6 +584,110 @@ class TestBadLines:
         assert str(error.value) == f"{path}: cannot be read: Input/output error"
 
 
+class TestSkippedLines:
+    def skipped(self, listing: Listing) -> list[tuple[str, str, str]]:
+        rejects = listing.rejects
+        return [(os.fsdecode(one.path), one.reason, one.message) for one in rejects]
+
+    def test_bad_lines_become_rejects(self, images: Path) -> None:
+        text = b"path,x\na.jpg\n,1\n\xff,2\nb.jpg,nan\nnone.jpg,3\nc.jpg,0.5\n/d.jpg,1\n"
+        listing = listed(images, text, skips=True)
+        assert [one.path for one in listing.sources] == [b"c.jpg"]
+        path = f"a path below {images} and without '..' (`root` names another folder)"
+        assert self.skipped(listing) == [
+            ("none.jpg", "unreadable", "found No such file or directory, expected a file"),
+            ("table.csv: line 2", "bad_line", "found 1 cells, expected 2"),
+            ("table.csv: line 3", "bad_line", "path: found nothing, expected the path of an image"),
+            ("table.csv: line 4", "bad_line", "found byte 0xff, expected UTF-8"),
+            (
+                "table.csv: line 5",
+                "bad_line",
+                "x: found 'nan', expected a finite number of 32 bits",
+            ),
+            ("table.csv: line 8", "bad_line", f"path: found '/d.jpg', expected {path}"),
+        ]
+
+    def test_lines_without_a_known_label_become_rejects(self, images: Path) -> None:
+        text = "path,label\na.jpg,x\nb.jpg,\nc.jpg,y\n"
+        listing = listed(images, text, skips=True, labels=("x",))
+        assert [one.path for one in listing.sources] == [b"a.jpg"]
+        assert [path for path, _, _ in self.skipped(listing)] == [
+            "table.csv: line 3",
+            "table.csv: line 4",
+        ]
+
+    def test_cells_of_a_bad_line_do_not_change_the_column(self, images: Path) -> None:
+        text = lines(
+            {"path": "a.jpg", "x": "text", "y": "b.jpg", "z": {}},
+            {"path": "b.jpg", "x": 1},
+            {"path": "c.jpg", "x": 2, "y": "c"},
+        )
+        listing = listed(images, text, "jsonl", skips=True)
+        assert features(listing) == [{"x": [1]}, {"x": [2], "y": [b"c"]}]
+        assert [column.is_everywhere for column in listing.columns] == [True, False]
+        assert [path for path, _, _ in self.skipped(listing)] == ["table.jsonl: line 1"]
+
+    def test_a_cell_of_which_a_line_is_bad_is_left_out_with_its_row(self, images: Path) -> None:
+        text = b'path,x\na.jpg,"1\n\xff\n2"\nb.jpg,"3\n4"\n'
+        listing = listed(images, text, skips=True)
+        assert [one.path for one in listing.sources] == [b"b.jpg"]
+        assert [path for path, _, _ in self.skipped(listing)] == ["table.csv: line 3"]
+
+    @pytest.mark.parametrize(
+        ("text", "kind", "message"),
+        [
+            (
+                "path,label\na.jpg,1\na.jpg,2\nb.jpg\n",
+                "csv",
+                "line 3: found a.jpg again, expected it only in line 2",
+            ),
+            (
+                "path,label\na.jpg,1\nb.jpg,0.5\n",
+                "csv",
+                "line 3: label: found '0.5', expected a name, or a class number up to 999999: name "
+                "the column otherwise to keep it as a number",
+            ),
+            (
+                '{"path": "a.jpg"}\n{"path": "b.jpg", "class": 1}\n',
+                "jsonl",
+                "line 2: found 'class', expected it in the first line too: is it the label?",
+            ),
+            ("path,x\na.jpg\n", "csv", "line 2: found 1 cells, expected 2"),
+            (
+                "path,x\na.jpg,1e999\n",
+                "csv",
+                "line 2: x: found inf, expected a finite number of 32 bits",
+            ),
+            (b"\xff\npath\na.jpg\n", "csv", "line 1: found byte 0xff, expected UTF-8"),
+        ],
+    )
+    def test_what_shows_that_the_list_is_wrong_is_refused(
+        self, images: Path, text: str | bytes, kind: str, message: str
+    ) -> None:
+        """Images listed twice, labels that are no classes, and lists of which no line is left."""
+        assert refused(images, text, kind, skips=True) == message
+
+    def test_write_and_verify_leave_them_out(self, images: Path, tmp_path: Path) -> None:
+        path = images / "list.csv"
+        path.write_text("path,x\na.jpg,1\nb.jpg\nc.jpg,2\n")
+        with pytest.raises(TableError, match=MEND_IT):
+            write(path, tmp_path / "out", Options(jobs=1))
+        written = write(path, tmp_path / "out", Options(jobs=1, on_error="skip", max_errors="1"))
+        assert written.records == 2
+        (line,) = (tmp_path / "out/train.rejects.jsonl").read_text().splitlines()
+        assert json.loads(line) == {
+            "path": "list.csv: line 3",
+            "reason": "bad_line",
+            "message": "found 1 cells, expected 2",
+            "ignored": False,
+        }
+        options = VerifyOptions(source=((None, path),), jobs=1)
+        assert verify(tmp_path / "out", options).findings == []
+        path.write_text("path,x\na.jpg,1\nb.jpg\nc.jpg,2\nd.jpg\n")
+        (finding,) = verify(tmp_path / "out", options).findings
+        assert (finding.kind, finding.message) == ("unwritten", "found 1 cells, expected 2")
+
+
 json_values = st.one_of(
     st.none(),
     st.booleans(),
@@ -579,7 +696,8 @@ json_values = st.one_of(
     st.text(max_size=5),
     st.lists(st.one_of(st.integers(-9, 9), st.floats(), st.text(max_size=3)), max_size=3),
 )
-texts = st.text(st.characters(exclude_characters="\0"), max_size=9)  # csv of 3.10 writes no NUL
+# csv of 3.10 writes no NUL
+texts = st.text(st.characters(codec="utf-8", exclude_characters="\0"), max_size=9)
 cells = st.one_of(texts, json_values.map(json.dumps))
 fixed = settings(deadline=None, derandomize=True, max_examples=150)
 
@@ -617,7 +735,7 @@ def _check_any(folder: Path, text: str | bytes, kind: str) -> None:
     try:
         listing = listed(folder, text, kind)
     except TableError as error:
-        message = str(error)
+        message = error.details[0]
     assert ": line " in message
     for source in listing.sources if listing and listing.columns else ():
         payload = example.encode(records.further(listing.columns, source.features))
