@@ -35,8 +35,9 @@ def extract(dataset: Path, out: Path, *, json: bool, quiet: bool, **options: Any
     """Write the images of DATASET as files into the new folder OUT.
 
     Files get the names that are in the records. Images that `write` stored unchanged come back byte
-    for byte. Other images are written as they are stored, raw crops as PNG. DATASET may also be
-    record files of another program.
+    for byte. Other images are written as they are stored, raw crops as PNG. Labels and columns
+    that folders do not give are in an image list. DATASET may also be record files of another
+    program.
     """
     from tfrec_cli.commands import extract as work
     from tfrec_cli.report import extract as report

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from itertools import accumulate
@@ -19,6 +19,7 @@ from tfrec_cli.dataset.discover import Split
 from tfrec_cli.dataset.manifest import Shard
 from tfrec_cli.errors import DataError
 from tfrec_cli.extracting.collisions import check_files, folder_warnings, settle
+from tfrec_cli.extracting.image_list import WrittenList, write_list
 from tfrec_cli.extracting.shard import ExtractedShard, Task, count_records, extract_shard
 from tfrec_cli.runtime import pool
 from tfrec_cli.runtime.pool import Progress
@@ -53,6 +54,7 @@ class Extracted:
         numbered: number of files named by their record number, because no usable name was stored.
         empty: classes without images, which got no folder.
         warnings: one line each, for a person.
+        lists: image lists, for splits whose labels or columns folders do not give.
     """
 
     out: Path
@@ -64,6 +66,7 @@ class Extracted:
     numbered: int
     empty: tuple[str, ...]
     warnings: tuple[str, ...] = ()
+    lists: tuple[WrittenList, ...] = ()
 
 
 def extract(
@@ -71,7 +74,8 @@ def extract(
 ) -> Extracted:
     """Write each record's image to the file below the new folder ``out`` that the record names.
 
-    Stored bytes are written unchanged; raw crops become PNG files. ``out`` appears when all files
+    Stored bytes are written unchanged; raw crops become PNG files. Labels and columns that folders
+    do not give are in an image list. ``out`` appears when all files
     are complete and on disk; after an error it does not exist.
 
     Raises:
@@ -89,6 +93,7 @@ def extract(
         run = cleaning.enter_context(pool.local(options.jobs or pool.available_jobs()))
         total = sum(split.manifest.records for split in splits if split.manifest)
         done: list[ExtractedShard] = []
+        lists: list[WrittenList] = []
         records = 0
         for split in splits:
             split_folder = _folder_of(split, folder) if several else folder
@@ -101,6 +106,10 @@ def extract(
                 progress("extracting", records, max(records, total))
             shards.sort(key=lambda shard: shard.task.first)
             settle(shards)
+            if split.manifest and (
+                made := write_list(split.manifest, folder, split_folder, shards)
+            ):
+                lists.append(made)
             waiting.rmdir()
             check_files(shards)
             done += shards
@@ -116,7 +125,8 @@ def extract(
         renamed=sum(shard.renamed for shard in done),
         numbered=sum(shard.numbered for shard in done),
         empty=_empty_classes(splits, done),
-        warnings=folder_warnings(done),
+        warnings=(*folder_warnings(done), *_lost_columns(lists)),
+        lists=tuple(lists),
     )
 
 
@@ -147,6 +157,12 @@ def _tasks(split: Split, folder: Path, waiting: Path, run: pool.Map) -> list[Tas
         )
         for path, entry, first in zip(split.shards, entries, firsts, strict=True)
     ]
+
+
+def _lost_columns(lists: Sequence[WrittenList]) -> Iterator[str]:
+    """Iterate a warning for each column that its image list lacks."""
+    for name in sorted({name for made in lists for name in made.left_out}):
+        yield f"column {name!r}: left out of the image list, which has another column of this name"
 
 
 def _empty_classes(splits: Sequence[Split], done: Sequence[ExtractedShard]) -> tuple[str, ...]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import struct
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any, Literal, NamedTuple
@@ -213,6 +214,40 @@ def further(columns: Sequence[Column], values: bytes) -> dict[str, Feature]:
                 many = [text.encode() for text in many]
             found[column.name] = Feature(column.kind, many)
     return found
+
+
+def cells(features: Mapping[str, Feature], columns: Sequence[Column]) -> dict[str, Any]:
+    """Return one record's values in the columns, by name, as an image list has them.
+
+    A feature that the record lacks is None, and a float has as few digits as give it again.
+
+    Raises:
+        DataError: a feature has not the type of its column.
+    """
+    found: dict[str, Any] = {}
+    for column in columns:
+        if column.name not in features:
+            found[column.name] = None
+            continue
+        kind, values = features[column.name]
+        if kind not in (column.kind, "unset") or not (column.is_list or len(values) == 1):
+            expected = f"{column.kind}{'[]' * column.is_list}"
+            raise DataError(
+                f"feature {column.name!r}: found {len(values)} {kind} values, expected {expected}"
+            )
+        if kind == "bytes":
+            values = [value.decode(errors="surrogateescape") for value in values]
+        if kind == "float":
+            values = [_shortest(value) for value in values]
+        found[column.name] = list(values) if column.is_list else values[0]
+    return found
+
+
+def _shortest(value: float) -> float:
+    """Return the number of the fewest digits that is the same as a float of 32 bits."""
+    stored = struct.pack("f", value)
+    shorter = (float(f"{value:.{digits}g}") for digits in range(6, 9))
+    return next((number for number in shorter if struct.pack("f", number) == stored), value)
 
 
 def decode(features: Mapping[str, Feature], names: Names) -> ImageRecord:

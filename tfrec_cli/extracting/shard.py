@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import json
+from array import array
 from collections import Counter
-from contextlib import suppress
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any, BinaryIO
 
 from tfrec_cli.dataset import discover, records
 from tfrec_cli.dataset.foreign import guess_names
@@ -17,6 +21,7 @@ from tfrec_cli.extracting.tree import FileTree
 from tfrec_cli.imaging import formats, normalize
 from tfrec_cli.imaging.formats import ImageFormat
 from tfrec_cli.tfrecord import example
+from tfrec_cli.tfrecord.example import Feature
 from tfrec_cli.tfrecord.index import locate_records
 from tfrec_cli.tfrecord.scan import Record
 
@@ -39,6 +44,16 @@ class Task:
     entry: Shard | None
     first: int
 
+    @property
+    def has_columns(self) -> bool:
+        """Whether the dataset has columns of an image list."""
+        return self.described is not None and bool(self.described.columns)
+
+    @property
+    def cells_path(self) -> Path:
+        """A file for the values of the records in these columns: JSON, one record on each line."""
+        return self.waiting / f"{self.first}.jsonl"
+
 
 @dataclass(slots=True, kw_only=True)
 class ExtractedShard:
@@ -46,6 +61,7 @@ class ExtractedShard:
 
     Attributes:
         names: paths of the files, joined by zero bytes, which no path holds; empty if not final.
+        numbers: label of each record, if there are class names.
         proposals: proposed paths of the files without a final one; see `names.FileName`.
     """
 
@@ -56,12 +72,22 @@ class ExtractedShard:
     records: int = 0
     formats: Counter[str] = field(default_factory=Counter)
     labels: set[int] = field(default_factory=set)
+    numbers: array[int] = field(default_factory=lambda: array("q"))
     renamed: int = 0
     numbered: int = 0
 
     def paths(self) -> list[bytes]:
         """Return the path of each record's file, empty if it is not final."""
         return self.names.split(b"\0") if self.records else []
+
+    def cells(self) -> Iterator[dict[str, Any]]:
+        """Iterate the values in the columns of each record, and remove the file that holds them."""
+        if not self.task.has_columns:
+            yield from ({} for _ in range(self.records))
+            return
+        with self.task.cells_path.open("rb") as file:
+            yield from map(json.loads, file)
+        self.task.cells_path.unlink()
 
 
 def count_records(path: Path) -> tuple[Path, int]:
@@ -80,26 +106,36 @@ def extract_shard(task: Task) -> ExtractedShard:
     if task.entry:  # before any name in it is used
         discover.check_digest(task.path, task.entry, by_count=True)
     done = ExtractedShard(task=task)
-    with FileTree(task.folder) as tree:
-        paths = [_extract(item, done, tree) for item in discover.whole_records(task.path)]
+    with FileTree(task.folder) as tree, ExitStack() as closing:
+        cells = closing.enter_context(task.cells_path.open("wb")) if task.has_columns else None
+        paths = [_extract(item, done, tree, cells) for item in discover.whole_records(task.path)]
     if task.entry:
         discover.check_count(task.path, task.entry, done.records)
     done.names = b"\0".join(paths)
     return done
 
 
-def _extract(item: Record, done: ExtractedShard, tree: FileTree) -> bytes:
-    """Write the image of one record; return its path, empty if it is not final."""
+def _extract(item: Record, done: ExtractedShard, tree: FileTree, cells: BinaryIO | None) -> bytes:
+    """Write the image of one record, and its columns; return its path, empty if it is not final."""
     try:
-        return _write_image(item.payload, done, tree)
+        features = example.decode(item.payload)
+        if cells:
+            cells.write(_dump(features, done.task) + b"\n")
+        return _write_image(features, done, tree)
     except DataError as error:
         where = f"{done.task.path}: record {item.index} at byte {item.offset_bytes}"
         raise DataError(f"{where}: {error}") from error
 
 
-def _write_image(payload: bytes, done: ExtractedShard, tree: FileTree) -> bytes:
+def _dump(features: Mapping[str, Feature], task: Task) -> bytes:
+    """Return the values in the columns as JSON; a feature that is missing has none."""
+    assert task.described
+    return json.dumps(records.cells(features, task.described.columns)).encode()
+
+
+def _write_image(features: Mapping[str, Feature], done: ExtractedShard, tree: FileTree) -> bytes:
     task = done.task
-    record = _decode(payload, task.described)
+    record = _decode(features, task.described)
     data, image_format = _file_of(record)
     name = file_name(record, image_format, task.described)
     if name.is_final:
@@ -113,11 +149,18 @@ def _write_image(payload: bytes, done: ExtractedShard, tree: FileTree) -> bytes:
     done.renamed += name.is_renamed
     if record.label is not None:
         done.labels.add(record.label)
+    if task.described and task.described.labels is not None:
+        done.numbers.append(_class_number(record.label, task.described.labels))
     return name.path if name.is_final else b""
 
 
-def _decode(payload: bytes, described: Manifest | None) -> ImageRecord:
-    features = example.decode(payload)
+def _class_number(label: int | None, names: Sequence[str]) -> int:
+    if label is None or not 0 <= label < len(names):
+        raise DataError(f"found label {label}, expected one of {len(names)} classes")
+    return label
+
+
+def _decode(features: Mapping[str, Feature], described: Manifest | None) -> ImageRecord:
     names = records.NAMES[described.keys] if described else guess_names(features)
     if names is None:
         raise DataError(f"found features {', '.join(features)}, expected one that holds an image")

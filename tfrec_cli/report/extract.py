@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+import shlex
 from typing import TYPE_CHECKING
 
 from tfrec_cli.report.format import beginning, counts, facts, json_document, plural, safe_text, size
+from tfrec_cli.writing.options import default_of
 
 if TYPE_CHECKING:
     from tfrec_cli.commands.extract import Extracted
@@ -20,11 +22,27 @@ def text(result: Extracted) -> str:
         rows += [("renamed", f"{result.renamed:,} got the right extension appended")]
     if result.numbered:
         rows += [("numbered", f"{result.numbered:,} without a usable name")]
-    if result.empty:
+    rows += _list_facts(result)
+    if result.empty and not result.lists:
         labels = plural(len(result.empty), "label")
         rows += [("no folder", f"for {labels} without images: {beginning(result.empty)}")]
     line = f"wrote {files} to {result.out}, {size(result.size_bytes)}"
     return safe_text([line, *facts(rows)])
+
+
+def _list_facts(result: Extracted) -> list[tuple[str, str]]:
+    """Name the image lists, and the command that makes the same labels and columns of the first."""
+    if not result.lists:
+        return []
+    first = result.lists[0]
+    paths = ", ".join(os.fsdecode(made.path) for made in result.lists)
+    words = ["tfrec", "write", os.fsdecode(result.out / first.path), "OUT"]
+    words += [] if first.split == default_of("split") else ["--split", first.split]
+    words += ["--labels", os.fsdecode(result.out / first.labels)] if first.labels else []
+    return [
+        ("lists", f"{paths}: {beginning(first.columns)}, which folders do not give"),
+        ("again", shlex.join([*words, *first.options])),
+    ]
 
 
 def document(result: Extracted) -> str:
@@ -41,5 +59,14 @@ def document(result: Extracted) -> str:
             "numbered": result.numbered,
             "empty": result.empty,
             "warnings": result.warnings,
+            "lists": [
+                {
+                    "path": os.fsdecode(made.path),
+                    "split": made.split,
+                    "columns": made.columns,
+                    "labels": made.labels and os.fsdecode(made.labels),
+                }
+                for made in result.lists
+            ],
         },
     )

@@ -25,7 +25,9 @@ from tfrec_cli.dataset import manifest, records
 from tfrec_cli.dataset.records import ImageRecord
 from tfrec_cli.errors import DataError, RunError, UsageError
 from tfrec_cli.extracting import collisions
+from tfrec_cli.extracting.image_list import WrittenList
 from tfrec_cli.imaging.formats import EXTENSIONS
+from tfrec_cli.report import extract as report
 from tfrec_cli.runtime.files import remove_folder, sha256
 from tfrec_cli.tfrecord import example
 from tfrec_cli.tfrecord.index import locate_records
@@ -103,6 +105,113 @@ def lasting(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for name, shards in (("one", 1), ("five", 5)):
         written(folder / "images", folder / name, shards=shards)
     return folder
+
+
+class TestLists:
+    """Datasets of image lists keep their labels and columns."""
+
+    ROWS: tuple[dict[str, Any], ...] = (
+        {"path": "a/1.png", "label": "x", "n": 1, "f": 0.1, "t": "7", "l": [1, 2], "ts": ["ü"]},
+        {"path": "a/2.png", "label": "y", "n": -5, "f": 2.0, "l": []},
+        {"path": "3.png", "label": "x", "n": 3, "t": "", "f": 1e9},
+    )
+
+    def listed(self, tmp_path: Path, *rows: dict[str, Any], **options: Any) -> Path:
+        folder = tmp_path / "src"
+        fill(folder, {row["path"]: png(photo(9, 8, seed)) for seed, row in enumerate(rows)})
+        (folder / "list.jsonl").write_text("\n".join(map(json.dumps, rows)))
+        return written(folder / "list.jsonl", tmp_path / "first", **options)
+
+    @pytest.mark.parametrize("jobs", [1, 2])
+    def test_the_list_makes_the_same_dataset(self, tmp_path: Path, out: Path, jobs: int) -> None:
+        first = self.listed(tmp_path, *self.ROWS, shards=2)
+        (made,) = run(first, out, jobs=jobs).lists
+        assert made == WrittenList(
+            path=Path("train.jsonl"),
+            split="train",
+            columns=("path", "label", "f", "l", "n", "t", "ts"),
+            labels=None,
+            options=(),
+            left_out=(),
+        )
+        assert sorted(files(out)) == ["3.png", "a/1.png", "a/2.png", "train.jsonl"]
+        assert tree(written(out / made.path, tmp_path / "again", shards=2)) == tree(first)
+
+    def test_folders_that_are_the_labels_need_no_list(self, tmp_path: Path, out: Path) -> None:
+        rows = [{"path": f"{label}/1.png", "label": label} for label in ("x", "y")]
+        assert run(self.listed(tmp_path, *rows), out).lists == ()
+        assert sorted(files(out)) == ["x/1.png", "y/1.png"]
+
+    @pytest.mark.parametrize("level", ["top", "leaf", "path"])
+    def test_folders_in_folders_need_no_list(self, tmp_path: Path, out: Path, level: str) -> None:
+        source = fill(tmp_path / "src", {"a/b/1.png": PNG, "c/d/2.png": png(photo(3, 3))})
+        assert run(written(source, tmp_path / "first", labels=level), out).lists == ()
+
+    def test_images_without_labels_and_columns_need_no_list(
+        self, tmp_path: Path, out: Path
+    ) -> None:
+        assert run(self.listed(tmp_path, {"path": "a/1.png"}), out).lists == ()
+
+    def test_columns_without_labels_stay_without_labels(self, tmp_path: Path, out: Path) -> None:
+        """The column ``class`` would be the label of another list."""
+        first = self.listed(tmp_path, {"path": "1.png", "class": "x"}, labels="none")
+        (made,) = run(first, out).lists
+        assert (made.columns, made.options) == (("path", "class"), ("--labels", "none"))
+        again = written(out / made.path, tmp_path / "again", labels="none")
+        assert stored(again) == stored(first)
+
+    def test_numbers_that_names_do_not_give_are_in_a_file(self, tmp_path: Path, out: Path) -> None:
+        (tmp_path / "names.txt").write_text("y\nunused\nx\n")
+        first = self.listed(tmp_path, *self.ROWS, labels=str(tmp_path / "names.txt"))
+        result = run(first, out)
+        (made,) = result.lists
+        assert made.labels == Path("train.labels.txt")
+        assert (out / made.labels).read_text() == "0 y\n1 unused\n2 x\n"
+        again = written(out / made.path, tmp_path / "again", labels=str(out / made.labels))
+        assert stored(again) == stored(first)
+        assert manifest.load(again / "train.manifest.json").labels == ("y", "unused", "x")
+        assert report.text(result).splitlines()[-2:] == [
+            "  lists     train.jsonl: path, label, f, l, n, t, ts, which folders do not give",
+            f"  again     tfrec write {out}/train.jsonl OUT --labels {out}/train.labels.txt",
+        ]
+
+    def test_class_numbers_stay(self, tmp_path: Path, out: Path) -> None:
+        rows = [{"path": f"{number}.png", "label": number} for number in (2, 10)]
+        first = self.listed(tmp_path, *rows)
+        (made,) = run(first, out).lists
+        assert made.labels is None
+        assert tree(written(out / made.path, tmp_path / "again")) == tree(first)
+
+    def test_each_split_has_a_list_in_its_folder(self, tmp_path: Path, out: Path) -> None:
+        rows = [{"path": f"{n}.png", "label": "xy"[n % 2], "n": n, "l": [n]} for n in range(8)]
+        first = self.listed(tmp_path, *rows, split="a=0.5,b=0.5")
+        result = run(first, out)
+        assert [made.path for made in result.lists] == [Path("a/a.jsonl"), Path("b/b.jsonl")]
+        for made in result.lists:
+            written(out / made.path, tmp_path / "again", split=made.split)
+        assert stored(tmp_path / "again") == stored(first)
+
+    def test_boxes_need_the_names_of_tf_models(self, tmp_path: Path, out: Path) -> None:
+        box = {"xmin": [0.1], "xmax": [0.5], "ymin": [0.2], "ymax": [0.6]}
+        first = self.listed(tmp_path, {"path": "1.png", "label": "x", **box}, keys="tf-models")
+        (made,) = run(first, out).lists
+        assert made.options == ("--keys", "tf-models")
+        again = written(out / made.path, tmp_path / "again", keys="tf-models")
+        assert tree(again) == tree(first)
+
+    def test_names_of_images_and_columns_that_the_list_needs(
+        self, tmp_path: Path, out: Path
+    ) -> None:
+        rows = [{"p": "train.jsonl", "path": 3, "label": 4}]
+        folder = fill(tmp_path / "src", {"train.jsonl": PNG})
+        (folder / "list.jsonl").write_text("\n".join(map(json.dumps, rows)))
+        first = written(folder / "list.jsonl", tmp_path / "first", path_column="p")
+        result = run(first, out)
+        assert result.lists[0].path == Path("train-1.jsonl")
+        assert json.loads((out / "train-1.jsonl").read_text())["path"] == "train.jsonl"
+        assert result.warnings == (
+            "column 'path': left out of the image list, which has another column of this name",
+        )
 
 
 class TestWhole:
@@ -772,6 +881,7 @@ def test_the_json_document_has_every_count(lasting: Path, out: Path) -> None:
         "numbered": 0,
         "empty": [],
         "warnings": [],
+        "lists": [],
     }
 
 

@@ -10,7 +10,7 @@ from conftest import jpeg, photo, png
 
 from tfrec_cli.dataset import records
 from tfrec_cli.dataset.foreign import guess_names
-from tfrec_cli.dataset.records import NAMES, ImageRecord, Names, content_digest
+from tfrec_cli.dataset.records import NAMES, Column, ImageRecord, Names, content_digest
 from tfrec_cli.errors import DataError, ImageError
 from tfrec_cli.tfrecord import example
 from tfrec_cli.tfrecord.example import Feature
@@ -31,6 +31,27 @@ CROP = ImageRecord(image=PIXELS.tobytes(), height_px=4, width_px=5)
 
 def features(**values: Any) -> dict[str, Feature]:
     return example.decode(example.encode(values))
+
+
+@pytest.mark.parametrize("number", [0.1, 1 / 3, 16777217, -2.0, 3.4028235e38, 1e-45, -0.0, 0])
+def test_cells_give_the_same_float_again(number: float) -> None:
+    column = Column(name="f", kind="float", is_list=False, is_everywhere=True)
+    (feature,) = features(f=[float(number)]).values()
+    cells = records.cells({"f": feature}, [column])
+    assert features(f=[cells["f"]]) == {"f": feature}
+    assert len(repr(cells["f"])) <= 13
+
+
+def test_cells_are_values_lists_and_text() -> None:
+    columns = [
+        Column(name="n", kind="int64", is_list=False, is_everywhere=True),
+        Column(name="t", kind="bytes", is_list=True, is_everywhere=True),
+        Column(name="no", kind="float", is_list=False, is_everywhere=False),
+    ]
+    cells = records.cells(features(n=3, t=["ü".encode(), b""], other=1), columns)
+    assert cells == {"n": 3, "t": ["ü", ""], "no": None}
+    with pytest.raises(DataError, match="feature 'n': found 2 int64 values, expected int64"):
+        records.cells(features(n=[1, 2]), columns)
 
 
 @pytest.mark.parametrize("style", list(NAMES))
