@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import shlex
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from tfrec_cli.report.format import beginning, counts, facts, json_document, plural, safe_text, size
 from tfrec_cli.writing.options import default_of
@@ -45,6 +45,18 @@ def _list_facts(result: Extracted) -> list[tuple[str, str]]:
     ]
 
 
+def _lists(result: Extracted) -> list[dict[str, Any]]:
+    return [
+        {
+            "path": os.fsdecode(made.path),
+            "split": made.split,
+            "columns": made.columns,
+            "labels": made.labels and os.fsdecode(made.labels),
+        }
+        for made in result.lists
+    ]
+
+
 def document(result: Extracted) -> str:
     """Return the result as JSON."""
     return json_document(
@@ -59,14 +71,6 @@ def document(result: Extracted) -> str:
             "numbered": result.numbered,
             "empty": result.empty,
             "warnings": result.warnings,
-            "lists": [
-                {
-                    "path": os.fsdecode(made.path),
-                    "split": made.split,
-                    "columns": made.columns,
-                    "labels": made.labels and os.fsdecode(made.labels),
-                }
-                for made in result.lists
-            ],
+            "lists": _lists(result),
         },
     )
