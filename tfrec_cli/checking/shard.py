@@ -105,9 +105,7 @@ def common_marks(ours: bytes, others: bytes) -> tuple[int, int, int]:
     """Return how many of our marks others have too, and the number of the first in both."""
     import numpy as np  # here: most datasets have one split
 
-    mine, theirs = (
-        np.array(memoryview(marks).cast("B")).view(f"S{_MARK_BYTES}") for marks in (ours, others)
-    )
+    mine, theirs = (np.frombuffer(marks, f"S{_MARK_BYTES}") for marks in (ours, others))
     are_common = np.isin(mine, theirs)
     if not are_common.any():
         return 0, 0, 0
