@@ -230,6 +230,21 @@ class TestTfds:
             every
         )
 
+    def test_tfds_counts_the_same_bytes(self, images: Path, tmp_path: Path) -> None:
+        for split, shards in (("train", 3), ("val", 1)):
+            write.write(images, tmp_path / "out", Options(split=split, shards=shards, index=False))
+        splits = tfds.builder_from_directory(tmp_path / "out").info.splits
+        template = tfds.core.ShardedFileTemplate(
+            template="{SPLIT}-{SHARD_X_OF_Y}.{FILEFORMAT}",
+            data_dir=tmp_path / "out",
+            dataset_name="dataset",
+            filetype_suffix="tfrecord",
+        )
+        counted = tfds.folder_dataset.compute_split_info(filename_template=template)
+        assert {info.name: info.num_bytes for info in counted} == {
+            name: split.num_bytes for name, split in splits.items()
+        }
+
     def test_tfds_reads_a_dataset_without_labels(self, images: Path, tmp_path: Path) -> None:
         write.write(images, tmp_path / "out", Options(labels="none"))
         builder = tfds.builder_from_directory(tmp_path / "out")

@@ -10,16 +10,20 @@ from tfrec_cli.dataset.manifest import Manifest, Shard
 from tfrec_cli.dataset.names import MANIFEST_SUFFIX, SUMS
 
 
-def dataset_files(manifests: Sequence[Manifest]) -> dict[str, bytes]:
+def dataset_files(
+    manifests: Sequence[Manifest], *, counts_framing: bool = False
+) -> dict[str, bytes]:
     """Make the files that describe all splits of a folder.
 
+    Args:
+        counts_framing: make them as earlier versions did (see `tfds.describe`).
     Returns:
         File name to content: the files that ``tfds.builder_from_directory`` reads (none for GZIP
         shards: TFDS cannot read those), and SHA256SUMS of every file of the dataset.
     """
     files: dict[str, bytes] = {}
     if all(described.compression == "none" for described in manifests):
-        files |= tfds.describe(manifests)
+        files |= tfds.describe(manifests, counts_framing=counts_framing)
     sums = {name: hashlib.sha256(data).hexdigest() for name, data in files.items()}
     for described in manifests:
         data = manifest.dump(described)

@@ -13,17 +13,23 @@ from typing import Any
 from tfrec_cli.dataset.manifest import Manifest, as_json
 from tfrec_cli.dataset.names import TFDS_FEATURES, TFDS_INFO, labels_name
 from tfrec_cli.dataset.records import NAMES
+from tfrec_cli.tfrecord.record import OVERHEAD_BYTES
 
 _PACKAGE = "tensorflow_datasets.core.features"
 
 
-def describe(manifests: Sequence[Manifest]) -> dict[str, bytes]:
+def describe(manifests: Sequence[Manifest], *, counts_framing: bool = False) -> dict[str, bytes]:
     """Make dataset_info.json, features.json and the class names.
 
     Features keep their names in the records, with slashes: TFDS accepts no nested features as
     ``supervisedKeys``.
 
-    Source: TFDS 4.9, core/dataset_info.py and core/features; docs/external_tfrecord.md.
+    Args:
+        counts_framing: make ``numBytes`` the sizes of files, as earlier versions did. For TFDS it
+            is the bytes of all Examples.
+
+    Source: TFDS 4.9, core/dataset_info.py, core/shuffle.py and core/features;
+    docs/external_tfrecord.md.
     """
     first = manifests[0]
     info: dict[str, Any] = {
@@ -34,7 +40,7 @@ def describe(manifests: Sequence[Manifest]) -> dict[str, bytes]:
             {
                 "name": manifest.split,
                 "shardLengths": [str(shard.records) for shard in manifest.shards],
-                "numBytes": str(sum(shard.size_bytes for shard in manifest.shards)),
+                "numBytes": str(_size_bytes(manifest, counts_framing=counts_framing)),
                 "filepathTemplate": "{SPLIT}-{SHARD_X_OF_Y}.{FILEFORMAT}",
             }
             for manifest in manifests
@@ -64,6 +70,11 @@ def describe(manifests: Sequence[Manifest]) -> dict[str, bytes]:
         if not _misreads(lines, first.labels):
             files[labels_name(str(names.label))] = lines
     return files
+
+
+def _size_bytes(manifest: Manifest, *, counts_framing: bool) -> int:
+    size_bytes = sum(shard.size_bytes for shard in manifest.shards)
+    return size_bytes - (0 if counts_framing else manifest.records * OVERHEAD_BYTES)
 
 
 def shard_lengths(data: bytes) -> Any:

@@ -5,11 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from conftest import photo, png
+from conftest import fill, photo, png
 from record_files import record_file
 
 from tfrec_cli.checking import sidecars
+from tfrec_cli.commands.verify import Options, verify
 from tfrec_cli.commands.write import write
+from tfrec_cli.dataset.checksums import dataset_files
 from tfrec_cli.errors import UsageError
 from tfrec_cli.tfrecord import example
 from tfrec_cli.writing.options import WriteOptions
@@ -81,6 +83,30 @@ def test_a_manifest_with_other_spacing_is_a_finding_and_is_read(out: Path) -> No
     path.write_bytes(path.read_bytes() + b"\n")
     splits, findings = sidecars.read_splits(out)
     assert (len(splits), [finding.path for finding in findings]) == (2, [path])
+
+
+def as_written_earlier(out: Path) -> dict[str, bytes]:
+    """Count the framing in ``numBytes``, and return the files that are different then."""
+    manifests = [split.manifest for split in sidecars.read_splits(out)[0] if split.manifest]
+    earlier = dataset_files(manifests, counts_framing=True)
+    changed = {name: data for name, data in earlier.items() if data != (out / name).read_bytes()}
+    fill(out, changed)
+    return changed
+
+
+def test_files_of_earlier_versions_count_the_framing(out: Path) -> None:
+    assert as_written_earlier(out).keys() == {"dataset_info.json", "SHA256SUMS"}
+    assert verify(out, Options(quick=True, jobs=1)).findings == []
+
+
+@pytest.mark.parametrize("name", ["dataset_info.json", "SHA256SUMS"])
+def test_one_damaged_file_of_an_earlier_version_is_one_finding(out: Path, name: str) -> None:
+    data = as_written_earlier(out)[name]
+    (out / name).write_bytes(data + b"x")
+    findings = verify(out, Options(quick=True, jobs=1)).findings
+    assert [(one.kind, one.path, one.offset_bytes) for one in findings] == [
+        ("metadata", out / name, len(data))
+    ]
 
 
 def test_a_record_file_is_a_split_and_a_missing_path_is_refused(tmp_path: Path) -> None:
