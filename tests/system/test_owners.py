@@ -36,7 +36,7 @@ LOWER = [
 ]
 """Modules that do not know the command line."""
 
-RECORD_OWNERS = {"dataset/records", "dataset/foreign", "sources/columns"}
+RECORD_OWNERS = {"dataset/records", "dataset/foreign", "dataset/boxes"}
 COMMANDS = "|".join(sorted(cli.main.commands))
 
 
@@ -75,7 +75,7 @@ def number(node: ast.AST) -> int | None:
 
 
 @pytest.mark.parametrize("module", MODULES)
-def test_only_records_and_columns_have_names_of_features(module: str) -> None:
+def test_only_records_and_boxes_have_names_of_features(module: str) -> None:
     found = [text for text in texts(module) if text.startswith("image/")]
     assert module in RECORD_OWNERS or not found
 

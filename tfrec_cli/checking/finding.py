@@ -26,6 +26,7 @@ Kind = Literal[
     "framing",
     "example",
     "contract",
+    "box",
     "image",
     "index",
     "content",

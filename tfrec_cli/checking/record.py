@@ -1,16 +1,16 @@
-"""Checks one record: it is an Example, has an image, and keeps the contract of its manifest.
+"""Checks one record: an Example with an image, its boxes, and the contract of its manifest.
 
 Knows: what a manifest promises about each record. Must not know: shards, how images are decoded.
 """
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Collection, Generator, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from tfrec_cli.checking.finding import Finding, record_finding
-from tfrec_cli.dataset import records
+from tfrec_cli.dataset import boxes, records
 from tfrec_cli.dataset.foreign import guess_names
 from tfrec_cli.dataset.manifest import Manifest
 from tfrec_cli.dataset.records import (
@@ -26,6 +26,7 @@ from tfrec_cli.imaging.jpeg import markers as jpeg_markers
 from tfrec_cli.imaging.jpeg.window import has_exact_window
 from tfrec_cli.imaging.kinds.samples import DEEP_BITS
 from tfrec_cli.tfrecord import example
+from tfrec_cli.tfrecord.example import Feature
 from tfrec_cli.tfrecord.scan import Record
 
 
@@ -34,21 +35,36 @@ class RecordReader:
 
     Args:
         manifest: the manifest of the file; None for foreign files.
-        parses_all: parse all features of every record, not just those of the contract.
+        parses_all: parse all features of every record, not just those of the contract; those
+            of records with boxes are always parsed.
+        described_boxes: the features that hold boxes, if a file of TFDS says so.
 
     Attributes:
         names: names of the features; in foreign files those in the first record with an image.
         imageless: number of records without a recognizable image.
+        boxed: number of records whose boxes were checked.
+        unclear: number of records with boxes of which nothing says what the numbers are.
     """
 
-    def __init__(self, path: Path, manifest: Manifest | None, *, parses_all: bool) -> None:
+    def __init__(
+        self,
+        path: Path,
+        manifest: Manifest | None,
+        *,
+        parses_all: bool,
+        described_boxes: Collection[str] | None = None,
+    ) -> None:
         self.names: Names | None = records.NAMES[manifest.keys] if manifest else None
         self.imageless = 0
+        self.boxed = 0
+        self.unclear = 0
+        self._described_boxes = described_boxes
         self._path = path
         self._manifest = manifest
         self._examples = 0
         self._single_values: example.SingleValues | None = None
-        if self.names and not parses_all:
+        columns = manifest.columns if manifest else ()
+        if self.names and not parses_all and all(one.name not in boxes.SIDES for one in columns):
             self._single_values = example.SingleValues(self.names.by_feature(CHECKED_FIELDS))
 
     def check(self, item: Record) -> Generator[Finding, None, ImageRecord | None]:
@@ -58,7 +74,7 @@ class RecordReader:
             The record; None if no image was found in it.
         """
         record: ImageRecord | None = None
-        features: dict[str, example.Feature] = {}
+        features: dict[str, Feature] = {}
         try:
             if self._single_values:
                 record = _read_quickly(self._single_values, item.payload)
@@ -70,6 +86,8 @@ class RecordReader:
             self.imageless += 1
             return None
         self._examples += 1
+        if features:
+            yield from self._check_boxes(item, features)
         self.names = self.names or guess_names(features)
         if self.names is None:
             self.imageless += 1
@@ -83,6 +101,14 @@ class RecordReader:
             for message in broken_contract(record, self._manifest):
                 yield record_finding("contract", self._path, item, message)
         return record
+
+    def _check_boxes(self, item: Record, features: Mapping[str, Feature]) -> Iterator[Finding]:
+        verdicts = [*boxes.judge(features, self._described_boxes)]
+        self.boxed += any(verdict.is_certain for verdict in verdicts)
+        self.unclear += any(not verdict.is_certain for verdict in verdicts)
+        for verdict in verdicts:
+            if verdict.message:
+                yield record_finding("box", self._path, item, verdict.message)
 
 
 def _read_quickly(reader: example.SingleValues, payload: bytes) -> ImageRecord | None:

@@ -16,8 +16,9 @@ from tfrec_cli.checking import images
 from tfrec_cli.checking.finding import Finding, file_finding, record_finding, unreadable
 from tfrec_cli.checking.images import Crops, Decoded, Part
 from tfrec_cli.checking.record import RecordReader
-from tfrec_cli.dataset import discover
+from tfrec_cli.dataset import discover, tfds
 from tfrec_cli.dataset.manifest import Manifest, Shard
+from tfrec_cli.dataset.names import TFDS_FEATURES
 from tfrec_cli.dataset.records import ImageRecord, Names, smallest_of
 from tfrec_cli.errors import FramingError
 from tfrec_cli.imaging.policy import MAX_PIXELS
@@ -35,6 +36,10 @@ _MARK_BYTES = 16
 
 _PAGE_BYTES = 4096
 """An index is not read if it is longer than expected by more than this."""
+
+
+_MOST_FEATURES_BYTES = 1 << 24
+"""Limit on what is read of features.json."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,6 +78,7 @@ class Checked:
         undecoded: the images that are still to be decoded.
         crops: for each record its key, and the SHA-256 of its crop in each epoch.
         imageless: number of records without a recognizable image.
+        boxed, unclear: number of records with boxes that were checked, and that cannot be.
         foreign_formats: number of images that are neither JPEG nor PNG; they are not decoded.
         smallest: the least height and the least width of all images, as their records say.
     """
@@ -86,6 +92,8 @@ class Checked:
     undecoded: Part | None = None
     crops: list[tuple[int, tuple[bytes, ...]]] = field(default_factory=list)
     imageless: int = 0
+    boxed: int = 0
+    unclear: int = 0
     foreign_formats: int = 0
     smallest: tuple[int, int] | None = None
     damaged: bool = False
@@ -150,7 +158,12 @@ def _check_records(
     """
     with task.path.open("rb") as file:
         is_compressed = compression_of(file.read(HEAD_BYTES)) != "none"
-    reader = RecordReader(task.path, task.manifest, parses_all=is_compressed and not task.quick)
+    reader = RecordReader(
+        task.path,
+        task.manifest,
+        parses_all=is_compressed and not task.quick,
+        described_boxes=_described_boxes(task),
+    )
     decoded = Decoded(path=task.path)
     undecoded = array("q")
     part: Part | None = None
@@ -177,8 +190,20 @@ def _check_records(
                 undecoded.extend((item.index, *places[-1], number))
     finally:
         checked.imageless = reader.imageless
+        checked.boxed, checked.unclear = reader.boxed, reader.unclear
         checked.undecoded = replace(part, places=undecoded) if part else None
         _add_decoded(checked, decoded)
+
+
+def _described_boxes(task: Task) -> set[str] | None:
+    """Return the names of boxes that TFDS describes next to the shard; None if it does not."""
+    if task.manifest:
+        return set()
+    try:
+        with task.path.with_name(TFDS_FEATURES).open("rb") as file:
+            return tfds.relative_boxes(file.read(_MOST_FEATURES_BYTES))
+    except OSError:
+        return None
 
 
 def _part(task: Task, names: Names) -> Part:

@@ -266,6 +266,12 @@ def note_extent(subject: Subject) -> Iterator[Note]:
         yield Note(text, is_checked=False)
     if has_images:
         yield Note("records: features, sizes, labels, keys")
+    if boxed := sum(checked.boxed for checked in subject.shards):
+        text = f"boxes of {values.plural(boxed, 'record')}: inside the picture, edges, labels"
+        yield Note(text)
+    if unclear := sum(checked.unclear for checked in subject.shards):
+        text = f"boxes of {values.plural(unclear, 'record')}: nothing says what their numbers are"
+        yield Note(text, is_checked=False)
     if subject.options.quick:
         text = "whether the images decode, the digest of the contents: --quick stops before these"
         yield Note(text, is_checked=False)

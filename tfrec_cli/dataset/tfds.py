@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from tfrec_cli.dataset.manifest import Manifest, as_json
@@ -83,6 +83,27 @@ def shard_lengths(data: bytes) -> Any:
         return {split["name"]: split["shardLengths"] for split in json.loads(data)["splits"]}
     except (ValueError, KeyError, TypeError, RecursionError):
         return None
+
+
+def relative_boxes(data: bytes) -> set[str]:
+    """Return the names of features that a features.json describes as boxes in TFDS' usual format.
+
+    That is (ymin, xmin, ymax, xmax) as fractions. Versions that knew no other had another class.
+    """
+    try:
+        return set(_boxes(json.loads(data), ""))
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        return set()
+
+
+def _boxes(feature: dict[str, Any], name: str) -> Iterator[str]:
+    if "sequence" in feature:
+        yield from _boxes(feature["sequence"]["feature"], name)
+    for part, inner in feature.get("featuresDict", {}).get("features", {}).items():
+        yield from _boxes(inner, f"{name}/{part}" if name else part)
+    is_older = feature.get("pythonClassName") == f"{_PACKAGE}.bbox_feature.BBoxFeature"
+    if is_older or feature.get("boundingBox", {}).get("bboxFormat") == "REL_YXYX":
+        yield name
 
 
 def _misreads(lines: bytes, labels: Sequence[str]) -> bool:

@@ -1,4 +1,4 @@
-"""Columns of an image list: their types, their features, the rules for boxes.
+"""Columns of an image list: their types, their features, which of them hold boxes.
 
 A column's type is known only after the last row, so cells are read twice: `ColumnStats.add`
 records the type of each, `infer` derives the column's type, and `convert` makes the values.
@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import chain
 from typing import Any
 
+from tfrec_cli.dataset.boxes import LABEL, PER_OBJECT, SIDES, TEXT, problem
 from tfrec_cli.dataset.names import MOST_NAME_BYTES, KeyStyle
 from tfrec_cli.dataset.records import SOURCE_ID, Column, ColumnKind
 from tfrec_cli.sources.cells import (
@@ -28,32 +28,12 @@ from tfrec_cli.sources.cells import (
     type_of,
 )
 
-BOXES = tuple(f"image/object/bbox/{side}" for side in ("xmin", "xmax", "ymin", "ymax"))
-
-_PER_OBJECT: dict[str, ColumnKind] = {
-    **dict.fromkeys(BOXES, "float"),
-    "image/object/class/label": "int64",
-    "image/object/class/text": "bytes",
-    "image/object/area": "float",
-    "image/object/is_crowd": "int64",
-    "image/object/difficult": "int64",
-    "image/object/group_of": "int64",
-    "image/object/truncated": "int64",
-    "image/object/weight": "float",
-    "image/object/view": "bytes",
-}
-"""Features with one value for each box, and their kinds.
-
-Source: TF Models, official/vision/dataloaders/tf_example_decoder.py; in research/object_detection
-data_decoders/tf_example_decoder.py, dataset_tools/create_pascal_tf_record.py.
-"""
-
-_KINDS: dict[str, ColumnKind] = {**_PER_OBJECT, SOURCE_ID: "bytes"}
+_KINDS: dict[str, ColumnKind] = {**PER_OBJECT, SOURCE_ID: "bytes"}
 
 _SHORT_NAMES = {
-    **{feature.rpartition("/")[2]: feature for feature in _KINDS if "/class/" not in feature},
-    "object_label": "image/object/class/label",
-    "object_text": "image/object/class/text",
+    **{feature.rpartition("/")[2]: feature for feature in _KINDS if feature not in (LABEL, TEXT)},
+    "object_label": LABEL,
+    "object_text": TEXT,
 }
 """Short name of a column to the name of its feature."""
 
@@ -299,7 +279,7 @@ def _convert(cell: Any, stats: ColumnStats, column: Column) -> Any:
 
 def has_boxes(columns: Sequence[Column]) -> bool:
     """Tell by their names whether columns hold boxes, in any layout."""
-    sides = {*BOXES, *(feature.rpartition("/")[2] for feature in BOXES)}
+    sides = {*SIDES, *(feature.rpartition("/")[2] for feature in SIDES)}
     return any(column.name in sides for column in columns)
 
 
@@ -309,12 +289,18 @@ def has_single_boxes(names: Iterable[str]) -> bool:
     return any(corner <= given for corner in _CORNERS)
 
 
+def are_relative(columns: Sequence[Column]) -> bool:
+    """Tell whether columns hold boxes with the names and the type of the Object Detection API."""
+    kinds = {column.kind for column in columns if column.name in SIDES}
+    return kinds == {"float"}
+
+
 def missing_sides(columns: Sequence[Column]) -> list[str]:
     """Return the short names of the sides that boxes lack; empty if there are no boxes."""
     names = {column.name for column in columns}
-    if names.isdisjoint(BOXES):
+    if names.isdisjoint(SIDES):
         return []
-    return [name.rpartition("/")[2] for name in BOXES if name not in names]
+    return [name.rpartition("/")[2] for name in SIDES if name not in names]
 
 
 def check_boxes(features: Mapping[str, Any]) -> None:
@@ -325,21 +311,10 @@ def check_boxes(features: Mapping[str, Any]) -> None:
     Raises:
         RowError: a box is invalid, or the numbers of values differ.
     """
-    lists: dict[str, Sequence[Any]] = {
+    lists = {
         name: value if isinstance(value, list) else [value]
-        for name in _PER_OBJECT
-        if (value := features.get(name)) is not None
+        for name, value in features.items()
+        if value is not None
     }
-    if lists.keys().isdisjoint(BOXES):
-        return
-    sides = [lists.get(name, []) for name in BOXES]
-    for name, values in chain(zip(BOXES, sides, strict=True), lists.items()):
-        if len(values) != len(sides[0]):
-            found = f"found {len(values)} values in {name} and {len(sides[0])} in {BOXES[0]}"
-            raise RowError(f"{found}, expected one for each box")
-    for box, (left, right, top, bottom) in enumerate(zip(*sides, strict=True)):
-        if not (0 <= left <= right <= 1 and 0 <= top <= bottom <= 1):
-            raise RowError(
-                f"box {box}: found x {left} to {right} and y {top} to {bottom}, expected "
-                "fractions of width and height from 0 to 1, the smaller first"
-            )
+    if message := problem(lists):
+        raise RowError(message)

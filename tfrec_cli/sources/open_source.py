@@ -20,6 +20,7 @@ from tfrec_cli.runtime.paths import missing, printable
 from tfrec_cli.sources.cells import RowError, shown
 from tfrec_cli.sources.columns import (
     TypedColumn,
+    are_relative,
     check_boxes,
     convert,
     has_single_boxes,
@@ -199,10 +200,10 @@ def list_source(
             table.read(file, found)
     except OSError as error:
         raise RunError(f"{source}: cannot be read: {error.strerror or error}") from error
-    return _listing(table, folder, keys, (labels, labels_from, rule))
+    return _listing(table, folder, (labels, labels_from, rule))
 
 
-def _listing(table: Table, root: Path, keys: KeyStyle, wanted: _Wanted) -> Listing:
+def _listing(table: Table, root: Path, wanted: _Wanted) -> Listing:
     """Make the listing of an image list from the files that exist.
 
     Raises:
@@ -212,8 +213,8 @@ def _listing(table: Table, root: Path, keys: KeyStyle, wanted: _Wanted) -> Listi
     rows, errors = table.rows, table.errors
     notes = [*table.notes(), *table.take_index()]
     columns, warnings = infer_all(table.columns.values(), len(rows))
-    is_detection = keys == "tf-models"
-    if is_detection and (missing := missing_sides([column for _, column in columns])):
+    has_rules = are_relative([column for _, column in columns])
+    if has_rules and (missing := missing_sides([column for _, column in columns])):
         sides = ", ".join(missing)
         raise TableError(f"{table.path}: found boxes without {sides}, expected all four sides")
     names, numbers = _number_classes(table, *wanted)
@@ -235,7 +236,7 @@ def _listing(table: Table, root: Path, keys: KeyStyle, wanted: _Wanted) -> Listi
             continue
         previous = row
         try:
-            features = _features(row, columns, is_detection=is_detection)
+            features = _features(row, columns, has_rules=has_rules)
         except RowError as error:
             errors.add(row.line, str(error))
             continue
@@ -286,16 +287,18 @@ def _number_classes(
     return names, {number: numbers[name] for name, number in classes.items() if name in numbers}
 
 
-def _features(row: Row, columns: Sequence[TypedColumn], *, is_detection: bool) -> bytes:
+def _features(row: Row, columns: Sequence[TypedColumn], *, has_rules: bool) -> bytes:
     """Make the features of a source from its row, in the format of `records.further`.
 
+    Args:
+        has_rules: whether the columns hold boxes that must keep the rules.
     Raises:
         RowError: a value is too large, or a box is invalid.
     """
     if not columns:
         return b""
     features = convert(row.cells(), columns)
-    if is_detection:
+    if has_rules:
         check_boxes(features)
     return dump_json([*features.values()]).encode()
 

@@ -13,10 +13,12 @@ from conftest import jpeg, photo, png
 from tfrec_cli.checking.finding import Finding
 from tfrec_cli.checking.record import RecordReader, broken_contract
 from tfrec_cli.commands.write import write
-from tfrec_cli.dataset import manifest, records
+from tfrec_cli.dataset import boxes, manifest, records
+from tfrec_cli.dataset.boxes import SIDES
 from tfrec_cli.dataset.manifest import Manifest
-from tfrec_cli.dataset.records import ImageRecord
+from tfrec_cli.dataset.records import Column, ImageRecord
 from tfrec_cli.tfrecord import example
+from tfrec_cli.tfrecord.example import Feature
 from tfrec_cli.tfrecord.scan import Record
 from tfrec_cli.writing.options import WriteOptions
 
@@ -165,6 +167,41 @@ def test_the_first_image_gives_the_names_of_foreign_features() -> None:
     assert reader.names is not None
     assert (reader.names.image, reader.imageless) == ("image/encoded", 1)
     assert kinds_of(reader, example.encode({"text": b"hello"})) == ["contract"]
+
+
+SIDES_OF_A_BAD_BOX = dict(zip(SIDES, ([0.5], [1.5], [0.0], [1.0]), strict=True))
+
+
+def test_boxes_of_foreign_records_are_checked_with_and_without_an_image() -> None:
+    reader = RecordReader(Path("x"), None, parses_all=False)
+    assert kinds_of(reader, example.encode(SIDES_OF_A_BAD_BOX)) == ["box"]
+    image = {"image": png(photo(4, 4))}
+    assert kinds_of(reader, example.encode({**image, **SIDES_OF_A_BAD_BOX})) == ["box"]
+    assert kinds_of(reader, example.encode(image)) == []
+    assert kinds_of(reader, example.encode({**image, SIDES[0]: [7]})) == []
+    assert (reader.boxed, reader.unclear) == (2, 1)
+
+
+def test_boxes_of_ours_are_checked_if_the_manifest_has_columns_of_boxes(
+    described: Manifest,
+) -> None:
+    columns = tuple(
+        Column(name=name, kind="float", is_list=True, is_everywhere=True) for name in SIDES
+    )
+    further = {name: Feature("float", values) for name, values in SIDES_OF_A_BAD_BOX.items()}
+    payload = records.encode(GOOD._replace(further=further), described.keys)
+    boxed = replace(described, columns=columns)
+    reader = RecordReader(Path("x"), boxed, parses_all=False)
+    kinds, record = exhaust(reader.check(Record(0, 0, payload)))
+    assert (kinds, record, reader.boxed) == (["box"], GOOD, 1)
+
+
+def test_records_of_ours_without_boxes_are_not_parsed_for_them(
+    described: Manifest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(boxes, "judge", None)
+    reader = RecordReader(Path("x"), described, parses_all=False)
+    assert kinds_of(reader, records.encode(GOOD, described.keys)) == []
 
 
 def test_files_of_other_messages_have_no_findings_until_there_is_an_example() -> None:

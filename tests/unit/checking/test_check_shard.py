@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from pathlib import Path
 
@@ -69,6 +70,18 @@ def test_a_good_shard_leaves_its_images_to_be_decoded(task: Task) -> None:
 
 def test_a_quick_check_decodes_no_images(task: Task) -> None:
     assert shard.check_shard(replace(task, quick=True)).undecoded is None
+
+
+def test_a_description_of_tfds_says_what_boxes_are(task: Task) -> None:
+    pixels = example.encode({"objects/bbox": [9.0, 9.0, 20.0, 20.0], "objects/label": [1]})
+    without_index = replace(task, path=record_file(task.path, pixels), index=None)
+    assert [kind for kind, _ in said(without_index)] == ["box"]
+    boxes: dict[str, object] = {"pythonClassName": "bounding_boxes.BBoxFeature", "boundingBox": {}}
+    path = task.path.with_name("features.json")
+    for form, found in (("XYWH", []), ("REL_YXYX", ["box"])):
+        boxes["boundingBox"] = {"bboxFormat": form}
+        path.write_text(json.dumps({"featuresDict": {"features": {"objects/bbox": boxes}}}))
+        assert [kind for kind, _ in said(without_index)] == found
 
 
 def test_a_missing_shard_is_one_finding(task: Task) -> None:

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 from conftest import fill, jpeg, needs, photo, png, save
+from record_files import record_file
 
 from tfrec_cli import read_tf
 from tfrec_cli.cli import main as cli
@@ -536,6 +537,23 @@ def test_gifs_of_other_programs_are_reported_as_unchecked(tmp_path: Path) -> Non
         [],
         "1 image: neither JPEG nor PNG, decoders differ on them",
     )
+
+
+def test_boxes_are_counted_as_checked_or_unchecked(tmp_path: Path) -> None:
+    """One finding for each record whose boxes are wrong, also without its image decoded."""
+    image = {"image": save(photo(9, 9), "PNG")}
+    labelled = {"objects/label": [1], **image}
+    path = record_file(
+        tmp_path / "x.tfrecord",
+        example.encode({"objects/bbox": [0.0, 0.0, 1.0, 0.5], **labelled}),
+        example.encode({"objects/bbox": [0.0, 0.5, 1.0, 0.25], **labelled}),
+        example.encode({"objects/bbox": [9.0, 9.0, 9.0, 9.0], **image}),
+    )
+    report = verify(path, QUICK)
+    (finding,) = report.findings
+    assert (finding.kind, finding.path, finding.record) == ("box", path, 1)
+    assert "boxes of 2 records: inside the picture, edges, labels" in report.checks
+    assert "boxes of 1 record: nothing says what their numbers are" in report.unchecked
 
 
 def described_otherwise(folder: Path, **changes: object) -> None:

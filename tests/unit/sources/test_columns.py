@@ -10,11 +10,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tfrec_cli.dataset.boxes import SIDES
 from tfrec_cli.dataset.records import Column
 from tfrec_cli.sources.cells import CellType, RowError, parse, type_of
 from tfrec_cli.sources.columns import (
-    BOXES,
     ColumnStats,
+    are_relative,
     check_boxes,
     convert,
     has_boxes,
@@ -276,13 +277,18 @@ class TestBoxes:
         assert has_boxes([column("float", name="a"), column("float", name=name)])
         assert not has_boxes([column("float", name="a")])
 
+    def test_boxes_are_relative_by_their_names_and_type(self) -> None:
+        assert are_relative([column("int64"), column("float", name=SIDES[0])])
+        assert not are_relative([column("int64", name=SIDES[0])])
+        assert not are_relative([column("float", name="xmin")])
+
     def test_missing_sides_are_named(self) -> None:
-        sides = [column("float", is_list=True, name=name) for name in BOXES]
+        sides = [column("float", is_list=True, name=name) for name in SIDES]
         assert (missing_sides([]), missing_sides(sides)) == ([], [])
         assert missing_sides(sides[1:3]) == ["xmin", "ymax"]
 
     def test_a_single_box_need_not_be_a_list(self) -> None:
-        check_boxes(dict(zip(BOXES, (0.0, 1.0, 0.0, 1.0), strict=True)))
+        check_boxes(dict(zip(SIDES, (0.0, 1.0, 0.0, 1.0), strict=True)))
 
     def test_features_without_boxes_are_not_checked(self) -> None:
         check_boxes({"image/object/area": [1.0], "image/object/weight": [1.0, 2.0], "x": None})
@@ -292,4 +298,4 @@ class TestBoxes:
     )
     def test_a_box_outside_the_picture_is_refused(self, box: tuple[float, ...]) -> None:
         with pytest.raises(RowError, match="box 0: found x"):
-            check_boxes({name: [side] for name, side in zip(BOXES, box, strict=True)})
+            check_boxes({name: [side] for name, side in zip(SIDES, box, strict=True)})

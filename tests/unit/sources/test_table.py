@@ -19,10 +19,10 @@ from tfrec_cli.commands.verify import Options as VerifyOptions
 from tfrec_cli.commands.verify import verify
 from tfrec_cli.commands.write import write
 from tfrec_cli.dataset import records
+from tfrec_cli.dataset.boxes import SIDES
 from tfrec_cli.dataset.records import Column
 from tfrec_cli.errors import RunError, TableError, UsageError
 from tfrec_cli.sources import open_source
-from tfrec_cli.sources.columns import BOXES as SIDES
 from tfrec_cli.sources.folder import list_folder
 from tfrec_cli.sources.labels import ClassRule
 from tfrec_cli.sources.listing import Listing
@@ -831,6 +831,15 @@ class TestDetection:
     ) -> None:
         text = lines({**BOXES, **change}, {**BOXES, "path": "b.jpg"})
         assert refused(images, text, "jsonl", keys="tf-models") == f"line 1: {message}"
+
+    def test_boxes_with_the_long_names_keep_the_rules_in_any_style(self, images: Path) -> None:
+        """Else `verify` would find what a write accepted."""
+        box = dict(zip(SIDES, ([0.5], [0.25], [0.0], [1.0]), strict=True))
+        message = refused(images, lines({"path": "a.jpg", **box}), "jsonl", keys="plain")
+        assert message.startswith("line 1: box 0: found x 0.5 to 0.25")
+        pixels = {name: [40 - number] for number, name in enumerate(SIDES)}
+        listing = listed(images, lines({"path": "a.jpg", **pixels}), "jsonl", keys="plain")
+        assert columns(listing) == [f"{name} int64[]" for name in sorted(SIDES)]
 
     def test_missing_sides_of_boxes_are_reported(self, images: Path) -> None:
         row = {"path": "a.jpg", "xmin": [0.5], "ymin": [0.5]}
