@@ -24,6 +24,8 @@ import google_crc32c
 Tree = dict[str, bytes]
 _SHARD = re.compile(r"(.+)-(\d{5})-of-(\d{5})\.(tfrecord(?:\.gz)?|tfindex)")
 _SUMS = "SHA256SUMS"
+_HEAD_BYTES = 128
+"""Bytes before the labels in a file of labels."""
 _SUM = re.compile(r"([0-9a-f]{64})  (.+)")
 
 
@@ -142,9 +144,17 @@ def _faults(name: str, data: bytes, tree: Tree) -> list[str]:
         lines = data.decode().splitlines()
         ends = data.endswith(b"\n")
         return [] if ends and all(map(_SUM.fullmatch, lines)) else ["is cut"]
+    if name.endswith(".targets"):
+        return _no_labels(data)
     if name.endswith(".labels.txt"):
         return [] if data.endswith(b"\n") else ["is cut"]
     return ["is not a file of a dataset"]
+
+
+def _no_labels(data: bytes) -> list[str]:
+    """Return what is wrong with a .npy file of int64, from the description of that format."""
+    shape = re.match(rb"\x93NUMPY\1\0v\0\{'descr': '<i8', .*'shape': \((\d+),\), \} *\n", data)
+    return [] if shape and len(data) == _HEAD_BYTES + 8 * int(shape[1]) else ["is cut"]
 
 
 def _no_json(texts: Sequence[str]) -> list[str]:
@@ -159,8 +169,12 @@ def _no_json(texts: Sequence[str]) -> list[str]:
 def _unvouched(name: str, data: bytes, tree: Tree) -> list[str]:
     manifest = json.loads(data)
     digests = {name: hashlib.sha256(data).hexdigest()}
-    digests[manifest["rejects_file"]] = manifest["rejects_sha256"]
     wrong = []
+    digests[manifest["rejects_file"]] = manifest["rejects_sha256"]
+    if targets := manifest.get("targets"):
+        digests[targets["name"]] = targets["sha256"]
+        if len(tree.get(targets["name"], b"")) != _HEAD_BYTES + 8 * manifest["records"]:
+            wrong.append(f"{targets['name']}: does not have {manifest['records']} labels")
     for shard in manifest["shards"]:
         digests[shard["name"]] = shard["sha256"]
         if shard["index"]:

@@ -88,7 +88,8 @@ def _disowned(done: Sequence[Call], out: Path, before: Tree) -> list[str]:
             continue
         fields = json.loads(data)
         named = {shard[key] for shard in fields["shards"] for key in ("name", "index")}
-        paths = {str(out / name) for name in (*named, fields["rejects_file"]) if name}
+        named |= {fields["rejects_file"], fields.get("targets", {}).get("name")}
+        paths = {str(out / name) for name in named if name}
         touched = [
             call
             for call in done

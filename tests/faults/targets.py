@@ -82,7 +82,8 @@ MANIFEST = (
 MANIFEST_2 = MANIFEST.replace(
     b'"format_version": 1',
     b'"division": {"method": "shares", "parts": [{"share": "0.5", "split": "x"}, '
-    b'{"share": "0.5", "split": "y"}]}, "format_version": 2',
+    b'{"share": "0.5", "split": "y"}]}, "targets": {"name": "x.targets", "sha256": "%b"}, '
+    b'"format_version": 2' % (b"0" * 64),
 )
 
 

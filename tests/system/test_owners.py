@@ -105,6 +105,7 @@ def test_only_dataset_has_keys_of_a_manifest(module: str) -> None:
 def test_only_names_has_names_of_files(module: str) -> None:
     suffixes = (names.MANIFEST_SUFFIX, names.REJECTS_SUFFIX, names.INDEX_SUFFIX, names.SUMS)
     suffixes += (names.NOTE_SUFFIX, ".partial", ".tfrecord", names.TFDS_INFO, names.LOCK)
+    suffixes += (names.TARGETS_SUFFIX,)
     found = [text for text in texts(module) for suffix in suffixes if text.endswith(suffix)]
     assert module == "dataset/names" or not found
 

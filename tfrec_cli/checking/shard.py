@@ -75,6 +75,7 @@ class Checked:
         contents: the key of each record of ours, and the BLAKE3 digest of its payload; a quick
             check leaves the digests empty, and relies on the SHA-256 of the shard.
         marks: for each of these the mark of its image, if they are asked for.
+        labels: the label of each record of ours that has one.
         undecoded: the images that are still to be decoded.
         crops: for each record its key, and the SHA-256 of its crop in each epoch.
         imageless: number of records without a recognizable image.
@@ -89,6 +90,7 @@ class Checked:
     findings: list[Finding] = field(default_factory=list)
     contents: list[tuple[int, bytes]] = field(default_factory=list)
     marks: bytearray = field(default_factory=bytearray)
+    labels: array[int] = field(default_factory=lambda: array("q"))
     undecoded: Part | None = None
     crops: list[tuple[int, tuple[bytes, ...]]] = field(default_factory=list)
     imageless: int = 0
@@ -231,6 +233,8 @@ def _add_record(checked: Checked, item: Record, record: ImageRecord, *, quick: b
     checked.contents.append((seed_key(record.key, 0), digest))
     if checked.task.marks:
         checked.marks += blake3(record.image).digest(_MARK_BYTES)
+    if record.label is not None:
+        checked.labels.append(record.label)
     size = (record.height_px or 0, record.width_px or 0)
     checked.smallest = smallest_of((checked.smallest, size))
 

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from tfrec_cli.checking import crops, sidecars, splits
+from tfrec_cli.checking import crops, sidecars, splits, targets
 from tfrec_cli.checking.finding import Finding, Group, Note, file_finding
 from tfrec_cli.checking.splits import Options, Subject
 from tfrec_cli.dataset.names import MANIFEST_SUFFIX, partial_folders
@@ -145,6 +145,7 @@ CHECKS: tuple[Callable[[Subject], Iterator[Finding | Group | Note]], ...] = (
     sidecars.check,
     splits.check_shards,
     splits.check_totals,
+    targets.check,
     splits.note_extent,
     splits.check_copies,
     _check_sources,

@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 import os
 import time
+from array import array
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -16,6 +17,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from tfrec_cli.dataset import rejects as rejects_file
+from tfrec_cli.dataset import targets
 from tfrec_cli.dataset.manifest import Manifest
 from tfrec_cli.dataset.names import REJECTS_SUFFIX, index_name, shard_name
 from tfrec_cli.dataset.records import Column, content_digest, smallest_of
@@ -117,6 +119,7 @@ class _Part:
         listing: class names, columns and warnings; its sources are in ``planned``.
         folder: where the split is staged; None before that, and if an earlier run committed it.
         likely_copies: marks of the images that may be copies.
+        labels: the class number of each record, once the shards are written; empty without labels.
         manifest: None until the shards are written.
     """
 
@@ -129,6 +132,7 @@ class _Part:
     folder: Path | None = None
     likely_copies: frozenset[int] = frozenset()
     shards: Sequence[WrittenShard] = ()
+    labels: array[int] = field(default_factory=lambda: array("q"))
     manifest: Manifest | None = None
 
 
@@ -204,7 +208,12 @@ def write(
             if part.folder:
                 _describe(part, part.shards, options)
         staged = [
-            StagedSplit(folder=part.folder, manifest=part.manifest, rejects=part.rejects)
+            StagedSplit(
+                folder=part.folder,
+                manifest=part.manifest,
+                rejects=part.rejects,
+                labels=part.labels,
+            )
             for part in parts
             if part.folder and part.manifest
         ]
@@ -319,6 +328,8 @@ def _describe(part: _Part, shards: Sequence[WrittenShard], options: WriteOptions
             f"found {greatest} as their greatest value, expected up to 65535"
         )
         part.listing = replace(part.listing, warnings=(*part.listing.warnings, warning))
+    if part.listing.labels is not None:
+        part.labels = part.planned.labels({bad.path for one in shards for bad in one.rejects})
     part.manifest = Manifest(
         split=part.split,
         stored=options.stored,
@@ -341,6 +352,7 @@ def _describe(part: _Part, shards: Sequence[WrittenShard], options: WriteOptions
         options=part.journal.options,
         versions=part.journal.versions,
         columns=part.listing.columns,
+        targets=targets.described(part.split, part.labels) if part.labels else None,
     )
 
 

@@ -29,6 +29,8 @@ def dataset_files(
         data = manifest.dump(described)
         sums[described.split + MANIFEST_SUFFIX] = hashlib.sha256(data).hexdigest()
         sums[described.rejects_file] = described.rejects_sha256
+        if described.targets:
+            sums[described.targets.name] = described.targets.sha256
         sums |= _of_shards(described.shards)
     return {**files, SUMS: _lines(sums)}
 

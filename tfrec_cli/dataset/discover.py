@@ -34,8 +34,8 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
 _SIDECAR = re.compile(
-    r".*\.(csv|html|idx|index|ini|json|jsonl|log|md|pbtxt|png|py|tfindex|tmp|toml|tsv|txt|ya?ml)"
-    r"|\..*|SHA256SUMS|LICENSE|README",
+    r".*\.(csv|html|idx|index|ini|json|jsonl|log|md|pbtxt|png|py|targets|tfindex|tmp|toml|tsv|txt"
+    r"|ya?ml)|\..*|SHA256SUMS|LICENSE|README",
     re.IGNORECASE | re.DOTALL,
 )
 

@@ -64,6 +64,14 @@ class Shard:
     index_sha256: Annotated[Digest | None, Meta(description="SHA-256 of the index file.")]
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Targets:
+    """The file with the labels of all records of a split."""
+
+    name: Annotated[FileName, Meta(description="File name.")]
+    sha256: Annotated[Digest, Meta(description="SHA-256 of the file.")]
+
+
 @dataclass(frozen=True, kw_only=True)
 class Manifest:
     """Everything that is known about one written split.
@@ -154,6 +162,13 @@ class Manifest:
             extra={"expected": "at least one split, or no such field"},
         ),
     ] = ()
+    targets: Annotated[
+        Targets | None,
+        Meta(
+            description="The file with the labels of all records, in order; the field is left out "
+            "if there is none."
+        ),
+    ] = None
     unknown: Mapping[str, Any] = field(default_factory=dict)
 
     _file: ClassVar[bytes | None] = None
@@ -167,8 +182,9 @@ class Manifest:
     def document(self) -> dict[str, Any]:
         """Return all fields as in the JSON document of a command."""
         values = asdict(self)
-        if not self.origins:  # a later field: other datasets keep their bytes and documents
-            del values["origins"]
+        for later in ("origins", "targets"):  # other datasets keep their bytes and documents
+            if not values[later]:
+                del values[later]
         return {**values.pop("unknown"), **values}
 
 
@@ -176,11 +192,11 @@ _KNOWN = {known.name for known in fields(Manifest)} - {"unknown"}
 _OF_SPLIT = frozenset(
     {"split", "division", "labels", "records", "smallest", "shards", "content_sha256"}
     | {"plan_sha256", "rejects_file", "rejects_sha256", "changes", "icc_profiles", "rejects"}
-    | {"ignored", "options", "versions", "columns", "origins"}
+    | {"ignored", "options", "versions", "columns", "origins", "targets"}
 )
 """Fields in which the splits of a dataset differ."""
 
-_IN_VERSION_1 = _KNOWN - {"division", "origins"}
+_IN_VERSION_1 = _KNOWN - {"division", "origins", "targets"}
 
 
 def contract(made: Manifest) -> dict[str, Any]:
@@ -359,9 +375,13 @@ def _not_in_version_1(values: Mapping[str, Any]) -> Iterator[str]:
             yield _problem(where + name, part[key], "no field of this name")
 
 
-def _problems(made: Manifest) -> Iterator[str]:
-    """Iterate the problems of a manifest that its types do not exclude."""
+def _problems_of_files(made: Manifest) -> Iterator[str]:
+    """Iterate the problems of the names and digests of files."""
     named = {"split": made.split, "rejects_file": made.rejects_file}
+    if made.targets:
+        named["targets.name"] = made.targets.name
+        if made.labels is None:
+            yield _problem("targets", made.targets.name, "no such field without labels")
     for number, shard in enumerate(made.shards):
         where = f"shards[{number}]."
         named |= {f"{where}name": shard.name, f"{where}index": shard.index or ""}
@@ -371,6 +391,11 @@ def _problems(made: Manifest) -> Iterator[str]:
     for where, name in named.items():
         if len(name.encode()) > MOST_NAME_BYTES:
             yield _problem(where, name, f"at most {MOST_NAME_BYTES} bytes")
+
+
+def _problems(made: Manifest) -> Iterator[str]:
+    """Iterate the problems of a manifest that its types do not exclude."""
+    yield from _problems_of_files(made)
     files = [name for shard in made.shards for name in (shard.name, shard.index)]
     for where, listed in (("shards", files), ("labels", made.labels or ())):
         for name, count in Counter(filter(None, listed)).most_common(1):

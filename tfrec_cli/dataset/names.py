@@ -22,6 +22,7 @@ LARGEST_LABEL = 999_999
 
 MANIFEST_SUFFIX = ".manifest.json"
 REJECTS_SUFFIX = ".rejects.jsonl"
+TARGETS_SUFFIX = ".targets"
 SUMS = "SHA256SUMS"
 INDEX_SUFFIX = ".tfindex"
 
@@ -80,7 +81,9 @@ def is_of_writer(name: str) -> bool:
 def is_of_split(name: str, split: str) -> bool:
     """Tell whether a write of ``split`` gives a file this name."""
     shard = r"-\d{5}-of-\d{5}\.(tfrecord|tfrecord\.gz|tfindex)"
-    return re.fullmatch(rf"{re.escape(split)}({shard}|\.rejects\.jsonl)", name) is not None
+    return (
+        re.fullmatch(rf"{re.escape(split)}({shard}|\.rejects\.jsonl|\.targets)", name) is not None
+    )
 
 
 def is_generated(name: str, split: str) -> bool:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import shutil
+from array import array
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -16,16 +17,17 @@ from typing import Any
 
 import numpy as np
 
-from tfrec_cli.dataset import discover, origins, records, rejects
+from tfrec_cli.dataset import discover, origins, records, rejects, targets
 from tfrec_cli.dataset.discover import Split
 from tfrec_cli.dataset.manifest import Manifest
 from tfrec_cli.dataset.names import index_name, shard_name
 from tfrec_cli.dataset.origins import Origin
-from tfrec_cli.dataset.records import content_digest, smallest_of
+from tfrec_cli.dataset.records import Names, content_digest, smallest_of
 from tfrec_cli.dataset.rejects import Reject
 from tfrec_cli.errors import DataError, UsageError
 from tfrec_cli.resharding.runs import (
     NOTED,
+    CopiedShard,
     File,
     Located,
     Numbers,
@@ -237,11 +239,15 @@ def copy_split(
         stored=[entry.size_bytes for entry in entries],
         indexed=any(entry.index for entry in entries),
         compression=base.compression,
-        key=records.NAMES[base.keys].key,
+        names=records.NAMES[base.keys],
+        labelled=base.labels is not None,
     )
     made_of = _origins(sources, chosen, work.options)
     _check_contents(sources, chosen, shards)
-    made = _described(base, shards, work.options)
+    labels = array("q")
+    for shard in shards:
+        labels += shard.labels
+    made = _described(base, shards, labels, work.options)
     if len(made_of) > 1 or origins.are_subset(made_of):
         digests = chain.from_iterable(shard.digests() for shard in shards)
         made = replace(
@@ -253,7 +259,7 @@ def copy_split(
             plan_sha256=origins.plan_digest(made_of),
             rejects_sha256=hashlib.sha256(rejects.dump(rejected)).hexdigest(),
         )
-    return StagedSplit(folder=work.folder, manifest=made, rejects=rejected)
+    return StagedSplit(folder=work.folder, manifest=made, rejects=rejected, labels=labels)
 
 
 def copy_records(
@@ -264,14 +270,16 @@ def copy_records(
     stored: Sequence[int] | None = None,
     indexed: bool,
     compression: WrittenCompression = "none",
-    key: str | None = None,
-) -> list[WrittenShard]:
+    names: Names | None = None,
+    labelled: bool = False,
+) -> list[CopiedShard]:
     """Copy chosen records into the shards of a split.
 
     Args:
         stored: size of each old shard; None takes that of their records.
         indexed: whether there were index files.
-        key: the feature with the keys of records; None for records of other programs.
+        names: names of the features; None for records of other programs.
+        labelled: whether the records have labels.
     Raises:
         DataError: a record is damaged.
         UsageError: there are more shards than records, or GZIP shards should get index files.
@@ -295,7 +303,8 @@ def copy_records(
             path=work.folder / file,
             index=work.folder / index_name(file) if indexed else None,
             compression=compression,
-            key=key,
+            key=names.key if names else None,
+            label=names.label if names and labelled else None,
             runs=tuple(between(chosen.runs, start, stop)),
         )
         tasks.append(task)
@@ -371,8 +380,10 @@ def _smallest(chosen: Chosen) -> tuple[int, int] | None:
     return smallest_of([(int(sides[0].min()), int(sides[1].min()))])
 
 
-def _described(base: Manifest, shards: Sequence[WrittenShard], options: Options) -> Manifest:
-    """Return a manifest with the new shards."""
+def _described(
+    base: Manifest, shards: Sequence[WrittenShard], labels: array[int], options: Options
+) -> Manifest:
+    """Return a manifest with the new shards and the file of their labels."""
     requested: dict[str, Any] = {"shards": options.shards, "shard_size": options.shard_bytes}
     if options.index is not None:
         requested["index"] = options.index
@@ -380,4 +391,5 @@ def _described(base: Manifest, shards: Sequence[WrittenShard], options: Options)
         base,
         shards=tuple(shard.described() for shard in shards),
         options={**base.options, **requested},
+        targets=targets.described(base.split, labels) if labels else None,
     )

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from array import array
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import nullcontext
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from itertools import accumulate
 from pathlib import Path
 from typing import NamedTuple
@@ -14,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from tfrec_cli import crops
-from tfrec_cli.dataset import discover
+from tfrec_cli.dataset import discover, targets
 from tfrec_cli.dataset.manifest import Shard
 from tfrec_cli.dataset.records import BYTES_FIELDS, CERTAIN_FIELDS
 from tfrec_cli.errors import DataError
@@ -277,6 +278,7 @@ class Task:
 
     Attributes:
         key: the feature with their keys; None for records of other programs.
+        label: the feature with their labels; None if they have none.
     """
 
     number: int
@@ -284,12 +286,20 @@ class Task:
     index: Path | None
     compression: WrittenCompression
     key: str | None
+    label: str | None
     runs: tuple[Run, ...]
+
+
+@dataclass(slots=True, kw_only=True)
+class CopiedShard(WrittenShard):
+    """A shard of copied records, with the label of each if they have labels."""
+
+    labels: array[int] = field(default_factory=lambda: array("q"))
 
 
 def copy_shards(
     tasks: Sequence[Task], records: int, run: pool.Map, progress: Progress
-) -> list[WrittenShard]:
+) -> list[CopiedShard]:
     """Make every shard, and wait until all are on the disk.
 
     Args:
@@ -297,7 +307,7 @@ def copy_shards(
     Raises:
         DataError: a record is damaged.
     """
-    written: list[WrittenShard] = []
+    written: list[CopiedShard] = []
     copied = 0
     disk = ThreadPoolExecutor()
     try:
@@ -314,24 +324,27 @@ def copy_shards(
     return sorted(written, key=lambda part: part.number)
 
 
-def _copy_shard(task: Task) -> WrittenShard:
-    """Make one shard, and digest its records if they have keys."""
+def _copy_shard(task: Task) -> CopiedShard:
+    """Make one shard; digest its records if they have keys, and note their labels."""
     paths = [path for path in (task.path, task.index) if path]
-    written = WrittenShard(number=task.number, paths=paths)
-    reader = SingleValues({task.key: "key"}) if task.key else None
+    written = CopiedShard(number=task.number, paths=paths)
+    wanted = {name: called for name, called in ((task.key, "key"), (task.label, "label")) if name}
+    reader = SingleValues(wanted) if wanted else None
     with shard.filled(written, task.path, task.index, task.compression) as put:
         for piece in (piece for run in task.runs for piece in read_pieces(run)):
             put([bytes(piece.framed)], piece.run.lengths.tolist())
             written.records += len(piece.payloads)
             if reader:
                 for number, payload in zip(piece.run.numbers.tolist(), piece.payloads, strict=True):
-                    written.add_digest(_key(reader, payload, piece.run.path, number), payload)
+                    values = targets.values_of(reader, payload, piece.run.path, number)
+                    if task.key:
+                        written.add_digest(_key(values), payload)
+                    if task.label:
+                        label = targets.label_of(values, piece.run.path, number)
+                        written.labels.append(label)
     return written
 
 
-def _key(reader: SingleValues, payload: memoryview, path: Path, number: int) -> int:
-    try:
-        key = reader.read(payload).get("key")
-    except DataError as error:
-        raise DataError(f"{path}: record {number}: {error}") from error
+def _key(values: Mapping[str, memoryview | int]) -> int:
+    key = values.get("key")
     return crops.seed_key(key if isinstance(key, int) else None, 0)

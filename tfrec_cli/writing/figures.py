@@ -44,14 +44,7 @@ def by_class(plan: Plan, rejects: Sequence[Reject]) -> dict[int, int]:
     Args:
         rejects: rejects of the split; images among them that were planned are not counted.
     """
-    rejected = {reject.path for reject in rejects}
-    counts = Counter[int]()
-    for items in _shards(plan):
-        if rejected:
-            pairs = zip(items.column(LABEL), items.paths(), strict=True)
-            counts.update(label for label, path in pairs if path not in rejected)
-        else:
-            counts.update(items.column(LABEL))
+    counts = Counter(plan.labels({reject.path for reject in rejects}))
     return dict(sorted(counts.items()))
 
 

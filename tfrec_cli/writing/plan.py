@@ -10,7 +10,7 @@ import hashlib
 import math
 from array import array
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 
@@ -70,6 +70,17 @@ class Plan:
         """Return the items of one shard; empty after `free`."""
         data = self.deflated[number]
         return inflated(data) if data else packed()
+
+    def labels(self, rejected: Collection[bytes]) -> array[int]:
+        """Return the class number of each item in order, without those with rejected paths."""
+        found = array("q")
+        for items in map(self.shard, range(len(self.sizes))):
+            if rejected:
+                pairs = zip(items.column(LABEL), items.paths(), strict=True)
+                found.extend(label for label, path in pairs if path not in rejected)
+            else:
+                found.extend(items.column(LABEL))
+        return found
 
     def inputs(self, number: int, recipe: object) -> str:
         """Digest the items of one shard, and the recipe of their records."""

@@ -9,12 +9,13 @@ files are moved to OUT when all of them are on the disk; the manifest is moved l
 from __future__ import annotations
 
 import shutil
+from array import array
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
-from tfrec_cli.dataset import manifest
+from tfrec_cli.dataset import manifest, targets
 from tfrec_cli.dataset import rejects as rejects_file
 from tfrec_cli.dataset.checksums import dataset_files, record_files
 from tfrec_cli.dataset.division import Division
@@ -39,11 +40,16 @@ from tfrec_cli.writing.plan import Plan
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StagedSplit:
-    """A split whose shards are complete in ``folder``, with its manifest and rejects."""
+    """A split whose shards are complete in ``folder``, with its manifest and rejects.
+
+    Attributes:
+        labels: the class number of each record, if the manifest names a file of them.
+    """
 
     folder: Path
     manifest: Manifest
     rejects: Sequence[Reject]
+    labels: array[int] = field(default_factory=lambda: array("q"))
 
 
 def folder_of(out: Path, split: str) -> Path:
@@ -86,6 +92,8 @@ def finished(
 def _damaged(out: Path, made: Manifest, run: pool.Map) -> str | None:
     """Return the name of a file that is missing or not what the manifest says, or None."""
     digests = {made.rejects_file: made.rejects_sha256}
+    if made.targets:
+        digests[made.targets.name] = made.targets.sha256
     for shard in made.shards:
         digests[shard.name] = shard.sha256
         if shard.index and shard.index_sha256:
@@ -226,6 +234,9 @@ def describe(
     for split in staged:
         rejects, last = split.manifest.rejects_file, split.manifest.split + MANIFEST_SUFFIX
         others_by_name[rejects] = _written(split.folder / rejects, rejects_file.dump(split.rejects))
+        if named := split.manifest.targets:
+            path = split.folder / named.name
+            others_by_name[named.name] = _written(path, *targets.pieces(split.labels))
         manifests[last] = _written(split.folder / last, manifest.dump(split.manifest))
     return others_by_name, manifests
 
@@ -236,10 +247,11 @@ def describe_records(folder: Path, shards: Iterable[Shard]) -> None:
         _written(folder / name, data)
 
 
-def _written(path: Path, data: bytes) -> Path:
+def _written(path: Path, *pieces: bytes | memoryview) -> Path:
     """Write a file and make it durable."""
     path.unlink(missing_ok=True)
-    path.write_bytes(data)
+    with path.open("wb") as file:
+        file.writelines(pieces)
     files.sync(path)
     return path
 

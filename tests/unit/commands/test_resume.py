@@ -420,7 +420,8 @@ class TestIsRefused:
         assert tree(out) == before
 
     @pytest.mark.parametrize(
-        "name", ["train-00001-of-00004.tfrecord", "train-00002-of-00004.tfindex"]
+        "name",
+        ["train-00001-of-00004.tfrecord", "train-00002-of-00004.tfindex", "train.targets"],
     )
     @pytest.mark.parametrize("how", ["flipped", "gone"])
     def test_resuming_a_damaged_dataset_is_refused(

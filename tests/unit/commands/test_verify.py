@@ -608,7 +608,13 @@ def test_hostile_names_in_sums_are_not_followed(crops: Path, name: str) -> None:
 
 @pytest.mark.parametrize(
     "name",
-    ["SHA256SUMS", "dataset_info.json", "train.manifest.json", "train-00000-of-00001.tfindex"],
+    [
+        "SHA256SUMS",
+        "dataset_info.json",
+        "train.manifest.json",
+        "train.targets",
+        "train-00000-of-00001.tfindex",
+    ],
 )
 def test_a_sidecar_file_of_a_terabyte_is_found_at_once(crops: Path, name: str) -> None:
     with (crops / name).open("r+b") as file:
@@ -625,7 +631,7 @@ def test_a_damaged_manifest_is_found_without_its_shard(crops: Path) -> None:
 
 def test_checksums_are_read_without_a_manifest(crops: Path) -> None:
     """Only their form and names: digests are compared with those of a manifest."""
-    for path in crops.glob("train.[mr]*"):
+    for path in crops.glob("train.[mrt]*"):
         path.unlink()
     lines = (crops / "SHA256SUMS").read_bytes().splitlines(keepends=True)
     (crops / "SHA256SUMS").write_bytes(b"".join(lines[:2]))
@@ -634,5 +640,5 @@ def test_checksums_are_read_without_a_manifest(crops: Path) -> None:
     assert kinds(verify(crops, QUICK)) == ["metadata"]
     (crops / "SHA256SUMS").write_bytes(bytes(350) + lines[2])
     assert kinds(verify(crops, QUICK)) == ["metadata"]
-    (crops / "SHA256SUMS").write_bytes(b"".join(lines[:-2]) + b"0" * 64 + b"  gone\n")
+    (crops / "SHA256SUMS").write_bytes(b"".join(lines[:-3]) + b"0" * 64 + b"  gone\n")
     assert kinds(verify(crops, QUICK)) == ["missing"]

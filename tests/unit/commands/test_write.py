@@ -636,6 +636,7 @@ class TestOut:
         "train-00001-of-00002.tfrecord",
         "train.manifest.json",
         "train.rejects.jsonl",
+        "train.targets",
     )
 
     def test_out_has_these_files(self, folder: Path, out: Path) -> None:

@@ -13,6 +13,7 @@ from manifests import MANIFEST, WHOLE
 
 from tfrec_cli.dataset import manifest
 from tfrec_cli.dataset.checksums import dataset_files
+from tfrec_cli.dataset.manifest import Targets
 
 
 class TestDatasetFiles:
@@ -39,6 +40,11 @@ class TestDatasetFiles:
             done.returncode,
             sorted(line.split(": ")[0] for line in done.stdout.splitlines()),
         ) == (0, sorted(path.name for path in tmp_path.iterdir() if path.name != "SHA256SUMS"))
+
+    def test_the_file_of_labels_is_summed(self) -> None:
+        labelled = dataclasses.replace(MANIFEST, targets=Targets(name="x.targets", sha256="7" * 64))
+        sums = dataset_files([labelled])["SHA256SUMS"].decode().splitlines()
+        assert f"{'7' * 64}  x.targets" in sums
 
     def test_each_class_name_has_a_line(self) -> None:
         files = dataset_files([MANIFEST])

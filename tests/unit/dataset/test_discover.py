@@ -52,6 +52,7 @@ def ours(tmp_path: Path) -> Path:
         ("x.TXT", False),
         ("dataset_info.json", False),
         ("train.rejects.jsonl", False),
+        ("train.targets", False),
         ("SHA256SUMS", False),
         (".hidden.tfrecord", False),
         (".\n", False),

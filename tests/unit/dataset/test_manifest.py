@@ -30,7 +30,7 @@ VERSION_1 = {**VALUES, "format_version": 1}
 del VERSION_1["division"]
 COLUMN = {"name": "a", "kind": "int64", "is_list": False, "is_everywhere": True}
 FIELDS = [field.name for field in dataclasses.fields(Manifest) if field.name != "unknown"]
-LATER = ("columns", "origins")
+LATER = ("columns", "origins", "targets")
 """Fields that only some datasets have."""
 SHARD_FIELDS = [field.name for field in dataclasses.fields(Shard)]
 
@@ -75,6 +75,16 @@ def test_origins_are_read_and_written_as_they_are() -> None:
     assert made.origins[0].selected == ("label=cats",)
     assert made.document()["origins"][0]["records_before"] == 5
     assert "origins" not in MANIFEST.document()
+
+
+TARGETS = {"name": "train.targets", "sha256": "7" * 64}
+
+
+def test_the_file_of_labels_is_read_and_written_as_it_is() -> None:
+    made = manifest.parse(json.dumps({**VALUES, "targets": TARGETS}).encode(), PATH)
+    again = dataclasses.replace(made)
+    assert json.loads(manifest.dump(again)) == {**VALUES, "targets": TARGETS}
+    assert "targets" not in MANIFEST.document()
 
 
 def test_the_name_of_a_column_may_have_255_bytes() -> None:
@@ -128,6 +138,36 @@ class TestRefuses:
     def test_a_shard_that_is_not_an_object(self, value: Any) -> None:
         message = message_of({**VALUES, "shards": [value]})
         assert message == f"{PATH}: shards[0]: found {value!r}, expected an object"
+
+    @pytest.mark.parametrize(
+        ("changes", "message"),
+        [
+            ({"targets": 1}, "targets: found 1, expected an object"),
+            ({"targets": {"name": "a"}}, "targets.sha256: found 'nothing', expected 64 hex"),
+            (
+                {"targets": {**TARGETS, "name": "../a"}},
+                "targets.name: found '../a', expected a file name",
+            ),
+            (
+                {"targets": {**TARGETS, "name": "x" * 256}},
+                f"targets.name: found '{'x' * 27}...",
+            ),
+            (
+                {"targets": TARGETS, "labels": None},
+                "targets: found 'train.targets', expected no such field without labels",
+            ),
+            (
+                {"targets": TARGETS, "format_version": 1},
+                "targets: found {'name': 'train.targets', 'sha256': '7777",
+            ),
+        ],
+        ids=["kind", "digest", "path", "length", "labels", "version"],
+    )
+    def test_a_wrong_file_of_labels(self, changes: dict[str, Any], message: str) -> None:
+        values = {**VALUES, **changes}
+        if changes.get("format_version") == 1:
+            del values["division"]
+        assert message_of(values).startswith(f"{PATH}: {message}")
 
     @pytest.mark.parametrize("name", SHARD_FIELDS)
     @pytest.mark.parametrize("value", [True, 1.5, [], {}], ids=repr)

@@ -33,6 +33,8 @@ class TestNames:
             ("train-00000-of-00004.tfrecord", True),
             ("train-00000-of-00004.tfrecord.gz", True),
             ("train-00000-of-00004.tfindex", True),
+            ("train.targets", True),
+            ("val.targets", False),
             ("features.json", True),
             ("label.labels.txt", True),
             ("image-class-label.labels.txt", True),
