@@ -153,7 +153,9 @@ def _faults(name: str, data: bytes, tree: Tree) -> list[str]:
 
 def _no_labels(data: bytes) -> list[str]:
     """Return what is wrong with a .npy file of int64, from the description of that format."""
-    shape = re.match(rb"\x93NUMPY\1\0v\0\{'descr': '<i8', .*'shape': \((\d+),\), \} *\n", data)
+    shape = re.match(
+        rb"\x93NUMPY\x01\x00v\x00\{'descr': '<i8', .*'shape': \((\d+),\), \} *\n", data
+    )
     return [] if shape and len(data) == _HEAD_BYTES + 8 * int(shape[1]) else ["is cut"]
 
 
