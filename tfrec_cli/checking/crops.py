@@ -40,7 +40,9 @@ def check(
         missing: why TensorFlow cannot be used; None if it can.
     """
     asked = subject.crops
-    assert asked is not None
+    if asked is None:
+        yield Note("crops: none was checked, since no image was found", is_checked=False)
+        return
     if broken := _uncropped(subject.shards):
         names = ", ".join(checked.task.path.name for checked in broken[:3])
         yield Note(f"crops: not every record of {names} could be cropped", is_checked=False)
@@ -70,7 +72,14 @@ def check(
         done += way.crops
     is_partial = any(way.every > 1 for way in ways)
     some = f" (of {_SECOND_OPINIONS} records of a split at most)" if is_partial else ""
-    yield Note(f"{crops}by NumPy and Pillow, by tf.data, and by TensorFlow's own operations{some}")
+    others = sum(checked.pillow_formats for checked in subject.shards)
+    if not others:
+        own = f"TensorFlow's own operations{some}"
+        yield Note(f"{crops}by NumPy and Pillow, by tf.data, and by {own}")
+        return
+    yield Note(f"{crops}by NumPy and Pillow, and by tf.data")
+    those = f"{values.plural(others, 'image')} in GIF, WebP or BMP"
+    yield Note(f"the same crops by TensorFlow's own operations: {those}", is_checked=False)
 
 
 def fingerprint_of(subject: Subject) -> str | None:
@@ -135,7 +144,10 @@ class _Way(NamedTuple):
 def _ways(
     subject: Subject, number: int, asked: Crops, digests: tuple[Digests, Digests]
 ) -> Iterator[_Way]:
-    """Yield the ways to read the crops of the split with this number."""
+    """Yield the ways to read the crops of the split with this number.
+
+    TensorFlow's operations that decode JPEG and PNG do not decode other formats.
+    """
     by_reader, by_tensorflow = digests
     split, shards = subject.splits[number], subject.shards_of(number)
     path = split.folder if split.manifest else split.shards[0]
@@ -143,9 +155,10 @@ def _ways(
     every = max(1, -(-len(keys) // _SECOND_OPINIONS))
     for epoch in range(asked.epochs):
         wanted: dict[str, Any] = {"crop": asked.size, "seed": asked.seed, "epoch": epoch}
-        how = "by TensorFlow's own operations"
-        read = partial(by_tensorflow, split, keys, every=every, **wanted)
-        yield _Way(shards, path, epoch, how, read, every)
+        if not any(checked.pillow_formats for checked in shards):
+            how = "by TensorFlow's own operations"
+            read = partial(by_tensorflow, split, keys, every=every, **wanted)
+            yield _Way(shards, path, epoch, how, read, every)
         parallel, batch_size, in_graph = _READER_RUNS[(number + epoch) % len(_READER_RUNS)]
         how = f"{parallel} at once, batches of {batch_size}{', in tf.function' if in_graph else ''}"
         settings = {"parallel": parallel, "batch_size": batch_size, "in_graph": in_graph}

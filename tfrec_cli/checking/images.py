@@ -57,7 +57,7 @@ class Part:
             keys of records that have none.
         max_pixels: the most pixels allowed in an image.
         bits: bits of a sample of crops; images of fewer or more are converted as by the readers.
-        is_ours: the images must be JPEG or PNG; otherwise, images in other formats are counted.
+        is_ours: an image in a format that is not decoded is wrong; otherwise, these are counted.
         places: for each image its record's number in the file, offset and length with framing in
             bytes, and number among the file's intact records.
         crashed: for each image that killed a worker, its number in this part from 0, and the error
@@ -100,7 +100,8 @@ class Decoded:
         first: number of the first image's record in the file.
         images: number of images.
         crops: for each image its key, and the SHA-256 of its crop in each epoch.
-        foreign_formats: number of images that are neither JPEG nor PNG; they are not decoded.
+        unread_formats: number of images in formats that no reader decodes.
+        pillow_formats: number of images that every reader decodes by Pillow: GIF, WebP and BMP.
     """
 
     path: Path
@@ -108,7 +109,8 @@ class Decoded:
     images: int = 0
     findings: list[Finding] = field(default_factory=list)
     crops: list[tuple[int, tuple[bytes, ...]]] = field(default_factory=list)
-    foreign_formats: int = 0
+    unread_formats: int = 0
+    pillow_formats: int = 0
 
 
 def decode(part: Part) -> Decoded:
@@ -150,8 +152,13 @@ def check(
     Args:
         number: the record's number among the intact records of its file.
     """
-    if not part.is_ours and not record.is_raw and _is_foreign(record.image):
-        decoded.foreign_formats += 1
+    from tfrec_cli.imaging import pillow_decoder
+
+    found = None if record.is_raw else formats.image_format(record.image[: formats.HEAD_BYTES])
+    if found in pillow_decoder.DECODED:
+        decoded.pillow_formats += found not in ("jpeg", "png")
+    elif found and not part.is_ours:
+        decoded.unread_formats += 1
         return
     try:
         pixels, size = _decode(record, part)
@@ -191,11 +198,6 @@ def _decode(record: ImageRecord, part: Part) -> tuple[Pixels | None, tuple[int, 
         if record.is_raw:
             return None, (record.height_px or 0, record.width_px or 0)
         return None, pillow_decoder.decoded_size(record.image, part.max_pixels)
-
-
-def _is_foreign(image: bytes) -> bool:
-    image_format = formats.image_format(image[: formats.HEAD_BYTES])
-    return image_format is not None and image_format not in ("jpeg", "png")
 
 
 def _crop_digests(pixels: Pixels, key: int, asked: Crops, bits: int) -> tuple[bytes, ...]:

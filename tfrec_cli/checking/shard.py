@@ -80,7 +80,7 @@ class Checked:
         crops: for each record its key, and the SHA-256 of its crop in each epoch.
         imageless: number of records without a recognizable image.
         boxed, unclear: number of records with boxes that were checked, and that cannot be.
-        foreign_formats: number of images that are neither JPEG nor PNG; they are not decoded.
+        unread_formats, pillow_formats: see `images.Decoded`.
         smallest: the least height and the least width of all images, as their records say.
     """
 
@@ -96,7 +96,8 @@ class Checked:
     imageless: int = 0
     boxed: int = 0
     unclear: int = 0
-    foreign_formats: int = 0
+    unread_formats: int = 0
+    pillow_formats: int = 0
     smallest: tuple[int, int] | None = None
     damaged: bool = False
 
@@ -224,7 +225,8 @@ def _part(task: Task, names: Names) -> Part:
 def _add_decoded(checked: Checked, decoded: Decoded) -> None:
     checked.findings += decoded.findings
     checked.crops += decoded.crops
-    checked.foreign_formats += decoded.foreign_formats
+    checked.unread_formats += decoded.unread_formats
+    checked.pillow_formats += decoded.pillow_formats
 
 
 def _add_record(checked: Checked, item: Record, record: ImageRecord, *, quick: bool) -> None:

@@ -256,15 +256,15 @@ def note_extent(subject: Subject) -> Iterator[Note]:
         yield Note("shards against the manifest: names, sizes, SHA-256, counts, indexes")
     yield Note("framing: both CRCs of every record")
     imageless = sum(checked.imageless for checked in subject.shards)
-    has_images = imageless < sum(checked.records for checked in subject.shards)
+    images = sum(checked.records for checked in subject.shards) - imageless
     if imageless:
         text = f"images of {values.plural(imageless, 'record')}: no image was found"
         yield Note(text, is_checked=False)
-    foreign = sum(checked.foreign_formats for checked in subject.shards)
-    if foreign:
-        text = f"{values.plural(foreign, 'image')}: neither JPEG nor PNG, decoders differ on them"
-        yield Note(text, is_checked=False)
-    if has_images:
+    unread = sum(checked.unread_formats for checked in subject.shards)
+    if unread:
+        text = f"{values.plural(unread, 'image')}: none of JPEG, PNG, GIF, WebP and BMP"
+        yield Note(f"{text}, no reader decodes them", is_checked=False)
+    if images:
         yield Note("records: features, sizes, labels, keys")
     if boxed := sum(checked.boxed for checked in subject.shards):
         text = f"boxes of {values.plural(boxed, 'record')}: inside the picture, edges, labels"
@@ -275,8 +275,8 @@ def note_extent(subject: Subject) -> Iterator[Note]:
     if subject.options.quick:
         text = "whether the images decode, the digest of the contents: --quick stops before these"
         yield Note(text, is_checked=False)
-    elif has_images:
-        yield Note("images: all decoded")
+    elif images > unread:
+        yield Note("images: all others decoded" if unread else "images: all decoded")
 
 
 def _crop_size(subject: Subject) -> tuple[int, int] | None:

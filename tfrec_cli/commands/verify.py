@@ -120,7 +120,7 @@ def _check_sources(subject: Subject) -> Iterator[Finding | Group | Note]:
 
 
 def _check_crops(subject: Subject) -> Iterator[Finding | Note]:
-    if subject.crops is None:
+    if subject.options.seed is None:
         return iter(())
     from tfrec_cli import read_tf
 

@@ -30,12 +30,13 @@ if TYPE_CHECKING:
 
 
 def decode(data: native.Bytes, max_pixels: int = MAX_PIXELS) -> Pixels:
-    """Decode a JPEG or PNG as TensorFlow does: no orientation is applied, alpha is dropped.
+    """Decode an image as TensorFlow does: no orientation is applied, alpha is dropped.
 
     Returns:
         uint8[height, width, 3], or uint16 of a PNG of 16 bits a sample.
     Raises:
-        ImageError: neither JPEG nor PNG, larger than ``max_pixels``, or it cannot be decoded.
+        ImageError: none of `pillow_decoder.DECODED`, larger than ``max_pixels``, or it cannot be
+            decoded.
     """
     data = bytes(data)
     plain = _plain(data, max_pixels)
@@ -49,7 +50,7 @@ def decode(data: native.Bytes, max_pixels: int = MAX_PIXELS) -> Pixels:
 def decode_window(
     data: native.Bytes, size: tuple[int, int], box: Box, max_pixels: int = MAX_PIXELS
 ) -> Pixels:
-    """Decode one window of a JPEG or PNG; only the window if that gives exact pixels.
+    """Decode one window of an image; only the window of a JPEG if that gives exact pixels.
 
     Args:
         size: (height, width) of the whole picture in pixels, as its record says.

@@ -3,19 +3,28 @@
 Knows: Pillow. Must not know: windows, TFRecord.
 
 Unlike `normalize`, which handles any file, this decodes only stored images, and changes no state
-of the process, so that threads may decode at the same time.
+of the process, so that threads may decode at the same time. tfrec stores JPEG and PNG; other
+programs also GIF, WebP and BMP.
 """
 
 from __future__ import annotations
 
 import io
+import struct
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, BinaryIO, NamedTuple, cast
 
-from PIL import Image, JpegImagePlugin, PngImagePlugin
+from PIL import (
+    BmpImagePlugin,
+    GifImagePlugin,
+    Image,
+    JpegImagePlugin,
+    PngImagePlugin,
+    WebPImagePlugin,
+)
 
 from tfrec_cli.errors import ImageError
-from tfrec_cli.imaging import formats, png
+from tfrec_cli.imaging import formats, gif, png
 from tfrec_cli.imaging.jpeg import markers as jpeg_markers
 from tfrec_cli.imaging.pillow import ALPHA_MODES, FrugalFile, foreign_errors
 from tfrec_cli.imaging.policy import MAX_PIXELS, Alpha, check_pixels
@@ -28,6 +37,17 @@ if TYPE_CHECKING:
 
 _DEEP = {0: ("L", 1), 2: ("RGB", 3), 4: ("LA", 2), 6: ("RGBA", 4)}
 """Mode and channels of a PNG of 16 bits, by its type of colour."""
+
+DECODED: tuple[formats.ImageFormat, ...] = ("jpeg", "png", "gif", "webp", "bmp")
+"""Formats of stored images that are decoded."""
+
+_EXPECTED = "a JPEG, PNG, GIF, WebP or BMP image"
+
+_BMP_SAMPLES = {8: ("L",), 24: ("BGR",), 32: ("BGRX", "BGRA")}
+"""Pillow's names for how samples are stored in a BMP that TensorFlow reads too, by bits a pixel."""
+
+_BMP_INFO_BYTES = 40
+_WEBP_ANIMATION = 2
 
 
 class DeepPng(NamedTuple):
@@ -52,14 +72,15 @@ class DeepPng(NamedTuple):
 
 
 def decode(data: bytes, max_pixels: int = MAX_PIXELS) -> Pixels:
-    """Decode stored JPEG or PNG bytes to the same pixels as TensorFlow's decoders.
+    """Decode the bytes of a stored image to the same pixels as TensorFlow's decoders.
 
-    No orientation is applied, and alpha is dropped.
+    No orientation is applied, and alpha is dropped; transparent pixels of a GIF are black.
 
     Returns:
         uint8[height, width, 3], or uint16 of a PNG of 16 bits a sample.
     Raises:
-        ImageError: neither JPEG nor PNG, larger than ``max_pixels``, or it cannot be decoded.
+        ImageError: none of `DECODED`, larger than ``max_pixels``, it cannot be decoded, or
+            TensorFlow reads it otherwise.
     Source for CMYK: tensorflow/core/lib/jpeg/jpeg_mem.cc. Pillow inverts every CMYK JPEG,
     TensorFlow only those with an Adobe marker.
     """
@@ -72,6 +93,8 @@ def decode(data: bytes, max_pixels: int = MAX_PIXELS) -> Pixels:
             for row, samples in enumerate(deep.rows):
                 values[row] = samples[:, : deep.colours]
             return values
+        if formats.image_format(data[: formats.HEAD_BYTES]) == "gif":
+            return _decode_gif(data, max_pixels)
         image = _load(data, max_pixels)
         if image.mode == "CMYK":
             inks = np.asarray(image).astype(np.uint16)
@@ -81,18 +104,21 @@ def decode(data: bytes, max_pixels: int = MAX_PIXELS) -> Pixels:
 
 
 def decoded_size(data: bytes, max_pixels: int = MAX_PIXELS) -> tuple[int, int]:
-    """Decode stored JPEG or PNG bytes as `decode` does and return (height, width).
+    """Decode the bytes of a stored image as `decode` does and return (height, width).
 
     Raises:
-        ImageError: neither JPEG nor PNG, larger than ``max_pixels``, or it cannot be decoded.
+        ImageError: as for `decode`.
     """
     with foreign_errors():
+        if formats.image_format(data[: formats.HEAD_BYTES]) == "gif":
+            height, width, _ = _decode_gif(data, max_pixels).shape
+            return height, width
         image = _load(data, max_pixels)
     return image.height, image.width
 
 
 def _load(data: bytes, max_pixels: int) -> Image.Image:
-    """Decode a JPEG without its EXIF block, about which Pillow may warn, or a PNG."""
+    """Decode a JPEG without its EXIF block, about which Pillow may warn; a PNG, WebP or BMP."""
     head = data[: formats.HEAD_BYTES]
     name = formats.image_format(head)
     image: Image.Image
@@ -101,10 +127,67 @@ def _load(data: bytes, max_pixels: int) -> Image.Image:
         image = JpegImagePlugin.JpegImageFile(_file(io.BytesIO(jpeg_markers.bare(data))))
     elif name == "png":
         image = open_png(data, max_pixels)
+    elif name == "webp":
+        image = _open_webp(data)
+    elif name == "bmp":
+        image = _open_bmp(data)
     else:
-        raise formats.refusal(head, "a JPEG or PNG image")
+        raise formats.refusal(head, _EXPECTED)
     check_pixels(image.height, image.width, max_pixels)
     image.load()
+    return image
+
+
+def _decode_gif(data: bytes, max_pixels: int) -> Pixels:
+    """Decode a GIF of one picture, with black where it is transparent.
+
+    Raises:
+        ImageError, Exception: as for `open_png`.
+    """
+    import numpy as np
+
+    header = gif.read(data)
+    check_pixels(header.height_px, header.width_px, max_pixels)
+    image = GifImagePlugin.GifImageFile(_file(io.BytesIO(data)))
+    image.load()
+    numbers = np.asarray(image)
+    if numbers.max() >= header.colours:
+        found = f"found colour {numbers.max()}"
+        raise ImageError("corrupt", f"{found}, expected less than {header.colours}")
+    pixels = np.array(image.convert("RGB"))
+    if header.clear is not None:
+        pixels[numbers == header.clear] = 0
+    return pixels
+
+
+def _open_webp(data: bytes) -> Image.Image:
+    """Open a WebP of one picture."""
+    if data[12:16] == b"VP8X" and data[20] & _WEBP_ANIMATION:
+        raise ImageError("animated", "found an animated WebP, expected one picture")
+    return WebPImagePlugin.WebPImageFile(_file(io.BytesIO(data)))
+
+
+def _open_bmp(data: bytes) -> Image.Image:
+    """Open a BMP of grey, RGB or RGBA.
+
+    Raises:
+        ImageError: it has a palette, masks or run lengths, which TensorFlow does not read.
+    """
+    image = BmpImagePlugin.BmpImageFile(_file(io.BytesIO(data)))
+    start, info_bytes, bits = struct.unpack_from("<II10xH", data, 10)
+    tile = image.tile[0]
+    samples, stride, *_ = cast("tuple[str, int, int]", tile.args)
+    is_usual = tile.codec_name == "raw" and samples in _BMP_SAMPLES.get(bits, ())
+    if info_bytes < _BMP_INFO_BYTES or tile.offset != start or not is_usual:
+        raise ImageError(
+            "unsupported_mode",
+            f"found a BMP of {bits} bits a pixel, stored as {samples}; expected one of 24 or 32 "
+            "bits, or of 8 bits of grey, which TensorFlow reads too",
+        )
+    size = start + stride * image.height
+    if len(data) != size:
+        reason = "truncated" if len(data) < size else "corrupt"
+        raise ImageError(reason, f"found a BMP of {len(data)} bytes, expected {size}")
     return image
 
 

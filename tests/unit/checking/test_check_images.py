@@ -118,14 +118,22 @@ def test_an_image_smaller_than_the_crop_is_found(tmp_path: Path, size: tuple[int
 
 
 def test_other_formats_are_counted_only_in_foreign_files(tmp_path: Path) -> None:
-    ours = part_of(tmp_path / "x", (save(photo(30, 40), "GIF"), 30))
+    ours = part_of(tmp_path / "x", (save(photo(30, 40), "TIFF"), 30))
     decoded = images.decode(ours)
-    assert ([finding.kind for finding in decoded.findings], decoded.foreign_formats) == (
+    assert ([finding.kind for finding in decoded.findings], decoded.unread_formats) == (
         ["image"],
         0,
     )
     decoded = images.decode(replace(ours, is_ours=False))
-    assert (decoded.findings, decoded.foreign_formats) == ([], 1)
+    assert (decoded.findings, decoded.unread_formats, decoded.pillow_formats) == ([], 1, 0)
+
+
+@pytest.mark.parametrize("kind", ["GIF", "WEBP", "BMP"])
+def test_formats_that_pillow_decodes_are_counted_and_cropped(tmp_path: Path, kind: str) -> None:
+    asked = Crops(size=(8, 9), seed=5, epochs=1)
+    decoded = images.decode(part_of(tmp_path / "x", (save(photo(30, 40), kind), 30), asked=asked))
+    assert (decoded.findings, decoded.unread_formats, decoded.pillow_formats) == ([], 0, 1)
+    assert len(decoded.crops) == 1
 
 
 def test_a_file_that_disappears_meanwhile_is_a_finding(tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from conftest import fill, jpeg, needs, photo, png, save
 from record_files import record_file
+from PIL import Image
 
 from tfrec_cli import read_tf
 from tfrec_cli.cli import main as cli
@@ -266,7 +267,7 @@ def test_a_record_that_breaks_its_contract_is_found(
     [
         (jpeg(photo(60, 71, 1))[:1500], "cannot be decoded: image file is truncated"),
         (jpeg(photo(50, 71, 1)), "found an image of 50x71, expected 60x71"),
-        (b"no image", "found text, expected a JPEG or PNG image"),
+        (b"no image", "found text, expected a JPEG, PNG, GIF, WebP or BMP image"),
     ],
 )
 def test_an_image_that_contradicts_its_record_is_found(
@@ -436,6 +437,9 @@ def test_records_without_images_are_reported_as_unchecked(tmp_path: Path) -> Non
     report = verify(path, WHOLE)
     assert kinds(report) == []
     assert report.unchecked[-1] == "images of 1 record: no image was found"
+    report = verify(path, Options(seed=1, jobs=1))
+    assert (kinds(report), report.fingerprint) == ([], None)
+    assert report.unchecked[-1] == "crops: none was checked, since no image was found"
 
 
 def test_a_text_file_is_described_as_one(tmp_path: Path) -> None:
@@ -528,15 +532,43 @@ def test_keys_of_other_programs_may_be_any_integers(tmp_path: Path) -> None:
     assert (kinds(report), bool(report.fingerprint)) == ([], True)
 
 
-def test_gifs_of_other_programs_are_reported_as_unchecked(tmp_path: Path) -> None:
-    payload = example.encode({"image": save(photo(9, 9), "GIF")})
-    path = tmp_path / "x.tfrecord"
-    path.write_bytes(header(len(payload)) + payload + footer(payload))
+def holding(path: Path, *images: bytes) -> Path:
+    """Write a file of another program."""
+    payloads = [example.encode({"image": image}) for image in images]
+    path.write_bytes(b"".join(header(len(one)) + one + footer(one) for one in payloads))
+    return path
+
+
+def test_formats_that_no_reader_decodes_are_reported_as_unchecked(tmp_path: Path) -> None:
+    path = holding(tmp_path / "x.tfrecord", save(photo(9, 9), "TIFF"))
     report = verify(path, WHOLE)
     assert (kinds(report), report.unchecked[-1]) == (
         [],
-        "1 image: neither JPEG nor PNG, decoders differ on them",
+        "1 image: none of JPEG, PNG, GIF, WebP and BMP, no reader decodes them",
     )
+    assert "images: all decoded" not in report.checks
+    holding(path, save(photo(9, 9), "TIFF"), jpeg(photo(9, 9)))
+    assert verify(path, WHOLE).checks[-1] == "images: all others decoded"
+
+
+@needs("tensorflow")
+@pytest.mark.parametrize("kind", ["GIF", "WEBP", "BMP"])
+def test_other_formats_are_decoded_and_cropped(tmp_path: Path, kind: str) -> None:
+    path = holding(tmp_path / "x", *[save(photo(30, 40, seed), kind) for seed in range(3)])
+    report = verify(path, Options(seed=1, jobs=1))
+    assert (kinds(report), "images: all decoded" in report.checks) == ([], True)
+    assert str(report.fingerprint).startswith("seed1-30x30-e0:")
+    assert report.checks[-1] == "crops of 30x30, seed 1: by NumPy and Pillow, and by tf.data"
+    assert report.unchecked[-1] == (
+        "the same crops by TensorFlow's own operations: 3 images in GIF, WebP or BMP"
+    )
+
+
+def test_an_animated_gif_is_a_finding(tmp_path: Path) -> None:
+    frames = [Image.fromarray(photo(9, 9, seed)) for seed in (1, 2)]
+    moving = save(frames[0], "GIF", save_all=True, append_images=frames[1:])
+    (found,) = verify(holding(tmp_path / "x", moving), WHOLE).findings
+    assert (found.kind, found.message) == ("image", "found an animated GIF, expected one picture")
 
 
 def test_boxes_are_counted_as_checked_or_unchecked(tmp_path: Path) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from conftest import photo, png, tf
+from conftest import photo, png, save, tf
 from messages import an_example, record_file
 
 from tfrec_cli.commands.inspect_ import summarise
@@ -60,3 +60,10 @@ def test_samples_without_a_key_are_cropped_by_their_number(place: Path) -> None:
     shown = samples([place], found, 3, (4, 3), 42)
     expected = [tf.image.stateless_random_crop(picture, (4, 3, 3), seed=(42, n)) for n in range(3)]
     assert [one.pixels.tolist() for one in shown] == [one.numpy().tolist() for one in expected]
+
+
+@pytest.mark.parametrize("kind", ["GIF", "WEBP", "BMP"])
+def test_pictures_in_other_formats_are_shown(place: Path, kind: str) -> None:
+    found = summary_of(place, an_example(image=save(photo(4, 5), kind)))
+    (shown,) = samples([place], found, 9, None, None)
+    assert (shown.pixels.shape, shown.pixels.dtype) == ((4, 5, 3), "uint8")
