@@ -431,6 +431,7 @@ def extract(
     out: StrPath,
     *,
     split: str | None = None,
+    image: str | None = None,
     jobs: int | None = None,
     progress: Progress | None = None,
 ) -> Extracted:
@@ -443,15 +444,18 @@ def extract(
         dataset: a dataset, a record file, or a folder of record files, also of other programs.
         out: the new folder; it appears when all files are in it.
         split: extract only this split; None takes all, each in its own folder if there are several.
+        image: the feature that holds the images of another program's records; None takes that of a
+            common name, or the only one that holds images.
         jobs: number of processes; None means one for each processor.
         progress: see above.
     Returns:
         How many files of each format were written, and how they were named.
     Raises:
         MissingPathError: ``dataset`` does not exist.
-        UsageError: there is no such split, or a value is out of range or of another type.
-        DataError: a shard is missing or damaged, a record has no image, or two records
-            have the same name.
+        UsageError: there is no such split or feature, or a value is out of range or of another
+            type.
+        DataError: a shard is missing or damaged, a record has no image, several features hold
+            images and none was chosen, or two records of a dataset of tfrec have the same name.
         RunError: ``out`` is not new, or cannot be written.
     Examples:
         >>> import tfrec_cli
@@ -462,7 +466,9 @@ def extract(
     from tfrec_cli.commands import extract as command
 
     asked = command.Options(
-        split=_optional(values.text, "split", split), jobs=options.read("jobs", jobs)
+        split=_optional(values.text, "split", split),
+        image=_optional(values.text, "image", image),
+        jobs=options.read("jobs", jobs),
     )
     where = values.path("dataset", dataset), values.path("out", out)
     return command.extract(*where, asked, progress or _ignore)

@@ -15,7 +15,7 @@ from tfrec_cli.cli.completion import paths, splits
 @click.command(
     cls=Command,
     groups={
-        "What is written": ["split"],
+        "What is written": ["split", "image"],
         "Running": ["jobs", "quiet", "json", "color"],
     },
     examples=["out images", "out images --split val"],
@@ -28,6 +28,12 @@ from tfrec_cli.cli.completion import paths, splits
     metavar="NAME",
     help="Extract only this split. [default: all, each in its own folder if there are several]",
 )
+@click.option(
+    "--image",
+    metavar="NAME",
+    help="Feature that holds the images of another program's records. [default: that of a common "
+    "name, or the only one]",
+)
 @params.jobs
 @params.quiet
 @params.json
@@ -37,7 +43,8 @@ def extract(dataset: Path, out: Path, *, json: bool, quiet: bool, **options: Any
     Files get the names that are in the records. Images that `write` stored unchanged come back byte
     for byte. Other images are written as they are stored, raw crops as PNG. Labels and columns
     that folders do not give are in an image list. DATASET may also be record files of another
-    program.
+    program: names that several of its records have are numbered, and the output names the features
+    that are left out.
     """
     from tfrec_cli.commands import extract as work
     from tfrec_cli.report import extract as report

@@ -10,19 +10,20 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
-from itertools import accumulate
+from itertools import accumulate, islice
 from pathlib import Path
 from tempfile import mkdtemp
 
-from tfrec_cli.dataset import discover
+from tfrec_cli.dataset import discover, records
 from tfrec_cli.dataset.discover import Split
 from tfrec_cli.dataset.manifest import Shard
-from tfrec_cli.errors import DataError
+from tfrec_cli.errors import DataError, UsageError
 from tfrec_cli.extracting.collisions import check_files, folder_warnings, settle
 from tfrec_cli.extracting.image_list import WrittenList, write_list
 from tfrec_cli.extracting.shard import ExtractedShard, Task, count_records, extract_shard
 from tfrec_cli.runtime import pool
 from tfrec_cli.runtime.pool import Progress
+from tfrec_cli.tfrecord import example
 from tfrec_cli.writing import output
 from tfrec_cli.writing.options import validate
 
@@ -33,9 +34,11 @@ class Options:
 
     Attributes:
         split: None takes all splits; if there are several, each gets its own folder.
+        image: the feature that holds the images of other programs' records; None finds it.
     """
 
     split: str | None = None
+    image: str | None = None
     jobs: int | None = None
 
 
@@ -51,10 +54,16 @@ class Extracted:
         size_bytes: size of all files together.
         formats: number of files of each image format.
         renamed: number of files that got the right extension appended to their name.
+        repeated: number of files with a number appended (``cat-2.jpg``), because another record of
+            another program has the same name.
         numbered: number of files named by their record number, because no usable name was stored.
+        by_label: number of files of other programs in a folder of their label.
+        images: features that held the images of other programs' records.
+        other_images: further features of theirs that hold images, with the format of the first.
+        other_values: further features of theirs with other values, and labels that no folder shows.
         empty: classes without images, which got no folder.
         warnings: one line each, for a person.
-        lists: image lists, for splits whose labels or columns folders do not give.
+        lists: image lists of the splits of tfrec whose labels or columns folders do not give.
     """
 
     out: Path
@@ -63,7 +72,12 @@ class Extracted:
     size_bytes: int
     formats: dict[str, int]
     renamed: int
+    repeated: int
     numbered: int
+    by_label: int
+    images: tuple[str, ...]
+    other_images: dict[str, str]
+    other_values: tuple[str, ...]
     empty: tuple[str, ...]
     warnings: tuple[str, ...] = ()
     lists: tuple[WrittenList, ...] = ()
@@ -74,18 +88,21 @@ def extract(
 ) -> Extracted:
     """Write each record's image to the file below the new folder ``out`` that the record names.
 
-    Stored bytes are written unchanged; raw crops become PNG files. Labels and columns that folders
-    do not give are in an image list. ``out`` appears when all files
-    are complete and on disk; after an error it does not exist.
+    Stored bytes are written unchanged; raw crops become PNG files. Labels and columns of a dataset
+    of tfrec that folders do not give are in an image list. ``out`` appears when all files are
+    complete and on disk; after an error it does not exist.
 
     Raises:
-        UsageError: there is no dataset, or no such split.
-        DataError: a shard is missing or damaged, or a record has no image, an unsafe file name, or
-            the name of another record.
+        UsageError: there is no dataset, or no such split or feature.
+        DataError: a shard is missing or damaged, or a record has no image, or several images of
+            which none was chosen; or, in a dataset of tfrec, an unsafe file name, or the name of
+            another record.
         RunError: ``out`` is not new or cannot be written.
     """
     validate("jobs", options.jobs)
     splits = discover.chosen(path, options.split)
+    for split in splits:
+        _check_image(split, options.image)
     several = len(splits) > 1
     with ExitStack() as cleaning:
         folder = cleaning.enter_context(output.new_folder(out))
@@ -94,16 +111,18 @@ def extract(
         total = sum(split.manifest.records for split in splits if split.manifest)
         done: list[ExtractedShard] = []
         lists: list[WrittenList] = []
-        records = 0
+        count = 0
         for split in splits:
             split_folder = _folder_of(split, folder) if several else folder
             split_folder.mkdir(exist_ok=True)
             waiting = Path(mkdtemp(dir=folder))
             shards = []
-            for shard in run(extract_shard, _tasks(split, split_folder, waiting, run)):
+            for shard in run(
+                extract_shard, _tasks(split, split_folder, waiting, run, options.image)
+            ):
                 shards.append(shard)
-                records += shard.records
-                progress("extracting", records, max(records, total))
+                count += shard.records
+                progress("extracting", count, max(count, total))
             shards.sort(key=lambda shard: shard.task.first)
             settle(shards)
             if split.manifest and (
@@ -113,17 +132,25 @@ def extract(
             waiting.rmdir()
             check_files(shards)
             done += shards
-        if not records:
+        if not count:
             raise DataError(f"{splits[0].shards[0]}: {discover.NO_RECORDS}")
         os.sync()  # once: an fsync for each of a million files takes hours
+    other_images = {
+        name: word for shard in reversed(done) for name, word in shard.other_images.items()
+    }
     return Extracted(
         out=out,
         splits=tuple(str(split.name) for split in splits) if several else (),
-        files=records,
+        files=count,
         size_bytes=sum(shard.size_bytes for shard in done),
         formats=dict(sum((shard.formats for shard in done), Counter()).most_common()),
         renamed=sum(shard.renamed for shard in done),
+        repeated=sum(shard.repeated for shard in done),
         numbered=sum(shard.numbered for shard in done),
+        by_label=sum(shard.by_label for shard in done),
+        images=tuple(sorted(set().union(*(shard.images for shard in done)))),
+        other_images=dict(sorted(other_images.items())),
+        other_values=tuple(sorted(set().union(*(shard.other_values for shard in done)))),
         empty=_empty_classes(splits, done),
         warnings=(*folder_warnings(done), *_lost_columns(lists)),
         lists=tuple(lists),
@@ -136,12 +163,37 @@ def _folder_of(split: Split, folder: Path) -> Path:
     return folder if division and division.is_by_folder else folder / str(split.name)
 
 
-def _tasks(split: Split, folder: Path, waiting: Path, run: pool.Map) -> list[Task]:
+def _check_image(split: Split, image: str | None) -> None:
+    """Check that a split has a feature, by its first record.
+
+    Raises:
+        UsageError: it has no such feature.
+        DataError: the record cannot be read.
+    """
+    if image is None:
+        return
+    if split.manifest:
+        expected = records.NAMES[split.manifest.keys].image
+        if image != expected:
+            raise UsageError(
+                f"`image`: found {image!r}, expected {expected!r} in a dataset of tfrec"
+            )
+        return
+    for record in islice(discover.whole_records(split.shards[0]), 1):
+        features = example.decode(record.payload)
+        if image not in features:
+            where = f"the first record of {split.shards[0]} has {', '.join(features)}"
+            raise UsageError(f"`image`: found {image!r}, but {where}")
+
+
+def _tasks(
+    split: Split, folder: Path, waiting: Path, run: pool.Map, image: str | None
+) -> list[Task]:
     entries: Sequence[Shard | None] = [None] * len(split.shards)
     if split.manifest:
         entries = split.manifest.shards
         counts = [entry.records for entry in split.manifest.shards]
-    else:  # images without a usable name are named by their record numbers
+    else:  # files wait under the numbers of their records
         counted = dict(run(count_records, split.shards))
         counts = [counted[path] for path in split.shards]
     firsts = accumulate([0, *counts[:-1]])
@@ -154,6 +206,7 @@ def _tasks(split: Split, folder: Path, waiting: Path, run: pool.Map) -> list[Tas
             described=common,
             entry=entry,
             first=first,
+            image=image,
         )
         for path, entry, first in zip(split.shards, entries, firsts, strict=True)
     ]
@@ -168,5 +221,5 @@ def _lost_columns(lists: Sequence[WrittenList]) -> Iterator[str]:
 def _empty_classes(splits: Sequence[Split], done: Sequence[ExtractedShard]) -> tuple[str, ...]:
     """Return the classes without images."""
     labels = next((split.manifest.labels for split in splits if split.manifest), None) or ()
-    used: set[int] = set().union(*(shard.labels for shard in done))
+    used: set[int] = set().union(*(shard.numbers for shard in done))
     return tuple(name for number, name in enumerate(labels) if number not in used)

@@ -1,4 +1,4 @@
-"""Colliding file names: names from records are an error, names that tfrec made up are changed."""
+"""Colliding file names: in a dataset of tfrec an error, in records of other programs numbered."""
 
 from __future__ import annotations
 
@@ -6,55 +6,95 @@ import os
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import count
 
+from tfrec_cli.dataset.names import MOST_NAME_BYTES
 from tfrec_cli.errors import DataError
+from tfrec_cli.extracting.names import EXTENDED, NUMBER, RECORD
 from tfrec_cli.extracting.shard import ExtractedShard
 from tfrec_cli.extracting.tree import FileTree
 from tfrec_cli.runtime.paths import collision_key, collision_message, printable, repeated_keys
 
+_SECOND = 2
+"""The number that the second file of a name gets."""
+
 
 def settle(shards: Sequence[ExtractedShard]) -> None:
-    """Name the waiting files of a split as proposed, or otherwise if that name is taken.
+    """Name the waiting files of a split: ``cat.jpg``, the next one ``cat-2.jpg``.
 
-    Final names have precedence; proposed names are given in the order of records.
+    Names from records have precedence over those that tfrec made up, and the first record of a name
+    over the later ones; so the names depend on the records only.
 
     Raises:
-        DataError: a proposed name cannot be the path of a file.
+        DataError: a name cannot be the path of a file.
     """
-    if not any(shard.proposals for shard in shards):
+    if not any(shard.sources for shard in shards):
         return
-    final = [path for _, _, path in _files(shards) if path]
-    taken = {hash(collision_key(path)) for path in (*final, *_folders(final))}
+    free = _Free(shards)
     with FileTree(shards[0].task.folder) as tree:
+        for source in (RECORD, EXTENDED, NUMBER):
+            for shard in shards:
+                if source in shard.sources:
+                    _name_files(shard, source, free, tree)
+
+
+def _name_files(shard: ExtractedShard, source: int, free: _Free, tree: FileTree) -> None:
+    """Name the files of a shard whose names come from ``source``."""
+    paths = shard.paths()
+    for index, found in enumerate(shard.sources):
+        if found != source:
+            continue
+        number = shard.task.first + index
+        wanted = paths[index]
+        path = None if source == NUMBER else free.take(wanted)
+        if path is None:
+            folder, name = os.path.split(wanted)
+            shard.numbered += 1
+            path = free.take(os.path.join(folder, b"%08d" % number + name[name.rindex(b".") :]))
+            assert path is not None  # a number is short
+        else:
+            shard.renamed += source == EXTENDED
+            shard.repeated += path != wanted
+        try:
+            tree.move(shard.task.waiting / str(number), path)
+        except DataError as error:
+            raise DataError(f"{shard.task.path}: record {index}: {error}") from error
+        paths[index] = path
+    shard.names = b"\0".join(paths)
+
+
+class _Free:
+    """Says which paths are free: by hashes of their keys, since there may be very many."""
+
+    def __init__(self, shards: Sequence[ExtractedShard]) -> None:
+        self._taken: set[int] = set()
+        self._wanted: set[int] = set()
+        self._next: dict[int, int] = {}
         for shard in shards:
-            paths, proposals = shard.paths(), iter(shard.proposals)
-            for index in (index for index, path in enumerate(paths) if not path):
-                number = shard.task.first + index
-                is_number, path = next(
-                    (is_number, path)
-                    for is_number, path in _candidates(next(proposals), number)
-                    if hash(collision_key(path)) not in taken
-                )
-                try:
-                    tree.move(shard.task.waiting / str(number), path)
-                except DataError as error:
-                    raise DataError(f"{shard.task.path}: record {index}: {error}") from error
-                taken.update(hash(collision_key(name)) for name in (path, *_folders([path])))
-                paths[index] = path
-                shard.numbered += is_number
-                shard.renamed += not is_number
-            shard.names = b"\0".join(paths)
+            paths = shard.paths()
+            self._taken.update(map(_hash, _folders(paths)))
+            named = zip(paths, shard.sources, strict=True)
+            self._wanted.update(_hash(path) for path, source in named if source != NUMBER)
+
+    def take(self, path: bytes) -> bytes | None:
+        """Take a path, or the first free one with a number; None if its name would be too long."""
+        key = _hash(path)
+        if key not in self._taken:
+            self._taken.add(key)
+            return path
+        stem, extension = path[: path.rindex(b".")], path[path.rindex(b".") :]
+        for number in count(self._next.get(key, _SECOND)):
+            candidate = stem + b"-%d" % number + extension
+            if len(os.path.basename(candidate)) > MOST_NAME_BYTES:
+                return None
+            found = _hash(candidate)
+            if found not in self._taken and found not in self._wanted:
+                self._next[key] = number + 1
+                self._taken.add(found)
+                return candidate
+        raise AssertionError  # count() does not end
 
 
-def _candidates(proposal: bytes, number: int) -> Iterator[tuple[bool, bytes]]:
-    """Iterate the paths to try for a record, and whether each is named by its number."""
-    folder, name = os.path.split(proposal)
-    extension = name[name.rindex(b".") :]
-    if name != extension:
-        yield False, proposal
-    stem = os.path.join(folder, b"%08d" % number)
-    yield True, stem + extension
-    for more in count(1):
-        yield True, stem + b"-%d" % more + extension
+def _hash(path: bytes) -> int:
+    return hash(collision_key(path))
 
 
 def check_files(shards: Sequence[ExtractedShard]) -> None:

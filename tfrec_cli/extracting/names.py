@@ -15,19 +15,23 @@ from tfrec_cli.runtime.paths import printable
 _SHOWN_BYTES = 60
 
 
+RECORD, EXTENDED, NUMBER = range(3)
+"""Names from records, names with an extension appended, numbers: the first have precedence."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FileName:
     """The path of a file below the folder of its split.
 
     Attributes:
-        is_final: False if the path is only proposed, since other records' names have precedence.
-            If only an extension is proposed (``folder/.jpg``), the name is the record's number.
-        is_renamed: an extension was appended to the path in the record.
+        source: where the name comes from. Of `NUMBER`, the path has only the folder and the
+            extension (``folder/.jpg``): the name is the record's number.
+        by_label: a folder of a foreign record is that of its label.
     """
 
     path: bytes
-    is_final: bool
-    is_renamed: bool = False
+    source: int
+    by_label: bool = False
 
 
 def file_name(
@@ -53,17 +57,20 @@ def file_name(
         keeps = keeps or not _may_have_changed(described, promised)
     path = own if keeps else own + extension
     is_good = is_safe(own) and is_safe(path)
+    source = RECORD if keeps else EXTENDED
     if described is None:
         folder = _class_folder(record)
         if not is_good:
-            return FileName(path=folder + extension, is_final=False)
-        return FileName(path=path if b"/" in path else folder + path, is_final=keeps)
+            return FileName(path=folder + extension, source=NUMBER, by_label=bool(folder))
+        if b"/" in path:
+            return FileName(path=path, source=source)
+        return FileName(path=folder + path, source=source, by_label=bool(folder))
     if not is_good:
         raise DataError(
             f"found filename {shown(own)}, expected a path in a folder: relative, "
             f"without '..' and zero bytes, each name of up to {MOST_NAME_BYTES} bytes"
         )
-    return FileName(path=path, is_final=True, is_renamed=not keeps)
+    return FileName(path=path, source=source)
 
 
 def _may_have_changed(described: Manifest, promised: ImageFormat | None) -> bool:

@@ -1,4 +1,4 @@
-"""Extracts the images of one record file; names that tfrec makes up are given later."""
+"""Extracts the images of one record file; those of other programs get their names later."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from tfrec_cli.dataset import discover, records
-from tfrec_cli.dataset.foreign import guess_names
+from tfrec_cli.dataset.image_features import find_names, images_of
 from tfrec_cli.dataset.manifest import Manifest, Shard
-from tfrec_cli.dataset.records import ImageRecord
+from tfrec_cli.dataset.records import ImageRecord, Names
 from tfrec_cli.errors import DataError, FramingError
-from tfrec_cli.extracting.names import file_name
+from tfrec_cli.extracting.names import EXTENDED, FileName, file_name
 from tfrec_cli.extracting.tree import FileTree
 from tfrec_cli.imaging import formats, normalize
 from tfrec_cli.imaging.formats import ImageFormat
@@ -31,10 +31,11 @@ class Task:
     """One record file, and where its images go.
 
     Attributes:
-        waiting: folder of files without a final name yet; they are named by record number.
+        waiting: folder of files without a name yet; they are named by record number.
         described: the manifest of the split, without shards; None for foreign records.
         entry: the file's entry in the manifest.
         first: number of the file's first record in the split.
+        image: the feature that holds the images of foreign records; None if it is to be found.
     """
 
     path: Path
@@ -43,6 +44,7 @@ class Task:
     described: Manifest | None
     entry: Shard | None
     first: int
+    image: str | None = None
 
     @property
     def has_columns(self) -> bool:
@@ -60,24 +62,33 @@ class ExtractedShard:
     """Result of extracting one record file.
 
     Attributes:
-        names: paths of the files, joined by zero bytes, which no path holds; empty if not final.
-        numbers: label of each record, if there are class names.
-        proposals: proposed paths of the files without a final one; see `names.FileName`.
+        names: paths of the files, joined by zero bytes, which no path holds; those of foreign
+            records are what each record would be called if it were alone.
+        numbers: label of each record of ours, if there are class names.
+        sources: of foreign records, where each name comes from: see `names.FileName`.
+        images: features that held the images of foreign records, each with its number of files.
+        other_images: further features of theirs that hold images: name to a word for their format.
+        other_values: further features of theirs with other values, and labels that no folder shows.
+        by_label: number of files of foreign records in a folder of their label.
     """
 
     task: Task
     names: bytes = b""
-    proposals: list[bytes] = field(default_factory=list)
+    sources: bytearray = field(default_factory=bytearray)
     size_bytes: int = 0
     records: int = 0
     formats: Counter[str] = field(default_factory=Counter)
-    labels: set[int] = field(default_factory=set)
     numbers: array[int] = field(default_factory=lambda: array("q"))
+    images: Counter[str] = field(default_factory=Counter)
+    other_images: dict[str, str] = field(default_factory=dict)
+    other_values: set[str] = field(default_factory=set)
+    by_label: int = 0
     renamed: int = 0
+    repeated: int = 0
     numbered: int = 0
 
     def paths(self) -> list[bytes]:
-        """Return the path of each record's file, empty if it is not final."""
+        """Return the path of each record's file."""
         return self.names.split(b"\0") if self.records else []
 
     def cells(self) -> Iterator[dict[str, Any]]:
@@ -116,7 +127,7 @@ def extract_shard(task: Task) -> ExtractedShard:
 
 
 def _extract(item: Record, done: ExtractedShard, tree: FileTree, cells: BinaryIO | None) -> bytes:
-    """Write the image of one record, and its columns; return its path, empty if it is not final."""
+    """Write the image of one record, and its columns; return the path of the image."""
     try:
         features = example.decode(item.payload)
         if cells:
@@ -124,7 +135,7 @@ def _extract(item: Record, done: ExtractedShard, tree: FileTree, cells: BinaryIO
         return _write_image(features, done, tree)
     except DataError as error:
         where = f"{done.task.path}: record {item.index} at byte {item.offset_bytes}"
-        raise DataError(f"{where}: {error}") from error
+        raise DataError(f"{where}: {error.args[0]}") from error
 
 
 def _dump(features: Mapping[str, Feature], task: Task) -> bytes:
@@ -135,23 +146,26 @@ def _dump(features: Mapping[str, Feature], task: Task) -> bytes:
 
 def _write_image(features: Mapping[str, Feature], done: ExtractedShard, tree: FileTree) -> bytes:
     task = done.task
-    record = _decode(features, task.described)
+    names = (
+        records.NAMES[task.described.keys] if task.described else find_names(features, task.image)
+    )
+    record = records.decode(features, names)
     data, image_format = _file_of(record)
     name = file_name(record, image_format, task.described)
-    if name.is_final:
+    if task.described:
         tree.write(name.path, data)
+        done.renamed += name.source == EXTENDED
+        if task.described.labels is not None:
+            done.numbers.append(_class_number(record.label, task.described.labels))
     else:
         (task.waiting / str(task.first + done.records)).write_bytes(data)
-        done.proposals.append(name.path)
+        done.sources.append(name.source)
+        _add_features(features, names, done)
+        _add_label(record, names, name, done)
     done.records += 1
     done.size_bytes += len(data)
     done.formats[image_format] += 1
-    done.renamed += name.is_renamed
-    if record.label is not None:
-        done.labels.add(record.label)
-    if task.described and task.described.labels is not None:
-        done.numbers.append(_class_number(record.label, task.described.labels))
-    return name.path if name.is_final else b""
+    return name.path
 
 
 def _class_number(label: int | None, names: Sequence[str]) -> int:
@@ -160,11 +174,27 @@ def _class_number(label: int | None, names: Sequence[str]) -> int:
     return label
 
 
-def _decode(features: Mapping[str, Feature], described: Manifest | None) -> ImageRecord:
-    names = records.NAMES[described.keys] if described else guess_names(features)
-    if names is None:
-        raise DataError(f"found features {', '.join(features)}, expected one that holds an image")
-    return records.decode(features, names)
+def _add_features(features: Mapping[str, Feature], names: Names, done: ExtractedShard) -> None:
+    """Note which feature of a foreign record became a file, and which did not."""
+    done.images[names.image] += 1
+    size, label = {names.height, names.width}, {names.label, names.class_name}
+    used = {names.image, names.filename} | size | label
+    rest = {name: feature for name, feature in features.items() if name not in used}
+    images = images_of(rest)
+    for name, words in images.items():
+        done.other_images.setdefault(name, words[0])
+    done.other_values.update(name for name in rest if name not in images)
+
+
+def _add_label(record: ImageRecord, names: Names, name: FileName, done: ExtractedShard) -> None:
+    """Note whether a folder shows the label of a foreign record."""
+    if name.by_label:
+        done.by_label += 1
+        return
+    if record.label is not None:
+        done.other_values.add(str(names.label))
+    if record.class_name is not None:
+        done.other_values.add(str(names.class_name))
 
 
 def _file_of(record: ImageRecord) -> tuple[bytes, ImageFormat]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import partial
 from pathlib import Path
 
@@ -40,12 +40,15 @@ class FileTree:
             file.write(data)
 
     def move(self, source: Path, path: bytes) -> None:
-        """Move a file into this folder; its path must be free.
+        """Move a file into this folder, which nobody else writes into.
 
         Raises:
-            DataError: the path cannot be that of a file.
+            DataError: the path is taken, or cannot be that of a file.
         """
         with self._folder_made(path):
+            with suppress(FileNotFoundError):  # a file system may merge paths that we tell apart
+                os.lstat(path, dir_fd=self._descriptor)
+                raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST))
             os.rename(source, path, dst_dir_fd=self._descriptor)
 
     @contextmanager

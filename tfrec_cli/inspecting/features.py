@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from tfrec_cli.dataset import records
 from tfrec_cli.dataset.foreign import guess_names
-from tfrec_cli.imaging import formats, png
+from tfrec_cli.dataset.image_features import image_word
+from tfrec_cli.imaging import formats
 from tfrec_cli.tfrecord import example
 from tfrec_cli.tfrecord.example import Feature, Kind
 
@@ -83,9 +84,8 @@ def content(value: bytes, size: ImageSize = (None, None)) -> str:
     """Return a word for what a bytes value holds; ``size`` is the record's (height, width)."""
     if records.is_raw(value, *size):
         return f"raw {size[0]}x{size[1]}x3"
-    image_format = formats.image_format(value[: formats.HEAD_BYTES])
-    if image_format:
-        return ("16-bit " if png.is_deep(value) else "") + image_format.upper()
+    if word := image_word(value):
+        return word
     if not value:
         return "empty"
     return "text" if _is_text(value) else "binary"

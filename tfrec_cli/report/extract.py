@@ -18,10 +18,22 @@ def text(result: Extracted) -> str:
     files = plural(result.files, "file")
     rows = [("splits", ", ".join(result.splits))] if result.splits else []
     rows += [("formats", counts(result.formats))]
+    if result.images:
+        rows += [("images", f"of the feature {', '.join(result.images)}")]
+    if result.by_label:
+        rows += [("labels", f"{result.by_label:,} in the folder of their label")]
     if result.renamed:
         rows += [("renamed", f"{result.renamed:,} got the right extension appended")]
+    if result.repeated:
+        rows += [("repeated", f"{result.repeated:,} got a number, since another had their name")]
     if result.numbered:
         rows += [("numbered", f"{result.numbered:,} without a usable name")]
+    if result.other_images:
+        listed = [f"{name} ({word})" for name, word in result.other_images.items()]
+        first = next(iter(result.other_images))
+        rows += [("left out", f"{beginning(listed)}: --image {first} extracts those of {first}")]
+    if result.other_values:
+        rows += [("left out", f"values of {beginning(result.other_values)}")]
     rows += _list_facts(result)
     if result.empty and not result.lists:
         labels = plural(len(result.empty), "label")
@@ -68,7 +80,12 @@ def document(result: Extracted) -> str:
             "size_bytes": result.size_bytes,
             "formats": result.formats,
             "renamed": result.renamed,
+            "repeated": result.repeated,
             "numbered": result.numbered,
+            "by_label": result.by_label,
+            "images": result.images,
+            "other_images": result.other_images,
+            "other_values": result.other_values,
             "empty": result.empty,
             "warnings": result.warnings,
             "lists": _lists(result),

@@ -11,6 +11,7 @@ import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import numpy as np
 import pytest
@@ -249,7 +250,12 @@ class TestWhole:
             size_bytes=sum(map(len, files(out).values())),
             formats={"jpeg": 7, "png": 6},
             renamed=2,
+            repeated=0,
             numbered=0,
+            by_label=0,
+            images=(),
+            other_images={},
+            other_values=(),
             empty=(),
         )
 
@@ -444,12 +450,12 @@ class TestOthers:
         result = run(tmp_path / "x", out, jobs=jobs)
         assert files(out) == {
             "00000000-2.jpg": JPEG,
-            "00000001.png": PNG,
+            "a-2.png": PNG,
             "b.png": PNG,
-            "00000003.png": PNG,
+            "b-2.png": PNG,
             "00000005.png": PNG,
-            "00000005-1.png": PNG,
-            "00000006.png": PNG,
+            "00000005-2.png": PNG,
+            "d-2.png": PNG,
             "n" * 251 + ".jpg": JPEG,
             "00000008.jpg": JPEG,
             "00000000.JPG": JPEG,
@@ -457,7 +463,62 @@ class TestOthers:
             "a.png": PNG,
             "d.PNG/e.png": PNG,
         }
-        assert (result.renamed, result.numbered) == (3, 6)
+        assert (result.renamed, result.repeated, result.numbered) == (6, 3, 3)
+
+    @pytest.mark.parametrize("jobs", [1, 2])
+    def test_names_of_several_records_are_numbered_in_the_order_of_records(
+        self, tmp_path: Path, out: Path, jobs: int
+    ) -> None:
+        """Also if names differ in case only, are folders, or would be too long."""
+        long = b"n" * 250 + b".jpg"
+        names = (
+            [b"cat.jpg", b"CAT.jpg", b"cat.jpg", b"cat-2.jpg", b"d.jpg", long, long],
+            [b"cat.jpg", b"d.jpg/1.jpg", b"d.jpg/1.jpg", b"caf\xc3\xa9.jpg", b"cafe\xcc\x81.jpg"],
+        )
+        images = [[jpeg(photo(9, 8, 7 * file + n)) for n in range(7)] for file in range(2)]
+        for file, given in enumerate(names):
+            pairs = zip(images[file], given, strict=False)
+            bare(tmp_path / "x" / str(file), *({"image": one, "filename": n} for one, n in pairs))
+        result = run(tmp_path / "x", out, jobs=jobs)
+        assert files(out) == {
+            "cat.jpg": images[0][0],
+            "CAT-3.jpg": images[0][1],
+            "cat-4.jpg": images[0][2],
+            "cat-2.jpg": images[0][3],
+            "d-2.jpg": images[0][4],
+            long.decode(): images[0][5],
+            "00000006.jpg": images[0][6],
+            "cat-5.jpg": images[1][0],
+            "d.jpg/1.jpg": images[1][1],
+            "d.jpg/1-2.jpg": images[1][2],
+            "caf\u00e9.jpg": images[1][3],
+            "cafe\u0301-2.jpg": images[1][4],
+        }
+        assert (result.repeated, result.numbered) == (6, 1)
+        assert "repeated  6 got a number, since another had their name" in report.text(result)
+
+    def test_very_many_records_of_one_name_are_numbered_quickly(
+        self, tmp_path: Path, out: Path
+    ) -> None:
+        count = 3000  # trying all numbers for each would hash 4.5 million names
+        bare(tmp_path / "x", *[{"image": JPEG, "filename": b"a.jpg"}] * count)
+        hashed = mock.Mock(side_effect=collisions._hash)
+        with mock.patch.object(collisions, "_hash", hashed):
+            run(tmp_path / "x", out)
+        assert hashed.call_count < 4 * count
+        assert files(out).keys() == {
+            "a.jpg",
+            *(f"a-{number}.jpg" for number in range(2, count + 1)),
+        }
+
+    def test_no_file_is_replaced_where_the_file_system_merges_paths(
+        self, tmp_path: Path, out: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        path = bare(tmp_path / "x", *[{"image": JPEG, "filename": b"a.jpg"}] * 2)
+        monkeypatch.setattr(collisions._Free, "take", lambda _, path: path)
+        with pytest.raises(DataError, match=r"record 1: found 'a\.jpg', which another record has"):
+            run(path, out)
+        assert not out.exists()
 
     @pytest.mark.parametrize(
         ("payload", "message"),
@@ -490,6 +551,117 @@ class TestOthers:
         with pytest.raises(DataError) as error:
             run(tmp_path / "x", out)
         assert str(error.value) == f"{tmp_path}/x: {message}"
+
+
+class TestFeatures:
+    """The feature that holds the image may have any name, and records may hold more."""
+
+    def test_the_only_feature_that_holds_images_is_taken(self, tmp_path: Path, out: Path) -> None:
+        result = run(bare(tmp_path / "x", {"photo": JPEG, "label": 3, "text": b"dog"}), out)
+        assert files(out) == {"dog/00000000.jpg": JPEG}
+        assert (result.images, result.by_label, result.other_values) == (("photo",), 1, ())
+
+    def test_a_feature_can_be_chosen(self, tmp_path: Path, out: Path) -> None:
+        features = {"image": JPEG, "mask": PNG, "label": 3, "filename": b"a.jpg", "box": [0.5]}
+        result = run(bare(tmp_path / "x", features), out, image="mask")
+        assert files(out) == {"3/a.jpg.png": PNG}
+        assert (result.images, result.other_images, result.other_values) == (
+            ("mask",),
+            {"image": "JPEG"},
+            ("box",),
+        )
+
+    def test_what_is_left_out_is_said(self, tmp_path: Path, out: Path) -> None:
+        deep = save(Image.fromarray(np.arange(72, dtype=np.uint16).reshape(8, 9)), "PNG")
+        features = {"image": JPEG, "filename": b"d/a.jpg", "label": 3, "depth": deep, "mask": PNG}
+        path = bare(tmp_path / "x", {**features, "height": 9, "width": 8, "sex": 1})
+        assert tfrec("extract", path, out).out == (
+            f"wrote 1 file to {out}, {len(JPEG)} B\n"
+            "  formats   1 jpeg\n"
+            "  images    of the feature image\n"
+            "  left out  depth (16-bit PNG), mask (PNG): --image depth extracts those of depth\n"
+            "  left out  values of label, sex\n"
+        )
+
+    def test_a_list_of_tfrec_leaves_nothing_out(self, tmp_path: Path, out: Path) -> None:
+        fill(tmp_path / "src", {"a.jpg": JPEG, "b.jpg": JPEG})
+        table = tmp_path / "list.csv"
+        table.write_text("path,label,score\na.jpg,cat,0.5\nb.jpg,dog,1.5\n")
+        result = run(written(table, tmp_path / "data", root=tmp_path / "src"), out)
+        assert result.lists[0].columns == ("path", "label", "score")
+        assert (result.images, result.other_images, result.other_values) == ((), {}, ())
+        assert "left out" not in report.text(result)
+
+    def test_other_records_have_no_list(self, tmp_path: Path, out: Path) -> None:
+        features = {"image": JPEG, "filename": b"d/a.jpg", "label": 3, "score": [0.5]}
+        result = run(bare(tmp_path / "x", features), out)
+        assert (result.lists, result.other_values) == ((), ("label", "score"))
+        assert files(out) == {"d/a.jpg": JPEG}
+
+    @pytest.mark.parametrize(
+        ("features", "options", "message"),
+        [
+            (
+                {"left": JPEG, "right": PNG, "label": 1},
+                {},
+                "found images in left (JPEG), right (PNG), expected the name of the one to take: "
+                "--image",
+            ),
+            (
+                {"image": JPEG, "img": PNG},
+                {},
+                "found images in image (JPEG), img (PNG), expected the name of the one",
+            ),
+            (
+                {"image": [JPEG, PNG]},
+                {},
+                "feature 'image': found 2 images in a record, expected one image",
+            ),
+            (
+                {"image": [JPEG, PNG], "mask": PNG},
+                {"image": "image"},
+                "feature 'image': found 2 images in a record, expected one image",
+            ),
+            (
+                {"image": JPEG, "label": 1},
+                {"image": "label"},
+                "feature 'label': found 1 int64 value in a record, expected one image",
+            ),
+            (
+                {"image": JPEG, "text": b"hello"},
+                {"image": "text"},
+                "feature 'text': found text, expected an image",
+            ),
+        ],
+    )
+    def test_what_is_not_certain_is_refused(
+        self,
+        tmp_path: Path,
+        out: Path,
+        features: dict[str, Any],
+        options: dict[str, str],
+        message: str,
+    ) -> None:
+        path = bare(tmp_path / "x", features)
+        words = [word for name, value in options.items() for word in (f"--{name}", value)]
+        ran = tfrec("extract", path, out, *words)
+        assert (ran.code, ran.error.count("\n"), out.exists()) == (1, 1, False)
+        assert f"{path}: record 0 at byte 0: {message}" in ran.error
+
+    def test_a_feature_that_is_not_there_is_a_usage_error(self, tmp_path: Path, out: Path) -> None:
+        path = bare(tmp_path / "x", {"image": JPEG, "label": 1})
+        with pytest.raises(UsageError) as refused:
+            run(path, out, image="imagse")
+        found = f"found 'imagse', but the first record of {path} has image, label"
+        assert (str(refused.value), refused.value.option) == (f"image: {found}", "image")
+        bare(path, {"image": JPEG, "photo": PNG}, {"image": JPEG})
+        with pytest.raises(DataError, match=r"record 1 .*found features image, expected 'photo'"):
+            run(path, out, image="photo")
+
+    def test_a_dataset_of_tfrec_has_one_feature_for_images(self, lasting: Path, out: Path) -> None:
+        assert run(lasting / "one", out, image="image").files == 13
+        with pytest.raises(UsageError, match="found 'x', expected 'image' in a dataset of tfrec"):
+            run(lasting / "one", out, image="x")
 
 
 class TestNames:
@@ -862,6 +1034,7 @@ def test_the_text_counts_files_without_a_usable_name(tmp_path: Path, out: Path) 
     assert tfrec("extract", path, out).out == (
         f"wrote 1 file to {out}, {len(JPEG)} B\n"
         "  formats   1 jpeg\n"
+        "  images    of the feature image\n"
         "  numbered  1 without a usable name\n"
     )
 
@@ -878,7 +1051,12 @@ def test_the_json_document_has_every_count(lasting: Path, out: Path) -> None:
         "size_bytes": sum(map(len, files(out).values())),
         "formats": {"jpeg": 7, "png": 6},
         "renamed": 2,
+        "repeated": 0,
         "numbered": 0,
+        "by_label": 0,
+        "images": [],
+        "other_images": {},
+        "other_values": [],
         "empty": [],
         "warnings": [],
         "lists": [],

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tfrec_cli.dataset.records import ImageRecord
-from tfrec_cli.extracting.names import FileName, file_name, is_safe
+from tfrec_cli.extracting.names import EXTENDED, NUMBER, RECORD, FileName, file_name, is_safe
 from tfrec_cli.imaging.formats import format_of_name
 
 
@@ -17,28 +17,24 @@ def record(
     )
 
 
-def final(path: bytes) -> FileName:
-    return FileName(path=path, is_final=True)
-
-
-def proposed(path: bytes) -> FileName:
-    return FileName(path=path, is_final=False)
+def of(source: int, path: bytes, *, by_label: bool = False) -> FileName:
+    return FileName(path=path, source=source, by_label=by_label)
 
 
 @pytest.mark.parametrize(
     ("item", "name"),
     [
-        (record(b"x/a.JPEG"), final(b"x/a.JPEG")),
-        (record(b"a.jpg", 3), final(b"3/a.jpg")),
-        (record(b"a.jpg", 3, "dog"), final(b"dog/a.jpg")),
-        (record(b"x/a.jpg", 3, "dog"), final(b"x/a.jpg")),
-        (record(b"a.jpg", 3, "dogs/big"), final(b"3/a.jpg")),
-        (record(b"a.jpg", None, ".."), final(b"a.jpg")),
-        (record(b"a.png"), proposed(b"a.png.jpg")),
-        (record(b"a", 3), proposed(b"3/a.jpg")),
-        (record(b"../a.jpg", 3), proposed(b"3/.jpg")),
-        (record(None), proposed(b".jpg")),
-        (record(b"a" * 252), proposed(b".jpg")),
+        (record(b"x/a.JPEG"), of(RECORD, b"x/a.JPEG")),
+        (record(b"a.jpg", 3), of(RECORD, b"3/a.jpg", by_label=True)),
+        (record(b"a.jpg", 3, "dog"), of(RECORD, b"dog/a.jpg", by_label=True)),
+        (record(b"x/a.jpg", 3, "dog"), of(RECORD, b"x/a.jpg")),
+        (record(b"a.jpg", 3, "dogs/big"), of(RECORD, b"3/a.jpg", by_label=True)),
+        (record(b"a.jpg", None, ".."), of(RECORD, b"a.jpg")),
+        (record(b"a.png"), of(EXTENDED, b"a.png.jpg")),
+        (record(b"a", 3), of(EXTENDED, b"3/a.jpg", by_label=True)),
+        (record(b"../a.jpg", 3), of(NUMBER, b"3/.jpg", by_label=True)),
+        (record(None), of(NUMBER, b".jpg")),
+        (record(b"a" * 252), of(NUMBER, b".jpg")),
     ],
 )
 def test_names_of_foreign_records_are_completed(item: ImageRecord, name: FileName) -> None:
