@@ -28,6 +28,8 @@ def of(source: int, path: bytes, *, by_label: bool = False) -> FileName:
         (record(b"a.jpg", 3), of(RECORD, b"3/a.jpg", by_label=True)),
         (record(b"a.jpg", 3, "dog"), of(RECORD, b"dog/a.jpg", by_label=True)),
         (record(b"x/a.jpg", 3, "dog"), of(RECORD, b"x/a.jpg")),
+        (record(b"x/dog/a.jpg", 3, "dog"), of(RECORD, b"x/dog/a.jpg", by_label=True)),
+        (record(b"3/a.jpg", 3, "dog"), of(RECORD, b"3/a.jpg")),
         (record(b"a.jpg", 3, "dogs/big"), of(RECORD, b"3/a.jpg", by_label=True)),
         (record(b"a.jpg", None, ".."), of(RECORD, b"a.jpg")),
         (record(b"a.png"), of(EXTENDED, b"a.png.jpg")),
