@@ -63,8 +63,8 @@ def file_name(
         if not is_good:
             return FileName(path=folder + extension, source=NUMBER, by_label=bool(folder))
         if b"/" in path:
-            shown = bool(folder) and folder[:-1] in path.split(b"/")[:-1]
-            return FileName(path=path, source=source, by_label=shown)
+            is_shown = bool(folder) and folder[:-1] in path.split(b"/")[:-1]
+            return FileName(path=path, source=source, by_label=is_shown)
         return FileName(path=folder + path, source=source, by_label=bool(folder))
     if not is_good:
         raise DataError(
