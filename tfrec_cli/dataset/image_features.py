@@ -17,6 +17,8 @@ from tfrec_cli.tfrecord.example import Feature
 _USUAL = NAMES["tf-models"].image
 """The name of the image that counts before all others."""
 
+_ANY_IMAGE = Feature("bytes", [b"\xff\xd8\xff"])
+
 
 def image_word(value: bytes) -> str | None:
     """Return a word for the format of an image: ``JPEG``, ``16-bit PNG``; None for other bytes."""
@@ -50,16 +52,35 @@ def find_names(features: Mapping[str, Feature], image: str | None = None) -> Nam
     found = images_of(features)
     names = guess_names(features)
     if names is not None:
-        rest = {name: one for name, one in features.items() if name != names.image}
-        rival = guess_names(rest)
+        rival = _rival(features, names)
         if rival is None:
             return names
-        raise _several({name: found.get(name, ["raw"]) for name in (names.image, rival.image)})
+        raise _several({name: found.get(name, ["raw"]) for name in (names.image, rival)})
     if len(found) > 1:
         raise _several(found)
     for name in found:
         return _named(features, name)
     raise DataError(f"found features {', '.join(features)}, expected one that holds an image")
+
+
+def usual_image(features: Mapping[str, Feature]) -> str | None:
+    """Return the only feature that has a name in common use and holds an image, or None."""
+    names = guess_names(features)
+    return names.image if names and _rival(features, names) is None else None
+
+
+def related_names(features: Mapping[str, Feature]) -> Names:
+    """Return the names of size, label and so on, whichever feature is the image."""
+    names = guess_names({**features, _USUAL: _ANY_IMAGE})
+    assert names is not None
+    return names
+
+
+def _rival(features: Mapping[str, Feature], names: Names) -> str | None:
+    """Return a second feature that has a name in common use and holds an image."""
+    rest = {name: feature for name, feature in features.items() if name != names.image}
+    rival = guess_names(rest)
+    return rival.image if rival else None
 
 
 def _named(features: Mapping[str, Feature], image: str) -> Names:

@@ -87,6 +87,9 @@ NAMES: dict[KeyStyle, Names] = {
 SOURCE_ID = "image/source_id"
 """Name in the Object Detection API for an image's number in its collection, in decimal digits."""
 
+CHANNELS = ("image/channels", "channels", "image/depth", "depth", "image_depth")
+"""Names in common use for the number of channels of raw pixels; tfrec writes none of them."""
+
 OURS = frozenset(name for names in NAMES.values() for name in names if name and name != SOURCE_ID)
 """Names that no column may have, in either layout; a column may give the source's number."""
 

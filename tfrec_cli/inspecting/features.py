@@ -7,8 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from tfrec_cli.dataset import records
-from tfrec_cli.dataset.foreign import guess_names
-from tfrec_cli.dataset.image_features import image_word
+from tfrec_cli.dataset.image_features import image_word, related_names
 from tfrec_cli.imaging import formats
 from tfrec_cli.tfrecord import example
 from tfrec_cli.tfrecord.example import Feature, Kind
@@ -16,10 +15,14 @@ from tfrec_cli.tfrecord.example import Feature, Kind
 if TYPE_CHECKING:
     from tfrec_cli.tfrecord.scan import Record
 
-ImageSize = tuple[int | None, int | None]
-"""The (height, width) in pixels that a record states; None for a side that it does not state."""
+ImageSize = tuple[int | None, int | None, int | None]
+"""The (height, width, channels) that a record states; None for what it does not state."""
+
+NO_SIZE: ImageSize = (None, None, None)
+
 
 _TEXT_BYTES = 200
+_NO_IMAGE = frozenset({"empty", "text", "binary"})
 
 
 class Shown(NamedTuple):
@@ -62,14 +65,16 @@ def features_of(payload: bytes) -> dict[str, Feature]:
 
 
 def size_of(features: Mapping[str, Feature]) -> ImageSize:
-    """Return the (height, width) that a record states of its image."""
-    names = guess_names(features)
-    return stated_size(features, names) if names else (None, None)
+    """Return the size that a record states of its image, whichever feature that is."""
+    return stated_size(features, related_names(features))
 
 
 def stated_size(features: Mapping[str, Feature], names: records.Names) -> ImageSize:
-    """Return the (height, width) that a record states, by known names of features."""
-    return single(features, names.height, "int64"), single(features, names.width, "int64")
+    """Return the size that a record states, by known names of its sides."""
+    stated = (single(features, name, "int64") for name in records.CHANNELS)
+    channels = next((value for value in stated if value is not None), None)
+    height, width = (single(features, side, "int64") for side in (names.height, names.width))
+    return height, width, channels
 
 
 def single(features: Mapping[str, Feature], name: str | None, kind: Kind) -> Any:
@@ -80,15 +85,31 @@ def single(features: Mapping[str, Feature], name: str | None, kind: Kind) -> Any
     return feature.values[0]
 
 
-def content(value: bytes, size: ImageSize = (None, None)) -> str:
-    """Return a word for what a bytes value holds; ``size`` is the record's (height, width)."""
-    if records.is_raw(value, *size):
-        return f"raw {size[0]}x{size[1]}x3"
+def content(value: bytes, size: ImageSize = NO_SIZE) -> str:
+    """Return a word for what a bytes value holds; ``size`` is the record's."""
+    height, width, channels = size
+    if records.is_raw(value, height, width):  # RGB, whatever the record says of channels
+        return f"raw {height}x{width}x3"
     if word := image_word(value):
         return word
+    if _fills(value, size):
+        return f"raw {height}x{width}x{channels}"
     if not value:
         return "empty"
     return "text" if _is_text(value) else "binary"
+
+
+def _fills(value: bytes, size: ImageSize) -> bool:
+    """Tell whether bytes are as many as the record's height, width and channels say."""
+    height, width, channels = size
+    if height is None or width is None or channels is None:
+        return False
+    return min(height, width, channels) > 0 and height * width * channels == len(value)
+
+
+def is_image(word: str) -> bool:
+    """Tell whether `content` says with this word that a value is an image."""
+    return word not in _NO_IMAGE
 
 
 def _is_text(value: bytes) -> bool:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tfrec_cli.dataset import records
+from tfrec_cli.dataset.image_features import find_names
 from tfrec_cli.errors import DataError
 from tfrec_cli.inspecting.tally import Summary
 from tfrec_cli.tfrecord import example
@@ -40,23 +40,29 @@ def samples(
         crop: cut them to this (height, width) in pixels: at random by ``seed``, as the readers do
             in epoch 0, or in the middle without a seed.
     Raises:
-        DataError: no image can be shown.
+        DataError: no image can be shown, or it is not certain which feature is the image.
     """
-    names = summary.names
-    if names is None:
-        raise DataError(f"{paths[0]}: found no images, expected some to show")
+    if not summary.names and len(summary.images) != 1:
+        found = f"images in {', '.join(summary.images)}" if summary.images else "no images"
+        expected = "them in one feature" if summary.images else "some"
+        raise DataError(f"{paths[0]}: found {found}, expected {expected} to show")
     count = min(count, summary.records)
     wanted = {index * summary.records // count for index in range(count)}
     shown = []
+    problem: DataError | None = None
     number = 0
     for path in paths:
         for record in scan(path) if path.is_file() else ():
             if isinstance(record, Damage):
                 continue
             if number in wanted:
-                with suppress(DataError):
-                    shown.append(_sample(names, number, record.payload, crop, seed))
+                try:
+                    shown.append(_sample(summary.names, number, record.payload, crop, seed))
+                except DataError as error:
+                    problem = problem or error
             number += 1
+    if not shown and problem and not summary.names:
+        raise DataError(f"{paths[0]}: {problem}") from problem
     if not shown:
         least = f" of {crop[0]}x{crop[1]} or more" if crop else ""
         raise DataError(f"{paths[0]}: found no image that can be shown, expected one{least}")
@@ -64,7 +70,7 @@ def samples(
 
 
 def _sample(
-    names: records.Names,
+    names: records.Names | None,
     number: int,
     payload: bytes,
     crop: tuple[int, int] | None,
@@ -72,12 +78,15 @@ def _sample(
 ) -> Sample:
     """Decode the picture of a record, and crop it.
 
+    Args:
+        names: None if the image has no name in common use.
     Raises:
         DataError: the record or its image is bad, or the image is smaller than the crop.
     """
     from tfrec_cli.imaging.kinds.samples import as_bits
 
-    record = records.decode(example.decode(payload), names)
+    features = example.decode(payload)
+    record = records.decode(features, names or find_names(features))
     caption = os.fsdecode(record.filename) if record.filename else f"record {number}"
     pixels = records.pixels(record)
     if crop:

@@ -11,7 +11,16 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from tfrec_cli.dataset import records
 from tfrec_cli.dataset.foreign import guess_names
-from tfrec_cli.inspecting.features import ImageSize, content, single, stated_size
+from tfrec_cli.dataset.image_features import usual_image
+from tfrec_cli.inspecting.features import (
+    NO_SIZE,
+    ImageSize,
+    content,
+    is_image,
+    single,
+    size_of,
+    stated_size,
+)
 from tfrec_cli.tfrecord import example
 from tfrec_cli.tfrecord.compression import Compression
 from tfrec_cli.tfrecord.example import Feature
@@ -89,6 +98,7 @@ class FeatureSummary:
         floats: all floats.
         contents: what bytes values are (JPEG, PNG, raw of a shape, text…), each with its number
             of values.
+        images: images in a record, of records that have any.
         steps: steps in a record, for the feature lists of a SequenceExample.
     """
 
@@ -99,16 +109,20 @@ class FeatureSummary:
     numbers: Tally = field(default_factory=Tally)
     floats: Range = field(default_factory=Range)
     contents: Counter[str] = field(default_factory=Counter)
+    images: Tally = field(default_factory=Tally)
     steps: Tally | None = None
 
-    def add(self, feature: Feature, size: ImageSize = (None, None)) -> None:
+    def add(self, feature: Feature, size: ImageSize = NO_SIZE) -> None:
         """Count the values of one record, or of one step; ``size`` is the record's."""
         self.kinds[feature.kind] += 1
         self.counts.add(len(feature.values))
         if feature.kind == "bytes":
-            for value in feature.values:
+            words = [content(value, size) for value in feature.values]
+            for word, value in zip(words, feature.values, strict=True):
                 self.lengths.add(len(value))
-                self.contents[content(value, size)] += 1
+                self.contents[word] += 1
+            if images := sum(map(is_image, words)):
+                self.images.add(images)
         elif feature.kind == "int64" and len(feature.values) == 1:
             self.numbers.add(feature.values[0])
         elif feature.kind == "float":
@@ -123,6 +137,7 @@ class FeatureSummary:
         self.lengths.merge(other.lengths)
         self.numbers.merge(other.numbers)
         self.floats.merge(other.floats)
+        self.images.merge(other.images)
         if other.steps:
             self.steps = self.steps or Tally()
             self.steps.merge(other.steps)
@@ -162,6 +177,7 @@ class Summary:
         payloads: types of messages, each with its number of records.
         features: by name; in a SequenceExample as ``context/NAME`` and ``sequence/NAME``.
         names: what the image and related features are called, if there is an image.
+        usual_image: the image, if only one feature with a name in common use holds one.
         heights: heights of the images in pixels.
         widths: widths of the images in pixels.
         labels: class numbers, each with its number of records.
@@ -176,6 +192,7 @@ class Summary:
     payloads: Counter[str] = field(default_factory=Counter)
     features: dict[str, FeatureSummary] = field(default_factory=dict)
     names: records.Names | None = None
+    usual_image: str | None = None
     heights: Tally = field(default_factory=Tally)
     widths: Tally = field(default_factory=Tally)
     labels: Counter[int] = field(default_factory=Counter)
@@ -188,6 +205,13 @@ class Summary:
     def records(self) -> int:
         """Complete records in all files."""
         return sum(shard.records for shard in self.shards)
+
+    @property
+    def images(self) -> dict[str, FeatureSummary]:
+        """The features of Examples that hold images, by name."""
+        if self.payloads.keys() != {"tf.train.Example"}:
+            return {}
+        return {name: one for name, one in sorted(self.features.items()) if one.images.spread()}
 
     @property
     def ok(self) -> bool:
@@ -229,6 +253,7 @@ class Summary:
         self.shards += other.shards
         self.payloads += other.payloads
         self.names = self.names or other.names
+        self.usual_image = self.usual_image or other.usual_image
         self.labels += other.labels
         self.label_names = other.label_names | self.label_names
         self.events += other.events
@@ -241,12 +266,14 @@ class Summary:
     def _add_example(self, features: Mapping[str, Feature]) -> None:
         if self.names is None:
             self.names = guess_names(features)
-        height, width = stated_size(features, self.names) if self.names else (None, None)
-        if height is not None and width is not None:
+            self.usual_image = usual_image(features)
+        size = stated_size(features, self.names) if self.names else size_of(features)
+        height, width, _ = size
+        if self.names and height is not None and width is not None:
             self.heights.add(height)
             self.widths.add(width)
         for name, feature in features.items():
-            self._feature(name).add(feature, (height, width))
+            self._feature(name).add(feature, size)
         self._add_label(features)
 
     def _add_label(self, features: Mapping[str, Feature]) -> None:

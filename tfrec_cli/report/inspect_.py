@@ -46,6 +46,7 @@ def text(summary: Summary, *, all_labels: bool) -> str:
         lines += ["", *table(FEATURE_TITLES, rows)]
         if not summary.heights.spread() and any(_SPREAD in cell for row in rows for cell in row):
             lines += ["", f"three numbers are {_SPREAD_TITLE}"]
+        lines += _image_lines(summary)
     if summary.events:
         lines += ["", f"events: {counts(dict(summary.events.most_common()))}"]
     if summary.first_bytes is not None:
@@ -130,6 +131,27 @@ def feature_rows(summary: Summary) -> list[tuple[str, ...]]:
         )
         for name, feature in sorted(summary.features.items())
     ]
+
+
+def _image_lines(summary: Summary) -> list[str]:
+    """Say which features hold images if that is not only the one that readers take."""
+    found = summary.images
+    most = {name: (feature.images.spread() or (0,))[-1] for name, feature in found.items()}
+    single = [name for name, count in most.items() if count == 1]
+    usual = summary.usual_image
+    if not found or single == list(found) == [usual]:
+        return []
+    listed = [
+        f"{name} ({_contents(feature)}{f', up to {most[name]} in a record' * (most[name] > 1)})"
+        for name, feature in found.items()
+    ]
+    if usual:
+        how = f"readers take {usual}, or another one by image=NAME"
+    elif not single:
+        how = "readers take one image in a record"
+    else:
+        how = f"readers need image={single[0]!r}" if len(found) == 1 else "readers need image=NAME"
+    return ["", f"images are in {', '.join(listed)}: {how}"]
 
 
 def spread(tally: Tally) -> str:

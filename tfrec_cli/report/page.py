@@ -109,7 +109,7 @@ def draw(
     """
     if not contact_sheet and not html:
         return []
-    needed = contact_sheet or summary.names
+    needed = contact_sheet or summary.names or _is_one(summary)
     pictures = pick(files, summary, MOST_PICTURES, crop, seed) if needed else []
     if contact_sheet:
         write_contact_sheet(contact_sheet, pictures)
@@ -117,6 +117,12 @@ def draw(
         write_html(html, summary, parse_spec(summary, "RaggedFeature"), pictures)
     written = plural(len(pictures), "image")
     return [safe(f"wrote {path}: {written}") for path in (contact_sheet, html) if path]
+
+
+def _is_one(summary: Summary) -> bool:
+    """Tell whether one feature alone holds images, one a record."""
+    spreads = [feature.images.spread() for feature in summary.images.values()]
+    return len(spreads) == 1 and spreads[0] == (1, 1, 1)
 
 
 def contact_sheet(samples: Sequence[Sample]) -> Image.Image:

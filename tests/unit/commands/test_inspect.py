@@ -557,6 +557,23 @@ def test_without_images_to_show_pictures_are_refused(place: Path) -> None:
     assert (ran.code, ran.err) == (1, line)
 
 
+@pytest.mark.parametrize(
+    ("features", "pictures"),
+    [
+        ({"photo": png(PICTURE)}, 1),
+        ({"left": png(PICTURE), "right": png(PICTURE)}, 0),
+        ({"image": [png(PICTURE)] * 2}, 0),
+    ],
+)
+def test_a_page_shows_images_if_one_feature_has_them(
+    place: Path, features: dict[str, Any], pictures: int
+) -> None:
+    record_file(place, an_example(**features))
+    page = place.parent / "page.html"
+    ran = tfrec("inspect", place, "--html", page)
+    assert (ran.code, page.read_text().count("<figure>")) == (0, pictures)
+
+
 def test_a_page_without_images_is_made(place: Path) -> None:
     record_file(place, an_example(x=[1]))
     page = place.parent / "page.html"

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 from conftest import photo, png, save, tf
 from messages import an_example, record_file
 
 from tfrec_cli.commands.inspect_ import summarise
+from tfrec_cli.errors import DataError
 from tfrec_cli.inspecting.samples import samples
 from tfrec_cli.inspecting.tally import Summary
 
@@ -67,3 +69,31 @@ def test_pictures_in_other_formats_are_shown(place: Path, kind: str) -> None:
     found = summary_of(place, an_example(image=save(photo(4, 5), kind)))
     (shown,) = samples([place], found, 9, None, None)
     assert (shown.pixels.shape, shown.pixels.dtype) == ((4, 5, 3), "uint8")
+
+
+def test_the_only_feature_with_images_is_shown(place: Path) -> None:
+    found = summary_of(place, *[an_example(photo=png(photo(4, 5)), label=[1])] * 2)
+    shown = samples([place], found, 9, None, None)
+    assert [one.pixels.tolist() for one in shown] == [photo(4, 5).tolist()] * 2
+
+
+@pytest.mark.parametrize(
+    ("features", "message"),
+    [
+        (
+            {"left": png(photo(4, 5)), "right": png(photo(4, 5))},
+            "found images in left, right, expected them in one feature to show",
+        ),
+        (
+            {"image": [png(photo(4, 5))] * 2},
+            "feature 'image': found 2 images in a record, expected one image",
+        ),
+    ],
+)
+def test_images_of_which_none_is_certain_are_not_shown(
+    place: Path, features: dict[str, Any], message: str
+) -> None:
+    found = summary_of(place, an_example(**features))
+    with pytest.raises(DataError) as refused:
+        samples([place], found, 9, None, None)
+    assert str(refused.value) == f"{place}: {message}"

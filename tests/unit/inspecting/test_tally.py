@@ -156,6 +156,27 @@ def test_contents_are_recognized(place: Path, value: bytes, kind: str) -> None:
     assert found.features["image"].contents == {kind: 1}
 
 
+@pytest.mark.parametrize(
+    ("sizes", "kind"),
+    [
+        ({"height": [5], "width": [6], "depth": [4]}, "raw 5x6x4"),
+        ({"image/height": [10], "image/width": [12], "image/channels": [1]}, "raw 10x12x1"),
+        ({"height": [5], "width": [8], "depth": [1]}, "raw 5x8x3"),
+        ({"height": [5], "width": [6], "depth": [2]}, "binary"),
+        ({"height": [5], "width": [6]}, "binary"),
+        ({"height": [-10], "width": [-12], "depth": [1]}, "binary"),
+        ({"height": [5], "width": [6], "depth": [4, 4]}, "binary"),
+    ],
+)
+@pytest.mark.parametrize("name", ["image_raw", "scan"])
+def test_raw_pixels_are_known_by_the_numbers_of_their_record(
+    place: Path, sizes: dict[str, list[int]], kind: str, name: str
+) -> None:
+    value = bytes(range(128, 248))
+    found = summary_of(place, an_example(**{name: value}, **sizes))
+    assert found.features[name].contents == {kind: 1}
+
+
 def test_contents_are_counted(place: Path) -> None:
     values = [png(PICTURE), jpeg(PICTURE), png(PICTURE), b"", b"text"]
     found = summary_of(place, *(an_example(image=value) for value in values))

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import fill, photo, png
+from conftest import fill, jpeg, photo, png
 from hostile import HOSTILE, raw_signs, strange_file
 from record_files import record_file
 
@@ -364,6 +364,51 @@ def test_raw_images_are_recognised(tmp_path: Path) -> None:
     path = record_file(tmp_path / "x", payload)
     lines = records_report.text(inspect_.pick([path], number=0)).splitlines()
     assert lines[2] == "  image  bytes  raw 6x5x3 of 90 bytes"
+
+
+def test_raw_images_of_other_channels_are_recognised(tmp_path: Path) -> None:
+    sizes = {"height": 6, "width": 5, "depth": 1}
+    payload = example.encode({"scan": bytes(range(128, 158)), **sizes})
+    path = record_file(tmp_path / "x", payload)
+    lines = records_report.text(inspect_.pick([path], number=0)).splitlines()
+    assert lines[3] == "  scan  bytes  raw 6x5x1 of 30 bytes"
+
+
+JPEG, PNG = jpeg(photo(4, 4)), png(photo(4, 4))
+
+
+@pytest.mark.parametrize(
+    ("features", "line"),
+    [
+        ({"image": JPEG, "label": 3}, None),
+        ({"label": 3}, None),
+        ({"photo": JPEG}, "images are in photo (JPEG): readers need image='photo'"),
+        (
+            {"image": JPEG, "mask": PNG},
+            "images are in image (JPEG), mask (PNG): "
+            "readers take image, or another one by image=NAME",
+        ),
+        (
+            {"image": JPEG, "img": PNG},
+            "images are in image (JPEG), img (PNG): readers need image=NAME",
+        ),
+        (
+            {"left": JPEG, "right": JPEG},
+            "images are in left (JPEG), right (JPEG): readers need image=NAME",
+        ),
+        (
+            {"image": [JPEG, PNG]},
+            "images are in image (1 JPEG, 1 PNG, up to 2 in a record): "
+            "readers take one image in a record",
+        ),
+    ],
+)
+def test_images_in_other_features_are_named(
+    tmp_path: Path, features: dict[str, Any], line: str | None
+) -> None:
+    path = record_file(tmp_path / "x", example.encode(features))
+    lines = inspect_report.text(inspect_.summarise([path]), all_labels=False).splitlines()
+    assert [one for one in lines if "images are in" in one] == ([line] if line else [])
 
 
 def test_unknown_records_are_shown_by_their_bytes(tmp_path: Path) -> None:
