@@ -69,7 +69,7 @@ def partial_folders(folder: Path) -> Iterator[tuple[str, Path]]:
 
 def is_sidecar(name: str) -> bool:
     """Tell whether a file of a dataset describes records, but holds none."""
-    endings = (MANIFEST_SUFFIX, REJECTS_SUFFIX, INDEX_SUFFIX, labels_name(""))
+    endings = (MANIFEST_SUFFIX, REJECTS_SUFFIX, TARGETS_SUFFIX, INDEX_SUFFIX, labels_name(""))
     return name in (SUMS, TFDS_INFO, TFDS_FEATURES) or name.endswith(endings)
 
 

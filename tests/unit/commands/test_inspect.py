@@ -277,12 +277,12 @@ def test_the_other_files_of_a_dataset_are_skipped(
     out = tmp_path / "out"
     write.write(source, out, write.WriteOptions(jobs=1, shards=2))
     others = sorted(path for path in out.iterdir() if path.suffix != ".tfrecord")
-    assert len(others) == 8
+    assert len(others) == 9
     paths = [out / "*"] if quoted else sorted(out.iterdir())
     ran = tfrec("inspect", *paths, *options)
     assert (ran.code, ran.out) == (0, tfrec("inspect", out, *options).out)
     assert ran.err.splitlines() == [
-        f"tfrec: skipped 8 files of datasets that hold no records, such as {others[0]}"
+        f"tfrec: skipped 9 files of datasets that hold no records, such as {others[0]}"
     ]
     assert tfrec_cli.inspect(paths).skipped == others
 

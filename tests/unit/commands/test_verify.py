@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 from conftest import fill, jpeg, needs, photo, png, save
-from record_files import record_file
 from PIL import Image
+from record_files import record_file
 
 from tfrec_cli import read_tf
 from tfrec_cli.cli import main as cli

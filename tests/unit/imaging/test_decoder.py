@@ -332,7 +332,7 @@ REFUSED = {
     "half a PNG": (PNG[: len(PNG) // 2], "truncated"),
     "a changed PNG": (PNG[:60] + bytes([PNG[60] ^ 1]) + PNG[61:], "corrupt"),
     "the start of a PNG": (PNG[:8], "truncated"),
-    "a GIF": (save(FRAMES[0], "GIF"), "unsupported_format"),
+    "a TIFF": (save(FRAMES[0], "TIFF"), "unsupported_format"),
     "text": (b"no image, and not a short one either", "not_an_image"),
 }
 
