@@ -244,8 +244,9 @@ def refusal(head: bytes, expected: str) -> ImageError:
     kind = None if image_format(head) else _other(head)
     is_image = kind.is_image if kind else bool(image_format(head))
     reason = "unsupported_format" if is_image else "not_an_image" if head else "empty"
-    advice = f": {kind.advice}" if kind else ""
-    return ImageError(reason, f"found {describe(head)}, expected {expected}{advice}")
+    if kind:  # the advice says more than the formats
+        expected = f"{'another format' if is_image else 'an image'}: {kind.advice}"
+    return ImageError(reason, f"found {describe(head)}, expected {expected}")
 
 
 def _other(head: bytes) -> _Kind | None:
