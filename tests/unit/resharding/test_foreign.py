@@ -30,13 +30,18 @@ def found(folder: Path, *names: str, split: str | None = None) -> dict[str, list
         (
             ["mnist-test.tfrecord-00000-of-00001", "mnist-train.tfrecord-00000-of-00001"],
             {
-                "mnist-test": ["mnist-test.tfrecord-00000-of-00001"],
-                "mnist-train": ["mnist-train.tfrecord-00000-of-00001"],
+                "test": ["mnist-test.tfrecord-00000-of-00001"],
+                "train": ["mnist-train.tfrecord-00000-of-00001"],
             },
         ),
         (["Test_2.tfrec", "Test_10.tfrec"], {"Test": ["Test_2.tfrec", "Test_10.tfrec"]}),
         (["my data_2_of_2", "my data_1_of_2"], {"my_data": ["my data_1_of_2", "my data_2_of_2"]}),
         (["testament.tfrecord"], {"train": ["testament.tfrecord"]}),
+        (
+            ["cifar10_train.tfrecord", "data-val.tfrecord"],
+            {"train": ["cifar10_train.tfrecord"], "val": ["data-val.tfrecord"]},
+        ),
+        (["train-val.tfrecord"], {"train": ["train-val.tfrecord"]}),
     ],
 )
 def test_splits_are_told_by_names_and_files_are_in_natural_order(
