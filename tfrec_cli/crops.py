@@ -28,6 +28,7 @@ __all__ = [
     "CROP",
     "FLIP",
     "ORDER",
+    "USER",
     "CropMode",
     "center_box",
     "check_seed",
@@ -49,7 +50,7 @@ Words = npt.NDArray[np.uint32]
 CropMode = Literal["random", "center"]
 Margins = tuple[tuple[int, int], tuple[int, int], tuple[int, int]]
 
-CROP, FLIP, BRIGHTNESS, ORDER = 0, 1, 2, 3
+CROP, FLIP, BRIGHTNESS, ORDER, USER = 0, 1, 2, 3, 16
 
 _SCRAMBLE_KEY = (0x3EC8F720, 0x02461E29)
 _INT32_MAX = 2**31 - 1
@@ -176,6 +177,18 @@ def order(count: int, *, seed: int, epoch: int) -> Int64s:
 def seed_pair(seed: int, epoch: int, key: int, op: int) -> tuple[int, int]:
     """Return the pair of integers for the argument ``seed`` of TensorFlow's stateless functions."""
     return seed + epoch * 2**32, key + op * 2**KEY_BITS
+
+
+def user_seeds(*, seed: int, epoch: int, keys: npt.ArrayLike) -> Int64s:
+    """Return the seed pairs for a user's own random operations.
+
+    Operation k, from 16 to 127, adds ``(k - 16) * 2**56`` to the second number.
+
+    Returns:
+        int64[n, 2] of (seed + epoch * 2**32, key + 16 * 2**56).
+    """
+    seconds = np.asarray(keys, np.int64).reshape(-1) + (USER << KEY_BITS)
+    return np.stack([np.full_like(seconds, seed + epoch * 2**32), seconds], axis=1)
 
 
 def draw_words(seed: int, epoch: int, keys: npt.ArrayLike, op: int) -> Words:

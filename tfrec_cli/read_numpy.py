@@ -10,7 +10,7 @@ import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import closing
 from functools import partial
-from itertools import groupby
+from itertools import chain, groupby
 from typing import Any, SupportsIndex
 
 import numpy as np
@@ -19,7 +19,16 @@ from tfrec_cli.crops import CropMode, Int64s
 from tfrec_cli.dataset.discover import Split
 from tfrec_cli.reading.batch import Batch
 from tfrec_cli.reading.open import OpenSplit, open_split
-from tfrec_cli.reading.options import Channels, Dtype, ReadOptions, Small
+from tfrec_cli.reading.options import (
+    Channels,
+    Dtype,
+    Features,
+    Hot,
+    Label,
+    Missing,
+    ReadOptions,
+    Small,
+)
 from tfrec_cli.reading.prefetch import run_ahead
 
 __all__ = ["Batches", "Source", "dataset", "source"]
@@ -29,6 +38,13 @@ def dataset(
     path: str | os.PathLike[str] | Split,
     *,
     split: str = "train",
+    image: str | None = None,
+    label: Label = ...,
+    features: Features = (),
+    sample_weight: str | None = None,
+    as_supervised: bool = True,
+    one_hot: bool | int = False,
+    multi_hot: Hot = False,
     crop: int | Sequence[int] | None = None,
     crop_mode: CropMode = "random",
     seed: int = 0,
@@ -43,6 +59,7 @@ def dataset(
     dtype: Dtype = "float32",
     channels: Channels = 3,
     small: Small = "fail",
+    missing: Missing = "fail",
     drop_remainder: bool = False,
     parallel: int | None = None,
 ) -> Batches:
@@ -54,7 +71,20 @@ def dataset(
     Args:
         path: a folder that ``tfrec write`` made, a record file, a folder of record files, or a
             split that was opened before.
-        split: the split's name. Record files without a manifest belong to every split.
+        split: its name; or, as in TFDS, ``"train+val"``, ``"train[:10%]"``, ``"train[500:]"``.
+            Files of other programs belong to the split that their names tell, else to ``train``.
+        image: name of the feature that holds the image; None finds it by the names in common use.
+        label: name of the feature that is the label: a class number, a number, a text or a list of
+            them. None is no label. By default it is found by the names in common use; if it is not
+            certain which it is, an error lists the features.
+        features: names of further features to yield. ``"key"`` and ``"filename"`` are in every
+            dataset of tfrec, ``"seed"`` is a seed pair for each record, see `Returns`. ``"tags[]"``
+            yields lists even if most records have one value, ``"column:seed"`` is a stored feature.
+        sample_weight: name of a feature with a number a record, yielded as third: Keras takes it.
+        as_supervised: yield tuples; False yields one dictionary with ``"image"``, ``"label"`` and
+            the features.
+        one_hot: yield float32 vectors instead of class numbers: True, or the number of classes.
+        multi_hot: the same for labels that are lists: True, the number of classes, or all texts.
         crop: (height, width) in pixels, or one number for a square; None keeps the stored size.
         crop_mode: ``"random"`` draws the position of each crop, ``"center"`` takes the middle.
         seed: in [0, 2**32); crops, flips, brightness and order are drawn from it.
@@ -76,6 +106,7 @@ def dataset(
         small: what to do with an image smaller than the crop. ``"fail"`` raises an error when the
             dataset is opened (while reading, if no manifest holds the smallest size), ``"skip"``
             leaves it out, ``"pad"`` surrounds it with black.
+        missing: what to do with a record that has no image: ``"fail"``, or ``"skip"`` it.
         drop_remainder: leave out the last batch of an epoch if it is not full.
         parallel: number of threads, each of which makes a batch; None means one for each
             processor. Values do not depend on it.
@@ -106,6 +137,13 @@ def dataset(
     """
     options = ReadOptions(
         split=split,
+        image=image,
+        label=label,
+        features=features,
+        sample_weight=sample_weight,
+        as_supervised=as_supervised,
+        one_hot=one_hot,
+        multi_hot=multi_hot,
         crop=crop,
         crop_mode=crop_mode,
         seed=seed,
@@ -120,6 +158,7 @@ def dataset(
         dtype=dtype,
         channels=channels,
         small=small,
+        missing=missing,
         drop_remainder=drop_remainder,
         parallel=parallel,
     )
@@ -130,6 +169,13 @@ def source(
     path: str | os.PathLike[str] | Split,
     *,
     split: str = "train",
+    image: str | None = None,
+    label: Label = ...,
+    features: Features = (),
+    sample_weight: str | None = None,
+    as_supervised: bool = True,
+    one_hot: bool | int = False,
+    multi_hot: Hot = False,
     crop: int | Sequence[int] | None = None,
     crop_mode: CropMode = "random",
     seed: int = 0,
@@ -142,6 +188,7 @@ def source(
     dtype: Dtype = "float32",
     channels: Channels = 3,
     small: Small = "fail",
+    missing: Missing = "fail",
 ) -> Source:
     """Open a dataset for random access, for Grain and others.
 
@@ -152,7 +199,20 @@ def source(
     Args:
         path: a folder that ``tfrec write`` made, a record file, a folder of record files, or a
             split that was opened before.
-        split: the split's name. Record files without a manifest belong to every split.
+        split: its name; or, as in TFDS, ``"train+val"``, ``"train[:10%]"``, ``"train[500:]"``.
+            Files of other programs belong to the split that their names tell, else to ``train``.
+        image: name of the feature that holds the image; None finds it by the names in common use.
+        label: name of the feature that is the label: a class number, a number, a text or a list of
+            them. None is no label. By default it is found by the names in common use; if it is not
+            certain which it is, an error lists the features.
+        features: names of further features to yield. ``"key"`` and ``"filename"`` are in every
+            dataset of tfrec, ``"seed"`` is a seed pair for each record, see `Returns`. ``"tags[]"``
+            yields lists even if most records have one value, ``"column:seed"`` is a stored feature.
+        sample_weight: name of a feature with a number a record, yielded as third: Keras takes it.
+        as_supervised: yield tuples; False yields one dictionary with ``"image"``, ``"label"`` and
+            the features.
+        one_hot: yield float32 vectors instead of class numbers: True, or the number of classes.
+        multi_hot: the same for labels that are lists: True, the number of classes, or all texts.
         crop: (height, width) in pixels, or one number for a square; None keeps the stored size.
         crop_mode: ``"random"`` draws the position of each crop, ``"center"`` takes the middle.
         seed: in [0, 2**32); crops, flips, brightness and order are drawn from it.
@@ -171,6 +231,7 @@ def source(
         small: what to do with an image smaller than the crop. ``"fail"`` raises an error when the
             dataset is opened (while reading, if no manifest holds the smallest size), ``"pad"``
             surrounds it with black. ``"skip"`` is refused.
+        missing: what to do with a record that has no image: ``"fail"``; ``"skip"`` is refused.
 
     Returns:
         A sequence of ``(image, label)``, or of ``image`` if there are no labels: see
@@ -192,6 +253,13 @@ def source(
     """
     options = ReadOptions(
         split=split,
+        image=image,
+        label=label,
+        features=features,
+        sample_weight=sample_weight,
+        as_supervised=as_supervised,
+        one_hot=one_hot,
+        multi_hot=multi_hot,
         crop=crop,
         crop_mode=crop_mode,
         seed=seed,
@@ -204,6 +272,7 @@ def source(
         dtype=dtype,
         channels=channels,
         small=small,
+        missing=missing,
     )
     return Source(open_split(path, options, by_number=True))
 
@@ -239,8 +308,8 @@ class Batches:
         opened = self._opened
         with closing(run_ahead(self._tasks(), opened.options.threads)) as chunks:
             for _, epoch in groupby(chunks, operator.itemgetter(0)):
-                for images, labels in self._regrouped(batch for _, batch in epoch):
-                    yield (images, labels) if opened.labelled else images
+                for images, values in self._regrouped(batch for _, batch in epoch):
+                    yield opened.layout.assemble(images, values)
 
     def _tasks(self) -> Iterator[Callable[[], tuple[int, Batch]]]:
         """Yield for each chunk a function that returns its epoch and its batch.
@@ -263,14 +332,14 @@ class Batches:
 
     def _build(self, index: int, numbers: Int64s, payloads: list[memoryview]) -> tuple[int, Batch]:
         epoch = self._order.first_epoch + index
-        return epoch, self._opened.builder.build(payloads, numbers, epoch)
+        return epoch, self._opened.build(payloads, numbers, epoch)
 
-    def _regrouped(self, chunks: Iterable[Batch]) -> Iterator[tuple[Any, Any]]:
+    def _regrouped(self, chunks: Iterable[Batch]) -> Iterator[tuple[Any, Sequence[Any]]]:
         """Turn the chunks of one epoch into batches or single records."""
         size = self._opened.options.batch_size
         if size is None:
-            for images, labels in chunks:
-                yield from zip(images, labels, strict=True)
+            for chunk in chunks:
+                yield from _singles(chunk)
             return
         if not self._opened.may_skip:
             yield from chunks
@@ -278,13 +347,13 @@ class Batches:
         held: list[Batch] = []
         for chunk in chunks:
             held.append(chunk)
-            if sum(len(labels) for _, labels in held) >= size:
-                images, labels = _joined(held)
-                yield images[:size], labels[:size]
-                held = [(images[size:], labels[size:])]  # a chunk has no more than a batch
-        images, labels = _joined(held) if held else (np.empty(0), np.empty(0, np.int64))
-        if len(labels) and not self._opened.options.drop_remainder:
-            yield images, labels
+            if sum(len(images) for images, _ in held) >= size:
+                joined = _joined(held)
+                yield _cut(joined, slice(size))
+                held = [_cut(joined, slice(size, None))]  # a chunk has no more than a batch
+        rest = _joined(held) if held else (np.empty(0), [])
+        if len(rest[0]) and not self._opened.options.drop_remainder:
+            yield rest
 
 
 class Source:
@@ -317,10 +386,25 @@ class Source:
         """
         opened, order = self._opened, self._order
         epoch, chunk = divmod(self._indices[index], self._by_epoch)
-        images, labels = opened.read(order.numbers(epoch, chunk), order.first_epoch + epoch)
-        return (images[0], labels[0]) if opened.labelled else images[0]
+        batch = opened.read(order.numbers(epoch, chunk), order.first_epoch + epoch)
+        return opened.layout.assemble(*next(_singles(batch)))
+
+
+def _singles(batch: Batch) -> Iterator[tuple[Any, Sequence[Any]]]:
+    """Iterate the records of a batch: the image, and the value of each field."""
+    images, values = batch
+    for row, image in enumerate(images):
+        yield image, [column[row] for column in values]
 
 
 def _joined(batches: list[Batch]) -> Batch:
-    images, labels = zip(*batches, strict=True)
-    return np.concatenate(images), np.concatenate(labels)
+    images, values = zip(*batches, strict=True)
+    columns = zip(*values, strict=True)
+    return np.concatenate(images), [
+        np.concatenate(parts) if isinstance(parts[0], np.ndarray) else list(chain(*parts))
+        for parts in columns
+    ]
+
+
+def _cut(batch: Batch, rows: slice) -> Batch:
+    return batch[0][rows], [column[rows] for column in batch[1]]

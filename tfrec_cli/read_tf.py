@@ -12,7 +12,7 @@ import hashlib
 import importlib.util
 import os
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
@@ -27,9 +27,17 @@ if TYPE_CHECKING:
 
     from tfrec_cli.crops import CropMode, Int64s
     from tfrec_cli.dataset.discover import Split
-    from tfrec_cli.reading.batch import Batch
+    from tfrec_cli.reading.fields import Field, Values
     from tfrec_cli.reading.open import OpenSplit
-    from tfrec_cli.reading.options import Channels, Dtype, Small
+    from tfrec_cli.reading.options import (
+        Channels,
+        Dtype,
+        Features,
+        Hot,
+        Label,
+        Missing,
+        Small,
+    )
     from tfrec_cli.reading.order import ChunkOrder
 
 __all__ = ["dataset"]
@@ -39,6 +47,13 @@ def dataset(
     path: str | os.PathLike[str] | Split,
     *,
     split: str = "train",
+    image: str | None = None,
+    label: Label = ...,
+    features: Features = (),
+    sample_weight: str | None = None,
+    as_supervised: bool = True,
+    one_hot: bool | int = False,
+    multi_hot: Hot = False,
     crop: int | Sequence[int] | None = None,
     crop_mode: CropMode = "random",
     seed: int = 0,
@@ -53,6 +68,7 @@ def dataset(
     dtype: Dtype = "float32",
     channels: Channels = 3,
     small: Small = "fail",
+    missing: Missing = "fail",
     drop_remainder: bool = False,
     parallel: int | None = None,
 ) -> tf.data.Dataset:
@@ -65,7 +81,20 @@ def dataset(
     Args:
         path: a folder that ``tfrec write`` made, a record file, a folder of record files, or a
             split that was opened before.
-        split: the split's name. Record files without a manifest belong to every split.
+        split: its name; or, as in TFDS, ``"train+val"``, ``"train[:10%]"``, ``"train[500:]"``.
+            Files of other programs belong to the split that their names tell, else to ``train``.
+        image: name of the feature that holds the image; None finds it by the names in common use.
+        label: name of the feature that is the label: a class number, a number, a text or a list of
+            them. None is no label. By default it is found by the names in common use; if it is not
+            certain which it is, an error lists the features.
+        features: names of further features to yield. ``"key"`` and ``"filename"`` are in every
+            dataset of tfrec, ``"seed"`` is a seed pair for each record, see `Returns`. ``"tags[]"``
+            yields lists even if most records have one value, ``"column:seed"`` is a stored feature.
+        sample_weight: name of a feature with a number a record, yielded as third: Keras takes it.
+        as_supervised: yield tuples; False yields one dictionary with ``"image"``, ``"label"`` and
+            the features.
+        one_hot: yield float32 vectors instead of class numbers: True, or the number of classes.
+        multi_hot: the same for labels that are lists: True, the number of classes, or all texts.
         crop: (height, width) in pixels, or one number for a square; None keeps the stored size.
         crop_mode: ``"random"`` draws the position of each crop, ``"center"`` takes the middle.
         seed: in [0, 2**32); crops, flips, brightness and order are drawn from it.
@@ -87,6 +116,7 @@ def dataset(
         small: what to do with an image smaller than the crop. ``"fail"`` raises an error when the
             dataset is opened (while reading, if no manifest holds the smallest size), ``"skip"``
             leaves it out, ``"pad"`` surrounds it with black.
+        missing: what to do with a record that has no image: ``"fail"``, or ``"skip"`` it.
         drop_remainder: leave out the last batch of an epoch if it is not full.
         parallel: number of threads, each of which makes a batch; None means one for each
             processor. Values do not depend on it.
@@ -126,6 +156,13 @@ def dataset(
     tf = load_tensorflow()
     options = ReadOptions(
         split=split,
+        image=image,
+        label=label,
+        features=features,
+        sample_weight=sample_weight,
+        as_supervised=as_supervised,
+        one_hot=one_hot,
+        multi_hot=multi_hot,
         crop=crop,
         crop_mode=crop_mode,
         seed=seed,
@@ -140,6 +177,7 @@ def dataset(
         dtype=dtype,
         channels=channels,
         small=small,
+        missing=missing,
         drop_remainder=drop_remainder,
         parallel=parallel,
     )
@@ -154,8 +192,9 @@ def dataset(
         if options.batch_size is None or opened.may_skip:
             batches = batches.unbatch()
         if options.batch_size is not None and opened.may_skip:
-            batches = batches.batch(options.batch_size, drop_remainder=options.drop_remainder)
-        return batches if opened.labelled else batches.map(lambda images, _: images)
+            regroup = batches.ragged_batch if opened.layout.is_ragged else batches.batch
+            batches = regroup(options.batch_size, drop_remainder=options.drop_remainder)
+        return batches.map(lambda images, *values: opened.layout.assemble(images, values))
 
     if order.epochs == 1:
         result = one_epoch(tf.constant(0, tf.int64))
@@ -196,13 +235,14 @@ def crop_digests(
         tf.config.set_visible_devices([], "GPU")
     batches = dataset(
         opened,
+        label=None,
         crop=crop,
         seed=seed,
         epoch=epoch,
         batch_size=batch_size,
         parallel=parallel,
         dtype="uint16" if _is_deep(opened) else "uint8",
-    ).map(lambda *batch: batch[0])
+    )
     digests: list[bytes] = []
 
     def collect(images: npt.NDArray[np.unsignedinteger[Any]]) -> None:
@@ -253,6 +293,7 @@ def own_crop_digests(
     names, first = discover.first_record(opened)
     features = {names.image: tf.io.FixedLenFeature([], tf.string)}
     sides = (names.height, names.width) if first.is_raw else ()
+    depth = first.channels or 3
     features.update({str(name): tf.io.FixedLenFeature([], tf.int64) for name in sides})
 
     is_deep = _is_deep(opened)
@@ -275,8 +316,9 @@ def own_crop_digests(
         values = tf.io.parse_single_example(payload, features)
         image = values[names.image]
         if first.is_raw:
-            size = [*(values[name] for name in sides), 3]
+            size = [*(values[name] for name in sides), depth]
             pixels = tf.reshape(tf.io.decode_raw(image, tf.uint8), size)
+            pixels = tf.image.grayscale_to_rgb(pixels) if depth == 1 else pixels[..., :3]
         else:
             pixels = decode(image)
         return tf.image.stateless_random_crop(pixels, (*crop, 3), (seed + epoch * 2**32, key))
@@ -344,7 +386,7 @@ def _load_quietly() -> Any:
 
 
 def _batches(tf: Any, chunks: Any, opened: OpenSplit, order: ChunkOrder, index: Any) -> Any:
-    """Map numbers of chunks to their batches: (images, labels).
+    """Map numbers of chunks to their batches: (images, values of a field, …).
 
     Threads make several chunks at once; they release Python's lock while they read and decode.
     """
@@ -352,8 +394,11 @@ def _batches(tf: Any, chunks: Any, opened: OpenSplit, order: ChunkOrder, index: 
 
     from tfrec_cli.reading.callbacks import counted_calls
 
-    options, crop = opened.options, opened.builder.crop
-    kinds = [tf.as_dtype(options.dtype), tf.int64]
+    options, crop, fields = opened.options, opened.builder.crop, opened.layout.fields
+    types: dict[type, Any] = {np.int64: tf.int64, np.float32: tf.float32, np.object_: tf.string}
+    kinds = [tf.as_dtype(options.dtype)]
+    for field in fields:  # a ragged one as its values and their number in each record
+        kinds += [types[field.dtype], tf.int64] if field.is_ragged else [types[field.dtype]]
     sides = [None, None] if crop is None else [*crop]
     several = {"num_parallel_calls": options.threads, "deterministic": True}
 
@@ -364,21 +409,32 @@ def _batches(tf: Any, chunks: Any, opened: OpenSplit, order: ChunkOrder, index: 
         array[:] = list(map(bytes, payloads))
         return array, numbers
 
-    def build(payloads: Iterable[Any], numbers: Int64s, index: Any) -> Batch:
+    def build(payloads: Iterable[Any], numbers: Int64s, index: Any) -> list[Any]:
         views = [memoryview(payload) for payload in payloads]
         try:
-            return opened.builder.build(views, numbers, order.first_epoch + int(index))
+            images, values = opened.build(views, numbers, order.first_epoch + int(index))
         except DataError as error:
             raise ValueError(str(error)) from error  # becomes InvalidArgumentError
+        return [images, *_flat(fields, values)]
 
-    def read(index: Any, chunk: Any) -> Batch:
+    def read(index: Any, chunk: Any) -> list[Any]:
         numbers = order.numbers(int(index), int(chunk))
         return build(opened.fetch(numbers), numbers, index)
 
-    def shaped(images: Any, labels: Any) -> tuple[Any, Any]:
+    def shaped(images: Any, *outputs: Any) -> tuple[Any, ...]:
         images.set_shape([order.fixed_size, *sides, options.channels])
-        labels.set_shape([order.fixed_size])
-        return images, labels
+        made, remaining = [images], iter(outputs)
+        for field in fields:
+            column = next(remaining)
+            if field.is_ragged:
+                column.set_shape([None])
+                lengths = next(remaining)
+                lengths.set_shape([order.fixed_size])
+                column = tf.RaggedTensor.from_row_lengths(column, lengths, validate=False)
+            else:
+                column.set_shape([order.fixed_size, *field.width])
+            made.append(column)
+        return tuple(made)
 
     calls = counted_calls()
 
@@ -393,3 +449,15 @@ def _batches(tf: Any, chunks: Any, opened: OpenSplit, order: ChunkOrder, index: 
         lambda payloads, numbers: shaped(*call(build, [payloads, numbers, index], kinds)),
         **several,
     )
+
+
+def _flat(fields: Sequence[Field], values: Sequence[Values]) -> Iterator[npt.NDArray[Any]]:
+    """Yield the values of fields as arrays: ragged ones as values and their number a record."""
+    import numpy as np
+
+    for field, column in zip(fields, values, strict=True):
+        if isinstance(column, list):
+            yield np.concatenate([np.empty(0, field.dtype), *column])
+            yield np.array([len(row) for row in column], np.int64)
+        else:
+            yield column

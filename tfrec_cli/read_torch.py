@@ -15,8 +15,18 @@ from typing import Any, SupportsIndex
 from tfrec_cli.crops import CropMode
 from tfrec_cli.dataset.discover import Split
 from tfrec_cli.errors import MissingExtraError, UsageError
+from tfrec_cli.reading.fields import Field, Values
 from tfrec_cli.reading.open import OpenSplit, open_split
-from tfrec_cli.reading.options import Channels, Dtype, ReadOptions, Small
+from tfrec_cli.reading.options import (
+    Channels,
+    Dtype,
+    Features,
+    Hot,
+    Label,
+    Missing,
+    ReadOptions,
+    Small,
+)
 from tfrec_cli.reading.order import host_count, record_numbers
 
 try:
@@ -34,6 +44,13 @@ def dataset(
     path: str | os.PathLike[str] | Split,
     *,
     split: str = "train",
+    image: str | None = None,
+    label: Label = ...,
+    features: Features = (),
+    sample_weight: str | None = None,
+    as_supervised: bool = True,
+    one_hot: bool | int = False,
+    multi_hot: Hot = False,
     crop: int | Sequence[int] | None = None,
     crop_mode: CropMode = "random",
     seed: int = 0,
@@ -43,6 +60,7 @@ def dataset(
     dtype: Dtype = "float32",
     channels: Channels = 3,
     small: Small = "fail",
+    missing: Missing = "fail",
     transform: Transform | None = None,
     shuffle: bool = False,
 ) -> Records:
@@ -54,7 +72,20 @@ def dataset(
     Args:
         path: a folder that ``tfrec write`` made, a record file, a folder of record files, or a
             split that was opened before.
-        split: the split's name. Record files without a manifest belong to every split.
+        split: its name; or, as in TFDS, ``"train+val"``, ``"train[:10%]"``, ``"train[500:]"``.
+            Files of other programs belong to the split that their names tell, else to ``train``.
+        image: name of the feature that holds the image; None finds it by the names in common use.
+        label: name of the feature that is the label: a class number, a number, a text or a list of
+            them. None is no label. By default it is found by the names in common use; if it is not
+            certain which it is, an error lists the features.
+        features: names of further features to yield. ``"key"`` and ``"filename"`` are in every
+            dataset of tfrec, ``"seed"`` is a seed pair for each record, see `Returns`. ``"tags[]"``
+            yields lists even if most records have one value, ``"column:seed"`` is a stored feature.
+        sample_weight: name of a feature with a number a record, yielded as third: Keras takes it.
+        as_supervised: yield tuples; False yields one dictionary with ``"image"``, ``"label"`` and
+            the features.
+        one_hot: yield float32 vectors instead of class numbers: True, or the number of classes.
+        multi_hot: the same for labels that are lists: True, the number of classes, or all texts.
         crop: (height, width) in pixels, or one number for a square; None keeps the stored size. If
             sizes differ, the ``DataLoader`` then needs ``batch_size=None`` or a ``collate_fn``.
         crop_mode: ``"random"`` draws the position of each crop, ``"center"`` takes the middle.
@@ -71,6 +102,7 @@ def dataset(
         small: what to do with an image smaller than the crop. ``"fail"`` raises an error when the
             dataset is opened (while reading, if no manifest holds the smallest size), ``"pad"``
             surrounds it with black. ``"skip"`` is refused.
+        missing: what to do with a record that has no image: ``"fail"``; ``"skip"`` is refused.
         transform: a function that is called in the worker with each image, a tensor
             [3, height, width], and returns what replaces the image.
         shuffle: must be False: a ``DataLoader`` shuffles by its sampler, see `Order`.
@@ -109,6 +141,13 @@ def dataset(
         )
     options = ReadOptions(
         split=split,
+        image=image,
+        label=label,
+        features=features,
+        sample_weight=sample_weight,
+        as_supervised=as_supervised,
+        one_hot=one_hot,
+        multi_hot=multi_hot,
         crop=crop,
         crop_mode=crop_mode,
         seed=seed,
@@ -118,6 +157,7 @@ def dataset(
         dtype=dtype,
         channels=channels,
         small=small,
+        missing=missing,
     )
     opened = open_split(path, options, by_number=True, planar=True)
     return Records(opened, transform)
@@ -187,11 +227,14 @@ class Records(data.Dataset):  # type: ignore[misc]  # PyTorch's types are not lo
         """Read several records at once, in less time than one by one."""
         every = range(len(self))
         numbers = [every[index] for index in indices]
-        read = []
-        for images, labels in self._opened.read_all(numbers, self.epoch):
-            for image, label in zip(torch.from_numpy(images), labels.tolist(), strict=True):
+        layout, read = self._opened.layout, []
+        for images, values in self._opened.read_all(numbers, self.epoch):
+            columns = [
+                _tensors(field, column) for field, column in zip(layout.fields, values, strict=True)
+            ]
+            for row, image in enumerate(torch.from_numpy(images)):
                 changed = self._transform(image) if self._transform else image
-                read.append((changed, label) if self._opened.labelled else changed)
+                read.append(layout.assemble(changed, [column[row] for column in columns]))
         return read
 
 
@@ -245,3 +288,13 @@ class Order(data.Sampler):  # type: ignore[misc]  # PyTorch's types are not look
 
     def _passed(self) -> int:
         return self._options.start if self._first_epoch in (None, self._dataset.epoch) else 0
+
+
+def _tensors(field: Field, column: Values) -> Sequence[Any]:
+    """Return the value of each record: int and bytes of Python, or a tensor."""
+    if field.kind == "bytes" and not field.classes:
+        return [list(row) for row in column] if field.is_list else list(column)
+    if isinstance(column, list):
+        return [torch.from_numpy(row) for row in column]
+    is_number = field.kind == "int64" and column.ndim == 1
+    return column.tolist() if is_number else list(torch.from_numpy(column))

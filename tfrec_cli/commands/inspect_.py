@@ -15,7 +15,7 @@ from itertools import islice
 from pathlib import Path
 from typing import NamedTuple
 
-from tfrec_cli.dataset import discover, manifest, names
+from tfrec_cli.dataset import discover, manifest, tfds
 from tfrec_cli.dataset.foreign import guess_names
 from tfrec_cli.errors import ExampleError, ManifestError, UsageError
 from tfrec_cli.imaging import formats
@@ -196,16 +196,7 @@ def _class_names(path: Path, feature: str) -> list[str]:
     for split in _splits(path.parent):
         if split.manifest and path in split.shards:
             return list(split.manifest.labels or ())
-    return _tfds_names(path.parent, feature)
-
-
-def _tfds_names(folder: Path, feature: str) -> list[str]:
-    """Return the class names in a TFDS file next to the shards; empty without one."""
-    for joint in "-.":  # TFDS: of nested features; of a feature whose name has slashes
-        file = folder / names.labels_name(feature, joint)
-        if file.is_file():
-            return os.fsdecode(file.read_bytes()).splitlines()
-    return []
+    return list(tfds.class_names(path.parent, feature) or ())
 
 
 def _name_labels(summary: Summary, paths: Sequence[Path]) -> None:
@@ -215,5 +206,5 @@ def _name_labels(summary: Summary, paths: Sequence[Path]) -> None:
             if split.manifest:
                 summary.label_names |= dict(enumerate(split.manifest.labels or ()))
         feature = summary.names.label if summary.names else None
-        for number, name in enumerate(_tfds_names(folder, feature or "")):
+        for number, name in enumerate(tfds.class_names(folder, feature) or ()):
             summary.label_names.setdefault(number, name)

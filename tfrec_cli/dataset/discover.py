@@ -11,19 +11,21 @@ import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from types import EllipsisType
 from typing import TYPE_CHECKING, NamedTuple
 
-from tfrec_cli.dataset import manifest, records
-from tfrec_cli.dataset.foreign import guess_names
+from tfrec_cli.dataset import file_splits, foreign, manifest, records, tfds
 from tfrec_cli.dataset.manifest import Manifest, Shard
-from tfrec_cli.dataset.names import partial_folders
+from tfrec_cli.dataset.names import TFDS_INFO, partial_folders
 from tfrec_cli.dataset.records import ImageRecord, Names
+from tfrec_cli.dataset.tfds import Prepared
 from tfrec_cli.errors import DataError, ExampleError, FramingError, RunError, UsageError
 from tfrec_cli.imaging import formats
 from tfrec_cli.runtime import files, values
 from tfrec_cli.runtime.paths import missing
 from tfrec_cli.tfrecord import example
 from tfrec_cli.tfrecord.compression import Compression
+from tfrec_cli.tfrecord.example import Feature
 from tfrec_cli.tfrecord.index import locate_records, read_index
 from tfrec_cli.tfrecord.record import HEADER_BYTES
 from tfrec_cli.tfrecord.scan import Damage, Record, read_records, scan
@@ -44,16 +46,29 @@ NO_RECORDS = "found an empty file, expected records"
 
 
 class Split(NamedTuple):
-    """The shards of one split; without a manifest, the record files of a folder.
+    """The shards of one split; without a manifest, record files of a folder.
 
     Attributes:
+        name: None for files of other programs whose names tell no split.
         shards: every file that should exist, in order, even if it is missing.
+        prepared: what TFDS tells of the files that it prepared.
     """
 
     folder: Path
     name: str | None
     manifest: Manifest | None
     shards: tuple[Path, ...]
+    prepared: Prepared | None = None
+
+    @property
+    def labels(self) -> tuple[str, ...] | None:
+        """The names of the classes; None if nothing tells them."""
+        described = self.manifest or self.prepared
+        return None if described is None or described.labels is None else tuple(described.labels)
+
+    def __str__(self) -> str:
+        """Return the name: that of the default split if files tell none."""
+        return self.name or file_splits.DEFAULT_SPLIT
 
 
 def is_record_file_name(name: str) -> bool:
@@ -70,13 +85,14 @@ def splits(path: Path) -> list[Split]:
         ManifestError: a manifest is damaged.
     """
     if path.is_file():
-        return [Split(folder=path.parent, name=None, manifest=None, shards=(path,))]
+        told = next(iter(file_splits.by_name([path])))
+        return [Split(folder=path.parent, name=told or None, manifest=None, shards=(path,))]
     if not path.exists():
         raise missing(path)
     if not path.is_dir():
         raise UsageError(f"{path}: found a pipe or device, expected a record file or a folder")
     found = [described(path, manifest.load(file)) for file in manifest.find(path).values()]
-    return found or [undescribed(path)]
+    return found or _prepared(path) or _named(path)
 
 
 def described(folder: Path, manifest: Manifest) -> Split:
@@ -101,22 +117,87 @@ def undescribed(folder: Path) -> Split:
 
 
 def split(path: Path, name: str) -> Split:
-    """Find one split at ``path``; without manifests, all record files are any split.
+    """Find one split at ``path``, by its manifest or else by the names of files and folders.
+
+    A record file that is named itself is its own split, and also the default one.
 
     Raises:
         UsageError: there is no such split; else as for `splits`.
+        DataError: it is not certain which files belong to it, or one is missing.
     """
     found = splits(path)
-    for candidate in found:
-        if candidate.name in (name, None):
+    if path.is_file() and name == file_splits.DEFAULT_SPLIT:
+        return found[0]
+    told = _certain(found, path)
+    for candidate in told:
+        if str(candidate) == name:
             return candidate
-    names = ", ".join(str(candidate.name) for candidate in found)
+    names = ", ".join(map(str, told))
     raise UsageError(f"{path}: found splits {names}, expected {name!r}")
 
 
+def _certain(found: list[Split], path: Path) -> list[Split]:
+    """Refuse record files of other programs of which one is missing, or of an unknown split.
+
+    Raises:
+        DataError: see above.
+    """
+    if path.is_dir():
+        bare = [one for one in found if one.manifest is None and one.prepared is None]
+        file_splits.check_distinct(path, {one.name or "": list(one.shards) for one in bare})
+        for one in bare:
+            file_splits.check_complete(one.shards)
+    return found
+
+
+def _named(folder: Path) -> list[Split]:
+    """Make splits of the record files in a folder, or in its folders of splits, by their names."""
+    grouped = file_splits.by_name(_record_files(folder))
+    if not grouped:
+        grouped = _folders_of_splits(folder)
+    alone = next(iter(grouped), "")
+    if not grouped or (len(grouped) == 1 and not file_splits.is_role(alone)):
+        whole = undescribed(folder)
+        return [whole._replace(shards=tuple(grouped.get(alone, whole.shards)))]
+    return [
+        Split(folder=folder, name=name or None, manifest=None, shards=tuple(shards))
+        for name, shards in grouped.items()
+    ]
+
+
+def _folders_of_splits(folder: Path) -> dict[str, list[Path]]:
+    """Group record files by the folders that hold them, if one of these is named as a split."""
+    inner = [path for path in sorted(folder.iterdir()) if path.is_dir()]
+    found = {path.name: list(_record_files(path)) for path in inner if path.name[0] != "."}
+    found = {name: file_splits.in_order(files) for name, files in found.items() if files}
+    return found if any(map(file_splits.is_role, found)) else {}
+
+
+def _prepared(folder: Path) -> list[Split]:
+    """Find the splits of a folder that TFDS prepared; none in other folders.
+
+    Raises:
+        DataError: its description is damaged, or it has files of another format.
+    """
+    return [
+        Split(
+            folder=folder,
+            name=name,
+            manifest=None,
+            shards=tuple(folder / shard for shard in described.shards),
+            prepared=described,
+        )
+        for name, described in tfds.read(folder).items()
+    ]
+
+
 def chosen(path: Path, name: str | None) -> list[Split]:
-    """Find one split at ``path`` as `split` does, or with None all of them as `splits` does."""
-    return splits(path) if name is None else [split(path, name)]
+    """Find one split at ``path``, or with None all of them.
+
+    Raises:
+        UsageError, DataError: as for `split`.
+    """
+    return _certain(splits(path), path) if name is None else [split(path, name)]
 
 
 def strangers(folder: Path, known: Sequence[Split]) -> list[Path]:
@@ -140,6 +221,7 @@ def places(split: Split) -> npt.NDArray[np.int64]:
 
     found = [np.empty((0, 3), np.int64)]
     entries = split.manifest.shards if split.manifest else (None,) * len(split.shards)
+    promised = split.prepared.records if split.prepared else ()
     for number, (path, shard) in enumerate(zip(split.shards, entries, strict=True)):
         try:
             if shard and shard.index:
@@ -148,8 +230,9 @@ def places(split: Split) -> npt.NDArray[np.int64]:
                 pairs = locate_records(path)
         except OSError as error:
             raise RunError(f"{error.filename}: {error.strerror}") from error
-        if shard and len(pairs) != shard.records:
-            raise _wrong_count(path, shard, len(pairs))
+        expected = shard.records if shard else promised[number] if promised else len(pairs)
+        if len(pairs) != expected:
+            raise _wrong_count(path, expected, len(pairs), "manifest" if shard else TFDS_INFO)
         located = np.array(pairs, np.int64).reshape(-1, 2)
         found.append(np.insert(located, 0, number, axis=1))
     return np.concatenate(found)
@@ -223,13 +306,13 @@ def check_count(path: Path, described: Shard, found: int) -> None:
         DataError: it has more or fewer.
     """
     if found != described.records:
-        raise _wrong_count(path, described, found)
+        raise _wrong_count(path, described.records, found, "manifest")
 
 
-def _wrong_count(path: Path, described: Shard, found: int) -> DataError:
+def _wrong_count(path: Path, expected: int, found: int, by: str) -> DataError:
     count = values.plural(found, "record")
-    message = f"{path}: found {count}, expected {described.records:,} by the manifest"
-    return DataError(message, hint="verify")
+    message = f"{path}: found {count}, expected {expected:,} by the {by}"
+    return DataError(message, hint="verify" if by == "manifest" else None)
 
 
 def payloads(split: Split) -> Iterator[bytes]:
@@ -239,11 +322,91 @@ def payloads(split: Split) -> Iterator[bytes]:
             yield record.payload
 
 
-def first_record(split: Split) -> tuple[Names, ImageRecord]:
-    """Read a split's first record, and find the names of its features.
+def check_present(split: Split) -> None:
+    """Refuse a split of which a file is missing, or has another size than its manifest says.
 
     Raises:
-        DataError: no records, or no image in the first split.
+        DataError: see above; the message names the file.
+        RunError: a file cannot be looked at.
+    """
+    for number, path in enumerate(split.shards):
+        with reading(path):
+            size_bytes = path.stat().st_size
+        expected = split.manifest.shards[number].size_bytes if split.manifest else size_bytes
+        if size_bytes != expected:
+            message = f"{path}: found {size_bytes:,} bytes, expected {expected:,} by the manifest"
+            raise DataError(message, hint="verify")
+
+
+def first_names(
+    split: Split,
+    image: str | None = None,
+    label: str | EllipsisType | None = ...,
+    *,
+    skip: bool = False,
+) -> tuple[Names, dict[str, Feature]]:
+    """Find the names of a split's features for certain, by its first record.
+
+    Args:
+        image, label: names that were asked for, as of `foreign.certain_names`.
+        skip: look for the first record that has an image.
+    Returns:
+        The names that are among the features of that record, and these features.
+    Raises:
+        DataError: there is no record, or it is no Example.
+        UsageError: it is not certain which features are meant.
+    """
+    where = split.shards[0]
+    fault = None
+    for payload in payloads(split):
+        try:
+            features = example.decode(payload)
+        except ExampleError as error:
+            raise ExampleError(f"{where}: {error}") from error
+        try:
+            return _names(split, features, image, label), features
+        except UsageError as error:
+            fault = fault or _at(where, error)
+            if not skip:
+                break
+    raise fault or DataError(f"{where}: {NO_RECORDS}")
+
+
+def _at(where: Path, error: UsageError) -> UsageError:
+    """Name a file in an error, after the option that it begins with."""
+    message = str(error.args[0])
+    option = f"`{error.option}`: " if error.option else ""
+    return UsageError(f"{option}{where}: {message.removeprefix(option)}")
+
+
+def _names(
+    split: Split,
+    features: dict[str, Feature],
+    image: str | None,
+    label: str | EllipsisType | None,
+) -> Names:
+    if split.manifest and image is None and label is ...:
+        return records.NAMES[split.manifest.keys].present(features)
+    told: tuple[str | None, str | None] = (None, None)
+    if split.manifest:
+        ours = records.NAMES[split.manifest.keys]
+        told = ours.image, ours.label if split.manifest.labels is not None else None
+        label = None if label is ... and told[1] is None else label
+    elif split.prepared:
+        told = split.prepared.image, split.prepared.label
+    found = foreign.certain_names(features, image=image, label=label, told=told)
+    if split.manifest:  # the other names are certain
+        ours = records.NAMES[split.manifest.keys].present(features)
+        kept = ours if found.image == ours.image else ours._replace(height=None, width=None)
+        return kept._replace(image=found.image, label=found.label)
+    return found
+
+
+def first_record(split: Split) -> tuple[Names, ImageRecord]:
+    """Read a split's first record, and find the names of its features, by a guess if need be.
+
+    Raises:
+        DataError: no records, or no image in the first one.
     """
     payload = next(payloads(split), None)
     where = split.shards[0]
@@ -256,7 +419,7 @@ def first_record(split: Split) -> tuple[Names, ImageRecord]:
     if split.manifest:
         names: Names | None = records.NAMES[split.manifest.keys]
     else:
-        names = guess_names(features)
+        names = foreign.guess_names(features)
     if names is None:
         raise DataError(
             f"{where}: found features {', '.join(features)}, expected one that holds an image"

@@ -21,21 +21,8 @@ _NUMBERED = re.compile(
 )
 """``train-00000-of-00004.tfrecord``, ``mnist-train.tfrecord-00000-of-00001``."""
 
-_ROLES = frozenset(
-    [
-        "train",
-        "training",
-        "trainval",
-        "val",
-        "valid",
-        "validation",
-        "minival",
-        "dev",
-        "eval",
-        "test",
-        "testing",
-    ]
-)
+_ROLES = {"train", "training", "trainval", "val", "valid", "validation", "minival", "dev", "eval"}
+_ROLES |= {"test", "testing"}
 """Words that name a split, whatever stands beside them."""
 
 
@@ -49,9 +36,14 @@ def by_name(files: Iterable[Path]) -> dict[str, list[Path]]:
         For each split its files, in the natural order of their names; "" has those that tell none.
     """
     grouped: dict[str, list[Path]] = {}
-    for file in sorted(files, key=_natural):
+    for file in in_order(files):
         grouped.setdefault(_split_of(file.name), []).append(file)
     return dict(sorted(grouped.items()))
+
+
+def in_order(files: Iterable[Path]) -> list[Path]:
+    """Sort files in the natural order of their names, in which x2 is before x10."""
+    return sorted(files, key=_natural)
 
 
 def is_role(name: str) -> bool:
@@ -108,7 +100,7 @@ def check_complete(files: Sequence[Path]) -> None:
 
 def _split_of(name: str) -> str:
     """Return the split that a file's name tells; empty if it tells none."""
-    roles = [word for word in re.findall(r"[A-Za-z]+", name) if is_role(word)]
+    roles: list[str] = [word for word in re.findall(r"[A-Za-z]+", name) if is_role(word)]
     if len(set(map(str.casefold, roles))) == 1:
         return roles[0]
     match = _NUMBERED.fullmatch(name)

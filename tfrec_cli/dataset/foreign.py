@@ -1,10 +1,18 @@
-"""Records of other programs: their feature names, guessed from the names in common use."""
+"""Records of other programs: which feature is the image, the label and so on.
+
+`guess_names` is for commands that show or check records. What readers yield never depends on a
+guess: `certain_names` asks instead.
+"""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
+from types import EllipsisType
+from typing import Any
 
 from tfrec_cli.dataset.records import Names, is_raw
+from tfrec_cli.errors import UsageError
 from tfrec_cli.imaging import formats
 from tfrec_cli.tfrecord.example import Feature
 
@@ -12,6 +20,7 @@ _FOREIGN = {
     "image": r"image/encoded|image|image_raw|img_raw|image/raw|img|jpg|jpeg|png|encoded",
     "height": r"image/height|height|image_height|rows|h",
     "width": r"image/width|width|image_width|cols|w",
+    "channels": r"image/channels|channels|image/depth|depth|image_depth",
     "label": r"image/class/label|label|class|class_id",
     "key": r"image/key|key",
     "filename": r"image/filename|filename|image_name|image/source_id|fname",
@@ -19,6 +28,17 @@ _FOREIGN = {
     "class_name": r"image/class/text|class_name|text",
 }
 _SIDES = ("height", "width")
+_NO_LABELS = frozenset(_FOREIGN) - {"image", "label", "class_name"}
+"""Fields of which it is certain that they are no labels."""
+
+_FORMATS = {"image/format", "format", "image/colorspace", "colorspace", "image/key/sha256"}
+"""Further names that say something of the file."""
+
+_LIKELY = re.compile("label|class|target|categor|diagnos|^y$", re.IGNORECASE)
+"""Names that are likely to be labels: for the example of a question, never for an answer."""
+
+_RANK = {"int64": 0, "float": 1, "bytes": 2, "unset": 3}
+_MOST_LISTED = 12
 _KINDS = {"image": "bytes", "filename": "bytes", "class_name": "bytes"}
 
 
@@ -28,17 +48,143 @@ def guess_names(features: Mapping[str, Feature]) -> Names | None:
     Returns:
         The names, or None if no bytes feature holds an image.
     """
+    found = _known(features)
+    if "image" not in found or not _holds_image(features[found["image"]], features, found):
+        return None
+    return Names(**found)
+
+
+def certain_names(
+    features: Mapping[str, Feature],
+    *,
+    image: str | None = None,
+    label: str | EllipsisType | None = ...,
+    told: tuple[str | None, str | None] = (None, None),
+) -> Names:
+    """Find the image and the label in the Example of any program, or ask which they are.
+
+    Args:
+        image: name of the feature that holds the image; None finds it.
+        label: name of the feature that is the label; None is none, and ``...`` finds it.
+        told: names of image and label by a description of the dataset.
+    Raises:
+        UsageError: a feature that was named is not there, or it is not certain which is meant.
+    """
+    found = _known(features)
+    sizes = {field: found[field] for field in (*_SIDES, "channels") if field in found}
+    chosen = image or (told[0] if told[0] in features else None)
+    if chosen is None:
+        chosen = _only_image(features, sizes)
+    elif not _holds_image(_named(features, "image", chosen), features, sizes):
+        feature = features[chosen]
+        raise UsageError(f"`image`: {chosen!r} holds {_content(feature)}, expected one image")
+    if chosen != found.get("image") and not _is_raw(features[chosen], features, sizes):
+        found = {field: name for field, name in found.items() if field not in sizes}
+    if label is ... and told[1] in features:
+        label = told[1]
+    if label is ...:
+        label = _only_label(features, chosen)
+    elif isinstance(label, str):
+        _named(features, "label", label)
+    others: dict[str, Any] = {field: name for field, name in found.items() if field != "image"}
+    return Names(chosen, **{**others, "label": label})
+
+
+def _known(features: Mapping[str, Feature]) -> dict[str, str]:
+    """Return for each field the first of its names whose feature has one value of its kind."""
     found: dict[str, str] = {}
-    for field, pattern in _FOREIGN.items():
+    for field, names in _FOREIGN.items():
         kind = _KINDS.get(field, "int64")
-        for name in pattern.split("|"):
+        for name in names.split("|"):
             feature = features.get(name)
             if feature is not None and feature.kind == kind and len(feature.values) == 1:
                 found.setdefault(field, name)
-    if "image" not in found:
+    return found
+
+
+def _only_image(features: Mapping[str, Feature], sizes: Mapping[str, str]) -> str:
+    known = [name for name in _FOREIGN["image"].split("|") if name in features]
+    holding = [name for name in known if _holds_image(features[name], features, sizes)]
+    if len(holding) == 1:
+        return holding[0]
+    for name in known if not holding else ():
+        if features[name].kind == "bytes" and len(features[name].values) > 1:
+            raise UsageError(f"`image`: {name!r} holds {_content(features[name])}, expected one")
+    images = holding or [
+        name for name, feature in features.items() if _holds_image(feature, features, sizes)
+    ]
+    if not images:
+        raise UsageError(f"found {_listed(features)}, expected a feature that holds an image")
+    raise UsageError(f"which is the image? found {_listed(features)}: image={images[0]!r}")
+
+
+def _only_label(features: Mapping[str, Feature], image: str) -> str | None:
+    known = [name for name in _FOREIGN["label"].split("|") if name in features]
+    others = {name: feature for name, feature in features.items() if name != image}
+    if len(known) == 1:
+        feature = features[known[0]]
+        if feature.kind == "int64" and len(feature.values) == 1:
+            return known[0]
+        ask = f"label={known[0]!r} yields that, label=None leaves it out"
+        raise UsageError(f"`label`: {known[0]!r} holds {_content(feature)}, not a number: {ask}")
+    candidates = {
+        name: feature
+        for name, feature in others.items()
+        if not any(name in _FOREIGN[field].split("|") for field in _NO_LABELS)
+    }
+    if not known and not (candidates.keys() - _FORMATS):
         return None
-    image = features[found["image"]].values[0]
-    size = [features[found[side]].values[0] if side in found else None for side in _SIDES]
-    if formats.image_format(image[: formats.HEAD_BYTES]) is None and not is_raw(image, *size):
-        return None
-    return Names(**found)
+    numbers = [name for name, feature in candidates.items() if feature.kind == "int64"]
+    likely = next((name for name in numbers if _LIKELY.search(name)), None)
+    example = (known or [likely] if likely else numbers or list(candidates))[0]
+    ask = f"label={example!r}, or label=None"
+    raise UsageError(f"which is the label? found {_listed(candidates)}: {ask}")
+
+
+def _named(features: Mapping[str, Feature], option: str, name: str) -> Feature:
+    if name not in features:
+        raise UsageError(
+            f"`{option}`: found no feature {name!r}, expected one of {_listed(features)}"
+        )
+    return features[name]
+
+
+def _listed(features: Mapping[str, Feature]) -> str:
+    """Name features with their kinds: numbers first, since labels mostly are."""
+    ranked = sorted(features.items(), key=lambda item: _RANK[item[1].kind])
+    named = [f"{name} ({_content(feature, short=True)})" for name, feature in ranked]
+    more = f", and {len(named) - _MOST_LISTED} more" if len(named) > _MOST_LISTED else ""
+    return ", ".join(named[:_MOST_LISTED]) + more
+
+
+def _content(feature: Feature, *, short: bool = False) -> str:
+    """Describe what a feature holds: its kind, or also its values in a few words."""
+    values = feature.values
+    if feature.kind == "bytes" and values:
+        kind = formats.image_format(values[0][: formats.HEAD_BYTES])
+        if kind:
+            return kind.upper() if len(values) == 1 else f"{len(values)} images a record"
+    if short:
+        return feature.kind if len(values) == 1 else f"list of {feature.kind}"
+    if len(values) != 1:
+        return f"{len(values)} {feature.kind} values"
+    if feature.kind == "bytes":
+        text = values[0][:30].decode("utf-8", "replace")
+        return f"text ({text!r})" if text.isprintable() else f"{len(values[0])} bytes"
+    return f"a {feature.kind} ({values[0]:g})"
+
+
+def _holds_image(
+    feature: Feature, features: Mapping[str, Feature], sizes: Mapping[str, str]
+) -> bool:
+    if feature.kind != "bytes" or len(feature.values) != 1:
+        return False
+    return formats.image_format(feature.values[0][: formats.HEAD_BYTES]) is not None or _is_raw(
+        feature, features, sizes
+    )
+
+
+def _is_raw(feature: Feature, features: Mapping[str, Feature], sizes: Mapping[str, str]) -> bool:
+    fields = (*_SIDES, "channels")
+    size = [features[sizes[field]].values[0] if field in sizes else None for field in fields]
+    return is_raw(feature.values[0], *size)

@@ -27,8 +27,11 @@ if TYPE_CHECKING:
     from tfrec_cli.imaging.decoder import Pixels
 
 
-READ_FIELDS = ("image", "height", "width", "label", "key")
+READ_FIELDS = ("image", "height", "width", "channels", "label", "key")
 """Fields of `Names` that readers need."""
+
+RAW_CHANNELS = (1, 3, 4)
+"""Numbers of channels that raw pixels may have: grey, RGB, RGB with alpha."""
 
 CHECKED_FIELDS = (*READ_FIELDS, "window", "filename")
 BYTES_FIELDS = frozenset({"image", "filename"})
@@ -49,6 +52,7 @@ class Names(NamedTuple):
     format: str | None = None
     class_name: str | None = None
     source_id: str | None = None
+    channels: str | None = None
 
     def by_feature(self, fields: Iterable[str] = READ_FIELDS) -> dict[str, str]:
         """Return feature name to field, for those of ``fields`` that have a name."""
@@ -116,7 +120,7 @@ class ImageRecord(NamedTuple):
     """One image with its label, key and other features.
 
     Attributes:
-        image: encoded bytes, or height * width * 3 raw uint8 values.
+        image: encoded bytes, or height * width * channels raw uint8 values.
         height_px, width_px: size of the stored image in pixels.
         label: 0-based class number.
         key: 56-bit identity of the source (see `key_of`).
@@ -124,6 +128,7 @@ class ImageRecord(NamedTuple):
         window: 1 if a window of the JPEG decodes exactly, else 0; None for crops.
         class_name: name of the label, for layouts that store it.
         further: additional features to write, by name.
+        channels: of raw pixels: 1 for grey, 3 for RGB, 4 for RGB with alpha; None is 3.
     """
 
     image: bytes
@@ -135,11 +140,12 @@ class ImageRecord(NamedTuple):
     window: int | None = None
     class_name: str | None = None
     further: Mapping[str, Feature] | None = None
+    channels: int | None = None
 
     @property
     def is_raw(self) -> bool:
-        """Whether the image is raw rows of RGB (see `is_raw`)."""
-        return is_raw(self.image, self.height_px, self.width_px)
+        """Whether the image is raw rows of pixels (see `is_raw`)."""
+        return is_raw(self.image, self.height_px, self.width_px, self.channels)
 
 
 def key_of(filename: bytes) -> int:
@@ -147,15 +153,21 @@ def key_of(filename: bytes) -> int:
     return int.from_bytes(hashlib.sha256(filename).digest()[:7], "big")
 
 
-def is_raw(image: bytes, height_px: int | None, width_px: int | None) -> bool:
-    """Tell whether ``image`` has height * width * 3 bytes and is no JPEG or PNG.
+def is_raw(
+    image: bytes, height_px: int | None, width_px: int | None, channels: int | None = None
+) -> bool:
+    """Tell whether ``image`` has height * width * channels bytes and is no JPEG or PNG.
 
     Raw pixels may begin with the magic bytes of a format, as (255, 216, 255) does with JPEG's: a
     JPEG counts only if its markers can be read.
+
+    Args:
+        channels: 1, 3 or 4; None is 3.
     """
     if height_px is None or width_px is None or min(height_px, width_px) < 1:
         return False
-    if len(image) != height_px * width_px * 3:
+    channels = 3 if channels is None else channels
+    if channels not in RAW_CHANNELS or len(image) != height_px * width_px * channels:
         return False
     found = formats.image_format(image[: formats.HEAD_BYTES])
     if found != "jpeg":
@@ -282,6 +294,7 @@ def decode(features: Mapping[str, Feature], names: Names) -> ImageRecord:
         filename=value("filename", "bytes"),
         window=value("window", "int64"),
         class_name=os.fsdecode(value("class_name", "bytes") or b"") or None,
+        channels=value("channels", "int64"),
     )
 
 
@@ -310,11 +323,26 @@ def pixels(record: ImageRecord, decode: Callable[[bytes], Pixels] | None = None)
         ImageError: it cannot be decoded.
     """
     if record.is_raw:
-        import numpy as np
-
-        shape = (record.height_px or 0, record.width_px or 0, 3)
-        return np.frombuffer(record.image, np.uint8).reshape(shape)
+        size = record.height_px or 0, record.width_px or 0
+        return raw_pixels(record.image, *size, record.channels)
 
     from tfrec_cli.imaging import decoder
 
     return (decode or decoder.decode)(record.image)
+
+
+def raw_pixels(
+    image: bytes | memoryview, height_px: int, width_px: int, channels: int | None
+) -> Pixels:
+    """Return raw pixels as RGB: grey three times, and alpha is dropped, as of a PNG.
+
+    Args:
+        image: height * width * channels uint8 values.
+        channels: as of `ImageRecord`.
+    Returns:
+        uint8[height, width, 3].
+    """
+    import numpy as np
+
+    values = np.frombuffer(image, np.uint8).reshape(height_px, width_px, channels or 3)
+    return np.broadcast_to(values, (height_px, width_px, 3)) if channels == 1 else values[..., :3]

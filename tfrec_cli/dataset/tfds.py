@@ -1,4 +1,4 @@
-"""Files for TFDS: dataset_info.json, features.json, the class names.
+"""Files of TFDS: dataset_info.json, features.json, the class names; written and read.
 
 Knows: formats of TFDS; no other module does. Must not know: how files are written to disk.
 """
@@ -7,13 +7,19 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from collections.abc import Iterator, Sequence
-from typing import Any
+from pathlib import Path
+from typing import Any, NamedTuple
 
 from tfrec_cli.dataset.manifest import Manifest, as_json
 from tfrec_cli.dataset.names import TFDS_FEATURES, TFDS_INFO, labels_name
 from tfrec_cli.dataset.records import NAMES
+from tfrec_cli.errors import DataError
 from tfrec_cli.tfrecord.record import OVERHEAD_BYTES
+
+_LEARNT = ("Image", "ClassLabel")
+"""Classes of features from which, and towards which, a model learns."""
 
 _PACKAGE = "tensorflow_datasets.core.features"
 
@@ -75,6 +81,110 @@ def describe(manifests: Sequence[Manifest], *, counts_framing: bool = False) -> 
 def _size_bytes(manifest: Manifest, *, counts_framing: bool) -> int:
     size_bytes = sum(shard.size_bytes for shard in manifest.shards)
     return size_bytes - (0 if counts_framing else manifest.records * OVERHEAD_BYTES)
+class Prepared(NamedTuple):
+    """What TFDS tells of a split that it prepared.
+
+    Attributes:
+        shards: names of the files, in order.
+        records: number of records in each.
+        image, label: names of features; None if the description does not tell one for certain.
+        labels: class names by number; None if there are none.
+    """
+
+    shards: tuple[str, ...]
+    records: tuple[int, ...]
+    image: str | None
+    label: str | None
+    labels: tuple[str, ...] | None
+
+
+def read(folder: Path) -> dict[str, Prepared]:
+    """Read what TFDS tells of a folder that it prepared, for each split.
+
+    Returns:
+        Nothing if it did not prepare the folder.
+    Raises:
+        DataError: the description is damaged, or files are no TFRecords.
+    """
+    try:
+        info = json.loads((folder / TFDS_INFO).read_bytes())
+        described = json.loads((folder / TFDS_FEATURES).read_bytes())
+    except OSError:
+        return {}
+    except (ValueError, RecursionError) as error:
+        raise DataError(f"{folder}: {TFDS_INFO} or {TFDS_FEATURES}: not JSON") from error
+    try:
+        image, label = _supervised(info, _leaves(described))
+        return {
+            split["name"]: Prepared(
+                shards=_files(info, split),
+                records=tuple(map(int, split["shardLengths"])),
+                image=image,
+                label=label,
+                labels=class_names(folder, label),
+            )
+            for split in info["splits"]
+            if split.get("shardLengths")
+        }
+    except (KeyError, TypeError, ValueError, AttributeError, RecursionError) as error:
+        found = f"found no description of splits and features ({type(error).__name__}: {error})"
+        raise DataError(f"{folder / TFDS_INFO}: {found}, expected that of TFDS") from error
+
+
+def class_names(folder: Path, feature: str | None) -> tuple[str, ...] | None:
+    """Return the class names in the file of a feature; None if there is no such file."""
+    for joint in "-.":  # of nested features; of a feature whose name has slashes
+        file = folder / labels_name(feature or "", joint)
+        if feature and file.is_file():
+            return tuple(os.fsdecode(file.read_bytes()).splitlines())
+    return None
+
+
+def _files(info: dict[str, Any], split: dict[str, Any]) -> tuple[str, ...]:
+    """Return the names of a split's files."""
+    kind = info.get("fileFormat") or "tfrecord"
+    if kind != "tfrecord":
+        raise DataError(f"{TFDS_INFO}: found files of format {kind}, expected tfrecord")
+    count = len(split["shardLengths"])
+    template = split.get("filepathTemplate") or "{DATASET}-{SPLIT}.{FILEFORMAT}-{SHARD_X_OF_Y}"
+    names = []
+    for number in range(count):
+        index, of = f"{number:05d}", f"{count:05d}"
+        values = {
+            "DATASET": info["name"],
+            "SPLIT": split["name"],
+            "FILEFORMAT": kind,
+            "SHARD_INDEX": index,
+            "NUM_SHARDS": of,
+            "SHARD_X_OF_Y": f"{index}-of-{of}",
+        }
+        names.append(re.sub(r"\$?\{(\w+)\}", lambda found, of=values: of[found[1]], template))
+    return tuple(names)
+
+
+def _leaves(described: Any, prefix: str = "") -> dict[str, str]:
+    """Return the names of features in records, nested ones with slashes, and their classes."""
+    inner = described.get("featuresDict")
+    if inner is None:
+        return {prefix: described["pythonClassName"].rpartition(".")[2]}
+    found: dict[str, str] = {}
+    for name, feature in inner["features"].items():
+        found |= _leaves(feature, f"{prefix}/{name}" if prefix else name)
+    return found
+
+
+def _supervised(info: dict[str, Any], leaves: dict[str, str]) -> tuple[str | None, str | None]:
+    """Return the names of image and label: those to learn from, or else the only ones."""
+    try:
+        pair = [item["featureKey"] for item in info["supervisedKeys"]["tuple"]["items"]]
+    except KeyError:
+        pair = []
+    images, classes = ([*filter(lambda name: leaves[name] == kind, leaves)] for kind in _LEARNT)
+    image = images[0] if len(images) == 1 else None
+    label = classes[0] if len(classes) == 1 else None
+    if len(pair) == 2 and pair[0] in images and pair[1] in leaves:
+        image, label = pair
+    return image, label
 
 
 def shard_lengths(data: bytes) -> Any:

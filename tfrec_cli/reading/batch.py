@@ -15,12 +15,13 @@ import numpy.typing as npt
 
 from tfrec_cli import crops
 from tfrec_cli.crops import Int64s
-from tfrec_cli.dataset.records import Names
+from tfrec_cli.dataset.records import Names, raw_pixels
 from tfrec_cli.errors import DataError, ImageError
 from tfrec_cli.imaging import decoder
 from tfrec_cli.imaging.jpeg import markers as jpeg_markers
 from tfrec_cli.imaging.kinds.samples import as_bits
 from tfrec_cli.reading.buffers import BufferPool
+from tfrec_cli.reading.fields import Field, Values
 from tfrec_cli.reading.options import ReadOptions, Small
 from tfrec_cli.runtime import native
 from tfrec_cli.tfrecord import example
@@ -28,8 +29,8 @@ from tfrec_cli.tfrecord import example
 if TYPE_CHECKING:
     from tfrec_cli.imaging.decoder import Pixels
 
-Batch = tuple[npt.NDArray[Any], Int64s]
-"""Images, uint8, uint16 or float32 [n, height, width, channels], and labels, int64[n]."""
+Batch = tuple[npt.NDArray[Any], list[Values]]
+"""Images, uint8, uint16 or float32 [n, height, width, channels], and the values of each field."""
 
 _UNIT = np.float32(1 / 255)
 _PER_8_BITS = np.float32(257)
@@ -42,8 +43,8 @@ class _Record:
     number: int
     image: memoryview
     size: tuple[int, int] | None
-    label: int
     key: int
+    values: list[Any]
 
 
 @dataclass(slots=True, kw_only=True)
@@ -52,7 +53,8 @@ class BatchBuilder:
 
     Attributes:
         names: what the features of the records are called.
-        raw: whether images are height * width * 3 values.
+        fields: what is yielded beside the images.
+        raw: number of channels if images are height * width * channels values; 0 if they are not.
         crop: (height, width) of the crops in pixels; None keeps the size of the images.
         may_be_small: whether an image may be smaller than the crop.
         planar: make batches of [n, channels, height, width].
@@ -61,20 +63,26 @@ class BatchBuilder:
 
     options: ReadOptions
     names: Names
-    raw: bool
+    fields: tuple[Field, ...]
+    raw: int
     crop: tuple[int, int] | None
     may_be_small: bool
     planar: bool = False
     buffers: BufferPool = field(default_factory=BufferPool)
     _small: Small | None = field(init=False)
-    _named: dict[str, str] = field(init=False)
-    _values: example.SingleValues = field(init=False)
+    _features: tuple[str, ...] = field(init=False)
+    _kinds: dict[str, tuple[str, bool]] = field(init=False)
+    _values: example.SingleValues | None = field(init=False)
 
     def __post_init__(self) -> None:
         self._small = self.options.small if self.may_be_small else None
-        by_feature = self.names.by_feature()
-        self._named = {called: name for name, called in by_feature.items()}
-        self._values = example.SingleValues(by_feature)
+        kinds = dict.fromkeys(self.names.by_feature(), ("int64", False))
+        kinds[self.names.image] = ("bytes", False)
+        kinds |= {one.feature: (one.kind, one.is_list) for one in self.fields if one.feature}
+        self._kinds = kinds
+        self._features = tuple(name for name, (_, is_list) in kinds.items() if not is_list)
+        is_plain = all(kind != "float" and not is_list for kind, is_list in kinds.values())
+        self._values = example.SingleValues({name: name for name in kinds}) if is_plain else None
 
     def build(self, payloads: Sequence[memoryview], numbers: Int64s, epoch: int) -> Batch:
         """Make a batch of n records.
@@ -83,15 +91,16 @@ class BatchBuilder:
             payloads: those of the records.
             numbers: those of the records, int64[n]; used as keys of records that have none.
         Returns:
-            Their images and labels; zeros if they have no labels. ``small="skip"`` may return
-            fewer than n.
+            Their images and the values of their fields. ``small="skip"`` and ``missing="skip"`` may
+            return fewer than n.
         Raises:
             DataError: a record has no image, or one smaller than the crop with ``small="fail"``.
         """
         options = self.options
         records = [
-            self._record(self._values.read(payload), number)
+            record
             for payload, number in zip(payloads, numbers.tolist(), strict=True)
+            if (record := self._record(payload, number))
         ]
         if self._small == "skip":
             records = [self._sized(record) for record in records]
@@ -108,22 +117,59 @@ class BatchBuilder:
         if options.brightness:
             deltas = crops.random_brightness(options.brightness, **drawn_from)
             images = self._brightened(images, deltas)
-        return images, np.array([record.label for record in records], np.int64)
+        return images, self._collect(records, epoch)
 
-    def _record(self, values: Mapping[str, Any], number: int) -> _Record:
-        for called, name in self._named.items():
-            if called not in values:
-                raise DataError(f"record {number}: found no feature {name!r}, expected one value")
-            if isinstance(values[called], int) == (called == "image"):
+    def _read(self, payload: memoryview) -> Mapping[str, Any]:
+        """Read the values of the wanted features: single ones, and the lists of the others."""
+        if self._values:
+            return self._values.read(payload)
+        features = example.decode(bytes(payload))
+        values: dict[str, Any] = {}
+        for name, (kind, is_list) in self._kinds.items():
+            feature = features.get(name)
+            if feature is None or (feature.kind == "unset" and is_list):
+                continue
+            if feature.kind != kind:
+                raise DataError(f"feature {name!r}: found {feature.kind}, expected {kind}")
+            if is_list or len(feature.values) == 1:
+                values[name] = feature.values if is_list else _view(feature.values[0])
+        return values
+
+    def _record(self, payload: memoryview, number: int) -> _Record | None:
+        """Read a record; return None if it has no image and is to be skipped."""
+        try:
+            values = self._read(payload)
+        except DataError as error:
+            raise DataError(f"record {number}: {error}") from error
+        names = self.names
+        if self.options.missing == "skip" and names.image not in values:
+            return None
+        for name in self._features:
+            if name not in values:
+                hint = "; missing='skip' leaves such records out" * (name == names.image)
+                found = f"found no feature {name!r}, expected one value{hint}"
+                raise DataError(f"record {number}: {found}")
+            if isinstance(values[name], memoryview) != (self._kinds[name][0] == "bytes"):
                 raise DataError(f"record {number}: found feature {name!r} of another kind")
-        height, width = values.get("height"), values.get("width")
+        sides = [values[name] for name in (names.height, names.width) if name]
         return _Record(
             number,
-            values["image"],
-            None if height is None or width is None else (height, width),
-            values.get("label", 0),
-            crops.seed_key(values.get("key"), number),
+            values[names.image],
+            (sides[0], sides[1]) if len(sides) == 2 else None,
+            crops.seed_key(values[names.key] if names.key else None, number),
+            [values.get(one.feature, ()) for one in self.fields],
         )
+
+    def _collect(self, records: Sequence[_Record], epoch: int) -> list[Values]:
+        collected = []
+        for column, one in enumerate(self.fields):
+            if one.feature:
+                collected.append(one.collect([record.values[column] for record in records]))
+            else:
+                keys = [record.key for record in records]
+                drawn = crops.user_seeds(seed=self.options.seed, epoch=epoch, keys=keys)
+                collected.append(drawn)
+        return collected
 
     def _stack(
         self,
@@ -134,7 +180,7 @@ class BatchBuilder:
         """Decode crops into one array; float32 if brightness or ``dtype`` needs it."""
         options = self.options
         kind = np.dtype(np.float32 if options.brightness else options.dtype)
-        is_whole = self.raw and options.channels == 3 and not any(flips)
+        is_whole = self.raw == 3 and options.channels == 3 and not any(flips)
         if is_whole and records and all(map(self._is_cropped, records)):
             shape = len(records), *(self.crop or ()), 3
             stacked = self.buffers.array(self._shape(shape), kind)
@@ -198,10 +244,10 @@ class BatchBuilder:
         if not self.raw:
             return decoder.decode(record.image)
         height, width = record.size or (0, 0)
-        if len(record.image) != height * width * 3 or min(height, width) < 1:
+        if len(record.image) != height * width * self.raw or min(height, width) < 1:
             found = f"found {len(record.image)} bytes"
-            raise DataError(f"{found}, expected {height} x {width} x 3 raw values")
-        return np.frombuffer(record.image, np.uint8).reshape(height, width, 3)
+            raise DataError(f"{found}, expected {height} x {width} x {self.raw} raw values")
+        return raw_pixels(record.image, height, width, self.raw)
 
     def _is_cropped(self, record: _Record) -> bool:
         """Return whether a raw image already has the size of the crops."""
@@ -219,6 +265,10 @@ class BatchBuilder:
                 f"found {full[0]}x{full[1]}: an image is smaller than the crop {self.crop}"
             )
         return crops.place(full, self.crop, self.options.crop_mode, offset)
+
+
+def _view(value: Any) -> Any:
+    return memoryview(value) if isinstance(value, bytes) else value
 
 
 def _grey(pixels: Pixels) -> Pixels:

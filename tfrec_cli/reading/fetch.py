@@ -12,6 +12,8 @@ from itertools import islice
 from pathlib import Path
 from typing import Protocol
 
+import numpy as np
+
 from tfrec_cli.crops import Int64s
 from tfrec_cli.dataset import discover
 from tfrec_cli.dataset.discover import Split
@@ -54,6 +56,9 @@ class Records(Protocol):
     count: int
     is_sequential: bool
 
+    def own_numbers(self, numbers: Int64s) -> Int64s:
+        """Return the numbers that records have in their split: the keys of those without a key."""
+
     def fetch(self, numbers: Int64s, buffers: BufferPool) -> list[memoryview]:
         """Read the payloads of the records with these numbers.
 
@@ -74,6 +79,10 @@ class RandomAccess:
         self._paths = split.shards
         self._locations = discover.places(split)
         self.count = len(self._locations)
+
+    def own_numbers(self, numbers: Int64s) -> Int64s:
+        """Return the numbers as they are."""
+        return numbers
 
     def fetch(self, numbers: Int64s, buffers: BufferPool) -> list[memoryview]:
         """Read the records with these numbers."""
@@ -120,6 +129,10 @@ class Sequential:
         self._next = 0
         self._payloads = discover.payloads(split)
 
+    def own_numbers(self, numbers: Int64s) -> Int64s:
+        """Return the numbers as they are."""
+        return numbers
+
     def fetch(self, numbers: Int64s, buffers: BufferPool) -> list[memoryview]:  # noqa: ARG002
         """Read the records with these numbers, in ascending order."""
         payloads = []
@@ -137,3 +150,36 @@ class Sequential:
                 payloads.append(memoryview(payload))
                 self._next = number + 1
         return payloads
+
+
+class Selected:
+    """Ranges of the records of several splits, one after another."""
+
+    def __init__(self, parts: Sequence[tuple[Records, range]]) -> None:
+        self._records = [records for records, _ in parts]
+        self._firsts = np.array([numbers.start for _, numbers in parts], np.int64)
+        self._ends = np.cumsum([len(numbers) for _, numbers in parts])
+        self.count = int(self._ends[-1])
+        self.is_sequential = any(records.is_sequential for records in self._records)
+
+    def own_numbers(self, numbers: Int64s) -> Int64s:
+        """Return the numbers that records have in their split."""
+        parts = self._parts(numbers)
+        begins = np.concatenate([[0], self._ends[:-1]])
+        own: Int64s = numbers - begins[parts] + self._firsts[parts]
+        return own
+
+    def fetch(self, numbers: Int64s, buffers: BufferPool) -> list[memoryview]:
+        """Read the records with these numbers."""
+        parts, own = self._parts(numbers), self.own_numbers(numbers)
+        payloads = [memoryview(b"")] * len(numbers)
+        for part in np.unique(parts):
+            rows = np.flatnonzero(parts == part)
+            read = self._records[part].fetch(own[rows], buffers)
+            for row, payload in zip(rows.tolist(), read, strict=True):
+                payloads[row] = payload
+        return payloads
+
+    def _parts(self, numbers: Int64s) -> Int64s:
+        """Return for each record in which part it is."""
+        return np.searchsorted(self._ends, numbers, side="right").astype(np.int64)

@@ -12,11 +12,14 @@ from dataclasses import dataclass
 import numpy as np
 
 from tfrec_cli.crops import Int64s
-from tfrec_cli.dataset import discover
+from tfrec_cli.dataset import discover, records
 from tfrec_cli.dataset.discover import Split
+from tfrec_cli.dataset.records import ImageRecord, Names
 from tfrec_cli.errors import UsageError
+from tfrec_cli.reading import selection
 from tfrec_cli.reading.batch import Batch, BatchBuilder
-from tfrec_cli.reading.fetch import Records, open_records
+from tfrec_cli.reading.fetch import Records, Selected, open_records
+from tfrec_cli.reading.fields import Layout, layout
 from tfrec_cli.reading.options import ReadOptions
 from tfrec_cli.reading.order import ChunkOrder
 from tfrec_cli.runtime import values
@@ -34,14 +37,16 @@ class OpenSplit:
 
     Attributes:
         place: the file or folder that is read, and the name of the split if it is known.
-        labelled: whether the records have labels.
+        layout: how fields of a record are put together.
+        class_names: names of the classes by number; None if nothing tells them.
     """
 
     place: str
     options: ReadOptions
     records: Records
     builder: BatchBuilder
-    labelled: bool
+    layout: Layout
+    class_names: tuple[str, ...] | None
 
     def described(self, epochs: str) -> str:
         """Say on one line what is read; ``epochs`` says in words which."""
@@ -56,8 +61,9 @@ class OpenSplit:
 
     @property
     def may_skip(self) -> bool:
-        """Whether small images may be skipped, so that a chunk may give less than a batch."""
-        return self.options.small == "skip" and self.builder.may_be_small
+        """Whether records may be skipped, so that a chunk may give less than a batch."""
+        skips_small = self.options.small == "skip" and self.builder.may_be_small
+        return skips_small or self.options.missing == "skip"
 
     def fetch(self, numbers: Int64s) -> list[memoryview]:
         """Read the payloads of records; see `fetch.Records`."""
@@ -65,7 +71,11 @@ class OpenSplit:
 
     def read(self, numbers: Int64s, epoch: int) -> Batch:
         """Read records and build their batch; see `batch.BatchBuilder.build`."""
-        return self.builder.build(self.fetch(numbers), numbers, epoch)
+        return self.build(self.fetch(numbers), numbers, epoch)
+
+    def build(self, payloads: Sequence[memoryview], numbers: Int64s, epoch: int) -> Batch:
+        """Build the batch of records that were fetched."""
+        return self.builder.build(payloads, self.records.own_numbers(numbers), epoch)
 
     def read_all(self, numbers: Sequence[int], epoch: int) -> list[Batch]:
         """Read records as one batch, or as one batch each if images may differ in size.
@@ -125,32 +135,33 @@ def open_split(
     """
     if by_number:
         options.check_no_skip()
-    split = path
-    if not isinstance(split, Split):
-        split = discover.split(values.path("path", path), options.split)
-    names, first = discover.first_record(split)
-    crop = options.crop_size or (split.manifest.crop if split.manifest else None)
+    parts = [(path, None)] if isinstance(path, Split) else _parts(path, options)
+    splits = [split for split, _ in parts]
+    names, first, layout = _contract(splits, options)
+    crop = options.crop_size or (splits[0].manifest.crop if splits[0].manifest else None)
     if crop is None and options.batch_size is not None:
         raise UsageError(
             f"`crop`: found None with batch_size={options.batch_size}: images may differ in size, "
             "expected crop=(height, width), or batch_size=None"
         )
     ways = "'pad'" if by_number else "'skip' or 'pad'"
-    may_be_small = crop is not None and _may_be_small(split, crop, options, ways)
     random_access_for = "random access" if by_number else "shuffle" if options.shuffle else None
     return OpenSplit(
-        place=_place(split),
+        place=_place(splits[0]),
         options=options,
-        records=open_records(split, random_access_for),
+        records=_records(parts, random_access_for),
         builder=BatchBuilder(
             options=options,
             names=names,
-            raw=first.is_raw,
+            fields=layout.fields,
+            raw=(first.channels or 3) if first.is_raw else 0,
             crop=crop,
-            may_be_small=may_be_small,
+            may_be_small=crop is not None
+            and any(_may_be_small(split, crop, options, ways) for split in splits),
             planar=planar,
         ),
-        labelled=names.label is not None,
+        layout=layout,
+        class_names=splits[0].labels,
     )
 
 
@@ -158,6 +169,60 @@ def _place(split: Split) -> str:
     is_file = split.manifest is None and len(split.shards) == 1
     place = printable(os.fsencode(split.shards[0] if is_file else split.folder))
     return place + (f", split {split.name}" if split.name else "")
+
+
+def _parts(
+    path: str | os.PathLike[str], options: ReadOptions
+) -> list[tuple[Split, selection.Part | None]]:
+    """Find the splits of which records are read, and which records of each."""
+    where = values.path("path", path)
+    found = [(discover.split(where, part.split), part) for part in selection.parse(options.split)]
+    return [(split, None if part.is_whole else part) for split, part in found]
+
+
+def _records(
+    parts: Sequence[tuple[Split, selection.Part | None]], random_access_for: str | None
+) -> Records:
+    opened = [(open_records(split, random_access_for), part) for split, part in parts]
+    if len(opened) == 1 and opened[0][1] is None:
+        return opened[0][0]
+    return Selected(
+        [
+            (records, part.numbers(records.count) if part else range(records.count))
+            for records, part in opened
+        ]
+    )
+
+
+def _contract(splits: Sequence[Split], options: ReadOptions) -> tuple[Names, ImageRecord, Layout]:
+    """Find out what the records of all splits hold, by the first record of each.
+
+    Raises:
+        UsageError: it differs, or it is not certain.
+    """
+    found = []
+    for split in splits:
+        discover.check_present(split)
+        names, features = discover.first_names(
+            split, options.image, options.label, skip=options.missing == "skip"
+        )
+        found.append((names, records.decode(features, names._replace(label=None)), features))
+    first = found[0]
+    layouts = [
+        layout(options, split, names, features)
+        for split, (names, _, features) in zip(splits, found, strict=True)
+    ]
+    for split, (names, record, _), made in zip(splits, found, layouts, strict=True):
+        for what, same in (
+            ("features", names == first[0] and made == layouts[0]),
+            ("images", (record.is_raw, record.channels) == (first[1].is_raw, first[1].channels)),
+            ("class names", split.labels == splits[0].labels),
+        ):
+            if not same:
+                raise UsageError(
+                    f"`split`: found other {what} in {split} than in {splits[0]}, expected the same"
+                )
+    return first[0], first[1], layouts[0]
 
 
 def _may_be_small(split: Split, crop: tuple[int, int], options: ReadOptions, ways: str) -> bool:

@@ -5,12 +5,14 @@ Knows: which values are valid. Must not know: datasets, any framework, threads.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import partial
+from types import EllipsisType
 from typing import Any, Literal, cast, get_args
 
 from tfrec_cli.crops import CropMode
+from tfrec_cli.dataset.names import LARGEST_LABEL
 from tfrec_cli.errors import UsageError
 from tfrec_cli.runtime import pool, values
 from tfrec_cli.seeds import read_epoch, read_seed
@@ -18,6 +20,10 @@ from tfrec_cli.seeds import read_epoch, read_seed
 Channels = Literal[1, 3]
 Dtype = Literal["float32", "uint8", "uint16"]
 Small = Literal["fail", "skip", "pad"]
+Missing = Literal["fail", "skip"]
+Label = str | EllipsisType | None
+Features = Sequence[str]
+Hot = bool | int | Sequence[str]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,6 +38,13 @@ class ReadOptions:
     """
 
     split: str = "train"
+    image: str | None = None
+    label: Label = ...
+    features: Features = ()
+    sample_weight: str | None = None
+    as_supervised: bool = True
+    one_hot: bool | int = False
+    multi_hot: Hot = False
     crop: int | Sequence[int] | None = None
     crop_mode: CropMode = "random"
     seed: int = 0
@@ -46,6 +59,7 @@ class ReadOptions:
     dtype: Dtype = "float32"
     channels: Channels = 3
     small: Small = "fail"
+    missing: Missing = "fail"
     drop_remainder: bool = False
     parallel: int | None = None
 
@@ -55,6 +69,12 @@ class ReadOptions:
             if value is not None or name not in _OPTIONAL:
                 object.__setattr__(self, name, read(name, value))
         read_epoch("epoch", self.epoch + self.epochs - 1)
+        if self.one_hot is not False and self.multi_hot is not False:
+            raise UsageError("`one_hot`: found `multi_hot` too, expected one of them")
+        if self.sample_weight is not None and self.features and self.as_supervised:
+            raise UsageError(
+                "`sample_weight`: found `features` too, expected one of them or as_supervised=False"
+            )
 
     @property
     def crop_size(self) -> tuple[int, int] | None:
@@ -78,16 +98,17 @@ class ReadOptions:
         return f"epoch {self.epoch}" if self.epochs == 1 else f"epochs {self.epoch} to {last}"
 
     def check_no_skip(self) -> None:
-        """Refuse ``small="skip"`` if records are read by number.
+        """Refuse to skip records if they are read by number.
 
         Raises:
-            UsageError: small images would be skipped.
+            UsageError: ``small`` or ``missing`` is ``skip``.
         """
-        if self.small == "skip":
-            raise UsageError(
-                "`small`: found 'skip', expected 'fail' or 'pad': records are read by number, "
-                "so that none can be skipped"
-            )
+        for name, others in (("small", "'fail' or 'pad'"), ("missing", "'fail'")):
+            if getattr(self, name) == "skip":
+                raise UsageError(
+                    f"`{name}`: found 'skip', expected {others}: records are read by number, "
+                    "so that none can be skipped"
+                )
 
 
 def _channels(name: str, value: Any) -> int:
@@ -97,8 +118,39 @@ def _channels(name: str, value: Any) -> int:
     return number
 
 
+def _label(name: str, value: Any) -> object:
+    return value if value is ... else values.text(name, value)
+
+
+def _features(name: str, value: Any) -> tuple[str, ...]:
+    if isinstance(value, (str, bytes)) or not isinstance(value, Iterable):
+        raise UsageError(f"`{name}`: found {value!r}, expected a list of names")
+    names = tuple(values.text(name, one) for one in value)
+    if twice := next((one for one in names if names.count(one) > 1), None):
+        raise UsageError(f"`{name}`: found {twice!r} twice, expected it once")
+    return names
+
+
+def _one_hot(name: str, value: Any) -> bool | int:
+    is_flag = isinstance(value, bool)
+    return value if is_flag else values.whole(name, value, 1, LARGEST_LABEL + 1)
+
+
+def _multi_hot(name: str, value: Any) -> bool | int | tuple[str, ...]:
+    if isinstance(value, Iterable) and not isinstance(value, (str, bytes)):
+        return _features(name, value)
+    return _one_hot(name, value)
+
+
 _READ: dict[str, Callable[[str, Any], object]] = {
     "split": values.text,
+    "image": values.text,
+    "label": _label,
+    "features": _features,
+    "sample_weight": values.text,
+    "as_supervised": values.flag,
+    "one_hot": _one_hot,
+    "multi_hot": _multi_hot,
     "crop": values.crop,
     "crop_mode": partial(values.word, words=get_args(CropMode)),
     "seed": read_seed,
@@ -113,10 +165,11 @@ _READ: dict[str, Callable[[str, Any], object]] = {
     "dtype": partial(values.word, words=get_args(Dtype)),
     "channels": _channels,
     "small": partial(values.word, words=get_args(Small)),
+    "missing": partial(values.word, words=get_args(Missing)),
     "drop_remainder": values.flag,
     "parallel": partial(values.whole, least=1),
 }
 """How the value of each option is read."""
 
-_OPTIONAL = {"crop", "batch_size", "parallel"}
+_OPTIONAL = {"image", "label", "sample_weight", "crop", "batch_size", "parallel"}
 """Options that may be None."""

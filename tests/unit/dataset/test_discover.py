@@ -95,8 +95,64 @@ def test_a_split_is_found_by_its_name(ours: Path) -> None:
     assert discover.split(ours, "val").name == "val"
 
 
-def test_bare_files_are_found_under_any_split_name(two: Path) -> None:
-    assert discover.split(two, "any").shards == (two / "a", two / "b")
+def test_files_whose_names_tell_no_split_are_the_default_one(two: Path) -> None:
+    assert discover.split(two, "train").shards == (two / "a", two / "b")
+    with pytest.raises(UsageError, match="found splits train, expected 'test'"):
+        discover.split(two, "test")
+
+
+TOLD = {
+    "train": ["my-train.tfrecord-00000-of-00002", "my-train.tfrecord-00001-of-00002"],
+    "validation": ["my-validation.tfrecord-00000-of-00001"],
+}
+
+
+@pytest.mark.parametrize(
+    "files",
+    [
+        TOLD,
+        {"train": ["train-00000-of-00001"], "val": ["val-00000-of-00001.gz"]},
+        {"train": ["train.tfrecord"], "test": ["test.tfrecord"]},
+        {"train": ["train/a", "train/b"], "dev": ["dev/a"], "extra": ["extra/a"]},
+    ],
+    ids=["tfds", "imagenet", "one", "folders"],
+)
+def test_names_of_files_and_folders_tell_splits(
+    tmp_path: Path, files: dict[str, list[str]]
+) -> None:
+    for name in chain(*files.values()):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_bytes(b"")
+    for split, names in files.items():
+        assert discover.split(tmp_path, split).shards == tuple(tmp_path / one for one in names)
+    with pytest.raises(UsageError, match=f"found splits {', '.join(sorted(files))}, expected 'x'"):
+        discover.split(tmp_path, "x")
+    assert [str(split) for split in discover.splits(tmp_path)] == sorted(files)
+
+
+@pytest.mark.parametrize(
+    ("names", "message"),
+    [
+        (["train-00000-of-00002"], "found 1 files like train-00000-of-00002, expected 2"),
+        (["train.tfrecord", "more.tfrecord"], "more.tfrecord: found no split in this name"),
+        (["a-0-of-1", "b-0-of-1"], "found splits a, b, expected 'train'"),
+    ],
+)
+def test_it_must_be_certain_which_files_a_split_has(
+    tmp_path: Path, names: list[str], message: str
+) -> None:
+    for name in names:
+        (tmp_path / name).touch()
+    with pytest.raises((DataError, UsageError), match=message):
+        discover.split(tmp_path, "train")
+
+
+def test_a_file_that_is_named_is_the_default_split_and_its_own(tmp_path: Path) -> None:
+    file = tmp_path / "val-00000-of-00002"
+    file.touch()
+    assert discover.split(file, "train").shards == discover.split(file, "val").shards == (file,)
+    with pytest.raises(UsageError, match="found splits val, expected 'test'"):
+        discover.split(file, "test")
 
 
 def test_an_unknown_split_is_refused(ours: Path) -> None:

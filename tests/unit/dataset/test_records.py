@@ -142,7 +142,7 @@ def test_key_is_the_first_seven_bytes_of_the_paths_sha256(path: bytes, digest: s
         ),
         (
             {"image_raw": PIXELS.tobytes(), "height": 4, "width": 5, "depth": 3, "label": 1},
-            Names(image="image_raw", height="height", width="width", label="label"),
+            Names("image_raw", height="height", width="width", label="label", channels="depth"),
         ),
         ({"jpg": jpeg(PIXELS), "class": 3}, Names(image="jpg", label="class")),
         ({"image": PNG, "label": b"owl"}, Names(image="image")),

@@ -22,6 +22,7 @@ from tfrec_cli.errors import DataError
 from tfrec_cli.imaging import decoder, normalize
 from tfrec_cli.reading import batch
 from tfrec_cli.reading.batch import BatchBuilder
+from tfrec_cli.reading.fields import Field
 from tfrec_cli.reading.options import ReadOptions
 from tfrec_cli.tfrecord import example
 from tfrec_cli.writing.options import WriteOptions as Options
@@ -67,14 +68,17 @@ def builder(small: str | None = None, **options: Any) -> BatchBuilder:
     """Return a builder; if ``small`` is None, no image is smaller than the crop."""
     of_builder: dict[str, Any] = {
         "names": NAMES["plain"],
-        "raw": False,
+        "raw": 0,
         "crop": CROP,
     }
     of_builder.update({name: options.pop(name) for name in [*options] if name in of_builder})
+    label = of_builder["names"].label
+    field = Field(role="label", name="label", feature=label or "", kind="int64")
     asked: dict[str, Any] = {"seed": SEED, "dtype": "uint8", **options}
     return BatchBuilder(
         options=ReadOptions(small=small or "fail", **asked),
         may_be_small=small is not None,
+        fields=(field,) if label else (),
         **of_builder,
     )
 
@@ -160,7 +164,7 @@ def same(left: Any, right: Any) -> bool:
 
 @pytest.fixture(
     params=[
-        (raw, {"raw": True, "names": NAMES_OF_RAW}, PICTURES),
+        (raw, {"raw": 3, "names": NAMES_OF_RAW}, PICTURES),
         (encoded, {}, decoded()),
         (lambda: encoded(0), {}, decoded()),
     ],
@@ -187,7 +191,7 @@ def test_centre_crops_are_those_of_center_box(source: Source) -> None:
 
 def test_labels_are_in_the_order_of_images(source: Source) -> None:
     records, options, _ = source
-    labels = builder(**options).build(records, NUMBERS, EPOCH)[1]
+    labels = builder(**options).build(records, NUMBERS, EPOCH)[1][0]
     assert same(labels, np.array(LABELS))
 
 
@@ -272,13 +276,13 @@ def stored_crops() -> list[Pixels]:
 
 @pytest.mark.parametrize("mode", ["random", "center"])
 def test_stored_crops_are_returned_unchanged(mode: str) -> None:
-    found = cut(raw(stored_crops()), raw=True, names=NAMES_OF_RAW, crop_mode=mode)
+    found = cut(raw(stored_crops()), raw=3, names=NAMES_OF_RAW, crop_mode=mode)
     assert same(found, np.stack(stored_crops()))
 
 
 @pytest.mark.parametrize("dtype", [np.uint8, np.float32])
 def test_stored_crops_are_aligned_for_tensorflow(dtype: Any) -> None:
-    found = cut(raw(stored_crops()), raw=True, names=NAMES_OF_RAW, dtype=np.dtype(dtype).name)
+    found = cut(raw(stored_crops()), raw=3, names=NAMES_OF_RAW, dtype=np.dtype(dtype).name)
     assert (found.ctypes.data % 64, found.dtype) == (0, dtype)
 
 
@@ -286,18 +290,18 @@ def test_stored_crops_are_flipped() -> None:
     expected = np.stack(stored_crops())
     flips = crops.random_flips(seed=SEED, epoch=EPOCH, keys=KEYS)
     expected[flips] = expected[flips][:, :, ::-1]
-    found = cut(raw(stored_crops()), raw=True, names=NAMES_OF_RAW, flip=True)
+    found = cut(raw(stored_crops()), raw=3, names=NAMES_OF_RAW, flip=True)
     assert same(found, expected)
 
 
 def test_a_picture_of_the_crops_size_is_read_among_larger_ones() -> None:
     pictures = [photo(*CROP), photo(20, 31)]
-    found = cut(raw(pictures), raw=True, names=NAMES_OF_RAW)
+    found = cut(raw(pictures), raw=3, names=NAMES_OF_RAW)
     assert same(found, random_crops(pictures, KEYS[:2]))
 
 
 def test_raw_pictures_are_not_cropped_without_a_size() -> None:
-    found = cut(raw(PICTURES[:1]), raw=True, names=NAMES_OF_RAW, crop=None)
+    found = cut(raw(PICTURES[:1]), raw=3, names=NAMES_OF_RAW, crop=None)
     assert same(found, PICTURES[0][None])
 
 
@@ -358,7 +362,7 @@ def test_small_images_are_skipped(source: Source) -> None:
 
 def test_labels_of_small_images_are_skipped(source: Source) -> None:
     records, options, _ = source
-    labels = builder(crop=SKIP_CROP, small="skip", **options).build(records, NUMBERS, EPOCH)[1]
+    labels = builder(crop=SKIP_CROP, small="skip", **options).build(records, NUMBERS, EPOCH)[1][0]
     assert same(labels, np.array([LABELS[place] for place in FITTING]))
 
 
@@ -401,9 +405,8 @@ def test_keys_out_of_range_are_replaced_by_numbers(key: int) -> None:
     assert same(cut(records, names=names), random_crops(decoded(), NUMBERS))
 
 
-def test_missing_labels_are_zeros() -> None:
-    labels = builder(names=ONLY_IMAGE).build(bare(), NUMBERS, EPOCH)[1]
-    assert same(labels, np.zeros(5, np.int64))
+def test_without_labels_there_are_no_values() -> None:
+    assert builder(names=ONLY_IMAGE).build(bare(), NUMBERS, EPOCH)[1] == []
 
 
 def test_the_size_of_a_jpeg_is_read_from_its_markers(asked: list[Any]) -> None:
@@ -432,7 +435,7 @@ def test_features_with_other_names_are_read() -> None:
         memoryview(example.encode({"jpg": data, "cls": label, "label": 99}))
         for data, label in zip(JPEGS, LABELS, strict=True)
     ]
-    labels = builder(names=names).build(records, NUMBERS, EPOCH)[1]
+    labels = builder(names=names).build(records, NUMBERS, EPOCH)[1][0]
     assert same(labels, np.array(LABELS))
 
 
@@ -502,7 +505,7 @@ def test_a_raw_image_of_another_length_is_an_error(
     records = raw(stored_crops()[:1])
     records.insert(place, memoryview(example.encode(wrong)))
     with pytest.raises(DataError) as raised:
-        cut(records, raw=True, names=NAMES_OF_RAW)
+        cut(records, raw=3, names=NAMES_OF_RAW)
     found = f"record {place}: found {length} bytes"
     assert str(raised.value) == f"{found}, expected {height} x {width} x 3 raw values"
 
@@ -511,7 +514,7 @@ def test_a_raw_image_of_another_length_is_an_error(
 def test_a_raw_image_of_an_impossible_size_is_an_error(sides: tuple[int, int]) -> None:
     records = raw(stored_crops()[:1], height=sides[0], width=sides[1])
     with pytest.raises(DataError) as raised:
-        cut(records, raw=True, names=NAMES_OF_RAW)
+        cut(records, raw=3, names=NAMES_OF_RAW)
     expected = f"expected {sides[0]} x {sides[1]} x 3 raw values"
     assert str(raised.value) == f"record 0: found 429 bytes, {expected}"
 

@@ -157,10 +157,10 @@ def samples(path: Path, **asked: Any) -> OpenSplit:
 
 
 def test_samples_are_the_same_one_by_one_and_together(whole: Path) -> None:
-    ((images, labels),) = samples(whole).read_all(range(13), 5)
+    ((images, (labels,)),) = samples(whole).read_all(range(13), 5)
     alone = [batch for number in range(13) for batch in samples(whole).read_all([number], 5)]
     assert np.array_equal(images, np.concatenate([image for image, _ in alone]))
-    assert np.array_equal(labels, np.concatenate([label for _, label in alone]))
+    assert np.array_equal(labels, np.concatenate([label for _, (label,) in alone]))
 
 
 def test_samples_of_different_sizes_come_one_by_one(whole: Path) -> None:

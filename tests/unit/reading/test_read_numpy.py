@@ -194,8 +194,11 @@ def test_damage_found_while_reading_is_raised(whole: Path, tmp_path: Path) -> No
 
 def test_missing_records_in_compressed_shards_are_an_error(gzipped: Path, tmp_path: Path) -> None:
     out = shutil.copytree(gzipped, tmp_path / "out")
+    opened = read_numpy.dataset(out, crop=CROP, batch_size=1, small="skip")
     max(out.glob("*.tfrecord.gz")).write_bytes(b"")
     with pytest.raises(DataError, match="found no record 8, expected 13 records"):
+        list(opened)
+    with pytest.raises(DataError, match="found 0 bytes, expected .* by the manifest"):
         list(read_numpy.dataset(out, crop=CROP, batch_size=1, small="skip"))
 
 

@@ -356,7 +356,7 @@ def test_damage_found_by_a_worker_is_raised(whole: Path, tmp_path: Path) -> None
     out = tmp_path / "out"
     write(whole.parent / "images", out, Options(jobs=1))
     shard = next(out.glob("*.tfrecord"))
-    shard.write_bytes(shard.read_bytes()[:-1])
+    shard.write_bytes(shard.read_bytes()[:-1] + b"x")
     program = """
 import json, sys
 from torch.utils.data import DataLoader

@@ -1,0 +1,261 @@
+"""Fields: what readers yield of each record beside the image: label, weight, other features.
+
+Knows: features of records, their kinds. Must not know: pixels, any framework.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from tfrec_cli.dataset.discover import Split
+from tfrec_cli.dataset.records import Column, ColumnKind, Names
+from tfrec_cli.errors import DataError, UsageError
+from tfrec_cli.reading.options import ReadOptions
+from tfrec_cli.tfrecord.example import Feature
+
+Role = Literal["label", "weight", "feature"]
+Values = npt.NDArray[Any] | list[npt.NDArray[Any]]
+"""The values of one field in n records: [n], [n, classes] or [n, 2]; or a list of n arrays."""
+
+SEED = "seed"
+"""The field that holds a seed pair for each record."""
+
+_LITERAL = "column:"
+"""What stands before the name of a feature that would be read as something else."""
+
+_LIST = "[]"
+"""What stands after a name whose values are always yielded as lists."""
+
+_DTYPES: dict[str, type] = {"int64": np.int64, "float": np.float32, "bytes": np.object_}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Field:
+    """One field.
+
+    Attributes:
+        name: its key in a dictionary.
+        feature: name of its feature in records; "" for the seed pair.
+        classes: length of a one-hot or multi-hot vector; 0 for the value itself.
+        words: the class of each text, for a multi-hot vector of texts.
+    """
+
+    role: Role
+    name: str
+    feature: str
+    kind: ColumnKind
+    is_list: bool = False
+    classes: int = 0
+    words: Mapping[str, int] | None = None
+
+    @property
+    def dtype(self) -> type:
+        """NumPy's type of the values; bytes are objects."""
+        return np.float32 if self.classes else _DTYPES[self.kind]
+
+    @property
+    def is_ragged(self) -> bool:
+        """Whether records may have different numbers of values."""
+        return self.is_list and not self.classes
+
+    @property
+    def width(self) -> tuple[int, ...]:
+        """The dimensions after the first in a batch of single values."""
+        return (self.classes,) if self.classes else () if self.feature else (2,)
+
+    def collect(self, values: Sequence[Any]) -> Values:
+        """Make the values of n records from the features of each.
+
+        Raises:
+            DataError: a label is no class.
+        """
+        if self.classes:
+            vectors = np.zeros((len(values), self.classes), np.float32)
+            for row, value in enumerate(values):
+                vectors[row, self._numbers(value if self.is_list else [value])] = 1
+            return vectors
+        if self.is_list:
+            return [self._array(value) for value in values]
+        return self._array(values)
+
+    def _array(self, values: Sequence[Any]) -> npt.NDArray[Any]:
+        made: npt.NDArray[Any] = np.empty(len(values), self.dtype)
+        made[:] = list(map(bytes, values)) if self.kind == "bytes" else values
+        return made
+
+    def _numbers(self, values: Sequence[Any]) -> list[int]:
+        numbers = []
+        for value in values:
+            known = value if self.words is None else self.words.get(str(bytes(value), "utf-8"), -1)
+            if not 0 <= known < self.classes:
+                found = value if self.words is None else bytes(value)
+                expected = f"one of {self.classes} classes"
+                raise DataError(f"feature {self.feature!r}: found {found!r}, expected {expected}")
+            numbers.append(known)
+        return numbers
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """How the image and the fields of a record, or of a batch, are put together.
+
+    Attributes:
+        fields: label first, then weight, then others.
+        as_supervised: a tuple ``(image, label, …)``; else one dictionary.
+    """
+
+    fields: tuple[Field, ...]
+    as_supervised: bool
+
+    @property
+    def is_ragged(self) -> bool:
+        """Whether a field may have different numbers of values."""
+        return any(field.is_ragged for field in self.fields)
+
+    def assemble(self, image: Any, values: Iterable[Any]) -> Any:
+        """Return what is yielded: ``(image, label)``, or ``image`` without fields, and so on."""
+        named = list(zip(self.fields, values, strict=True))
+        if not self.as_supervised:
+            return {"image": image, **{field.name: value for field, value in named}}
+        parts = [image, *(value for field, value in named if field.role != "feature")]
+        further = {field.name: value for field, value in named if field.role == "feature"}
+        parts += [further] * bool(further)
+        return tuple(parts) if len(parts) > 1 else image
+
+
+def layout(
+    options: ReadOptions, split: Split, names: Names, features: Mapping[str, Feature]
+) -> Layout:
+    """Decide which fields are yielded.
+
+    Args:
+        names: of the features of the records.
+        features: those of the first record.
+    Raises:
+        UsageError: a feature is not there, or cannot be what it is asked for.
+    """
+    known = _columns(split, features)
+    fields = []
+    if names.label:
+        fields.append(_label(options, split, known[names.label]))
+    elif options.one_hot is not False or options.multi_hot is not False:
+        raise UsageError("`one_hot`: found records without a label, expected one: label=NAME")
+    if options.sample_weight is not None:
+        if not names.label and options.as_supervised:
+            raise UsageError("`sample_weight`: found records without a label, expected one")
+        weight = _find("sample_weight", options.sample_weight, known, names)
+        if weight.kind == "bytes" or weight.is_list:
+            expected = "a number a record"
+            raise UsageError(f"`sample_weight`: found {weight}, expected {expected}")
+        fields.append(
+            Field(role="weight", name="sample_weight", feature=weight.name, kind=weight.kind)
+        )
+    for name in options.features:
+        if name == SEED:
+            fields.append(Field(role="feature", name=name, feature="", kind="int64"))
+            continue
+        column = _find("features", name, known, names)
+        fields.append(
+            Field(
+                role="feature",
+                name=name,
+                feature=column.name,
+                kind=column.kind,
+                is_list=column.is_list,
+            )
+        )
+    keys = ["image", *(field.name for field in fields)]
+    if not options.as_supervised and len(set(keys)) < len(keys):
+        twice = next(key for key in keys if keys.count(key) > 1)
+        raise UsageError(
+            f"`features`: {twice!r} is there already with as_supervised=False, expected other names"
+        )
+    return Layout(tuple(fields), options.as_supervised)
+
+
+def wants_seed(function: Callable[..., Any] | None) -> bool:
+    """Tell whether a function has a parameter ``seed``, to be called with the seed pair."""
+    try:
+        return function is not None and "seed" in inspect.signature(function).parameters
+    except (TypeError, ValueError):  # a function of C without a signature
+        return False
+
+
+def _columns(split: Split, features: Mapping[str, Feature]) -> dict[str, Column]:
+    """Return the features of the records: by the manifest, or else as in the first record."""
+    found = {
+        name: Column(
+            name=name,
+            kind=feature.kind,
+            is_list=len(feature.values) != 1,
+            is_everywhere=True,
+        )
+        for name, feature in features.items()
+        if feature.kind != "unset"
+    }
+    return found | {one.name: one for one in (split.manifest.columns if split.manifest else ())}
+
+
+def _find(option: str, name: str, known: Mapping[str, Column], names: Names) -> Column:
+    """Find a feature by its name, or by what it is in every dataset of tfrec (``key``…)."""
+    literal = name.removeprefix(_LITERAL)
+    as_list = literal not in known and literal.endswith(_LIST)
+    wanted = literal.removesuffix(_LIST) if as_list else literal
+    stored = wanted if wanted in known else getattr(names, wanted, None)
+    if not isinstance(stored, str) or stored not in known:
+        listed = ", ".join(map(str, known.values()))
+        raise UsageError(f"`{option}`: found no feature {name!r}, expected one of {listed}")
+    column = known[stored]
+    if as_list:
+        return Column(name=stored, kind=column.kind, is_list=True, is_everywhere=True)
+    if not column.is_list and not column.is_everywhere:
+        raise UsageError(
+            f"`{option}`: {name!r} is missing in some records: {name + _LIST!r} yields lists, "
+            "which may be empty"
+        )
+    return column
+
+
+def _label(options: ReadOptions, split: Split, column: Column) -> Field:
+    found = f"found {column}"
+    if not column.is_list and not column.is_everywhere:
+        raise UsageError(f"`label`: {column.name!r} is missing in some records, expected it in all")
+    classes, words = 0, None
+    names = split.labels
+    if options.one_hot is not False:
+        if column.is_list or column.kind != "int64":
+            raise UsageError(f"`one_hot`: {found}, expected one class number a record")
+        classes = _count("one_hot", options.one_hot, names)
+    if options.multi_hot is not False:
+        if not column.is_list or column.kind == "float":
+            raise UsageError(f"`multi_hot`: {found}, expected a list of class numbers or texts")
+        if isinstance(options.multi_hot, tuple):
+            words = {text: number for number, text in enumerate(options.multi_hot)}
+        classes = len(words) if words else _count("multi_hot", options.multi_hot, names)
+        if column.kind == "bytes" and words is None:
+            raise UsageError("`multi_hot`: found texts, expected the list of all texts")
+        if column.kind != "bytes" and words is not None:
+            raise UsageError("`multi_hot`: found numbers, expected the number of classes")
+    return Field(
+        role="label",
+        name="label",
+        feature=column.name,
+        kind=column.kind,
+        is_list=column.is_list,
+        classes=classes,
+        words=words,
+    )
+
+
+def _count(option: str, value: Any, names: Sequence[str] | None) -> int:
+    if value is not True:
+        return int(value)
+    if names is None:
+        raise UsageError(f"`{option}`: found no class names, expected the number of classes")
+    return len(names)

@@ -1,0 +1,65 @@
+"""Which records of which splits are read: ``train+val``, ``train[:10%]``, ``train[500:]``.
+
+Knows: the language of TFDS for splits. Must not know: datasets, records.
+Source: TFDS 4.9, core/splits.py; https://www.tensorflow.org/datasets/splits.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import NamedTuple
+
+from tfrec_cli.errors import UsageError
+
+_PART = re.compile(r"(?P<name>[^\[\]+]+)(?:\[(?P<start>-?\d+%?)?:(?P<stop>-?\d+%?)?\])?", re.ASCII)
+
+
+class Part(NamedTuple):
+    """A range of the records of a split; the ends are as written, empty for none."""
+
+    split: str
+    start: str
+    stop: str
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether it is the whole split."""
+        return not self.start and not self.stop
+
+    def numbers(self, count: int) -> range:
+        """Return the numbers of the records; a percentage is rounded to the closest record.
+
+        Args:
+            count: number of all records of the split.
+        Raises:
+            UsageError: an end is beyond the records.
+        """
+        start = self._number(self.start, count) if self.start else 0
+        stop = self._number(self.stop, count) if self.stop else count
+        return range(start, max(start, stop))
+
+    def _number(self, text: str, count: int) -> int:
+        is_percent = text.endswith("%")
+        value = int(text.rstrip("%"))
+        whole = 100 if is_percent else count
+        if abs(value) > whole:
+            expected = f"at most {whole}{'%' * is_percent}"
+            raise UsageError(f"`split`: found {self.split}[{self.start}:{self.stop}], {expected}")
+        number = round(value * count / 100) if is_percent else value
+        return number + count if text.startswith("-") else number
+
+
+def parse(text: str) -> list[Part]:
+    """Parse what ``split=`` says.
+
+    Raises:
+        UsageError: it is not in the language of TFDS.
+    """
+    parts = []
+    for piece in text.split("+"):
+        match = _PART.fullmatch(piece.strip())
+        if match is None:
+            expected = "names such as train, train+val, train[:10%] or train[500:]"
+            raise UsageError(f"`split`: found {text!r}, expected {expected}")
+        parts.append(Part(match["name"], match["start"] or "", match["stop"] or ""))
+    return parts
