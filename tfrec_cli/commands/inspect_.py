@@ -15,7 +15,7 @@ from itertools import islice
 from pathlib import Path
 from typing import NamedTuple
 
-from tfrec_cli.dataset import discover, manifest, tfds
+from tfrec_cli.dataset import discover, manifest, names, tfds
 from tfrec_cli.dataset.foreign import guess_names
 from tfrec_cli.errors import ExampleError, ManifestError, UsageError
 from tfrec_cli.imaging import formats

@@ -35,7 +35,7 @@ RAW_CHANNELS = (1, 3, 4)
 
 CHECKED_FIELDS = (*READ_FIELDS, "window", "filename")
 BYTES_FIELDS = frozenset({"image", "filename"})
-CERTAIN_FIELDS = frozenset(CHECKED_FIELDS) - {"label", "window"}
+CERTAIN_FIELDS = frozenset(CHECKED_FIELDS) - {"label", "window", "channels"}
 """Fields in every record that tfrec writes; only some datasets have labels and windows."""
 
 

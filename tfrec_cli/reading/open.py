@@ -147,7 +147,7 @@ def open_split(
     ways = "'pad'" if by_number else "'skip' or 'pad'"
     random_access_for = "random access" if by_number else "shuffle" if options.shuffle else None
     return OpenSplit(
-        place=_place(splits[0]),
+        place=_place(splits[0], None if isinstance(path, Split) else options.split),
         options=options,
         records=_records(parts, random_access_for),
         builder=BatchBuilder(
@@ -165,10 +165,10 @@ def open_split(
     )
 
 
-def _place(split: Split) -> str:
+def _place(split: Split, asked: str | None) -> str:
     is_file = split.manifest is None and len(split.shards) == 1
     place = printable(os.fsencode(split.shards[0] if is_file else split.folder))
-    return place + (f", split {split.name}" if split.name else "")
+    return place + (f", split {asked or split.name}" if split.name and not is_file else "")
 
 
 def _parts(

@@ -25,6 +25,13 @@ HAS_MORE = {"read_torch.dataset": ["transform", "shuffle"]}  # where shuffle onl
 
 OTHER: dict[str, Any] = {
     "split": "val",
+    "image": "photo",
+    "label": "target",
+    "features": ("key", "day"),
+    "sample_weight": "weight",
+    "as_supervised": False,
+    "one_hot": 7,
+    "multi_hot": False,
     "crop": (5, 7),
     "crop_mode": "center",
     "seed": 11,
@@ -39,6 +46,7 @@ OTHER: dict[str, Any] = {
     "dtype": "uint8",
     "channels": 1,
     "small": "pad",
+    "missing": "skip",
     "drop_remainder": True,
     "parallel": 9,
 }
@@ -101,7 +109,8 @@ def test_every_argument_is_passed_on(monkeypatch: pytest.MonkeyPatch, reader: st
 
 def test_the_other_values_are_not_the_defaults() -> None:
     assert [*OTHER] == [field.name for field in fields(ReadOptions)]
-    assert all(field.default != OTHER[field.name] for field in fields(ReadOptions))
+    same = [field.name for field in fields(ReadOptions) if field.default == OTHER[field.name]]
+    assert same == ["multi_hot"]  # which cannot be combined with one_hot
     assert ReadOptions(**OTHER)
 
 
@@ -109,6 +118,25 @@ def test_the_other_values_are_not_the_defaults() -> None:
     ("asked", "message"),
     [
         ({"split": 0}, "split: found 0, expected a string"),
+        ({"image": 1}, "image: found 1, expected a string"),
+        ({"label": 1}, "label: found 1, expected a string"),
+        ({"features": "key"}, "features: found 'key', expected a list of names"),
+        ({"features": [1]}, "features: found 1, expected a string"),
+        ({"features": ["a", "a"]}, "features: found 'a' twice, expected it once"),
+        ({"sample_weight": 1}, "sample_weight: found 1, expected a string"),
+        ({"as_supervised": "no"}, "as_supervised: found 'no', expected True or False"),
+        ({"one_hot": 0}, "one_hot: found 0, expected 1 to 1000000"),
+        ({"multi_hot": "cat"}, "multi_hot: found 'cat', expected a whole number"),
+        ({"multi_hot": ["a", "a"]}, "multi_hot: found 'a' twice, expected it once"),
+        (
+            {"one_hot": True, "multi_hot": 3},
+            "one_hot: found multi_hot too, expected one of them",
+        ),
+        (
+            {"sample_weight": "w", "features": ["key"]},
+            "sample_weight: found features too, expected one of them or as_supervised=False",
+        ),
+        ({"missing": "pad"}, "missing: found 'pad', expected one of fail, skip"),
         ({"crop": "x"}, "crop: found 'x', expected N or HEIGHTxWIDTH in pixels"),
         ({"crop": 8.5}, "crop: found 8.5, expected a number of pixels or (height, width)"),
         ({"crop": (8, 0)}, "crop: found 0, expected 1 or more"),

@@ -198,7 +198,7 @@ def test_missing_records_in_compressed_shards_are_an_error(gzipped: Path, tmp_pa
     max(out.glob("*.tfrecord.gz")).write_bytes(b"")
     with pytest.raises(DataError, match="found no record 8, expected 13 records"):
         list(opened)
-    with pytest.raises(DataError, match="found 0 bytes, expected .* by the manifest"):
+    with pytest.raises(DataError, match=r"found 0 bytes, expected .* by the manifest"):
         list(read_numpy.dataset(out, crop=CROP, batch_size=1, small="skip"))
 
 
