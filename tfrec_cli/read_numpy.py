@@ -18,6 +18,8 @@ import numpy as np
 from tfrec_cli.crops import CropMode, Int64s
 from tfrec_cli.dataset.discover import Split
 from tfrec_cli.reading.batch import Batch
+from tfrec_cli.reading.fields import Transform
+from tfrec_cli.reading.labelled import Labelled
 from tfrec_cli.reading.open import OpenSplit, open_split
 from tfrec_cli.reading.options import (
     Channels,
@@ -29,6 +31,7 @@ from tfrec_cli.reading.options import (
     ReadOptions,
     Small,
 )
+from tfrec_cli.reading.order import ChunkOrder
 from tfrec_cli.reading.prefetch import run_ahead
 
 __all__ = ["Batches", "Source", "dataset", "source"]
@@ -62,6 +65,7 @@ def dataset(
     missing: Missing = "fail",
     drop_remainder: bool = False,
     parallel: int | None = None,
+    transform: Callable[..., Any] | None = None,
 ) -> Batches:
     """Open a dataset for training, as batches of NumPy arrays.
 
@@ -110,6 +114,9 @@ def dataset(
         drop_remainder: leave out the last batch of an epoch if it is not full.
         parallel: number of threads, each of which makes a batch; None means one for each
             processor. Values do not depend on it.
+        transform: a function that is called with each image, [height, width, channels], and returns
+            what replaces the image. If it has a parameter ``seed``, it gets the pair of ``"seed"``.
+            The attribute of this name can be set later.
 
     Returns:
         An iterable of what `read_tf.dataset` yields, in the same order: see `Batches.__iter__`.
@@ -162,7 +169,7 @@ def dataset(
         drop_remainder=drop_remainder,
         parallel=parallel,
     )
-    return Batches(open_split(path, options))
+    return Batches(open_split(path, options, with_keys=True), transform)
 
 
 def source(
@@ -189,6 +196,7 @@ def source(
     channels: Channels = 3,
     small: Small = "fail",
     missing: Missing = "fail",
+    transform: Callable[..., Any] | None = None,
 ) -> Source:
     """Open a dataset for random access, for Grain and others.
 
@@ -232,6 +240,9 @@ def source(
             dataset is opened (while reading, if no manifest holds the smallest size), ``"pad"``
             surrounds it with black. ``"skip"`` is refused.
         missing: what to do with a record that has no image: ``"fail"``; ``"skip"`` is refused.
+        transform: a function that is called with each image, [height, width, channels], and returns
+            what replaces the image. If it has a parameter ``seed``, it gets the pair of ``"seed"``.
+            The attribute of this name can be set later.
 
     Returns:
         A sequence of ``(image, label)``, or of ``image`` if there are no labels: see
@@ -274,18 +285,49 @@ def source(
         small=small,
         missing=missing,
     )
-    return Source(open_split(path, options, by_number=True))
+    return Source(open_split(path, options, by_number=True, with_keys=True), transform)
 
 
-class Batches:
+class _Transforming(Labelled):
+    """What `Batches` and `Source` share: the split that is read, and ``transform``."""
+
+    def __init__(
+        self, opened: OpenSplit, order: ChunkOrder, transform: Callable[..., Any] | None
+    ) -> None:
+        self._opened = opened
+        self._order = order
+        self.transform = transform
+
+    @property
+    def transform(self) -> Callable[..., Any] | None:
+        """The function that changes each image; None changes nothing."""
+        return self._transform.function
+
+    @transform.setter
+    def transform(self, function: Callable[..., Any] | None) -> None:
+        self._transform = Transform(function)
+
+    def _changed(self, batch: Batch, epoch: int) -> Batch:
+        """Take the keys off a batch, and change its images."""
+        images, (*values, keys) = batch
+        if self.transform is None:
+            return images, values
+        seed = self._opened.options.seed
+        changed = [
+            self._transform(image, seed, epoch, key)
+            for image, key in zip(images, map(int, keys), strict=True)
+        ]
+        return np.stack(changed) if changed else images, values
+
+
+class Batches(_Transforming):
     """Batches of a dataset, made ahead by threads, in order.
 
     An iterator holds few batches in memory; when it is dropped, its threads end.
     """
 
-    def __init__(self, opened: OpenSplit) -> None:
-        self._opened = opened
-        self._order = opened.order()
+    def __init__(self, opened: OpenSplit, transform: Callable[..., Any] | None) -> None:
+        super().__init__(opened, opened.order(), transform)
 
     def __repr__(self) -> str:
         options = self._opened.options
@@ -328,11 +370,12 @@ class Batches:
 
     def _read(self, index: int, chunk: int) -> tuple[int, Batch]:
         epoch = self._order.first_epoch + index
-        return epoch, self._opened.read(self._order.numbers(index, chunk), epoch)
+        batch = self._opened.read(self._order.numbers(index, chunk), epoch)
+        return epoch, self._changed(batch, epoch)
 
     def _build(self, index: int, numbers: Int64s, payloads: list[memoryview]) -> tuple[int, Batch]:
         epoch = self._order.first_epoch + index
-        return epoch, self._opened.build(payloads, numbers, epoch)
+        return epoch, self._changed(self._opened.build(payloads, numbers, epoch), epoch)
 
     def _regrouped(self, chunks: Iterable[Batch]) -> Iterator[tuple[Any, Sequence[Any]]]:
         """Turn the chunks of one epoch into batches or single records."""
@@ -356,15 +399,14 @@ class Batches:
             yield rest
 
 
-class Source:
+class Source(_Transforming):
     """Samples by index; fits Grain's ``RandomAccessDataSource``, and can be pickled.
 
     Source: https://google-grain.readthedocs.io/en/latest/data_sources/protocol.html.
     """
 
-    def __init__(self, opened: OpenSplit) -> None:
-        self._opened = opened
-        self._order = opened.order(1)
+    def __init__(self, opened: OpenSplit, transform: Callable[..., Any] | None) -> None:
+        super().__init__(opened, opened.order(1), transform)
         self._indices = range(self._order.record_count())
         self._by_epoch = self._order.chunk_counts()[1]
 
@@ -374,8 +416,8 @@ class Source:
     def __len__(self) -> int:
         return len(self._indices)
 
-    def __getitem__(self, index: SupportsIndex) -> Any:
-        """Read and crop one sample.
+    def __getitem__(self, index: SupportsIndex | slice) -> Any:
+        """Read and crop one sample, or with a slice a list of samples.
 
         Returns:
             ``(image, label)``, or ``image`` if there are no labels. image: ``dtype``
@@ -384,10 +426,17 @@ class Source:
             IndexError: there are fewer samples; negative indices count from the end.
             DataError: the record is damaged, or smaller than the crop.
         """
+        if isinstance(index, slice):
+            return self.__getitems__(self._indices[index])
         opened, order = self._opened, self._order
-        epoch, chunk = divmod(self._indices[index], self._by_epoch)
-        batch = opened.read(order.numbers(epoch, chunk), order.first_epoch + epoch)
+        number, chunk = divmod(self._indices[index], self._by_epoch)
+        epoch = order.first_epoch + number
+        batch = self._changed(opened.read(order.numbers(number, chunk), epoch), epoch)
         return opened.layout.assemble(*next(_singles(batch)))
+
+    def __getitems__(self, indices: Iterable[SupportsIndex]) -> list[Any]:
+        """Read several samples."""
+        return [self[index] for index in indices]
 
 
 def _singles(batch: Batch) -> Iterator[tuple[Any, Sequence[Any]]]:

@@ -124,7 +124,10 @@ def dataset(
     Returns:
         A dataset of ``(image, label)``, or of ``image`` if there are no labels. image: ``dtype``
         [batch, height, width, channels]; label: int64 [batch]. Single records have no batch
-        dimension. The cardinality is known, unless ``small="skip"`` may leave images out.
+        dimension. The cardinality is known, unless images may be skipped. Features are
+        ``{name: tensor}``: single values [batch], lists ``tf.RaggedTensor`` [batch, None], the seed
+        pair int64 [batch, 2]. The dataset has the attributes ``class_names``, ``num_classes``,
+        ``class_to_idx`` and ``targets`` (all labels, without reading the shards).
 
     Raises:
         MissingPathError: ``path`` does not exist.
@@ -205,7 +208,17 @@ def dataset(
         result = result.apply(tf.data.experimental.assert_cardinality(length))
     untuned = tf.data.Options()
     untuned.autotune.enabled = False  # nothing to tune, and the tuner delays the end of an epoch
-    return result.prefetch(BATCHES_AHEAD).with_options(untuned)
+    return _labelled(result.prefetch(BATCHES_AHEAD).with_options(untuned), opened)
+
+
+def _labelled(result: tf.data.Dataset, opened: OpenSplit) -> tf.data.Dataset:
+    """Give a dataset the attributes of `labelled.Labelled`."""
+    from tfrec_cli.reading.labelled import Labelled
+
+    kind = type(result)
+    labelled: Any = object.__new__(type(kind.__name__, (Labelled, kind), {}))
+    labelled.__dict__.update(result.__dict__, _opened=opened)
+    return labelled
 
 
 def crop_digests(

@@ -15,7 +15,8 @@ from typing import Any, SupportsIndex
 from tfrec_cli.crops import CropMode
 from tfrec_cli.dataset.discover import Split
 from tfrec_cli.errors import MissingExtraError, UsageError
-from tfrec_cli.reading.fields import Field, Values
+from tfrec_cli.reading.fields import Field, Transform, Values
+from tfrec_cli.reading.labelled import Labelled
 from tfrec_cli.reading.open import OpenSplit, open_split
 from tfrec_cli.reading.options import (
     Channels,
@@ -36,8 +37,6 @@ except ModuleNotFoundError as error:
     raise MissingExtraError.of("PyTorch", "torch") from error
 
 __all__ = ["Order", "Records", "dataset"]
-
-Transform = Callable[[Any], Any]
 
 
 def dataset(
@@ -61,7 +60,7 @@ def dataset(
     channels: Channels = 3,
     small: Small = "fail",
     missing: Missing = "fail",
-    transform: Transform | None = None,
+    transform: Callable[..., Any] | None = None,
     shuffle: bool = False,
 ) -> Records:
     """Open a dataset for a ``DataLoader``.
@@ -104,7 +103,8 @@ def dataset(
             surrounds it with black. ``"skip"`` is refused.
         missing: what to do with a record that has no image: ``"fail"``; ``"skip"`` is refused.
         transform: a function that is called in the worker with each image, a tensor
-            [3, height, width], and returns what replaces the image.
+            [channels, height, width], and returns what replaces the image. If it has a parameter
+            ``seed``, it gets the pair of ``"seed"``. The attribute of this name can be set later.
         shuffle: must be False: a ``DataLoader`` shuffles by its sampler, see `Order`.
 
     Returns:
@@ -159,11 +159,11 @@ def dataset(
         small=small,
         missing=missing,
     )
-    opened = open_split(path, options, by_number=True, planar=True)
+    opened = open_split(path, options, by_number=True, planar=True, with_keys=True)
     return Records(opened, transform)
 
 
-class Records(data.Dataset):  # type: ignore[misc]  # PyTorch's types are not looked at
+class Records(Labelled, data.Dataset):  # type: ignore[misc]  # PyTorch's types are not looked at
     """The records of a split by number, in stored order.
 
     The epoch is in memory that is shared with the workers of a ``DataLoader``, so `set_epoch`
@@ -171,9 +171,9 @@ class Records(data.Dataset):  # type: ignore[misc]  # PyTorch's types are not lo
     ``torch.multiprocessing`` share it, so open the dataset in each training process.
     """
 
-    def __init__(self, opened: OpenSplit, transform: Transform | None) -> None:
+    def __init__(self, opened: OpenSplit, transform: Callable[..., Any] | None) -> None:
         self._opened = opened
-        self._transform = transform
+        self.transform = transform
         self._epoch = torch.tensor([opened.options.epoch], dtype=torch.int64).share_memory_()
 
     def __setstate__(self, state: dict[str, Any]) -> None:
@@ -182,6 +182,15 @@ class Records(data.Dataset):  # type: ignore[misc]  # PyTorch's types are not lo
 
     def __repr__(self) -> str:
         return f"<tfrec dataset {self._opened.described(f'epoch {self.epoch}')}>"
+
+    @property
+    def transform(self) -> Callable[..., Any] | None:
+        """The function that changes each image; None changes nothing."""
+        return self._transform.function
+
+    @transform.setter
+    def transform(self, function: Callable[..., Any] | None) -> None:
+        self._transform = Transform(function)
 
     @property
     def options(self) -> ReadOptions:
@@ -211,31 +220,48 @@ class Records(data.Dataset):  # type: ignore[misc]  # PyTorch's types are not lo
     def __len__(self) -> int:
         return self._opened.records.count
 
-    def __getitem__(self, index: SupportsIndex) -> Any:
-        """Read one record.
+    def __getitem__(self, index: SupportsIndex | slice) -> Any:
+        """Read one record, or with a slice a list of records.
 
         Returns:
             ``(image, label)``, or ``image`` if there are no labels. image: ``dtype``
-            [channels, height, width], or the result of ``transform``; label: an integer.
+            [channels, height, width], or the result of ``transform``; label: an integer. Other
+            values: int and bytes, float32 tensors, lists as tensors or lists of bytes.
         Raises:
             IndexError: there are fewer records; negative indices count from the end.
             DataError: the record is damaged, or smaller than the crop.
         """
+        if isinstance(index, slice):
+            return self.__getitems__(range(len(self))[index])
         return self.__getitems__([index])[0]
 
     def __getitems__(self, indices: Sequence[SupportsIndex]) -> list[Any]:
         """Read several records at once, in less time than one by one."""
         every = range(len(self))
         numbers = [every[index] for index in indices]
-        layout, read = self._opened.layout, []
-        for images, values in self._opened.read_all(numbers, self.epoch):
-            columns = [
-                _tensors(field, column) for field, column in zip(layout.fields, values, strict=True)
-            ]
+        layout, epoch, read = self._opened.layout, self.epoch, []
+        for images, (*values, keys) in self._opened.read_all(numbers, epoch):
+            columns = list(map(_tensors, layout.fields, values))
             for row, image in enumerate(torch.from_numpy(images)):
-                changed = self._transform(image) if self._transform else image
+                changed = self._transform(image, self.seed, epoch, int(keys[row]))
                 read.append(layout.assemble(changed, [column[row] for column in columns]))
         return read
+
+    def collate(self, samples: Sequence[Any]) -> Any:
+        """Make a batch of samples, for ``DataLoader(collate_fn=dataset.collate)``.
+
+        As PyTorch's own, but values of features that are lists stay a list with an entry for each
+        record, since records may have different numbers of values.
+        """
+        layout = self._opened.layout
+        if not layout.is_ragged:
+            return data.default_collate(samples)
+        images, values = zip(*map(layout.taken_apart, samples), strict=True)
+        columns = [
+            list(column) if field.is_ragged else data.default_collate(column)
+            for field, column in zip(layout.fields, zip(*values, strict=True), strict=True)
+        ]
+        return layout.assemble(data.default_collate(images), columns)
 
 
 class Order(data.Sampler):  # type: ignore[misc]  # PyTorch's types are not looked at

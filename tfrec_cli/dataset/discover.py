@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from itertools import islice
 from pathlib import Path
 from types import EllipsisType
 from typing import TYPE_CHECKING, NamedTuple
@@ -40,6 +41,9 @@ _SIDECAR = re.compile(
     r"|ya?ml)|\..*|SHA256SUMS|LICENSE|README",
     re.IGNORECASE | re.DOTALL,
 )
+
+_MORE = 99
+"""How many records are read after the first one for examples in an error."""
 
 NO_RECORDS = "found an empty file, expected records"
 """Said of a record file without records, compressed or not."""
@@ -358,18 +362,24 @@ def first_names(
     """
     where = split.shards[0]
     fault = None
-    for payload in payloads(split):
+    records = _decoded(split)
+    for features in records:
         try:
-            features = example.decode(payload)
-        except ExampleError as error:
-            raise ExampleError(f"{where}: {error}") from error
-        try:
-            return _names(split, features, image, label), features
+            return _names(split, features, image, label, islice(records, _MORE)), features
         except UsageError as error:
             fault = fault or _at(where, error)
             if not skip:
                 break
     raise fault or DataError(f"{where}: {NO_RECORDS}")
+
+
+def _decoded(split: Split) -> Iterator[dict[str, Feature]]:
+    for path in split.shards:
+        for record in read_records(path):
+            try:
+                yield example.decode(record.payload)
+            except ExampleError as error:
+                raise ExampleError(f"{path}: {error}") from error
 
 
 def _at(where: Path, error: UsageError) -> UsageError:
@@ -384,6 +394,7 @@ def _names(
     features: dict[str, Feature],
     image: str | None,
     label: str | EllipsisType | None,
+    more: Iterable[dict[str, Feature]],
 ) -> Names:
     if split.manifest and image is None and label is ...:
         return records.NAMES[split.manifest.keys].present(features)
@@ -394,7 +405,7 @@ def _names(
         label = None if label is ... and told[1] is None else label
     elif split.prepared:
         told = split.prepared.image, split.prepared.label
-    found = foreign.certain_names(features, image=image, label=label, told=told)
+    found = foreign.certain_names(features, image=image, label=label, told=told, more=more)
     if split.manifest:  # the other names are certain
         ours = records.NAMES[split.manifest.keys].present(features)
         kept = ours if found.image == ours.image else ours._replace(height=None, width=None)

@@ -7,7 +7,8 @@ guess: `certain_names` asks instead.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from itertools import islice
 from types import EllipsisType
 from typing import Any
 
@@ -39,6 +40,8 @@ _LIKELY = re.compile("label|class|target|categor|diagnos|^y$", re.IGNORECASE)
 
 _RANK = {"int64": 0, "float": 1, "bytes": 2, "unset": 3}
 _MOST_LISTED = 12
+_MOST_TEXTS = 5
+_MOST_LETTERS = 30
 _KINDS = {"image": "bytes", "filename": "bytes", "class_name": "bytes"}
 
 
@@ -60,6 +63,7 @@ def certain_names(
     image: str | None = None,
     label: str | EllipsisType | None = ...,
     told: tuple[str | None, str | None] = (None, None),
+    more: Iterable[Mapping[str, Feature]] = (),
 ) -> Names:
     """Find the image and the label in the Example of any program, or ask which they are.
 
@@ -67,6 +71,7 @@ def certain_names(
         image: name of the feature that holds the image; None finds it.
         label: name of the feature that is the label; None is none, and ``...`` finds it.
         told: names of image and label by a description of the dataset.
+        more: some of the next records, for examples in an error.
     Raises:
         UsageError: a feature that was named is not there, or it is not certain which is meant.
     """
@@ -83,7 +88,7 @@ def certain_names(
     if label is ... and told[1] in features:
         label = told[1]
     if label is ...:
-        label = _only_label(features, chosen)
+        label = _only_label(features, chosen, more)
     elif isinstance(label, str):
         _named(features, "label", label)
     others: dict[str, Any] = {field: name for field, name in found.items() if field != "image"}
@@ -114,31 +119,42 @@ def _only_image(features: Mapping[str, Feature], sizes: Mapping[str, str]) -> st
         name for name, feature in features.items() if _holds_image(feature, features, sizes)
     ]
     if not images:
-        raise UsageError(f"found {_listed(features)}, expected a feature that holds an image")
+        found = f"found {_listed(features)}" if features else "found no feature"
+        raise UsageError(f"{found}, expected one that holds an image: missing='skip' goes on")
     raise UsageError(f"which is the image? found {_listed(features)}: image={images[0]!r}")
 
 
-def _only_label(features: Mapping[str, Feature], image: str) -> str | None:
+def _only_label(
+    features: Mapping[str, Feature], image: str, more: Iterable[Mapping[str, Feature]]
+) -> str | None:
     known = [name for name in _FOREIGN["label"].split("|") if name in features]
-    others = {name: feature for name, feature in features.items() if name != image}
     if len(known) == 1:
-        feature = features[known[0]]
+        (name,) = known
+        feature = features[name]
         if feature.kind == "int64" and len(feature.values) == 1:
-            return known[0]
-        ask = f"label={known[0]!r} yields that, label=None leaves it out"
-        raise UsageError(f"`label`: {known[0]!r} holds {_content(feature)}, not a number: {ask}")
-    candidates = {
-        name: feature
-        for name, feature in others.items()
-        if not any(name in _FOREIGN[field].split("|") for field in _NO_LABELS)
-    }
-    if not known and not (candidates.keys() - _FORMATS):
+            return name
+        found = _content(feature)
+        if feature.kind == "bytes" and len(feature.values) == 1:
+            others = (one[name].values[0] for one in more if name in one and one[name].values)
+            texts = dict.fromkeys([feature.values[0], *others])
+            found = "texts such as " + ", ".join(map(_quoted, islice(texts, _MOST_TEXTS)))
+        ask = f"label={name!r} yields that, label=None leaves it out"
+        raise UsageError(f"`label`: {name!r} holds {found}, expected a class number: {ask}")
+    known_fields = {name for field in _NO_LABELS for name in _FOREIGN[field].split("|")}
+    candidates = [name for name in features if name not in known_fields | _FORMATS | {image}]
+    if not candidates:
         return None
-    numbers = [name for name, feature in candidates.items() if feature.kind == "int64"]
-    likely = next((name for name in numbers if _LIKELY.search(name)), None)
-    example = (known or [likely] if likely else numbers or list(candidates))[0]
+    numbers = [name for name in candidates if features[name].kind == "int64"]
+    likely = [name for name in numbers if _LIKELY.search(name)]
+    example = (known or likely or numbers or candidates)[0]
+    sizes = {name for field in (*_SIDES, "channels") for name in _FOREIGN[field].split("|")}
+    listed = {name: one for name, one in features.items() if name not in sizes | {image}}
     ask = f"label={example!r}, or label=None"
-    raise UsageError(f"which is the label? found {_listed(candidates)}: {ask}")
+    raise UsageError(f"which is the label? found {_listed(listed)}: {ask}")
+
+
+def _quoted(text: bytes) -> str:
+    return repr(text[:_MOST_LETTERS].decode("utf-8", "replace"))
 
 
 def _named(features: Mapping[str, Feature], option: str, name: str) -> Feature:
@@ -169,8 +185,7 @@ def _content(feature: Feature, *, short: bool = False) -> str:
     if len(values) != 1:
         return f"{len(values)} {feature.kind} values"
     if feature.kind == "bytes":
-        text = values[0][:30].decode("utf-8", "replace")
-        return f"text ({text!r})" if text.isprintable() else f"{len(values[0])} bytes"
+        return f"{len(values[0])} bytes"
     return f"a {feature.kind} ({values[0]:g})"
 
 

@@ -81,6 +81,8 @@ def describe(manifests: Sequence[Manifest], *, counts_framing: bool = False) -> 
 def _size_bytes(manifest: Manifest, *, counts_framing: bool) -> int:
     size_bytes = sum(shard.size_bytes for shard in manifest.shards)
     return size_bytes - (0 if counts_framing else manifest.records * OVERHEAD_BYTES)
+
+
 class Prepared(NamedTuple):
     """What TFDS tells of a split that it prepared.
 

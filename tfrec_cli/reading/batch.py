@@ -15,16 +15,15 @@ import numpy.typing as npt
 
 from tfrec_cli import crops
 from tfrec_cli.crops import Int64s
-from tfrec_cli.dataset.records import Names, raw_pixels
+from tfrec_cli.dataset.records import ColumnKind, Names, raw_pixels
 from tfrec_cli.errors import DataError, ImageError
 from tfrec_cli.imaging import decoder
 from tfrec_cli.imaging.jpeg import markers as jpeg_markers
 from tfrec_cli.imaging.kinds.samples import as_bits
 from tfrec_cli.reading.buffers import BufferPool
-from tfrec_cli.reading.fields import Field, Values
+from tfrec_cli.reading.fields import FeatureReader, Field, Values
 from tfrec_cli.reading.options import ReadOptions, Small
 from tfrec_cli.runtime import native
-from tfrec_cli.tfrecord import example
 
 if TYPE_CHECKING:
     from tfrec_cli.imaging.decoder import Pixels
@@ -58,6 +57,7 @@ class BatchBuilder:
         crop: (height, width) of the crops in pixels; None keeps the size of the images.
         may_be_small: whether an image may be smaller than the crop.
         planar: make batches of [n, channels, height, width].
+        with_keys: add the keys, int64[n], after the values of all fields.
         buffers: memory for the batches.
     """
 
@@ -68,21 +68,19 @@ class BatchBuilder:
     crop: tuple[int, int] | None
     may_be_small: bool
     planar: bool = False
+    with_keys: bool = False
     buffers: BufferPool = field(default_factory=BufferPool)
     _small: Small | None = field(init=False)
-    _features: tuple[str, ...] = field(init=False)
-    _kinds: dict[str, tuple[str, bool]] = field(init=False)
-    _values: example.SingleValues | None = field(init=False)
+    _reader: FeatureReader = field(init=False)
 
     def __post_init__(self) -> None:
         self._small = self.options.small if self.may_be_small else None
-        kinds = dict.fromkeys(self.names.by_feature(), ("int64", False))
+        kinds: dict[str, tuple[ColumnKind, bool]] = dict.fromkeys(
+            self.names.by_feature(), ("int64", False)
+        )
         kinds[self.names.image] = ("bytes", False)
         kinds |= {one.feature: (one.kind, one.is_list) for one in self.fields if one.feature}
-        self._kinds = kinds
-        self._features = tuple(name for name, (_, is_list) in kinds.items() if not is_list)
-        is_plain = all(kind != "float" and not is_list for kind, is_list in kinds.values())
-        self._values = example.SingleValues({name: name for name in kinds}) if is_plain else None
+        self._reader = FeatureReader(kinds)
 
     def build(self, payloads: Sequence[memoryview], numbers: Int64s, epoch: int) -> Batch:
         """Make a batch of n records.
@@ -117,40 +115,19 @@ class BatchBuilder:
         if options.brightness:
             deltas = crops.random_brightness(options.brightness, **drawn_from)
             images = self._brightened(images, deltas)
-        return images, self._collect(records, epoch)
-
-    def _read(self, payload: memoryview) -> Mapping[str, Any]:
-        """Read the values of the wanted features: single ones, and the lists of the others."""
-        if self._values:
-            return self._values.read(payload)
-        features = example.decode(bytes(payload))
-        values: dict[str, Any] = {}
-        for name, (kind, is_list) in self._kinds.items():
-            feature = features.get(name)
-            if feature is None or (feature.kind == "unset" and is_list):
-                continue
-            if feature.kind != kind:
-                raise DataError(f"feature {name!r}: found {feature.kind}, expected {kind}")
-            if is_list or len(feature.values) == 1:
-                values[name] = feature.values if is_list else _view(feature.values[0])
-        return values
+        collected = self._collect(records, drawn_from)
+        return images, [*collected, keys] if self.with_keys else collected
 
     def _record(self, payload: memoryview, number: int) -> _Record | None:
         """Read a record; return None if it has no image and is to be skipped."""
+        names = self.names
+        skips = self.options.missing == "skip"
         try:
-            values = self._read(payload)
+            values = self._reader.read(payload, optional=names.image if skips else "")
         except DataError as error:
             raise DataError(f"record {number}: {error}") from error
-        names = self.names
-        if self.options.missing == "skip" and names.image not in values:
+        if names.image not in values:
             return None
-        for name in self._features:
-            if name not in values:
-                hint = "; missing='skip' leaves such records out" * (name == names.image)
-                found = f"found no feature {name!r}, expected one value{hint}"
-                raise DataError(f"record {number}: {found}")
-            if isinstance(values[name], memoryview) != (self._kinds[name][0] == "bytes"):
-                raise DataError(f"record {number}: found feature {name!r} of another kind")
         sides = [values[name] for name in (names.height, names.width) if name]
         return _Record(
             number,
@@ -160,16 +137,13 @@ class BatchBuilder:
             [values.get(one.feature, ()) for one in self.fields],
         )
 
-    def _collect(self, records: Sequence[_Record], epoch: int) -> list[Values]:
-        collected = []
-        for column, one in enumerate(self.fields):
-            if one.feature:
-                collected.append(one.collect([record.values[column] for record in records]))
-            else:
-                keys = [record.key for record in records]
-                drawn = crops.user_seeds(seed=self.options.seed, epoch=epoch, keys=keys)
-                collected.append(drawn)
-        return collected
+    def _collect(self, records: Sequence[_Record], drawn_from: Mapping[str, Any]) -> list[Values]:
+        return [
+            one.collect([record.values[column] for record in records])
+            if one.feature
+            else crops.user_seeds(**drawn_from)
+            for column, one in enumerate(self.fields)
+        ]
 
     def _stack(
         self,
@@ -265,10 +239,6 @@ class BatchBuilder:
                 f"found {full[0]}x{full[1]}: an image is smaller than the crop {self.crop}"
             )
         return crops.place(full, self.crop, self.options.crop_mode, offset)
-
-
-def _view(value: Any) -> Any:
-    return memoryview(value) if isinstance(value, bytes) else value
 
 
 def _grey(pixels: Pixels) -> Pixels:

@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from itertools import islice
+from operator import itemgetter
 from pathlib import Path
 from typing import Protocol
 
@@ -20,6 +21,9 @@ from tfrec_cli.dataset.discover import Split
 from tfrec_cli.errors import DataError, FramingError, RunError, UsageError
 from tfrec_cli.reading.buffers import BufferPool
 from tfrec_cli.tfrecord.record import read_places
+
+_MOST_PLACES = 8
+"""Readers of one compressed split that go on where they are, however they take turns."""
 
 
 def open_records(split: Split, random_access_for: str | None) -> Records:
@@ -117,7 +121,10 @@ def _check_spans(path: Path, size_bytes: int, spans: Sequence[Sequence[int]]) ->
 
 
 class Sequential:
-    """Records of compressed shards; a number below the last one starts over at the first record."""
+    """Records of compressed shards, read in ascending order by each of a few readers at once.
+
+    A reader is found again by the number of the record that it reads next.
+    """
 
     is_sequential = True
 
@@ -126,8 +133,7 @@ class Sequential:
         manifest = split.manifest
         self.count = manifest.records if manifest else sum(1 for _ in discover.payloads(split))
         self._lock = threading.Lock()
-        self._next = 0
-        self._payloads = discover.payloads(split)
+        self._places: list[tuple[int, Iterator[bytes]]] = []
 
     def own_numbers(self, numbers: Int64s) -> Int64s:
         """Return the numbers as they are."""
@@ -137,10 +143,11 @@ class Sequential:
         """Read the records with these numbers, in ascending order."""
         payloads = []
         with self._lock:
+            place, found = self._nearest(int(numbers[0]) if len(numbers) else 0)
             for number in numbers.tolist():
-                if number < self._next:
-                    self._next, self._payloads = 0, discover.payloads(self._split)
-                payload = next(islice(self._payloads, number - self._next, None), None)
+                if number < place:
+                    place, found = 0, discover.payloads(self._split)
+                payload = next(islice(found, number - place, None), None)
                 if payload is None:
                     raise DataError(
                         f"{self._split.folder}: found no record {number}, expected {self.count} "
@@ -148,8 +155,18 @@ class Sequential:
                         hint="verify",
                     )
                 payloads.append(memoryview(payload))
-                self._next = number + 1
+                place = number + 1
+            self._places = [*self._places[1 - _MOST_PLACES :], (place, found)]
         return payloads
+
+    def _nearest(self, number: int) -> tuple[int, Iterator[bytes]]:
+        """Take the place that is nearest before a record, or the beginning."""
+        before = [place for place in self._places if place[0] <= number]
+        if not before:
+            return 0, discover.payloads(self._split)
+        nearest = max(before, key=itemgetter(0))
+        self._places.remove(nearest)
+        return nearest
 
 
 class Selected:

@@ -13,18 +13,20 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 
+from tfrec_cli import crops
 from tfrec_cli.dataset.discover import Split
 from tfrec_cli.dataset.records import Column, ColumnKind, Names
 from tfrec_cli.errors import DataError, UsageError
 from tfrec_cli.reading.options import ReadOptions
-from tfrec_cli.tfrecord.example import Feature
+from tfrec_cli.tfrecord import example
+from tfrec_cli.tfrecord.example import Feature, SingleValues
 
 Role = Literal["label", "weight", "feature"]
 Values = npt.NDArray[Any] | list[npt.NDArray[Any]]
 """The values of one field in n records: [n], [n, classes] or [n, 2]; or a list of n arrays."""
 
 SEED = "seed"
-"""The field that holds a seed pair for each record."""
+"""Name of the field that holds a seed pair for each record, for a user's own operations."""
 
 _LITERAL = "column:"
 """What stands before the name of a feature that would be read as something else."""
@@ -101,6 +103,55 @@ class Field:
         return numbers
 
 
+class FeatureReader:
+    """Reads the values of some features from each record.
+
+    Args:
+        kinds: for each feature the kind of its values, and whether they are a list.
+    """
+
+    def __init__(self, kinds: Mapping[str, tuple[ColumnKind, bool]]) -> None:
+        self._kinds = dict(kinds)
+        self._needed = [name for name, (_, is_list) in kinds.items() if not is_list]
+        is_plain = all(kind != "float" and not is_list for kind, is_list in kinds.values())
+        self._single = SingleValues({name: name for name in kinds}) if is_plain else None
+
+    def read(self, payload: memoryview, *, optional: str = "") -> dict[str, Any]:
+        """Read the values of one record: int, float, a view of bytes, or a sequence of a list.
+
+        Args:
+            optional: a feature that may be missing.
+        Returns:
+            The values by name; a missing list is left out.
+        Raises:
+            DataError: a feature is missing, or of another kind.
+        """
+        values = self._single.read(payload) if self._single else self._parsed(payload)
+        for name in self._needed:
+            if name not in values and name != optional:
+                raise DataError(f"found no feature {name!r}, expected one value")
+            is_view = isinstance(values.get(name), memoryview)
+            if name in values and is_view != (self._kinds[name][0] == "bytes"):
+                raise DataError(f"found feature {name!r} of another kind")
+        return values
+
+    def _parsed(self, payload: memoryview) -> dict[str, Any]:
+        features = example.decode(bytes(payload))
+        values: dict[str, Any] = {}
+        for name, (kind, is_list) in self._kinds.items():
+            feature = features.get(name)
+            if feature is None or (is_list and feature.kind == "unset"):
+                continue
+            if feature.kind != kind:
+                raise DataError(f"found feature {name!r} of another kind")
+            if is_list:
+                values[name] = feature.values
+            elif len(feature.values) == 1:
+                (value,) = feature.values
+                values[name] = memoryview(value) if isinstance(value, bytes) else value
+        return values
+
+
 @dataclass(frozen=True, slots=True)
 class Layout:
     """How the image and the fields of a record, or of a batch, are put together.
@@ -112,6 +163,11 @@ class Layout:
 
     fields: tuple[Field, ...]
     as_supervised: bool
+
+    @property
+    def label(self) -> Field | None:
+        """The label; None if there is none."""
+        return next((field for field in self.fields if field.role == "label"), None)
 
     @property
     def is_ragged(self) -> bool:
@@ -127,6 +183,16 @@ class Layout:
         further = {field.name: value for field, value in named if field.role == "feature"}
         parts += [further] * bool(further)
         return tuple(parts) if len(parts) > 1 else image
+
+    def taken_apart(self, sample: Any) -> tuple[Any, list[Any]]:
+        """Return the image and the values of fields of what `assemble` made."""
+        if not self.fields:
+            return sample, []
+        if not self.as_supervised:
+            return sample["image"], [sample[field.name] for field in self.fields]
+        image, *parts = sample
+        named = parts.pop() if self.fields[-1].role == "feature" else {}
+        return image, [*parts, *named.values()]
 
 
 def layout(
@@ -179,12 +245,36 @@ def layout(
     return Layout(tuple(fields), options.as_supervised)
 
 
-def wants_seed(function: Callable[..., Any] | None) -> bool:
-    """Tell whether a function has a parameter ``seed``, to be called with the seed pair."""
+class Transform:
+    """A function that changes images; if it has a parameter ``seed``, it gets the seed pair too.
+
+    Attributes:
+        function: called with an image, and perhaps with ``seed=(first, second)``; None changes
+            nothing.
+    Raises:
+        UsageError: it is no function.
+    """
+
+    def __init__(self, function: Callable[..., Any] | None) -> None:
+        if function is not None and not callable(function):
+            raise UsageError(f"`transform`: found {function!r}, expected a function or None")
+        self.function = function
+        self._wants_seed = function is not None and SEED in _parameters(function)
+
+    def __call__(self, image: Any, seed: int, epoch: int, key: int) -> Any:
+        """Return what replaces an image; the numbers make the seed pair."""
+        if self.function is None:
+            return image
+        if self._wants_seed:
+            return self.function(image, seed=crops.seed_pair(seed, epoch, key, crops.USER))
+        return self.function(image)
+
+
+def _parameters(function: Callable[..., Any]) -> Iterable[str]:
     try:
-        return function is not None and "seed" in inspect.signature(function).parameters
+        return inspect.signature(function).parameters
     except (TypeError, ValueError):  # a function of C without a signature
-        return False
+        return ()
 
 
 def _columns(split: Split, features: Mapping[str, Feature]) -> dict[str, Column]:

@@ -7,19 +7,21 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
+from itertools import chain
+from typing import Any
 
 import numpy as np
 
 from tfrec_cli.crops import Int64s
-from tfrec_cli.dataset import discover, records
+from tfrec_cli.dataset import discover, records, targets
 from tfrec_cli.dataset.discover import Split
 from tfrec_cli.dataset.records import ImageRecord, Names
-from tfrec_cli.errors import UsageError
+from tfrec_cli.errors import DataError, UsageError
 from tfrec_cli.reading import selection
 from tfrec_cli.reading.batch import Batch, BatchBuilder
 from tfrec_cli.reading.fetch import Records, Selected, open_records
-from tfrec_cli.reading.fields import Layout, layout
+from tfrec_cli.reading.fields import FeatureReader, Field, Layout, Values, layout
 from tfrec_cli.reading.options import ReadOptions
 from tfrec_cli.reading.order import ChunkOrder
 from tfrec_cli.runtime import values
@@ -39,6 +41,7 @@ class OpenSplit:
         place: the file or folder that is read, and the name of the split if it is known.
         layout: how fields of a record are put together.
         class_names: names of the classes by number; None if nothing tells them.
+        parts: the splits that are read, and which records of each; None for all.
     """
 
     place: str
@@ -47,6 +50,35 @@ class OpenSplit:
     builder: BatchBuilder
     layout: Layout
     class_names: tuple[str, ...] | None
+    parts: Sequence[tuple[Split, selection.Part | None]]
+    _passes: list[Values] = field(default_factory=list, repr=False, compare=False)
+
+    def targets(self) -> Values:
+        """Return the labels of all records, see `labelled.Labelled.targets`."""
+        label = self.layout.label
+        if label is None:
+            raise AttributeError(f"{self.place}: there are no labels")
+        mapped = [self._mapped(split, label) for split, _ in self.parts]
+        if any(labels is None for labels in mapped):
+            if not self._passes:
+                self._passes.extend(_read_labels(split, label) for split, _ in self.parts)
+            mapped = list(self._passes)
+        chosen = [
+            labels if part is None else labels[_slice(part.numbers(len(labels)))]
+            for labels, (_, part) in zip(mapped, self.parts, strict=True)
+            if labels is not None
+        ]
+        if len(chosen) == 1:
+            return chosen[0]
+        is_list = isinstance(chosen[0], list)
+        return list(chain.from_iterable(chosen)) if is_list else np.concatenate(chosen)
+
+    @staticmethod
+    def _mapped(split: Split, label: Field) -> Values | None:
+        """Return the labels of a split that are in a file of their own."""
+        made = split.manifest
+        is_ours = made is not None and label.feature == records.NAMES[made.keys].label
+        return targets.load(split) if is_ours else None
 
     def described(self, epochs: str) -> str:
         """Say on one line what is read; ``epochs`` says in words which."""
@@ -119,12 +151,14 @@ def open_split(
     *,
     by_number: bool = False,
     planar: bool = False,
+    with_keys: bool = False,
 ) -> OpenSplit:
     """Open a dataset's split.
 
     Args:
         by_number: the caller reads records by number, so that none can be skipped.
         planar: make batches of [n, channels, height, width].
+        with_keys: add the keys of records after the values of all fields, for `Transform`.
     Raises:
         MissingPathError: nothing is at ``path``.
         UsageError: there is no such split; an image is smaller than the crop; images of different
@@ -159,10 +193,30 @@ def open_split(
             may_be_small=crop is not None
             and any(_may_be_small(split, crop, options, ways) for split in splits),
             planar=planar,
+            with_keys=with_keys,
         ),
         layout=layout,
         class_names=splits[0].labels,
+        parts=parts,
     )
+
+
+def _read_labels(split: Split, label: Field) -> Values:
+    """Read the labels of all records of a split in one pass."""
+    reader = FeatureReader({label.feature: (label.kind, label.is_list)})
+    found: list[Any] = []
+    try:
+        found.extend(
+            reader.read(memoryview(payload)).get(label.feature, ())
+            for payload in discover.payloads(split)
+        )
+    except DataError as error:
+        raise DataError(f"{split.folder}: record {len(found)}: {error}") from error
+    return replace(label, classes=0, words=None).collect(found)
+
+
+def _slice(numbers: range) -> slice:
+    return slice(numbers.start, numbers.stop)
 
 
 def _place(split: Split, asked: str | None) -> str:

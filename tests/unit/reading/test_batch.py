@@ -452,7 +452,8 @@ def test_a_missing_feature_is_an_error(missing: str) -> None:
     records = [encoded()[0], memoryview(example.encode(features))]
     with pytest.raises(DataError) as raised:
         builder().build(records, np.array([8, 9]), EPOCH)
-    assert str(raised.value) == f"record 9: found no feature {missing!r}, expected one value"
+    found = f"record 9: found no feature {missing!r}, expected one value"
+    assert str(raised.value).startswith(found)
 
 
 def test_a_feature_of_two_values_is_an_error() -> None:
