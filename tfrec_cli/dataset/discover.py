@@ -361,25 +361,24 @@ def first_names(
         UsageError: it is not certain which features are meant.
     """
     where = split.shards[0]
-    fault = None
-    records = _decoded(split)
-    for features in records:
-        try:
-            return _names(split, features, image, label, islice(records, _MORE)), features
-        except UsageError as error:
-            fault = fault or _at(where, error)
-            if not skip:
-                break
-    raise fault or DataError(f"{where}: {NO_RECORDS}")
+    decoded = (_decode(path, record) for path in split.shards for record in read_records(path))
+    features = next(decoded, None)
+    if features is None:
+        raise DataError(f"{where}: {NO_RECORDS}")
+    if skip and not foreign.may_hold_image(features, image):
+        some = (one for one in decoded if foreign.may_hold_image(one, image))
+        features = next(some, features)
+    try:
+        return _names(split, features, image, label, islice(decoded, _MORE)), features
+    except UsageError as error:
+        raise _at(where, error) from error
 
 
-def _decoded(split: Split) -> Iterator[dict[str, Feature]]:
-    for path in split.shards:
-        for record in read_records(path):
-            try:
-                yield example.decode(record.payload)
-            except ExampleError as error:
-                raise ExampleError(f"{path}: {error}") from error
+def _decode(path: Path, record: Record) -> dict[str, Feature]:
+    try:
+        return example.decode(record.payload)
+    except ExampleError as error:
+        raise ExampleError(f"{path}: {error}") from error
 
 
 def _at(where: Path, error: UsageError) -> UsageError:

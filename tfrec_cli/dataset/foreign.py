@@ -57,6 +57,11 @@ def guess_names(features: Mapping[str, Feature]) -> Names | None:
     return Names(**found)
 
 
+def may_hold_image(features: Mapping[str, Feature], image: str | None) -> bool:
+    """Tell whether a record has the image's feature, or one of those in common use."""
+    return any(name in features for name in ([image] if image else _FOREIGN["image"].split("|")))
+
+
 def certain_names(
     features: Mapping[str, Feature],
     *,
