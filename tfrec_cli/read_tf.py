@@ -14,6 +14,7 @@ import os
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from tfrec_cli.errors import DataError, MissingExtraError
@@ -243,11 +244,14 @@ def crop_digests(
     Raises:
         DataError: the reader failed.
     """
+    from tfrec_cli.dataset import discover
+
     tf = _load_quietly()
     with suppress(RuntimeError):  # fails if TensorFlow already runs: its devices are fixed then
         tf.config.set_visible_devices([], "GPU")
     batches = dataset(
         opened,
+        image=None if opened.manifest else discover.first_record(opened)[0].image,
         label=None,
         crop=crop,
         seed=seed,
@@ -321,9 +325,17 @@ def own_crop_digests(
         pixels = tf.io.decode_png(image, channels=3, dtype=tf.uint16)
         return pixels if is_deep else tf.cast((tf.cast(pixels, tf.int32) + 128) // 257, tf.uint8)
 
+    def of_others(image: Any) -> Any:
+        pixels = tf.io.decode_image(image, expand_animations=False)
+        grey = tf.shape(pixels)[-1] < 3
+        pixels = tf.cond(grey, lambda: tf.repeat(pixels[..., :1], 3, -1), lambda: pixels[..., :3])
+        return tf.cast(pixels, tf.uint16) * 257 if is_deep else pixels
+
     def decode(image: Any) -> Any:
-        is_jpeg = tf.strings.substr(image, 0, 2) == b"\xff\xd8"
-        return tf.cond(is_jpeg, lambda: of_jpeg(image), lambda: of_png(image))
+        head = tf.strings.substr(image, 0, 2)
+        known = {b"\xff\xd8": of_jpeg, b"\x89P": of_png}
+        cases = [(head == magic, partial(read, image)) for magic, read in known.items()]
+        return tf.case(cases, default=partial(of_others, image))
 
     def cut(payload: Any, key: Any) -> Any:
         values = tf.io.parse_single_example(payload, features)

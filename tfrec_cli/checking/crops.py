@@ -72,14 +72,8 @@ def check(
         done += way.crops
     is_partial = any(way.every > 1 for way in ways)
     some = f" (of {_SECOND_OPINIONS} records of a split at most)" if is_partial else ""
-    others = sum(checked.pillow_formats for checked in subject.shards)
-    if not others:
-        own = f"TensorFlow's own operations{some}"
-        yield Note(f"{crops}by NumPy and Pillow, by tf.data, and by {own}")
-        return
-    yield Note(f"{crops}by NumPy and Pillow, and by tf.data")
-    those = f"{values.plural(others, 'image')} in GIF, WebP or BMP"
-    yield Note(f"the same crops by TensorFlow's own operations: {those}", is_checked=False)
+    own = f"TensorFlow's own operations{some}"
+    yield Note(f"{crops}by NumPy and Pillow, by tf.data, and by {own}")
 
 
 def fingerprint_of(subject: Subject) -> str | None:
@@ -144,10 +138,7 @@ class _Way(NamedTuple):
 def _ways(
     subject: Subject, number: int, asked: Crops, digests: tuple[Digests, Digests]
 ) -> Iterator[_Way]:
-    """Yield the ways to read the crops of the split with this number.
-
-    TensorFlow's operations that decode JPEG and PNG do not decode other formats.
-    """
+    """Yield the ways to read the crops of the split with this number."""
     by_reader, by_tensorflow = digests
     split, shards = subject.splits[number], subject.shards_of(number)
     path = split.folder if split.manifest else split.shards[0]
@@ -155,10 +146,9 @@ def _ways(
     every = max(1, -(-len(keys) // _SECOND_OPINIONS))
     for epoch in range(asked.epochs):
         wanted: dict[str, Any] = {"crop": asked.size, "seed": asked.seed, "epoch": epoch}
-        if not any(checked.pillow_formats for checked in shards):
-            how = "by TensorFlow's own operations"
-            read = partial(by_tensorflow, split, keys, every=every, **wanted)
-            yield _Way(shards, path, epoch, how, read, every)
+        how = "by TensorFlow's own operations"
+        read = partial(by_tensorflow, split, keys, every=every, **wanted)
+        yield _Way(shards, path, epoch, how, read, every)
         parallel, batch_size, in_graph = _READER_RUNS[(number + epoch) % len(_READER_RUNS)]
         how = f"{parallel} at once, batches of {batch_size}{', in tf.function' if in_graph else ''}"
         settings = {"parallel": parallel, "batch_size": batch_size, "in_graph": in_graph}

@@ -101,7 +101,6 @@ class Decoded:
         images: number of images.
         crops: for each image its key, and the SHA-256 of its crop in each epoch.
         unread_formats: number of images in formats that no reader decodes.
-        pillow_formats: number of images that every reader decodes by Pillow: GIF, WebP and BMP.
     """
 
     path: Path
@@ -110,7 +109,6 @@ class Decoded:
     findings: list[Finding] = field(default_factory=list)
     crops: list[tuple[int, tuple[bytes, ...]]] = field(default_factory=list)
     unread_formats: int = 0
-    pillow_formats: int = 0
 
 
 def decode(part: Part) -> Decoded:
@@ -155,9 +153,7 @@ def check(
     from tfrec_cli.imaging import pillow_decoder
 
     found = None if record.is_raw else formats.image_format(record.image[: formats.HEAD_BYTES])
-    if found in pillow_decoder.DECODED:
-        decoded.pillow_formats += found not in ("jpeg", "png")
-    elif found and not part.is_ours:
+    if found and found not in pillow_decoder.DECODED and not part.is_ours:
         decoded.unread_formats += 1
         return
     try:

@@ -80,7 +80,7 @@ class Checked:
         crops: for each record its key, and the SHA-256 of its crop in each epoch.
         imageless: number of records without a recognizable image.
         boxed, unclear: number of records with boxes that were checked, and that cannot be.
-        unread_formats, pillow_formats: see `images.Decoded`.
+        unread_formats: see `images.Decoded`.
         smallest: the least height and the least width of all images, as their records say.
     """
 
@@ -97,7 +97,6 @@ class Checked:
     boxed: int = 0
     unclear: int = 0
     unread_formats: int = 0
-    pillow_formats: int = 0
     smallest: tuple[int, int] | None = None
     damaged: bool = False
 
@@ -226,7 +225,6 @@ def _add_decoded(checked: Checked, decoded: Decoded) -> None:
     checked.findings += decoded.findings
     checked.crops += decoded.crops
     checked.unread_formats += decoded.unread_formats
-    checked.pillow_formats += decoded.pillow_formats
 
 
 def _add_record(checked: Checked, item: Record, record: ImageRecord, *, quick: bool) -> None:

@@ -54,7 +54,7 @@ def read_splits(path: Path) -> tuple[list[Split], list[Finding]]:
         splits.append(discover.described(path, described))
     if not splits:
         try:
-            splits = [discover.undescribed(path)]
+            splits = [discover.undescribed(path)] if findings else discover.splits(path)
         except UsageError:
             if not findings:  # else there is only a damaged manifest without its shards
                 raise

@@ -558,10 +558,7 @@ def test_other_formats_are_decoded_and_cropped(tmp_path: Path, kind: str) -> Non
     report = verify(path, Options(seed=1, jobs=1))
     assert (kinds(report), "images: all decoded" in report.checks) == ([], True)
     assert str(report.fingerprint).startswith("seed1-30x30-e0:")
-    assert report.checks[-1] == "crops of 30x30, seed 1: by NumPy and Pillow, and by tf.data"
-    assert report.unchecked[-1] == (
-        "the same crops by TensorFlow's own operations: 3 images in GIF, WebP or BMP"
-    )
+    assert report.checks[-1].endswith("by tf.data, and by TensorFlow's own operations")
 
 
 def test_an_animated_gif_is_a_finding(tmp_path: Path) -> None:
