@@ -75,20 +75,26 @@ def dataset(
     Args:
         path: a folder that ``tfrec write`` made, a record file, a folder of record files, or a
             split that was opened before.
-        split: its name; or, as in TFDS, ``"train+val"``, ``"train[:10%]"``, ``"train[500:]"``.
-            Files of other programs belong to the split that their names tell, else to ``train``.
-        image: name of the feature that holds the image; None finds it by the names in common use.
-        label: name of the feature that is the label: a class number, a number, a text or a list of
-            them. None is no label. By default it is found by the names in common use; if it is not
-            certain which it is, an error lists the features.
-        features: names of further features to yield. ``"key"`` and ``"filename"`` are in every
-            dataset of tfrec, ``"seed"`` is a seed pair for each record, see `Returns`. ``"tags[]"``
-            yields lists even if most records have one value, ``"column:seed"`` is a stored feature.
-        sample_weight: name of a feature with a number a record, yielded as third: Keras takes it.
-        as_supervised: yield tuples; False yields one dictionary with ``"image"``, ``"label"`` and
-            the features.
-        one_hot: yield float32 vectors instead of class numbers: True, or the number of classes.
-        multi_hot: the same for labels that are lists: True, the number of classes, or all texts.
+        split: its name, or an expression of TFDS: ``"train+val"``, ``"train[:10%]"``,
+            ``"train[500:]"``. Record files of other programs are in the split that their names or
+            their folders tell; if none tells one, all are in ``"train"``.
+        image: name of the feature that holds the image. By default it is the one with a name in
+            common use; if that is not certain, an error asks for the name.
+        label: name of the feature that is the label: a number, a text, or a list. None yields no
+            label. By default it is the class number with a name in common use; if that is not
+            certain, an error asks for the name.
+        features: names of further features to yield. Every dataset of tfrec has ``"key"`` and
+            ``"filename"``. ``"seed"`` is the pair ``(seed + epoch * 2**32, key | 16 * 2**56)``, for
+            random operations of your own; ``"column:seed"`` is a stored feature of this name.
+            ``"tags[]"`` yields lists: needed if some records have no value or several.
+        sample_weight: name of a feature with one number a record, yielded after the label, as Keras
+            takes it.
+        as_supervised: yield ``(image, label, …)``. False yields dictionaries with ``"image"``,
+            ``"label"``, ``"sample_weight"`` and the names in ``features``.
+        one_hot: yield class numbers as float32 vectors. True takes the number of classes from the
+            dataset; or give it.
+        multi_hot: the same for labels that are lists of class numbers. For lists of texts, give all
+            texts in the order of the vector.
         crop: (height, width) in pixels, or one number for a square; None keeps the stored size.
         crop_mode: ``"random"`` draws the position of each crop, ``"center"`` takes the middle.
         seed: in [0, 2**32); crops, flips, brightness and order are drawn from it.
@@ -110,25 +116,26 @@ def dataset(
         small: what to do with an image smaller than the crop. ``"fail"`` raises an error when the
             dataset is opened (while reading, if no manifest holds the smallest size), ``"skip"``
             leaves it out, ``"pad"`` surrounds it with black.
-        missing: what to do with a record that has no image: ``"fail"``, or ``"skip"`` it.
+        missing: what to do with a record without the feature of the image: ``"fail"`` raises an
+            error, ``"skip"`` leaves the record out.
         drop_remainder: leave out the last batch of an epoch if it is not full.
         parallel: number of threads, each of which makes a batch; None means one for each
             processor. Values do not depend on it.
-        transform: a function that is called with each image, [height, width, channels], and returns
-            what replaces the image. If it has a parameter ``seed``, it gets the pair of ``"seed"``.
-            The attribute of this name can be set later.
+        transform: a function that is called with each image, an array [height, width, channels],
+            and returns what replaces the image. If it has a parameter ``seed``, it also gets the
+            pair that ``features=["seed"]`` yields. The attribute ``transform`` can be set later.
 
     Returns:
         An iterable of what `read_tf.dataset` yields, in the same order: see `Batches.__iter__`.
         Each loop over it starts again. ``len()`` is the number of batches, or of records without
-        ``batch_size``; it is not known if ``small="skip"`` may leave images out.
+        ``batch_size``; it is not known if records may be skipped.
 
     Raises:
         MissingPathError: ``path`` does not exist.
-        UsageError: there is no such split, a value is out of range or of another type, the crop
-            does not fit every image, images of several sizes are to be batched, or GZIP shards are
-            to be shuffled.
-        DataError: the files are not what their manifest says; while iterating, a record is
+        UsageError: there is no such split, it is not certain which feature is the image or the
+            label, a value is out of range or of another type, the crop does not fit every image,
+            images of several sizes are to be batched, or GZIP shards are to be shuffled.
+        DataError: a file is missing, or is not what its manifest says; while iterating, a record is
             damaged, or an image cannot be decoded or is smaller than the crop.
         RunError: a file cannot be read.
 
@@ -207,20 +214,26 @@ def source(
     Args:
         path: a folder that ``tfrec write`` made, a record file, a folder of record files, or a
             split that was opened before.
-        split: its name; or, as in TFDS, ``"train+val"``, ``"train[:10%]"``, ``"train[500:]"``.
-            Files of other programs belong to the split that their names tell, else to ``train``.
-        image: name of the feature that holds the image; None finds it by the names in common use.
-        label: name of the feature that is the label: a class number, a number, a text or a list of
-            them. None is no label. By default it is found by the names in common use; if it is not
-            certain which it is, an error lists the features.
-        features: names of further features to yield. ``"key"`` and ``"filename"`` are in every
-            dataset of tfrec, ``"seed"`` is a seed pair for each record, see `Returns`. ``"tags[]"``
-            yields lists even if most records have one value, ``"column:seed"`` is a stored feature.
-        sample_weight: name of a feature with a number a record, yielded as third: Keras takes it.
-        as_supervised: yield tuples; False yields one dictionary with ``"image"``, ``"label"`` and
-            the features.
-        one_hot: yield float32 vectors instead of class numbers: True, or the number of classes.
-        multi_hot: the same for labels that are lists: True, the number of classes, or all texts.
+        split: its name, or an expression of TFDS: ``"train+val"``, ``"train[:10%]"``,
+            ``"train[500:]"``. Record files of other programs are in the split that their names or
+            their folders tell; if none tells one, all are in ``"train"``.
+        image: name of the feature that holds the image. By default it is the one with a name in
+            common use; if that is not certain, an error asks for the name.
+        label: name of the feature that is the label: a number, a text, or a list. None yields no
+            label. By default it is the class number with a name in common use; if that is not
+            certain, an error asks for the name.
+        features: names of further features to yield. Every dataset of tfrec has ``"key"`` and
+            ``"filename"``. ``"seed"`` is the pair ``(seed + epoch * 2**32, key | 16 * 2**56)``, for
+            random operations of your own; ``"column:seed"`` is a stored feature of this name.
+            ``"tags[]"`` yields lists: needed if some records have no value or several.
+        sample_weight: name of a feature with one number a record, yielded after the label, as Keras
+            takes it.
+        as_supervised: yield ``(image, label, …)``. False yields dictionaries with ``"image"``,
+            ``"label"``, ``"sample_weight"`` and the names in ``features``.
+        one_hot: yield class numbers as float32 vectors. True takes the number of classes from the
+            dataset; or give it.
+        multi_hot: the same for labels that are lists of class numbers. For lists of texts, give all
+            texts in the order of the vector.
         crop: (height, width) in pixels, or one number for a square; None keeps the stored size.
         crop_mode: ``"random"`` draws the position of each crop, ``"center"`` takes the middle.
         seed: in [0, 2**32); crops, flips, brightness and order are drawn from it.
@@ -239,10 +252,11 @@ def source(
         small: what to do with an image smaller than the crop. ``"fail"`` raises an error when the
             dataset is opened (while reading, if no manifest holds the smallest size), ``"pad"``
             surrounds it with black. ``"skip"`` is refused.
-        missing: what to do with a record that has no image: ``"fail"``; ``"skip"`` is refused.
-        transform: a function that is called with each image, [height, width, channels], and returns
-            what replaces the image. If it has a parameter ``seed``, it gets the pair of ``"seed"``.
-            The attribute of this name can be set later.
+        missing: what to do with a record without the feature of the image: ``"fail"`` raises an
+            error; ``"skip"`` is refused.
+        transform: a function that is called with each image, an array [height, width, channels],
+            and returns what replaces the image. If it has a parameter ``seed``, it also gets the
+            pair that ``features=["seed"]`` yields. The attribute ``transform`` can be set later.
 
     Returns:
         A sequence of ``(image, label)``, or of ``image`` if there are no labels: see
@@ -250,9 +264,10 @@ def source(
 
     Raises:
         MissingPathError: ``path`` does not exist.
-        UsageError: there is no such split, a value is out of range or of another type, the crop
-            does not fit every image, or shards are compressed.
-        DataError: the files are not what their manifest says.
+        UsageError: there is no such split, it is not certain which feature is the image or the
+            label, a value is out of range or of another type, the crop does not fit every image, or
+            shards are compressed.
+        DataError: a file is missing, or is not what its manifest says.
         RunError: a file cannot be read.
 
     Examples:
@@ -337,15 +352,16 @@ class Batches(_Transforming):
     def __len__(self) -> int:
         length = self._opened.length(self._order)
         if length is None:
-            raise TypeError("the length is not known if small images are skipped")
+            raise TypeError("the length is not known if records may be skipped")
         return length
 
     def __iter__(self) -> Iterator[Any]:
         """Iterate ``(image, label)``, or ``image`` if there are no labels.
 
         Yields:
-            image: ``dtype`` [batch, height, width, channels], label: int64 [batch]. Single records
-            have no batch dimension.
+            image: ``dtype`` [batch, height, width, channels], label: int64 [batch]. Further
+            features are the last value of the tuple, ``{name: values}``: one value a record is an
+            array [batch], lists are a list of arrays. Single records have no batch dimension.
         """
         opened = self._opened
         with closing(run_ahead(self._tasks(), opened.options.threads)) as chunks:
@@ -421,7 +437,8 @@ class Source(_Transforming):
 
         Returns:
             ``(image, label)``, or ``image`` if there are no labels. image: ``dtype``
-            [height, width, channels], label: an int64 scalar.
+            [height, width, channels], label: an int64 scalar. Further features are the last value
+            of the tuple, ``{name: value}``.
         Raises:
             IndexError: there are fewer samples; negative indices count from the end.
             DataError: the record is damaged, or smaller than the crop.

@@ -76,26 +76,32 @@ def dataset(
     """Open a dataset for training, as a ``tf.data.Dataset``.
 
     Stored crops and whole images are read in the same way: a crop can be cut from any stored image
-    that is large enough. Datasets of other programs work too, if their images have a common feature
-    name (``image/encoded``, ``image``…). For a record without a key, its number is the key.
+    that is large enough. Records of other programs are read too. For a record without a key, its
+    number in its split is the key.
 
     Args:
         path: a folder that ``tfrec write`` made, a record file, a folder of record files, or a
             split that was opened before.
-        split: its name; or, as in TFDS, ``"train+val"``, ``"train[:10%]"``, ``"train[500:]"``.
-            Files of other programs belong to the split that their names tell, else to ``train``.
-        image: name of the feature that holds the image; None finds it by the names in common use.
-        label: name of the feature that is the label: a class number, a number, a text or a list of
-            them. None is no label. By default it is found by the names in common use; if it is not
-            certain which it is, an error lists the features.
-        features: names of further features to yield. ``"key"`` and ``"filename"`` are in every
-            dataset of tfrec, ``"seed"`` is a seed pair for each record, see `Returns`. ``"tags[]"``
-            yields lists even if most records have one value, ``"column:seed"`` is a stored feature.
-        sample_weight: name of a feature with a number a record, yielded as third: Keras takes it.
-        as_supervised: yield tuples; False yields one dictionary with ``"image"``, ``"label"`` and
-            the features.
-        one_hot: yield float32 vectors instead of class numbers: True, or the number of classes.
-        multi_hot: the same for labels that are lists: True, the number of classes, or all texts.
+        split: its name, or an expression of TFDS: ``"train+val"``, ``"train[:10%]"``,
+            ``"train[500:]"``. Record files of other programs are in the split that their names or
+            their folders tell; if none tells one, all are in ``"train"``.
+        image: name of the feature that holds the image. By default it is the one with a name in
+            common use; if that is not certain, an error asks for the name.
+        label: name of the feature that is the label: a number, a text, or a list. None yields no
+            label. By default it is the class number with a name in common use; if that is not
+            certain, an error asks for the name.
+        features: names of further features to yield. Every dataset of tfrec has ``"key"`` and
+            ``"filename"``. ``"seed"`` is the pair ``(seed + epoch * 2**32, key | 16 * 2**56)``, for
+            random operations of your own; ``"column:seed"`` is a stored feature of this name.
+            ``"tags[]"`` yields lists: needed if some records have no value or several.
+        sample_weight: name of a feature with one number a record, yielded after the label, as Keras
+            takes it.
+        as_supervised: yield ``(image, label, …)``. False yields dictionaries with ``"image"``,
+            ``"label"``, ``"sample_weight"`` and the names in ``features``.
+        one_hot: yield class numbers as float32 vectors. True takes the number of classes from the
+            dataset; or give it.
+        multi_hot: the same for labels that are lists of class numbers. For lists of texts, give all
+            texts in the order of the vector.
         crop: (height, width) in pixels, or one number for a square; None keeps the stored size.
         crop_mode: ``"random"`` draws the position of each crop, ``"center"`` takes the middle.
         seed: in [0, 2**32); crops, flips, brightness and order are drawn from it.
@@ -117,7 +123,8 @@ def dataset(
         small: what to do with an image smaller than the crop. ``"fail"`` raises an error when the
             dataset is opened (while reading, if no manifest holds the smallest size), ``"skip"``
             leaves it out, ``"pad"`` surrounds it with black.
-        missing: what to do with a record that has no image: ``"fail"``, or ``"skip"`` it.
+        missing: what to do with a record without the feature of the image: ``"fail"`` raises an
+            error, ``"skip"`` leaves the record out.
         drop_remainder: leave out the last batch of an epoch if it is not full.
         parallel: number of threads, each of which makes a batch; None means one for each
             processor. Values do not depend on it.
@@ -125,17 +132,17 @@ def dataset(
     Returns:
         A dataset of ``(image, label)``, or of ``image`` if there are no labels. image: ``dtype``
         [batch, height, width, channels]; label: int64 [batch]. Single records have no batch
-        dimension. The cardinality is known, unless images may be skipped. Features are
-        ``{name: tensor}``: single values [batch], lists ``tf.RaggedTensor`` [batch, None], the seed
-        pair int64 [batch, 2]. The dataset has the attributes ``class_names``, ``num_classes``,
-        ``class_to_idx`` and ``targets`` (all labels, without reading the shards).
+        dimension. Further features are the last value of the tuple, ``{name: tensor}``: one value a
+        record is [batch], lists are a ``tf.RaggedTensor`` [batch, None], ``"seed"`` is int64
+        [batch, 2]. The cardinality is known, unless records may be skipped. The dataset has the
+        attributes ``class_names``, ``num_classes``, ``class_to_idx`` and ``targets``.
 
     Raises:
         MissingPathError: ``path`` does not exist.
-        UsageError: there is no such split, a value is out of range or of another type, the crop
-            does not fit every image, images of several sizes are to be batched, or GZIP shards are
-            to be shuffled.
-        DataError: the files are not what their manifest says.
+        UsageError: there is no such split, it is not certain which feature is the image or the
+            label, a value is out of range or of another type, the crop does not fit every image,
+            images of several sizes are to be batched, or GZIP shards are to be shuffled.
+        DataError: a file is missing, or is not what its manifest says.
         RunError: a file cannot be read.
         MissingExtraError: TensorFlow is not installed, or does not load.
         tf.errors.OpError: while iterating: a record is damaged, or an image cannot be decoded or

@@ -71,20 +71,26 @@ def dataset(
     Args:
         path: a folder that ``tfrec write`` made, a record file, a folder of record files, or a
             split that was opened before.
-        split: its name; or, as in TFDS, ``"train+val"``, ``"train[:10%]"``, ``"train[500:]"``.
-            Files of other programs belong to the split that their names tell, else to ``train``.
-        image: name of the feature that holds the image; None finds it by the names in common use.
-        label: name of the feature that is the label: a class number, a number, a text or a list of
-            them. None is no label. By default it is found by the names in common use; if it is not
-            certain which it is, an error lists the features.
-        features: names of further features to yield. ``"key"`` and ``"filename"`` are in every
-            dataset of tfrec, ``"seed"`` is a seed pair for each record, see `Returns`. ``"tags[]"``
-            yields lists even if most records have one value, ``"column:seed"`` is a stored feature.
-        sample_weight: name of a feature with a number a record, yielded as third: Keras takes it.
-        as_supervised: yield tuples; False yields one dictionary with ``"image"``, ``"label"`` and
-            the features.
-        one_hot: yield float32 vectors instead of class numbers: True, or the number of classes.
-        multi_hot: the same for labels that are lists: True, the number of classes, or all texts.
+        split: its name, or an expression of TFDS: ``"train+val"``, ``"train[:10%]"``,
+            ``"train[500:]"``. Record files of other programs are in the split that their names or
+            their folders tell; if none tells one, all are in ``"train"``.
+        image: name of the feature that holds the image. By default it is the one with a name in
+            common use; if that is not certain, an error asks for the name.
+        label: name of the feature that is the label: a number, a text, or a list. None yields no
+            label. By default it is the class number with a name in common use; if that is not
+            certain, an error asks for the name.
+        features: names of further features to yield. Every dataset of tfrec has ``"key"`` and
+            ``"filename"``. ``"seed"`` is the pair ``(seed + epoch * 2**32, key | 16 * 2**56)``, for
+            random operations of your own; ``"column:seed"`` is a stored feature of this name.
+            ``"tags[]"`` yields lists: needed if some records have no value or several.
+        sample_weight: name of a feature with one number a record, yielded after the label, as Keras
+            takes it.
+        as_supervised: yield ``(image, label, …)``. False yields dictionaries with ``"image"``,
+            ``"label"``, ``"sample_weight"`` and the names in ``features``.
+        one_hot: yield class numbers as float32 vectors. True takes the number of classes from the
+            dataset; or give it.
+        multi_hot: the same for labels that are lists of class numbers. For lists of texts, give all
+            texts in the order of the vector.
         crop: (height, width) in pixels, or one number for a square; None keeps the stored size. If
             sizes differ, the ``DataLoader`` then needs ``batch_size=None`` or a ``collate_fn``.
         crop_mode: ``"random"`` draws the position of each crop, ``"center"`` takes the middle.
@@ -101,10 +107,12 @@ def dataset(
         small: what to do with an image smaller than the crop. ``"fail"`` raises an error when the
             dataset is opened (while reading, if no manifest holds the smallest size), ``"pad"``
             surrounds it with black. ``"skip"`` is refused.
-        missing: what to do with a record that has no image: ``"fail"``; ``"skip"`` is refused.
-        transform: a function that is called in the worker with each image, a tensor
-            [channels, height, width], and returns what replaces the image. If it has a parameter
-            ``seed``, it gets the pair of ``"seed"``. The attribute of this name can be set later.
+        missing: what to do with a record without the feature of the image: ``"fail"`` raises an
+            error; ``"skip"`` is refused.
+        transform: a function that is called with each image, a tensor [channels, height, width], in
+            the worker, and returns what replaces the image. If it has a parameter ``seed``, it also
+            gets the pair that ``features=["seed"]`` yields. The attribute ``transform`` can be set
+            later.
         shuffle: must be False: a ``DataLoader`` shuffles by its sampler, see `Order`.
 
     Returns:
@@ -113,9 +121,10 @@ def dataset(
 
     Raises:
         MissingPathError: ``path`` does not exist.
-        UsageError: there is no such split, a value is out of range or of another type, the crop
-            does not fit every image, or shards are compressed.
-        DataError: the files are not what their manifest says.
+        UsageError: there is no such split, it is not certain which feature is the image or the
+            label, a value is out of range or of another type, the crop does not fit every image, or
+            shards are compressed.
+        DataError: a file is missing, or is not what its manifest says.
         RunError: a file cannot be read.
         MissingExtraError: at import, PyTorch is not installed.
 
@@ -225,8 +234,9 @@ class Records(Labelled, data.Dataset):  # type: ignore[misc]  # PyTorch's types 
 
         Returns:
             ``(image, label)``, or ``image`` if there are no labels. image: ``dtype``
-            [channels, height, width], or the result of ``transform``; label: an integer. Other
-            values: int and bytes, float32 tensors, lists as tensors or lists of bytes.
+            [channels, height, width], or the result of ``transform``; label: an integer. Further
+            features are the last value of the tuple, ``{name: value}``: integers and bytes as in
+            Python, floats and lists of numbers as tensors, lists of bytes as lists.
         Raises:
             IndexError: there are fewer records; negative indices count from the end.
             DataError: the record is damaged, or smaller than the crop.
@@ -250,8 +260,8 @@ class Records(Labelled, data.Dataset):  # type: ignore[misc]  # PyTorch's types 
     def collate(self, samples: Sequence[Any]) -> Any:
         """Make a batch of samples, for ``DataLoader(collate_fn=dataset.collate)``.
 
-        As PyTorch's own, but values of features that are lists stay a list with an entry for each
-        record, since records may have different numbers of values.
+        It stacks values as PyTorch's own function does, except for features that are lists: records
+        may have different numbers of values, so the batch has a list with an entry a record.
         """
         layout = self._opened.layout
         if not layout.is_ragged:
