@@ -43,6 +43,7 @@ __all__ = [
     "random_offsets",
     "seed_key",
     "seed_pair",
+    "user_seeds",
 ]
 
 Int64s = npt.NDArray[np.int64]

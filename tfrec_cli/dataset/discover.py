@@ -365,9 +365,16 @@ def first_names(
     features = next(decoded, None)
     if features is None:
         raise DataError(f"{where}: {NO_RECORDS}")
-    if skip and not foreign.may_hold_image(features, image):
+    if not foreign.may_hold_image(features, image):
         some = (one for one in decoded if foreign.may_hold_image(one, image))
-        features = next(some, features)
+        first = next(some if skip else islice(some, _MORE), None)
+        if first and not skip:
+            listed = ", ".join(features)
+            raise UsageError(
+                f"`missing`: {where}: found a first record without an image ({listed}), but images "
+                "in others, expected one in each; 'skip' leaves such records out"
+            )
+        features = first or features
     try:
         return _names(split, features, image, label, islice(decoded, _MORE)), features
     except UsageError as error:
@@ -388,6 +395,14 @@ def _at(where: Path, error: UsageError) -> UsageError:
     return UsageError(f"{option}{where}: {message.removeprefix(option)}")
 
 
+def told_names(split: Split) -> tuple[str | None, str | None]:
+    """Return the names of image and label by what describes a split; None for what is not told."""
+    if split.manifest:
+        ours = records.NAMES[split.manifest.keys]
+        return ours.image, ours.label if split.manifest.labels is not None else None
+    return (split.prepared.image, split.prepared.label) if split.prepared else (None, None)
+
+
 def _names(
     split: Split,
     features: dict[str, Feature],
@@ -397,13 +412,9 @@ def _names(
 ) -> Names:
     if split.manifest and image is None and label is ...:
         return records.NAMES[split.manifest.keys].present(features)
-    told: tuple[str | None, str | None] = (None, None)
+    told = told_names(split)
     if split.manifest:
-        ours = records.NAMES[split.manifest.keys]
-        told = ours.image, ours.label if split.manifest.labels is not None else None
         label = None if label is ... and told[1] is None else label
-    elif split.prepared:
-        told = split.prepared.image, split.prepared.label
     found = foreign.certain_names(features, image=image, label=label, told=told, more=more)
     if split.manifest:  # the other names are certain
         ours = records.NAMES[split.manifest.keys].present(features)

@@ -125,7 +125,7 @@ def _only_image(features: Mapping[str, Feature], sizes: Mapping[str, str]) -> st
     ]
     if not images:
         found = f"found {_listed(features)}" if features else "found no feature"
-        raise UsageError(f"{found}, expected one that holds an image: missing='skip' goes on")
+        raise UsageError(f"{found}, expected one that holds an image")
     raise UsageError(f"which is the image? found {_listed(features)}: image={images[0]!r}")
 
 

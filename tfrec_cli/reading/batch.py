@@ -138,8 +138,9 @@ class BatchBuilder:
         )
 
     def _collect(self, records: Sequence[_Record], drawn_from: Mapping[str, Any]) -> list[Values]:
+        numbers = [record.number for record in records]
         return [
-            one.collect([record.values[column] for record in records])
+            one.collect([record.values[column] for record in records], numbers)
             if one.feature
             else crops.user_seeds(**drawn_from)
             for column, one in enumerate(self.fields)

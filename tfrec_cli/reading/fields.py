@@ -71,16 +71,19 @@ class Field:
         """The dimensions after the first in a batch of single values."""
         return (self.classes,) if self.classes else () if self.feature else (2,)
 
-    def collect(self, values: Sequence[Any]) -> Values:
+    def collect(self, values: Sequence[Any], numbers: Sequence[int] = ()) -> Values:
         """Make the values of n records from the features of each.
 
+        Args:
+            numbers: those of the records, for errors.
         Raises:
             DataError: a label is no class.
         """
         if self.classes:
             vectors = np.zeros((len(values), self.classes), np.float32)
-            for row, value in enumerate(values):
-                vectors[row, self._numbers(value if self.is_list else [value])] = 1
+            for row, (value, number) in enumerate(zip(values, numbers, strict=True)):
+                found = value if self.is_list else [value]
+                vectors[row, [self._class_of(one, number) for one in found]] = 1
             return vectors
         if self.is_list:
             return [self._array(value) for value in values]
@@ -91,16 +94,15 @@ class Field:
         made[:] = list(map(bytes, values)) if self.kind == "bytes" else values
         return made
 
-    def _numbers(self, values: Sequence[Any]) -> list[int]:
-        numbers = []
-        for value in values:
-            known = value if self.words is None else self.words.get(str(bytes(value), "utf-8"), -1)
-            if not 0 <= known < self.classes:
-                found = value if self.words is None else bytes(value)
-                expected = f"one of {self.classes} classes"
-                raise DataError(f"feature {self.feature!r}: found {found!r}, expected {expected}")
-            numbers.append(known)
-        return numbers
+    def _class_of(self, value: Any, record: int) -> int:
+        known = value if self.words is None else self.words.get(str(bytes(value), "utf-8"), -1)
+        if 0 <= known < self.classes:
+            return int(known)
+        found = value if self.words is None else bytes(value)
+        expected = f"one of {self.classes} classes"
+        raise DataError(
+            f"record {record}: feature {self.feature!r}: found {found!r}, expected {expected}"
+        )
 
 
 class FeatureReader:
@@ -207,7 +209,7 @@ def layout(
         UsageError: a feature is not there, or cannot be what it is asked for.
     """
     known = _columns(split, features)
-    fields = []
+    fields: list[Field] = []
     if names.label:
         fields.append(_label(options, split, known[names.label]))
     elif options.one_hot is not False or options.multi_hot is not False:
@@ -236,6 +238,12 @@ def layout(
                 is_list=column.is_list,
             )
         )
+    kinds: dict[str, bool] = {}
+    for field in fields:
+        if field.feature and kinds.setdefault(field.feature, field.is_list) != field.is_list:
+            raise UsageError(
+                f"`features`: found {field.feature!r} as lists and as single values, expected one"
+            )
     keys = ["image", *(field.name for field in fields)]
     if not options.as_supervised and len(set(keys)) < len(keys):
         twice = next(key for key in keys if keys.count(key) > 1)

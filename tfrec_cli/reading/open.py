@@ -76,9 +76,7 @@ class OpenSplit:
     @staticmethod
     def _mapped(split: Split, label: Field) -> Values | None:
         """Return the labels of a split that are in a file of their own."""
-        made = split.manifest
-        is_ours = made is not None and label.feature == records.NAMES[made.keys].label
-        return targets.load(split) if is_ours else None
+        return targets.load(split) if label.feature == discover.told_names(split)[1] else None
 
     def described(self, epochs: str) -> str:
         """Say on one line what is read; ``epochs`` says in words which."""
@@ -196,7 +194,7 @@ def open_split(
             with_keys=with_keys,
         ),
         layout=layout,
-        class_names=splits[0].labels,
+        class_names=splits[0].labels if names.label == discover.told_names(splits[0])[1] else None,
         parts=parts,
     )
 
