@@ -372,7 +372,8 @@ def first_names(
             listed = ", ".join(features)
             raise UsageError(
                 f"`missing`: {where}: found a first record without an image ({listed}), but images "
-                "in others, expected one in each; 'skip' leaves such records out"
+                "in others, expected one in each; 'skip' leaves such records out, where a reader "
+                "reads them in sequence"
             )
         features = first or features
     try:
