@@ -93,9 +93,10 @@ sanitize: $(READY)  ## Run the tests of C functions with ASan and UBSan, from a 
 torture: $(READY)  ## Break writes and datasets in every known way (10 minutes; strace)
 	$(BIN)/python -m tests.faults $(if $(SEED),--seed $(SEED))
 
-interop: $(READY)  ## Open one dataset with every reader, including DALI: 500 MB (IMAGES=DIR)
-	$(PIP) 'tfrec-cli[tensorflow]' --group dev --group interop
+interop: $(READY)  ## Open one dataset with every reader and client; 1.3 GB (IMAGES=DIR, VISION=1)
+	$(PIP) 'tfrec-cli[tensorflow]' --group dev --group interop $(if $(VISION),--group vision)
 	$(BIN)/python -m tests.contract.interop "$(or $(IMAGES),sample_data/images)"
+	$(BIN)/python -m tests.contract.interop.exact
 
 lint: $(READY)  ## Check style, that imports go downwards only, and the form of workflows
 	$(BIN)/ruff check .

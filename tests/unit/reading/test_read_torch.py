@@ -171,6 +171,16 @@ def test_a_transform_gets_each_image(whole: Path) -> None:
         assert label == same_label
 
 
+@pytest.mark.parametrize("workers", [0, 2])
+def test_a_transform_that_is_set_later_is_used(whole: Path, workers: int) -> None:
+    """timm sets it so."""
+    plain, changed = (read_torch.dataset(whole, crop=CROP) for _ in range(2))
+    changed.transform = Norm()
+    loader = torch_data.DataLoader(changed, batch_size=None, num_workers=workers)
+    for (image, _), (other, _) in zip(plain, loader, strict=True):
+        assert torch.equal(other, Norm()(image))
+
+
 @pytest.mark.promise("P2")
 @pytest.mark.parametrize("shuffle", [False, True])
 @pytest.mark.parametrize(("shard", "start"), [((0, 1), 0), ((0, 1), 5), ((1, 3), 0), ((2, 3), 3)])
