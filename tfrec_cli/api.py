@@ -156,8 +156,9 @@ def write(
             such as ``"1%"``.
         small: what to do if an image is smaller than the crop: ``"fail"``, ``"skip"``, ``"pad"`` or
             ``"resize"``.
-        check: how whole images are checked: ``"structure"``, or ``"decode"`` to decode them too.
-            Images that are cropped are always decoded.
+        check: how images are checked: ``"structure"``, or ``"decode"`` to decode whole ones too, as
+            crops always are; ``"intact"`` decodes all of each image, and refuses JPEGs with damaged
+            data.
         exif: ``"apply"`` turns images upright by their EXIF orientation, ``"ignore"`` does not.
         strip_metadata: remove EXIF (with places), XMP, comments and previews from whole images that
             keep their bytes; crops and converted images never have them. Pixels and colour profiles
@@ -244,7 +245,8 @@ def check(
         on_error: see `write`.
         max_errors: see `write`.
         small: see `write`.
-        check: ``"decode"`` decodes every image, ``"structure"`` only those that are cropped.
+        check: ``"decode"`` decodes every image, ``"structure"`` only those that are cropped;
+            ``"intact"`` also refuses JPEGs with damaged data.
         max_pixels: see `write`.
         jobs: number of processes; None means one for each processor.
         progress: see above.

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal, NamedTuple
 
+from tfrec_cli.runtime.paths import printable
 from tfrec_cli.tfrecord.scan import Damage, Record
 
 MOST_LISTED = 10
@@ -61,6 +62,26 @@ class Finding(NamedTuple):
         where = "" if self.record is None else f" record {self.record}"
         where += "" if self.offset_bytes is None else f" at byte {self.offset_bytes}"
         return f"{self.path}:{where}{':' if where else ''} {self.message}"
+
+
+class DamagedImage(NamedTuple):
+    """An image whose data are damaged, though every decoder takes it: no finding.
+
+    Attributes:
+        record: number of its record in its file, from 0.
+        name: what its record calls it; empty if it has no name.
+        message: what is wrong with its data.
+    """
+
+    path: Path
+    record: int
+    name: bytes
+    message: str
+
+    def __str__(self) -> str:
+        """Return it as one line."""
+        name = f" {printable(self.name)}:" if self.name else ""
+        return f"{self.path}: record {self.record}:{name} {self.message}"
 
 
 class Group(NamedTuple):

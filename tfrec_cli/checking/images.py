@@ -14,7 +14,7 @@ from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from tfrec_cli.checking.finding import Finding, file_finding, record_finding
+from tfrec_cli.checking.finding import DamagedImage, Finding, file_finding, record_finding
 from tfrec_cli.dataset import records
 from tfrec_cli.dataset.foreign import guess_names
 from tfrec_cli.dataset.records import ImageRecord, Names
@@ -101,6 +101,8 @@ class Decoded:
         images: number of images.
         crops: for each image its key, and the SHA-256 of its crop in each epoch.
         unread_formats: number of images in formats that no reader decodes.
+        damaged_images: the JPEGs that are decoded although their data are damaged.
+        unnoted: number of JPEGs of which that is unknown, because crops are computed.
     """
 
     path: Path
@@ -109,6 +111,8 @@ class Decoded:
     findings: list[Finding] = field(default_factory=list)
     crops: list[tuple[int, tuple[bytes, ...]]] = field(default_factory=list)
     unread_formats: int = 0
+    damaged_images: list[DamagedImage] = field(default_factory=list)
+    unnoted: int = 0
 
 
 def decode(part: Part) -> Decoded:
@@ -157,10 +161,14 @@ def check(
         decoded.unread_formats += 1
         return
     try:
-        pixels, size = _decode(record, part)
+        pixels, size, damage = _decode(record, part)
     except ImageError as error:
         yield record_finding("image", part.path, item, str(error))
         return
+    decoded.unnoted += found == "jpeg" and pixels is not None
+    if damage:
+        name = record.filename or b""
+        decoded.damaged_images.append(DamagedImage(part.path, item.index, name, damage))
     recorded = (record.height_px, record.width_px)
     if None not in recorded and size != recorded:
         message = f"found an image of {size[0]}x{size[1]}, expected {recorded[0]}x{recorded[1]}"
@@ -176,11 +184,12 @@ def check(
     decoded.crops.append((key, _crop_digests(pixels, key, part.crops, part.bits)))
 
 
-def _decode(record: ImageRecord, part: Part) -> tuple[Pixels | None, tuple[int, ...]]:
-    """Decode an image by Pillow, not by the decoder of the readers, which is checked with this.
+def _decode(record: ImageRecord, part: Part) -> tuple[Pixels | None, tuple[int, ...], str]:
+    """Decode an image; for crops by Pillow, not by the decoder of the readers, to check that.
 
     Returns:
-        Its pixels, or None if no crops are to be computed, and (height, width).
+        Its pixels, or None if no crops are to be computed; (height, width); and what is wrong with
+        its data: see `decoder.Noted`.
     Raises:
         ImageError: it cannot be decoded.
     """
@@ -190,10 +199,15 @@ def _decode(record: ImageRecord, part: Part) -> tuple[Pixels | None, tuple[int, 
         if part.crops:
             decode = partial(pillow_decoder.decode, max_pixels=part.max_pixels)
             pixels = records.pixels(record, decode)
-            return pixels, pixels.shape[:2]
+            return pixels, pixels.shape[:2], ""
         if record.is_raw:
-            return None, (record.height_px or 0, record.width_px or 0)
-        return None, pillow_decoder.decoded_size(record.image, part.max_pixels)
+            return None, (record.height_px or 0, record.width_px or 0), ""
+        if formats.image_format(record.image[: formats.HEAD_BYTES]) == "jpeg":
+            from tfrec_cli.imaging import decoder
+
+            noted = decoder.decode_noted(record.image, part.max_pixels)
+            return None, noted.pixels.shape[:2], noted.damage
+        return None, pillow_decoder.decoded_size(record.image, part.max_pixels), ""
 
 
 def _crop_digests(pixels: Pixels, key: int, asked: Crops, bits: int) -> tuple[bytes, ...]:

@@ -13,7 +13,13 @@ from pathlib import Path
 from blake3 import blake3
 
 from tfrec_cli.checking import images
-from tfrec_cli.checking.finding import Finding, file_finding, record_finding, unreadable
+from tfrec_cli.checking.finding import (
+    DamagedImage,
+    Finding,
+    file_finding,
+    record_finding,
+    unreadable,
+)
 from tfrec_cli.checking.images import Crops, Decoded, Part
 from tfrec_cli.checking.record import RecordReader
 from tfrec_cli.dataset import discover, tfds
@@ -80,7 +86,7 @@ class Checked:
         crops: for each record its key, and the SHA-256 of its crop in each epoch.
         imageless: number of records without a recognizable image.
         boxed, unclear: number of records with boxes that were checked, and that cannot be.
-        unread_formats: see `images.Decoded`.
+        unread_formats, damaged_images, unnoted: see `images.Decoded`.
         smallest: the least height and the least width of all images, as their records say.
     """
 
@@ -97,6 +103,8 @@ class Checked:
     boxed: int = 0
     unclear: int = 0
     unread_formats: int = 0
+    damaged_images: list[DamagedImage] = field(default_factory=list)
+    unnoted: int = 0
     smallest: tuple[int, int] | None = None
     damaged: bool = False
 
@@ -225,6 +233,8 @@ def _add_decoded(checked: Checked, decoded: Decoded) -> None:
     checked.findings += decoded.findings
     checked.crops += decoded.crops
     checked.unread_formats += decoded.unread_formats
+    checked.damaged_images += decoded.damaged_images
+    checked.unnoted += decoded.unnoted
 
 
 def _add_record(checked: Checked, item: Record, record: ImageRecord, *, quick: bool) -> None:

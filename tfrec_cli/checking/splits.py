@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from tfrec_cli.checking import images, shard
-from tfrec_cli.checking.finding import Finding, Note, file_finding
+from tfrec_cli.checking.finding import DamagedImage, Finding, Note, file_finding
 from tfrec_cli.checking.images import Crops, Decoded, Part
 from tfrec_cli.checking.shard import Checked, Task
 from tfrec_cli.dataset import origins
@@ -277,6 +277,18 @@ def note_extent(subject: Subject) -> Iterator[Note]:
         yield Note(text, is_checked=False)
     elif images > unread:
         yield Note("images: all others decoded" if unread else "images: all decoded")
+    if damaged := damaged_images(subject):
+        found = values.plural(len(damaged), "JPEG")
+        has = "has" if len(damaged) == 1 else "have"
+        yield Note(f"images: {found} {has} damaged data and may look broken, such as {damaged[0]}")
+    if unnoted := sum(checked.unnoted for checked in subject.shards):
+        text = f"damaged data in {values.plural(unnoted, 'JPEG')}: only without --seed"
+        yield Note(text, is_checked=False)
+
+
+def damaged_images(subject: Subject) -> list[DamagedImage]:
+    """Return the images that are decoded although their data are damaged."""
+    return [image for checked in subject.shards for image in checked.damaged_images]
 
 
 def _crop_size(subject: Subject) -> tuple[int, int] | None:

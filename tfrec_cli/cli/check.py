@@ -55,7 +55,8 @@ def check(source: Path, *, json: bool, quiet: bool, verbose: bool, **options: An
 
     with progress.shown(quiet=quiet) as show:
         result = work.check(source, WriteOptions(**options), show)
-    left = [f"left out: {reject}" for reject in result.rejects if verbose]
+    listed = [f"left out: {reject}" for reject in result.rejects if verbose]
+    listed += [f"damaged: {damaged}" for damaged in result.damaged if verbose]
     if not quiet:
-        progress.warn([*result.warnings, *left])
+        progress.warn([*result.warnings, *listed])
     click.echo(report.document(result) if json else report.text(result))

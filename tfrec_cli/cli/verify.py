@@ -60,7 +60,10 @@ from tfrec_cli.errors import EXIT_DATA
 )
 @params.jobs
 @click.option(
-    "-v", "--verbose", is_flag=True, help="List every finding, not only the first ten of a kind."
+    "-v",
+    "--verbose",
+    is_flag=True,
+    help="List every finding, not only the first ten of a kind, and every damaged image.",
 )
 @params.quiet
 @params.json

@@ -129,7 +129,10 @@ from tfrec_cli.cli.completion import paths, splits
 )
 @params.field_option("small", help="What to do if an image is smaller than the crop.")
 @params.field_option(
-    "check", help="How whole images are checked. Images that are cropped are always decoded."
+    "check",
+    help="How images are checked: the structure of whole ones; or by decoding them too, as crops "
+    "always are; or intact, which also refuses JPEGs with damaged data. That decodes all of each, "
+    "not only the crop.",
 )
 @params.field_option("exif", help="Whether to turn images upright by their EXIF orientation.")
 @params.field_option(
@@ -159,7 +162,8 @@ from tfrec_cli.cli.completion import paths, splits
     "-v",
     "--verbose",
     is_flag=True,
-    help="Name every file that is left out, and every bad line of an image list.",
+    help="Name every file that is left out, every damaged image, and every bad line of an image "
+    "list.",
 )
 @params.quiet
 @params.json
@@ -187,8 +191,10 @@ def write(
     seed = None if no_shuffle else shuffle_seed
     with progress.shown(quiet=quiet) as show:
         result = work.write(source, out, WriteOptions(shuffle_seed=seed, **options), show)
-    rejects = [reject for split in [result, *result.more] for reject in split.rejects]
-    notes = [*result.warnings, *(f"left out: {reject}" for reject in rejects if verbose)]
+    notes = [*result.warnings]
+    for split in result.splits if verbose else ():
+        notes += [f"left out: {reject}" for reject in split.rejects]
+        notes += [f"damaged: {damaged}" for damaged in split.damaged]
     if not quiet:
         progress.warn(notes)
     click.echo(report.document(result) if json else report.text(result))

@@ -10,6 +10,7 @@ from tfrec_cli.dataset.rejects import Reject
 from tfrec_cli.runtime.pool import Progress
 from tfrec_cli.sources import open_source
 from tfrec_cli.writing import divide, dry_run, split, survey
+from tfrec_cli.writing.damaged import Damaged, warning
 from tfrec_cli.writing.options import WriteOptions
 from tfrec_cli.writing.recipe import Recipe
 
@@ -20,6 +21,7 @@ class CheckedSource:
 
     Attributes:
         rejects: the sources that it would leave out, and the files that are ignored.
+        damaged: images that it would use although their data are damaged.
         labels: class names by number; None without labels.
     """
 
@@ -28,6 +30,7 @@ class CheckedSource:
     size_bytes: int
     labels: tuple[str, ...] | None
     rejects: Sequence[Reject]
+    damaged: Sequence[Damaged]
     warnings: Sequence[str]
 
 
@@ -53,17 +56,21 @@ def check(
         plans = divide.plan_splits(listing, headers, shares, options)
         hint = open_source.root_hint(source, options.root)
         found = []
-        for part, planned in plans.values():
-            bad = dry_run.check_images(root, planned, recipe, run, progress)
+        damaged: dict[str, Sequence[Damaged]] = {}
+        for name, (part, planned) in plans.items():
+            bad, damaged[name] = dry_run.check_images(root, planned, recipe, run, progress)
             found.append((part, planned, [*planned.rejects, *bad], planned.records - len(bad)))
     counts = [(rejects, records) for _, _, rejects, records in found]
     survey.check_rejects(root, counts, options, hint)
     rejects = [reject for _, _, some, _ in found for reject in some]
+    warnings = [line for part, _, _, _ in found for line in part.warnings]
+    warnings += [warning(name, some) for name, some in damaged.items() if some]
     return CheckedSource(
         source=source,
         images=sum(records for _, _, _, records in found),
         size_bytes=sum(planned.source_bytes for _, planned, _, _ in found),
         labels=listing.labels,
         rejects=tuple(sorted(rejects, key=lambda reject: reject.path)),
-        warnings=tuple(dict.fromkeys(line for part, _, _, _ in found for line in part.warnings)),
+        damaged=tuple(sorted(one for some in damaged.values() for one in some)),
+        warnings=tuple(dict.fromkeys(warnings)),
     )

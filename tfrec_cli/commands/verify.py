@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from tfrec_cli.checking import crops, sidecars, splits, targets
-from tfrec_cli.checking.finding import Finding, Group, Note, file_finding
+from tfrec_cli.checking.finding import DamagedImage, Finding, Group, Note, file_finding
 from tfrec_cli.checking.splits import Options, Subject
 from tfrec_cli.dataset.names import MANIFEST_SUFFIX, partial_folders
 from tfrec_cli.errors import MissingExtraError
@@ -32,6 +32,7 @@ class Verified:
         size_bytes: size of all record files together.
         findings: everything that is wrong; empty for an intact dataset.
         groups: lines that a person may read instead of many findings each.
+        damaged: images that are decoded although their data are damaged, which is no finding.
         checks: what was checked, in order, one line each.
         unchecked: what could not be checked, and why.
         is_described: whether a manifest says what there should be.
@@ -44,6 +45,7 @@ class Verified:
     size_bytes: int = 0
     findings: list[Finding] = field(default_factory=list)
     groups: list[Group] = field(default_factory=list)
+    damaged: list[DamagedImage] = field(default_factory=list)
     checks: list[str] = field(default_factory=list)
     unchecked: list[str] = field(default_factory=list)
     is_described: bool = False
@@ -84,7 +86,8 @@ def verify(path: Path, options: Options, progress: Progress = lambda *_: None) -
     if not options.quick:
         from tfrec_cli.imaging import normalize
 
-        normalize.load(arrays=options.seed is not None)
+        may_hold_jpegs = any(split.may_hold_jpegs for split in known)
+        normalize.load(arrays=options.seed is not None or may_hold_jpegs)
     is_described = any(split.manifest for split in known)
     report = Verified(path=path, is_described=is_described)
     report.add(damaged)
@@ -98,6 +101,7 @@ def verify(path: Path, options: Options, progress: Progress = lambda *_: None) -
     report.shards = len(subject.shards)
     report.records = sum(checked.records for checked in subject.shards)
     report.size_bytes = sum(checked.size_bytes for checked in subject.shards)
+    report.damaged = splits.damaged_images(subject)
     report.fingerprint = crops.fingerprint_of(subject)
     report.add(_check_fingerprint(path, report.fingerprint, options.expect))
     return report

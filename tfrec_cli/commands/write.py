@@ -30,6 +30,7 @@ from tfrec_cli.sources import open_source
 from tfrec_cli.sources.header import NO_LABELS
 from tfrec_cli.sources.listing import Listing
 from tfrec_cli.writing import divide, dry_run, figures, output, plan, shard, split, staging, survey
+from tfrec_cli.writing.damaged import Damaged, warning
 from tfrec_cli.writing.figures import Copies
 from tfrec_cli.writing.journal import Journal
 from tfrec_cli.writing.options import WriteOptions
@@ -53,9 +54,11 @@ class Written:
         manifest: the manifest of the split, as it is on disk; None after a dry run.
         source_bytes: size of all images of the split.
         rejects: source files that were left out, each with its reason.
+        damaged: images that were written although their data are damaged, as far as they were
+            decoded; unknown if ``existed``.
         labels: class names by number; None without labels.
         columns: the columns of an image list that became features.
-        warnings: one line each, for a person.
+        warnings: one line each, for a person; the first split has those of all.
         groups: with ``split_by``, how many groups the images of the split are from.
         existed: ``resume`` found the split complete and wrote nothing.
         class_records: how many records each class has, by its number; without empty classes.
@@ -76,6 +79,7 @@ class Written:
     rejects: tuple[Reject, ...]
     labels: tuple[str, ...] | None
     warnings: tuple[str, ...]
+    damaged: tuple[Damaged, ...] = ()
     columns: tuple[Column, ...] = ()
     split: str = "train"
     groups: int | None = None
@@ -129,6 +133,7 @@ class _Part:
     recipe: Recipe
     journal: Journal
     rejects: Sequence[Reject]
+    damaged: Sequence[Damaged] = ()
     folder: Path | None = None
     likely_copies: frozenset[int] = frozenset()
     shards: Sequence[WrittenShard] = ()
@@ -233,10 +238,21 @@ def _check(
 ) -> tuple[Sequence[Reject], int]:
     """Return all rejects of a dry run, and how many records a split would have."""
     bad: list[Reject] = []
-    if options.check == "decode":
-        bad = dry_run.check_images(root, part.planned, part.recipe, run, progress)
+    if options.check != "structure":
+        bad, damaged = dry_run.check_images(root, part.planned, part.recipe, run, progress)
+        _note_damage(part, damaged)
     part.rejects = sorted([*part.rejects, *bad], key=lambda reject: reject.path)
     return part.rejects, part.planned.records - len(bad)
+
+
+def _note_damage(part: _Part, damaged: Sequence[Damaged]) -> None:
+    part.damaged = damaged
+    if damaged:
+        _warn(part, warning(part.split, damaged))
+
+
+def _warn(part: _Part, line: str) -> None:
+    part.listing = replace(part.listing, warnings=(*part.listing.warnings, line))
 
 
 @contextmanager
@@ -323,11 +339,12 @@ def _describe(part: _Part, shards: Sequence[WrittenShard], options: WriteOptions
     """Make the manifest of a split."""
     if dim := sum(one.dim for one in shards):
         greatest = max(one.dim_greatest for one in shards)
-        warning = (
+        _warn(
+            part,
             f"split {part.split}: 16-bit images that may hold fewer bits and look dark: {dim}; "
-            f"found {greatest} as their greatest value, expected up to 65535"
+            f"found {greatest} as their greatest value, expected up to 65535",
         )
-        part.listing = replace(part.listing, warnings=(*part.listing.warnings, warning))
+    _note_damage(part, sorted(damaged for one in shards for damaged in one.damaged))
     if part.listing.labels is not None:
         part.labels = part.planned.labels({bad.path for one in shards for bad in one.rejects})
     part.manifest = Manifest(
@@ -382,6 +399,7 @@ def _result(source: Path, out: Path, parts: Sequence[_Part], options: WriteOptio
         if options.labels == "none":
             unlabelled = "not asked for"
     plans = [part.planned for part in parts]
+    all_warnings = tuple(line for part in parts for line in part.listing.warnings)
     first, *more = (
         Written(
             out=out,
@@ -389,8 +407,9 @@ def _result(source: Path, out: Path, parts: Sequence[_Part], options: WriteOptio
             manifest=part.manifest,
             source_bytes=part.planned.source_bytes,
             rejects=tuple(part.rejects),
+            damaged=tuple(part.damaged),
             labels=part.listing.labels,
-            warnings=part.listing.warnings,
+            warnings=all_warnings if number == 0 else (),
             columns=part.listing.columns,
             split=part.split,
             groups=part.listing.groups,
@@ -398,7 +417,7 @@ def _result(source: Path, out: Path, parts: Sequence[_Part], options: WriteOptio
             class_records=figures.by_class(part.planned, part.rejects) if labels else {},
             unlabelled=unlabelled,
         )
-        for part in parts
+        for number, part in enumerate(parts)
     )
     if not options.crop:
         return replace(first, more=tuple(more))

@@ -74,6 +74,11 @@ class Split(NamedTuple):
         """Return the name: that of the default split if files tell none."""
         return self.name or file_splits.DEFAULT_SPLIT
 
+    @property
+    def may_hold_jpegs(self) -> bool:
+        """Whether its records may hold JPEG images."""
+        return self.manifest is None or self.manifest.stored in ("whole", "jpeg")
+
 
 def is_record_file_name(name: str) -> bool:
     """Tell by its name whether a file may hold records: all but known sidecar files may."""

@@ -3,16 +3,18 @@
 Knows: which decoder decodes what. Must not know: TFRecord, where crops are.
 
 Pixels are those of `pillow_decoder.decode`, and an image is refused if that refuses it: measured on
-1,023 images of test suites and 40,000 damaged JPEGs. Threads decode at the same time, and no state
-of the process is changed.
+1,023 images of test suites and 40,000 damaged JPEGs. So a JPEG whose data are damaged is decoded as
+far as they go, and that can be asked for. Threads decode at the same time, and no state of the
+process is changed.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from tfrec_cli.errors import ImageError
 from tfrec_cli.imaging import pillow_decoder
+from tfrec_cli.imaging.jpeg import damage as jpeg_damage
 from tfrec_cli.imaging.jpeg import markers as jpeg_markers
 from tfrec_cli.imaging.jpeg import seek
 from tfrec_cli.imaging.jpeg.window import Box
@@ -29,6 +31,19 @@ if TYPE_CHECKING:
     """[height, width, 3], row-major RGB: uint8, or uint16 of a PNG of 16 bits a sample."""
 
 
+class Noted(NamedTuple):
+    """A decoded image, or a window of one.
+
+    Attributes:
+        pixels: as of `decode`.
+        damage: what is wrong with the data of a usual JPEG, in the words of libjpeg; "" if nothing
+            is, and for other images.
+    """
+
+    pixels: Pixels
+    damage: str = ""
+
+
 def decode(data: native.Bytes, max_pixels: int = MAX_PIXELS) -> Pixels:
     """Decode an image as TensorFlow does: no orientation is applied, alpha is dropped.
 
@@ -38,13 +53,25 @@ def decode(data: native.Bytes, max_pixels: int = MAX_PIXELS) -> Pixels:
         ImageError: none of `pillow_decoder.DECODED`, larger than ``max_pixels``, or it cannot be
             decoded.
     """
+    return decode_noted(data, max_pixels).pixels
+
+
+def decode_noted(data: native.Bytes, max_pixels: int = MAX_PIXELS) -> Noted:
+    """Decode an image as `decode` does, and note damage of its data.
+
+    Raises:
+        ImageError: as for `decode`.
+    """
     data = bytes(data)
-    plain = _plain(data, max_pixels)
-    pixels = None
-    if plain:
+    damage = ""
+    if plain := _plain(data, max_pixels):
         jpeg_markers.check_scans(data)
-        pixels = _by_simplejpeg(plain[0])
-    return pillow_decoder.decode(data, max_pixels) if pixels is None else pixels
+        small, frame = plain
+        found = _by_simplejpeg(small)
+        if not isinstance(found, str):
+            return Noted(found)
+        damage = jpeg_damage.damage(found, bytes(small)[frame.end :])
+    return Noted(pillow_decoder.decode(data, max_pixels), damage)
 
 
 def decode_window(
@@ -60,19 +87,28 @@ def decode_window(
     Raises:
         ImageError: as for `decode`, or the picture has another size.
     """
+    return decode_window_noted(data, size, box, max_pixels).pixels
+
+
+def decode_window_noted(
+    data: native.Bytes, size: tuple[int, int], box: Box, max_pixels: int = MAX_PIXELS
+) -> Noted:
+    """Decode one window as `decode_window` does, and note damage if the whole has to be decoded.
+
+    Raises:
+        ImageError: as for `decode_window`.
+    """
     top, left, height, width = box
-    pixels = None
     if plain := _plain(data, max_pixels):
         small, frame = plain
         _check_size((frame.height_px, frame.width_px), size)
         if cut := seek.cut(small, box):
-            top, left = cut.top, cut.left
             pixels = _by_simplejpeg(cut.data)
-    if pixels is None:
-        top, left, _, _ = box
-        pixels = decode(data, max_pixels)
-        _check_size(pixels.shape[:2], size)
-    return pixels[top : top + height, left : left + width]
+            if not isinstance(pixels, str):
+                return Noted(pixels[cut.top : cut.top + height, cut.left : cut.left + width])
+    whole = decode_noted(data, max_pixels)
+    _check_size(whole.pixels.shape[:2], size)
+    return Noted(whole.pixels[top : top + height, left : left + width], whole.damage)
 
 
 def crashed(cause: str) -> ImageError:
@@ -103,8 +139,8 @@ def _plain(data: native.Bytes, max_pixels: int) -> tuple[native.Bytes, Frame] | 
     return data, frame
 
 
-def _by_simplejpeg(data: native.Bytes) -> Pixels | None:
-    """Decode a JPEG by simplejpeg; return None if it refuses, or has a warning.
+def _by_simplejpeg(data: native.Bytes) -> Pixels | str:
+    """Decode a JPEG by simplejpeg; return its words if it refuses, or has a warning.
 
     Damage in the data of a scan is a warning, which Pillow and TensorFlow ignore. But if simplejpeg
     ignores warnings, it ignores the errors after them too, and returns what was in memory.
@@ -113,8 +149,8 @@ def _by_simplejpeg(data: native.Bytes) -> Pixels | None:
 
     try:
         pixels: Pixels = simplejpeg.decode_jpeg(data, strict=True)
-    except ValueError:
-        return None
+    except ValueError as error:
+        return str(error)
     return pixels
 
 

@@ -72,6 +72,7 @@ class Stored(NamedTuple):
         changes: why the bytes are not those of the file, in stable words; empty if they are.
         has_icc: whether the file has a colour profile.
         greatest: the greatest value of a picture of 16 bits before it was scaled.
+        damage: see `decoder.Noted`; "" if the image was not decoded.
     """
 
     data: bytes
@@ -81,6 +82,20 @@ class Stored(NamedTuple):
     changes: tuple[str, ...]
     has_icc: bool
     greatest: int | None = None
+    damage: str = ""
+
+
+class Normalized(NamedTuple):
+    """The pixels that a policy makes of an image file.
+
+    Attributes:
+        pixels: as of `decode`.
+        greatest, damage: see `Stored`.
+    """
+
+    pixels: Pixels
+    greatest: int | None = None
+    damage: str = ""
 
 
 def load(*, arrays: bool) -> None:
@@ -105,15 +120,11 @@ def decode(data: bytes, policy: Policy) -> Pixels:
     Raises:
         ImageError: it cannot be decoded completely, or the policy does not allow it.
     """
-    return _decode(data, policy)[0]
+    return _decode(data, policy).pixels
 
 
-def _decode(data: bytes, policy: Policy) -> tuple[Pixels, int | None]:
-    """Decode as `decode` does.
-
-    Returns:
-        The pixels, and the greatest value of a picture of 16 bits before it was scaled.
-    """
+def _decode(data: bytes, policy: Policy) -> Normalized:
+    """Decode as `decode` does."""
     import numpy as np
 
     name = formats.image_format(data[: formats.HEAD_BYTES])
@@ -128,20 +139,22 @@ def _decode(data: bytes, policy: Policy) -> tuple[Pixels, int | None]:
             if claim.size:
                 check_pixels(*claim.size, policy.max_pixels)
             orientation = claim.orientation if policy.exif == "apply" else 1
-            picture, greatest = claim.decode(data, policy.max_pixels, _bits(claim, policy))
+            decoded = claim.decode(data, policy.max_pixels, _bits(claim, policy))
         else:
             file.seek(0)
             with pillow.open_image(file, name, policy) as image:
                 stored = pillow.orientation_of(image, name, file)
                 orientation = _left_to_do(stored, name, policy)
-                picture, greatest = _picture(data, image, name, claim, stored, policy)
+                decoded = _picture(data, image, name, claim, stored, policy)
+        picture = decoded.picture
         if isinstance(picture, np.ndarray):
-            colours = deep.upright(deep.without_alpha(picture, policy.alpha), orientation)
-            return _scaled_short(colours, policy), greatest
-        rgb = pillow_decoder.to_rgb(picture, policy.alpha)
-        if orientation != 1:
-            rgb = rgb.transpose(_UPRIGHT[orientation])
-        return _scaled_short(np.asarray(rgb), policy), greatest
+            pixels = deep.upright(deep.without_alpha(picture, policy.alpha), orientation)
+        else:
+            rgb = pillow_decoder.to_rgb(picture, policy.alpha)
+            if orientation != 1:
+                rgb = rgb.transpose(_UPRIGHT[orientation])
+            pixels = np.asarray(rgb)
+        return Normalized(_scaled_short(pixels, policy), decoded.greatest, decoded.damage)
 
 
 def _bits(claim: claims.Claim, policy: Policy) -> int:
@@ -185,7 +198,8 @@ def _picture(
 ) -> Decoded:
     """Decode the first frame of an opened image, not turned."""
     if name == "jpeg" and image.mode in ("L", "RGB"):
-        return Decoded(Image.fromarray(decoder.decode(data, policy.max_pixels)))
+        pixels, damage = decoder.decode_noted(data, policy.max_pixels)
+        return Decoded(Image.fromarray(pixels), damage=damage)
     if claim.decode:
         return claim.decode(data, policy.max_pixels, _bits(claim, policy))
     if name == "png":
@@ -217,15 +231,15 @@ def store_whole(data: bytes, policy: Policy, *, decodes: bool, strips: bool = Fa
     examined = examine(data, policy, decodes=decodes)
     header, markers, changes = examined.header, examined.markers, examined.changes
     size = (header.height_px, header.width_px)
-    greatest = None
+    greatest, damage = None, ""
     if changes:
-        pixels, greatest = _decode(data, policy)
+        pixels, greatest, damage = _decode(data, policy)
         size = pixels.shape[:2]
         data = _transcode(pixels, examined, _icc_profile(data, header, policy))
         markers = jpeg_markers.read(data) if markers else None
     else:
         if decodes or header.deep:
-            _, greatest = _decode(data, policy)
+            _, greatest, damage = _decode(data, policy)
         stripped = (strip.jpeg_file if markers else strip.png_file)(data) if strips else data
         if stripped is not data:
             data, changes = stripped, (METADATA,)
@@ -237,26 +251,25 @@ def store_whole(data: bytes, policy: Policy, *, decodes: bool, strips: bool = Fa
         changes=changes,
         has_icc=header.icc,
         greatest=greatest,
+        damage=damage,
     )
 
 
-def decode_examined(data: bytes, examined: Examined, policy: Policy) -> tuple[Pixels, int | None]:
+def decode_examined(data: bytes, examined: Examined, policy: Policy) -> Normalized:
     """Decode an image file to the pixels of the image that `store_whole` makes.
 
     So a crop from the file equals a crop from the stored image, even if that is transcoded to JPEG.
 
     Args:
         examined: the result of `header.examine`.
-    Returns:
-        The pixels as of `decode`, and the greatest value of a picture of 16 bits.
     Raises:
         ImageError: it cannot be decoded, or the policy does not allow it.
     """
-    pixels, greatest = _decode(data, policy)
+    found = _decode(data, policy)
     if examined.changes and examined.markers:
-        stored = _transcode(pixels, examined, None)
-        pixels = decoder.decode(stored, policy.max_pixels)
-    return pixels, greatest
+        stored = _transcode(found.pixels, examined, None)
+        return found._replace(pixels=decoder.decode(stored, policy.max_pixels))
+    return found
 
 
 def enlarge(

@@ -36,6 +36,7 @@ def document(result: CheckedSource) -> str:
             "size_bytes": result.size_bytes,
             "labels": result.labels,
             "rejects": [reject.document() for reject in result.rejects],
+            "damaged": [damaged.document() for damaged in result.damaged],
             "warnings": result.warnings,
         },
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -25,12 +26,13 @@ def text(report: Verified, *, verbose: bool = False) -> str:
     """Return the result as text, with the fingerprint on a line of its own.
 
     Args:
-        verbose: list every finding, not only the first of each kind.
+        verbose: list every finding, not only the first of each kind, and every damaged image.
     """
     records = f"{plural(report.records, 'record')} in {plural(report.shards, 'shard')}"
     lines = [f"{report.path}: {records}, {size(report.size_bytes)}"]
     lines += [f"  checked   {check}" for check in report.checks]
     lines += [f"  unchecked {unchecked}" for unchecked in report.unchecked]
+    lines += [f"  damaged   {image}" for image in report.damaged if verbose]
     lines += map(str, report.findings) if verbose else _first(report)
     if report.fingerprint:
         lines.append(report.fingerprint)
@@ -98,6 +100,15 @@ def document(report: Verified) -> str:
                     "offset_bytes": finding.offset_bytes,
                 }
                 for finding in report.findings
+            ],
+            "damaged": [
+                {
+                    "path": str(image.path),
+                    "record": image.record,
+                    "name": os.fsdecode(image.name) if image.name else None,
+                    "message": image.message,
+                }
+                for image in report.damaged
             ],
             "checks": report.checks,
             "unchecked": report.unchecked,

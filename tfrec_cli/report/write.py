@@ -203,6 +203,7 @@ def _split_values(result: Written) -> dict[str, Any]:
         "source_bytes": result.source_bytes,
         "class_records": None if result.labels is None else _class_records(result),
         "rejects": [reject.document() for reject in result.rejects],
+        "damaged": [damaged.document() for damaged in result.damaged],
         "manifest": manifest.document() if manifest else None,
     }
 

@@ -15,6 +15,7 @@ from tfrec_cli.imaging import normalize
 from tfrec_cli.runtime import pool
 from tfrec_cli.runtime.pool import Progress
 from tfrec_cli.writing import shard
+from tfrec_cli.writing.damaged import Damaged
 from tfrec_cli.writing.options import WriteOptions
 from tfrec_cli.writing.plan import Plan
 from tfrec_cli.writing.recipe import Recipe
@@ -26,7 +27,7 @@ _AT_ONCE = 64
 @contextmanager
 def workers(options: WriteOptions) -> Iterator[pool.Map]:
     """Start the processes that read, decode and write; each loads its modules at once."""
-    decodes = bool(options.crop or options.resize_short) or options.check == "decode"
+    decodes = bool(options.crop or options.resize_short) or options.check != "structure"
     jobs = options.jobs or pool.available_jobs()
     with pool.local(jobs, isolated=True, prepare=partial(normalize.load, arrays=decodes)) as run:
         yield run
@@ -34,8 +35,12 @@ def workers(options: WriteOptions) -> Iterator[pool.Map]:
 
 def check_images(
     root: Path, planned: Plan, recipe: Recipe, run: pool.Map, progress: Progress
-) -> list[Reject]:
-    """Make the records of all images of a plan, without writing them, and return the rejects."""
+) -> tuple[list[Reject], list[Damaged]]:
+    """Make the records of all images of a plan, without writing them.
+
+    Returns:
+        The rejects, and the images that would be written although their data are damaged.
+    """
 
     def tasks() -> Iterator[shard.Task]:
         for number in range(len(planned.sizes)):
@@ -52,9 +57,11 @@ def check_images(
                 )
 
     rejects: list[Reject] = []
+    damaged: list[Damaged] = []
     done = 0
     for count, found in run(shard.check, tasks(), shard.without):
-        rejects += found
+        rejects += [one for one in found if isinstance(one, Reject)]
+        damaged += [one for one in found if isinstance(one, Damaged)]
         done += count
         progress("checking", done, planned.records)
-    return rejects
+    return rejects, sorted(damaged)

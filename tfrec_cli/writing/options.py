@@ -44,7 +44,7 @@ LATER = frozenset(
 """Options that version 0.1 does not have: a manifest has them only if they are not the default, so
 that all others keep their bytes."""
 
-Check = Literal["structure", "decode"]
+Check = Literal["structure", "decode", "intact"]
 OnError = Literal["fail", "skip"]
 Small = Literal["fail", "skip", "pad", "resize"]
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 from blake3 import blake3
 
@@ -20,15 +20,12 @@ from tfrec_cli.errors import ImageError
 from tfrec_cli.imaging import decoder, normalize
 from tfrec_cli.imaging.header import Header, examine, has_stamp
 from tfrec_cli.imaging.kinds.samples import DEEP_BITS, as_bits
-from tfrec_cli.imaging.normalize import Stored
+from tfrec_cli.imaging.normalize import Normalized, Stored
 from tfrec_cli.imaging.policy import Encoding, Policy
 from tfrec_cli.runtime.files import CHUNK_BYTES, descriptor_to_read, raise_if_exhausted
 from tfrec_cli.sources.listing import Source
 from tfrec_cli.writing.options import Check, Small, WriteOptions
 from tfrec_cli.writing.survey import MAX_FILE_BYTES, Item, found_size, too_large
-
-if TYPE_CHECKING:
-    from tfrec_cli.imaging.decoder import Pixels
 
 
 class Recipe(NamedTuple):
@@ -86,6 +83,7 @@ class MadeRecord(NamedTuple):
         changes: how the image was normalised, in stable words.
         has_icc: whether its file has a colour profile.
         greatest: the greatest value of an image of 16 bits before it was scaled.
+        damage: what is wrong with the image's data, as far as it was decoded: see `decoder.Noted`.
         file_digest: BLAKE3 digest of its file, if that was asked for.
     """
 
@@ -93,6 +91,7 @@ class MadeRecord(NamedTuple):
     changes: tuple[str, ...]
     has_icc: bool
     greatest: int | None
+    damage: str
     file_digest: bytes = b""
 
 
@@ -113,13 +112,18 @@ def make_record(root: Path, item: Item, recipe: Recipe, *, digested: bool = Fals
         image, window = stored.data, int(stored.window)
         height_px, width_px = stored.height_px, stored.width_px
         changes, has_icc, greatest = stored.changes, stored.has_icc, stored.greatest
+        damage = stored.damage
     else:
-        header, changes, pixels, greatest = _crop(data, recipe, recipe.crop)
+        header, changes, (pixels, greatest, damage) = _crop(data, recipe, recipe.crop)
         if recipe.policy.depth == DEEP_BITS:
             pixels = as_bits(pixels, DEEP_BITS)
         image = normalize.encode(pixels, recipe.encoding, quality=recipe.quality)
         window, (height_px, width_px) = None, recipe.crop
         has_icc = header.icc
+    if damage and recipe.check == "intact":
+        raise ImageError(
+            "damaged", f"found damaged data ({damage}), expected none (--check decode)"
+        )
     classes = recipe.classes if source.label is not None else None
     record = ImageRecord(
         image=image,
@@ -133,7 +137,7 @@ def make_record(root: Path, item: Item, recipe: Recipe, *, digested: bool = Fals
         further=records.further(recipe.columns, source.features) if recipe.columns else None,
     )
     digest = blake3(data).digest() if digested else b""
-    return MadeRecord(record, changes, has_icc, greatest, digest)
+    return MadeRecord(record, changes, has_icc, greatest, damage, digest)
 
 
 def _read(root: Path, source: Source) -> bytes:
@@ -167,7 +171,7 @@ def _check_unchanged(source: Source, status: os.stat_result) -> None:
 
 def _whole(data: bytes, item: Item, recipe: Recipe) -> Stored:
     """Make the image that a record of a whole image stores."""
-    decodes = recipe.check == "decode"
+    decodes = recipe.check != "structure"
     strips = recipe.strip_metadata
     if decodes or strips or not has_stamp(data, item.stamp):
         return normalize.store_whole(data, recipe.policy, decodes=decodes, strips=strips)
@@ -183,30 +187,32 @@ def _whole(data: bytes, item: Item, recipe: Recipe) -> Stored:
 
 def _crop(
     data: bytes, recipe: Recipe, crop: tuple[int, int]
-) -> tuple[Header, tuple[str, ...], Pixels, int | None]:
-    """Decode an image's centre crop.
+) -> tuple[Header, tuple[str, ...], Normalized]:
+    """Decode an image's centre crop: only its window where that is exact, unless all is checked.
 
     Returns:
-        The header, the changes made, the pixels as of `normalize.decode`, and the greatest value
-        of a 16-bit image.
+        The header, the changes made, and the crop.
     """
     from tfrec_cli import crops
 
     examined = examine(data, recipe.policy, decodes=True)
     header, changes = examined.header, examined.changes
     size = header.height_px, header.width_px
-    if examined.markers and not changes and crops.holds(size, crop):
+    is_window = examined.markers and not changes and crops.holds(size, crop)
+    if is_window and recipe.check != "intact":
         box = crops.center_box(*size, crop)
         with suppress(ImageError):  # decoding the whole image gives a better message
-            pixels = decoder.decode_window(data, size, box, recipe.policy.max_pixels)
-            return header, (), pixels, None
-    pixels, greatest = normalize.decode_examined(data, examined, recipe.policy)
+            window = decoder.decode_window_noted(data, size, box, recipe.policy.max_pixels)
+            return header, (), Normalized(window.pixels, damage=window.damage)
+    found = normalize.decode_examined(data, examined, recipe.policy)
+    pixels = found.pixels
     if recipe.small in ("pad", "resize") and not crops.holds(pixels.shape, crop):
         pixels = normalize.enlarge(pixels, *crop, recipe.small, recipe.policy.max_pixels)
         changes = (*changes, "padded" if recipe.small == "pad" else "enlarged")
     full_height, full_width, _ = pixels.shape
     if not crops.holds(pixels.shape, crop):
-        found = found_size(full_height, full_width)
-        raise ImageError("too_small", f"{found}, expected at least {crop[0]}x{crop[1]}")
+        words = found_size(full_height, full_width)
+        raise ImageError("too_small", f"{words}, expected at least {crop[0]}x{crop[1]}")
     top, left, height, width = crops.center_box(full_height, full_width, crop)
-    return header, changes, pixels[top : top + height, left : left + width], greatest
+    pixels = pixels[top : top + height, left : left + width]
+    return header, changes, found._replace(pixels=pixels)

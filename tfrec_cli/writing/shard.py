@@ -23,6 +23,7 @@ from tfrec_cli.runtime.files import HashingWriter
 from tfrec_cli.tfrecord.compression import WrittenCompression
 from tfrec_cli.tfrecord.index import index_line
 from tfrec_cli.tfrecord.record import OVERHEAD_BYTES, frame_pieces
+from tfrec_cli.writing.damaged import Damaged
 from tfrec_cli.writing.recipe import MadeRecord, Recipe, make_record
 from tfrec_cli.writing.survey import Item
 from tfrec_cli.writing.written_shard import WrittenShard, noted
@@ -81,24 +82,30 @@ def write(task: Task) -> WrittenShard:
             payload = records.encode(made.record, task.recipe.keys)
             put(frame_pieces(payload), [len(payload) + OVERHEAD_BYTES])
             _count(written, made, payload)
+            if made.damage:
+                written.damaged.append(Damaged(item.source.path, made.damage))
             if made.file_digest:
                 written.add_file(number, made.file_digest)
     allocator.give_back()  # freed memory in pieces would be in the way of the next shard
     return written
 
 
-def check(task: Task) -> tuple[int, list[Reject]]:
-    """Make every record as `write` does, but write nothing; return their number, and rejects."""
+def check(task: Task) -> tuple[int, list[Reject | Damaged]]:
+    """Make every record as `write` does, but write nothing.
+
+    Returns:
+        How many images there are, and what was found in them.
+    """
     found = (_check_one(task, number, item) for number, item in enumerate(task.items))
-    return len(task.items), [reject for reject in found if reject]
+    return len(task.items), [one for one in found if one]
 
 
-def _check_one(task: Task, number: int, item: Item) -> Reject | None:
+def _check_one(task: Task, number: int, item: Item) -> Reject | Damaged | None:
     try:
-        _make(task, number, item)
+        damage = _make(task, number, item).damage
     except ImageError as error:
         return Reject(item.source.path, error.reason, str(error))
-    return None
+    return Damaged(item.source.path, damage) if damage else None
 
 
 @contextmanager

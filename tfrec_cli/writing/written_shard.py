@@ -19,6 +19,8 @@ from tfrec_cli.dataset.names import NOTE_SUFFIX, index_name
 from tfrec_cli.dataset.rejects import Reject
 from tfrec_cli.errors import ManifestError, RunError
 from tfrec_cli.runtime import files
+from tfrec_cli.writing import damaged
+from tfrec_cli.writing.damaged import Damaged
 
 _OF_THE_MOMENT = ("unreadable", "changed", "deadly")
 """Reasons of rejects that may be gone when a write is resumed, though the files stay the same."""
@@ -39,6 +41,7 @@ class WrittenShard:
         dim: how many images of 16 bits have no value of more than 14 bits, as those of cameras and
             scanners that have fewer bits.
         dim_greatest: the greatest value in them.
+        damaged: written images whose data are damaged, as far as they were decoded.
         inputs: see `noted`.
         kept: whether an interrupted write had made it.
     """
@@ -57,6 +60,7 @@ class WrittenShard:
     dim: int = 0
     dim_greatest: int = 0
     rejects: list[Reject] = field(default_factory=list)
+    damaged: list[Damaged] = field(default_factory=list)
     inputs: str = ""
     kept: bool = False
 
@@ -92,9 +96,9 @@ class WrittenShard:
 _NOTED = [
     noted.name
     for noted in fields(WrittenShard)
-    if noted.name not in ("paths", "contents", "digested", "rejects", "kept")
+    if noted.name not in ("paths", "contents", "digested", "rejects", "damaged", "kept")
 ]
-"""Fields that the note holds unchanged; digests and rejects are converted for JSON."""
+"""Fields that the note holds unchanged; digests and paths are converted for JSON."""
 
 
 def make_durable(written: WrittenShard) -> None:
@@ -108,6 +112,7 @@ def make_durable(written: WrittenShard) -> None:
     values["contents"] = base64.b64encode(written.contents).decode()
     values["digested"] = base64.b64encode(written.digested).decode()
     values["rejects"] = rejects_file.dump(written.rejects).decode()
+    values["damaged"] = [one.document() for one in written.damaged]
     note = _note(written.paths[0])
     note.unlink(missing_ok=True)  # it may be a file that cannot be written
     note.write_bytes(files.sealed(values))
@@ -147,6 +152,7 @@ def noted(number: int, paths: Sequence[Path], count: int, inputs: str) -> Writte
         values["contents"] = bytearray(base64.b64decode(values["contents"]))
         values["digested"] = bytearray(base64.b64decode(values["digested"]))
         values["rejects"] = rejects_file.parse(values["rejects"].encode(), note)
+        values["damaged"] = [damaged.parse(one) for one in values["damaged"]]
         values["smallest"] = values["smallest"] and tuple(values["smallest"])
         values["changes"] = Counter(values["changes"])
         written = WrittenShard(paths=[*paths], kept=True, **values)

@@ -28,10 +28,12 @@ class Decoded(NamedTuple):
         picture: of 8 bits a sample; or of 16: uint16[height, width, channels], grey or RGB, perhaps
             with alpha.
         greatest: the greatest value of a colour before it was scaled, of a deep picture.
+        damage: see `decoder.Noted`.
     """
 
     picture: Image.Image | npt.NDArray[np.uint16]
     greatest: int | None = None
+    damage: str = ""
 
 
 def most(bits: int) -> int:
