@@ -282,7 +282,8 @@ def note_extent(subject: Subject) -> Iterator[Note]:
         has = "has" if len(damaged) == 1 else "have"
         yield Note(f"images: {found} {has} damaged data and may look broken, such as {damaged[0]}")
     if unnoted := sum(checked.unnoted for checked in subject.shards):
-        text = f"damaged data in {values.plural(unnoted, 'JPEG')}: only without --seed"
+        text = f"whether the data of {values.plural(unnoted, 'JPEG')} are damaged"
+        text += ": verify without --seed looks for that"
         yield Note(text, is_checked=False)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 import threading
 import warnings
 from collections.abc import Callable, Iterator
@@ -13,6 +14,8 @@ import numpy as np
 import pytest
 import simplejpeg
 from conftest import Pixels, class_files, jpeg, needs, oriented, photo, png, save, tf
+from damaged_jpegs import DAMAGED as DAMAGED_DATA
+from damaged_jpegs import HARMLESS
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
@@ -176,7 +179,7 @@ def test_another_size_than_that_of_the_record_is_refused(data: bytes, size: Any)
 @pytest.mark.skipif(not native.is_compiled, reason="C was not compiled")
 def test_only_the_window_is_decoded(monkeypatch: pytest.MonkeyPatch) -> None:
     data, whole = picture("4:2:0", 61, 70)
-    monkeypatch.setattr(decoder, "decode", None)
+    monkeypatch.setattr(decoder, "decode_noted", None)
     assert np.array_equal(window(data, (61, 70), (9, 8, 20, 30)), whole[9:29, 8:38])
 
 
@@ -412,6 +415,38 @@ def test_an_error_after_a_warning_is_not_overlooked() -> None:
     assert simplejpeg.decode_jpeg(data, strict=False).shape == (21, 34, 3)
     with pytest.raises(ImageError, match="broken data stream"):
         decoder.decode(data)
+
+
+@pytest.mark.parametrize("name", DAMAGED_DATA)
+def test_damaged_data_are_noted(name: str) -> None:
+    """Also for a window, if the whole has to be decoded for it."""
+    data, damage = DAMAGED_DATA[name]
+    found = decoder.decode_noted(data)
+    assert re.sub(r"^\d+", "N", found.damage) == damage
+    assert np.array_equal(found.pixels, pillow_decoder.decode(data))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(seek, "cut", lambda *_: None)
+        window = decoder.decode_window_noted(data, (60, 70), (50, 60, 10, 10))
+    assert window.damage == found.damage
+    assert np.array_equal(window.pixels, found.pixels[50:, 60:])
+
+
+@pytest.mark.parametrize("name", HARMLESS)
+def test_harmless_warnings_are_no_damage(name: str) -> None:
+    data = HARMLESS[name]
+    found = decoder.decode_noted(data)
+    assert found.damage == ""
+    assert np.array_equal(found.pixels, pillow_decoder.decode(data))
+
+
+@pytest.mark.usefixtures("_no_pillow")
+def test_a_usual_jpeg_is_decoded_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    decode, calls = simplejpeg.decode_jpeg, []
+    monkeypatch.setattr(
+        simplejpeg, "decode_jpeg", lambda data, **how: calls.append(data) or decode(data, **how)
+    )
+    assert decoder.decode_noted(JPEG).damage == ""
+    assert len(calls) == 1
 
 
 def test_a_broken_exif_block_raises_no_warning() -> None:

@@ -180,6 +180,7 @@ def test_verify_json_has_every_fact() -> None:
                 "offset_bytes": None,
             }
         ],
+        "damaged": [],
         "checks": [],
         "unchecked": [],
         "fingerprint": None,

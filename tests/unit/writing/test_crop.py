@@ -66,7 +66,7 @@ def rejects_of(result: Written) -> list[tuple[bytes, str]]:
 def no_windows() -> Any:
     """Decode every image completely."""
     error = ImageError("corrupt", "found a window, expected none")
-    return mock.patch.object(decoder, "decode_window", side_effect=error)
+    return mock.patch.object(decoder, "decode_window_noted", side_effect=error)
 
 
 @contextmanager
@@ -165,7 +165,7 @@ def test_windows_are_decoded_if_they_are_exact(source: Path, tmp_path: Path) -> 
 def test_max_pixels_is_the_limit_for_windows_too(tmp_path: Path) -> None:
     fill(tmp_path / "images", {"a.jpg": jpeg(photo(50, 60, 1))})
     here = mock.patch.object(pool, "_can_fork", return_value=False)
-    asked = mock.patch.object(decoder, "decode_window", wraps=decoder.decode_window)
+    asked = mock.patch.object(decoder, "decode_window_noted", wraps=decoder.decode_window_noted)
     with here, asked as decode:
         made(tmp_path / "images", tmp_path / "out", max_pixels=2**40)
     assert decode.call_args.args[1:] == ((50, 60), (7, 13, *CROP), 2**40)
