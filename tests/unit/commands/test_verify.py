@@ -419,7 +419,8 @@ def test_files_of_other_programs_are_checked_as_far_as_possible(tmp_path: Path) 
     assert kinds(report) == []
     assert str(report.fingerprint).startswith("seed1-30x30-e0:")
     assert report.unchecked == [
-        "which shards there should be, their counts and digests: no manifest"
+        "which shards there should be, their counts and digests: no manifest",
+        "whether the data of 3 JPEGs are damaged: verify without --seed looks for that",
     ]
 
 
