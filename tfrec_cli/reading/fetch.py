@@ -8,8 +8,9 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from itertools import islice
-from operator import itemgetter
+from operator import attrgetter
 from pathlib import Path
 from typing import Protocol
 
@@ -21,6 +22,7 @@ from tfrec_cli.dataset.discover import Split
 from tfrec_cli.errors import DataError, FramingError, RunError, UsageError
 from tfrec_cli.reading.buffers import BufferPool
 from tfrec_cli.tfrecord.record import read_places
+from tfrec_cli.tfrecord.scan import read_records
 
 _MOST_PLACES = 8
 """Readers of one compressed split that go on where they are, however they take turns."""
@@ -63,6 +65,9 @@ class Records(Protocol):
     def own_numbers(self, numbers: Int64s) -> Int64s:
         """Return the numbers that records have in their split: the keys of those without a key."""
 
+    def files(self, numbers: Int64s) -> Int64s:
+        """Return for each record the number of the file that holds it."""
+
     def fetch(self, numbers: Int64s, buffers: BufferPool) -> list[memoryview]:
         """Read the payloads of the records with these numbers.
 
@@ -70,7 +75,7 @@ class Records(Protocol):
             buffers: memory for the payloads; compressed shards do not use it.
         Raises:
             FramingError: a record is damaged.
-            DataError: compressed shards have fewer records than the manifest says.
+            DataError: a compressed shard has more or fewer records than the manifest says.
         """
 
 
@@ -87,6 +92,11 @@ class RandomAccess:
     def own_numbers(self, numbers: Int64s) -> Int64s:
         """Return the numbers as they are."""
         return numbers
+
+    def files(self, numbers: Int64s) -> Int64s:
+        """Return for each record the number of its shard."""
+        found: Int64s = self._locations[numbers, 0]
+        return found
 
     def fetch(self, numbers: Int64s, buffers: BufferPool) -> list[memoryview]:
         """Read the records with these numbers."""
@@ -120,53 +130,102 @@ def _check_spans(path: Path, size_bytes: int, spans: Sequence[Sequence[int]]) ->
             )
 
 
+@dataclass(slots=True, eq=False)
+class _Place:
+    """Where a reader of one compressed shard is: before the record with this number."""
+
+    number: int
+    payloads: Iterator[bytes]
+
+
 class Sequential:
     """Records of compressed shards, read in ascending order by each of a few readers at once.
 
-    A reader is found again by the number of the record that it reads next.
+    A reader reads one shard, and is found again by the number of the record that it reads next.
+    Can be pickled; a forked process opens its own files.
     """
 
     is_sequential = True
 
     def __init__(self, split: Split) -> None:
         self._split = split
-        manifest = split.manifest
-        self.count = manifest.records if manifest else sum(1 for _ in discover.payloads(split))
+        self._begins = np.cumsum([0, *_counts(split)])
+        self.count = int(self._begins[-1])
+        self._start()
+
+    def __getstate__(self) -> dict[str, object]:
+        return {name: self.__dict__[name] for name in ("_split", "_begins", "count")}
+
+    def __setstate__(self, state: dict[str, object]) -> None:
+        self.__dict__.update(state)
+        self._start()
+
+    def _start(self) -> None:
+        self._process = os.getpid()
         self._lock = threading.Lock()
-        self._places: list[tuple[int, Iterator[bytes]]] = []
+        self._places: list[_Place] = []
 
     def own_numbers(self, numbers: Int64s) -> Int64s:
         """Return the numbers as they are."""
         return numbers
 
+    def files(self, numbers: Int64s) -> Int64s:
+        """Return for each record the number of its shard."""
+        found: Int64s = np.searchsorted(self._begins, numbers, side="right") - 1
+        return found
+
     def fetch(self, numbers: Int64s, buffers: BufferPool) -> list[memoryview]:  # noqa: ARG002
         """Read the records with these numbers, in ascending order."""
-        payloads = []
+        if self._process != os.getpid():
+            self._start()
+        shards = self.files(numbers).tolist()
         with self._lock:
-            place, found = self._nearest(int(numbers[0]) if len(numbers) else 0)
-            for number in numbers.tolist():
-                if number < place:
-                    place, found = 0, discover.payloads(self._split)
-                payload = next(islice(found, number - place, None), None)
-                if payload is None:
-                    raise DataError(
-                        f"{self._split.folder}: found no record {number}, expected {self.count} "
-                        "records by the manifest",
-                        hint="verify",
-                    )
-                payloads.append(memoryview(payload))
-                place = number + 1
-            self._places = [*self._places[1 - _MOST_PLACES :], (place, found)]
-        return payloads
+            return [
+                memoryview(self._payload(number, shard))
+                for number, shard in zip(numbers.tolist(), shards, strict=True)
+            ]
 
-    def _nearest(self, number: int) -> tuple[int, Iterator[bytes]]:
-        """Take the place that is nearest before a record, or the beginning."""
-        before = [place for place in self._places if place[0] <= number]
+    def _payload(self, number: int, shard: int) -> bytes:
+        path = self._split.shards[shard]
+        begin, end = self._begins[shard : shard + 2].tolist()
+        place = self._nearest(begin, number) or _Place(begin, _payloads(path))
+        payload = next(islice(place.payloads, number - place.number, None), None)
+        if payload is None:
+            raise self._wrong(f"found no record {number}")
+        place.number = number + 1
+        if place.number < end:
+            self._places = [*self._places[1 - _MOST_PLACES :], place]
+        elif next(place.payloads, None) is not None:
+            raise self._wrong(f"found more than {end - begin} records in {path.name}")
+        return payload
+
+    def _nearest(self, begin: int, number: int) -> _Place | None:
+        """Take the place that is nearest before a record of the shard that begins at ``begin``."""
+        before = [place for place in self._places if begin <= place.number <= number]
         if not before:
-            return 0, discover.payloads(self._split)
-        nearest = max(before, key=itemgetter(0))
+            return None
+        nearest = max(before, key=attrgetter("number"))
         self._places.remove(nearest)
         return nearest
+
+    def _wrong(self, found: str) -> DataError:
+        is_described = self._split.manifest is not None
+        return DataError(
+            f"{self._split.folder}: {found}, expected {self.count} records"
+            + " by the manifest" * is_described,
+            hint="verify" if is_described else None,
+        )
+
+
+def _counts(split: Split) -> list[int]:
+    """Return the number of records of each shard; without a manifest it reads them all."""
+    if split.manifest:
+        return [shard.records for shard in split.manifest.shards]
+    return [sum(1 for _ in _payloads(path)) for path in split.shards]
+
+
+def _payloads(path: Path) -> Iterator[bytes]:
+    return (record.payload for record in read_records(path))
 
 
 class Selected:
@@ -185,6 +244,15 @@ class Selected:
         begins = np.concatenate([[0], self._ends[:-1]])
         own: Int64s = numbers - begins[parts] + self._firsts[parts]
         return own
+
+    def files(self, numbers: Int64s) -> Int64s:
+        """Return for each record a number of the file that holds it; parts share none."""
+        parts, own = self._parts(numbers), self.own_numbers(numbers)
+        found = np.empty(len(numbers), np.int64)
+        for part in np.unique(parts):
+            rows = parts == part
+            found[rows] = self._records[part].files(own[rows]) * len(self._records) + part
+        return found
 
     def fetch(self, numbers: Int64s, buffers: BufferPool) -> list[memoryview]:
         """Read the records with these numbers."""
