@@ -89,9 +89,11 @@ torch_data = Framework("torch.utils.data")
 READERS = {
     "read_tf": Framework("tfrec_cli.read_tf", "tensorflow"),
     "read_torch": Framework("tfrec_cli.read_torch", "torch"),
+    "read_keras": Framework("tfrec_cli.read_keras", "keras"),
     "read_numpy": Framework("tfrec_cli.read_numpy"),
 }
 read_tf, read_torch = READERS["read_tf"], READERS["read_torch"]
+read_keras = READERS["read_keras"]
 
 
 def photo(height: int, width: int, seed: int = 0) -> Pixels:

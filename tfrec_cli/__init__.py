@@ -1,8 +1,8 @@
 """Image folders to TFRecord shards and back, with reproducible crops.
 
 The functions are loaded at first use, and so are the public modules:
-``tfrec_cli.api``, ``read_tf``, ``read_torch``, ``read_numpy``, ``crops``, ``seeds``,
-``determinism``, ``errors``.
+``tfrec_cli.api``, ``read_tf``, ``read_keras``, ``read_torch``, ``read_numpy``, ``crops``,
+``seeds``, ``determinism``, ``errors``.
 """
 
 TYPE_CHECKING = False  # that of typing, without importing it
@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from tfrec_cli import crops as crops
     from tfrec_cli import determinism as determinism
     from tfrec_cli import errors as errors
+    from tfrec_cli import read_keras as read_keras
     from tfrec_cli import read_numpy as read_numpy
     from tfrec_cli import read_tf as read_tf
     from tfrec_cli import read_torch as read_torch
@@ -41,7 +42,17 @@ __all__ = [
     "write",
 ]
 
-_MODULES = ("api", "crops", "determinism", "errors", "read_numpy", "read_tf", "read_torch", "seeds")
+_MODULES = (
+    "api",
+    "crops",
+    "determinism",
+    "errors",
+    "read_keras",
+    "read_numpy",
+    "read_tf",
+    "read_torch",
+    "seeds",
+)
 
 
 def __dir__() -> list[str]:

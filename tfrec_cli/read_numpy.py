@@ -18,8 +18,6 @@ import numpy as np
 from tfrec_cli.crops import CropMode, Int64s
 from tfrec_cli.dataset.discover import Split
 from tfrec_cli.reading.batch import Batch
-from tfrec_cli.reading.fields import Transform
-from tfrec_cli.reading.labelled import Labelled
 from tfrec_cli.reading.open import OpenSplit, open_split
 from tfrec_cli.reading.options import (
     Channels,
@@ -31,8 +29,8 @@ from tfrec_cli.reading.options import (
     ReadOptions,
     Small,
 )
-from tfrec_cli.reading.order import ChunkOrder
 from tfrec_cli.reading.prefetch import run_ahead
+from tfrec_cli.reading.transforming import Transforming
 
 __all__ = ["Batches", "Source", "dataset", "source"]
 
@@ -303,46 +301,16 @@ def source(
     return Source(open_split(path, options, by_number=True, with_keys=True), transform)
 
 
-class _Transforming(Labelled):
-    """What `Batches` and `Source` share: the split that is read, and ``transform``."""
-
-    def __init__(
-        self, opened: OpenSplit, order: ChunkOrder, transform: Callable[..., Any] | None
-    ) -> None:
-        self._opened = opened
-        self._order = order
-        self.transform = transform
-
-    @property
-    def transform(self) -> Callable[..., Any] | None:
-        """The function that changes each image; None changes nothing."""
-        return self._transform.function
-
-    @transform.setter
-    def transform(self, function: Callable[..., Any] | None) -> None:
-        self._transform = Transform(function)
-
-    def _changed(self, batch: Batch, epoch: int) -> Batch:
-        """Take the keys off a batch, and change its images."""
-        images, (*values, keys) = batch
-        if self.transform is None:
-            return images, values
-        seed = self._opened.options.seed
-        changed = [
-            self._transform(image, seed, epoch, key)
-            for image, key in zip(images, map(int, keys), strict=True)
-        ]
-        return np.stack(changed) if changed else images, values
-
-
-class Batches(_Transforming):
+class Batches(Transforming):
     """Batches of a dataset, made ahead by threads, in order.
 
     An iterator holds few batches in memory; when it is dropped, its threads end.
     """
 
     def __init__(self, opened: OpenSplit, transform: Callable[..., Any] | None) -> None:
-        super().__init__(opened, opened.order(), transform)
+        self._opened = opened
+        self._order = opened.order()
+        self.transform = transform
 
     def __repr__(self) -> str:
         options = self._opened.options
@@ -415,14 +383,16 @@ class Batches(_Transforming):
             yield rest
 
 
-class Source(_Transforming):
+class Source(Transforming):
     """Samples by index; fits Grain's ``RandomAccessDataSource``, and can be pickled.
 
     Source: https://google-grain.readthedocs.io/en/latest/data_sources/protocol.html.
     """
 
     def __init__(self, opened: OpenSplit, transform: Callable[..., Any] | None) -> None:
-        super().__init__(opened, opened.order(1), transform)
+        self._opened = opened
+        self._order = opened.order(1)
+        self.transform = transform
         self._indices = range(self._order.record_count())
         self._by_epoch = self._order.chunk_counts()[1]
 

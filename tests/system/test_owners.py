@@ -206,7 +206,7 @@ def test_every_extra_that_an_error_names_exists() -> None:
         for node in nodes(module)
         if isinstance(node, ast.Call) and ast.unparse(node.func) == "MissingExtraError.of"
     }
-    assert named == {"heif", "tensorflow", "torch"}
+    assert named == {"heif", "keras", "tensorflow", "torch"}
     assert named <= set(PROJECT["optional-dependencies"])
 
 

@@ -397,7 +397,7 @@ def test_another_name_is_an_attribute_error(module: Any) -> None:
         _ = module.wrte
 
 
-NEEDS = {"read_tf": ["tensorflow"], "read_torch": ["torch"]}
+NEEDS = {"read_tf": ["tensorflow"], "read_torch": ["torch"], "read_keras": ["keras"]}
 PUBLIC = [
     pytest.param(path.stem, marks=needs(*NEEDS.get(path.stem, [])))
     for path in sorted((ROOT / "tfrec_cli").glob("[!_]*.py"))

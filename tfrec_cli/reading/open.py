@@ -174,7 +174,7 @@ def open_split(
     if crop is None and options.batch_size is not None:
         raise UsageError(
             f"`crop`: found None with batch_size={options.batch_size}: images may differ in size, "
-            "expected crop=(height, width), or batch_size=None"
+            "expected crop=(height, width)" + ", or batch_size=None" * (not by_number)
         )
     ways = "'pad'" if by_number else "'skip' or 'pad'"
     random_access_for = "random access" if by_number else "shuffle" if options.shuffle else None

@@ -121,3 +121,26 @@ class ChunkOrder:
 
     def _draw_numbers(self, epoch: int) -> Int64s:
         return record_numbers(self._count, self._options, epoch)
+
+
+def worker_share(numbers: Int64s, files: Int64s | None, worker: int, workers: int) -> Int64s:
+    """Return which records one of several workers reads; together they read each once.
+
+    Without ``files``, worker ``w`` of ``n`` reads positions ``w, w + n, …``. With them it reads
+    whole files, or shares one file with others if there are fewer files than workers.
+
+    Args:
+        numbers: those of all records, in order.
+        files: for each of them the number of its file; None if files need not stay together.
+    Returns:
+        int64[n].
+    """
+    if files is None:
+        return numbers[worker::workers]
+    own = [numbers[:0]]
+    present = np.unique(files)
+    for place, file in enumerate(present.tolist()):
+        if place % workers == worker % len(present):
+            sharing = len(range(place % workers, workers, len(present)))
+            own.append(numbers[files == file][worker // len(present) :: sharing])
+    return np.concatenate(own)

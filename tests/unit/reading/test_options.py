@@ -20,8 +20,11 @@ LACKS: dict[str, set[str]] = {
     "read_numpy.dataset": set(),
     "read_numpy.source": {"batch_size", "start", "drop_remainder", "parallel"},
     "read_torch.dataset": OF_EPOCHS,  # a DataLoader has these, and `read_torch.Order`
+    "read_keras.dataset": {"epochs", "start"},  # `fit` has epochs, and begins with whole ones
 }
-HAS_MORE = {"read_torch.dataset": ["transform", "shuffle"]}  # where shuffle only explains
+HAS_MORE = {name: ["transform"] for name in LACKS}
+HAS_MORE["read_tf.dataset"] = []  # it has map
+HAS_MORE["read_torch.dataset"] = ["transform", "shuffle"]  # where shuffle only explains
 
 OTHER: dict[str, Any] = {
     "split": "val",
@@ -68,7 +71,7 @@ def test_every_signature_repeats_the_options(reader: str) -> None:
     first, *parameters = inspect.signature(function(reader)).parameters.values()
     assert (first.name, first.annotation) == ("path", "str | os.PathLike[str] | Split")
     assert {one.kind for one in parameters} == {inspect.Parameter.KEYWORD_ONLY}
-    more = HAS_MORE.get(reader, [])
+    more = HAS_MORE[reader]
     found = [(one.name, one.default, one.annotation) for one in parameters if one.name not in more]
     expected = [
         (field.name, field.default, field.type)

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from tfrec_cli import crops
 from tfrec_cli.errors import UsageError
 from tfrec_cli.reading.options import ReadOptions
-from tfrec_cli.reading.order import ChunkOrder, host_count, record_numbers
+from tfrec_cli.reading.order import ChunkOrder, host_count, record_numbers, worker_share
 
 
 def expected(count: int, options: ReadOptions) -> list[list[int]]:
@@ -113,3 +113,26 @@ def test_an_order_can_be_pickled() -> None:
     order = ChunkOrder(11, ReadOptions(shuffle=True, epochs=2, start=3), 4)
     expected = chunks(order)
     assert chunks(pickle.loads(pickle.dumps(order))) == expected
+
+
+@given(files=st.lists(st.integers(0, 5), max_size=30).map(sorted), workers=st.integers(1, 8))
+def test_workers_read_each_record_once_and_few_files(files: list[int], workers: int) -> None:
+    numbers = np.arange(len(files)) * 3
+    of_files = np.array(files, np.int64)
+    shares = [worker_share(numbers, of_files, worker, workers) for worker in range(workers)]
+    assert sorted(np.concatenate(shares).tolist()) == numbers.tolist()
+    for share in shares:
+        assert np.all(np.diff(share) > 0)
+        most = -(-len(set(files)) // workers)
+        assert len({files[number // 3] for number in share.tolist()}) <= most
+
+
+def test_workers_that_share_a_file_take_turns() -> None:
+    files = np.array([4] * 5 + [7] * 3)
+    shares = [worker_share(np.arange(8), files, worker, 3).tolist() for worker in range(3)]
+    assert shares == [[0, 2, 4], [5, 6, 7], [1, 3]]
+
+
+def test_workers_take_turns_if_files_need_not_stay_together() -> None:
+    shares = [worker_share(np.array([5, 2, 9, 1]), None, worker, 3).tolist() for worker in range(3)]
+    assert shares == [[5, 1], [2], [9]]
