@@ -1,4 +1,4 @@
-"""The reader for PyTorch: a map-style dataset with the crops of `read_tf`, and their order.
+"""The reader for PyTorch: a dataset with the crops of `read_tf`, their order, and a stream of both.
 
 Knows: PyTorch, as the only module that imports it. Must not know: click, writing, TensorFlow.
 
@@ -15,9 +15,8 @@ from typing import Any, SupportsIndex
 from tfrec_cli.crops import CropMode
 from tfrec_cli.dataset.discover import Split
 from tfrec_cli.errors import MissingExtraError, UsageError
-from tfrec_cli.reading.fields import Field, Transform, Values
-from tfrec_cli.reading.labelled import Labelled
-from tfrec_cli.reading.open import OpenSplit, open_split
+from tfrec_cli.reading.fields import Field, Values
+from tfrec_cli.reading.open import CHUNK, OpenSplit, open_split
 from tfrec_cli.reading.options import (
     Channels,
     Dtype,
@@ -28,7 +27,8 @@ from tfrec_cli.reading.options import (
     ReadOptions,
     Small,
 )
-from tfrec_cli.reading.order import host_count, record_numbers
+from tfrec_cli.reading.order import ChunkOrder, host_count, record_numbers, worker_share
+from tfrec_cli.reading.transforming import Transforming
 
 try:
     import torch
@@ -36,7 +36,7 @@ try:
 except ModuleNotFoundError as error:
     raise MissingExtraError.of("PyTorch", "torch") from error
 
-__all__ = ["Order", "Records", "dataset"]
+__all__ = ["Order", "Records", "Stream", "dataset", "stream"]
 
 
 def dataset(
@@ -172,13 +172,144 @@ def dataset(
     return Records(opened, transform)
 
 
-class Records(Labelled, data.Dataset):  # type: ignore[misc]  # PyTorch's types are not looked at
-    """The records of a split by number, in stored order.
+def stream(
+    path: str | os.PathLike[str] | Split,
+    *,
+    split: str = "train",
+    image: str | None = None,
+    label: Label = ...,
+    features: Features = (),
+    sample_weight: str | None = None,
+    as_supervised: bool = True,
+    one_hot: bool | int = False,
+    multi_hot: Hot = False,
+    crop: int | Sequence[int] | None = None,
+    crop_mode: CropMode = "random",
+    seed: int = 0,
+    epoch: int = 0,
+    epochs: int = 1,
+    shuffle: bool = False,
+    shard: Sequence[int] = (0, 1),
+    start: int = 0,
+    flip: bool = False,
+    brightness: float = 0.0,
+    dtype: Dtype = "float32",
+    channels: Channels = 3,
+    small: Small = "fail",
+    missing: Missing = "fail",
+    transform: Callable[..., Any] | None = None,
+) -> Stream:
+    """Open a dataset for a ``DataLoader``, to be read from its beginning to its end.
 
-    The epoch is in memory that is shared with the workers of a ``DataLoader``, so `set_epoch`
-    reaches them, also persistent ones. Pickled copies have their own epoch. Copies passed by
-    ``torch.multiprocessing`` share it, so open the dataset in each training process.
+    It reads what `dataset` cannot: GZIP shards, and datasets of which records are skipped. It
+    yields the samples of `read_tf.dataset` without a batch size. The workers of the ``DataLoader``
+    share them, so that each is read once an epoch; processes of a training share them by ``shard``.
+
+    Without workers, the order is that of `read_tf.dataset`. Of ``n`` workers, worker ``w`` reads
+    positions ``w, w + n, …`` of each epoch, so a ``DataLoader`` with ``batch_size=None`` keeps the
+    order, if no record is skipped. Of GZIP shards each worker reads some, in order; if there are
+    fewer shards than workers, some workers read the same shard and take turns at its records.
+
+    Args:
+        path: a folder that ``tfrec write`` made, a record file, a folder of record files, or a
+            split that was opened before.
+        split: its name; or, as in TFDS, ``"train+val"``, ``"train[:10%]"``, ``"train[500:]"``.
+            Files of other programs belong to the split that their names tell, else to ``train``.
+        image: name of the feature that holds the image; None finds it by the names in common use.
+        label: name of the feature that is the label: a class number, a number, a text or a list of
+            them. None is no label. By default it is found by the names in common use; if it is not
+            certain which it is, an error lists the features.
+        features: names of further features to yield. ``"key"`` and ``"filename"`` are in every
+            dataset of tfrec, ``"seed"`` is a seed pair for each record, see `Returns`. ``"tags[]"``
+            yields lists even if most records have one value, ``"column:seed"`` is a stored feature.
+        sample_weight: name of a feature with a number a record, yielded as third: Keras takes it.
+        as_supervised: yield tuples; False yields one dictionary with ``"image"``, ``"label"`` and
+            the features.
+        one_hot: yield float32 vectors instead of class numbers: True, or the number of classes.
+        multi_hot: the same for labels that are lists: True, the number of classes, or all texts.
+        crop: (height, width) in pixels, or one number for a square; None keeps the stored size. If
+            sizes differ, the ``DataLoader`` then needs ``batch_size=None`` or a ``collate_fn``.
+        crop_mode: ``"random"`` draws the position of each crop, ``"center"`` takes the middle.
+        seed: in [0, 2**32); crops, flips, brightness and order are drawn from it.
+        epoch: number of the first epoch, in [0, 2**31), until `Stream.set_epoch` sets another.
+        epochs: number of epochs, one after another.
+        shuffle: shuffle all records by (seed, epoch), without a buffer, so there is no buffer size.
+            GZIP shards cannot be shuffled.
+        shard: (i, n) for process i of n: the positions of each epoch that are i modulo n.
+        start: number of this process's records to leave out from the first epoch that is iterated
+            on, to resume where a run stopped.
+        flip: mirror each image left to right with probability 1/2.
+        brightness: the largest change of brightness, in [0, 1] on a scale from 0 to 1. The change
+            is drawn for each record.
+        dtype: ``"float32"`` with values in [0, 1], ``"uint8"`` with values in [0, 255], or
+            ``"uint16"`` with values in [0, 65535]. Images of 8 and of 16 bits a sample become
+            either: ``value * 257``, or ``round(value / 257)``.
+        channels: 3 for RGB, or 1 for grey images, which refuses an image with a colour in what is
+            read of it.
+        small: what to do with an image smaller than the crop. ``"fail"`` raises an error when the
+            dataset is opened (while reading, if no manifest holds the smallest size), ``"skip"``
+            leaves it out, ``"pad"`` surrounds it with black.
+        missing: what to do with a record that has no image: ``"fail"``, or ``"skip"`` it.
+        transform: a function that is called in the worker with each image, a tensor
+            [channels, height, width], and returns what replaces the image. If it has a parameter
+            ``seed``, it gets the pair of ``"seed"``. The attribute of this name can be set later.
+
+    Returns:
+        An iterable dataset of ``(image, label)``, or of ``image`` if there are no labels: see
+        `Stream.__iter__`.
+
+    Raises:
+        MissingPathError: ``path`` does not exist.
+        UsageError: there is no such split, a value is out of range or of another type, the crop
+            does not fit every image, or GZIP shards are to be shuffled.
+        DataError: the files are not what their manifest says.
+        RunError: a file cannot be read.
+        MissingExtraError: at import, PyTorch is not installed.
+
+    Examples:
+        >>> from torch.utils.data import DataLoader
+        >>> from tfrec_cli import read_torch
+        >>> train = read_torch.stream("out", crop=96, seed=42)
+        >>> loader = DataLoader(train, batch_size=5)
+        >>> for epoch in range(2):
+        ...     train.set_epoch(epoch)
+        ...     for images, labels in loader:
+        ...         pass
+        >>> images.shape[1:], images.dtype
+        (torch.Size([3, 96, 96]), torch.float32)
+
+    Source: a random crop is ``tf.image.stateless_random_crop(image, (height, width, 3),
+    seed=(seed + epoch * 2**32, key))``, with the ``key`` of the record.
     """
+    options = ReadOptions(
+        split=split,
+        image=image,
+        label=label,
+        features=features,
+        sample_weight=sample_weight,
+        as_supervised=as_supervised,
+        one_hot=one_hot,
+        multi_hot=multi_hot,
+        crop=crop,
+        crop_mode=crop_mode,
+        seed=seed,
+        epoch=epoch,
+        epochs=epochs,
+        shuffle=shuffle,
+        shard=shard,
+        start=start,
+        flip=flip,
+        brightness=brightness,
+        dtype=dtype,
+        channels=channels,
+        small=small,
+        missing=missing,
+    )
+    return Stream(open_split(path, options, planar=True, with_keys=True), transform)
+
+
+class _OfEpoch(Transforming):
+    """What `Records` and `Stream` share: the epoch, and how records become samples."""
 
     def __init__(self, opened: OpenSplit, transform: Callable[..., Any] | None) -> None:
         self._opened = opened
@@ -189,21 +320,9 @@ class Records(Labelled, data.Dataset):  # type: ignore[misc]  # PyTorch's types 
         self.__dict__.update(state)
         self._epoch.share_memory_()
 
-    def __repr__(self) -> str:
-        return f"<tfrec dataset {self._opened.described(f'epoch {self.epoch}')}>"
-
-    @property
-    def transform(self) -> Callable[..., Any] | None:
-        """The function that changes each image; None changes nothing."""
-        return self._transform.function
-
-    @transform.setter
-    def transform(self, function: Callable[..., Any] | None) -> None:
-        self._transform = Transform(function)
-
     @property
     def options(self) -> ReadOptions:
-        """The arguments of `dataset`; ``epoch`` is that of the first epoch."""
+        """The arguments with which it was opened; ``epoch`` is that of the first epoch."""
         return self._opened.options
 
     @property
@@ -213,11 +332,11 @@ class Records(Labelled, data.Dataset):  # type: ignore[misc]  # PyTorch's types 
 
     @property
     def epoch(self) -> int:
-        """Number of the epoch whose crops are read."""
-        return int(self._epoch)
+        """Number of the epoch that is read; of the first, if several are."""
+        return int(self._epoch[0])
 
     def set_epoch(self, epoch: int) -> None:
-        """Set the epoch whose crops are read. Call it before each loop over a loader.
+        """Set the epoch that is read. Call it before each loop over a loader.
 
         Args:
             epoch: in [0, 2**31).
@@ -225,6 +344,44 @@ class Records(Labelled, data.Dataset):  # type: ignore[misc]  # PyTorch's types 
             UsageError: ``epoch`` is out of range.
         """
         self._epoch[0] = replace(self.options, epoch=epoch).epoch
+
+    def collate(self, samples: Sequence[Any]) -> Any:
+        """Make a batch of samples, for ``DataLoader(collate_fn=dataset.collate)``.
+
+        It stacks values as PyTorch's own function does, except for features that are lists: records
+        may have different numbers of values, so the batch has a list with an entry a record.
+        """
+        layout = self._opened.layout
+        if not layout.is_ragged:
+            return data.default_collate(samples)
+        images, values = zip(*map(layout.taken_apart, samples), strict=True)
+        columns = [
+            list(column) if field.is_ragged else data.default_collate(column)
+            for field, column in zip(layout.fields, zip(*values, strict=True), strict=True)
+        ]
+        return layout.assemble(data.default_collate(images), columns)
+
+    def _read(self, numbers: Sequence[int], epoch: int) -> list[Any]:
+        """Read the samples of the records with these numbers."""
+        layout, read = self._opened.layout, []
+        for images, (*values, keys) in self._opened.read_all(numbers, epoch):
+            columns = list(map(_tensors, layout.fields, values))
+            for row, image in enumerate(torch.from_numpy(images)):
+                changed = self._transform(image, self.seed, epoch, int(keys[row]))
+                read.append(layout.assemble(changed, [column[row] for column in columns]))
+        return read
+
+
+class Records(_OfEpoch, data.Dataset):  # type: ignore[misc]  # PyTorch's types are not looked at
+    """The records of a split by number, in stored order.
+
+    The epoch is in memory that is shared with the workers of a ``DataLoader``, so `set_epoch`
+    reaches them, also persistent ones. Pickled copies have their own epoch. Copies passed by
+    ``torch.multiprocessing`` share it, so open the dataset in each training process.
+    """
+
+    def __repr__(self) -> str:
+        return f"<tfrec dataset {self._opened.described(f'epoch {self.epoch}')}>"
 
     def __len__(self) -> int:
         return self._opened.records.count
@@ -248,30 +405,64 @@ class Records(Labelled, data.Dataset):  # type: ignore[misc]  # PyTorch's types 
     def __getitems__(self, indices: Sequence[SupportsIndex]) -> list[Any]:
         """Read several records at once, in less time than one by one."""
         every = range(len(self))
-        numbers = [every[index] for index in indices]
-        layout, epoch, read = self._opened.layout, self.epoch, []
-        for images, (*values, keys) in self._opened.read_all(numbers, epoch):
-            columns = list(map(_tensors, layout.fields, values))
-            for row, image in enumerate(torch.from_numpy(images)):
-                changed = self._transform(image, self.seed, epoch, int(keys[row]))
-                read.append(layout.assemble(changed, [column[row] for column in columns]))
-        return read
+        return self._read([every[index] for index in indices], self.epoch)
 
-    def collate(self, samples: Sequence[Any]) -> Any:
-        """Make a batch of samples, for ``DataLoader(collate_fn=dataset.collate)``.
 
-        It stacks values as PyTorch's own function does, except for features that are lists: records
-        may have different numbers of values, so the batch has a list with an entry a record.
+class Stream(_OfEpoch, data.IterableDataset):  # type: ignore[misc]  # as above
+    """The records of a split in the order in which they are read, divided among workers.
+
+    The epoch is shared with workers as that of `Records` is. ``start`` leaves out records of the
+    first epoch that is iterated; other epochs are complete.
+    """
+
+    def __init__(self, opened: OpenSplit, transform: Callable[..., Any] | None) -> None:
+        super().__init__(opened, transform)
+        self._first = torch.tensor([-1], dtype=torch.int64).share_memory_()
+        self._order()  # raises if start is out of range
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        super().__setstate__(state)
+        self._first.share_memory_()
+
+    def __repr__(self) -> str:
+        shown = replace(self.options, epoch=self.epoch).shown_epochs
+        return f"<tfrec stream {self._opened.described(shown)}>"
+
+    def __len__(self) -> int:
+        length = self._opened.length(self._order())
+        if length is None:
+            raise TypeError("the length is not known if records may be skipped")
+        return length
+
+    def __iter__(self) -> Iterator[Any]:
+        """Iterate the samples; in a worker of a ``DataLoader``, those of this worker.
+
+        Yields:
+            What `Records.__getitem__` returns.
+        Raises:
+            DataError: a record is damaged, or smaller than the crop.
         """
-        layout = self._opened.layout
-        if not layout.is_ragged:
-            return data.default_collate(samples)
-        images, values = zip(*map(layout.taken_apart, samples), strict=True)
-        columns = [
-            list(column) if field.is_ragged else data.default_collate(column)
-            for field, column in zip(layout.fields, zip(*values, strict=True), strict=True)
-        ]
-        return layout.assemble(data.default_collate(images), columns)
+        if self._first[0] < 0:
+            self._first[0] = self.epoch
+        return self._samples(self._order(), data.get_worker_info())
+
+    def _order(self) -> ChunkOrder:
+        """Return the order from the current epoch on, each epoch as one chunk."""
+        is_first = int(self._first[0]) in (-1, self.epoch)
+        start = self.options.start if is_first else 0
+        count = self._opened.records.count
+        options = replace(self.options, epoch=self.epoch, start=start)
+        return ChunkOrder(count, options, max(count, 1))
+
+    def _samples(self, order: ChunkOrder, info: Any) -> Iterator[Any]:
+        records = self._opened.records
+        worker, workers = (info.id, info.num_workers) if info else (0, 1)
+        for index in range(order.epochs):
+            numbers = order.numbers(index, 0)
+            files = records.files(numbers) if records.is_sequential else None
+            own = worker_share(numbers, files, worker, workers).tolist()
+            for begin in range(0, len(own), CHUNK):
+                yield from self._read(own[begin : begin + CHUNK], order.first_epoch + index)
 
 
 class Order(data.Sampler):  # type: ignore[misc]  # PyTorch's types are not looked at

@@ -27,7 +27,7 @@ from tfrec_cli.reading.order import ChunkOrder
 from tfrec_cli.runtime import values
 from tfrec_cli.runtime.paths import printable
 
-_CHUNK = 64
+CHUNK = 64
 """Records fetched at once if there is no batch size."""
 
 
@@ -119,7 +119,7 @@ class OpenSplit:
             for start in range(0, len(numbers), size or 1)
         ]
 
-    def order(self, chunk_size: int = _CHUNK) -> ChunkOrder:
+    def order(self, chunk_size: int = CHUNK) -> ChunkOrder:
         """Return the order in which the records are read, in chunks.
 
         Args:

@@ -20,6 +20,7 @@ LACKS: dict[str, set[str]] = {
     "read_numpy.dataset": set(),
     "read_numpy.source": {"batch_size", "start", "drop_remainder", "parallel"},
     "read_torch.dataset": OF_EPOCHS,  # a DataLoader has these, and `read_torch.Order`
+    "read_torch.stream": {"batch_size", "drop_remainder", "parallel"},  # a DataLoader has these
     "read_keras.dataset": {"epochs", "start"},  # `fit` has epochs, and begins with whole ones
 }
 HAS_MORE = {name: ["transform"] for name in LACKS}
