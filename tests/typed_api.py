@@ -26,6 +26,8 @@ def calls(path: Path) -> list[str]:
     merged: api.Merged = tfrec_cli.merge([path, "out"], "new", where="label=cat", limit=9)
     tfrec_cli.read_numpy.dataset("out", crop=[96, 128], shard=[0, 2])
     tfrec_cli.read_torch.dataset("out", crop=(96, 128))
+    tfrec_cli.read_torch.stream("out", crop=(96, 128), small="skip")
+    tfrec_cli.read_keras.dataset("out", crop=(96, 128), batch_size=8)
     tfrec_cli.write("images", "out", crop=1.5)  # type: ignore[arg-type]
     tfrec_cli.write("images", "out", small="crop")  # type: ignore[arg-type]
     tfrec_cli.write("images", "out", crops=9)  # type: ignore[call-arg]

@@ -19,6 +19,7 @@ from typing import Any, SupportsIndex
 from tfrec_cli.crops import CropMode
 from tfrec_cli.dataset.discover import Split
 from tfrec_cli.errors import MissingExtraError, UsageError
+from tfrec_cli.reading.labelled import Transforming
 from tfrec_cli.reading.open import OpenSplit, open_split
 from tfrec_cli.reading.options import (
     Channels,
@@ -31,7 +32,6 @@ from tfrec_cli.reading.options import (
     Small,
 )
 from tfrec_cli.reading.prefetch import run_ahead
-from tfrec_cli.reading.transforming import Transforming
 
 try:
     from keras.callbacks import Callback
@@ -176,9 +176,10 @@ def dataset(
         drop_remainder=drop_remainder,
         parallel=parallel,
     )
+    opened = open_split(path, options, by_number=True, with_keys=True)
     if options.batch_size is None:
         raise UsageError("`batch_size`: found None, expected a number: Keras reads batches")
-    return Batches(open_split(path, options, by_number=True, with_keys=True), transform)
+    return Batches(opened, transform)
 
 
 class Batches(Transforming, PyDataset):  # type: ignore[misc]  # Keras has no types

@@ -18,6 +18,7 @@ import numpy as np
 from tfrec_cli.crops import CropMode, Int64s
 from tfrec_cli.dataset.discover import Split
 from tfrec_cli.reading.batch import Batch
+from tfrec_cli.reading.labelled import Transforming
 from tfrec_cli.reading.open import OpenSplit, open_split
 from tfrec_cli.reading.options import (
     Channels,
@@ -30,7 +31,6 @@ from tfrec_cli.reading.options import (
     Small,
 )
 from tfrec_cli.reading.prefetch import run_ahead
-from tfrec_cli.reading.transforming import Transforming
 
 __all__ = ["Batches", "Source", "dataset", "source"]
 

@@ -16,6 +16,7 @@ from tfrec_cli.crops import CropMode
 from tfrec_cli.dataset.discover import Split
 from tfrec_cli.errors import MissingExtraError, UsageError
 from tfrec_cli.reading.fields import Field, Values
+from tfrec_cli.reading.labelled import Transforming
 from tfrec_cli.reading.open import CHUNK, OpenSplit, open_split
 from tfrec_cli.reading.options import (
     Channels,
@@ -28,7 +29,6 @@ from tfrec_cli.reading.options import (
     Small,
 )
 from tfrec_cli.reading.order import ChunkOrder, host_count, record_numbers, worker_share
-from tfrec_cli.reading.transforming import Transforming
 
 try:
     import torch

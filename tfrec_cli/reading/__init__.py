@@ -1,1 +1,1 @@
-"""What the three readers share: opening, order, fetching, batches."""
+"""What the readers share: opening, order, fetching, batches."""

@@ -1,13 +1,19 @@
-"""What every reader tells of its labels: names of classes, and all labels without their images.
+"""What datasets share: what they tell of their labels, and the function that changes images.
 
 Knows: opened splits. Must not know: any framework.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from tfrec_cli.reading.fields import Transform
 
 if TYPE_CHECKING:
+    from tfrec_cli.reading.batch import Batch
     from tfrec_cli.reading.fields import Values
     from tfrec_cli.reading.open import OpenSplit
 
@@ -51,3 +57,28 @@ class Labelled:
             DataError: a file is missing or damaged, or a record has no label.
         """
         return self._opened.targets()
+
+
+class Transforming(Labelled):
+    """What datasets share that have a ``transform``; their splits are opened ``with_keys``."""
+
+    @property
+    def transform(self) -> Callable[..., Any] | None:
+        """The function that changes each image; None changes nothing."""
+        return self._transform.function
+
+    @transform.setter
+    def transform(self, function: Callable[..., Any] | None) -> None:
+        self._transform = Transform(function)
+
+    def _changed(self, batch: Batch, epoch: int) -> Batch:
+        """Take the keys off a batch, and change its images, which are arrays."""
+        images, (*values, keys) = batch
+        if self.transform is None:
+            return images, values
+        seed = self._opened.options.seed
+        changed = [
+            self._transform(image, seed, epoch, key)
+            for image, key in zip(images, map(int, keys), strict=True)
+        ]
+        return np.stack(changed) if changed else images, values
