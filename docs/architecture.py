@@ -18,8 +18,8 @@ else:
 
 ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "tfrec_cli"
-_LOWEST = 2
-"""The height of the lowest package; only errors are below it."""
+_APART = "nothing here knows of images"
+"""What the docstring of a package says whose modules are only named."""
 
 _COMMAND = re.compile(r"(?<=``tfrec )\w+")
 
@@ -39,8 +39,8 @@ def picture() -> str:
 def _layer(height: int, layer: str) -> Iterator[str]:
     """Draw one layer: its siblings, and the modules in each of them.
 
-    Modules whose lines differ only in the command that they name are drawn as one. Those of the
-    lowest package, which know nothing of the subject, are only named.
+    Modules whose lines differ only in the command that they name are drawn as one. Those of
+    packages that know nothing of images are only named.
     """
     for number, name in enumerate(sorted(layer.replace("|", " ").split())):
         mark = "  " if number else f"{height:2}"
@@ -49,7 +49,7 @@ def _layer(height: int, layer: str) -> Iterator[str]:
             yield f"{mark} {name + '/':<20} {_summary(folder / '__init__.py')}"
             alike: dict[str, list[Path]] = {}
             paths = sorted(folder.glob("[!_]*.py"))
-            if height == _LOWEST:
+            if _APART in _summary(folder / "__init__.py"):
                 yield f"       {' '.join(path.stem for path in paths)}"
                 continue
             for path in paths:

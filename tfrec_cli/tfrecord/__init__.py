@@ -1,1 +1,1 @@
-"""TFRecord files and tf.train.Example messages."""
+"""TFRecord files and tf.train.Example messages; nothing here knows of images."""
