@@ -280,8 +280,11 @@ def grain(folder: str) -> Iterator[Pair]:
 
 
 def grain_workers(folder: str) -> Iterator[Pair]:
+    """Beside JAX, Grain's workers look at flags, which `absl.app.run` parses in a program."""
     import grain
+    from absl import flags
 
+    flags.FLAGS.mark_as_parsed()
     for epoch in EPOCHS:
         source = _source(folder, epoch=epoch)
         sampler = grain.samplers.IndexSampler(len(source), shuffle=False, num_epochs=1)
