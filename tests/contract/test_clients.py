@@ -12,7 +12,8 @@ import pytest
 from conftest import ROOT, needs
 
 from tests.contract.interop import exact
-from tests.contract.interop.clients import CLIENTS, EPOCHS, Client, Pair
+from tests.contract.interop.clients import EPOCHS, Pair
+from tests.contract.interop.roster import CLIENTS, Client
 
 LIGHT = [name for name, client in CLIENTS.items() if not client.is_heavy]
 PAGE = ROOT / "docs/interoperability.md"

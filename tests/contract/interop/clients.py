@@ -11,8 +11,6 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -25,23 +23,6 @@ Run = Callable[[str], Iterator[Pair]]
 EPOCHS = (0, 1)
 ARGS: Mapping[str, Any] = {"crop": 32, "seed": 42}
 BATCH = 8
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Client:
-    """One row of the table.
-
-    Attributes:
-        packages: those whose versions the table shows.
-        runs: what is run, in words, and the function that does it, with the dataset's folder.
-        environment: variables that its process needs.
-        is_heavy: a package is in none of the groups that `make test` installs.
-    """
-
-    packages: tuple[str, ...]
-    runs: Mapping[str, Run]
-    environment: Mapping[str, str] = field(default_factory=dict)
-    is_heavy: bool = False
 
 
 def _pairs(batches: Iterable[Any]) -> Iterator[Pair]:
@@ -317,7 +298,7 @@ def keras(folder: str, feed: Callable[[str], tuple[Any, Mapping[str, Any]]]) -> 
     yield from _pairs(seen)
 
 
-def _keras_read_tf(folder: str) -> tuple[Any, Mapping[str, Any]]:
+def keras_read_tf(folder: str) -> tuple[Any, Mapping[str, Any]]:
     from tfrec_cli import read_tf
 
     epochs = len(EPOCHS)
@@ -325,7 +306,7 @@ def _keras_read_tf(folder: str) -> tuple[Any, Mapping[str, Any]]:
     return data, {"steps_per_epoch": len(data) // epochs}
 
 
-def _keras_read_numpy(folder: str) -> tuple[Any, Mapping[str, Any]]:
+def keras_read_numpy(folder: str) -> tuple[Any, Mapping[str, Any]]:
     from tfrec_cli import read_numpy
 
     epochs = len(EPOCHS)
@@ -333,7 +314,7 @@ def _keras_read_numpy(folder: str) -> tuple[Any, Mapping[str, Any]]:
     return iter(data), {"steps_per_epoch": len(data) // epochs}
 
 
-def _keras_loader(folder: str) -> tuple[Any, Mapping[str, Any]]:
+def keras_loader(folder: str) -> tuple[Any, Mapping[str, Any]]:
     """Channels come last, and Keras sets the epoch."""
     from keras.callbacks import LambdaCallback
 
@@ -342,7 +323,7 @@ def _keras_loader(folder: str) -> tuple[Any, Mapping[str, Any]]:
     return loader, {"callbacks": [each]}
 
 
-def _keras_grain(folder: str) -> tuple[Any, Mapping[str, Any]]:
+def keras_grain(folder: str) -> tuple[Any, Mapping[str, Any]]:
     import grain
 
     data = grain.MapDataset.source(_source(folder, epochs=len(EPOCHS))).batch(BATCH)
@@ -387,84 +368,3 @@ def hf_transform(folder: str) -> Iterator[Pair]:
         dataset = datasets.Dataset.from_dict({"number": list(range(len(source)))})
         for one in dataset.with_transform(read):
             yield one["image"], int(one["label"])
-
-
-_FEEDS = {
-    "`fit` on `read_tf`": partial(keras, feed=_keras_read_tf),
-    "`fit` on a `DataLoader`": partial(keras, feed=_keras_loader),
-    "`fit` on Grain": partial(keras, feed=_keras_grain),
-    "`fit` on `iter(read_numpy.dataset(…))`": partial(keras, feed=_keras_read_numpy),
-}
-
-
-def _keras(backend: str, package: str, *, is_heavy: bool = False) -> Client:
-    return Client(
-        packages=("keras", package),
-        runs=_FEEDS,
-        environment={"KERAS_BACKEND": backend},
-        is_heavy=is_heavy,
-    )
-
-
-CLIENTS: Mapping[str, Client] = {
-    "tf.data": Client(
-        packages=("tensorflow",),
-        runs={
-            "`read_tf.dataset`": read_tf,
-            "`TFRecordDataset` and `tf.image.stateless_random_crop`": tf_data,
-        },
-    ),
-    "TFDS": Client(
-        packages=("tensorflow-datasets", "tensorflow"),
-        runs={"`builder_from_directory` and `tf.image.stateless_random_crop`": tfds},
-    ),
-    "Keras on TensorFlow": _keras("tensorflow", "tensorflow"),
-    "Keras on PyTorch": _keras("torch", "torch"),
-    "Keras on JAX": _keras("jax", "jax", is_heavy=True),
-    "PyTorch": Client(
-        packages=("torch",),
-        runs={
-            "`DataLoader` without workers": data_loader,
-            "2 workers, `fork`": partial(data_loader, workers=2, start="fork"),
-            "2 workers, `spawn`": partial(data_loader, workers=2, start="spawn"),
-        },
-    ),
-    "torchvision": Client(
-        packages=("torchvision", "torch"),
-        runs={"v2 `ToImage`, `ToDtype(float32, scale=True)` as `transform`": torchvision},
-        is_heavy=True,
-    ),
-    "timm": Client(
-        packages=("timm", "torchvision", "torch"),
-        runs={
-            "`create_loader(use_prefetcher=False)`, 2 workers": timm,
-            "`create_loader`, 2 workers": timm_prefetcher,
-        },
-        is_heavy=True,
-    ),
-    "Accelerate": Client(
-        packages=("accelerate", "torch"),
-        runs={
-            "`prepare` of a `DataLoader`, 1 process": accelerate,
-            "2 processes": accelerate_processes,
-        },
-        is_heavy=True,
-    ),
-    "Transformers": Client(
-        packages=("transformers", "torch"),
-        runs={
-            "`Trainer.train` without workers": trainer,
-            "2 workers": partial(trainer, workers=2),
-        },
-        is_heavy=True,
-    ),
-    "HF Datasets": Client(
-        packages=("datasets",),
-        runs={"`Dataset.from_generator`": hf_generator, "`with_transform`": hf_transform},
-        is_heavy=True,
-    ),
-    "Grain": Client(
-        packages=("grain",),
-        runs={"`MapDataset.source`": grain, "`DataLoader` with 2 workers": grain_workers},
-    ),
-}

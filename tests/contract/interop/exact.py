@@ -23,8 +23,9 @@ from pathlib import Path
 
 from tfrec_cli import read_numpy
 
-from .clients import ARGS, CLIENTS, EPOCHS, Pair, Run
+from .clients import ARGS, EPOCHS, Pair, Run
 from .proof import digest
+from .roster import CLIENTS
 
 SAMPLES = Path(__file__).parents[3] / "sample_data/images"
 
