@@ -114,7 +114,7 @@ class TestTable:
         monkeypatch.setattr(sys, "argv", ["exact", "absent"])
         assert exact.main() == 0
         assert capsys.readouterr().out.splitlines()[2:] == [
-            "| absent | not installed | a run | not run: no-such-package is not installed |"
+            "| absent | not installed | a run | not run: found no no-such-package |"
         ]
 
     def test_the_page_has_every_client_and_what_was_run(self) -> None:

@@ -55,7 +55,7 @@ class Row:
     def verdict(self) -> str:
         """Whether the values are exact, in words."""
         if self.missing:
-            return f"not run: {', '.join(self.missing)} is not installed"
+            return f"not run: found no {', '.join(self.missing)}"
         wrong = [f"{run}: {what}" for run, what in self.wrong.items() if what]
         return f"NO: {'; '.join(wrong)}" if wrong else "yes"
 
