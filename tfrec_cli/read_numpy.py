@@ -373,7 +373,8 @@ class Batches(Transforming):
             return
         held: list[Batch] = []
         for chunk in chunks:
-            held.append(chunk)
+            if len(chunk[0]):
+                held.append(chunk)
             if sum(len(images) for images, _ in held) >= size:
                 joined = _joined(held)
                 yield _cut(joined, slice(size))

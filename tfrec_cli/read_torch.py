@@ -356,10 +356,10 @@ class _OfEpoch(Transforming):
             return data.default_collate(samples)
         images, values = zip(*map(layout.taken_apart, samples), strict=True)
         columns = [
-            list(column) if field.is_ragged else data.default_collate(column)
+            list(column) if field.is_ragged else data.default_collate(list(column))
             for field, column in zip(layout.fields, zip(*values, strict=True), strict=True)
         ]
-        return layout.assemble(data.default_collate(images), columns)
+        return layout.assemble(data.default_collate(list(images)), columns)
 
     def _read(self, numbers: Sequence[int], epoch: int) -> list[Any]:
         """Read the samples of the records with these numbers."""

@@ -64,11 +64,13 @@ class Split(NamedTuple):
     shards: tuple[Path, ...]
     prepared: Prepared | None = None
 
-    @property
-    def labels(self) -> tuple[str, ...] | None:
-        """The names of the classes; None if nothing tells them."""
-        described = self.manifest or self.prepared
-        return None if described is None or described.labels is None else tuple(described.labels)
+    def class_names(self, label: str | None) -> tuple[str, ...] | None:
+        """Return the names of the classes of a feature by number; None if nothing tells them."""
+        if self.manifest:
+            is_described = label is not None and label == records.NAMES[self.manifest.keys].label
+            names = self.manifest.labels if is_described else None
+            return None if names is None else tuple(names)
+        return tfds.class_names(self.folder, label) if self.prepared else None
 
     def __str__(self) -> str:
         """Return the name: that of the default split if files tell none."""
@@ -420,6 +422,10 @@ def _names(
         return records.NAMES[split.manifest.keys].present(features)
     told = told_names(split)
     if split.manifest:
+        sparse = {one.name: Feature(one.kind, ()) for one in split.manifest.columns}
+        features = {**sparse, **features}
+        ours = records.NAMES[split.manifest.keys]
+        told = ours.image, ours.label if split.manifest.labels is not None else None
         label = None if label is ... and told[1] is None else label
     found = foreign.certain_names(features, image=image, label=label, told=told, more=more)
     if split.manifest:  # the other names are certain

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
-from itertools import islice
+from itertools import chain, islice
 from types import EllipsisType
 from typing import Any
 
@@ -31,6 +31,9 @@ _FOREIGN = {
 _SIDES = ("height", "width")
 _NO_LABELS = frozenset(_FOREIGN) - {"image", "label", "class_name"}
 """Fields of which it is certain that they are no labels."""
+
+LIST = "[]"
+"""What stands after the name of a feature whose values are always read as lists."""
 
 _FORMATS = {"image/format", "format", "image/colorspace", "colorspace", "image/key/sha256"}
 """Further names that say something of the file."""
@@ -74,7 +77,8 @@ def certain_names(
 
     Args:
         image: name of the feature that holds the image; None finds it.
-        label: name of the feature that is the label; None is none, and ``...`` finds it.
+        label: name of the feature that is the label, perhaps with `LIST`; None is none, and
+            ``...`` finds it.
         told: names of image and label by a description of the dataset.
         more: some of the next records, for examples in an error.
     Raises:
@@ -95,6 +99,7 @@ def certain_names(
     if label is ...:
         label = _only_label(features, chosen, more)
     elif isinstance(label, str):
+        label = label if label in features else label.removesuffix(LIST)
         _named(features, "label", label)
     others: dict[str, Any] = {field: name for field, name in found.items() if field != "image"}
     return Names(chosen, **{**others, "label": label})
@@ -140,8 +145,8 @@ def _only_label(
             return name
         found = _content(feature)
         if feature.kind == "bytes" and len(feature.values) == 1:
-            others = (one[name].values[0] for one in more if name in one and one[name].values)
-            texts = dict.fromkeys([feature.values[0], *others])
+            others = (one[name].values for one in more if name in one and one[name].kind == "bytes")
+            texts = dict.fromkeys([feature.values[0], *chain.from_iterable(others)])
             found = "texts such as " + ", ".join(map(_quoted, islice(texts, _MOST_TEXTS)))
         ask = f"label={name!r} yields that, label=None leaves it out"
         raise UsageError(f"`label`: {name!r} holds {found}, expected a class number: {ask}")

@@ -90,14 +90,12 @@ class Prepared(NamedTuple):
         shards: names of the files, in order.
         records: number of records in each.
         image, label: names of features; None if the description does not tell one for certain.
-        labels: class names by number; None if there are none.
     """
 
     shards: tuple[str, ...]
     records: tuple[int, ...]
     image: str | None
     label: str | None
-    labels: tuple[str, ...] | None
 
 
 def read(folder: Path) -> dict[str, Prepared]:
@@ -123,7 +121,6 @@ def read(folder: Path) -> dict[str, Prepared]:
                 records=tuple(map(int, split["shardLengths"])),
                 image=image,
                 label=label,
-                labels=class_names(folder, label),
             )
             for split in info["splits"]
             if split.get("shardLengths")
@@ -134,11 +131,12 @@ def read(folder: Path) -> dict[str, Prepared]:
 
 
 def class_names(folder: Path, feature: str | None) -> tuple[str, ...] | None:
-    """Return the class names in the file of a feature; None if there is no such file."""
+    """Return the class names in the file of a feature, as TFDS reads it; None if there is none."""
     for joint in "-.":  # of nested features; of a feature whose name has slashes
         file = folder / labels_name(feature or "", joint)
         if feature and file.is_file():
-            return tuple(os.fsdecode(file.read_bytes()).splitlines())
+            lines = os.fsdecode(file.read_bytes()).split("\n")
+            return tuple(name.strip() for name in lines if name.strip())
     return None
 
 

@@ -31,6 +31,9 @@ if TYPE_CHECKING:
 Batch = tuple[npt.NDArray[Any], list[Values]]
 """Images, uint8, uint16 or float32 [n, height, width, channels], and the values of each field."""
 
+NEEDED = ("height", "width", "key")
+"""Fields of `Names` that are read of each record, beside the image and what is yielded."""
+
 _UNIT = np.float32(1 / 255)
 _PER_8_BITS = np.float32(257)
 
@@ -72,15 +75,18 @@ class BatchBuilder:
     buffers: BufferPool = field(default_factory=BufferPool)
     _small: Small | None = field(init=False)
     _reader: FeatureReader = field(init=False)
+    _wrapped: set[str] = field(init=False)
 
     def __post_init__(self) -> None:
         self._small = self.options.small if self.may_be_small else None
-        kinds: dict[str, tuple[ColumnKind, bool]] = dict.fromkeys(
-            self.names.by_feature(), ("int64", False)
-        )
+        lists = [one for one in self.fields if one.is_list]
+        singles = [one for one in self.fields if one.feature and not one.is_list]
+        kinds: dict[str, tuple[ColumnKind, bool]] = {one.feature: (one.kind, True) for one in lists}
+        kinds |= dict.fromkeys(self.names.by_feature(NEEDED), ("int64", False))
         kinds[self.names.image] = ("bytes", False)
-        kinds |= {one.feature: (one.kind, one.is_list) for one in self.fields if one.feature}
+        kinds |= {one.feature: (one.kind, False) for one in singles}
         self._reader = FeatureReader(kinds)
+        self._wrapped = {one.feature for one in lists if not kinds[one.feature][1]}
 
     def build(self, payloads: Sequence[memoryview], numbers: Int64s, epoch: int) -> Batch:
         """Make a batch of n records.
@@ -134,7 +140,12 @@ class BatchBuilder:
             values[names.image],
             (sides[0], sides[1]) if len(sides) == 2 else None,
             crops.seed_key(values[names.key] if names.key else None, number),
-            [values.get(one.feature, ()) for one in self.fields],
+            [
+                [values[one.feature]]
+                if one.is_list and one.feature in self._wrapped
+                else values.get(one.feature, ())
+                for one in self.fields
+            ],
         )
 
     def _collect(self, records: Sequence[_Record], drawn_from: Mapping[str, Any]) -> list[Values]:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import numpy as np
@@ -15,6 +15,7 @@ import numpy.typing as npt
 
 from tfrec_cli import crops
 from tfrec_cli.dataset.discover import Split
+from tfrec_cli.dataset.foreign import LIST
 from tfrec_cli.dataset.records import Column, ColumnKind, Names
 from tfrec_cli.errors import DataError, UsageError
 from tfrec_cli.reading.options import ReadOptions
@@ -30,9 +31,6 @@ SEED = "seed"
 
 _LITERAL = "column:"
 """What stands before the name of a feature that would be read as something else."""
-
-_LIST = "[]"
-"""What stands after a name whose values are always yielded as lists."""
 
 _DTYPES: dict[str, type] = {"int64": np.int64, "float": np.float32, "bytes": np.object_}
 
@@ -71,19 +69,18 @@ class Field:
         """The dimensions after the first in a batch of single values."""
         return (self.classes,) if self.classes else () if self.feature else (2,)
 
-    def collect(self, values: Sequence[Any], numbers: Sequence[int] = ()) -> Values:
+    def collect(self, values: Sequence[Any], numbers: Sequence[int]) -> Values:
         """Make the values of n records from the features of each.
 
         Args:
-            numbers: those of the records, for errors.
+            numbers: those of the records, for an error.
         Raises:
             DataError: a label is no class.
         """
         if self.classes:
             vectors = np.zeros((len(values), self.classes), np.float32)
             for row, (value, number) in enumerate(zip(values, numbers, strict=True)):
-                found = value if self.is_list else [value]
-                vectors[row, [self._class_of(one, number) for one in found]] = 1
+                vectors[row, self._hot(value if self.is_list else [value], number)] = 1
             return vectors
         if self.is_list:
             return [self._array(value) for value in values]
@@ -94,15 +91,19 @@ class Field:
         made[:] = list(map(bytes, values)) if self.kind == "bytes" else values
         return made
 
-    def _class_of(self, value: Any, record: int) -> int:
-        known = value if self.words is None else self.words.get(str(bytes(value), "utf-8"), -1)
-        if 0 <= known < self.classes:
-            return int(known)
-        found = value if self.words is None else bytes(value)
-        expected = f"one of {self.classes} classes"
-        raise DataError(
-            f"record {record}: feature {self.feature!r}: found {found!r}, expected {expected}"
-        )
+    def _hot(self, values: Sequence[Any], number: int) -> list[int]:
+        """Return the classes of the record with this number."""
+        classes: list[int] = []
+        for value in values:
+            found: Any = value
+            if self.words is not None:
+                found = str(bytes(value), "utf-8", "surrogateescape")
+            known = found if self.words is None else self.words.get(found, -1)
+            if not 0 <= known < self.classes:
+                where = f"record {number}: feature {self.feature!r}"
+                raise DataError(f"{where}: found {found!r}, expected one of {self.classes} classes")
+            classes.append(known)
+        return classes
 
 
 class FeatureReader:
@@ -122,18 +123,19 @@ class FeatureReader:
         """Read the values of one record: int, float, a view of bytes, or a sequence of a list.
 
         Args:
-            optional: a feature that may be missing.
+            optional: a feature that may be missing; then no other is needed.
         Returns:
             The values by name; a missing list is left out.
         Raises:
             DataError: a feature is missing, or of another kind.
         """
         values = self._single.read(payload) if self._single else self._parsed(payload)
+        if optional and optional not in values:
+            return values
         for name in self._needed:
-            if name not in values and name != optional:
+            if name not in values:
                 raise DataError(f"found no feature {name!r}, expected one value")
-            is_view = isinstance(values.get(name), memoryview)
-            if name in values and is_view != (self._kinds[name][0] == "bytes"):
+            if isinstance(values[name], memoryview) != (self._kinds[name][0] == "bytes"):
                 raise DataError(f"found feature {name!r} of another kind")
         return values
 
@@ -161,10 +163,12 @@ class Layout:
     Attributes:
         fields: label first, then weight, then others.
         as_supervised: a tuple ``(image, label, …)``; else one dictionary.
+        class_names: names of the classes of the label by number; None if nothing tells them.
     """
 
     fields: tuple[Field, ...]
     as_supervised: bool
+    class_names: tuple[str, ...] | None
 
     @property
     def label(self) -> Field | None:
@@ -187,9 +191,7 @@ class Layout:
         return tuple(parts) if len(parts) > 1 else image
 
     def taken_apart(self, sample: Any) -> tuple[Any, list[Any]]:
-        """Return the image and the values of fields of what `assemble` made."""
-        if not self.fields:
-            return sample, []
+        """Return the image and the values of fields of what `assemble` made of both."""
         if not self.as_supervised:
             return sample["image"], [sample[field.name] for field in self.fields]
         image, *parts = sample
@@ -209,11 +211,16 @@ def layout(
         UsageError: a feature is not there, or cannot be what it is asked for.
     """
     known = _columns(split, features)
-    fields: list[Field] = []
+    fields = []
+    class_names = split.class_names(names.label)
     if names.label:
-        fields.append(_label(options, split, known[names.label]))
-    elif options.one_hot is not False or options.multi_hot is not False:
-        raise UsageError("`one_hot`: found records without a label, expected one: label=NAME")
+        column = _label_column(options, split, known.get(names.label))
+        fields.append(_label(options, column, class_names))
+        class_names = tuple(fields[0].words) if fields[0].words else class_names
+    for option in ("one_hot", "multi_hot"):
+        if not names.label and getattr(options, option) is not False:
+            found = "found records without a label"
+            raise UsageError(f"`{option}`: {found}, expected one: label=NAME")
     if options.sample_weight is not None:
         if not names.label and options.as_supervised:
             raise UsageError("`sample_weight`: found records without a label, expected one")
@@ -250,7 +257,7 @@ def layout(
         raise UsageError(
             f"`features`: {twice!r} is there already with as_supervised=False, expected other names"
         )
-    return Layout(tuple(fields), options.as_supervised)
+    return Layout(tuple(fields), options.as_supervised, class_names)
 
 
 class Transform:
@@ -303,29 +310,42 @@ def _columns(split: Split, features: Mapping[str, Feature]) -> dict[str, Column]
 def _find(option: str, name: str, known: Mapping[str, Column], names: Names) -> Column:
     """Find a feature by its name, or by what it is in every dataset of tfrec (``key``…)."""
     literal = name.removeprefix(_LITERAL)
-    as_list = literal not in known and literal.endswith(_LIST)
-    wanted = literal.removesuffix(_LIST) if as_list else literal
-    stored = wanted if wanted in known else getattr(names, wanted, None)
+    as_list = literal not in known and literal.endswith(LIST)
+    wanted = literal.removesuffix(LIST) if as_list else literal
+    field = getattr(names, wanted, None) if literal == name else None
+    stored = wanted if wanted in known else field
     if not isinstance(stored, str) or stored not in known:
         listed = ", ".join(map(str, known.values()))
         raise UsageError(f"`{option}`: found no feature {name!r}, expected one of {listed}")
     column = known[stored]
     if as_list:
-        return Column(name=stored, kind=column.kind, is_list=True, is_everywhere=True)
+        return replace(column, is_list=True)
     if not column.is_list and not column.is_everywhere:
         raise UsageError(
-            f"`{option}`: {name!r} is missing in some records: {name + _LIST!r} yields lists, "
+            f"`{option}`: {name!r} is missing in some records: {name + LIST!r} yields lists, "
             "which may be empty"
         )
     return column
 
 
-def _label(options: ReadOptions, split: Split, column: Column) -> Field:
-    found = f"found {column}"
+def _label_column(options: ReadOptions, split: Split, column: Column | None) -> Column:
+    """Return the column of the label: a list if that is asked for, or if it is there in part."""
+    if column is None:
+        raise UsageError(f"`label`: found {options.label!r} without values, expected a label")
+    asks_for_list = isinstance(options.label, str) and options.label != column.name
+    if asks_for_list or (split.manifest is None and options.multi_hot is not False):
+        return replace(column, is_list=True)
     if not column.is_list and not column.is_everywhere:
-        raise UsageError(f"`label`: {column.name!r} is missing in some records, expected it in all")
+        raise UsageError(
+            f"`label`: {column.name!r} is missing in some records: {column.name + LIST!r} yields "
+            "lists, which may be empty"
+        )
+    return column
+
+
+def _label(options: ReadOptions, column: Column, names: Sequence[str] | None) -> Field:
+    found = f"found {column}"
     classes, words = 0, None
-    names = split.labels
     if options.one_hot is not False:
         if column.is_list or column.kind != "int64":
             raise UsageError(f"`one_hot`: {found}, expected one class number a record")
@@ -335,7 +355,7 @@ def _label(options: ReadOptions, split: Split, column: Column) -> Field:
             raise UsageError(f"`multi_hot`: {found}, expected a list of class numbers or texts")
         if isinstance(options.multi_hot, tuple):
             words = {text: number for number, text in enumerate(options.multi_hot)}
-        classes = len(words) if words else _count("multi_hot", options.multi_hot, names)
+        classes = len(words) if words is not None else _count("multi_hot", options.multi_hot, names)
         if column.kind == "bytes" and words is None:
             raise UsageError("`multi_hot`: found texts, expected the list of all texts")
         if column.kind != "bytes" and words is not None:

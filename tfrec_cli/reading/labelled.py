@@ -27,7 +27,7 @@ class Labelled:
     @property
     def class_names(self) -> tuple[str, ...] | None:
         """The names of the classes by number; None if nothing tells them."""
-        return self._opened.class_names
+        return self._opened.layout.class_names
 
     @property
     def num_classes(self) -> int | None:
@@ -47,7 +47,8 @@ class Labelled:
     def targets(self) -> Values:
         """The labels of all records in stored order, in no time if tfrec wrote the dataset.
 
-        Other datasets are read once for it, without decoding an image.
+        Other datasets are read once for it, without decoding an image. Records that are skipped
+        have labels too.
 
         Returns:
             int64[n] of class numbers; float32[n] or an array of n bytes objects for other labels, a
@@ -77,8 +78,9 @@ class Transforming(Labelled):
         if self.transform is None:
             return images, values
         seed = self._opened.options.seed
-        changed = [
+        changed: Any = [
             self._transform(image, seed, epoch, key)
             for image, key in zip(images, map(int, keys), strict=True)
         ]
-        return np.stack(changed) if changed else images, values
+        is_batched = self._opened.options.batch_size is not None
+        return np.stack(changed) if is_batched and changed else changed, values

@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from itertools import chain
+from itertools import chain, starmap
 from typing import Any
 
 import numpy as np
@@ -19,7 +19,7 @@ from tfrec_cli.dataset.discover import Split
 from tfrec_cli.dataset.records import ImageRecord, Names
 from tfrec_cli.errors import DataError, UsageError
 from tfrec_cli.reading import selection
-from tfrec_cli.reading.batch import Batch, BatchBuilder
+from tfrec_cli.reading.batch import NEEDED, Batch, BatchBuilder
 from tfrec_cli.reading.fetch import Records, Selected, open_records
 from tfrec_cli.reading.fields import FeatureReader, Field, Layout, Values, layout
 from tfrec_cli.reading.options import ReadOptions
@@ -40,7 +40,6 @@ class OpenSplit:
     Attributes:
         place: the file or folder that is read, and the name of the split if it is known.
         layout: how fields of a record are put together.
-        class_names: names of the classes by number; None if nothing tells them.
         parts: the splits that are read, and which records of each; None for all.
     """
 
@@ -49,7 +48,6 @@ class OpenSplit:
     records: Records
     builder: BatchBuilder
     layout: Layout
-    class_names: tuple[str, ...] | None
     parts: Sequence[tuple[Split, selection.Part | None]]
     _passes: list[Values] = field(default_factory=list, repr=False, compare=False)
 
@@ -61,7 +59,7 @@ class OpenSplit:
         mapped = [self._mapped(split, label) for split, _ in self.parts]
         if any(labels is None for labels in mapped):
             if not self._passes:
-                self._passes.extend(_read_labels(split, label) for split, _ in self.parts)
+                self._passes.extend([_read_labels(split, label) for split, _ in self.parts])
             mapped = list(self._passes)
         chosen = [
             labels if part is None else labels[_slice(part.numbers(len(labels)))]
@@ -76,7 +74,9 @@ class OpenSplit:
     @staticmethod
     def _mapped(split: Split, label: Field) -> Values | None:
         """Return the labels of a split that are in a file of their own."""
-        return targets.load(split) if label.feature == discover.told_names(split)[1] else None
+        made = split.manifest
+        is_ours = made is not None and label.feature == records.NAMES[made.keys].label
+        return targets.load(split) if is_ours and not label.is_list else None
 
     def described(self, epochs: str) -> str:
         """Say on one line what is read; ``epochs`` says in words which."""
@@ -186,7 +186,7 @@ def open_split(
             options=options,
             names=names,
             fields=layout.fields,
-            raw=(first.channels or 3) if first.is_raw else 0,
+            raw=_raw_channels(first),
             crop=crop,
             may_be_small=crop is not None
             and any(_may_be_small(split, crop, options, ways) for split in splits),
@@ -194,7 +194,6 @@ def open_split(
             with_keys=with_keys,
         ),
         layout=layout,
-        class_names=splits[0].labels if names.label == discover.told_names(splits[0])[1] else None,
         parts=parts,
     )
 
@@ -202,15 +201,16 @@ def open_split(
 def _read_labels(split: Split, label: Field) -> Values:
     """Read the labels of all records of a split in one pass."""
     reader = FeatureReader({label.feature: (label.kind, label.is_list)})
-    found: list[Any] = []
-    try:
-        found.extend(
-            reader.read(memoryview(payload)).get(label.feature, ())
-            for payload in discover.payloads(split)
-        )
-    except DataError as error:
-        raise DataError(f"{split.folder}: record {len(found)}: {error}") from error
-    return replace(label, classes=0, words=None).collect(found)
+
+    def value(number: int, payload: bytes) -> Any:
+        try:
+            found = reader.read(memoryview(payload)).get(label.feature, ())
+        except DataError as error:
+            raise DataError(f"{split.folder}: record {number}: {error}") from error
+        return bytes(found) if isinstance(found, memoryview) else found  # not all of the payload
+
+    found = list(starmap(value, enumerate(discover.payloads(split))))
+    return replace(label, classes=0, words=None).collect(found, range(len(found)))
 
 
 def _slice(numbers: range) -> slice:
@@ -238,12 +238,12 @@ def _records(
     opened = [(open_records(split, random_access_for), part) for split, part in parts]
     if len(opened) == 1 and opened[0][1] is None:
         return opened[0][0]
-    return Selected(
-        [
-            (records, part.numbers(records.count) if part else range(records.count))
-            for records, part in opened
-        ]
-    )
+    ranges = [part.numbers(one.count) if part else range(one.count) for one, part in opened]
+    if not any(ranges):
+        asked = "+".join(str(part or split) for split, part in parts)
+        count = values.plural(sum(one.count for one, _ in opened), "record")
+        raise UsageError(f"`split`: found {asked}, which is none of {count}, expected some")
+    return Selected([(one, numbers) for (one, _), numbers in zip(opened, ranges, strict=True)])
 
 
 def _contract(splits: Sequence[Split], options: ReadOptions) -> tuple[Names, ImageRecord, Layout]:
@@ -264,17 +264,27 @@ def _contract(splits: Sequence[Split], options: ReadOptions) -> tuple[Names, Ima
         layout(options, split, names, features)
         for split, (names, _, features) in zip(splits, found, strict=True)
     ]
-    for split, (names, record, _), made in zip(splits, found, layouts, strict=True):
-        for what, same in (
-            ("features", names == first[0] and made == layouts[0]),
-            ("images", (record.is_raw, record.channels) == (first[1].is_raw, first[1].channels)),
-            ("class names", split.labels == splits[0].labels),
+    crops = [split.manifest.crop if split.manifest else None for split in splits]
+    read = [(names.image, names.by_feature(NEEDED)) for names, *_ in found]
+    raw = [_raw_channels(record) for _, record, _ in found]
+    for number, split in enumerate(splits):
+        made = layouts[number]
+        for what, is_same in (
+            ("class names", made.class_names == layouts[0].class_names),
+            ("features", read[number] == read[0] and made == layouts[0]),
+            ("images", raw[number] == raw[0]),
+            ("crops", options.crop_size or crops[number] == crops[0]),
         ):
-            if not same:
+            if not is_same:
                 raise UsageError(
                     f"`split`: found other {what} in {split} than in {splits[0]}, expected the same"
                 )
     return first[0], first[1], layouts[0]
+
+
+def _raw_channels(record: ImageRecord) -> int:
+    """Return the number of channels if the image is raw pixels; 0 if it is not."""
+    return (record.channels or 3) if record.is_raw else 0
 
 
 def _may_be_small(split: Split, crop: tuple[int, int], options: ReadOptions, ways: str) -> bool:

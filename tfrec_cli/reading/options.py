@@ -5,7 +5,7 @@ Knows: which values are valid. Must not know: datasets, any framework, threads.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass
 from functools import partial
 from types import EllipsisType
@@ -123,7 +123,7 @@ def _label(name: str, value: Any) -> object:
 
 
 def _features(name: str, value: Any) -> tuple[str, ...]:
-    if isinstance(value, (str, bytes)) or not isinstance(value, Iterable):
+    if isinstance(value, (str, bytes, Set, Mapping)) or not isinstance(value, Iterable):
         raise UsageError(f"`{name}`: found {value!r}, expected a list of names")
     names = tuple(values.text(name, one) for one in value)
     if twice := next((one for one in names if names.count(one) > 1), None):
@@ -138,7 +138,10 @@ def _one_hot(name: str, value: Any) -> bool | int:
 
 def _multi_hot(name: str, value: Any) -> bool | int | tuple[str, ...]:
     if isinstance(value, Iterable) and not isinstance(value, (str, bytes)):
-        return _features(name, value)
+        texts = _features(name, value)
+        if not texts:
+            raise UsageError(f"`{name}`: found an empty list, expected all texts")
+        return texts
     return _one_hot(name, value)
 
 

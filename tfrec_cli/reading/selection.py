@@ -11,7 +11,8 @@ from typing import NamedTuple
 
 from tfrec_cli.errors import UsageError
 
-_PART = re.compile(r"(?P<name>[^\[\]+]+)(?:\[(?P<start>-?\d+%?)?:(?P<stop>-?\d+%?)?\])?", re.ASCII)
+_END = r"-?\d+(?:_\d+)*(?:(?:\.\d+)?%)?"
+_PART = re.compile(rf"(?P<name>[^\[\]+]+)(?:\[(?P<start>{_END})?:(?P<stop>{_END})?\])?", re.ASCII)
 
 
 class Part(NamedTuple):
@@ -26,8 +27,14 @@ class Part(NamedTuple):
         """Whether it is the whole split."""
         return not self.start and not self.stop
 
+    def __str__(self) -> str:
+        return self.split if self.is_whole else f"{self.split}[{self.start}:{self.stop}]"
+
     def numbers(self, count: int) -> range:
         """Return the numbers of the records; a percentage is rounded to the closest record.
+
+        ``-1%`` counts from the end even if it is rounded to no record: for TFDS, ``train[-1%:]`` of
+        20 records would be all of them.
 
         Args:
             count: number of all records of the split.
@@ -40,13 +47,13 @@ class Part(NamedTuple):
 
     def _number(self, text: str, count: int) -> int:
         is_percent = text.endswith("%")
-        value = int(text.rstrip("%"))
+        value = float(text[:-1]) if is_percent else int(text)
         whole = 100 if is_percent else count
         if abs(value) > whole:
             expected = f"at most {whole}{'%' * is_percent}"
-            raise UsageError(f"`split`: found {self.split}[{self.start}:{self.stop}], {expected}")
-        number = round(value * count / 100) if is_percent else value
-        return number + count if text.startswith("-") else number
+            raise UsageError(f"`split`: found {self}, expected {expected}")
+        number = round(value * count / 100) if is_percent else int(value)
+        return number + count if value < 0 else number
 
 
 def parse(text: str) -> list[Part]:
@@ -61,5 +68,9 @@ def parse(text: str) -> list[Part]:
         if match is None:
             expected = "names such as train, train+val, train[:10%] or train[500:]"
             raise UsageError(f"`split`: found {text!r}, expected {expected}")
-        parts.append(Part(match["name"], match["start"] or "", match["stop"] or ""))
+        part = Part(match["name"], match["start"] or "", match["stop"] or "")
+        ends = [end for end in part[1:] if end.strip("-0_")]
+        if len({end.endswith("%") for end in ends}) > 1:
+            raise UsageError(f"`split`: found {part}, expected both ends in percent, or neither")
+        parts.append(part)
     return parts
