@@ -196,7 +196,7 @@ def _content(feature: Feature, *, short: bool = False) -> str:
         return f"{len(values)} {feature.kind} values"
     if feature.kind == "bytes":
         return f"{len(values[0])} bytes"
-    return f"a {feature.kind} ({values[0]:g})"
+    return f"one {feature.kind} ({values[0]:g})"
 
 
 def _holds_image(
