@@ -2,24 +2,27 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import os
 import pickle
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from conftest import READERS, ROOT, class_files, fill, jpeg, needs, photo
+from conftest import READERS, ROOT, class_files, fill, jpeg, needs, photo, png
 
 from tfrec_cli.commands.write import write
 from tfrec_cli.dataset import records
 from tfrec_cli.dataset.records import ImageRecord
-from tfrec_cli.errors import UsageError
+from tfrec_cli.errors import DataError, UsageError
 from tfrec_cli.reading.open import OpenSplit, open_split
 from tfrec_cli.reading.options import ReadOptions
+from tfrec_cli.tfrecord import example
 from tfrec_cli.tfrecord.record import frame
 from tfrec_cli.writing.options import WriteOptions as Options
 
@@ -254,3 +257,59 @@ def test_a_damaged_jpeg_is_an_error_without_output_on_stderr(
     said, written = json.loads(ran.stdout)
     assert written == ""
     assert "record 0: " in said
+
+
+# Files of a dataset that are missing, or cut
+
+
+@pytest.fixture(params=["none", "gzip"])
+def several(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
+    """Write a dataset with two splits of two shards each."""
+    for split in ("train", "val"):
+        files = {f"cat/{number}.png": png(photo(4, 5, number)) for number in range(4)}
+        source = fill(tmp_path / split, files)
+        options = Options(shards=2, jobs=1, split=split, compression=request.param)
+        write(source, tmp_path / "out", options)
+    return tmp_path / "out"
+
+
+@pytest.mark.parametrize("split", ["train", "val+train", "train[:1]"])
+@pytest.mark.parametrize("damage", ["missing", "cut", "longer", "empty"])
+def test_every_shard_must_be_there_and_whole_when_a_dataset_is_opened(
+    several: Path, dataset: Any, damage: str, split: str
+) -> None:
+    """Also those that are read last, or by other hosts, or not at all."""
+    shard = next(several.glob("train-00001-*.tfrecord*"))
+    data = shard.read_bytes()
+    if damage == "missing":
+        shard.unlink()
+        message = f"{shard}: this file of the dataset is missing"
+    else:
+        found = {"cut": data[:-1], "longer": data + b"\0", "empty": b""}[damage]
+        shard.write_bytes(found)
+        sizes = f"found {len(found):,} bytes, expected {len(data):,} by the manifest"
+        message = f"{shard}: {sizes}"
+    with pytest.raises(DataError) as refused:
+        dataset(several, split=split)
+    assert str(refused.value) == message
+    with pytest.raises(DataError):
+        READERS["read_numpy"].source(several, split=split)
+    if several.joinpath("train-00000-of-00002.tfrecord").exists():
+        assert READERS["read_numpy"].dataset(several, split="val")
+
+
+@pytest.mark.parametrize("compress", [bytes, gzip.compress])
+@pytest.mark.parametrize("reader", ["read_tf", "read_numpy"])
+def test_a_cut_file_of_another_program_is_refused_when_it_is_opened(
+    tmp_path: Path, reader: str, compress: Callable[[bytes], bytes]
+) -> None:
+    payload = example.encode({"image": png(photo(4, 5)), "label": 1})
+    data = b"".join(map(frame, [payload] * 3))
+    for cut in (data[:-1], data[: -len(payload)], data[: len(data) // 3 + 5]):
+        file = tmp_path / "x"
+        file.write_bytes(compress(cut))
+        with pytest.raises(DataError, match=f"^{file}: "):
+            READERS[reader].dataset(file)
+    file.write_bytes(compress(data)[:-9])
+    with pytest.raises(DataError, match=f"^{file}: "):
+        READERS[reader].dataset(file)
