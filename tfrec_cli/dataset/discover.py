@@ -67,9 +67,9 @@ class Split(NamedTuple):
     def class_names(self, label: str | None) -> tuple[str, ...] | None:
         """Return the names of the classes of a feature by number; None if nothing tells them."""
         if self.manifest:
-            is_described = label is not None and label == records.NAMES[self.manifest.keys].label
-            names = self.manifest.labels if is_described else None
-            return None if names is None else tuple(names)
+            names = self.manifest.labels
+            is_described = names is not None and label == records.NAMES[self.manifest.keys].label
+            return tuple(names) if names is not None and is_described else None
         return tfds.class_names(self.folder, label) if self.prepared else None
 
     def __str__(self) -> str:
@@ -372,17 +372,10 @@ def first_names(
     features = next(decoded, None)
     if features is None:
         raise DataError(f"{where}: {NO_RECORDS}")
-    if not foreign.may_hold_image(features, image):
-        some = (one for one in decoded if foreign.may_hold_image(one, image))
-        first = next(some if skip else islice(some, _MORE), None)
-        if first and not skip:
-            listed = ", ".join(features)
-            raise UsageError(
-                f"`missing`: {where}: found a first record without an image ({listed}), but images "
-                "in others, expected one in each; 'skip' leaves such records out, where a reader "
-                "reads them in sequence"
-            )
-        features = first or features
+    wanted = image or told_names(split)[0]
+    if skip and not foreign.may_hold_image(features, wanted):
+        some = (one for one in decoded if foreign.may_hold_image(one, wanted))
+        features = next(some, features)
     try:
         return _names(split, features, image, label, islice(decoded, _MORE)), features
     except UsageError as error:
@@ -424,8 +417,6 @@ def _names(
     if split.manifest:
         sparse = {one.name: Feature(one.kind, ()) for one in split.manifest.columns}
         features = {**sparse, **features}
-        ours = records.NAMES[split.manifest.keys]
-        told = ours.image, ours.label if split.manifest.labels is not None else None
         label = None if label is ... and told[1] is None else label
     found = foreign.certain_names(features, image=image, label=label, told=told, more=more)
     if split.manifest:  # the other names are certain

@@ -61,8 +61,9 @@ def guess_names(features: Mapping[str, Feature]) -> Names | None:
 
 
 def may_hold_image(features: Mapping[str, Feature], image: str | None) -> bool:
-    """Tell whether a record has the image's feature, or one of those in common use."""
-    return any(name in features for name in ([image] if image else _FOREIGN["image"].split("|")))
+    """Tell whether a record has values of the image's feature, or of one in common use."""
+    names = [image] if image else _FOREIGN["image"].split("|")
+    return any(name in features and features[name].values for name in names)
 
 
 def certain_names(

@@ -74,9 +74,8 @@ class OpenSplit:
     @staticmethod
     def _mapped(split: Split, label: Field) -> Values | None:
         """Return the labels of a split that are in a file of their own."""
-        made = split.manifest
-        is_ours = made is not None and label.feature == records.NAMES[made.keys].label
-        return targets.load(split) if is_ours and not label.is_list else None
+        is_told = label.feature == discover.told_names(split)[1] and not label.is_list
+        return targets.load(split) if is_told else None
 
     def described(self, epochs: str) -> str:
         """Say on one line what is read; ``epochs`` says in words which."""

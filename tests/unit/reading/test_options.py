@@ -132,6 +132,10 @@ def test_the_other_values_are_not_the_defaults() -> None:
         ({"one_hot": 0}, "one_hot: found 0, expected 1 to 1000000"),
         ({"multi_hot": "cat"}, "multi_hot: found 'cat', expected a whole number"),
         ({"multi_hot": ["a", "a"]}, "multi_hot: found 'a' twice, expected it once"),
+        ({"multi_hot": []}, "multi_hot: found an empty list, expected all texts"),
+        ({"multi_hot": {"a"}}, "multi_hot: found {'a'}, expected a list of names"),
+        ({"multi_hot": {"a": 0}}, "multi_hot: found {'a': 0}, expected a list of names"),
+        ({"features": {"a"}}, "features: found {'a'}, expected a list of names"),
         (
             {"one_hot": True, "multi_hot": 3},
             "one_hot: found multi_hot too, expected one of them",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 from pathlib import Path
 from typing import Any
@@ -125,10 +126,17 @@ def test_all_readers_read_or_refuse_the_same_formats(tmp_path: Path, kind: str) 
     if kind in ("PNG", "JPEG"):
         same(file, crop=(4, 5), seed=3)
         return
-    for reader in READERS.values():
-        expected = f"record 0: found a {kind} image, expected a JPEG or PNG image"
-        with pytest.raises(Exception, match=expected):
-            list(reader.dataset(file))
+
+    def outcome(name: str) -> str:
+        try:
+            images = [np.asarray(image) for image, _ in READERS[name].dataset(file, dtype="uint8")]
+        except Exception as error:  # each framework has its own
+            return str(re.findall(r"record 0: (found .* image)", str(error))[0])
+        axes = (1, 2, 0) if name == "read_torch" else (0, 1, 2)
+        return repr([image.transpose(axes).tolist() for image in images])
+
+    found = {name: outcome(name) for name in READERS}
+    assert len(set(found.values())) == 1, found
 
 
 def test_two_images_in_a_feature_are_refused(tmp_path: Path, dataset: Any) -> None:
@@ -164,16 +172,19 @@ def test_a_nested_name_is_asked_for(tmp_path: Path, dataset: Any) -> None:
 
 @pytest.fixture
 def gaps(tmp_path: Path) -> Path:
-    """Make six records of which every other one has an image, and the last of these no label."""
+    """Make six records of which every other one has an image; some of the rest have no label."""
+    without = [{"image": Feature("bytes", []), "label": 8}, {"label": 7}, {}]
     payloads = [
-        labelled(number) if number % 2 else example.encode({"label": number} if number else {})
+        labelled(number, codes=Feature("int64", range(number)))
+        if number % 2
+        else example.encode(without[number // 2])
         for number in range(6)
     ]
     return record_file(tmp_path / "gaps", *payloads)
 
 
 def test_a_record_without_an_image_is_refused(gaps: Path, dataset: Any, tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match="expected one that holds an image: missing='skip' goes"):
+    with pytest.raises(UsageError, match="skip"):
         dataset(gaps)
     later = record_file(tmp_path / "later", labelled(0), example.encode({"label": 1}))
     with pytest.raises(Exception, match="record 1: found no feature 'image', expected one value"):
@@ -184,15 +195,22 @@ SKIPPING = tuple(way for way in WAYS if "dataset" in way and "torch" not in way)
 
 
 @needs("tensorflow")
-@pytest.mark.parametrize("options", [{}, {"shuffle": True, "epochs": 2}, {"features": ["image"]}])
+@pytest.mark.parametrize(
+    "options",
+    [
+        {},
+        {"shuffle": True, "epochs": 2},
+        {"features": ["image", "codes[]"]},
+        {"label": "codes", "multi_hot": 9},
+    ],
+)
 def test_records_without_an_image_are_skipped_with_all_that_they_lack(
     gaps: Path, options: dict[str, Any]
 ) -> None:
     options = {"missing": "skip", "crop": (4, 5), **options}
     same(gaps, SKIPPING, **options)
     read = read_numpy.dataset(gaps, **options)
-    labels = [int(label) for _, label, *_ in read]
-    assert sorted(labels) == sorted([1, 3, 5] * options.get("epochs", 1))
+    assert len(list(read)) == 3 * options.get("epochs", 1)
     with pytest.raises(TypeError, match="the length is not known"):
         len(read)
     whole = read_numpy.dataset(gaps, missing="skip", image="image")
