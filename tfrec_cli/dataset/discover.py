@@ -373,9 +373,17 @@ def first_names(
     if features is None:
         raise DataError(f"{where}: {NO_RECORDS}")
     wanted = image or told_names(split)[0]
-    if skip and not foreign.may_hold_image(features, wanted):
+    if not foreign.may_hold_image(features, wanted):
         some = (one for one in decoded if foreign.may_hold_image(one, wanted))
-        features = next(some, features)
+        first = next(some if skip else islice(some, _MORE), None)
+        if first and not skip:
+            listed = ", ".join(features)
+            raise UsageError(
+                f"`missing`: {where}: found a first record without an image ({listed}), but images "
+                "in others, expected one in each; 'skip' leaves such records out, where a reader "
+                "reads them in sequence"
+            )
+        features = first or features
     try:
         return _names(split, features, image, label, islice(decoded, _MORE)), features
     except UsageError as error:

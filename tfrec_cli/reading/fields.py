@@ -245,12 +245,6 @@ def layout(
                 is_list=column.is_list,
             )
         )
-    kinds: dict[str, bool] = {}
-    for field in fields:
-        if field.feature and kinds.setdefault(field.feature, field.is_list) != field.is_list:
-            raise UsageError(
-                f"`features`: found {field.feature!r} as lists and as single values, expected one"
-            )
     keys = ["image", *(field.name for field in fields)]
     if not options.as_supervised and len(set(keys)) < len(keys):
         twice = next(key for key in keys if keys.count(key) > 1)
