@@ -27,13 +27,22 @@ if TYPE_CHECKING:
     from tfrec_cli.imaging.decoder import Pixels
 
 
-READ_FIELDS = ("image", "height", "width", "channels", "label", "key")
-"""Fields of `Names` that readers need."""
+DRAWN_FIELDS = ("height", "width", "key")
+"""Fields of `Names` that readers need of each record to draw its crop."""
 
 RAW_CHANNELS = (1, 3, 4)
 """Numbers of channels that raw pixels may have: grey, RGB, RGB with alpha."""
 
-CHECKED_FIELDS = (*READ_FIELDS, "window", "filename")
+CHECKED_FIELDS = (
+    "image",
+    "height",
+    "width",
+    "channels",
+    "label",
+    "key",
+    "window",
+    "filename",
+)
 BYTES_FIELDS = frozenset({"image", "filename"})
 CERTAIN_FIELDS = frozenset(CHECKED_FIELDS) - {"label", "window", "channels"}
 """Fields in every record that tfrec writes; only some datasets have labels and windows."""
@@ -54,7 +63,7 @@ class Names(NamedTuple):
     source_id: str | None = None
     channels: str | None = None
 
-    def by_feature(self, fields: Iterable[str] = READ_FIELDS) -> dict[str, str]:
+    def by_feature(self, fields: Iterable[str]) -> dict[str, str]:
         """Return feature name to field, for those of ``fields`` that have a name."""
         return {name: field for field in fields if (name := getattr(self, field))}
 

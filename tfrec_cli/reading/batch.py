@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 from tfrec_cli import crops
 from tfrec_cli.crops import Int64s
-from tfrec_cli.dataset.records import ColumnKind, Names, raw_pixels
+from tfrec_cli.dataset.records import DRAWN_FIELDS, ColumnKind, Names, raw_pixels
 from tfrec_cli.errors import DataError, ImageError
 from tfrec_cli.imaging import decoder
 from tfrec_cli.imaging.jpeg import markers as jpeg_markers
@@ -30,9 +30,6 @@ if TYPE_CHECKING:
 
 Batch = tuple[npt.NDArray[Any], list[Values]]
 """Images, uint8, uint16 or float32 [n, height, width, channels], and the values of each field."""
-
-NEEDED = ("height", "width", "key")
-"""Fields of `Names` that are read of each record, beside the image and what is yielded."""
 
 _UNIT = np.float32(1 / 255)
 _PER_8_BITS = np.float32(257)
@@ -82,7 +79,7 @@ class BatchBuilder:
         lists = [one for one in self.fields if one.is_list]
         singles = [one for one in self.fields if one.feature and not one.is_list]
         kinds: dict[str, tuple[ColumnKind, bool]] = {one.feature: (one.kind, True) for one in lists}
-        kinds |= dict.fromkeys(self.names.by_feature(NEEDED), ("int64", False))
+        kinds |= dict.fromkeys(self.names.by_feature(DRAWN_FIELDS), ("int64", False))
         kinds[self.names.image] = ("bytes", False)
         kinds |= {one.feature: (one.kind, False) for one in singles}
         self._reader = FeatureReader(kinds)

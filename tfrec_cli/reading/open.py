@@ -16,10 +16,10 @@ import numpy as np
 from tfrec_cli.crops import Int64s
 from tfrec_cli.dataset import discover, records, targets
 from tfrec_cli.dataset.discover import Split
-from tfrec_cli.dataset.records import ImageRecord, Names
+from tfrec_cli.dataset.records import DRAWN_FIELDS, ImageRecord, Names
 from tfrec_cli.errors import DataError, UsageError
 from tfrec_cli.reading import selection
-from tfrec_cli.reading.batch import NEEDED, Batch, BatchBuilder
+from tfrec_cli.reading.batch import Batch, BatchBuilder
 from tfrec_cli.reading.fetch import Records, Selected, open_records
 from tfrec_cli.reading.fields import FeatureReader, Field, Layout, Values, layout
 from tfrec_cli.reading.options import ReadOptions
@@ -264,7 +264,7 @@ def _contract(splits: Sequence[Split], options: ReadOptions) -> tuple[Names, Ima
         for split, (names, _, features) in zip(splits, found, strict=True)
     ]
     crops = [split.manifest.crop if split.manifest else None for split in splits]
-    read = [(names.image, names.by_feature(NEEDED)) for names, *_ in found]
+    read = [(names.image, names.by_feature(DRAWN_FIELDS)) for names, *_ in found]
     raw = [_raw_channels(record) for _, record, _ in found]
     for number, split in enumerate(splits):
         made = layouts[number]

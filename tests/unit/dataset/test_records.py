@@ -252,4 +252,4 @@ def test_the_smallest_size_has_the_least_height_and_the_least_width(
 def test_features_are_mapped_to_their_fields() -> None:
     named = NAMES["tf-models"].by_feature(("image", "label"))
     assert named == {"image/encoded": "image", "image/class/label": "label"}
-    assert Names(image="x").by_feature() == {"x": "image"}
+    assert Names(image="x").by_feature(("image", "label")) == {"x": "image"}
