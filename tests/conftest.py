@@ -92,6 +92,9 @@ READERS = {
     "read_keras": Framework("tfrec_cli.read_keras", "keras"),
     "read_numpy": Framework("tfrec_cli.read_numpy"),
 }
+OF_RECORDS = [name for name in READERS if name != "read_keras"]
+"""Readers that also yield single records."""
+
 read_tf, read_torch = READERS["read_tf"], READERS["read_torch"]
 read_keras = READERS["read_keras"]
 

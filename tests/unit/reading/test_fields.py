@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from conftest import READERS, fill, needs, photo, png, read_torch, torch
+from conftest import OF_RECORDS, READERS, fill, needs, photo, png, read_torch, torch
 from record_files import record_file
 from yielded import WAYS, digest, records
 
@@ -334,7 +334,7 @@ def test_a_feature_that_is_not_there_is_refused_with_a_list_of_those_that_are(ou
         ),
     ],
 )
-@pytest.mark.parametrize("reader", READERS)
+@pytest.mark.parametrize("reader", OF_RECORDS)
 def test_a_label_that_is_no_class_is_an_error_that_names_the_record(
     ours: Path, reader: str, options: dict[str, Any], found: str
 ) -> None:
