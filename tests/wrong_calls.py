@@ -23,6 +23,10 @@ def out_is_a_file(tmp: Path) -> None:
     (tmp / "out").write_bytes(b"")
 
 
+def header_only(tmp: Path) -> None:
+    (tmp / "list.csv").write_text("path,label\n")
+
+
 def out_holds_files(tmp: Path) -> None:
     fill(tmp / "out", {"mine.doc": b"", "yours.doc": b""})
 
@@ -76,6 +80,13 @@ WRONG: list[tuple[str, Callable[[Path], None], str, int, str]] = [
         "TMP/out: found a file, expected a folder of images or a .csv, .tsv or .jsonl file",
     ),
     ("SRC is empty", empty, "write TMP/src TMP/out", 1, "TMP/src: found no files, expected images"),
+    (
+        "SRC has a header only",
+        header_only,
+        "write TMP/list.csv TMP/out",
+        1,
+        "TMP/list.csv: found no row, expected one for each image",
+    ),
     (
         "no file is an image",
         only_text,

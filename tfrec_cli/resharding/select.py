@@ -137,6 +137,11 @@ def _class_number(word: str, described: Manifest, shown: str) -> int:
         return int(word)
     import difflib
 
+    if word.lstrip("=") in labels:
+        raise UsageError(
+            f"`where` {shown}: found no class {word!r}: did you mean `where` "
+            f"{shown.replace('==', '=')}?"
+        )
     close = [] if is_number else difflib.get_close_matches(word, labels, n=1)
     some = ", ".join(map(printable, map(os.fsencode, labels[:_SHOWN])))
     some += "…" if len(labels) > _SHOWN else ""

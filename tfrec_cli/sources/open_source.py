@@ -309,7 +309,9 @@ def _source(root: Path, path: bytes, label: int | None, features: bytes) -> Sour
         status = os.stat(os.path.join(os.fsencode(root), path))
     except OSError as error:
         raise_if_exhausted(error)
-        return Reject(path, "unreadable", f"found {error.strerror}, expected a file")
+        if isinstance(error, FileNotFoundError):
+            return Reject(path, "unreadable", "found no such file, expected an image")
+        return Reject(path, "unreadable", f"cannot be read: {error.strerror}")
     if not stat.S_ISREG(status.st_mode):
         found = "found a folder, pipe, socket or device, expected a file"
         return Reject(path, "not_a_regular_file", found)

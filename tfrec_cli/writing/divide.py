@@ -210,10 +210,8 @@ def grouping(columns: Sequence[Column], options: WriteOptions) -> Callable[[Sour
     names = [column.name for column in columns]
     feature = feature_of(name, options.keys)
     if feature not in names:
-        found = ", ".join(names) or "none"
-        raise UsageError(
-            f"`split_by`: found columns of values {found}, expected {name!r} of an image list"
-        )
+        found = f"columns of values {', '.join(names)}" if names else "no columns of values"
+        raise UsageError(f"`split_by`: found {found}, expected {name!r} of an image list")
     index = names.index(feature)
     column = columns[index]
     if column.is_list or not column.is_everywhere:

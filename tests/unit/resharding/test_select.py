@@ -68,6 +68,7 @@ def test_values_of_other_programs_may_be_numbers_or_texts() -> None:
         (["cat"], "found 'cat', expected FEATURE=VALUE, such as label=cat"),
         (["label="], "found 'label=', expected FEATURE=VALUE, such as label=cat"),
         (["label=ca"], "label=ca: found no class 'ca': did you mean 'cat'?"),
+        (["label==cat"], "label==cat: found no class '=cat': did you mean where label=cat?"),
         (["label=3"], "label=3: found no class '3': expected 0 to 2: cat, dog, 0"),
         (["label=-1"], "label=-1: found no class '-1': expected 0 to 2: cat, dog, 0"),
         (["label=bird"], "label=bird: found no class 'bird': expected 0 to 2: cat, dog, 0"),

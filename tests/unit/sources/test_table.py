@@ -595,7 +595,7 @@ class TestSkippedLines:
         assert [one.path for one in listing.sources] == [b"c.jpg"]
         path = f"a path below {images} and without '..' (`root` names another folder)"
         assert self.skipped(listing) == [
-            ("none.jpg", "unreadable", "found No such file or directory, expected a file"),
+            ("none.jpg", "unreadable", "found no such file, expected an image"),
             ("table.csv: line 2", "bad_line", "found 1 cells, expected 2"),
             ("table.csv: line 3", "bad_line", "path: found nothing, expected the path of an image"),
             ("table.csv: line 4", "bad_line", "found byte 0xff, expected UTF-8"),

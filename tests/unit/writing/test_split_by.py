@@ -269,5 +269,5 @@ class TestWrite:
             "write", source.parent, tmp_path / "out", "--split", SHARES, "--split-by", "patient"
         )
         assert ran.error == (
-            "tfrec: --split-by: found columns of values none, expected 'patient' of an image list\n"
+            "tfrec: --split-by: found no columns of values, expected 'patient' of an image list\n"
         )
