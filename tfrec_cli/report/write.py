@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
@@ -21,6 +21,7 @@ from tfrec_cli.report.format import (
     stored,
 )
 from tfrec_cli.sources.header import NO_LABELS
+from tfrec_cli.sources.labels import is_named
 
 if TYPE_CHECKING:
     from tfrec_cli.commands.write import Written
@@ -33,7 +34,8 @@ def text(result: Written) -> str:
     """Return the result as text."""
     several = bool(result.more)
     total = _all_images(result)
-    blocks = [_split_text(split, total, named=several) for split in result.splits]
+    used = {number for split in result.splits for number in split.class_records}
+    blocks = [_split_text(split, total, used, named=several) for split in result.splits]
     return "\n".join([*blocks, *filter(None, [safe_text(facts(_facts_of_all(result)))])])
 
 
@@ -54,7 +56,7 @@ def document(result: Written) -> str:
     )
 
 
-def _split_text(result: Written, total: int, *, named: bool) -> str:
+def _split_text(result: Written, total: int, used: Collection[int], *, named: bool) -> str:
     manifest = result.manifest
     plan = result.plan
     shards = plural(len(plan.sizes), "shard") + f" of split {result.split}" * named
@@ -71,10 +73,10 @@ def _split_text(result: Written, total: int, *, named: bool) -> str:
             f"{wrote} {plural(manifest.records, 'record')} in {shards} to {result.out}, "
             f"{size(size_bytes)} from {source}"
         )
-    return safe_text([line, *facts(_facts(result, total))])
+    return safe_text([line, *facts(_facts(result, total, used))])
 
 
-def _facts(result: Written, total: int) -> list[tuple[str, str]]:
+def _facts(result: Written, total: int, used: Collection[int]) -> list[tuple[str, str]]:
     manifest = result.manifest
     rows: list[tuple[str, str]] = []
     if result.groups is not None:
@@ -83,7 +85,7 @@ def _facts(result: Written, total: int) -> list[tuple[str, str]]:
         rows += [("groups", f"{result.groups:,}, {kept}; {share}")]
     if manifest:
         rows += [("stored", stored(manifest))]
-    rows += _label_facts(result)
+    rows += _label_facts(result, used)
     if result.columns:
         rows += [("features", f"{len(result.columns)}: {beginning(result.columns)}")]
     if manifest:
@@ -102,12 +104,12 @@ def _facts(result: Written, total: int) -> list[tuple[str, str]]:
     return rows
 
 
-def _label_facts(result: Written) -> list[tuple[str, str]]:
+def _label_facts(result: Written, used: Collection[int]) -> list[tuple[str, str]]:
     if result.labels is None:
         return [("labels", f"none: {_unlabelled(result)}")]
     rows = [("labels", f"{len(result.labels):,}: {beginning(result.labels)}")]
     if result.class_records:
-        rows += [("per class", _per_class(result, result.labels))]
+        rows += [("per class", _per_class(result, result.labels, used))]
     return rows
 
 
@@ -119,14 +121,22 @@ def _unlabelled(result: Written) -> str:
     return f"no column has a name known for labels: {names} (--label-column NAME)"
 
 
-def _per_class(result: Written, names: Sequence[str]) -> str:
-    """Describe how many images the classes have that have any."""
-    ordered = sorted(result.class_records.items(), key=lambda pair: pair[1])
+def _per_class(result: Written, names: Sequence[str], used: Collection[int]) -> str:
+    """Describe how many images the classes have.
+
+    Args:
+        used: the classes of all splits; other numbers without a class are passed over.
+    """
+    numbers = [n for n, name in enumerate(names) if n in used or is_named(n, name)]
+    counts = {number: result.class_records.get(number, 0) for number in numbers}
+    ordered = sorted(counts.items(), key=lambda pair: pair[1])
     (least_class, least), (most_class, most) = ordered[0], ordered[-1]
     if least == most:
         return plural(least, "image") + " each" * (len(ordered) > 1)
     median = ordered[(len(ordered) - 1) // 2][1]
     first, last = (shortened(names[number], _NAME_COLUMNS) for number in (least_class, most_class))
+    empty = [*counts.values()].count(0)
+    first = f"{empty:,} classes" if empty > 1 else first
     words = f"{least:,} ({first}) to {most:,} ({last})"
     return words + f", median {median:,}" * (len(ordered) > 2)
 

@@ -179,6 +179,11 @@ def by_number(names: Mapping[int, str]) -> tuple[str, ...]:
     return tuple(listed)
 
 
+def is_named(number: int, name: str) -> bool:
+    """Tell whether a number has a class: without one it is its own name, as of `by_number`."""
+    return name.strip("()") != str(number)
+
+
 def number_classes(
     classes: Collection[str], rule: ClassRule
 ) -> tuple[tuple[str, ...], dict[str, int]]:

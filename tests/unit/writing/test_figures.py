@@ -118,12 +118,36 @@ def _interrupt(*_: object) -> None:
     raise KeyboardInterrupt
 
 
-def test_classes_without_records_are_not_the_least(source: Path, tmp_path: Path) -> None:
-    (tmp_path / "names.txt").write_text("3 cat\n7 dog\n9 owl\n")
+def test_numbers_without_a_class_have_no_images_per_class(source: Path, tmp_path: Path) -> None:
+    (tmp_path / "names.txt").write_text("3 cat\n7 dog\n")
     files = {"cat/1.png": CAT, "cat/2.png": DOG, "dog/1.png": OWL}
     result = run(source, files, labels=str(tmp_path / "names.txt"))
     assert lines(result)["per class"] == "1 (dog) to 2 (cat)"
-    assert json.loads(report.document(result))["class_records"] == [0, 0, 0, 2, 0, 0, 0, 1, 0, 0]
+    assert json.loads(report.document(result))["class_records"] == [0, 0, 0, 2, 0, 0, 0, 1]
+
+
+@pytest.mark.parametrize(
+    ("names", "expected"),
+    [
+        ("cat\ndog\nowl\n", "0 (owl) to 2 (cat), median 1"),
+        ("3 cat\n7 dog\n8 owl\n9 ape\n", "0 (2 classes) to 2 (cat), median 0"),
+    ],
+)
+def test_a_class_without_images_has_the_least(
+    source: Path, tmp_path: Path, names: str, expected: str
+) -> None:
+    (tmp_path / "names.txt").write_text(names)
+    files = {"cat/1.png": CAT, "cat/2.png": DOG, "dog/1.png": OWL}
+    result = run(source, files, labels=str(tmp_path / "names.txt"))
+    assert lines(result)["per class"] == expected
+
+
+def test_each_split_counts_the_classes_of_the_others(source: Path) -> None:
+    """Also classes that are numbers."""
+    files = {f"{split}/{label}/1.png": CAT for split, label in (("a", 0), ("a", 3), ("b", 3))}
+    result = run(source, files, split="folders", labels="top")
+    text = report.text(result)
+    assert re.findall("per class (.*)", text) == ["1 image each", "0 (0) to 1 (3)"]
 
 
 def test_an_image_that_is_left_out_is_not_counted(source: Path) -> None:
