@@ -212,6 +212,7 @@ def write(
         for part in parts:
             if part.folder:
                 _describe(part, part.shards, options)
+                _warn_of_twins(part, others)
         staged = [
             StagedSplit(
                 folder=part.folder,
@@ -373,11 +374,20 @@ def _describe(part: _Part, shards: Sequence[WrittenShard], options: WriteOptions
     )
 
 
+def _warn_of_twins(part: _Part, others: Sequence[Manifest]) -> None:
+    """Add a warning if another split has the very same records; `verify` finds single copies."""
+    assert part.manifest
+    twins = [one.split for one in others if one.content_sha256 == part.manifest.content_sha256]
+    if twins:
+        warning = f"split {part.split}: found the same records as in split {', '.join(twins)}"
+        part.listing = replace(part.listing, warnings=(*part.listing.warnings, warning))
+
+
 def _with_copies(result: Written, parts: Sequence[_Part], *, warned: bool) -> Written:
     """Count the exact copies, if all splits were written, and free the plans.
 
     Args:
-        warned: whether copies with another label were reported when the images were divided.
+        warned: whether copies were reported when the images were divided.
     """
     copies = None
     if all(part.folder for part in parts):
@@ -385,10 +395,8 @@ def _with_copies(result: Written, parts: Sequence[_Part], *, warned: bool) -> Wr
         copies = figures.copies(shards, parts[0].likely_copies)
     for part in parts:
         part.planned.free()
-    warnings = result.warnings
-    if copies and copies.warning and not warned:
-        warnings = (*warnings, copies.warning)
-    return replace(result, copies=copies, warnings=warnings)
+    found = copies.warnings if copies and not warned else ()
+    return replace(result, copies=copies, warnings=(*result.warnings, *found))
 
 
 def _result(source: Path, out: Path, parts: Sequence[_Part], options: WriteOptions) -> Written:

@@ -21,6 +21,9 @@ from tfrec_cli.writing.written_shard import WrittenShard
 _MARK_BYTES, _DIGEST_BYTES = 8, 32
 _ALL_BITS = 2 ** (8 * _MARK_BYTES) - 1
 
+_Numbers = tuple[int, int, int, int]
+"""Numbers of split, shard, item and class of an image."""
+
 
 @dataclass(frozen=True, slots=True)
 class Copies:
@@ -29,13 +32,13 @@ class Copies:
     Attributes:
         other_label: how many have another label than the first one.
         other_split: how many are in another split than the first one.
-        warning: names two images with different labels; "" if there are none.
+        warnings: a line that names two copies with different labels, and one for different splits.
     """
 
     records: int = 0
     other_label: int = 0
     other_split: int = 0
-    warning: str = ""
+    warnings: tuple[str, ...] = ()
 
 
 def by_class(plan: Plan, rejects: Sequence[Reject]) -> dict[int, int]:
@@ -95,27 +98,45 @@ def copies(
     """
     if not all(_is_digested(plan, shard, likely) for plan, shards in parts for shard in shards):
         return None
-    count = other_label = other_split = 0
-    example: tuple[bytes, bytes] | None = None
+    count = 0
+    other_label, other_split = _Pairs(), _Pairs()
     rows = ordered(_rows(parts), _DIGEST_BYTES + 4 * 8)
     for _, same in groupby(rows, key=lambda row: row[:_DIGEST_BYTES]):
         first, *others = map(_numbers, same)
         count += len(others)
-        other_split += sum(row[0] != first[0] for row in others)
-        contradicting = [row for row in others if row[3] != first[3]]
-        other_label += len(contradicting)
-        if contradicting and not example:
-            one, other = sorted(_path(parts, row) for row in (first, contradicting[0]))
-            example = one, other
-    warning = ""
-    if example:
-        original, copy = map(printable, example)
-        has = "copy has" if other_label == 1 else "copies have"
-        warning = (
-            f"{other_label:,} exact {has} another label than the original: "
-            f"{copy} is a copy of {original}" + "…" * (other_label > 1)
-        )
-    return Copies(count, other_label, other_split, warning)
+        other_label.add(first, [row for row in others if row[3] != first[3]])
+        other_split.add(first, [row for row in others if row[0] != first[0]])
+    warnings = []
+    if other_label.first:
+        copy, original = sorted((_path(parts, row) for row in other_label.first), reverse=True)
+        has = "copy has" if other_label.count == 1 else "copies have"
+        found = f"{other_label.count:,} exact {has} another label than the original"
+        warnings.append(_warning(found, copy, original, other_label.count))
+    if other_split.first:
+        original, copy = (_path(parts, row) for row in other_split.first)
+        are = "image is an exact copy" if other_split.count == 1 else "images are exact copies"
+        found = f"{other_split.count:,} {are} of one in another split"
+        warnings.append(_warning(found, copy, original, other_split.count))
+    return Copies(count, other_label.count, other_split.count, tuple(warnings))
+
+
+@dataclass(slots=True)
+class _Pairs:
+    """Some copies with their originals: how many, and the first pair."""
+
+    count: int = 0
+    first: tuple[_Numbers, _Numbers] | None = None
+
+    def add(self, original: _Numbers, copies: Sequence[_Numbers]) -> None:
+        """Add copies of one image."""
+        self.count += len(copies)
+        if copies and not self.first:
+            self.first = original, copies[0]
+
+
+def _warning(found: str, copy: bytes, original: bytes, count: int) -> str:
+    dots = "…" * (count > 1)
+    return f"{found}: {printable(copy)} is a copy of {printable(original)}{dots}"
 
 
 def _is_digested(plan: Plan, shard: WrittenShard, likely: frozenset[int]) -> bool:
@@ -149,14 +170,12 @@ def _rows(parts: Sequence[tuple[Plan, Sequence[WrittenShard]]]) -> Iterator[byte
                 yield digest + b"".join(value.to_bytes(8, "big") for value in row)
 
 
-def _numbers(row: bytes) -> tuple[int, int, int, int]:
+def _numbers(row: bytes) -> _Numbers:
     part, shard, number, label = (
         int.from_bytes(row[start : start + 8], "big") for start in range(_DIGEST_BYTES, len(row), 8)
     )
     return part, shard, number, label
 
 
-def _path(
-    parts: Sequence[tuple[Plan, Sequence[WrittenShard]]], row: tuple[int, int, int, int]
-) -> bytes:
+def _path(parts: Sequence[tuple[Plan, Sequence[WrittenShard]]], row: _Numbers) -> bytes:
     return parts[row[0]][0].shard(row[1]).path(row[2])

@@ -126,7 +126,11 @@ def list_sources(
     if listing.rejects and not listing.sources and not source.is_dir():
         open_source.check_some_exist(source, options.root, listing, options.asked)
     if not listing.sources and not listing.rejects:
-        found = "no files, expected images" if source.is_dir() else "no row, expected one for each image"
+        found = (
+            "no files, expected images"
+            if source.is_dir()
+            else "no row, expected one for each image"
+        )
         raise DataError(f"{source}: found {found}")
     return listing
 

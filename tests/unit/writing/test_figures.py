@@ -81,6 +81,24 @@ def test_copies_with_two_labels_are_a_warning_with_an_example(source: Path) -> N
     assert lines(result)["copies"] == "2 of 3 images, 2 with another label"
 
 
+def test_copies_in_two_splits_are_a_warning_with_an_example(source: Path) -> None:
+    files = {f"{split}/cat/{n}.png": image for split in "ab" for n, image in enumerate((CAT, DOG))}
+    result = run(source, files, split="folders")
+    (warning,) = result.warnings
+    start = "2 images are exact copies of one in another split: "
+    assert re.fullmatch(rf"{start}b/cat/(.).png is a copy of a/cat/\1.png…", warning)
+    assert lines(result)["copies"] == "2 of 4 images, 2 in another split"
+
+
+@pytest.mark.parametrize(("more", "is_twin"), [({}, True), ({"cat/2.png": OWL}, False)])
+def test_a_split_that_repeats_another_one_is_a_warning(
+    source: Path, more: dict[str, bytes], is_twin: bool
+) -> None:
+    run(source, {"cat/1.png": CAT})
+    result = run(source, more, split="val", shuffle_seed=1)
+    assert result.warnings == ("split val: found the same records as in split train",) * is_twin
+
+
 def test_the_warning_of_a_division_is_not_repeated(source: Path) -> None:
     files, options, _ = COPIES[-1]
     found = [one for one in run(source, files, **options).warnings if "label" in one]
