@@ -34,7 +34,15 @@ _SHORT.maxstring = _SHORT.maxlong = _SHORT.maxother = 60
 
 
 class RowError(Exception):
-    """A row is wrong; the message says why."""
+    """A row is wrong; the message says why.
+
+    Args:
+        kind: rows that are wrong in one way, so that one of them is enough for a person.
+    """
+
+    def __init__(self, message: str, kind: str = "") -> None:
+        super().__init__(message)
+        self.kind = kind
 
 
 class ListError(RowError):

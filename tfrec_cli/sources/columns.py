@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import chain
 from typing import Any
 
 from tfrec_cli.dataset.boxes import LABEL, PER_OBJECT, SIDES, TEXT, problem
@@ -41,6 +42,9 @@ _CORNERS = ({"xmin", "ymin"}, {"x_min", "y_min"}, {"x1", "y1"}, {"x", "y"}, {"bb
 """Names that people give to columns of boxes."""
 
 _MOST_COLUMNS = 1000
+
+_MOST_STRAY = 2
+"""A side of a box that is greater is meant in pixels."""
 
 _ROWS_LOOKED_AT = 100
 """So many cells of a column show whether it holds names of image files."""
@@ -317,4 +321,6 @@ def check_boxes(features: Mapping[str, Any]) -> None:
         if value is not None
     }
     if message := problem(lists):
+        if max(chain.from_iterable(lists.get(side, ()) for side in SIDES), default=0) > _MOST_STRAY:
+            raise RowError(f"{message}: divide pixels by width and height", "pixels")
         raise RowError(message)

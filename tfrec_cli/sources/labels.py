@@ -224,11 +224,41 @@ def _as_numbers(classes: Collection[str]) -> dict[str, int] | None:
     return numbers if max(numbers.values(), default=0) <= LARGEST_LABEL else None
 
 
+def whole_numbers(classes: Collection[str]) -> dict[str, str]:
+    """Return class numbers in digits for those with a point or exponent: ``1.0`` is ``1``.
+
+    It is empty unless all classes are such numbers or class numbers.
+    """
+    points = [name for name in classes if not _NUMBER.fullmatch(name)]
+    if any(_is_unfit(name) or not set(".eE") & set(name) for name in points):
+        return {}
+    return {name: str(int(float(name))) for name in points}
+
+
 def unfit_classes(classes: Collection[str]) -> list[str]:
     """Return what is no class number among classes that are all numbers: fractions and others."""
     if not all(map(_DECIMAL.fullmatch, classes)):
         return []
-    return [name for name in classes if "." in name or not 0 <= float(name) <= LARGEST_LABEL]
+    return list(filter(_is_unfit, classes)) or [name for name in classes if "." in name]
+
+
+def _is_unfit(name: str) -> bool:
+    """Tell whether a text cannot be a class number, however that is written."""
+    if not _DECIMAL.fullmatch(name):
+        return True
+    return not 0 <= float(name) <= LARGEST_LABEL or not float(name).is_integer()
+
+
+def remedy(labels_from: str, rule: ClassRule, at_once: str) -> str:
+    """Return what to do about a class that another split does not name.
+
+    Args:
+        labels_from: where the class names come from, for messages.
+        at_once: the option that writes all splits in one run.
+    """
+    if not rule.asks or not labels_from.startswith("split "):
+        return ""
+    return f": write all splits with one `labels` FILE of all classes, or in one run ({at_once})"
 
 
 def doubts(names: Sequence[str], *, pinned: bool) -> list[str]:
@@ -299,6 +329,7 @@ def label_by_folder(
             raise DataError(
                 f"{root}/{printable(folder)}: found a class that {labels_from} does not "
                 f"name, expected one of its {len(names)} classes"
+                + remedy(labels_from, rule, "`split` folders")
             )
         if len(text.splitlines()) != 1:
             raise DataError(f"{root}/{ascii(text)[1:-1]}: found a class name of several lines")

@@ -36,7 +36,9 @@ from tfrec_cli.sources.labels import (
     doubts,
     number_classes,
     numbers_in,
+    remedy,
     unfit_classes,
+    whole_numbers,
 )
 from tfrec_cli.sources.listing import NO_LABEL, Found, Listing, Source, packed
 from tfrec_cli.sources.table import BAD_LINE, SAVE_AS_CSV, SUFFIXES, Row, Table, dump_json
@@ -217,7 +219,8 @@ def _listing(table: Table, root: Path, wanted: _Wanted) -> Listing:
     if has_rules and (missing := missing_sides([column for _, column in columns])):
         sides = ", ".join(missing)
         raise TableError(f"{table.path}: found boxes without {sides}, expected all four sides")
-    names, numbers = _number_classes(table, *wanted)
+    names, numbers, read_as = _number_classes(table, *wanted)
+    notes += read_as
     if names is not None:
         warnings += doubts(names, pinned=wanted[0] != "auto")
     is_boxed = has_single_boxes(table.columns)
@@ -238,7 +241,7 @@ def _listing(table: Table, root: Path, wanted: _Wanted) -> Listing:
         try:
             features = _features(row, columns, has_rules=has_rules)
         except RowError as error:
-            errors.add(row.line, str(error))
+            errors.add(row.line, str(error), kind=error.kind)
             continue
         item = _source(root, row.path, numbers.get(row.class_number), features)
         if isinstance(item, Reject):
@@ -257,8 +260,8 @@ def _listing(table: Table, root: Path, wanted: _Wanted) -> Listing:
 
 def _number_classes(
     table: Table, labels: Sequence[str] | str | None, labels_from: str, rule: ClassRule
-) -> tuple[tuple[str, ...] | None, dict[int, int]]:
-    """Return the class names by label, and the label of each class number of ``table``."""
+) -> tuple[tuple[str, ...] | None, dict[int, int], list[str]]:
+    """Return the class names by label, the label of each class number of ``table``, and notes."""
     classes = table.classes
     is_pinned = labels is not None and not isinstance(labels, str)
     if not classes and is_pinned:
@@ -266,25 +269,32 @@ def _number_classes(
         hint = ": `label_column` names it"
         raise TableError(f"{table.path}: found no column {LABEL!r}, expected {expected}{hint}")
     if not classes:
-        return None, {}
+        return None, {}, []
     wrong = {NO_LABEL: "none, expected one in every row, or in no row"}
+    are_names = labels is not None and all(name in labels for name in classes)
+    whole = {} if is_pinned and are_names else whole_numbers(classes)
+    read_as = {name: whole.get(name, name) for name in classes}
+    notes = [f"column {table.roles.label}: {one} is read as {whole[one]}" for one in whole][:1]
     unfit: Sequence[str] = ()
     if isinstance(labels, str):
-        names, numbers = number_classes(classes, rule)
-        unfit = unfit_classes(classes) if rule.asks else unfit
+        names, numbers = number_classes(set(read_as.values()), rule)
+        unfit = () if whole or not rule.asks else unfit_classes(classes)
         wrong |= {classes[name]: f"{shown(name)}, expected {NUMBER_EXPECTED}" for name in unfit}
     else:
         names = tuple(labels or ())
-        numbers = numbers_in(classes, names)
+        numbers = numbers_in(set(read_as.values()), names)
         expected = f"one of the {len(names)} classes of {labels_from}"
-        unknown = classes.keys() - numbers.keys()
+        expected += remedy(labels_from, rule, "`split_column` NAME")
+        unknown = [name for name in classes if read_as[name] not in numbers]
         wrong |= {classes[name]: f"{shown(name)}, expected {expected}" for name in unknown}
     certain = {classes[name] for name in unfit}
     for line, number in zip(table.rows.column(0), table.rows.column(1), strict=True):
         if number in wrong:
             found = f"label: found {wrong[number]}"
-            table.errors.add(line, found, can_skip=number not in certain)
-    return names, {number: numbers[name] for name, number in classes.items() if name in numbers}
+            kind = "" if number == NO_LABEL else "label"
+            table.errors.add(line, found, can_skip=number not in certain, kind=kind)
+    known = {name: numbers[read_as[name]] for name in classes if read_as[name] in numbers}
+    return names, {classes[name]: number for name, number in known.items()}, notes
 
 
 def _features(row: Row, columns: Sequence[TypedColumn], *, has_rules: bool) -> bytes:

@@ -21,6 +21,7 @@ from tfrec_cli.dataset.records import OURS, Column
 from tfrec_cli.dataset.rejects import Reject
 from tfrec_cli.errors import TableError, UsageError
 from tfrec_cli.runtime.row_store import Packed
+from tfrec_cli.runtime.values import plural
 from tfrec_cli.sources import header
 from tfrec_cli.sources.cells import CellType, ListError, Paths, RowError, shown, to_integer, to_text
 from tfrec_cli.sources.columns import ColumnStats, new_column
@@ -74,15 +75,17 @@ class LineErrors:
         self._path = path
         self._skips = skips
         self._skipped: list[tuple[int, str]] = []
-        self._first: list[tuple[int, str]] = []
+        self._first: list[tuple[int, str, str]] = []
+        self._kinds: Counter[str] = Counter()
         self._count = 0
         self._can_skip = True
 
-    def add(self, line: int, message: str, *, can_skip: bool = True) -> None:
+    def add(self, line: int, message: str, *, can_skip: bool = True, kind: str = "") -> None:
         """Record a bad line.
 
         Args:
             can_skip: the line may be left out.
+            kind: of lines of one kind only the first is shown; "" is no kind.
         """
         if can_skip and self._skips:
             self._skipped.append((line, message))
@@ -90,8 +93,9 @@ class LineErrors:
             return
         self._count += 1
         self._can_skip = self._can_skip and can_skip
+        self._kinds[kind] += 1
         if len(self._first) < _MOST_REPORTED:
-            self._first.append((line, message))
+            self._first.append((line, message, kind))
             self.lines.add(line)
 
     def rejects(self) -> list[Reject]:
@@ -111,7 +115,8 @@ class LineErrors:
         if self._count:
             raise self._error()
         if is_empty and self._skipped:
-            self._first, self._count = self._skipped[:_MOST_REPORTED], len(self._skipped)
+            self._first = [(line, why, "") for line, why in self._skipped[:_MOST_REPORTED]]
+            self._count = len(self._skipped)
             self._can_skip = False
             raise self._error()
 
@@ -122,18 +127,30 @@ class LineErrors:
 
     def _error(self) -> TableError:
         errors = sorted(self._first)
-        first = [f"line {line}: {message}" for line, message in errors]
-        details = [f"{self._path}: {line}" for line in first]
+        details = [f"{self._path}: line {line}: {message}" for line, message, _ in errors]
         it = "it" if self._count == 1 else "them"
         todo = f"; mend {it}, or `on_error` skip leaves {it} out" if self._can_skip else ""
         if self._count == 1:
             return TableError(details[0] + todo, details)
-        numbers = ", ".join(str(line) for line, _ in errors[:_NUMBERS_SHOWN])
+        numbers = ", ".join(str(line) for line, _, _ in errors[:_NUMBERS_SHOWN])
         dots = "…" * (self._count > _NUMBERS_SHOWN)
-        if self._count > _NUMBERS_SHOWN:
-            first[_NUMBERS_SHOWN:] = [f"and {self._count - _NUMBERS_SHOWN} more: -v names all"]
         found = f"found {self._count} wrong lines: {numbers}{dots}"
-        return TableError(f"{self._path}: {found}{todo}", details, first=first)
+        return TableError(f"{self._path}: {found}{todo}", details, first=[*self._shown(errors)])
+
+    def _shown(self, errors: Sequence[tuple[int, str, str]]) -> Iterator[str]:
+        """Iterate texts of the first errors, one for each kind, and how many more there are."""
+        kinds: set[str] = set()
+        named = rows = 0
+        for line, message, kind in errors:
+            if rows == _NUMBERS_SHOWN or (kind and kind in kinds):
+                continue
+            kinds.add(kind)
+            count = self._kinds[kind] if kind else 1
+            more = f" (and {plural(count - 1, 'more line')})" if count > 1 else ""
+            yield f"line {line}: {message}{more}"
+            named, rows = named + count, rows + 1
+        if named < self._count:
+            yield f"and {self._count - named} more: -v names all"
 
 
 @dataclass(frozen=True, slots=True)
@@ -228,7 +245,8 @@ class Table:
         try:
             self.rows.append(self._row(line, content))
         except RowError as error:
-            self.errors.add(line, str(error), can_skip=not isinstance(error, ListError))
+            can_skip = not isinstance(error, ListError)
+            self.errors.add(line, str(error), can_skip=can_skip, kind=error.kind)
 
     def _csv_rows(self, lines: Iterator[str]) -> Iterator[tuple[int, list[str]]]:
         """Iterate the rows after the header, each with the number of its first line."""
@@ -331,11 +349,17 @@ class Table:
         if label is None or label == "":
             return NO_LABEL
         name = str(label)
-        if type(label) not in (int, str) or "\0" in name or name.splitlines() != [name.strip()]:
+        is_whole = isinstance(label, float) and label.is_integer()
+        if (
+            not (type(label) in (int, str) or is_whole)
+            or "\0" in name
+            or name.splitlines() != [name.strip()]
+        ):
             expected = "the name of a class in one line, without spaces around it"
             if isinstance(label, float):
                 expected = NUMBER_EXPECTED
-            raise RowError(f"label: found {shown(label)}, expected {expected}")
+            kind = "label" * isinstance(label, float)
+            raise RowError(f"label: found {shown(label)}, expected {expected}", kind)
         return self.classes.setdefault(to_text(name), len(self.classes))
 
     def _column(self, name: str) -> ColumnStats:

@@ -195,12 +195,53 @@ class TestLabels:
         listing = listed(images, "path,label\na.jpg,0\nb.jpg,2\n", labels=names)
         assert (listing.labels, [one.label for one in listing.sources]) == (names, numbers)
 
-    @pytest.mark.parametrize("label", ["0.5", "-1", "1.", "1000000", "3e7"])
+    @pytest.mark.parametrize("label", ["0.5", "-1", "1.5e0", "1000000", "3e7"])
     def test_other_numbers_are_refused(self, images: Path, label: str) -> None:
         assert refused(images, f"path,label\na.jpg,{label}\nb.jpg,1\n") == (
             f"line 2: label: found {label!r}, expected a name, or a class number up to 999999: "
             "name the column otherwise to keep it as a number"
         )
+
+    @pytest.mark.parametrize("kind", ["csv", "jsonl"])
+    def test_class_numbers_with_a_point_are_read_as_whole_numbers(
+        self, images: Path, kind: str
+    ) -> None:
+        """As pandas writes a column in which a cell was once empty."""
+        text = "path,class\na.jpg,1.0\nb.jpg,2.\nc.jpg,1\n"
+        rows = [
+            {"path": f"{name}.jpg", "class": label} for name, label in zip("abc", (1.0, 2.0, 1))
+        ]
+        listing = listed(images, text if kind == "csv" else lines(*rows), kind)
+        assert (listing.labels, [one.label for one in listing.sources]) == (
+            ("0", "1", "2"),
+            [1, 2, 1],
+        )
+        assert "column class: 1.0 is read as 1" in listing.warnings
+
+    def test_a_file_may_name_class_numbers_with_a_point(self, images: Path) -> None:
+        text = "path,label\na.jpg,1.0\nb.jpg,0.0\n"
+        for names, expected in ((("x", "y"), [1, 0]), (("0.0", "1.0"), [1, 0])):
+            listing = listed(images, text, labels=names)
+            assert (listing.labels, [one.label for one in listing.sources]) == (names, expected)
+
+    @pytest.mark.parametrize("kind", ["csv", "jsonl"])
+    def test_fractions_are_one_line(self, images: Path, kind: str) -> None:
+        rows = [{"path": "a.jpg", "label": 1.0}]
+        rows += [
+            {"path": f"{name}.jpg", "label": 0.5 + number} for number, name in enumerate("bcd")
+        ]
+        text = "".join(
+            f"{one['path']},{one['label']}\n" for one in ({"path": "path", "label": "label"}, *rows)
+        )
+        with pytest.raises(TableError) as error:
+            listed(images, text if kind == "csv" else lines(*rows), kind)
+        line = 3 if kind == "csv" else 2
+        found = "0.5" if kind == "jsonl" else "'0.5'"
+        assert error.value.first == (
+            f"line {line}: label: found {found}, expected a name, or a class number up to 999999: "
+            "name the column otherwise to keep it as a number (and 2 more lines)",
+        )
+        assert len(error.value.details) == 3
 
     def test_names_may_have_another_first_number(self, images: Path) -> None:
         listing = listed(images, "path,label\na.jpg,x\nb.jpg,y\n", rule=ClassRule(first=1))
@@ -237,6 +278,20 @@ class TestLabels:
         text = "path,label\na.jpg,x\nb.jpg,y\n"
         assert refused(images, text, labels=("x", "z"), labels_from="labels l.txt") == (
             "line 3: label: found 'y', expected one of the 2 classes of labels l.txt"
+        )
+
+    def test_classes_of_another_split_are_refused_with_what_to_do(self, images: Path) -> None:
+        with pytest.raises(TableError) as error:
+            listed(
+                images,
+                "path,label\na.jpg,x\nb.jpg,y\nc.jpg,z\n",
+                labels=("x",),
+                labels_from="split 'train'",
+            )
+        assert error.value.first == (
+            "line 3: label: found 'y', expected one of the 1 classes of split 'train': write all "
+            "splits with one labels FILE of all classes, or in one run (split_column NAME) "
+            "(and 1 more line)",
         )
 
     def test_a_list_without_labels_is_refused_if_classes_are_pinned(self, images: Path) -> None:
@@ -840,6 +895,16 @@ class TestDetection:
         pixels = {name: [40 - number] for number, name in enumerate(SIDES)}
         listing = listed(images, lines({"path": "a.jpg", **pixels}), "jsonl", keys="plain")
         assert columns(listing) == [f"{name} int64[]" for name in sorted(SIDES)]
+
+    def test_boxes_in_pixels_are_one_line_with_what_to_do(self, images: Path) -> None:
+        rows = [{**BOXES, "path": f"{name}.jpg", "xmax": [20, 30]} for name in "abc"]
+        with pytest.raises(TableError) as error:
+            listed(images, lines(*rows), "jsonl", keys="tf-models")
+        assert error.value.first == (
+            "line 1: box 0: found x 0.0 to 20.0 and y 0.0 to 1.0, expected fractions of width and "
+            "height from 0 to 1, the smaller first (and 1 more): divide pixels by width and height "
+            "(and 2 more lines)",
+        )
 
     def test_missing_sides_of_boxes_are_reported(self, images: Path) -> None:
         row = {"path": "a.jpg", "xmin": [0.5], "ymin": [0.5]}
