@@ -12,7 +12,7 @@ from array import array
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -22,6 +22,7 @@ from tfrec_cli.dataset.manifest import Manifest
 from tfrec_cli.dataset.names import REJECTS_SUFFIX, index_name, shard_name
 from tfrec_cli.dataset.records import Column, content_digest, smallest_of
 from tfrec_cli.dataset.rejects import Reject
+from tfrec_cli.errors import DataError
 from tfrec_cli.runtime import allocator, pool
 from tfrec_cli.runtime.paths import printable
 from tfrec_cli.runtime.pool import Progress
@@ -191,6 +192,8 @@ def write(
             )
             for name, (part_listing, planned) in plans.items()
         ]
+        if others and len(parts) == 1:
+            _warn_of_lacking(out, parts[0], others)
         if options.dry_run:
             found = [_check(root, part, options, run, progress) for part in parts]
             survey.check_rejects(root, found, options, hint)
@@ -372,6 +375,18 @@ def _describe(part: _Part, shards: Sequence[WrittenShard], options: WriteOptions
         columns=part.listing.columns,
         targets=targets.described(part.split, part.labels) if part.labels else None,
     )
+
+
+def _warn_of_lacking(out: Path, part: _Part, others: Sequence[Manifest]) -> None:
+    """Add a warning if a new split lacks classes that another split has, as far as that is known."""
+    used: set[int] = set()
+    for one in others:
+        if one.targets:
+            with suppress(OSError, DataError):  # `verify` finds it
+                used |= set(targets.stored(out / one.targets.name, one.records))
+    lacking = used - set(part.planned.labels(()))
+    found = divide.lacking(part.split, lacking, part.listing.labels or ())
+    part.listing = replace(part.listing, warnings=(*part.listing.warnings, *found))
 
 
 def _warn_of_twins(part: _Part, others: Sequence[Manifest]) -> None:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
@@ -123,12 +123,16 @@ def _lacking(
     """Iterate a warning for each split that lacks classes which another split has."""
     used = [set(part.column(LABEL)) for part in items]
     for name, own in zip(names, used, strict=True):
-        lacking = sorted(set().union(*used) - own)
-        if labels and lacking:
-            shown = ", ".join(labels[label] for label in lacking[:_SHOWN])
-            dots = "…" * (len(lacking) > _SHOWN)
-            plural = "class" if len(lacking) == 1 else f"{len(lacking)} classes:"
-            yield f"split {name}: found no image of {plural} {shown}{dots}"
+        yield from lacking(name, set().union(*used) - own, labels)
+
+
+def lacking(name: str, numbers: Collection[int], labels: Sequence[str]) -> Iterator[str]:
+    """Iterate a warning if a split lacks the classes with some numbers."""
+    if labels and numbers:
+        shown = ", ".join(labels[number] for number in sorted(numbers)[:_SHOWN])
+        dots = "…" * (len(numbers) > _SHOWN)
+        plural = "class" if len(numbers) == 1 else f"{len(numbers)} classes:"
+        yield f"split {name}: found no image of {plural} {shown}{dots}"
 
 
 def divide(

@@ -208,6 +208,14 @@ class TestLabels:
             "expected one of its 2 classes"
         )
 
+    def test_a_class_that_another_split_lacks_says_what_to_do(self, tmp_path: Path) -> None:
+        root = touch(tmp_path / "x", "a/1.jpg", "b/1.jpg")
+        with pytest.raises(DataError) as error:
+            list_folder(root, labels=("a",), labels_from="split 'train'")
+        assert str(error.value).endswith(
+            ": write all splits with one labels FILE of all classes, or in one run (split folders)"
+        )
+
     def test_a_class_name_of_two_lines_is_an_error(self, tmp_path: Path) -> None:
         with pytest.raises(DataError):
             list_folder(touch(tmp_path / "x", "a\nb/1.jpg"))

@@ -209,7 +209,8 @@ class TestLabels:
         """As pandas writes a column in which a cell was once empty."""
         text = "path,class\na.jpg,1.0\nb.jpg,2.\nc.jpg,1\n"
         rows = [
-            {"path": f"{name}.jpg", "class": label} for name, label in zip("abc", (1.0, 2.0, 1))
+            {"path": f"{name}.jpg", "class": label}
+            for name, label in zip("abc", (1.0, 2.0, 1), strict=True)
         ]
         listing = listed(images, text if kind == "csv" else lines(*rows), kind)
         assert (listing.labels, [one.label for one in listing.sources]) == (

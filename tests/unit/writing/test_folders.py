@@ -279,6 +279,19 @@ class TestVerify:
         )
 
 
+class TestClassesOfALaterSplit:
+    @pytest.mark.parametrize("broken", [False, True])
+    def test_a_class_that_only_another_split_has_is_a_warning(
+        self, data: Path, out: Path, broken: bool
+    ) -> None:
+        """Without the file of labels it is not known which classes that split has."""
+        written(data / "train", out, split="train")
+        if broken:
+            (out / "train.targets").unlink()
+        result = written(data / "val", out, split="val", dry_run=True)
+        assert result.warnings == ("split val: found no image of class dog",) * (not broken)
+
+
 class TestClassNumbers:
     LIST = b"path,label\na.png,7\nb.png,2\nc.png,0\n"
 
