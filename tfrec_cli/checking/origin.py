@@ -25,7 +25,7 @@ from tfrec_cli.errors import ManifestError, UsageError
 from tfrec_cli.runtime import values
 from tfrec_cli.runtime.paths import printable
 from tfrec_cli.sources import open_source
-from tfrec_cli.sources.labels import ClassRule, found_level, numbers_in
+from tfrec_cli.sources.labels import ClassRule, found_level, numbers_in, whole_numbers
 from tfrec_cli.sources.listing import LABEL_COLUMN, Listing, Source
 from tfrec_cli.writing.options import WriteOptions
 
@@ -65,6 +65,8 @@ class Origin:
         names, now = described.labels or (), self.listing.labels or ()
         if self.is_folder:
             return {os.fsencode(name): number for number, name in enumerate(names)}
+        whole = whole_numbers(names)
+        names = [whole.get(name, name) for name in names]
         used = {now[label] for label in self.listing.sources.column(LABEL_COLUMN) if now}
         return {os.fsencode(name): number for name, number in numbers_in(used, names).items()}
 

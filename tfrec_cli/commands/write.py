@@ -378,7 +378,7 @@ def _describe(part: _Part, shards: Sequence[WrittenShard], options: WriteOptions
 
 
 def _warn_of_lacking(out: Path, part: _Part, others: Sequence[Manifest]) -> None:
-    """Add a warning if a new split lacks classes that another split has, as far as that is known."""
+    """Add a warning if a new split lacks classes that another one has, as far as that is known."""
     used: set[int] = set()
     for one in others:
         if one.targets:

@@ -343,6 +343,19 @@ class TestClassNumbers:
         assert labels_of(out)["train"] == {"a.png": 1, "b.png": 2, "c.png": 0}
         assert findings(out, source) == []
 
+    @pytest.mark.parametrize("names", ["1.0\n0.0\n", "cat\ndog\n", None])
+    def test_numbers_with_a_point_agree_with_their_list(
+        self, tmp_path: Path, out: Path, names: str | None
+    ) -> None:
+        source = images(tmp_path / "images", "a.png", "b.png") / "list.csv"
+        source.write_bytes(b"path,label\na.png,1.0\nb.png,0.0\n")
+        if names:
+            (tmp_path / "names.txt").write_text(names)
+        write(source, out, Options(jobs=1, labels=str(tmp_path / "names.txt") if names else "auto"))
+        first = names is not None and names.startswith("1.0")
+        assert labels_of(out)["train"] == {"a.png": int(not first), "b.png": int(first)}
+        assert findings(out, source) == []
+
     def test_the_first_class_may_have_the_number_1(self, tmp_path: Path, out: Path) -> None:
         root = images(tmp_path / "images", "cat/1.png", "dog/1.png")
         assert tfrec("write", root, out, "--first-label", 1).code == 0
