@@ -66,7 +66,7 @@ class Origin:
         if self.is_folder:
             return {os.fsencode(name): number for number, name in enumerate(names)}
         whole = whole_numbers(names)
-        names = [whole.get(name, name) for name in names]
+        names = tuple(whole.get(name, name) for name in names)
         used = {now[label] for label in self.listing.sources.column(LABEL_COLUMN) if now}
         return {os.fsencode(name): number for name, number in numbers_in(used, names).items()}
 

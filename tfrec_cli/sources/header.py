@@ -27,6 +27,9 @@ _LABELS = (LABEL, "class", "target", "label_name", "class_name", "category")
 _DELIMITERS = {".csv": ",;\t", ".tsv": "\t,;"}
 """What may separate cells, by the ending of the file; the usual one first."""
 
+SPACES = " \t"
+"""What is left out around a cell."""
+
 _NUMBERS_SHOWN = 10
 
 
@@ -104,7 +107,9 @@ def usual_delimiter(suffix: str) -> str:
 
 def cells_of(line: str, separator: str) -> list[str]:
     """Return the cells of one line; a cell that goes on in the next line is cut."""
-    return next(csv.reader(line.splitlines()[:1], delimiter=separator), [])
+    lines = line.splitlines()[:1]
+    cells = next(csv.reader(lines, delimiter=separator, skipinitialspace=True), [])
+    return [cell.strip(SPACES) for cell in cells]
 
 
 def no_paths(names: Sequence[str]) -> str:

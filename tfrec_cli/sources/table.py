@@ -10,7 +10,7 @@ import csv
 import json
 import os
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
@@ -217,6 +217,7 @@ class Table:
         self._paths = Paths(root, asked.suffix or "")
         self._suffix = path.suffix.lower()
         self._delimiter = ","
+        self._is_trimmed = False
         self._measured: set[str] = set()
         self._keys = keys
         self._pinned = pinned
@@ -255,11 +256,18 @@ class Table:
             start.append(first)
         if start:
             self._delimiter = header.delimiter(start[-1], self._suffix, self._asked)
-        reader = csv.reader(chain(start, lines), delimiter=self._delimiter, strict=True)
+        raw: list[str] = []  # the lines of one row
+        reader = csv.reader(
+            _kept(chain(start, lines), raw),
+            delimiter=self._delimiter,
+            skipinitialspace=True,
+            strict=True,
+        )
         while True:
             line = reader.line_num + 1
+            raw.clear()
             try:
-                cells = next(reader)
+                cells = self._trimmed(next(reader), raw)
             except StopIteration:
                 break
             except csv.Error as error:
@@ -275,6 +283,20 @@ class Table:
                 self._read_header(line, cells)
         if not self._header:
             self.errors.stop(line, f"found no column names, expected {PATH!r} among them")
+
+    def _trimmed(self, cells: list[str], lines: Sequence[str]) -> list[str]:
+        """Return the cells of a row without spaces around them; ``lines`` are its lines."""
+        trimmed = [cell.strip(header.SPACES) for cell in cells]
+        if not self._is_trimmed and (trimmed != cells or self._skipped_space(cells, lines)):
+            self._is_trimmed = bool("".join(trimmed))
+        return trimmed
+
+    def _skipped_space(self, cells: Sequence[str], lines: Sequence[str]) -> bool:
+        """Tell whether the reader has skipped a space before a cell, not one within a cell."""
+        before = self._delimiter + " "
+        return lines[0].startswith(" ") or (
+            sum(line.count(before) for line in lines) > sum(cell.count(before) for cell in cells)
+        )
 
     def _read_header(self, line: int, names: list[str]) -> None:
         if repeated := _repeated(names):
@@ -397,6 +419,8 @@ class Table:
         said = [*self.roles.note(), *self._paths.notes()]
         if not self._is_json and self._delimiter != header.usual_delimiter(self._suffix):
             said.append("cells: separated by " + {"\t": "tabs"}.get(self._delimiter, "semicolons"))
+        if self._is_trimmed:
+            said.append("cells: spaces around them left out")
         notes = ["; ".join(said)] if said else []
         if self._measured:
             words = " and ".join(sorted(self._measured))
@@ -420,6 +444,13 @@ class Table:
             if not name:
                 self.errors.stop(1, "found a first column without a name, expected a name")
         return []
+
+
+def _kept(lines: Iterable[str], kept: list[str]) -> Iterator[str]:
+    """Iterate lines, and keep each of them."""
+    for line in lines:
+        kept.append(line)
+        yield line
 
 
 def _text_lines(file: BinaryIO, errors: LineErrors) -> Iterator[str]:

@@ -331,7 +331,7 @@ class TestCells:
             (["007", "008"], "bytes", [b"007", b"008"]),
             (["true", "False"], "bytes", [b"true", b"False"]),
             (["nan", "inf"], "bytes", [b"nan", b"inf"]),
-            (["1 ", "2"], "bytes", [b"1 ", b"2"]),
+            (["1 ", " 2"], "int64", [1, 2]),
             (["9" * 5000, "x"], "bytes", [b"9" * 5000, b"x"]),
             (["[1, 2]", "[]"], "int64[]", [[1, 2], []]),
             (["[1, 0.5]", "[2]"], "float[]", [[1, 0.5], [2]]),
@@ -540,7 +540,8 @@ class TestHeader:
             ),
             ("path,x,x\n", "line 1: found column 'x' twice, expected it once"),
             ("path,\n", "line 1: found column '', expected a name without spaces around it"),
-            ("path, x\n", "line 1: found column ' x', expected a name without spaces around it"),
+            ("path,x, x\n", "line 1: found column 'x' twice, expected it once"),
+            ("path,x\xa0\n", "line 1: found column 'x\\xa0', expected a name without spaces"),
             ("path,label,Label\n", "line 1: found column 'Label', expected 'label'"),
             (b"\xff\xfep\0a\0t\0h\0\n\0", "line 1: found UTF-16, expected UTF-8: save it as CSV"),
             (
@@ -571,6 +572,52 @@ class TestHeader:
 
     def test_a_byte_order_mark_is_not_part_of_the_header(self, images: Path) -> None:
         assert len(listed(images, b"\xef\xbb\xbfpath\r\na.jpg\r\n").sources) == 1
+
+
+class TestSpaces:
+    NOTE = "cells: spaces around them left out"
+
+    @pytest.mark.parametrize(
+        ("kind", "text"),
+        [
+            ("csv", "path, label ,x\na.jpg, n, t u\nb.jpg,m,v\n"),
+            ("csv", "path,label,x\na.jpg,n,t u\n  b.jpg,m,v\n"),
+            ("csv", 'path,label,x\na.jpg, "n", "t u"\nb.jpg,m,v\n'),
+            ("csv", 'path,label,x\n"a.jpg ",n," t u"\nb.jpg,m,v\n'),
+            ("csv", "path ; label; x\na.jpg; n; t u\nb.jpg;m;v\n"),
+            ("tsv", "path\tlabel\tx\na.jpg\t n\tt u\nb.jpg\tm\tv \n"),
+        ],
+        ids=["header", "line", "before quotes", "in quotes", "semicolons", "tabs"],
+    )
+    def test_spaces_around_cells_are_left_out_and_that_is_said(
+        self, images: Path, kind: str, text: str
+    ) -> None:
+        listing = listed(images, text, kind)
+        assert [one.path for one in listing.sources] == [b"a.jpg", b"b.jpg"]
+        assert [one.label for one in listing.sources] == [1, 0]
+        assert features(listing) == [{"x": [b"t u"]}, {"x": [b"v"]}]
+        (note,) = listing.warnings
+        assert note.endswith(self.NOTE)
+
+    @pytest.mark.parametrize(
+        "cell", ['"a dog, running"', '"x\n y"', '"a"", b"', '"a,\n b, c"', " "]
+    )
+    def test_spaces_in_cells_stay_and_nothing_is_said(self, images: Path, cell: str) -> None:
+        listing = listed(images, f"path,x,y\na.jpg,{cell},1\n")
+        (row,) = features(listing)
+        assert row.get("x", [b""]) == [cell.strip().strip('"').replace('""', '"').encode()]
+        assert [one for one in listing.warnings if self.NOTE in one] == [self.NOTE] * (cell == " ")
+
+    def test_paths_that_become_the_same_are_refused(self, images: Path) -> None:
+        expected = "line 3: found a.jpg again, expected it only in line 2"
+        assert refused(images, "path\na.jpg\n a.jpg\n") == expected
+
+    def test_a_cell_of_spaces_is_empty(self, images: Path) -> None:
+        assert features(listed(images, "path,x\na.jpg, \nb.jpg,1\n")) == [{}, {"x": [1]}]
+
+    def test_json_keeps_its_spaces(self, images: Path) -> None:
+        listing = listed(images, lines({"path": "a.jpg", "x": " y "}), "jsonl")
+        assert (features(listing), listing.warnings) == ([{"x": [b" y "]}], ())
 
 
 class TestBadLines:
