@@ -64,6 +64,7 @@ class Written:
         existed: ``resume`` found the split complete and wrote nothing.
         class_records: how many records each class has, by its number; without empty classes.
         unlabelled: why there are no labels; "" with labels.
+        label_columns: columns that may be meant as labels, if there are none.
         crop_share: the share of its pixels that a crop keeps of the median photo of all splits.
         resize_hint: the option to type if that is under a quarter; else "".
         copies: exact copies among the images of all splits; None if nothing or only a part was
@@ -87,6 +88,7 @@ class Written:
     existed: bool = False
     class_records: Mapping[int, int] = field(default_factory=dict)
     unlabelled: str = ""
+    label_columns: tuple[str, ...] = ()
     crop_share: float | None = None
     resize_hint: str = ""
     copies: Copies | None = None
@@ -439,6 +441,7 @@ def _result(source: Path, out: Path, parts: Sequence[_Part], options: WriteOptio
             existed=part.manifest is not None and part.folder is None,
             class_records=figures.by_class(part.planned, part.rejects) if labels else {},
             unlabelled=unlabelled,
+            label_columns=survey.label_columns(part.listing, options),
         )
         for number, part in enumerate(parts)
     )

@@ -20,7 +20,6 @@ from tfrec_cli.report.format import (
     size,
     stored,
 )
-from tfrec_cli.sources.header import NO_LABELS
 from tfrec_cli.sources.labels import is_named
 
 if TYPE_CHECKING:
@@ -115,9 +114,9 @@ def _label_facts(result: Written, used: Collection[int]) -> list[tuple[str, str]
 
 def _unlabelled(result: Written) -> str:
     """Say why there are no labels, and which columns may be meant."""
-    if result.unlabelled != NO_LABELS or not result.columns:
+    if not result.label_columns:
         return result.unlabelled
-    names = beginning([column.name for column in result.columns])
+    names = beginning(result.label_columns)
     return f"no column has a name known for labels: {names} (--label-column NAME)"
 
 

@@ -287,6 +287,16 @@ def has_boxes(columns: Sequence[Column]) -> bool:
     return any(column.name in sides for column in columns)
 
 
+def may_be_labels(columns: Sequence[Column]) -> list[str]:
+    """Return the names of the columns that may hold labels: not lists, fractions or boxes."""
+    of_boxes = {*_SHORT_NAMES, *_SHORT_NAMES.values(), LABEL, TEXT}
+    return [
+        column.name
+        for column in columns
+        if not column.is_list and column.kind != "float" and column.name not in of_boxes
+    ]
+
+
 def has_single_boxes(names: Iterable[str]) -> bool:
     """Tell by the names of columns whether each row may hold one box."""
     given = {name.casefold() for name in names}

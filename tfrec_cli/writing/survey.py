@@ -27,6 +27,7 @@ from tfrec_cli.runtime.files import descriptor_to_read, raise_if_exhausted
 from tfrec_cli.runtime.pool import Progress
 from tfrec_cli.runtime.row_store import Packed, Pieces
 from tfrec_cli.sources import folder, open_source
+from tfrec_cli.sources.columns import may_be_labels
 from tfrec_cli.sources.labels import read_labels
 from tfrec_cli.sources.listing import Listing, Source
 from tfrec_cli.sources.listing import pack as pack_source
@@ -45,6 +46,7 @@ MOST_NAMED = 1_000
 """With ``on_error="fail"``, a write ends when so many images cannot be used."""
 
 _MOST_LISTED = 10
+_SHOWN = 3
 
 _SIDES = re.compile(r"found (\d+)x(\d+) pixels")
 """What `found_size` returns."""
@@ -132,7 +134,22 @@ def list_sources(
             else "no row, expected one for each image"
         )
         raise DataError(f"{source}: found {found}")
-    return listing
+    warnings = list(listing.warnings)
+    if names := label_columns(listing, options):
+        shown = ", ".join(names[:_SHOWN]) + "…" * (len(names) > _SHOWN)
+        warnings.append(
+            f"labels: no column has a name known for labels ({shown}): stored without labels "
+            "(--label-column NAME, or --labels none)"
+        )
+    return replace(listing, warnings=tuple(warnings))
+
+
+def label_columns(listing: Listing, options: WriteOptions) -> tuple[str, ...]:
+    """Return the columns of an image list that may be meant as labels, if it has no labels."""
+    if listing.labels is not None or options.labels == "none":
+        return ()
+    names = may_be_labels(listing.columns)
+    return tuple(name for name in names if name != options.split_by)
 
 
 def read_headers(

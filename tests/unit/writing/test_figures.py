@@ -213,20 +213,47 @@ def test_an_image_list_without_labels_says_so(source: Path, tmp_path: Path) -> N
     assert lines(result)["labels"] == "none: no column of labels"
 
 
+WARNING = (
+    "labels: no column has a name known for labels ({}): stored without labels (--label-column "
+    "NAME, or --labels none)"
+)
+
+
 @pytest.mark.parametrize(
-    ("labels", "expected"),
+    ("columns", "options", "expected", "named"),
     [
-        ("auto", "none: no column has a name known for labels: y, z (--label-column NAME)"),
-        ("none", "none: not asked for"),
+        (
+            "y,z",
+            {},
+            "none: no column has a name known for labels: y, z (--label-column NAME)",
+            "y, z",
+        ),
+        (
+            "y,xmin,object_label",
+            {},
+            "none: no column has a name known for labels: y (--label-column NAME)",
+            "y",
+        ),
+        ("xmin,area", {}, "none: no column of labels", ""),
+        ("y,z", {"labels": "none"}, "none: not asked for", ""),
+        ("y,z", {"label_column": "z"}, "2: 0, 1", ""),
+        ("y", {"split": "a=0.5,b=0.5", "split_by": "y"}, "none: no column of labels", ""),
     ],
 )
 def test_columns_that_may_be_labels_are_named(
-    source: Path, tmp_path: Path, labels: str, expected: str
+    source: Path, tmp_path: Path, columns: str, options: dict[str, str], expected: str, named: str
 ) -> None:
-    fill(source, {"1.png": CAT})
-    (tmp_path / "list.csv").write_text("img,z,y\nsrc/1.png,1,a\n")
-    result = write(tmp_path / "list.csv", tmp_path / "out", WriteOptions(jobs=1, labels=labels))
+    """Boxes and groups are none."""
+    fill(source, {"1.png": CAT, "2.png": DOG})
+    rows = [
+        f"img,{columns}",
+        *(f"src/{n}.png" + f",{n - 1}" * len(columns.split(",")) for n in (1, 2)),
+    ]
+    (tmp_path / "list.csv").write_text("\n".join(rows))
+    result = write(tmp_path / "list.csv", tmp_path / "out", WriteOptions(jobs=1, **options))
     assert lines(result)["labels"] == expected
+    found = [one for one in result.warnings if one.startswith("labels:")]
+    assert found == [WARNING.format(named)] * bool(named)
 
 
 @pytest.mark.parametrize("name", ["my out", "-x", "it's"])
