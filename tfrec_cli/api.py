@@ -83,6 +83,7 @@ def write(
     resize_short: int | None = None,
     split: str | Mapping[str, float] = "train",
     split_by: str | None = None,
+    split_column: str | None = None,
     labels: StrPath = "auto",
     first_label: int = 0,
     root: StrPath | None = None,
@@ -134,6 +135,7 @@ def write(
             ``source`` a split of its name.
         split_by: with several splits, a column of an image list: images with the same value in it,
             such as those of one patient, scene or video, are never parted.
+        split_column: column of an image list; each value in it is the name of a split.
         labels: ``"auto"`` takes the sub-folders, or the column ``label``, as classes, where whole
             numbers are the class numbers; ``"none"`` stores no labels; in folders of folders,
             ``"top"`` takes the first folder as the class, ``"leaf"`` the one that holds the image,
@@ -211,6 +213,7 @@ def check(
     labels: StrPath = "auto",
     first_label: int = 0,
     split: str | Mapping[str, float] = "train",
+    split_column: str | None = None,
     root: StrPath | None = None,
     path_column: str | None = None,
     label_column: str | None = None,
@@ -238,6 +241,7 @@ def check(
         labels: see `write`.
         first_label: see `write`.
         split: see `write`.
+        split_column: see `write`.
         root: see `write`.
         path_column: see `write`.
         label_column: see `write`.

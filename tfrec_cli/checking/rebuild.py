@@ -6,7 +6,7 @@ dataset, TensorFlow.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from itertools import chain
 from pathlib import Path
@@ -230,6 +230,17 @@ def groups_of(
     return {group_of(listing.sources[int(number)]) for number in numbers}
 
 
+def splitting(listing: Listing, options: WriteOptions) -> Callable[[Source], str] | None:
+    """Return a function that gives the split that the source names for an image; None if it cannot.
+
+    An image list may have another column now: then records differ too.
+    """
+    try:
+        return divide.splitting(listing.columns, options)
+    except UsageError:
+        return None
+
+
 def planned_paths(path: Path, described: Manifest, source: Path, root: Path | None) -> list[bytes]:
     """Rebuild the plan of a write, and return the paths of the sources in one shard, in order.
 
@@ -303,12 +314,12 @@ def _plan(source: Path, root: Path, described: Manifest, options: WriteOptions) 
         skips=True,
     )
     division = described.division
-    is_digested = division is not None and not division.is_by_folder
+    is_digested = division is not None and division.has_shares
     surveyed = survey.survey(root, listing.sources, options.policy, digested=is_digested)
     if division is None:
         return plan.make(listing, surveyed, options)
-    if division.is_by_folder:
-        return divide.by_folder(listing, surveyed, division.names, options)[described.split][1]
+    if not division.has_shares:
+        return divide.by_name(listing, surveyed, division.names, options)[described.split][1]
     divided = divide.divide(listing, surveyed, division.shares(), options)
     if described.split not in divided:
         raise DataError(f"found splits {', '.join(divided)}, expected {described.split!r} too")

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import chain, islice
 from pathlib import Path
@@ -217,7 +217,7 @@ def _check_copies(origin: Origin, parts: Sequence[_Part]) -> Generator[Finding, 
                 message += f", or a folder for each split: {own}"
             yield file_finding("duplicate", part.rejects_path.parent, message)
         is_written[numbers] = True
-        yield from _check_folders(origin, part, numbers)
+        yield from _check_places(origin, part, numbers)
     held = [rebuild.groups_of(origin.listing, part.held, part.options) for part in parts]
     if parted := sorted(group for group, count in Counter(chain(*held)).items() if count > 1):
         found = values.plural(len(parted), "group")
@@ -226,16 +226,17 @@ def _check_copies(origin: Origin, parts: Sequence[_Part]) -> Generator[Finding, 
     return [sources[number] for number in np.flatnonzero(~is_written).tolist()]
 
 
-def _check_folders(origin: Origin, part: _Part, numbers: Numbers) -> Iterator[Finding]:
-    """Find sources that are in the folder of another split."""
-    if not origin.rule.in_splits:
+def _check_places(origin: Origin, part: _Part, numbers: Numbers) -> Iterator[Finding]:
+    """Find sources that are in the folder of another split, or have its value in a column."""
+    if (split_of := _splitting(origin, part)) is None:
         return
-    prefix = os.fsencode(f"{part.described.split}/")
-    paths = [origin.listing.sources.path(int(number)) for number in numbers]
-    if wrong := sorted(path for path in paths if not path.startswith(prefix)):
+    sources = (origin.listing.sources[int(number)] for number in numbers)
+    wrong = sorted(one.path for one in sources if split_of(one) != part.described.split)
+    if wrong:
         first = printable(wrong[0])
         found = values.plural(len(wrong), "source")
-        message = f"found {found} of other folders ({first}…), expected none"
+        places = "folders" if part.options.is_by_folder else "splits by their column"
+        message = f"found {found} of other {places} ({first}…), expected none"
         yield file_finding("unexpected", part.rejects_path, message)
 
 
@@ -248,16 +249,17 @@ def _check_unwritten(
     if is_subset:
         text = f"whether every image in {origin.source} is in a record: this is a subset"
         yield Note(text, is_checked=False)
-    others = _other_folders(parts)
+    others = _other_splits(parts)
     if others:
-        names = ", ".join(sorted(map(printable, others)))
-        text = f"images in the folders of other splits: {names}"
-        yield Note(text, is_checked=False)
+        names = ", ".join(map(printable, sorted(map(os.fsencode, others))))
+        places = "in the folders " * any(part.options.is_by_folder for part in parts)
+        yield Note(f"images {places}of other splits: {names}", is_checked=False)
+    split_of = next(filter(None, (_splitting(origin, part) for part in parts)), None)
     message = "found neither a record nor a reject of this source, expected one of them"
     missed = [
         file_finding("unwritten", _below(origin.root, source.path), message)
         for source in (() if is_subset else unwritten)
-        if source.path not in rejected and source.path.partition(b"/")[0] not in others
+        if source.path not in rejected and not (split_of and split_of(source) in others)
     ]
     yield from missed
     if len(missed) > MOST_LISTED:
@@ -267,11 +269,19 @@ def _check_unwritten(
             yield file_finding("unwritten", _below(origin.root, reject.path), reject.message)
 
 
-def _other_folders(parts: Sequence[_Part]) -> set[bytes]:
-    """Return the folders that were written as other splits than these."""
+def _splitting(origin: Origin, part: _Part) -> Callable[[Source], str] | None:
+    """Return a function that gives the split that the source names for an image, if it does."""
+    division = part.described.division
+    if division is None or division.has_shares:
+        return None
+    return rebuild.splitting(origin.listing, part.options)
+
+
+def _other_splits(parts: Sequence[_Part]) -> set[str]:
+    """Return the other splits whose images the source names."""
     divisions = [part.described.division for part in parts]
-    folders = {name for one in divisions if one and one.is_by_folder for name in one.names}
-    return {os.fsencode(name) for name in folders - {part.described.split for part in parts}}
+    named = {name for one in divisions if one and not one.has_shares for name in one.names}
+    return named - {part.described.split for part in parts}
 
 
 def _note_gone_rejects(origin: Origin, parts: Sequence[_Part]) -> Iterator[Note]:

@@ -244,7 +244,7 @@ def _are_apart(one: Manifest, other: Manifest) -> bool:
     Images that were changed may be the same although their files differ.
     """
     division = one.division
-    is_divided = division is not None and not division.is_by_folder and division == other.division
+    is_divided = division is not None and division.has_shares and division == other.division
     return is_divided and all(
         described.stored == "whole" and not described.changes for described in (one, other)
     )

@@ -18,6 +18,7 @@ _GROUPS = {
         "labels",
         "first_label",
         "split",
+        "split_column",
         "root",
         "path_column",
         "label_column",
@@ -39,7 +40,7 @@ def _options() -> list[click.Parameter]:
 @click.command(
     cls=Command,
     params=_options(),
-    excludes={"verbose": ["quiet"]},
+    excludes={"split": ["split_column"], "verbose": ["quiet"]},
     groups=_GROUPS,
     examples=["images", "images --crop 128 --on-error skip -v"],
 )

@@ -14,7 +14,12 @@ from tfrec_cli.cli.completion import paths, splits
 
 @click.command(
     cls=Command,
-    excludes={"shard_size": ["shards"], "shuffle_seed": ["no_shuffle"], "verbose": ["quiet"]},
+    excludes={
+        "shard_size": ["shards"],
+        "shuffle_seed": ["no_shuffle"],
+        "split": ["split_column"],
+        "verbose": ["quiet"],
+    },
     groups={
         "What is stored": [
             "crop",
@@ -33,6 +38,7 @@ from tfrec_cli.cli.completion import paths, splits
             "first_label",
             "split",
             "split_by",
+            "split_column",
             "root",
             "path_column",
             "label_column",
@@ -79,6 +85,12 @@ from tfrec_cli.cli.completion import paths, splits
     metavar="COLUMN",
     help="With several splits: never part the images that have the same value in this column of an "
     "image list, such as those of one patient, scene or video.",
+)
+@params.field_option(
+    "split_column",
+    metavar="NAME",
+    help="One split for each value in this column of an image list, such as train, val and test; "
+    "the value is its name.",
 )
 @params.field_option(
     "labels",

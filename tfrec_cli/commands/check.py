@@ -49,7 +49,7 @@ def check(
     with dry_run.workers(options) as run:
         listing = survey.list_sources(source, options, (), progress)
         recipe = Recipe.of(options, listing.labels, listing.columns)
-        is_digested = len(shares) > 1 and not options.is_by_folder
+        is_digested = len(shares) > 1 and not options.is_named_in_source
         headers = survey.read_headers(
             root, listing, recipe.policy, run, progress, digested=is_digested
         )

@@ -174,7 +174,7 @@ def write(
         listing = survey.list_sources(source, options, others, progress)
         output.check_agreement(source, out, options, listing, others)
         recipe = Recipe.of(options, listing.labels, listing.columns)
-        is_digested = len(shares) > 1 and not options.is_by_folder
+        is_digested = len(shares) > 1 and not options.is_named_in_source
         headers = survey.read_headers(
             root, listing, recipe.policy, run, progress, digested=is_digested
         )

@@ -36,7 +36,7 @@ class Part:
     share: Annotated[
         Annotated[str, Meta(pattern=rf"^{_SHARE}$(?!\n)")] | None,
         Meta(
-            description="The split's share of all images, such as 0.9; null if folders are splits.",
+            description="The split's share of all images, such as 0.9; null without shares.",
             extra={"expected": "a number"},
         ),
     ]
@@ -47,11 +47,12 @@ class Division:
     """How images were divided. By shares, all copies of an image are in the same split."""
 
     method: Annotated[
-        Literal["shares", "groups", "folders"],
+        Literal["shares", "groups", "folders", "column"],
         Meta(
             description="shares: the images of each class are divided by content. groups: images "
             "with one value in the column `options.split_by` are in one split. folders: each "
-            "folder of the source is the split of this name."
+            "folder of the source is the split of this name. column: each value in the column "
+            "`options.split_column` is the split of this name."
         ),
     ]
     parts: Annotated[
@@ -64,9 +65,9 @@ class Division:
     ]
 
     def __str__(self) -> str:
-        """Return the text that ``--split`` takes: ``train=0.9,val=0.1``, or ``folders``."""
-        if self.is_by_folder:
-            return FOLDERS
+        """Return the text that ``--split`` takes, or ``by column``: no option has its name here."""
+        if not self.has_shares:
+            return FOLDERS if self.is_by_folder else "by column"
         return ",".join(f"{part.split}={part.share}" for part in self.parts)
 
     @property
@@ -75,20 +76,25 @@ class Division:
         return self.method == "folders"
 
     @property
+    def has_shares(self) -> bool:
+        """Whether images were divided by shares; else the source says which split each is in."""
+        return self.method in ("shares", "groups")
+
+    @property
     def names(self) -> list[str]:
         """The names of all splits."""
         return [part.split for part in self.parts]
 
     def shares(self) -> dict[str, Fraction]:
-        """Return the exact share of each split; the sum is 1. Folders have none."""
+        """Return the exact share of each split, if there are shares; the sum is 1."""
         return {part.split: _fraction(part.share) for part in self.parts if part.share}
 
     def problem(self) -> str | None:
         """Return what is expected of the parts if their shares or names are wrong, else None."""
         shares = self.shares()
-        if self.is_by_folder:
+        if not self.has_shares:
             is_valid = len(set(self.names)) == len(self.parts) and not shares
-            return None if is_valid else "each folder once, without a share"
+            return None if is_valid else "each split once, without a share"
         if len(self.parts) < 2:
             return "several splits"
         is_complete = sum(shares.values()) == 1 and all(shares.values())
@@ -108,9 +114,9 @@ def by_shares(shares: Mapping[str, Fraction], *, grouped: bool = False) -> Divis
     return Division(method="groups" if grouped else "shares", parts=parts)
 
 
-def by_folders(names: Iterable[str]) -> Division:
-    """Return the division that makes each folder a split."""
-    return Division(method="folders", parts=tuple(Part(split=name, share=None) for name in names))
+def by_names(names: Iterable[str], method: Literal["folders", "column"]) -> Division:
+    """Return the division that makes each folder a split, or each value of a column."""
+    return Division(method=method, parts=tuple(Part(split=name, share=None) for name in names))
 
 
 def of_options(options: object) -> Division | None:

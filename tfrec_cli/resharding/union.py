@@ -29,7 +29,7 @@ from tfrec_cli.writing.options import LATER, default_of
 _ANY = frozenset(
     {"check", "compression", "crop", "encoding", "index", "keys", "labels", "limit", "max_errors"}
     | {"label_column", "max_pixels", "on_error", "path_column", "shard_size", "shards"}
-    | {"shuffle_seed", "split", "suffix", "where"}
+    | {"shuffle_seed", "split", "split_column", "suffix", "where"}
 )
 """Options on which no record depends, or that are fields of manifests; all others must be equal."""
 

@@ -6,7 +6,8 @@ records the type of each, `infer` derives the column's type, and `convert` makes
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+import json
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import chain
 from typing import Any
@@ -14,6 +15,7 @@ from typing import Any
 from tfrec_cli.dataset.boxes import LABEL, PER_OBJECT, SIDES, TEXT, problem
 from tfrec_cli.dataset.names import MOST_NAME_BYTES, KeyStyle
 from tfrec_cli.dataset.records import SOURCE_ID, Column, ColumnKind
+from tfrec_cli.errors import UsageError
 from tfrec_cli.sources.cells import (
     CellType,
     ListError,
@@ -205,6 +207,37 @@ def new_column(
 def feature_of(name: str, keys: KeyStyle) -> str:
     """Return the name of the feature that a column becomes."""
     return _SHORT_NAMES.get(name, name) if keys == "tf-models" else name
+
+
+def reader_of(
+    columns: Sequence[Column], name: str, keys: KeyStyle, option: str
+) -> Callable[[bytes], str]:
+    """Return a function that gives a source's value in a column, by its features, as text.
+
+    Args:
+        columns: the columns of values of an image list.
+        option: the option that names the column.
+    Raises:
+        UsageError: there is no such column, or it does not have one value in every row.
+    """
+    names = [column.name for column in columns]
+    feature = feature_of(name, keys)
+    if feature not in names:
+        raise no_column(names, name, option)
+    index = names.index(feature)
+    column = columns[index]
+    if column.is_list or not column.is_everywhere:
+        found = "lists" if column.is_list else "rows without a value"
+        raise UsageError(
+            f"`{option}`: found {found} in column {name!r}, expected one value in every row"
+        )
+    return lambda features: str(json.loads(features)[index])
+
+
+def no_column(names: Sequence[str], wanted: str, option: str) -> UsageError:
+    """Make the error for an option that names no column of values."""
+    found = f"columns of values {', '.join(names)}" if names else "no columns of values"
+    return UsageError(f"`{option}`: found {found}, expected {wanted!r} of an image list")
 
 
 def infer(stats: ColumnStats, row_count: int) -> tuple[Column | None, str | None]:

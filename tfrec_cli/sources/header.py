@@ -6,6 +6,7 @@ Knows: names that people give to such columns. Must not know: rows, files.
 from __future__ import annotations
 
 import csv
+import re
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
@@ -24,6 +25,8 @@ _PATHS = (
 )
 _LABELS = (LABEL, "class", "target", "label_name", "class_name", "category")
 
+_SPLITS = ("split", "datasplit", "set", "dataset", "subset", "partition", "fold", "phase", "usage")
+
 _DELIMITERS = {".csv": ",;\t", ".tsv": "\t,;"}
 """What may separate cells, by the ending of the file; the usual one first."""
 
@@ -40,11 +43,13 @@ class Asked:
     Attributes:
         path_column: name of the column of paths; None takes the one with a usual name.
         label_column: name of the column of labels; likewise.
+        split_column: name of the column of splits; None takes none.
         suffix: text that is added to each path.
     """
 
     path_column: str | None = None
     label_column: str | None = None
+    split_column: str | None = None
     suffix: str | None = None
 
 
@@ -84,6 +89,11 @@ def roles(
 def may_be_label(name: str) -> bool:
     """Tell whether people give a column of labels this name."""
     return name.casefold() in _LABELS
+
+
+def may_be_split(name: str) -> bool:
+    """Tell whether people give a column of splits this name."""
+    return re.sub(r"[ _-]", "", name.casefold()) in _SPLITS
 
 
 def delimiter(line: str, suffix: str, asked: Asked) -> str:

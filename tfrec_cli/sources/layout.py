@@ -6,6 +6,7 @@ refused, with the command or option that makes it clear.
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from pathlib import Path
@@ -34,6 +35,11 @@ _WEAK_ROLES = re.compile(rb"depth|disparity|infrared|normals|rgb|thermal", re.IG
 """Names of such folders that may be classes too, if no other folder has files of equal names."""
 
 _SHOWN = 3
+
+
+def is_split(name: str) -> bool:
+    """Tell whether people give a split this name."""
+    return _SPLITS.fullmatch(os.fsencode(name)) is not None
 
 
 def splits_of(folders: Iterable[bytes]) -> list[bytes]:

@@ -26,6 +26,7 @@ from tfrec_cli.sources.columns import (
     has_single_boxes,
     infer_all,
     missing_sides,
+    no_column,
 )
 from tfrec_cli.sources.folder import list_folder
 from tfrec_cli.sources.header import LABEL, Asked
@@ -40,7 +41,7 @@ from tfrec_cli.sources.labels import (
     unfit_classes,
     whole_numbers,
 )
-from tfrec_cli.sources.listing import NO_LABEL, Found, Listing, Source, packed
+from tfrec_cli.sources.listing import NO_LABEL, Found, Listing, Source, packed, unseen
 from tfrec_cli.sources.table import BAD_LINE, SAVE_AS_CSV, SUFFIXES, Row, Table, dump_json
 
 _USUAL = Asked()
@@ -195,14 +196,50 @@ def list_source(
     table = Table(
         source, folder, keys, columns, has_labels=labels is not None, asked=asked, skips=skips
     )
+    _read(table, found)
+    return _listing(table, folder, (labels, labels_from, rule))
+
+
+def splits_in(source: Path, root: Path | None, keys: KeyStyle, asked: Asked) -> list[str]:
+    """Return the values in the column of splits of an image list, sorted by their bytes.
+
+    Bad lines are passed over: `list_source` refuses them.
+
+    Raises:
+        UsageError: it is no image list, or has no such column, or a row has no value there.
+        TableError, RunError: as for `list_source`.
+    """
+    folder, name = root_of(source, root), str(asked.split_column)
+    if source.is_dir():
+        raise UsageError(f"`split_column`: needs an image list, but {source} is a folder")
+    table = Table(source, folder, keys, (), has_labels=False, asked=asked, skips=True)
+    _read(table, unseen)
+    column = table.columns.get(name)
+    if column is None:
+        raise no_column([*table.columns], name, "split_column")
+    if column.rows < len(table.rows):
+        raise UsageError(
+            f"`split_column`: found rows without a value in column {name!r}, expected one value in "
+            "every row"
+        )
+    values = {str(row.cells()[column.number]) for row in table.rows}
+    return sorted(values, key=str.encode)
+
+
+def _read(table: Table, found: Found) -> None:
+    """Read all rows of an image list.
+
+    Raises:
+        UsageError, TableError: as for `Table.read`, or it is no file.
+        RunError: it cannot be read.
+    """
     try:
-        with open_to_read(os.fsencode(source)) as file:
+        with open_to_read(os.fsencode(table.path)) as file:
             if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
-                raise UsageError(f"{source}: found a pipe or device, expected a file")
+                raise UsageError(f"{table.path}: found a pipe or device, expected a file")
             table.read(file, found)
     except OSError as error:
-        raise RunError(f"{source}: cannot be read: {error.strerror or error}") from error
-    return _listing(table, folder, (labels, labels_from, rule))
+        raise RunError(f"{table.path}: cannot be read: {error.strerror or error}") from error
 
 
 def _listing(table: Table, root: Path, wanted: _Wanted) -> Listing:

@@ -5,7 +5,6 @@ Knows: sources, labels, digests. Must not know: how shares are cut, shards.
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
@@ -14,13 +13,14 @@ from pathlib import Path
 
 from blake3 import blake3
 
-from tfrec_cli.dataset.division import Division, by_folders, by_shares
+from tfrec_cli.dataset.division import Division, by_names, by_shares
 from tfrec_cli.dataset.records import Column
 from tfrec_cli.dataset.rejects import Reject
 from tfrec_cli.errors import UsageError
 from tfrec_cli.runtime.paths import printable
 from tfrec_cli.runtime.row_store import Packed
-from tfrec_cli.sources.columns import feature_of
+from tfrec_cli.sources import open_source
+from tfrec_cli.sources.columns import reader_of
 from tfrec_cli.sources.folder import splits_in
 from tfrec_cli.sources.listing import Listing, Source
 from tfrec_cli.writing import plan, split
@@ -37,15 +37,20 @@ def splits_of(source: Path, options: WriteOptions) -> tuple[dict[str, Fraction],
     Raises:
         UsageError: shares or names are invalid, or the source has no folders that can be splits.
     """
+    if options.split_column is not None:
+        values = open_source.splits_in(source, options.root, options.keys, options.asked)
+        splits = split.of_names(values, f"`split_column` {options.split_column}")
+        return splits, by_names(splits, "column")
     if not options.is_by_folder:
         shares = split.parse(options.split)
         return shares, by_shares(shares, grouped=options.split_by is not None)
     if not source.is_dir():
         raise UsageError(
-            f"`split` folders: needs a folder of images, but {source} is an image list"
+            f"`split` folders: needs a folder of images, but {source} is an image list: "
+            "`split_column` NAME makes each value of a column a split"
         )
-    splits = split.of_folders(splits_in(source))
-    return splits, by_folders(splits)
+    splits = split.of_names(splits_in(source), "`split` folders")
+    return splits, by_names(splits, "folders")
 
 
 def plan_splits(
@@ -59,14 +64,14 @@ def plan_splits(
     Args:
         surveyed: the items and rejects that `read_headers` yields; with digests if shares are
             divided.
-        shares: share of each split; the sum is 1, unless they are folders.
+        shares: share of each split; the sum is 1, unless the source names the splits.
     Returns:
         For each split its plan, and the listing with its rejects and warnings.
     Raises:
         UsageError: as for `divide` and `plan.make`.
     """
-    if options.is_by_folder:
-        return by_folder(listing, surveyed, list(shares), options)
+    if options.is_named_in_source:
+        return by_name(listing, surveyed, list(shares), options)
     if len(shares) == 1:
         return {name: (listing, plan.make(listing, surveyed, options)) for name in shares}
     divided = divide(listing, surveyed, shares, options)
@@ -75,39 +80,52 @@ def plan_splits(
     }
 
 
-def by_folder(
+def by_name(
     listing: Listing,
     surveyed: Iterable[Item | Packed[Item] | Reject],
     names: Sequence[str],
     options: WriteOptions,
 ) -> dict[str, tuple[Listing, Plan]]:
-    """Make the plan of each split from the images in the folder of its name.
+    """Make the plan of each split from the images in the folder, or with the value, of its name.
 
     The first split gets the rejects that are in no such folder, and all warnings.
 
     Args:
         surveyed: items and rejects, in any order.
     Raises:
-        UsageError: as for `plan.make`.
+        UsageError: as for `plan.make`; or a value is no name of a split.
     """
-    numbers = {os.fsencode(name): number for number, name in enumerate(names)}
+    numbers = {name: number for number, name in enumerate(names)}
     items = [packed() for _ in names]
     rejects: list[list[Reject]] = [[] for _ in names]
+    split_of = splitting(listing.columns, options)
+    assert split_of
 
-    def number_of(path: bytes) -> int:
-        return numbers.get(path.partition(b"/")[0], 0)
+    def number_of(source: Source) -> int:
+        if (name := split_of(source)) in numbers:
+            return numbers[name]
+        if options.is_by_folder:
+            return 0
+        raise UsageError(
+            f"`split_column`: found {name!r} in column {options.split_column!r}, expected one of "
+            f"{', '.join(names)}"
+        )
+
+    def add(reject: Reject) -> None:
+        number = number_of(Source(reject.path, 0, None)) if options.is_by_folder else 0
+        rejects[number].append(reject)
 
     for entry in surveyed:
         if isinstance(entry, Reject):
-            rejects[number_of(entry.path)].append(entry)
+            add(entry)
         elif isinstance(entry, Packed):
-            held = list(map(number_of, entry.paths()))
+            held = list(map(number_of, _sources(entry, options)))
             for number in set(held):
                 items[number].extend(entry.take(i for i, one in enumerate(held) if one == number))
         else:
-            items[number_of(entry.source.path)].append(entry)
+            items[number_of(entry.source)].append(entry)
     for reject in listing.rejects:
-        rejects[number_of(reject.path)].append(reject)
+        add(reject)
     warnings = [*listing.warnings, *_lacking(names, items, listing.labels or ())]
     plans = {}
     for number, name in enumerate(names):
@@ -115,6 +133,13 @@ def by_folder(
         plans[name] = part, plan.make(part, [items[number]], options)
     first, planned = plans[names[0]]
     return {**plans, names[0]: (replace(first, warnings=tuple(warnings)), planned)}
+
+
+def _sources(items: Packed[Item], options: WriteOptions) -> Iterator[Source]:
+    """Iterate the sources of items; if folders are splits, with their paths only."""
+    if options.is_by_folder:
+        return (Source(path, 0, None) for path in items.paths())
+    return (item.source for item in items)
 
 
 def _lacking(
@@ -208,22 +233,24 @@ def grouping(columns: Sequence[Column], options: WriteOptions) -> Callable[[Sour
     Raises:
         UsageError: there is no such column, or it does not have one value in every row.
     """
-    name = options.split_by
-    if name is None:
+    if options.split_by is None:
         return None
-    names = [column.name for column in columns]
-    feature = feature_of(name, options.keys)
-    if feature not in names:
-        found = f"columns of values {', '.join(names)}" if names else "no columns of values"
-        raise UsageError(f"`split_by`: found {found}, expected {name!r} of an image list")
-    index = names.index(feature)
-    column = columns[index]
-    if column.is_list or not column.is_everywhere:
-        found = "lists" if column.is_list else "rows without a value"
-        raise UsageError(
-            f"`split_by`: found {found} in column {name!r}, expected one value in every row"
-        )
-    return lambda source: str(json.loads(source.features)[index]).encode()
+    value_of = reader_of(columns, options.split_by, options.keys, "split_by")
+    return lambda source: value_of(source.features).encode()
+
+
+def splitting(columns: Sequence[Column], options: WriteOptions) -> Callable[[Source], str] | None:
+    """Return a function that gives the split that the source names for an image; None if it cannot.
+
+    Raises:
+        UsageError: as for `grouping`.
+    """
+    if options.is_by_folder:
+        return lambda source: os.fsdecode(source.path.partition(b"/")[0])
+    if options.split_column is None:
+        return None
+    value_of = reader_of(columns, options.split_column, options.keys, "split_column")
+    return lambda source: value_of(source.features)
 
 
 def _copies(items: Packed[Item], copies: Sequence[tuple[int, int]]) -> Iterator[str]:

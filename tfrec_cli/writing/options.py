@@ -39,7 +39,8 @@ GONE = frozenset({"decoder"})
 """Options of earlier versions, on which no byte of a shard depends."""
 
 LATER = frozenset(
-    {"strip_metadata", "path_column", "label_column", "suffix", "split_by", "first_label", "depth"}
+    {"strip_metadata", "path_column", "label_column", "suffix", "split_by", "split_column"}
+    | {"first_label", "depth"}
 )
 """Options that version 0.1 does not have: a manifest has them only if they are not the default, so
 that all others keep their bytes."""
@@ -72,6 +73,7 @@ _RECORDED = (
     "label_column",
     "suffix",
     "split_by",
+    "split_column",
 )
 """Options that records or their order depend on, and that only ``options`` of a manifest has."""
 
@@ -144,6 +146,7 @@ class WriteOptions:
         depth: bits of a sample: 16 keeps those of images that have more than 8.
         resize_short: first scale the shorter side to this number of pixels.
         split_by: column of an image list; images with one value in it are in one split.
+        split_column: column of an image list; each value in it is a split.
         labels: ``auto``, ``none``, ``top``, ``leaf``, ``path``, or a file of class names.
         first_label: number of the first class.
         root: folder that the paths of an image list are relative to; None is the list's own.
@@ -166,6 +169,7 @@ class WriteOptions:
     resize_short: int | None = field(default=None, metadata=_numbers(1, _MAX_SIDE))
     split: str = field(default="train", metadata=_read_by(_names_and_shares))
     split_by: str | None = field(default=None, metadata=_text())
+    split_column: str | None = field(default=None, metadata=_text())
     labels: str = field(default="auto", metadata=_read_by(_file_or_word))
     first_label: int = field(default=0, metadata=_numbers(0, LARGEST_LABEL))
     root: Path | None = field(default=None, metadata=_read_by(values.path))
@@ -232,13 +236,21 @@ class WriteOptions:
     def asked(self) -> Asked:
         """What is said about an image list."""
         return Asked(
-            path_column=self.path_column, label_column=self.label_column, suffix=self.suffix
+            path_column=self.path_column,
+            label_column=self.label_column,
+            split_column=self.split_column,
+            suffix=self.suffix,
         )
 
     @property
     def is_by_folder(self) -> bool:
         """Whether each folder of the source becomes a split."""
         return self.split == FOLDERS
+
+    @property
+    def is_named_in_source(self) -> bool:
+        """Whether the source says which split each image is in: by a folder or a column."""
+        return self.is_by_folder or self.split_column is not None
 
     @property
     def class_rule(self) -> ClassRule:
@@ -293,12 +305,24 @@ class WriteOptions:
             raise UsageError("`label_column`: cannot be used with `labels` none")
         if self.first_label and self.labels == "none":
             raise UsageError("`first_label`: cannot be used with `labels` none")
-        if self.path_column is not None and self.path_column == self.label_column:
-            raise UsageError("`label_column`: found the column of `path_column`, expected another")
+        if self.split_column is not None and self.split != default_of("split"):
+            raise UsageError("`split_column`: cannot be used with `split`: the column names splits")
+        self._check_columns()
         if self.split_by is not None and "," not in self.split:
             raise UsageError("`split_by`: needs several splits, such as `split` train=0.8,val=0.2")
         if self.max_errors and self.on_error == "fail":
             raise UsageError("`max_errors`: needs `on_error` skip")
+
+    def _check_columns(self) -> None:
+        """Refuse two meanings of one column."""
+        given: dict[str, str] = {}
+        for name in ("path_column", "label_column", "split_column"):
+            column = getattr(self, name)
+            if column in given:
+                raise UsageError(
+                    f"`{name}`: found the column of `{given[column]}`, expected another"
+                )
+            given |= {column: name} if column is not None else {}
 
 
 _FIELDS = {option.name: option for option in fields(WriteOptions)}

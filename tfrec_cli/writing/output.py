@@ -197,7 +197,7 @@ def _check_leaks(out: Path, names: Collection[str], divided: Mapping[str, Divisi
         divided: the division of each of the other splits, finished or not.
     """
     for other, division in divided.items():
-        if division is None or division.is_by_folder:  # an image stays in its folder
+        if division is None or not division.has_shares:  # an image stays in its split
             continue
         if len(names) > 1 or set(division.names) & set(names):
             raise RunError(

@@ -107,16 +107,18 @@ def _right_form(text: str) -> str:
     return ",".join(f"{name}={share}" for name, share in zip(names, shares, strict=True))
 
 
-def of_folders(names: Iterable[str]) -> dict[str, Fraction]:
-    """Return splits with the names of folders; each has all images of its folder.
+def of_names(names: Iterable[str], option: str) -> dict[str, Fraction]:
+    """Return splits with the names of folders or values; each has all images of its name.
 
+    Args:
+        option: the option that makes them splits; messages begin with it.
     Raises:
         UsageError: a name is invalid, or two names differ only in case.
     """
     splits: dict[str, Fraction] = {}
     for name in names:
-        _check_name(name, "`split` folders")
-        _check_twin(name, splits, "`split` folders")
+        _check_name(name, option)
+        _check_twin(name, splits, option)
         splits[name] = Fraction(1)
     return splits
 

@@ -5,8 +5,10 @@ Knows: sources, headers, reasons to reject. Must not know: order, shards, writin
 
 from __future__ import annotations
 
+import json
 import os
 import re
+import shlex
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -28,7 +30,9 @@ from tfrec_cli.runtime.pool import Progress
 from tfrec_cli.runtime.row_store import Packed, Pieces
 from tfrec_cli.sources import folder, open_source
 from tfrec_cli.sources.columns import may_be_labels
+from tfrec_cli.sources.header import may_be_split
 from tfrec_cli.sources.labels import read_labels
+from tfrec_cli.sources.layout import is_split
 from tfrec_cli.sources.listing import Listing, Source
 from tfrec_cli.sources.listing import pack as pack_source
 from tfrec_cli.sources.listing import unpack as unpack_source
@@ -134,7 +138,7 @@ def list_sources(
             else "no row, expected one for each image"
         )
         raise DataError(f"{source}: found {found}")
-    warnings = list(listing.warnings)
+    warnings = [*listing.warnings, *_mixed(source, listing, options)]
     if names := label_columns(listing, options):
         shown = ", ".join(names[:_SHOWN]) + "…" * (len(names) > _SHOWN)
         warnings.append(
@@ -144,12 +148,39 @@ def list_sources(
     return replace(listing, warnings=tuple(warnings))
 
 
+def _mixed(source: Path, listing: Listing, options: WriteOptions) -> Iterator[str]:
+    """Iterate a warning if an image list has a column of splits that becomes one of values.
+
+    Raises:
+        UsageError: images of several splits would be written as one that is named like them.
+    """
+    columns = [one for one in listing.columns if may_be_split(one.name) and not one.is_list]
+    for column in columns if options.split_column is None else ():
+        index = listing.columns.index(column)
+        found = {json.loads(one.features)[index] for one in listing.sources} - {None}
+        names = sorted(map(str, found))
+        if names in ([], [options.split]) or not all(map(is_split, names)):
+            continue
+        shown = ", ".join(names[:_SHOWN]) + "…" * (len(names) > _SHOWN)
+        if is_split(options.split):
+            raise UsageError(
+                f"{source}: found column {column.name!r} of splits ({shown}), expected images of "
+                f"split {options.split!r}: `split_column` {shlex.quote(column.name)} makes each a "
+                "split; `split` all writes one of all"
+            )
+        yield (
+            f"column {column.name!r}: found names of splits ({shown}): stored as an ordinary "
+            f"column (--split-column {shlex.quote(column.name)} makes each a split)"
+        )
+
+
 def label_columns(listing: Listing, options: WriteOptions) -> tuple[str, ...]:
     """Return the columns of an image list that may be meant as labels, if it has no labels."""
     if listing.labels is not None or options.labels == "none":
         return ()
     names = may_be_labels(listing.columns)
-    return tuple(name for name in names if name != options.split_by)
+    others = (options.split_by, options.split_column)
+    return tuple(name for name in names if name not in others and not may_be_split(name))
 
 
 def read_headers(

@@ -470,13 +470,14 @@ class TestDivision:
         [
             ([("a", None), ("a", None)], "folders"),
             ([("a", "1"), ("b", None)], "folders"),
+            ([("a", None), ("a", None)], "column"),
             ([("a", None), ("b", "1")], "shares"),
             ([("a", None), ("b", None)], "groups"),
         ],
     )
-    def test_folders_have_no_shares_and_all_others_have(self, parts: Any, method: str) -> None:
-        expected = "each folder once, without a share"
-        if method != "folders":
+    def test_folders_and_columns_have_no_shares_and_all_others_have(self, parts: Any, method: str) -> None:
+        expected = "each split once, without a share"
+        if method not in ("folders", "column"):
             expected = "shares that add up to 1"
         assert message_of(self.values(parts, method)).endswith(f", expected {expected}")
 

@@ -144,7 +144,8 @@ class TestWrite:
         with pytest.raises(UsageError) as error:
             written(source, out)
         assert str(error.value) == (
-            f"split folders: needs a folder of images, but {source} is an image list"
+            f"split folders: needs a folder of images, but {source} is an image list: split_column "
+            "NAME makes each value of a column a split"
         )
 
 
