@@ -166,7 +166,7 @@ def _mixed(source: Path, listing: Listing, options: WriteOptions) -> Iterator[st
             raise UsageError(
                 f"{source}: found column {column.name!r} of splits ({shown}), expected images of "
                 f"split {options.split!r}: `split_column` {shlex.quote(column.name)} makes each a "
-                "split; `split` all writes one of all"
+                "split; `split` mixed writes one of all"
             )
         yield (
             f"column {column.name!r}: found names of splits ({shown}): stored as an ordinary "

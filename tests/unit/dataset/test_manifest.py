@@ -475,7 +475,9 @@ class TestDivision:
             ([("a", None), ("b", None)], "groups"),
         ],
     )
-    def test_folders_and_columns_have_no_shares_and_all_others_have(self, parts: Any, method: str) -> None:
+    def test_folders_and_columns_have_no_shares_and_all_others_have(
+        self, parts: Any, method: str
+    ) -> None:
         expected = "each split once, without a share"
         if method not in ("folders", "column"):
             expected = "shares that add up to 1"

@@ -171,8 +171,8 @@ class TestForgotten:
             word = f"'{name}'" if " " in name else name
             assert str(error.value) == (
                 f"{source}: found column {name!r} of splits (test, train, val), expected images of "
-                f"split {split!r}: split_column {word} makes each a split; split all writes one of "
-                "all"
+                f"split {split!r}: split_column {word} makes each a split; split mixed writes one "
+                "of all"
             )
 
     @pytest.mark.parametrize("split", ["mixed", "train=0.6,test=0.4"])
