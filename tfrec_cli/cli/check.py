@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 from tfrec_cli.cli import progress
-from tfrec_cli.cli.command import Command
+from tfrec_cli.cli.command import Command, typed
 from tfrec_cli.cli.write import write
 
 _GROUPS = {
@@ -54,8 +54,10 @@ def check(source: Path, *, json: bool, quiet: bool, verbose: bool, **options: An
     from tfrec_cli.report import check as report
     from tfrec_cli.writing.options import WriteOptions
 
+    asked = WriteOptions(**options)
+    asked.check_effect(typed(click.get_current_context()))
     with progress.shown(quiet=quiet) as show:
-        result = work.check(source, WriteOptions(**options), show)
+        result = work.check(source, asked, show)
     listed = [f"left out: {reject}" for reject in result.rejects if verbose]
     listed += [f"damaged: {damaged}" for damaged in result.damaged if verbose]
     if not quiet:

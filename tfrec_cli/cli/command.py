@@ -97,11 +97,11 @@ class Command(click.Command):
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """Parse; refuse options without effect, and variables of unknown options."""
         ctx.ensure_object(list).append(ctx)
-        typed = args.copy()
+        argv = args.copy()
         try:
             rest = super().parse_args(ctx, args)
         except click.NoSuchOption as error:
-            _refuse_misplaced(ctx, error.option_name, typed)
+            _refuse_misplaced(ctx, error.option_name, argv)
             raise
         if not ctx.resilient_parsing:
             _refuse_unknown_variables(ctx)
@@ -109,18 +109,13 @@ class Command(click.Command):
         return rest
 
     def _refuse_idle(self, ctx: click.Context) -> None:
-        typed = {
-            name
-            for name in ctx.params
-            if ctx.get_parameter_source(name) is ParameterSource.COMMANDLINE
-        }
-        for name in sorted(typed & self._needs.keys()):
+        words = typed(ctx)
+        for name in sorted(words & self._needs.keys()):
             wanted = self._needs[name]
             if not any(_is_given(ctx, other) for other in wanted):
-                words = " or ".join(_option(ctx, other) for other in wanted)
-                idle = _option(ctx, name)
-                raise UsageError(f"{idle}: needs {words}")
-        for name in sorted(typed & self._excludes.keys()):
+                others = " or ".join(_option(ctx, other) for other in wanted)
+                raise UsageError(f"{_option(ctx, name)}: needs {others}")
+        for name in sorted(words & self._excludes.keys()):
             for other in self._excludes[name]:
                 if _is_given(ctx, other):
                     raise UsageError(
@@ -213,6 +208,12 @@ class Group(click.Group):
             raise click.UsageError(f"No such command {args[0]!r}: {self._elsewhere[args[0]]}", ctx)
         name, found, rest = super().resolve_command(ctx, args)
         return name, self.commands[name] if name and found else None, rest
+
+
+def typed(ctx: click.Context) -> set[str]:
+    """Return the names of the options that were typed on the command line."""
+    source = ParameterSource.COMMANDLINE
+    return {name for name in ctx.params if ctx.get_parameter_source(name) is source}
 
 
 def where(ctx: click.Context, name: str) -> str:

@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from tfrec_cli.cli import params, progress
-from tfrec_cli.cli.command import Command
+from tfrec_cli.cli.command import Command, typed
 from tfrec_cli.cli.completion import paths, splits
 
 
@@ -201,8 +201,10 @@ def write(
     from tfrec_cli.writing.options import WriteOptions
 
     seed = None if no_shuffle else shuffle_seed
+    asked = WriteOptions(shuffle_seed=seed, **options)
+    asked.check_effect(typed(click.get_current_context()))
     with progress.shown(quiet=quiet) as show:
-        result = work.write(source, out, WriteOptions(shuffle_seed=seed, **options), show)
+        result = work.write(source, out, asked, show)
     notes = [*result.warnings]
     for split in result.splits if verbose else ():
         notes += [f"left out: {reject}" for reject in split.rejects]

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import MISSING, dataclass, field, fields
 from functools import partial
 from pathlib import Path
@@ -203,9 +203,11 @@ class WriteOptions:
         """Return options from the values that a Python caller may give: see `read`.
 
         Raises:
-            UsageError: a value has a wrong type.
+            UsageError: a value has a wrong type, or is not the default and has no effect.
         """
-        return cls(**{name: read(name, value) for name, value in given.items()})
+        made = cls(**{name: read(name, value) for name, value in given.items()})
+        made.check_effect([name for name in given if getattr(made, name) != default_of(name)])
+        return made
 
     @classmethod
     def from_manifest(cls, described: Manifest) -> WriteOptions:
@@ -281,6 +283,32 @@ class WriteOptions:
     def stored(self) -> Literal[Encoding, "whole"]:
         """How images are stored: the manifest's field ``stored``."""
         return self.crop_encoding if self.crop else "whole"
+
+    @property
+    def idle(self) -> dict[str, str]:
+        """The options that have no effect together with the others, each with the reason."""
+        found: dict[str, str] = {}
+        if self.crop is None:
+            found["small"] = "needs `crop`: whole images may have any size"
+        else:
+            found["strip_metadata"] = "cannot be used with `crop`: crops have no metadata"
+        if self.stored != "jpeg":
+            found["jpeg_quality"] = "needs `crop` with `encoding` jpeg"
+        if self.shards is not None:
+            found["shard_size"] = "cannot be used with `shards`"
+        return found
+
+    def check_effect(self, given: Collection[str]) -> None:
+        """Refuse options without effect, unless a write is resumed, whose options are repeated.
+
+        Args:
+            given: the options that are meant for this write; others serve many.
+        Raises:
+            UsageError: one of them has no effect.
+        """
+        for name, reason in self.idle.items():
+            if name in given and not self.resume:
+                raise UsageError(f"`{name}`: {reason}")
 
     def validate(self) -> None:
         """Refuse values out of range, and options that contradict each other.

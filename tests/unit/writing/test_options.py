@@ -35,6 +35,24 @@ def test_a_number_out_of_its_range_is_refused(name: str) -> None:
             options.validate(name, value)
 
 
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"small": "skip"}, "small: needs crop"),
+        ({"jpeg_quality": 80}, "jpeg_quality: needs crop with encoding jpeg"),
+        ({"jpeg_quality": 80, "crop": 8}, "jpeg_quality: needs crop with encoding jpeg"),
+        ({"strip_metadata": True, "crop": 8}, "strip_metadata: cannot be used with crop"),
+        ({"shard_size": "1MiB", "shards": 2}, "shard_size: cannot be used with shards"),
+    ],
+)
+def test_python_may_not_give_an_option_without_effect(given: dict[str, Any], message: str) -> None:
+    """Unless it is the default, or an unfinished write is resumed."""
+    with pytest.raises(UsageError, match=message):
+        WriteOptions.of(**given)
+    WriteOptions.of(**given, resume=True)
+    WriteOptions.of(**{name: options.default_of(name) for name in given})
+
+
 @pytest.mark.parametrize("sides", [(0, 8), (8, 0), (65536, 8), (8, 65536)])
 def test_a_side_of_a_crop_out_of_its_range_is_refused(sides: tuple[int, int]) -> None:
     with pytest.raises(UsageError, match="crop: found "):
