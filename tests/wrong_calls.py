@@ -135,23 +135,24 @@ WRONG: list[tuple[str, Callable[[Path], None], str, int, str]] = [
         nothing,
         "write TMP/src TMP/out --crop 10x12",
         2,
-        "--crop: found no image of 10x12 or more, the largest is 8x9, expected a smaller crop",
+        "--crop: found no image of 10x12 or more, the largest is 9 wide, 8 high, "
+        "expected a smaller crop",
     ),
     (
         "an image is smaller than the crop",
         nothing,
         "write TMP/src TMP/out --crop 8x8",
         1,
-        "TMP/src/cats/2.jpg: found 10x7 pixels, expected at least 8x8 (--small skip, pad or "
-        "resize); --on-error skip, with --resume, leaves it out",
+        "TMP/src/cats/2.jpg: found 7 wide, 10 high, expected at least 8 wide, 8 high; "
+        "--small skip, pad or resize",
     ),
     (
         "an image is broken",
         broken,
         "write TMP/src TMP/out",
         1,
-        f"TMP/src/dogs/bad.jpg: found text, expected one of {FORMATS}; --on-error skip, with "
-        "--resume, leaves it out",
+        f"TMP/src/dogs/bad.jpg: found text, expected one of {FORMATS}; --on-error skip leaves "
+        "it out",
     ),
     (
         "more are broken than allowed",
@@ -169,7 +170,7 @@ WRONG: list[tuple[str, Callable[[Path], None], str, int, str]] = [
         1,
         "TMP/src/dogs/a.png: found a path that differs from dogs/A.png only in case or Unicode "
         "form, expected paths that every file system tells apart; "
-        "--on-error skip, with --resume, leaves it out",
+        "--on-error skip leaves it out",
     ),
     (
         "an image is next to class folders",

@@ -460,7 +460,7 @@ def examples() -> list[Case]:
             an_example(of(1, image=text(PNG_BOMB))),
             "a PNG of 2^31-1 pixels a side, 57 bytes long",
             "image",
-            "found 2147483647x2147483647 pixels",
+            "found 2147483647 wide, 2147483647 high",
         ),
     ]
 

@@ -184,7 +184,7 @@ class TestSpecialFiles:
         assert (ran.code, ran.err, list(place.glob("out/[!.]*"))) == (
             1,
             "tfrec: src/a/pipe.jpg: found a pipe, socket or device, expected a file; "
-            "--on-error skip, with --resume, leaves it out\n",
+            "--on-error skip leaves it out\n",
             [],
         )
 
@@ -230,7 +230,7 @@ class TestPermissions:
         assert (ran.code, ran.err, (shared / "out").exists()) == (
             1,
             "tfrec: src/a/good.png: cannot be read: Permission denied; "
-            "--on-error skip, with --resume, leaves it out\n",
+            "--on-error skip leaves it out\n",
             False,
         )
 
@@ -251,7 +251,7 @@ class TestPermissions:
         assert (ran.code, ran.err, (shared / "out").exists()) == (
             1,
             "tfrec: src/a/good.png: found Permission denied, expected a file; "
-            "--on-error skip, with --resume, leaves it out\n",
+            "--on-error skip leaves it out\n",
             False,
         )
 

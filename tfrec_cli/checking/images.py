@@ -21,6 +21,7 @@ from tfrec_cli.dataset.records import ImageRecord, Names
 from tfrec_cli.errors import DataError, ImageError
 from tfrec_cli.imaging import formats
 from tfrec_cli.runtime import heartbeat
+from tfrec_cli.runtime.values import sides
 from tfrec_cli.seeds import KEY_BITS, seed_key
 from tfrec_cli.tfrecord import example
 from tfrec_cli.tfrecord.record import read_at
@@ -171,12 +172,12 @@ def check(
         decoded.damaged_images.append(DamagedImage(part.path, item.index, name, damage))
     recorded = (record.height_px, record.width_px)
     if None not in recorded and size != recorded:
-        message = f"found an image of {size[0]}x{size[1]}, expected {recorded[0]}x{recorded[1]}"
+        message = f"found an image {sides(*size)}, expected {sides(*recorded)}"
         yield record_finding("image", part.path, item, message)
     if pixels is None or part.crops is None:
         return
     if size[0] < part.crops.size[0] or size[1] < part.crops.size[1]:
-        message = f"found {size[0]}x{size[1]}, expected at least the crop {part.crops.size}"
+        message = f"found {sides(*size)}, expected at least the crop: {sides(*part.crops.size)}"
         yield record_finding("crop", part.path, item, message)
         return
     number = (part.first_number + number) % 2**KEY_BITS  # a manifest may claim any counts

@@ -20,6 +20,7 @@ from tfrec_cli.imaging.jpeg import seek
 from tfrec_cli.imaging.jpeg.window import Box
 from tfrec_cli.imaging.policy import MAX_PIXELS, check_pixels
 from tfrec_cli.runtime import native
+from tfrec_cli.runtime.values import sides
 
 if TYPE_CHECKING:
     import numpy as np
@@ -156,5 +157,5 @@ def _by_simplejpeg(data: native.Bytes) -> Pixels | str:
 
 def _check_size(found: tuple[int, ...], expected: tuple[int, int]) -> None:
     if found != expected:
-        message = f"found an image of {found}, expected {expected} by its record"
+        message = f"found an image {sides(*found)}, expected {sides(*expected)} by its record"
         raise ImageError("corrupt", message)

@@ -11,6 +11,7 @@ import struct
 from typing import NamedTuple
 
 from tfrec_cli.errors import ImageError
+from tfrec_cli.runtime.values import sides
 
 _SCREEN_BYTES, _DESCRIPTOR_BYTES = 13, 9
 _EXTENSION, _PICTURE, _END = 0x21, 0x2C, 0x3B
@@ -59,8 +60,9 @@ def read(data: bytes) -> Still:
             if (top, left, tall, wide) != (0, 0, height, width) or not tall * wide:
                 raise ImageError(
                     "unsupported_mode",
-                    f"found a GIF with a picture of {tall}x{wide} pixels at ({top}, {left}), "
-                    f"expected one that fills its {height}x{width}: decoders differ on it",
+                    f"found a GIF with a picture {sides(tall, wide)}, {left} from the left, "
+                    f"{top} from the top, expected one that fills it ({sides(height, width)}): "
+                    "decoders differ on it",
                 )
             own = _colours(flags)
             if not own and not shared:

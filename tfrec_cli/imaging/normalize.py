@@ -34,6 +34,7 @@ from tfrec_cli.imaging.policy import (
     scaled_short,
 )
 from tfrec_cli.runtime.stderr import stderr_silenced
+from tfrec_cli.runtime.values import sides
 
 if TYPE_CHECKING:
     from tfrec_cli.imaging.decoder import Pixels
@@ -333,7 +334,7 @@ def encode(
     if encoding == "png":
         image.save(out, "PNG", **options)
     elif max(pixels.shape) > _JPEG_SIDE_LIMIT:
-        found = f"{pixels.shape[0]}x{pixels.shape[1]} pixels"
+        found = sides(*pixels.shape[:2])
         expected = f"at most {_JPEG_SIDE_LIMIT} on a side for JPEG"
         raise ImageError("cannot_be_encoded", f"found {found}, expected {expected}")
     else:

@@ -20,6 +20,7 @@ from typing import NamedTuple, Protocol
 
 from tfrec_cli.errors import ImageError
 from tfrec_cli.imaging.policy import MAX_PIXELS, check_pixels
+from tfrec_cli.runtime.values import sides
 
 MAX_CHUNKS = 100_000
 """Files of cameras and editors have a hundred, or thousands if a large picture is in pieces."""
@@ -265,8 +266,8 @@ def _read_header(data: bytes, chunk: _Chunk) -> _Header:
         raise ImageError("corrupt", f"found an IHDR of {stop - start} bytes, expected 13")
     header = _Header(*struct.unpack(">IIBBBBB", data[start:stop]))
     if not header.width_px or not header.height_px:
-        found = f"{header.height_px}x{header.width_px}"
-        raise ImageError("corrupt", f"found {found} pixels, expected at least 1x1")
+        found = sides(header.height_px, header.width_px)
+        raise ImageError("corrupt", f"found {found}, expected at least 1 pixel")
     if header.depth not in _DEPTHS.get(header.colour, ()):
         found = f"colour type {header.colour} with {header.depth} bits a sample"
         raise ImageError("corrupt", f"found {found}, expected a combination that PNG has")

@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import Literal, NamedTuple
 
 from tfrec_cli.errors import ImageError
+from tfrec_cli.runtime import values
 
 Alpha = Literal["drop", "white", "black", "fail"]
 Depth = Literal[8, 16]
@@ -60,9 +61,10 @@ def check_pixels(height_px: int, width_px: int, max_pixels: int) -> None:
     Raises:
         ImageError: it is larger.
     """
-    expected = f"at most {max_pixels} (--max-pixels)"
+    expected = f"at most {max_pixels} pixels (--max-pixels)"
     if max(height_px, width_px) > MAX_SIDE:
         expected = f"at most {MAX_SIDE} on a side"
     elif height_px * width_px <= max_pixels:
         return
-    raise ImageError("too_many_pixels", f"found {height_px}x{width_px} pixels, expected {expected}")
+    found = values.sides(height_px, width_px)
+    raise ImageError("too_many_pixels", f"found {found}, expected {expected}")

@@ -12,6 +12,7 @@ from tfrec_cli.dataset import records
 from tfrec_cli.dataset.image_features import find_names
 from tfrec_cli.errors import DataError
 from tfrec_cli.inspecting.tally import Summary
+from tfrec_cli.runtime.values import sides
 from tfrec_cli.tfrecord import example
 from tfrec_cli.tfrecord.scan import Damage, scan
 
@@ -94,7 +95,8 @@ def _sample(
 
         height, width, _ = pixels.shape
         if height < crop[0] or width < crop[1]:
-            raise DataError(f"record {number}: found {height}x{width}, expected {crop}")
+            least = f"at least the crop: {sides(*crop)}"
+            raise DataError(f"record {number}: found {sides(height, width)}, expected {least}")
         top, left, *_ = crops.center_box(height, width, crop)
         if seed is not None:
             key = crops.seed_key(record.key, number)

@@ -24,6 +24,7 @@ from tfrec_cli.reading.buffers import BufferPool
 from tfrec_cli.reading.fields import FeatureReader, Field, Values
 from tfrec_cli.reading.options import ReadOptions, Small
 from tfrec_cli.runtime import native
+from tfrec_cli.runtime.values import sides
 
 if TYPE_CHECKING:
     from tfrec_cli.imaging.decoder import Pixels
@@ -131,11 +132,11 @@ class BatchBuilder:
             raise DataError(f"record {number}: {error}") from error
         if names.image not in values:
             return None
-        sides = [values[name] for name in (names.height, names.width) if name]
+        size = [values[name] for name in (names.height, names.width) if name]
         return _Record(
             number,
             values[names.image],
-            (sides[0], sides[1]) if len(sides) == 2 else None,
+            (size[0], size[1]) if len(size) == 2 else None,
             crops.seed_key(values[names.key] if names.key else None, number),
             [
                 [values[one.feature]]
@@ -245,7 +246,7 @@ class BatchBuilder:
         assert self.crop is not None
         if not crops.holds(full, self.crop):
             raise DataError(
-                f"found {full[0]}x{full[1]}: an image is smaller than the crop {self.crop}"
+                f"found {sides(*full[:2])}: an image is smaller than the crop, {sides(*self.crop)}"
             )
         return crops.place(full, self.crop, self.options.crop_mode, offset)
 

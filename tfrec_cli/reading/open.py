@@ -302,7 +302,7 @@ def _may_be_small(split: Split, crop: tuple[int, int], options: ReadOptions, way
     if options.small == "fail":
         raise UsageError(
             f"`crop`: found {crop[0]}x{crop[1]}, but {split.folder} holds images down to "
-            f"{smallest[0]} rows and {smallest[1]} columns, "
+            f"{values.sides(*smallest)}, "
             f"expected a crop that fits them all, or small={ways}"
         )
     return True

@@ -126,6 +126,11 @@ def plural(count: int, noun: str) -> str:
     return f"{count:,} {noun}{'' if count == 1 else 's'}"
 
 
+def sides(height_px: object, width_px: object) -> str:
+    """Word the sides of a picture, so that they cannot be taken for each other."""
+    return f"{width_px} wide, {height_px} high"
+
+
 def crop(name: str, value: Any, most: int | None = None) -> tuple[int, int]:
     """Read the size of a crop: 128, (96, 128), [96, 128], ``"128"``, ``"96x128"``.
 

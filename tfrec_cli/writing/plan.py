@@ -24,7 +24,17 @@ from tfrec_cli.runtime.paths import printable
 from tfrec_cli.runtime.row_store import Packed, deflated, inflated, ordered
 from tfrec_cli.sources.listing import Listing
 from tfrec_cli.writing.options import MAX_SHARDS, WriteOptions
-from tfrec_cli.writing.survey import HEIGHT, LABEL, MTIME, SIZE, WIDTH, Item, found_size, packed
+from tfrec_cli.writing.survey import (
+    HEIGHT,
+    LABEL,
+    MTIME,
+    SIZE,
+    TOO_SMALL,
+    WIDTH,
+    Item,
+    packed,
+    small_message,
+)
 
 RECORD_EXTRA_BYTES = 160
 """About how many bytes a record needs in addition to its image: framing, feature names, path."""
@@ -117,7 +127,8 @@ def make(
     if largest and options.crop and not items:
         raise UsageError(
             f"`crop`: found no image of {_size(options.crop)} or more, "
-            f"the largest is {largest.height_px}x{largest.width_px}, expected a smaller crop"
+            f"the largest is {values.sides(largest.height_px, largest.width_px)}, "
+            "expected a smaller crop"
         )
     order, clashes = _without_key_clashes(items, _order(items, options.shuffle_seed))
     rejects += clashes
@@ -183,9 +194,7 @@ def _taken_apart(
 
 def too_small(item: Item, crop: tuple[int, int]) -> Reject:
     """Reject an image that is smaller than the crop."""
-    found = found_size(item.height_px, item.width_px)
-    message = f"{found}, expected at least {_size(crop)} (--small skip, pad or resize)"
-    return Reject(item.source.path, "too_small", message)
+    return Reject(item.source.path, TOO_SMALL, small_message((item.height_px, item.width_px), crop))
 
 
 def _size(crop: tuple[int, int]) -> str:

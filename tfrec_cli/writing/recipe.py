@@ -25,7 +25,7 @@ from tfrec_cli.imaging.policy import Encoding, Policy
 from tfrec_cli.runtime.files import CHUNK_BYTES, descriptor_to_read, raise_if_exhausted
 from tfrec_cli.sources.listing import Source
 from tfrec_cli.writing.options import Check, Small, WriteOptions
-from tfrec_cli.writing.survey import MAX_FILE_BYTES, Item, found_size, too_large
+from tfrec_cli.writing.survey import MAX_FILE_BYTES, TOO_SMALL, Item, small_message, too_large
 
 
 class Recipe(NamedTuple):
@@ -211,8 +211,7 @@ def _crop(
         changes = (*changes, "padded" if recipe.small == "pad" else "enlarged")
     full_height, full_width, _ = pixels.shape
     if not crops.holds(pixels.shape, crop):
-        words = found_size(full_height, full_width)
-        raise ImageError("too_small", f"{words}, expected at least {crop[0]}x{crop[1]}")
+        raise ImageError(TOO_SMALL, small_message((full_height, full_width), crop))
     top, left, height, width = crops.center_box(full_height, full_width, crop)
     pixels = pixels[top : top + height, left : left + width]
     return header, changes, found._replace(pixels=pixels)

@@ -141,6 +141,8 @@ def opened(out: Path, split: str, journal: Journal, options: WriteOptions) -> It
             shutil.rmtree(folder, ignore_errors=True)  # the first error is raised
         elif isinstance(error, BadImagesError):  # its message says what to do
             journals.mark_failed(folder)
+            if not options.resume:
+                _add_hint(error, "add `resume` to reuse the complete shards")
         else:
             _add_hint(error, f"`{journal.command}` resumes it")
         raise
@@ -268,9 +270,9 @@ def _reclaim(folder: Path, out: Path, split: str) -> None:
 
 
 def _add_hint(error: BaseException, hint: str) -> None:
-    if hint in str(error):  # another split has added it
+    if any(hint in str(one) for one in error.args):  # another split has added it
         return
-    if isinstance(error, (RunError, KeyboardInterrupt, Terminated)):
+    if isinstance(error, (BadImagesError, RunError, KeyboardInterrupt, Terminated)):
         error.args = ("; ".join([*map(str, error.args), hint]),)
     elif isinstance(error, OSError) and error.strerror:
         error.strerror += f"; {hint}"

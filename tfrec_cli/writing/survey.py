@@ -52,8 +52,13 @@ MOST_NAMED = 1_000
 _MOST_LISTED = 10
 _SHOWN = 3
 
-_SIDES = re.compile(r"found (\d+)x(\d+) pixels")
-"""What `found_size` returns."""
+TOO_SMALL = "too_small"
+"""The reason of an image that is smaller than the crop."""
+
+_SIDES = re.compile(r"found (\d+) wide, (\d+) high")
+"""The beginning of `small_message`."""
+
+_SMALL = "`small` skip, pad or resize"
 
 _BATCH_SOURCES = 256
 
@@ -277,8 +282,7 @@ def check_rejects(
             reject
             for rejects, _ in parts
             for reject in rejects
-            if not reject.harmless
-            and not (reject.reason == "too_small" and options.small == "skip")
+            if not reject.harmless and not (reject.reason == TOO_SMALL and options.small == "skip")
         ),
         key=lambda reject: reject.path,
     )
@@ -310,9 +314,9 @@ def _failure(
     """Make the error that names all images that cannot be used, and says what to do."""
     unreadable = all(reject.reason == "unreadable" for reject in bad)
     kind, hint = (UnreadableError, hint) if unreadable else (BadImagesError, "")
-    leaves = "leaves it" if len(bad) == 1 else "leaves them"
-    with_resume = "" if options.dry_run else ", with `resume`,"
-    todo = f"`on_error` skip{with_resume} {leaves} out"
+    todo = f"`on_error` skip leaves {'it' if len(bad) == 1 else 'them'} out"
+    if all(reject.reason == TOO_SMALL for reject in bad):
+        todo = _SMALL
     hint += _links(bad)
     if len(bad) == 1:
         return kind(f"{source}/{bad[0]}{hint}; {todo}", [str(bad[0])])
@@ -333,26 +337,27 @@ def _links(bad: Sequence[Reject]) -> str:
 
 def _first(bad: Sequence[Reject], total: int, crop: tuple[int, int] | None) -> list[str]:
     """Return a line for each of the first rejects, and one for all that are too small."""
-    small = [_SIDES.match(reject.message) for reject in bad if reject.reason == "too_small"]
-    others = [reject for reject in bad if reject.reason != "too_small"]
+    small = [_SIDES.match(reject.message) for reject in bad if reject.reason == TOO_SMALL]
+    others = [reject for reject in bad if reject.reason != TOO_SMALL]
     lines = list(map(str, others[:_MOST_LISTED]))
     if len(others) > _MOST_LISTED:
         lines.append(f"and {len(others) - _MOST_LISTED} more: -v names all")
     if small and crop:
-        sides = [(int(found[1]), int(found[2])) for found in small if found]
-        height_px, width_px = (min(column) for column in zip(*sides, strict=True))
-        size = "x".join(map(str, dict.fromkeys(crop)))
+        sizes = [(int(found[1]), int(found[2])) for found in small if found]
+        width_px, height_px = (min(column) for column in zip(*sizes, strict=True))
         verb = "is" if len(small) == 1 else "are"
+        least = f"least {values.sides(height_px, width_px)}; -v names them"
+        todo = f": {_SMALL}" if others else ""  # otherwise the message says it
         lines.append(
-            f"{len(small)} of {total} {verb} smaller than {size} (least {width_px} wide, "
-            f"{height_px} high): --small skip, pad or resize"
+            f"{len(small)} of {total} {verb} smaller than {'x'.join(map(str, dict.fromkeys(crop)))}"
+            f" ({least}){todo}"
         )
     return lines
 
 
-def found_size(height_px: int, width_px: int) -> str:
-    """Return the beginning of the message about an image that is too small."""
-    return f"found {height_px}x{width_px} pixels"
+def small_message(size: tuple[int, int], crop: tuple[int, int]) -> str:
+    """Return the message about an image that is too small; both are (height, width)."""
+    return f"found {values.sides(*size)}, expected at least {values.sides(*crop)}"
 
 
 def packed(items: Iterable[Item] = ()) -> Packed[Item]:

@@ -67,7 +67,7 @@ def test_each_image_that_differs_from_its_record_is_found_with_its_place(tmp_pat
         ("image", 2),
         ("image", 3),
     ]
-    assert findings[0].message == "found an image of 30x40, expected 31x40"
+    assert findings[0].message == "found an image 40 wide, 30 high, expected 40 wide, 31 high"
     assert findings[1].offset_bytes == part.places[2 * 4 + 1]
     assert "10000" in findings[2].message.replace(",", "")
 
@@ -112,7 +112,7 @@ def test_an_image_smaller_than_the_crop_is_found(tmp_path: Path, size: tuple[int
     asked = Crops(size=size, seed=5, epochs=1)
     decoded = images.decode(part_of(tmp_path / "x", (png(photo(30, 40)), 30), asked=asked))
     assert [finding.message for finding in decoded.findings] == [
-        f"found 30x40, expected at least the crop {size}"
+        f"found 40 wide, 30 high, expected at least the crop: {size[1]} wide, {size[0]} high"
     ]
     assert decoded.crops == []
 

@@ -307,8 +307,10 @@ def test_a_bad_image_leaves_the_intact_shards_for_resume(
     path = folder / "dogs/broken.jpg"
     sound = jpeg(photo(60, 60))
     path.write_bytes(sound[:-40] + b"\xff\xd8" + sound[-38:-2])
-    with pytest.raises(BadImagesError, match=r"broken\.jpg.*on_error skip, with resume"):
+    with pytest.raises(BadImagesError, match=r"add resume to reuse the complete shards$") as error:
         run(folder, out, **options)
+    assert "broken.jpg: " in str(error.value)
+    assert "; on_error skip leaves it out; " in str(error.value)
     kept = shards_of(out / PARTIAL)
     assert len(kept) == 4
     left = tmp_path / "left"

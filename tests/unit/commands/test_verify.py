@@ -266,7 +266,7 @@ def test_a_record_that_breaks_its_contract_is_found(
     ("data", "message"),
     [
         (jpeg(photo(60, 71, 1))[:1500], "cannot be decoded: image file is truncated"),
-        (jpeg(photo(50, 71, 1)), "found an image of 50x71, expected 60x71"),
+        (jpeg(photo(50, 71, 1)), "found an image 71 wide, 50 high, expected 71 wide, 60 high"),
         (b"no image", "found text, expected a JPEG, PNG, GIF, WebP or BMP image"),
     ],
 )

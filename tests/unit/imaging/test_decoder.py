@@ -173,7 +173,8 @@ def test_another_size_than_that_of_the_record_is_refused(data: bytes, size: Any)
     with pytest.raises(ImageError) as refused:
         decoder.decode_window(data, size, (0, 0, 5, 5))
     assert refused.value.reason == "corrupt"
-    assert str(refused.value) == f"found an image of (20, 30), expected {size} by its record"
+    expected = f"{size[1]} wide, {size[0]} high by its record"
+    assert str(refused.value) == f"found an image 30 wide, 20 high, expected {expected}"
 
 
 @pytest.mark.skipif(not native.is_compiled, reason="C was not compiled")

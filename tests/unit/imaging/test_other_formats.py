@@ -90,12 +90,13 @@ REFUSED: dict[str, tuple[Callable[[], bytes], str, str]] = {
     "small picture": (
         lambda: screened(save(PICTURE, "GIF"), 40, 50),
         "unsupported_mode",
-        "found a GIF with a picture of 21x35 pixels at (0, 0), expected one that fills its 40x50",
+        "found a GIF with a picture 35 wide, 21 high, 0 from the left, 0 from the top, "
+        "expected one that fills it (50 wide, 40 high)",
     ),
     "large picture": (
         lambda: screened(save(PICTURE, "GIF"), 20, 30),
         "unsupported_mode",
-        "expected one that fills its 20x30",
+        "expected one that fills it (30 wide, 20 high)",
     ),
     "few colours": (lambda: cut_palette(0x82, 8), "corrupt", "expected less than 8"),
     "no palette": (lambda: cut_palette(0, 0), "corrupt", "found a GIF without a palette"),

@@ -80,8 +80,8 @@ REFUSED: dict[str, tuple[str, bytes]] = {
         "an IHDR of 14 bytes, expected 13",
         png_of((b"IHDR", header()[1] + b"\0"), PIXELS, END),
     ),
-    "no columns": ("found 16x0 pixels", png_of(header(width=0), PIXELS, END)),
-    "no rows": ("found 0x16 pixels", png_of(header(height=0), PIXELS, END)),
+    "no columns": ("found 0 wide, 16 high", png_of(header(width=0), PIXELS, END)),
+    "no rows": ("found 16 wide, 0 high", png_of(header(height=0), PIXELS, END)),
     "a side over libpng's limit": (
         f"at most {MAX_SIDE} on a side",
         png_of(header(GRAY, 1, width=1, height=MAX_SIDE + 1), idat(bytes(2 * MAX_SIDE + 2)), END),

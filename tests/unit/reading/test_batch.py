@@ -377,7 +377,9 @@ def test_a_small_image_fails(source: Source, small: Any) -> None:
     records, options, _ = source
     with pytest.raises(DataError) as raised:
         cut(records, crop=SKIP_CROP, small=small, **options)
-    message = "record 1: found 11x13: an image is smaller than the crop (12, 20)"
+    message = (
+        "record 1: found 13 wide, 11 high: an image is smaller than the crop, 20 wide, 12 high"
+    )
     assert str(raised.value) == message
 
 
@@ -385,7 +387,9 @@ def test_a_small_image_fails(source: Source, small: Any) -> None:
 def test_a_small_image_without_a_size_fails(small: Any) -> None:
     with pytest.raises(DataError) as raised:
         cut(bare(), names=ONLY_IMAGE, crop=SKIP_CROP, small=small)
-    message = "record 1: found 11x13: an image is smaller than the crop (12, 20)"
+    message = (
+        "record 1: found 13 wide, 11 high: an image is smaller than the crop, 20 wide, 12 high"
+    )
     assert str(raised.value) == message
 
 
@@ -491,7 +495,9 @@ def test_an_image_of_another_size_than_its_record_says_is_an_error(sides: tuple[
     )
     with pytest.raises(DataError) as raised:
         cut([picture], crop=(4, 5))
-    found = f"found an image of (11, 13), expected {sides} by its record"
+    found = (
+        f"found an image 13 wide, 11 high, expected {sides[1]} wide, {sides[0]} high by its record"
+    )
     assert str(raised.value) == f"record 0: {found}"
 
 

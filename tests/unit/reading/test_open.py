@@ -92,7 +92,7 @@ def test_every_reader_of_epochs_refuses_bad_values_with_the_same_message(
 
 
 def test_every_reader_refuses_a_crop_larger_than_an_image(whole: Path, dataset: Any) -> None:
-    with pytest.raises(UsageError, match="images down to 41 rows and 40 columns"):
+    with pytest.raises(UsageError, match="images down to 40 wide, 41 high"):
         dataset(whole, crop=42)
 
 

@@ -258,7 +258,7 @@ def test_shapes_are_known_before_reading(whole: Path) -> None:
 
 
 def test_a_crop_larger_than_the_smallest_image_is_refused_at_once(whole: Path) -> None:
-    with pytest.raises(UsageError, match="images down to 41 rows and 40 columns"):
+    with pytest.raises(UsageError, match="images down to 40 wide, 41 high"):
         read(whole, crop=42, batch_size=2)
 
 

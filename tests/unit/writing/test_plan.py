@@ -134,7 +134,7 @@ class TestSmall:
     TOO_SMALL = Reject(
         b"a/small.jpg",
         "too_small",
-        "found 50x59 pixels, expected at least 50x60 (--small skip, pad or resize)",
+        "found 59 wide, 50 high, expected at least 60 wide, 50 high",
     )
 
     @pytest.mark.parametrize("small", ["fail", "skip"])
@@ -167,7 +167,8 @@ class TestSmall:
         with pytest.raises(UsageError) as error:
             made([*ITEMS, item("a/wide.jpg", 40, 80)], crop=(51, 60), small=small)
         assert str(error.value) == (
-            "crop: found no image of 51x60 or more, the largest is 40x80, expected a smaller crop"
+            "crop: found no image of 51x60 or more, the largest is 80 wide, 40 high, "
+            "expected a smaller crop"
         )
 
 

@@ -16,12 +16,12 @@ from tfrec_cli.sources import open_source
 from tfrec_cli.sources.folder import LINKED, LINKS
 from tfrec_cli.sources.listing import Source
 from tfrec_cli.writing.options import WriteOptions
-from tfrec_cli.writing.survey import Item, check_rejects, read_headers, survey
+from tfrec_cli.writing.survey import Item, check_rejects, read_headers, small_message, survey
 
 BAD = Reject(b"b.jpg", "corrupt", "found a hole")
 GONE = Reject(b"a.jpg", "unreadable", "cannot be read")
 HIDDEN = Reject(b".x", "hidden", "hidden", harmless=True)
-SMALL = Reject(b"c.jpg", "too_small", "found 1x1 pixels")
+SMALL = Reject(b"c.jpg", "too_small", "found 1 wide, 1 high")
 
 
 class TestSurvey:
@@ -113,9 +113,9 @@ class TestCheckRejects:
     @pytest.mark.parametrize(
         ("rejects", "options", "message"),
         [
-            ([BAD], {}, "src/b.jpg: found a hole; on_error skip, with resume, leaves it out"),
+            ([BAD], {}, "src/b.jpg: found a hole; on_error skip leaves it out"),
             ([BAD, SMALL], {}, "src: 2 of 11 images cannot be used: 1 "),
-            ([SMALL], {"small": "fail"}, "src/c.jpg: found 1x1 pixels; on_error skip"),
+            ([SMALL], {"small": "fail"}, "found 1 wide, 1 high; small skip, pad or resize"),
             (
                 [BAD, GONE],
                 {"on_error": "skip", "max_errors": "1"},
@@ -171,8 +171,8 @@ class TestCheckRejects:
     def test_ten_are_named_and_small_ones_counted(self) -> None:
         bad = [Reject(b"%02d.jpg" % n, "corrupt", "found a hole") for n in range(12)]
         small = [
-            Reject(b"s%d.jpg" % n, "too_small", f"found {size} pixels, expected more")
-            for n, size in enumerate(["200x86", "108x300"])
+            Reject(b"s%d.jpg" % n, "too_small", f"found {size}, expected more")
+            for n, size in enumerate(["86 wide, 200 high", "300 wide, 108 high"])
         ]
         with pytest.raises(BadImagesError) as error:
             check_rejects(Path("src"), [([*bad, *small], 186)], WriteOptions(crop=(128, 128)))
@@ -180,11 +180,25 @@ class TestCheckRejects:
         assert error.value.first == (
             *(f"{n:02}.jpg: found a hole" for n in range(10)),
             "and 2 more: -v names all",
-            "2 of 200 are smaller than 128 (least 86 wide, 108 high): --small skip, pad or resize",
+            "2 of 200 are smaller than 128 (least 86 wide, 108 high; -v names them): "
+            "small skip, pad or resize",
         )
         assert str(error.value) == (
-            "src: 14 of 200 images cannot be used: 12 corrupt, 2 too_small; on_error skip, with "
-            "resume, leaves them out"
+            "src: 14 of 200 images cannot be used: 12 corrupt, 2 too_small; "
+            "on_error skip leaves them out"
+        )
+
+    def test_images_that_are_only_too_small_have_one_remedy(self) -> None:
+        message = small_message((90, 100), (96, 128))
+        assert message == "found 100 wide, 90 high, expected at least 128 wide, 96 high"
+        small = [Reject(name, "too_small", message) for name in (b"a.jpg", b"b.jpg")]
+        with pytest.raises(BadImagesError) as error:
+            check_rejects(Path("src"), [(small, 8)], WriteOptions(crop=(96, 128)))
+        assert str(error.value) == (
+            "src: 2 of 10 images cannot be used: 2 too_small; small skip, pad or resize"
+        )
+        assert error.value.first == (
+            "2 of 10 are smaller than 96x128 (least 100 wide, 90 high; -v names them)",
         )
 
     def test_a_split_needs_an_image(self) -> None:

@@ -13,6 +13,7 @@ from typing import NamedTuple
 
 from tfrec_cli.errors import ImageError
 from tfrec_cli.imaging import boxes
+from tfrec_cli.runtime.values import sides
 
 _VERSION_BYTES = 4
 
@@ -63,7 +64,8 @@ def _aperture(
     parts = (top, left, high, wide)
     inside = top >= 0 and left >= 0 and top + high <= height and left + wide <= width
     if any(part.denominator != 1 for part in parts) or not (inside and high and wide):
-        found = f"found a clean aperture of {high}x{wide} pixels at ({top}, {left})"
-        raise ImageError("corrupt", f"{found}, expected whole pixels within {height}x{width}")
+        place = f"{sides(high, wide)}, {left} from the left, {top} from the top"
+        expected = f"whole pixels in a picture {sides(height, width)}"
+        raise ImageError("corrupt", f"found a clean aperture {place}, expected {expected}")
     box = (int(top), int(left), int(high), int(wide))
     return None if box == (0, 0, height, width) else box

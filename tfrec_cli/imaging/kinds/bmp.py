@@ -11,6 +11,7 @@ import struct
 from typing import TYPE_CHECKING, NamedTuple
 
 from tfrec_cli.errors import ImageError
+from tfrec_cli.runtime.values import sides
 
 if TYPE_CHECKING:
     import numpy as np
@@ -52,7 +53,7 @@ def read(head: bytes) -> RunLengths | None:
             raise ImageError("unsupported_mode", f"found {found}, expected none, RLE8 or RLE4")
         return None
     if bits != _BITS[encoding] or width <= 0 or height <= 0:
-        found = f"run lengths of {bits} bits for {height}x{width} pixels"
+        found = f"run lengths of {bits} bits for a picture {sides(height, width)}"
         raise ImageError("corrupt", f"found {found}, expected 4 or 8 bits and positive sides")
     start = struct.unpack_from("<I", head, 10)[0]
     used = struct.unpack_from("<I", head, 46)[0] or 1 << bits

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from tfrec_cli.errors import ImageError
 from tfrec_cli.imaging.kinds.samples import most, scaled
+from tfrec_cli.runtime.values import sides
 
 if TYPE_CHECKING:
     import numpy as np
@@ -67,7 +68,7 @@ def read(head: bytes) -> Header:
     width, height = int(found[1]), int(found[2])
     most = 1 if kind in (1, 4) else int(found[3])
     if not (width and height):
-        raise ImageError("corrupt", f"found {height}x{width} pixels, expected at least 1x1")
+        raise ImageError("corrupt", f"found {sides(height, width)}, expected at least 1 pixel")
     if not 0 < most < 1 << 16:
         raise ImageError("corrupt", f"found the maximum {most}, expected 1 to 65535")
     return Header(kind, height, width, most, found.end())
