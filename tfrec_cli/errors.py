@@ -36,7 +36,7 @@ EXIT_TERMINATED = 143
 NO_WINDOWS = "Windows is not supported: use WSL, the Windows Subsystem for Linux"
 _OPTION = re.compile("`([a-z][a-z_]*)`")
 
-Hint = Literal["verify", "salvage", "resume", "extract"]
+Hint = Literal["verify", "damaged", "salvage", "resume", "extract"]
 """What helps after an error; the command line says it as a command to run."""
 
 

@@ -19,6 +19,7 @@ from typing import Any
 import google_crc32c
 
 from tfrec_cli.commands import salvage
+from tfrec_cli.errors import DataError
 
 BLOCK_BYTES = 512
 _DAMAGES_MOST = 4
@@ -207,10 +208,13 @@ def _try(
     """Salvage one file, which is ``data`` when decompressed; return whether the result is right."""
     path, out = folder / "damaged", folder / "out"
     path.write_bytes(stored)
-    result = salvage.salvage(path, out, salvage.Options())
+    undamaged = whole(data, frames)
+    try:
+        result = salvage.salvage(path, out, salvage.Options())
+    except DataError:
+        return not undamaged and not out.exists()
     written = out.read_bytes()
     out.unlink()
-    undamaged = whole(data, frames)
     recovered = whole(written, frames)
     missed = Counter(one for _, one in undamaged) - Counter(one for _, one in recovered)
     counts["undamaged"] += len(undamaged)

@@ -24,6 +24,7 @@ _EXIT_PIPE = 128 + signal.SIGPIPE
 _HINTS: dict[errors.Hint | None, str] = {
     None: "",
     "verify": ": run `tfrec verify`",
+    "damaged": "; `tfrec verify` names the damaged ones",
     "salvage": "; `tfrec salvage` saves the intact records",
     "resume": ": `tfrec write … --resume` resumes it",
     "extract": "; `tfrec extract` writes its images as files",

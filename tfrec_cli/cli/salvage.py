@@ -17,8 +17,8 @@ from tfrec_cli.errors import EXIT_DATA
 @click.command(
     cls=Command,
     examples=[
-        "damaged saved",
-        "out/train-00000-of-00004.tfrecord saved --source images",
+        "damaged.tfrecord saved.tfrecord",
+        "out/train-00000-of-00004.tfrecord saved.tfrecord --source images",
     ],
 )
 @params.path_argument("shard", metavar="SHARD")

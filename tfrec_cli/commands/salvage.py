@@ -115,7 +115,8 @@ def salvage(path: Path, out: Path, options: Options) -> Salvaged:
 
     Raises:
         MissingPathError: ``path`` or the source does not exist.
-        UsageError: a source is given, but no manifest names ``path``.
+        UsageError: ``path`` is a folder; a source is given, but no manifest names ``path``.
+        DataError: nothing in ``path`` is an intact record.
         RunError: ``out`` exists or cannot be written, ``path`` cannot be read, or the source is not
             the one that was written.
     """
@@ -124,15 +125,20 @@ def salvage(path: Path, out: Path, options: Options) -> Salvaged:
         compression = recognise(file)
     result = Salvaged(path=path, out=out, compression=compression)
     ledger = _Ledger(result, _expected(result, options))
+    damage: Damage | None = None
     with _new_file(out) as file:
         for item in _scan(path):
             if isinstance(item, Damage):
+                damage = damage or item
                 ledger.add_damage(item)
             else:
                 pieces = frame_pieces(item.payload)
                 for piece in pieces:
                     file.write(piece)
                 ledger.add_record(item, pieces)
+        if damage and not result.records:
+            why = discover.problem(path, damage)
+            raise DataError(f"{path}: found no intact record, expected at least one: {why}")
     ledger.summarize()
     if not result.records and not result.lost:
         result.unchecked.append(f"whether there were records: {discover.NO_RECORDS}")
@@ -146,6 +152,10 @@ def _check_paths(path: Path, out: Path, options: Options) -> None:
         raise RunError(f"{out}: exists already, and salvage does not replace files")
     if not path.exists():
         raise missing(path)
+    if path.is_dir():
+        raise UsageError(
+            f"{path}: found a folder, expected one of its record files", hint="damaged"
+        )
     if not path.is_file():
         raise RunError(f"{path}: not a file, expected a record file")
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import class_files, fill, measured
+from conftest import class_files, fill, jpeg, measured, photo
 from faults import salvaging
 from faults.salvaging import frame, whole
 from hypothesis import given, settings
@@ -20,10 +20,11 @@ from hypothesis import strategies as st
 from program import tfrec
 from record_files import MIB, bomb, sparse
 
+from tfrec_cli import read_numpy
 from tfrec_cli.commands import salvage, verify, write
 from tfrec_cli.commands.salvage import Lost, Options, Salvaged
 from tfrec_cli.dataset.names import index_name
-from tfrec_cli.errors import RunError, UsageError
+from tfrec_cli.errors import DataError, RunError, UsageError
 from tfrec_cli.tfrecord.index import locate_records
 from tfrec_cli.tfrecord.record import header
 from tfrec_cli.tfrecord.scan import Record, read_records, scan
@@ -113,8 +114,12 @@ def test_any_damage_leaves_every_undamaged_record_and_nothing_else(lasting: Path
         data = DATA
         for damage in damages:
             data = damage(data, other, rng)
-        _, written = salvaged(lasting, data)
-        assert written == b"".join(one for _, one in whole(data, frames))
+        expected = b"".join(one for _, one in whole(data, frames))
+        if data and not expected:
+            with pytest.raises(DataError, match="found no intact record"):
+                salvaged(lasting, data)
+        else:
+            assert salvaged(lasting, data)[1] == expected
 
     check()
 
@@ -174,8 +179,13 @@ def test_every_cut_of_two_gzip_members_keeps_what_is_before_it(tmp_path: Path) -
         inflate = zlib.decompressobj(31)
         held = inflate.decompress(stored)
         held += zlib.decompressobj(31).decompress(inflate.unused_data)
+        expected = b"".join(one for _, one in whole(held, FRAMES))
+        if not expected:
+            with pytest.raises(DataError, match="found no intact record"):
+                salvaged(tmp_path, stored)
+            continue
         result, written = salvaged(tmp_path, stored)
-        assert written == b"".join(one for _, one in whole(held, FRAMES))
+        assert written == expected
         assert result.ok == (cut == len(first) and len(held) in STARTS)
 
 
@@ -492,13 +502,15 @@ def test_the_command_lists_what_is_lost(data: Path, written: Path, tmp_path: Pat
     damage(data / SHARD, 1)
     ran = tfrec("salvage", data / SHARD, tmp_path / "out", "--source", written / "src")
     lines = ran.out.splitlines()
-    assert (ran.code, ran.err, len(lines)) == (1, "", 6)
+    assert (ran.code, ran.err, len(lines)) == (1, "", 7)
     assert lines[0].startswith(f"{tmp_path}/out: 3 intact records of 4, ")
     assert lines[1].startswith(f"  lost      bytes [{start}, {start + length}): data CRC 0x")
     assert lines[2:] == [
         "  lost      records 1",
         f"  lost      {names[1]}",
         f"  next      tfrec verify {tmp_path}/out",
+        f"  use       the readers open it; tfrec reshard {tmp_path}/out OUT copies its records "
+        "into shards",
         "something is lost",
     ]
 
@@ -533,7 +545,7 @@ def test_a_long_list_is_abbreviated_in_text_only(tmp_path: Path) -> None:
     path = tmp_path / "damaged"
     path.write_bytes((FRAMES[0] + b"\xff" * 30) * 50)
     ran = tfrec("salvage", path, tmp_path / "out")
-    assert ran.out.splitlines()[-3::2] == ["… and 30 more ranges", "something is lost"]
+    assert ran.out.splitlines()[-4::3] == ["… and 30 more ranges", "something is lost"]
     told = json.loads(tfrec("salvage", path, tmp_path / "again", "--json").out)
     assert len(told["lost"]) == 50
 
@@ -542,7 +554,18 @@ def test_a_long_list_is_abbreviated_in_text_only(tmp_path: Path) -> None:
     ("argv", "code", "message"),
     [
         ("TMP/none TMP/out", 2, "No such file or folder: TMP/none"),
-        ("TMP TMP/out", 3, "TMP: not a file, expected a record file"),
+        (
+            "TMP TMP/out",
+            2,
+            "TMP: found a folder, expected one of its record files; `tfrec verify` names the "
+            "damaged ones",
+        ),
+        (
+            "TMP/photo.jpg TMP/out",
+            1,
+            "TMP/photo.jpg: found no intact record, expected at least one: not a TFRecord file: a "
+            "JPEG image",
+        ),
         ("TMP/whole TMP/no/out", 3, "TMP/no/out: cannot be written: No such file or directory"),
         (
             "TMP/whole TMP/whole",
@@ -560,14 +583,19 @@ def test_what_cannot_be_done_is_one_line(
     tmp_path: Path, argv: str, code: int, message: str
 ) -> None:
     (tmp_path / "whole").write_bytes(DATA)
+    (tmp_path / "photo.jpg").write_bytes(jpeg(photo(9, 9)))
     ran = tfrec("salvage", *argv.replace("TMP", str(tmp_path)).split())
     line = f"tfrec: {message}\n".replace("TMP", str(tmp_path))
     assert (ran.code, ran.out, ran.error) == (code, "", line)
+    assert not (tmp_path / "out").exists()
 
 
 def test_a_salvaged_file_can_be_read(data: Path, tmp_path: Path) -> None:
     damage(data / SHARD, 1)
-    salvage.salvage(data / SHARD, tmp_path / "out", Options())
+    ran = tfrec("salvage", data / SHARD, tmp_path / "out")
+    assert f"the readers open it; tfrec reshard {tmp_path / 'out'} OUT copies" in ran.out
+    assert tfrec("reshard", tmp_path / "out", tmp_path / "shards").code == 0
+    assert len(list(read_numpy.dataset(tmp_path / "out", crop=8, batch_size=1))) == 3
     report = verify.verify(tmp_path / "out", verify.Options(jobs=1))
     assert (report.records, report.findings) == (3, [])
 
@@ -619,6 +647,7 @@ def test_hostile_files_are_refused_in_bounded_time_and_memory(
     """In 300 MB and 2 seconds of an idle processor; 5 seconds are allowed here."""
     more = {"inspect": [], "verify": ["-j", "1"], "salvage": [str(tmp_path / "out")]}[command]
     ran = measured(tmp_path, command, make(tmp_path), *more)
-    assert (ran.code, ran.err) == (1, "")
+    assert ran.code == 1
+    assert ran.err.count("\n") == (command == "salvage" and "no intact record" in ran.err)
     assert ran.mebibytes < 286
     assert ran.cpu_seconds < 5
