@@ -117,6 +117,13 @@ WRONG: list[tuple[str, Callable[[Path], None], str, int, str]] = [
         "(--overwrite)",
     ),
     (
+        "SRC and OUT are swapped",
+        out_has_the_split,
+        "write TMP/out TMP/src",
+        2,
+        "TMP/out: found a tfrec dataset, expected images: the order is SRC, OUT",
+    ),
+    (
         "the split is there",
         out_has_the_split,
         "write TMP/src TMP/out",
@@ -144,7 +151,7 @@ WRONG: list[tuple[str, Callable[[Path], None], str, int, str]] = [
         "write TMP/src TMP/out --crop 8x8",
         1,
         "TMP/src/cats/2.jpg: found 7 wide, 10 high, expected at least 8 wide, 8 high; "
-        "--small skip, pad or resize",
+        "--small skip, pad or resize; add --resume to reuse the complete shards",
     ),
     (
         "an image is broken",
@@ -152,7 +159,7 @@ WRONG: list[tuple[str, Callable[[Path], None], str, int, str]] = [
         "write TMP/src TMP/out",
         1,
         f"TMP/src/dogs/bad.jpg: found text, expected one of {FORMATS}; --on-error skip leaves "
-        "it out",
+        "it out; add --resume to reuse the complete shards",
     ),
     (
         "more are broken than allowed",
@@ -170,7 +177,7 @@ WRONG: list[tuple[str, Callable[[Path], None], str, int, str]] = [
         1,
         "TMP/src/dogs/a.png: found a path that differs from dogs/A.png only in case or Unicode "
         "form, expected paths that every file system tells apart; "
-        "--on-error skip leaves it out",
+        "--on-error skip leaves it out; add --resume to reuse the complete shards",
     ),
     (
         "an image is next to class folders",

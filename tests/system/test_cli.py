@@ -105,7 +105,10 @@ MISUSED = [
     ("--config", "Option '--config' requires an argument."),
     ("write", "Missing argument 'SRC'."),
     ("write a", "Missing argument 'OUT'."),
-    ("write a b c", "Got unexpected extra argument (c)"),
+    ("write p/a p/b/ x", "SRC: found 2 sources, expected one: give the folder above them (p)"),
+    ("write a b c d", "SRC: found 3 sources, expected one: give the folder above them (.)"),
+    ("write p/a q/b c", "SRC: found 2 sources, expected one: give a folder that holds them"),
+    ("check p/a p/b", "SRC: found 2 sources, expected one: give the folder above them (p)"),
     (
         "write a b --stripmetadata",
         "No such option '--stripmetadata'. Did you mean '--strip-metadata'?",

@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from tfrec_cli.cli import progress
+from tfrec_cli.cli import params, progress
 from tfrec_cli.cli.command import Command, typed
 from tfrec_cli.cli.write import write
 
@@ -43,6 +43,7 @@ def _options() -> list[click.Parameter]:
     excludes={"split": ["split_column"], "verbose": ["quiet"]},
     groups=_GROUPS,
     examples=["images", "images --crop 128 --on-error skip -v"],
+    surplus=params.one_source,
 )
 def check(source: Path, *, json: bool, quiet: bool, verbose: bool, **options: Any) -> None:
     """Check the images of SRC as `write` does, and write nothing.

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import shlex
 from collections import UserDict
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from importlib import import_module
 from typing import Any
 
@@ -53,6 +53,7 @@ class Command(click.Command):
         excludes: for options that have no effect together with others, those others.
         groups: headings of the help, and the options under each; others are under the last.
         examples: command lines that the help shows, without the name of the command.
+        surplus: makes the message about more arguments than the command has; it gets all of them.
     """
 
     def __init__(
@@ -62,9 +63,12 @@ class Command(click.Command):
         excludes: Mapping[str, Sequence[str]] | None = None,
         groups: Mapping[str, Sequence[str]] | None = None,
         examples: Sequence[str] = (),
+        surplus: Callable[[Sequence[str]], str] | None = None,
         **kwargs: Any,
     ) -> None:
         super().__init__(*args, **kwargs)
+        self._surplus = surplus
+        self.allow_extra_args = surplus is not None  # then they are refused here
         self._needs = needs or {}
         self._excludes = excludes or {}
         self.groups = groups or {}
@@ -104,6 +108,10 @@ class Command(click.Command):
             _refuse_misplaced(ctx, error.option_name, argv)
             raise
         if not ctx.resilient_parsing:
+            if self._surplus and ctx.args:
+                named = [one.name for one in self.params if isinstance(one, click.Argument)]
+                words = [str(ctx.params[name]) for name in named if name]
+                raise UsageError(self._surplus([*words, *ctx.args]))
             _refuse_unknown_variables(ctx)
             self._refuse_idle(ctx)
         return rest

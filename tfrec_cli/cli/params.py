@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import Field
 from pathlib import Path
 from typing import Any
@@ -136,6 +136,14 @@ def path_option(name: str, **settings: Any) -> Decorator:
 def path_argument(name: str, **settings: Any) -> Decorator:
     """Make an argument that names a file or folder."""
     return click.argument(name, **{"type": LocalPath(), **settings})
+
+
+def one_source(sources: Sequence[str]) -> str:
+    """Return the message about several sources, which names the folder above all of them."""
+    above = {os.path.dirname(os.path.abspath(source)) for source in sources}
+    folder = os.path.dirname(sources[0].rstrip("/")) or "."
+    todo = f"the folder above them ({folder})" if len(above) == 1 else "a folder that holds them"
+    return f"SRC: found {len(sources)} sources, expected one: give {todo}"
 
 
 quiet = click.option("-q", "--quiet", is_flag=True, help="Print no progress and no warnings.")

@@ -54,6 +54,7 @@ from tfrec_cli.cli.completion import paths, splits
         "images out --split train=80,val=20",
         "images.csv out --root images --shards 8",
     ],
+    surplus=lambda words: params.one_source(words[:-1]),
 )
 @params.path_argument("source", metavar="SRC", shell_complete=paths("csv", "tsv", "jsonl"))
 @params.path_argument("out", metavar="OUT", shell_complete=paths())

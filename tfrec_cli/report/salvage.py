@@ -37,9 +37,7 @@ def text(result: Salvaged) -> str:
     if result.records:
         lines += facts([("next", command("verify", result.out))])
     if result.records and not result.is_original:
-        copies = (
-            f"{command('reshard', result.out, 'OUT')} copies its records into shards"
-        )
+        copies = f"{command('reshard', result.out, 'OUT')} copies its records into shards"
         lines += facts([("use", f"the readers open it; {copies}")])
     lines.append("nothing is lost" if result.ok else "something is lost")
     return safe_text(lines)

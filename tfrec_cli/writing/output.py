@@ -162,6 +162,9 @@ def check_place(source: Path, root: Path, out: Path, names: Iterable[str]) -> No
     try:
         if out.exists() and not out.is_dir():
             raise RunError(f"{out}: found a file, expected a folder, or nothing")
+        if _are_swapped(source, out):
+            order = "the order is `source`, `out`"
+            raise UsageError(f"{source}: found a tfrec dataset, expected images: {order}")
         if out.exists() and out.samefile(root):
             raise UsageError(f"{out}: found the folder of the images, expected another one")
         if source.is_dir() and is_inside(out, source):
@@ -171,6 +174,12 @@ def check_place(source: Path, root: Path, out: Path, names: Iterable[str]) -> No
             )
     except OSError as error:
         raise RunError(f"{out}: cannot be read: {error.strerror}") from error
+
+
+def _are_swapped(source: Path, out: Path) -> bool:
+    """Tell whether ``source`` holds a dataset, and ``out`` other files."""
+    is_dataset = source.is_dir() and bool(manifest.find(source))
+    return is_dataset and out.is_dir() and any(out.iterdir()) and not manifest.find(out)
 
 
 def other_splits(out: Path, options: WriteOptions, names: Collection[str]) -> list[Manifest]:
