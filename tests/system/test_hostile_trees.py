@@ -184,7 +184,7 @@ class TestSpecialFiles:
         assert (ran.code, ran.err, list(place.glob("out/[!.]*"))) == (
             1,
             "tfrec: src/a/pipe.jpg: found a pipe, socket or device, expected a file; "
-            "--on-error skip leaves it out\n",
+            "--on-error skip leaves it out; add --resume to reuse the complete shards\n",
             [],
         )
 

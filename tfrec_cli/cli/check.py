@@ -48,8 +48,8 @@ def _options() -> list[click.Parameter]:
 def check(source: Path, *, json: bool, quiet: bool, verbose: bool, **options: Any) -> None:
     """Check the images of SRC as `write` does, and write nothing.
 
-    With the same options, `write` takes and refuses the same images. One run names all that cannot
-    be used.
+    With the same options, `write` takes and refuses the same images. One run finds all that cannot
+    be used: it lists the first ten, and all with -v and --json.
     """
     from tfrec_cli.commands import check as work
     from tfrec_cli.report import check as report
