@@ -87,6 +87,7 @@ def summarise(paths: Sequence[Path], skipped: Sequence[Path] = ()) -> Summary:
         summary.merge(parts[number])
     _add_splits(summary, {path: parts[number] for number, path in enumerate(paths)})
     _name_labels(summary, paths)
+    _add_varying(summary, paths)
     return summary
 
 
@@ -189,6 +190,16 @@ def _splits(folder: Path) -> Iterator[discover.Split]:
     for file in manifest.find(folder).values():
         with suppress(ManifestError):
             yield discover.described(folder, manifest.load(file))
+
+
+def _add_varying(summary: Summary, paths: Sequence[Path]) -> None:
+    """Take from the manifests which features have any number of values, whatever the files hold."""
+    for folder in sorted({path.parent for path in paths}):
+        for split in _splits(folder):
+            if split.manifest and {*split.shards} & {*paths}:
+                columns = split.manifest.columns
+                free = (one.name for one in columns if one.is_list or not one.is_everywhere)
+                summary.varying.update(free)
 
 
 def _class_names(path: Path, feature: str) -> list[str]:

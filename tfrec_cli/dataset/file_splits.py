@@ -37,7 +37,7 @@ def by_name(files: Iterable[Path]) -> dict[str, list[Path]]:
     """
     grouped: dict[str, list[Path]] = {}
     for file in in_order(files):
-        grouped.setdefault(_split_of(file.name), []).append(file)
+        grouped.setdefault(split_of(file.name), []).append(file)
     return dict(sorted(grouped.items()))
 
 
@@ -98,7 +98,7 @@ def check_complete(files: Sequence[Path]) -> None:
         )
 
 
-def _split_of(name: str) -> str:
+def split_of(name: str) -> str:
     """Return the split that a file's name tells; empty if it tells none."""
     roles: list[str] = [word for word in re.findall(r"[A-Za-z]+", name) if is_role(word)]
     if len(set(map(str.casefold, roles))) == 1:

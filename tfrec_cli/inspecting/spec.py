@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Literal, NamedTuple
 
+from tfrec_cli.dataset.file_splits import split_of
 from tfrec_cli.errors import DataError
 from tfrec_cli.inspecting.tally import FeatureSummary, Summary
 
@@ -41,16 +42,34 @@ def program(summary: Summary) -> str:
         names = paths
     code = _code(summary, "RaggedFeature")
     call = code.call.replace("\n", "\n    ")
+    splits: dict[str, list[bytes | str]] = {}
+    for shard, name in zip(summary.shards, names, strict=True):
+        splits.setdefault(split_of(shard.path.name), []).append(name)
+    if "" in splits:  # not each name tells a split
+        splits = {"": [*names]}
+    reading = f"tf.data.TFRecordDataset(files{_COMPRESSIONS[compressions[0]]}){code.batched}"
     lines = [
         "import tensorflow as tf",
         "",
-        *("files = [", *(f"    {name!r}," for name in names), "]"),
         code.features,
-        *("", "", f"def parse({code.argument}):", f"    return {call}", "", ""),
-        f"dataset = tf.data.TFRecordDataset(files{_COMPRESSIONS[compressions[0]]})",
-        f"dataset = dataset{code.batched}.map(parse)",
+        *("", "", f"def parse({code.argument}):", f"    return {call}"),
+        *("", "", "def read(files):", f"    return {reading}.map(parse)", "", ""),
+        *(_read_one(*splits.values()) if len(splits) == 1 else _read_each(splits)),
     ]
     return "\n".join(lines)
+
+
+def _read_one(files: Sequence[bytes | str]) -> list[str]:
+    """Return the lines that read the files as one dataset."""
+    return ["dataset = read([", *(f"    {name!r}," for name in files), "])"]
+
+
+def _read_each(splits: Mapping[str, Sequence[bytes | str]]) -> list[str]:
+    """Return the lines that read each split as a dataset of its own."""
+    lines = ["datasets = {"]
+    for split, files in splits.items():
+        lines += [f"    {split!r}: read([", *(f"        {name!r}," for name in files), "    ]),"]
+    return [*lines, "}"]
 
 
 def parse_spec(summary: Summary, lists: Lists = "VarLenFeature") -> str:
@@ -71,10 +90,9 @@ class _Code(NamedTuple):
 
 def _code(summary: Summary, lists: Lists) -> _Code:
     """Return the parts of the code."""
-    records = summary.records
     if _SEQUENCE not in summary.payloads:
         return _Code(
-            features=_dictionary("features", summary.features, records, lists),
+            features=_dictionary("features", summary.features, summary, lists),
             results="parsed",
             argument="batch_of_records",
             call="tf.io.parse_example(batch_of_records, features)",
@@ -88,8 +106,8 @@ def _code(summary: Summary, lists: Lists) -> _Code:
         else:
             sequences[name.removeprefix("sequence/")] = feature
     dictionaries = [
-        _dictionary("context_features", context, records, lists),
-        _dictionary("sequence_features", sequences, records, lists),
+        _dictionary("context_features", context, summary, lists),
+        _dictionary("sequence_features", sequences, summary, lists),
     ]
     return _Code(
         features="\n".join(dictionaries),
@@ -102,28 +120,30 @@ def _code(summary: Summary, lists: Lists) -> _Code:
 
 
 def _dictionary(
-    variable: str, features: Mapping[str, FeatureSummary], records: int, lists: Lists
+    variable: str, features: Mapping[str, FeatureSummary], summary: Summary, lists: Lists
 ) -> str:
-    lines = [_entry(name, feature, records, lists) for name, feature in features.items()]
+    lines = []
+    for name, feature in features.items():
+        shape = None if name in summary.varying else _fixed_shape(feature, summary.records)
+        lines.append(_entry(name, feature, shape, lists))
     return "\n".join([f"{variable} = {{", *lines, "}"])
 
 
-def _entry(name: str, feature: FeatureSummary, records: int, lists: Lists) -> str:
+def _entry(name: str, feature: FeatureSummary, shape: str | None, lists: Lists) -> str:
     """Return the line for a feature; a comment if TensorFlow cannot parse it."""
     kinds = sorted(kind for kind in feature.kinds if kind != "unset")
     if len(kinds) > 1:
         return f"    # {name!r}: {' and '.join(kinds)}, which TensorFlow does not parse as one"
     dtype = _DTYPES[kinds[0]] if kinds else "tf.string"
-    return f"    {name!r}: {_call(feature, dtype, records, lists)},"
+    return f"    {name!r}: {_call(feature, dtype, shape, lists)},"
 
 
-def _call(feature: FeatureSummary, dtype: str, records: int, lists: Lists) -> str:
+def _call(feature: FeatureSummary, dtype: str, shape: str | None, lists: Lists) -> str:
     """Return the call that describes a feature to TensorFlow.
 
     Args:
-        records: number of all records, with and without the feature.
+        shape: its shape if that is the same in every record.
     """
-    shape = _fixed_shape(feature, records)
     if feature.steps is not None:
         if shape:
             return f"tf.io.FixedLenSequenceFeature({shape}, {dtype})"
@@ -134,7 +154,11 @@ def _call(feature: FeatureSummary, dtype: str, records: int, lists: Lists) -> st
 
 
 def _fixed_shape(feature: FeatureSummary, records: int) -> str | None:
-    """Return the shape of a feature if it is the same in every record, else None."""
+    """Return the shape of a feature if it is the same in every record, else None.
+
+    Args:
+        records: number of all records, with and without the feature.
+    """
     spread = feature.counts.spread()
     if spread is None or feature.records != records or len(feature.kinds) != 1:
         return None

@@ -185,6 +185,7 @@ class Summary:
         events: kinds of TensorBoard events, each with its number of records.
         first_bytes: of the first record that is not a known message.
         skipped: files of datasets that were named but hold no records: manifests, index files…
+        varying: features that have any number of values, by the manifests of the files.
     """
 
     shards: list[ShardSummary] = field(default_factory=list)
@@ -200,6 +201,7 @@ class Summary:
     events: Counter[str] = field(default_factory=Counter)
     first_bytes: bytes | None = None
     skipped: list[Path] = field(default_factory=list)
+    varying: set[str] = field(default_factory=set)
 
     @property
     def records(self) -> int:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import jpeg, photo, png, tf
+from conftest import fill, jpeg, photo, png, tf
 from messages import a_sequence, an_example, framed, record_file
 from program import tfrec
 
@@ -155,6 +155,31 @@ def test_the_spec_of_our_records_has_no_feature_of_varying_length(
     assert {line.split(": ")[1].split("(")[0] for line in spec.splitlines()[1:-2]} == {
         "tf.io.FixedLenFeature"
     }
+
+
+def test_columns_that_hold_lists_by_the_manifest_are_lists_in_the_code(tmp_path: Path) -> None:
+    """Though each record of the files has one value of them."""
+    fill(tmp_path, {f"{name}.png": png(PICTURE) for name in "abc"})
+    rows = [{"path": "a.png", "box": [1.5], "id": 1, "note": "x"}]
+    rows += [{"path": "b.png", "box": [2.5], "id": 2, "note": "y"}]
+    rows += [{"path": "c.png", "box": [3.5, 4.5], "id": 3}]
+    (tmp_path / "list.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    options = write.WriteOptions(jobs=1, shards=3, shuffle_seed=None)
+    write.write(tmp_path / "list.jsonl", tmp_path / "out", options)
+    first = tmp_path / "out" / "train-00000-of-00003.tfrecord"
+    (batch,) = ran(first)
+    found = plain(batch)
+    assert (found["box"], found["note"], found["id"]) == ([[1.5]], [[b"x"]], [1])
+
+
+def test_each_split_is_a_dataset_of_its_own(tmp_path: Path) -> None:
+    for name, number in (("val", 1), ("train", 2)):
+        record_file(tmp_path / f"{name}-00000-of-00001.tfrecord", an_example(x=[number]))
+    printed = tfrec("inspect", tmp_path, "--code")
+    scope: dict[str, Any] = {}
+    exec(printed.out, scope)
+    found = {name: [plain(one) for one in part] for name, part in scope["datasets"].items()}
+    assert found == {"train": [{"x": [2]}], "val": [{"x": [1]}]}
 
 
 def test_the_spec_of_unknown_records_is_empty(place: Path) -> None:
