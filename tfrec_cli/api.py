@@ -508,8 +508,8 @@ def reshard(
         limit: copy only so many records of each split, the first ones, after ``where``.
         shards: number of shards of each split.
         shard_size: instead of ``shards``, the approximate size of a shard: a number of bytes, or a
-            text such as ``"128MiB"``, which is the default with ``where`` or ``limit``, or for
-            record files of other programs.
+            text such as ``"128MiB"``, which is the default with ``split``, ``where`` or ``limit``,
+            or for record files of other programs.
         index: write index files for DALI and PyTorch; None means yes if the dataset
             has index files.
         jobs: number of processes; None means one for each processor.

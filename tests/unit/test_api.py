@@ -315,7 +315,7 @@ def test_the_type_of_findings_has_a_public_name(data: Path) -> None:
         ("inspect", {"paths": []}, "paths: found none, expected at least one"),
         ("salvage", {"root": "x"}, "root: needs source"),
         ("extract", {"split": 3}, "split: found 3, expected a string"),
-        ("reshard", {}, "shards or shard_size is needed"),
+        ("reshard", {}, "shards or shard_size is needed, or split, where or limit"),
         ("reshard", {"shards": 2, "shard_size": "1M"}, "shards: cannot be used with shard_size"),
         ("reshard", {"shards": "2"}, "shards: found '2', expected a whole number"),
     ],

@@ -79,8 +79,9 @@ def reshard(
     """
     options.check()
     if path.is_dir() and manifest.find(path):
-        if options.shards is options.shard_size and not options.selects:
-            raise UsageError("`shards` or `shard_size` is needed, or `where` or `limit`")
+        is_same = options.shards is None and options.shard_size is None
+        if is_same and options.split is None and not options.selects:
+            raise UsageError("`shards` or `shard_size` is needed, or `split`, `where` or `limit`")
         return _reshard_dataset(path, out, discover.chosen(path, options.split), options, progress)
     return _reshard_foreign(path, out, options, progress)
 

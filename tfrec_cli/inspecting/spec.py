@@ -42,7 +42,7 @@ def program(summary: Summary) -> str:
         names = paths
     code = _code(summary, "RaggedFeature")
     call = code.call.replace("\n", "\n    ")
-    splits: dict[str, list[bytes | str]] = {}
+    splits: dict[str, list[object]] = {}
     for shard, name in zip(summary.shards, names, strict=True):
         splits.setdefault(split_of(shard.path.name), []).append(name)
     if "" in splits:  # not each name tells a split
@@ -59,12 +59,12 @@ def program(summary: Summary) -> str:
     return "\n".join(lines)
 
 
-def _read_one(files: Sequence[bytes | str]) -> list[str]:
+def _read_one(files: Sequence[object]) -> list[str]:
     """Return the lines that read the files as one dataset."""
     return ["dataset = read([", *(f"    {name!r}," for name in files), "])"]
 
 
-def _read_each(splits: Mapping[str, Sequence[bytes | str]]) -> list[str]:
+def _read_each(splits: Mapping[str, Sequence[object]]) -> list[str]:
     """Return the lines that read each split as a dataset of its own."""
     lines = ["datasets = {"]
     for split, files in splits.items():

@@ -133,11 +133,14 @@ class TestSameAsWrite:
         run(tmp_path / "a", tmp_path / "c", shards=3)
         assert tree(tmp_path / "c") == tree(tmp_path / "b")
 
-    def test_one_split_can_be_resharded(self, lasting: Path, tmp_path: Path, out: Path) -> None:
+    @pytest.mark.parametrize("shards", [{"shards": 3}, {}], ids=["three shards", "by size"])
+    def test_one_split_can_be_resharded(
+        self, lasting: Path, tmp_path: Path, out: Path, shards: dict[str, int]
+    ) -> None:
         for split in ("train", "val"):
-            written(lasting / "images", tmp_path / "a", split=split)
-        run(tmp_path / "a", out, shards=3, split="val")
-        expected = written(lasting / "images", tmp_path / "b", split="val", shards=3)
+            written(lasting / "images", tmp_path / "a", split=split, shards=2)
+        run(tmp_path / "a", out, split="val", **shards)
+        expected = written(lasting / "images", tmp_path / "b", split="val", **shards)
         assert tree(out) == tree(expected)
 
     @pytest.mark.parametrize("index", [True, False])
@@ -429,7 +432,7 @@ class TestRefused:
     @pytest.mark.parametrize(
         ("options", "message"),
         [
-            ({}, "shards or shard_size is needed, or where or limit"),
+            ({}, "shards or shard_size is needed, or split, where or limit"),
             ({"shards": 2, "shard_size": 2}, "shards: cannot be used with shard_size"),
             ({"shards": 0}, "shards: found 0, expected 1 to 99999"),
             ({"shards": 100_000}, "shards: found 100000, expected 1 to 99999"),
