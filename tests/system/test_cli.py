@@ -269,6 +269,11 @@ def test_a_dry_run_prints_what_it_would_do(source: Path, out: Path) -> None:
         f"would write 3 records in 1 shard to {out}",
         False,
     )
+    unread = "  unchecked images after their headers: --check decode reads all to the end"
+    assert unread in ran.out
+    ran = tfrec("write", source, out, "--dry-run", "--check", "decode", "--resize-short", 5)
+    assert "unchecked" not in ran.out
+    assert "  scaled    the shorter side of each image to 5 pixels\n" in ran.out
 
 
 def test_intact_datasets_have_no_findings(dataset: Path) -> None:

@@ -71,6 +71,8 @@ class Written:
             written.
         seconds: how long the write took; None if nothing was written.
         kept_shards: how many shards of all splits ``resume`` kept.
+        resize_short: to what the shorter side of each image is scaled, if it is.
+        is_decoded: whether every image was read to its end and decoded.
         more: results of the other splits, if there are several.
     """
 
@@ -94,6 +96,8 @@ class Written:
     copies: Copies | None = None
     seconds: float | None = None
     kept_shards: int = 0
+    resize_short: int | None = None
+    is_decoded: bool = False
     more: tuple[Written, ...] = ()
 
     def __repr__(self) -> str:
@@ -442,6 +446,8 @@ def _result(source: Path, out: Path, parts: Sequence[_Part], options: WriteOptio
             class_records=figures.by_class(part.planned, part.rejects) if labels else {},
             unlabelled=unlabelled,
             label_columns=survey.label_columns(part.listing, options),
+            resize_short=options.resize_short,
+            is_decoded=options.check == "decode",
         )
         for number, part in enumerate(parts)
     )

@@ -84,6 +84,8 @@ def _facts(result: Written, total: int, used: Collection[int]) -> list[tuple[str
         rows += [("groups", f"{result.groups:,}, {kept}; {share}")]
     if manifest:
         rows += [("stored", stored(manifest))]
+    elif result.resize_short:
+        rows += [("scaled", f"the shorter side of each image to {result.resize_short} pixels")]
     rows += _label_facts(result, used)
     if result.columns:
         rows += [("features", f"{len(result.columns)}: {beginning(result.columns)}")]
@@ -164,6 +166,9 @@ def _facts_of_all(result: Written) -> list[tuple[str, str]]:
         rows += [("took", took)]
     if result.manifest:
         rows += [("next", command("verify", result.out))]
+    elif not result.is_decoded:
+        todo = "--check decode reads all to the end, as `tfrec check` does"
+        rows += [("unchecked", f"images after their headers: {todo}")]
     return rows
 
 

@@ -88,6 +88,11 @@ class TestShards:
         """20 records of 1,000 + 160 bytes are 23,200 bytes."""
         assert len(made(ITEMS, shard_size=10_000).shards) == 3
 
+    def test_the_size_of_scaled_images_is_estimated_from_their_pixels(self) -> None:
+        items = [item("a.jpg", 100, 150), item("b.png", 100, 100)]
+        planned = made(items, resize_short=100)
+        assert planned.estimated_bytes == 12_000 + 20_000 + 2 * 160
+
     def test_the_size_of_crops_is_estimated_from_their_pixels(self) -> None:
         """20 records of 10 * 10 * 3 + 160 bytes are 9,200 bytes."""
         planned = made(ITEMS, shard_size=4_600, crop=(10, 10))
