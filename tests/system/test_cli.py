@@ -306,7 +306,7 @@ def test_a_finding_is_printed_and_ends_with_exit_code_1(dataset: Path) -> None:
 
 
 def test_an_unexpected_fingerprint_ends_with_exit_code_1(dataset: Path) -> None:
-    ran = tfrec("verify", dataset, "--seed", 1, "--expect", "seed1-7x7-e0:00", "-q")
+    ran = tfrec("verify", dataset, "--seed", 1, "--expect", f"seed1-7x7-e0:{'0' * 64}", "-q")
     assert (ran.code, ran.out.splitlines()[-1]) == (1, "1 finding")
 
 
@@ -627,7 +627,7 @@ def test_without_tensorflow_verify_lists_the_missing_comparison(dataset: Path) -
 
 @pytest.mark.usefixtures("no_tensorflow")
 def test_without_tensorflow_another_fingerprint_than_expected_is_a_finding(dataset: Path) -> None:
-    ran = tfrec("verify", dataset, "--seed", 1, "--expect", "seed1-1x1-e0:0")
+    ran = tfrec("verify", dataset, "--seed", 1, "--expect", f"seed1-7x7-e0:{'0' * 64}")
     assert (ran.code, ran.out.splitlines()[-1]) == (1, "1 finding")
 
 

@@ -143,7 +143,7 @@ SHARD = "train-00000-of-00001.tfrecord"
         ("verify whole", 0),
         ("verify whole --quick --source src", 0),
         ("verify crops --seed 3", 0),
-        ("verify crops --seed 3 --expect x", 1),
+        (f"verify crops --seed 3 --crop 7 --expect seed3-7x7-e0:{'0' * 64}", 1),
         ("verify damaged", 1),
         ("verify damaged --source bad", 1),
         ("verify none", 2),

@@ -6,6 +6,7 @@ Knows: how two readers must agree. Must not know: how either makes a crop.
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
@@ -15,7 +16,7 @@ from tfrec_cli.checking.finding import Finding, Note, file_finding
 from tfrec_cli.checking.images import Crops
 from tfrec_cli.checking.shard import Checked
 from tfrec_cli.checking.splits import Subject
-from tfrec_cli.errors import DataError
+from tfrec_cli.errors import DataError, UsageError
 from tfrec_cli.runtime import values
 
 _READER_RUNS = ((3, 7, True), (8, 32, False))
@@ -25,6 +26,11 @@ _SECOND_OPINIONS = 200
 """Records of a split of which TensorFlow's own operations make the crop too, at most. They decode
 whole images, which takes several times as long as the reader."""
 
+
+_FINGERPRINT = re.compile(
+    r"seed(?P<seed>\d+)-(?P<height>\d+)x(?P<width>\d+)-e0(-(?P<last>\d+))?:[0-9a-f]{64}"
+)
+"""What `fingerprint` returns."""
 
 Digests = Callable[..., list[bytes]]
 """Returns the SHA-256 of each crop of a split, in the order of the records."""
@@ -74,6 +80,29 @@ def check(
     some = f" (of {_SECOND_OPINIONS} records of a split at most)" if is_partial else ""
     own = f"TensorFlow's own operations{some}"
     yield Note(f"{crops}by NumPy and Pillow, by tf.data, and by {own}")
+
+
+def check_expected(subject: Subject) -> None:
+    """Refuse an expected fingerprint that no crops, or not those that are asked for, can have.
+
+    Raises:
+        UsageError: that is so.
+    """
+    text, asked = subject.options.expect, subject.crops
+    if not text:
+        return
+    found = _FINGERPRINT.fullmatch(text)
+    if not found:
+        expected = "a fingerprint that verify printed: seedS-HEIGHTxWIDTH-e0:DIGEST"
+        raise UsageError(f"`expect`: found {text!r}, expected {expected}")
+    for option, value in (("seed", subject.options.seed), ("epochs", subject.options.epochs)):
+        given = int(found["last"] or 0) + 1 if option == "epochs" else int(found["seed"])
+        if given != value:
+            raise UsageError(f"`expect`: found that of `{option}` {given}, expected {value}")
+    size = int(found["height"]), int(found["width"])
+    if asked and asked.size != size:
+        spelled, expected = ("x".join(map(str, sides)) for sides in (size, asked.size))
+        raise UsageError(f"`expect`: found that of `crop` {spelled}, expected {expected}")
 
 
 def fingerprint_of(subject: Subject) -> str | None:

@@ -27,7 +27,8 @@ class Verified:
 
     Attributes:
         path: what was checked.
-        shards: number of record files.
+        shards: number of record files, with those that are missing.
+        missing_shards: number of record files that are missing.
         records: number of records in all record files.
         size_bytes: size of all record files together.
         findings: everything that is wrong; empty for an intact dataset.
@@ -41,6 +42,7 @@ class Verified:
 
     path: Path
     shards: int = 0
+    missing_shards: int = 0
     records: int = 0
     size_bytes: int = 0
     findings: list[Finding] = field(default_factory=list)
@@ -95,10 +97,13 @@ def verify(path: Path, options: Options, progress: Progress = lambda *_: None) -
         subject = Subject(
             path=path, splits=known, options=options, folders=folders, run=run, progress=progress
         )
+        crops.check_expected(subject)
         for check in CHECKS:
             report.add(check(subject))
     report.add(_check_crops(subject))  # after the workers end: TensorFlow starts its own threads
     report.shards = len(subject.shards)
+    missing = {finding.path for finding in report.findings if finding.kind == "missing"}
+    report.missing_shards = sum(checked.task.path in missing for checked in subject.shards)
     report.records = sum(checked.records for checked in subject.shards)
     report.size_bytes = sum(checked.size_bytes for checked in subject.shards)
     report.damaged = splits.damaged_images(subject)

@@ -28,7 +28,8 @@ def text(report: Verified, *, verbose: bool = False) -> str:
     Args:
         verbose: list every finding, not only the first of each kind, and every damaged image.
     """
-    records = f"{plural(report.records, 'record')} in {plural(report.shards, 'shard')}"
+    there = f"{report.shards - report.missing_shards:,} of " if report.missing_shards else ""
+    records = f"{plural(report.records, 'record')} in {there}{plural(report.shards, 'shard')}"
     lines = [f"{report.path}: {records}, {size(report.size_bytes)}"]
     lines += [f"  checked   {check}" for check in report.checks]
     lines += [f"  unchecked {unchecked}" for unchecked in report.unchecked]

@@ -249,11 +249,12 @@ def _shards_bytes(items: Packed[Item], count: int, options: WriteOptions) -> int
 def _scaled_bytes(items: Packed[Item]) -> int:
     """Estimate the bytes of scaled images from their pixels."""
     pixels = map(mul, items.column(HEIGHT), items.column(WIDTH))
-    ten_pixels = (
+    of_ten = (
         _TEN_JPEG_PIXELS_BYTES if format_of_name(path) == "jpeg" else _TEN_PNG_PIXELS_BYTES
         for path in items.paths()
     )
-    return sum(map(mul, pixels, ten_pixels)) // 10
+    total: int = sum(map(mul, pixels, of_ten))
+    return total // 10
 
 
 def _least_bytes(items: Packed[Item], order: Sequence[int], options: WriteOptions) -> int:

@@ -21,6 +21,7 @@ from tfrec_cli.dataset import manifest, records
 from tfrec_cli.dataset.checksums import dataset_files
 from tfrec_cli.errors import UsageError
 from tfrec_cli.imaging import decoder
+from tfrec_cli.report.verify import text as report_text
 from tfrec_cli.tfrecord import example
 from tfrec_cli.tfrecord.record import HEADER_BYTES, footer, header
 from tfrec_cli.tfrecord.scan import read_records
@@ -324,10 +325,38 @@ def test_the_fingerprint_depends_on_seed_crop_and_epochs(whole: Path) -> None:
 
 
 def test_an_unexpected_fingerprint_is_a_finding(crops: Path) -> None:
-    report = verify(crops, Options(seed=1, expect="seed1-32x32-e0:00", jobs=1))
+    another = f"seed1-32x32-e0:{'0' * 64}"
+    report = verify(crops, Options(seed=1, expect=another, jobs=1))
     assert kinds(report) == ["fingerprint"]
     again = verify(crops, Options(seed=1, expect=report.fingerprint, jobs=1))
     assert kinds(again) == []
+
+
+@pytest.mark.parametrize(
+    ("expect", "message"),
+    [
+        ("abc", "found 'abc', expected a fingerprint that verify printed"),
+        ("seed1-32x32-e0:12", "expected a fingerprint that verify printed"),
+        (f"seed2-32x32-e0:{'0' * 64}", "found that of seed 2, expected 1"),
+        (f"seed1-30x32-e0:{'0' * 64}", "found that of crop 30x32, expected 32x32"),
+        (f"seed1-32x32-e0-2:{'0' * 64}", "found that of epochs 3, expected 1"),
+    ],
+)
+def test_a_fingerprint_of_something_else_is_refused(crops: Path, expect: str, message: str) -> None:
+    """Before anything is checked."""
+    steps: list[str] = []
+    with pytest.raises(UsageError, match=f"^expect: .*{message}"):
+        verify(crops, Options(seed=1, expect=expect, jobs=1), lambda *_: steps.append("x"))
+    assert steps == []
+
+
+def test_missing_shards_are_not_counted_as_if_they_were_there(folder: Path, tmp_path: Path) -> None:
+    write(folder, tmp_path / "out", WriteOptions(jobs=1, shards=4))
+    shard = tmp_path / "out" / "train-00001-of-00004.tfrecord"
+    shard.unlink()
+    report = verify(tmp_path / "out", QUICK)
+    assert (report.shards, report.missing_shards) == (4, 1)
+    assert f": {report.records} records in 3 of 4 shards, " in report_text(report)
 
 
 @needs("tensorflow")
