@@ -276,6 +276,7 @@ def check(
 def inspect(
     paths: StrPath | Iterable[StrPath],
     *,
+    split: str | None = None,
     contact_sheet: StrPath | None = None,
     html: StrPath | None = None,
     crop: int | str | Sequence[int] | None = None,
@@ -286,6 +287,7 @@ def inspect(
     Args:
         paths: a record file, a folder of record files, or a glob pattern; or several of these. The
             other files of a dataset, such as manifests and index files, are skipped.
+        split: count only the files of this split, by a manifest or their names; None counts all.
         contact_sheet: .png, .jpg or .webp file to write, with up to 40 images from all parts of
             the files.
         html: HTML page to write, with the result and the images.
@@ -320,12 +322,13 @@ def inspect(
     page_file = _optional(values.path, "html", html)
     size = options.read("crop", crop)
     seed = _optional(seeds.read_seed, "seed", seed)
+    split = _optional(values.text, "split", split)
     if not sheet and not page_file:
-        return command.summarise(*command.find(patterns))
+        return command.summarise(*command.find(patterns, split))
     from tfrec_cli.report import page
 
     page.check_replaceable(sheet, page_file)
-    files, skipped = command.find(patterns)
+    files, skipped = command.find(patterns, split)
     summary = command.summarise(files, skipped)
     page.draw(files, summary, contact_sheet=sheet, html=page_file, crop=size, seed=seed)
     return summary
@@ -334,6 +337,7 @@ def inspect(
 def verify(
     path: StrPath = ".",
     *,
+    split: str | None = None,
     seed: int | None = None,
     crop: int | str | Sequence[int] | None = None,
     epochs: int = 1,
@@ -348,6 +352,7 @@ def verify(
 
     Args:
         path: a dataset, a record file, or a folder of record files.
+        split: check only this split, and the files about all splits; None checks all.
         seed: compute the crop of every record, compare it with the crop by tf.data if TensorFlow is
             installed, and compute a fingerprint of all crops.
         crop: with ``seed``, size of the crops, as for `write`. None takes the stored size, or for
@@ -384,6 +389,7 @@ def verify(
     elif source is not None:
         given += [(None, source)]
     asked = command.Options(
+        split=_optional(values.text, "split", split),
         seed=_optional(seeds.read_seed, "seed", seed),
         crop=options.read("crop", crop),
         epochs=values.whole("epochs", epochs, 1),

@@ -113,6 +113,13 @@ MISUSED = [
         "write a b --stripmetadata",
         "No such option '--stripmetadata'. Did you mean '--strip-metadata'?",
     ),
+    ("write a b -crop 128", "No such option '-crop'. Did you mean '--crop'?"),
+    ("write a b -jobs=2", "No such option '-jobs'. Did you mean '--jobs'?"),
+    (
+        "extract a b --where label=cat",
+        "No such option '--where': `tfrec reshard DATASET PART --where label=cat` copies a part, "
+        "whose images can be extracted",
+    ),
     ("write a b --crop 0", "found 0, expected 1 or more"),
     ("write a b --crop 8x", "found '8x', expected N or HEIGHTxWIDTH in pixels"),
     ("write a b --shard-size lots", "found 'lots', expected a size such as 128MiB"),
@@ -739,7 +746,7 @@ def test_the_examples_of_the_help_run(
             split = ["--split", "val", "--shards", "4"] if "val" in example else ["--shards", "4"]
             assert tfrec("write", "images", "out", *split).code == 0
         if command == "salvage":
-            shutil.copy("out/train-00000-of-00004.tfrecord", "damaged")
+            shutil.copy("out/train-00000-of-00004.tfrecord", "damaged.tfrecord")
         if command == "extract":
             shutil.rmtree("images")
         line = example.replace("label=cat", "label=clouds").replace("--crop 128", "--crop 64")

@@ -64,14 +64,15 @@ def read_splits(path: Path) -> tuple[list[Split], list[Finding]]:
 def check(subject: Subject) -> Iterator[Finding | Note]:
     """Compare the files in a dataset's folder with its manifests."""
     folder = subject.path
-    manifests = [split.manifest for split in subject.splits if split.manifest]
+    splits = sorted([*subject.splits, *subject.others], key=lambda split: split.name or "")
+    manifests = [split.manifest for split in splits if split.manifest]
     yield from _check_manifests(folder)
     if not manifests:
         yield from _check_sums(folder)
         text = "which shards there should be, their counts and digests: no manifest"
         yield Note(text, is_checked=False)
         return
-    yield from _check_strangers(folder, subject.splits, manifests)
+    yield from _check_strangers(folder, splits, manifests)
     for name, data in _expected_files(folder, manifests).items():
         yield from compare_file(folder / name, data)
     for described in manifests:

@@ -41,6 +41,7 @@ class Options(NamedTuple):
 
     Attributes:
         seed: compute the crops of every record with it, in two independent ways if possible.
+        split: verify only this split; None verifies all.
         crop: (height, width) in pixels; None takes the stored size, or for whole images 128 or
             the smallest side, whichever is less.
         epochs: number of epochs of crops, from 0.
@@ -51,6 +52,7 @@ class Options(NamedTuple):
         root: what the paths of image lists are relative to, if not to their own folders.
     """
 
+    split: str | None = None
     seed: int | None = None
     crop: tuple[int, int] | None = None
     epochs: int = 1
@@ -70,6 +72,8 @@ class Options(NamedTuple):
             values.jobs("jobs", self.jobs)
         if self.root and not self.source:
             raise UsageError("`root`: needs `source`")
+        if self.split is not None and self.source:
+            raise UsageError("`split`: cannot be used with `source`, which other splits may share")
         if self.quick and self.seed is not None:
             raise UsageError("`quick`: cannot be used with `seed`: crops need decoding")
         if self.seed is None and self.expect:
@@ -86,12 +90,15 @@ class Subject:
     """What is verified. Its shards are checked when a check first asks for them.
 
     Attributes:
+        splits: what is verified.
+        others: the other splits of the folder.
         folders: the given sources, each with the splits that came from it.
         run: maps work over worker processes.
     """
 
     path: Path
     splits: Sequence[Split]
+    others: Sequence[Split] = ()
     options: Options
     folders: Sequence[tuple[Path, Sequence[Split]]]
     run: pool.Map
@@ -131,6 +138,19 @@ class Subject:
     def shards_of(self, number: int) -> list[Checked]:
         """Return the shards of the split with this number."""
         return [checked for checked in self.shards if checked.task.split == number]
+
+
+def chosen(path: Path, splits: Sequence[Split], name: str | None) -> list[Split]:
+    """Return the split of this name, or all splits.
+
+    Raises:
+        UsageError: there is no such split.
+    """
+    found = [split for split in splits if name is None or split.name == name]
+    if not found and name is not None:
+        names = ", ".join(str(split.name) for split in splits if split.name) or "none"
+        raise UsageError(f"`split`: found splits {names} in {path}, expected {name!r}")
+    return found
 
 
 def folders(
@@ -252,6 +272,9 @@ def _are_apart(one: Manifest, other: Manifest) -> bool:
 
 def note_extent(subject: Subject) -> Iterator[Note]:
     """Note what was checked in the shards, and what was not."""
+    if subject.others:
+        names = ", ".join(str(split.name) for split in subject.others)
+        yield Note(f"the shards of other splits: {names}", is_checked=False)
     if any(split.manifest for split in subject.splits):
         yield Note("shards against the manifest: names, sizes, SHA-256, counts, indexes")
     yield Note("framing: both CRCs of every record")

@@ -7,10 +7,12 @@ know: what options do.
 from __future__ import annotations
 
 import os
+import re
 import shlex
 from collections import UserDict
 from collections.abc import Callable, Mapping, Sequence
 from importlib import import_module
+from itertools import takewhile
 from typing import Any
 
 import click
@@ -54,6 +56,7 @@ class Command(click.Command):
         groups: headings of the help, and the options under each; others are under the last.
         examples: command lines that the help shows, without the name of the command.
         surplus: makes the message about more arguments than the command has; it gets all of them.
+        elsewhere: options of other commands, each with what does that here.
     """
 
     def __init__(
@@ -64,10 +67,12 @@ class Command(click.Command):
         groups: Mapping[str, Sequence[str]] | None = None,
         examples: Sequence[str] = (),
         surplus: Callable[[Sequence[str]], str] | None = None,
+        elsewhere: Mapping[str, str] | None = None,
         **kwargs: Any,
     ) -> None:
         super().__init__(*args, **kwargs)
         self._surplus = surplus
+        self._elsewhere = elsewhere or {}
         self.allow_extra_args = surplus is not None  # then they are refused here
         self._needs = needs or {}
         self._excludes = excludes or {}
@@ -104,8 +109,12 @@ class Command(click.Command):
         argv = args.copy()
         try:
             rest = super().parse_args(ctx, args)
-        except click.NoSuchOption as error:
-            _refuse_misplaced(ctx, error.option_name, argv)
+        except click.UsageError as error:
+            self._refuse_single_dash(argv)
+            if isinstance(error, click.NoSuchOption):
+                _refuse_misplaced(ctx, error.option_name, argv)
+                if todo := self._elsewhere.get(error.option_name):
+                    raise UsageError(f"No such option {error.option_name!r}: {todo}") from error
             raise
         if not ctx.resilient_parsing:
             if self._surplus and ctx.args:
@@ -115,6 +124,14 @@ class Command(click.Command):
             _refuse_unknown_variables(ctx)
             self._refuse_idle(ctx)
         return rest
+
+    def _refuse_single_dash(self, argv: Sequence[str]) -> None:
+        """Refuse ``-crop``, which click takes for ``-c -r -o -p``."""
+        known = {one for param in self.params for one in param.opts}
+        for word in takewhile(lambda word: word != "--", argv):
+            name, _, _ = word.partition("=")
+            if re.fullmatch("-[a-z][a-z-]+", name) and f"-{name}" in known:
+                raise UsageError(f"No such option {name!r}. Did you mean {'-' + name!r}?")
 
     def _refuse_idle(self, ctx: click.Context) -> None:
         words = typed(ctx)

@@ -19,6 +19,12 @@ from tfrec_cli.cli.completion import paths, splits
         "Running": ["jobs", "quiet", "json", "color"],
     },
     examples=["out images", "out images --split val"],
+    elsewhere={
+        "--where": "`tfrec reshard DATASET PART --where label=cat` copies a part, whose images "
+        "can be extracted",
+        "--limit": "`tfrec reshard DATASET PART --limit N` copies a part, whose images can be "
+        "extracted",
+    },
 )
 @params.path_argument("dataset", metavar="DATASET", shell_complete=paths("*"))
 @params.path_argument("out", metavar="OUT", shell_complete=paths())

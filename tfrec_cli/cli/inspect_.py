@@ -9,7 +9,7 @@ import click
 
 from tfrec_cli.cli import params, progress
 from tfrec_cli.cli.command import Command
-from tfrec_cli.cli.completion import paths
+from tfrec_cli.cli.completion import paths, splits
 from tfrec_cli.errors import EXIT_DATA, UsageError
 
 
@@ -21,7 +21,7 @@ from tfrec_cli.errors import EXIT_DATA, UsageError
         "code": ["record", "records", "labels", "json", "contact_sheet", "html"],
     },
     groups={
-        "What is shown": ["records", "record", "labels", "code", "json", "color"],
+        "What is shown": ["split", "records", "record", "labels", "code", "json", "color"],
         "Pictures": ["contact_sheet", "html", "crop", "seed"],
     },
     examples=["out", "out --record 0", "out --contact-sheet sheet.png"],
@@ -33,6 +33,12 @@ from tfrec_cli.errors import EXIT_DATA, UsageError
     nargs=-1,
     required=True,
     shell_complete=paths("*"),
+)
+@click.option(
+    "--split",
+    shell_complete=splits("paths"),
+    metavar="NAME",
+    help="Show only the files of this split. [default: all]",
 )
 @click.option("--records", type=click.IntRange(0), metavar="N", help="Show the first N records.")
 @click.option(
@@ -62,6 +68,7 @@ from tfrec_cli.errors import EXIT_DATA, UsageError
 def inspect(
     paths: tuple[str, ...],
     *,
+    split: str | None,
     records: int | None,
     record: int | None,
     labels: bool,
@@ -82,7 +89,7 @@ def inspect(
         from tfrec_cli.report import page
 
         page.check_replaceable(pictures["contact_sheet"], pictures["html"])
-    files, skipped = inspect_.find(paths)
+    files, skipped = inspect_.find(paths, split)
     progress.warn(report.notes(skipped))
     if record is not None and records is not None:
         raise UsageError("`record`: cannot be used with `records`")

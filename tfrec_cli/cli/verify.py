@@ -10,7 +10,7 @@ import click
 
 from tfrec_cli.cli import params, progress
 from tfrec_cli.cli.command import Command
-from tfrec_cli.cli.completion import paths
+from tfrec_cli.cli.completion import paths, splits
 from tfrec_cli.errors import EXIT_DATA
 
 
@@ -18,12 +18,18 @@ from tfrec_cli.errors import EXIT_DATA
     cls=Command,
     needs={"epochs": ["seed"]},
     groups={
-        "What is checked": ["seed", "crop", "epochs", "expect", "quick", "source", "root"],
+        "What is checked": ["split", "seed", "crop", "epochs", "expect", "quick", "source", "root"],
         "Running": ["jobs", "verbose", "quiet", "json", "color"],
     },
     examples=["out", "out --seed 42", "out --source images"],
 )
 @params.path_argument("path", metavar="[PATH]", default=".")
+@click.option(
+    "--split",
+    shell_complete=splits("path"),
+    metavar="NAME",
+    help="Check only this split, and the files about all splits. [default: all]",
+)
 @params.seed(
     help="Compute the crop of every record, compare it with the crop by tf.data if TensorFlow is "
     "installed, and print a fingerprint of all crops."

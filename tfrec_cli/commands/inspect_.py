@@ -42,14 +42,17 @@ class Found(NamedTuple):
     skipped: list[Path]
 
 
-def find(patterns: Sequence[str]) -> Found:
+def find(patterns: Sequence[str], split: str | None = None) -> Found:
     """Find the record files of some files, folders and glob patterns.
 
+    Args:
+        split: take only files of this split, by a manifest or else by their names.
     Raises:
         MissingPathError: there is no such file or folder.
-        UsageError: no file matches a pattern, or only files that hold no records.
+        UsageError: no file matches a pattern or is of the split, or only files that hold no
+            records.
     """
-    shards: dict[Path, None] = {}
+    shards: dict[Path, str] = {}
     skipped: dict[Path, None] = {}
     for pattern in patterns:
         paths = [Path(pattern)]
@@ -61,12 +64,18 @@ def find(patterns: Sequence[str]) -> Found:
             if path.is_file() and names.is_sidecar(path.name):
                 skipped[path] = None
                 continue
-            for split in discover.splits(path):
-                shards |= dict.fromkeys(split.shards)
+            for found in discover.splits(path):
+                shards |= {
+                    shard: found.name or names.split_of(shard.name) for shard in found.shards
+                }
     if skipped and not shards:
-        found = "found a file of a dataset without records, expected record files"
-        raise UsageError(f"{next(iter(skipped))}: {found}")
-    return Found(list(shards), list(skipped))
+        without = "found a file of a dataset without records, expected record files"
+        raise UsageError(f"{next(iter(skipped))}: {without}")
+    wanted = [shard for shard, name in shards.items() if split in (None, name)]
+    if not wanted:
+        told = ", ".join(sorted({*shards.values()} - {""})) or "none"
+        raise UsageError(f"`split`: found splits {told}, expected {split!r}")
+    return Found(wanted, list(skipped))
 
 
 def summarise(paths: Sequence[Path], skipped: Sequence[Path] = ()) -> Summary:

@@ -79,7 +79,8 @@ def verify(path: Path, options: Options, progress: Progress = lambda *_: None) -
         RunError: ``seed`` is given, and TensorFlow is installed but does not load.
     """
     options.check()
-    known, damaged = sidecars.read_splits(path)
+    everything, damaged = sidecars.read_splits(path)
+    known = splits.chosen(path, everything, options.split)
     folders = splits.folders(known, options.source, options.root)
     if folders:
         from tfrec_cli.checking import origin
@@ -95,7 +96,13 @@ def verify(path: Path, options: Options, progress: Progress = lambda *_: None) -
     report.add(damaged)
     with pool.local(options.jobs or pool.available_jobs(), isolated=True) as run:
         subject = Subject(
-            path=path, splits=known, options=options, folders=folders, run=run, progress=progress
+            path=path,
+            splits=known,
+            others=[split for split in everything if split not in known],
+            options=options,
+            folders=folders,
+            run=run,
+            progress=progress,
         )
         crops.check_expected(subject)
         for check in CHECKS:

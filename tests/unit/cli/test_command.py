@@ -162,8 +162,8 @@ def source(tmp_path: Path) -> Path:
         ),
         (
             "crop = 80",
-            "--config FILE: [write] crop: found no image of 80x80 or more, the largest is 9x9, "
-            "expected a smaller crop",
+            "--config FILE: [write] crop: found no image of 80x80 or more, the largest is 9 wide, "
+            "9 high, expected a smaller crop",
         ),
         (
             "encoding = 'png'",

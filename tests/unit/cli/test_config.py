@@ -277,7 +277,7 @@ REFUSED = [
     ("[verify]\nepoch = 3", "found [verify] epoch, which is not an option: did you mean "
      "'epochs'?"),
     ("[verify]\nxyz = 3", "found [verify] xyz, which is not an option: expected one of color, "
-     "crop, epochs, expect, jobs, json, quick, quiet, root, seed, source, verbose"),
+     "crop, epochs, expect, jobs, json, quick, quiet, root, seed, source, split, verbose"),
     ("[wirte]\ncrop = 3", "found [wirte], which is not a command: did you mean 'write'?"),
     ("[xyz]\ncrop = 3", "found [xyz], which is not a command: expected one of check, extract, "
      "inspect, merge, reshard, salvage, verify, write"),

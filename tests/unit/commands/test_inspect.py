@@ -644,3 +644,16 @@ def test_several_processes_count_the_same_as_one(
     monkeypatch.setattr(inspect_, "_WORTH_PROCESSES_BYTES", 0)
     monkeypatch.setattr(pool, "available_jobs", lambda: 2)
     assert report.document(summarise(paths), "") == alone
+
+
+def test_the_files_of_one_split_are_inspected(folder: Path, tmp_path: Path) -> None:
+    """By manifests, or by the names of the files of other programs."""
+    write.write(folder, tmp_path / "ours", write.WriteOptions(jobs=1, split="train=0.7,val=0.3"))
+    found = inspect_.find([str(tmp_path / "ours")], "val")
+    assert [path.name for path in found.files] == ["val-00000-of-00001.tfrecord"]
+    for name in ("train_1.tfrecord", "test.tfrecord"):
+        record_file(tmp_path / "theirs" / name, an_example(x=[1]))
+    found = inspect_.find([str(tmp_path / "theirs")], "train")
+    assert [path.name for path in found.files] == ["train_1.tfrecord"]
+    with pytest.raises(UsageError, match=r"^split: found splits test, train, expected 'val'$"):
+        inspect_.find([str(tmp_path / "theirs")], "val")

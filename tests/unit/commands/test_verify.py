@@ -350,6 +350,33 @@ def test_a_fingerprint_of_something_else_is_refused(crops: Path, expect: str, me
     assert steps == []
 
 
+def test_one_split_is_verified(folder: Path, tmp_path: Path) -> None:
+    """With the files about all splits, which are those that `write` made."""
+    for split in ("train", "val"):
+        write(folder, tmp_path / "out", WriteOptions(jobs=1, split=split))
+    (tmp_path / "out" / "val-00000-of-00001.tfrecord").write_bytes(b"damaged")
+    whole = verify(tmp_path / "out", Options(split="train", jobs=1))
+    assert (whole.findings, whole.shards) == ([], 1)
+    assert "the shards of other splits: val" in whole.unchecked
+    assert verify(tmp_path / "out", Options(split="val", jobs=1)).findings
+    (tmp_path / "out" / "dataset_info.json").unlink()
+    assert kinds(verify(tmp_path / "out", Options(split="train", jobs=1))) == ["missing"]
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"split": "test"}, "^split: found splits train in .*, expected 'test'$"),
+        ({"split": "train", "source": ((None, Path("a")),)}, "^split: cannot be used with source"),
+    ],
+)
+def test_a_split_that_cannot_be_verified_alone_is_refused(
+    crops: Path, options: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(UsageError, match=message):
+        verify(crops, Options(**options))
+
+
 def test_missing_shards_are_not_counted_as_if_they_were_there(folder: Path, tmp_path: Path) -> None:
     write(folder, tmp_path / "out", WriteOptions(jobs=1, shards=4))
     shard = tmp_path / "out" / "train-00001-of-00004.tfrecord"
