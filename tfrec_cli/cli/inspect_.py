@@ -103,13 +103,12 @@ def inspect(
     if code:
         click.echo(program(result))
         return
-    if not json:
-        click.echo(report.text(result, all_labels=labels))
+    drawn = []
     if pictures["contact_sheet"] or pictures["html"]:
-        for line in page.draw(files, result, **pictures):
-            if not json:
-                click.echo(line)
+        drawn = page.draw(files, result, **pictures)
     if json:
         click.echo(report.document(result, parse_spec(result)))
+    else:
+        click.echo("\n".join([report.text(result, all_labels=labels), *drawn]))
     if not result.ok:
         sys.exit(EXIT_DATA)

@@ -6,6 +6,7 @@ Must not know: what is done with them.
 
 from __future__ import annotations
 
+import glob
 import os
 import re
 from collections.abc import Iterable, Iterator, Sequence
@@ -20,7 +21,14 @@ from tfrec_cli.dataset.manifest import Manifest, Shard
 from tfrec_cli.dataset.names import TFDS_INFO, partial_folders
 from tfrec_cli.dataset.records import ImageRecord, Names
 from tfrec_cli.dataset.tfds import Prepared
-from tfrec_cli.errors import DataError, ExampleError, FramingError, RunError, UsageError
+from tfrec_cli.errors import (
+    DataError,
+    ExampleError,
+    FramingError,
+    MissingPathError,
+    RunError,
+    UsageError,
+)
 from tfrec_cli.imaging import formats
 from tfrec_cli.runtime import files, values
 from tfrec_cli.runtime.paths import missing
@@ -99,6 +107,9 @@ def splits(path: Path) -> list[Split]:
         told = next(iter(file_splits.by_name([path])))
         return [Split(folder=path.parent, name=told or None, manifest=None, shards=(path,))]
     if not path.exists():
+        if glob.has_magic(os.fspath(path)):
+            found = "found a pattern, expected a folder or a record file"
+            raise MissingPathError(f"{path}: {found}", path)
         raise missing(path)
     if not path.is_dir():
         raise UsageError(f"{path}: found a pipe or device, expected a record file or a folder")
@@ -144,7 +155,8 @@ def split(path: Path, name: str) -> Split:
         if str(candidate) == name:
             return candidate
     names = ", ".join(map(str, told))
-    raise UsageError(f"{path}: found splits {names}, expected {name!r}")
+    others = f"found splits {names}, expected {name!r}: try `split`={str(told[0])!r}"
+    raise UsageError(f"{path}: {others}")
 
 
 def _certain(found: list[Split], path: Path) -> list[Split]:

@@ -18,7 +18,7 @@ from tfrec_cli.report.inspect_ import FEATURE_TITLES, feature_rows
 from tfrec_cli.runtime.files import atomic_file
 
 if TYPE_CHECKING:
-    from PIL import Image
+    from PIL import Image, ImageDraw
 
     from tfrec_cli.inspecting.samples import Sample
     from tfrec_cli.inspecting.tally import Summary
@@ -30,6 +30,7 @@ _SHEET_FORMATS: tuple[formats.ImageFormat, ...] = ("png", "jpeg", "webp")
 
 _THUMBNAIL_PX = 128
 _CAPTION_PX = 14
+_CAPTION_COLOURS = ("#333333", "#777777")
 _GAP_PX = 6
 _COLUMNS = 8
 _STYLE = (
@@ -110,12 +111,15 @@ def draw(
     if not contact_sheet and not html:
         return []
     needed = contact_sheet or summary.names or _is_one(summary)
-    pictures = pick(files, summary, MOST_PICTURES, crop, seed) if needed else []
+    pictures, small = pick(files, summary, MOST_PICTURES, crop, seed) if needed else ([], 0)
     if contact_sheet:
         write_contact_sheet(contact_sheet, pictures)
     if html:
         write_html(html, summary, parse_spec(summary, "RaggedFeature"), pictures)
     written = plural(len(pictures), "image")
+    if small:
+        verb = "was" if small == 1 else "were"
+        written += f"; {small} of {len(pictures) + small} tried {verb} smaller than the crop"
     return [safe(f"wrote {path}: {written}") for path in (contact_sheet, html) if path]
 
 
@@ -126,26 +130,34 @@ def _is_one(summary: Summary) -> bool:
 
 
 def contact_sheet(samples: Sequence[Sample]) -> Image.Image:
-    """Draw images in rows, each with its caption."""
+    """Draw images in rows, each with its name and, if it has one, its class or folder below."""
     from PIL import Image, ImageDraw
 
     columns = min(_COLUMNS, len(samples))
     rows = -(-len(samples) // columns)
     cell, gap = _THUMBNAIL_PX, _GAP_PX
+    below = _CAPTION_PX * (1 + any(sample.group for sample in samples))
     width = columns * (cell + gap) + gap
-    height = rows * (cell + _CAPTION_PX + gap) + gap
+    height = rows * (cell + below + gap) + gap
     sheet = Image.new("RGB", (width, height), "#f4f4f4")
     draw = ImageDraw.Draw(sheet)
     for number, sample in enumerate(samples):
         picture = _thumbnail(sample)
         left = gap + number % columns * (cell + gap)
-        top = gap + number // columns * (cell + _CAPTION_PX + gap)
+        top = gap + number // columns * (cell + below + gap)
         sheet.paste(picture, (left + (cell - picture.width) // 2, top + cell - picture.height))
-        caption = safe(sample.caption.rsplit("/", 1)[-1])
-        while caption and draw.textlength(caption) > cell:
-            caption = caption[:-2].rstrip("…") + "…"
-        draw.text((left + cell // 2, top + cell + 1), caption, fill="#333333", anchor="ma")
+        for line, text in enumerate((sample.caption.rsplit("/", 1)[-1], sample.group)):
+            place = left + cell // 2, top + cell + 1 + line * _CAPTION_PX
+            fitting = _fitting(safe(text), draw, cell)
+            draw.text(place, fitting, fill=_CAPTION_COLOURS[line], anchor="ma")
     return sheet
+
+
+def _fitting(text: str, draw: ImageDraw.ImageDraw, width_px: int) -> str:
+    """Return a text, or its beginning and ``…`` if it is wider."""
+    while text and draw.textlength(text) > width_px:
+        text = text[:-2].rstrip("…") + "…"
+    return text
 
 
 def html_page(summary: Summary, spec: str, samples: Sequence[Sample]) -> str:

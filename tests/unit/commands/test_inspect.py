@@ -550,6 +550,16 @@ def test_a_picture_of_another_format_is_not_replaced(place: Path) -> None:
     assert (ran.code, ran.err, sheet.read_bytes()) == (3, line, png(PICTURE))
 
 
+def test_images_too_small_for_the_crop_are_counted_before_the_report(place: Path) -> None:
+    record_file(place, *[an_example(image=png(photo(size, size))) for size in (9, 4, 5)])
+    sheet = place.parent / "sheet.png"
+    ran = tfrec("inspect", place, "--contact-sheet", sheet, "--crop", 6)
+    said = f"wrote {sheet}: 1 image; 2 of 3 tried were smaller than the crop"
+    assert (ran.code, ran.out.splitlines()[-1]) == (0, said)
+    ran = tfrec("inspect", place, "--contact-sheet", sheet, "--crop", 10)
+    assert (ran.code, ran.out, ran.err.count("\n")) == (1, "", 1)
+
+
 def test_without_images_to_show_pictures_are_refused(place: Path) -> None:
     record_file(place, an_example(x=[1]))
     ran = tfrec("inspect", place, "--contact-sheet", place.parent / "sheet.png")

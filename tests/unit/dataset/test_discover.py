@@ -159,7 +159,16 @@ def test_a_file_that_is_named_is_the_default_split_and_its_own(tmp_path: Path) -
 def test_an_unknown_split_is_refused(ours: Path) -> None:
     with pytest.raises(UsageError) as caught:
         discover.split(ours, "test")
-    assert str(caught.value) == f"{ours}: found splits train, val, expected 'test'"
+    assert str(caught.value) == (
+        f"{ours}: found splits train, val, expected 'test': try split='train'"
+    )
+
+
+def test_a_pattern_is_no_path(two: Path) -> None:
+    with pytest.raises(MissingPathError) as caught:
+        discover.split(two / "*.tfrecord", "train")
+    found = "found a pattern, expected a folder or a record file"
+    assert str(caught.value) == f"{two}/*.tfrecord: {found}"
 
 
 def test_a_path_that_does_not_exist_is_refused(tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import io
 import re
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -36,6 +37,14 @@ def sample(height: int, width: int, caption: str = "x") -> Sample:
 )
 def test_the_sheet_has_rows_of_eight(count: int, size: tuple[int, int]) -> None:
     assert page.contact_sheet([sample(9, 9)] * count).size == size
+
+
+def test_the_class_of_an_image_is_below_its_name() -> None:
+    shown = replace(sample(9, 9), group="cats" * 20)
+    sheet = page.contact_sheet([shown, sample(9, 9)])
+    assert sheet.size == (274, 168)
+    below = np.asarray(sheet)[6 + 128 + 16 :]
+    assert below[:, :140].min() < 200 < below[:, 140:].min()
 
 
 def test_images_on_the_sheet_keep_their_pixels() -> None:
@@ -78,7 +87,7 @@ def html(strange: Path) -> str:
     found.shards[0] = ShardSummary(
         path=strange, records=1, size_bytes=1, compression="none", problem=HOSTILE
     )
-    shown = samples([strange], found, 9, None, None)
+    shown = samples([strange], found, 9, None, None).shown
     return page.html_page(found, parse_spec(found), shown)
 
 
