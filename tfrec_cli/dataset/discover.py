@@ -108,8 +108,8 @@ def splits(path: Path) -> list[Split]:
         return [Split(folder=path.parent, name=told or None, manifest=None, shards=(path,))]
     if not path.exists():
         if glob.has_magic(os.fspath(path)):
-            found = "found a pattern, expected a folder or a record file"
-            raise MissingPathError(f"{path}: {found}", path)
+            pattern = "found a pattern, expected a folder or a record file"
+            raise MissingPathError(f"{path}: {pattern}", path)
         raise missing(path)
     if not path.is_dir():
         raise UsageError(f"{path}: found a pipe or device, expected a record file or a folder")
