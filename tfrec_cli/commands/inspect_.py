@@ -65,9 +65,7 @@ def find(patterns: Sequence[str], split: str | None = None) -> Found:
                 skipped[path] = None
                 continue
             for found in discover.splits(path):
-                shards |= {
-                    shard: found.name or names.split_of(shard.name) for shard in found.shards
-                }
+                shards |= dict.fromkeys(found.shards, found.name or "")
     if skipped and not shards:
         without = "found a file of a dataset without records, expected record files"
         raise UsageError(f"{next(iter(skipped))}: {without}")
