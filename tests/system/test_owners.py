@@ -104,10 +104,12 @@ def test_only_dataset_has_keys_of_a_manifest(module: str) -> None:
 
 @pytest.mark.parametrize("module", MODULES)
 def test_only_names_has_names_of_files(module: str) -> None:
+    """Except examples of commands, which have a space."""
     suffixes = (names.MANIFEST_SUFFIX, names.REJECTS_SUFFIX, names.INDEX_SUFFIX, names.SUMS)
     suffixes += (names.NOTE_SUFFIX, ".partial", ".tfrecord", names.TFDS_INFO, names.LOCK)
     suffixes += (names.TARGETS_SUFFIX,)
     found = [text for text in texts(module) for suffix in suffixes if text.endswith(suffix)]
+    found = [text for text in found if " " not in text]
     assert module == "dataset/names" or not found
 
 
