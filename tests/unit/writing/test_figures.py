@@ -270,7 +270,7 @@ def test_the_next_command_can_be_pasted(
 
 def test_a_dry_run_says_what_is_known(source: Path) -> None:
     result = run(source, {"cat/1.png": CAT, "dog/1.png": CAT}, crop=(8, 8), dry_run=True)
-    assert [*lines(result)] == ["labels", "per class", "crop"]
+    assert [*lines(result)] == ["labels", "per class", "crop", "unchecked"]
     document = json.loads(report.document(result))
     assert (document["seconds"], document["copies"], document["class_records"]) == (
         None,
