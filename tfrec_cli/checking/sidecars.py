@@ -18,7 +18,7 @@ from tfrec_cli.dataset.checksums import dataset_files
 from tfrec_cli.dataset.discover import Split
 from tfrec_cli.dataset.manifest import Manifest
 from tfrec_cli.dataset.names import INDEX_SUFFIX, MANIFEST_SUFFIX, REJECTS_SUFFIX, SUMS, TFDS_INFO
-from tfrec_cli.errors import ManifestError, UsageError
+from tfrec_cli.errors import DataError, ManifestError, UsageError
 from tfrec_cli.runtime import files
 
 _MOST_SUMS_BYTES = 1 << 26
@@ -58,6 +58,9 @@ def read_splits(path: Path) -> tuple[list[Split], list[Finding]]:
         except UsageError:
             if not findings:  # else there is only a damaged manifest without its shards
                 raise
+        except DataError as error:  # what TFDS tells of its files is damaged
+            splits = [discover.undescribed(path)]
+            findings.append(file_finding("metadata", path / TFDS_INFO, str(error)))
     return splits, findings
 
 

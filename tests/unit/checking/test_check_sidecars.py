@@ -115,3 +115,11 @@ def test_a_record_file_is_a_split_and_a_missing_path_is_refused(tmp_path: Path) 
     assert ([split.shards for split in splits], findings) == ([(path,)], [])
     with pytest.raises(UsageError):
         sidecars.read_splits(tmp_path / "nothing")
+
+
+def test_a_damaged_description_by_tfds_is_a_finding(tmp_path: Path) -> None:
+    record_file(tmp_path / "x-train.tfrecord-00000-of-00001", example.encode({"label": 1}))
+    (tmp_path / "dataset_info.json").write_text("{")
+    (tmp_path / "features.json").write_text("{}")
+    splits, (finding,) = sidecars.read_splits(tmp_path)
+    assert (len(splits), finding.kind, finding.path.name) == (1, "metadata", "dataset_info.json")
