@@ -357,7 +357,7 @@ class TestOtherCommands:
         summary = tfrec_cli.inspect(whole)
         assert summary.features["image"].contents == {"16-bit PNG": 6, "PNG": 2, "JPEG": 1}
         crops = tfrec_cli.inspect(cropped)
-        shown = samples(sorted(cropped.glob("*.tfrecord")), crops, 9, None, None)
+        shown = samples(sorted(cropped.glob("*.tfrecord")), crops, 9, None, None).shown
         assert {sample.pixels.dtype for sample in shown} == {np.dtype(np.uint8)}
         by_name = {sample.caption: sample.pixels for sample in shown}
         assert (by_name["flat/b.png"] == center(SHALLOW)).all()

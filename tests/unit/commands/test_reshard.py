@@ -385,7 +385,7 @@ class TestForeign:
         assert (made.records, len(made.shards)) == (len(PAYLOADS), 1)
         size = values.spell_size(options.default_of("shard_size"))
         shown = " ".join(tfrec("reshard", "--help").out.split())
-        assert f"[default: {size}, with --where or --limit, or for record files" in shown
+        assert f"[default: {size}, with --split, --where or --limit, or for record files" in shown
 
     def test_records_are_selected_by_any_feature(self, tmp_path: Path, out: Path) -> None:
         made = [example.encode({"n": number, "s": b"t%d" % number}) for number in range(4)]

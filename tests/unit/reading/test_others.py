@@ -66,7 +66,8 @@ def test_no_record_of_another_split_is_read(tmp_path: Path, dataset: Any, names:
     assert found["train+validation"] == {*range(16)}
     with pytest.raises(UsageError) as refused:
         dataset(folder, split="nonsense")
-    assert str(refused.value) == f"{folder}: found splits train, validation, expected 'nonsense'"
+    found = f"{folder}: found splits train, validation, expected 'nonsense'"
+    assert str(refused.value).startswith(found)
 
 
 def test_a_folder_of_validation_files_is_not_read_as_train(tmp_path: Path, dataset: Any) -> None:
