@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import fill, jpeg, photo, png, tf
+from conftest import fill, jpeg, needs, photo, png, tf
 from messages import a_sequence, an_example, framed, record_file
 from program import tfrec
 
@@ -172,6 +172,7 @@ def test_columns_that_hold_lists_by_the_manifest_are_lists_in_the_code(tmp_path:
     assert (found["box"], found["note"], found["id"]) == ([[1.5]], [[b"x"]], [1])
 
 
+@needs("tensorflow")
 def test_each_split_is_a_dataset_of_its_own(tmp_path: Path) -> None:
     for name, number in (("val", 1), ("train", 2)):
         record_file(tmp_path / f"{name}-00000-of-00001.tfrecord", an_example(x=[number]))
