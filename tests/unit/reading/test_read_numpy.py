@@ -257,7 +257,10 @@ GRAIN = """
 import hashlib, json, sys
 import grain
 import numpy as np
+from absl import flags
 from tfrec_cli import read_numpy
+
+flags.FLAGS.mark_as_parsed()  # beside JAX, Grain's workers look at flags
 
 def digest(batches):
     found = hashlib.sha256()
