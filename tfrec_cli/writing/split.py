@@ -313,12 +313,17 @@ def _divide_units(labels: Numbers, units: Numbers, shares: Mapping[str, Fraction
 
 
 def _ranks(labels: Numbers, groups: Numbers) -> Numbers:
-    """Return for each image the rank of its class; classes are sorted by their contents."""
+    """Return for each image the rank of its class; classes are sorted by their contents.
+
+    Those of the same contents are sorted by how often they have each, never by their numbers.
+    """
     import numpy as np
 
     names, classes = np.unique(labels, return_inverse=True)
+    sorted_contents = [np.sort(groups[classes == number]) for number in range(len(names))]
     contents = [
-        np.unique(groups[classes == number]).astype(">i8").tobytes() for number in range(len(names))
+        tuple(one.astype(">i8").tobytes() for one in (np.unique(every), every))
+        for every in sorted_contents
     ]
     order = sorted(range(len(names)), key=contents.__getitem__)
     ranks = np.empty(len(names), np.int64)
