@@ -11,6 +11,7 @@ FAST := .venv-fast
 FAST_READY := $(FAST)/.ready
 PURE := reading/test_batch tfrecord/test_example tfrecord/test_single_values imaging/test_headers \
 	imaging/test_images
+PARALLEL := --numprocesses logical --dist worksteal
 SOURCES := $(wildcard tfrec_cli/runtime/*.[ch])
 SANITIZED := build/sanitize
 COGGED := docs/architecture.md docs/benchmarks.md docs/cli.md docs/json.md
@@ -54,11 +55,11 @@ demo: $(USABLE)  ## Write, inspect and verify the sample images; draw two pictur
 		--contact-sheet demo-out/crops.png > demo-out/inspect.txt
 	@echo "pictures: demo-out/whole.png, random crops in demo-out/crops.png and crops.html"
 
-test: $(READY)  ## Run every test
-	$(BIN)/python -m pytest -q
+test: $(READY)  ## Run every test, on all processors up to 4: each loads TensorFlow and PyTorch
+	$(BIN)/python -m pytest -q $(PARALLEL) --maxprocesses 4
 
 test-fast: $(FAST_READY)  ## Run the quick tests that need no TensorFlow or PyTorch, in their own environment
-	env -u ALL_TESTS $(FAST)/bin/python -m pytest -q -m "not slow" --numprocesses auto
+	env -u ALL_TESTS $(FAST)/bin/python -m pytest -q -m "not slow" $(PARALLEL)
 
 test-lowest: $(READY)  ## Run the same with the lowest versions that pyproject.toml allows, on the oldest Python
 	$(BIN)/python tests/lowest.py
