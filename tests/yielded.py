@@ -21,7 +21,7 @@ WAYS = (
 )
 """Each reader, with and without batches."""
 
-OF_EPOCHS = ("shuffle", "shard", "start")
+OF_EPOCHS = ("shuffle", "order_seed", "shard", "even", "start")
 
 
 def records(way: str, path: Path, **options: Any) -> list[Any]:

@@ -14,11 +14,14 @@ random_distributions.h.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
 
+from tfrec_cli.runtime.permutation import permute
+from tfrec_cli.runtime.philox import Words, philox
 from tfrec_cli.seeds import KEY_BITS
 from tfrec_cli.seeds import check_seed as check_seed
 from tfrec_cli.seeds import seed_key as seed_key
@@ -35,7 +38,6 @@ __all__ = [
     "draw_words",
     "holds",
     "margins",
-    "order",
     "place",
     "random_boxes",
     "random_brightness",
@@ -43,11 +45,11 @@ __all__ = [
     "random_offsets",
     "seed_key",
     "seed_pair",
+    "shuffled",
     "user_seeds",
 ]
 
 Int64s = npt.NDArray[np.int64]
-Words = npt.NDArray[np.uint32]
 CropMode = Literal["random", "center"]
 Margins = tuple[tuple[int, int], tuple[int, int], tuple[int, int]]
 
@@ -164,15 +166,34 @@ def random_brightness(
     return brightness
 
 
-def order(count: int, *, seed: int, epoch: int) -> Int64s:
-    """Return a permutation of ``range(count)`` drawn from (seed, epoch).
+def shuffled(
+    positions: npt.ArrayLike,
+    count: int,
+    *,
+    seed: int,
+    epoch: int,
+    part: int = 0,
+    inverse: bool = False,
+) -> Int64s:
+    """Return what stands at positions of ``range(count)`` in an order drawn from (seed, epoch).
 
+    Each position is computed by itself, in no memory: see `permutation.permute`. The four words of
+    its key are those that `draw_words` draws for the key ``part`` of the record.
+
+    Args:
+        positions: int[n], below ``count``.
+        part: in [0, 2**56): parts of the same epoch have different orders.
+        inverse: return at which positions the numbers ``positions`` stand.
     Returns:
-        int64[count]: the record at each position of the epoch.
+        int64[n].
     """
-    words = draw_words(seed, epoch, np.arange(count), ORDER)
-    ranks = words[:, 0].astype(np.uint64) << np.uint64(32) | words[:, 1].astype(np.uint64)
-    return np.argsort(ranks, kind="stable").astype(np.int64)
+    key = _order_key(seed, epoch, part)
+    return permute(np.asarray(positions, np.int64), count, key, inverse=inverse)
+
+
+@lru_cache(maxsize=64)
+def _order_key(seed: int, epoch: int, part: int) -> Words:
+    return draw_words(seed, epoch, [part], ORDER)[0]
 
 
 def seed_pair(seed: int, epoch: int, key: int, op: int) -> tuple[int, int]:
@@ -210,27 +231,10 @@ def draw_words(seed: int, epoch: int, keys: npt.ArrayLike, op: int) -> Words:
     tagged = plain.astype(np.uint64) | np.uint64(op << KEY_BITS)
     pair = np.broadcast_to(np.array([seed, epoch], np.uint32), (len(tagged), 2))
     low, high = tagged.astype(np.uint32), (tagged >> np.uint64(32)).astype(np.uint32)
-    scrambled = _philox(np.stack([pair[:, 0], pair[:, 1], low, high], axis=1), _SCRAMBLE_KEY)
+    scrambled = philox(np.stack([pair[:, 0], pair[:, 1], low, high], axis=1), _SCRAMBLE_KEY)
     counter = scrambled.copy()
     counter[:, :2] = 0
-    return _philox(counter, (scrambled[:, 0], scrambled[:, 1]))
-
-
-def _philox(counter: Words, key: Sequence[int | Words]) -> Words:
-    """Run Philox 4x32-10 on uint32[n, 4] counters."""
-    c0, c1, c2, c3 = (counter[:, word].astype(np.uint64) for word in range(4))
-    k0, k1 = (np.asarray(word, np.uint64) for word in key)
-    low, shift = np.uint64(0xFFFFFFFF), np.uint64(32)
-    for _ in range(10):
-        left, right = np.uint64(0xD2511F53) * c0, np.uint64(0xCD9E8D57) * c2
-        c0, c1, c2, c3 = (
-            (right >> shift) ^ c1 ^ k0,
-            right & low,
-            (left >> shift) ^ c3 ^ k1,
-            left & low,
-        )
-        k0, k1 = (k0 + np.uint64(0x9E3779B9)) & low, (k1 + np.uint64(0xBB67AE85)) & low
-    return np.stack([c0, c1, c2, c3], axis=1).astype(np.uint32)
+    return philox(counter, (scrambled[:, 0], scrambled[:, 1]))
 
 
 def _unit(words: Words) -> npt.NDArray[np.float32]:

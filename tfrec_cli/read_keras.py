@@ -24,11 +24,13 @@ from tfrec_cli.reading.open import OpenSplit, open_split
 from tfrec_cli.reading.options import (
     Channels,
     Dtype,
+    Even,
     Features,
     Hot,
     Label,
     Missing,
     ReadOptions,
+    Shuffle,
     Small,
 )
 from tfrec_cli.reading.prefetch import run_ahead
@@ -62,10 +64,12 @@ def dataset(
     crop: int | Sequence[int] | None = None,
     crop_mode: CropMode = "random",
     seed: int = 0,
+    order_seed: int | None = None,
     epoch: int = 0,
     batch_size: int | None = None,
-    shuffle: bool = False,
+    shuffle: Shuffle = False,
     shard: Sequence[int] = (0, 1),
+    even: Even | None = None,
     flip: bool = False,
     brightness: float = 0.0,
     dtype: Dtype = "float32",
@@ -105,10 +109,16 @@ def dataset(
         crop: (height, width) in pixels, or one number for a square; None keeps the stored size.
         crop_mode: ``"random"`` draws the position of each crop, ``"center"`` takes the middle.
         seed: in [0, 2**32); crops, flips, brightness and order are drawn from it.
+        order_seed: the seed of the order; None means ``seed``.
         epoch: number of the epoch, in [0, 2**31), until `SetEpoch` sets that of ``fit``.
         batch_size: records in a batch; needed.
-        shuffle: shuffle all records by (seed, epoch), without a buffer, so there is no buffer size.
+        shuffle: True shuffles all records by (seed, epoch), without a buffer, so there is no buffer
+            size. ``"blocks"`` mixes the records of 64 blocks of 256 adjacent records, for disks
+            that are slow at random access, and then those of the next 64; see the docs.
         shard: (i, n) for host i of n: reads the positions of each epoch that are i modulo n.
+        even: make hosts read equally many records, if ``shard`` does not divide them evenly:
+            ``"drop"`` leaves out the last positions of each epoch, ``"repeat"`` adds the first ones
+            at its end; None leaves some hosts one record more.
         flip: mirror each image left to right with probability 1/2.
         brightness: the largest change of brightness, in [0, 1] on a scale from 0 to 1. The change
             is drawn for each record.
@@ -163,10 +173,12 @@ def dataset(
         crop=crop,
         crop_mode=crop_mode,
         seed=seed,
+        order_seed=order_seed,
         epoch=epoch,
         batch_size=batch_size,
         shuffle=shuffle,
         shard=shard,
+        even=even,
         flip=flip,
         brightness=brightness,
         dtype=dtype,

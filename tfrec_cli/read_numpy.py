@@ -23,11 +23,13 @@ from tfrec_cli.reading.open import OpenSplit, open_split
 from tfrec_cli.reading.options import (
     Channels,
     Dtype,
+    Even,
     Features,
     Hot,
     Label,
     Missing,
     ReadOptions,
+    Shuffle,
     Small,
 )
 from tfrec_cli.reading.prefetch import run_ahead
@@ -49,11 +51,13 @@ def dataset(
     crop: int | Sequence[int] | None = None,
     crop_mode: CropMode = "random",
     seed: int = 0,
+    order_seed: int | None = None,
     epoch: int = 0,
     epochs: int = 1,
     batch_size: int | None = None,
-    shuffle: bool = False,
+    shuffle: Shuffle = False,
     shard: Sequence[int] = (0, 1),
+    even: Even | None = None,
     start: int = 0,
     flip: bool = False,
     brightness: float = 0.0,
@@ -96,12 +100,18 @@ def dataset(
         crop: (height, width) in pixels, or one number for a square; None keeps the stored size.
         crop_mode: ``"random"`` draws the position of each crop, ``"center"`` takes the middle.
         seed: in [0, 2**32); crops, flips, brightness and order are drawn from it.
+        order_seed: the seed of the order; None means ``seed``.
         epoch: number of the first epoch, in [0, 2**31).
         epochs: number of epochs, one after another; a batch never spans two of them.
         batch_size: records in a batch; None yields single records.
-        shuffle: shuffle all records by (seed, epoch), without a buffer, so there is no buffer size.
+        shuffle: True shuffles all records by (seed, epoch), without a buffer, so there is no buffer
+            size. ``"blocks"`` mixes the records of 64 blocks of 256 adjacent records, for disks
+            that are slow at random access, and then those of the next 64; see the docs.
             GZIP shards cannot be shuffled.
         shard: (i, n) for host i of n: reads the positions of each epoch that are i modulo n.
+        even: make hosts read equally many records, if ``shard`` does not divide them evenly:
+            ``"drop"`` leaves out the last positions of each epoch, ``"repeat"`` adds the first ones
+            at its end; None leaves some hosts one record more.
         start: number of this host's records to leave out, to resume where a run stopped.
         flip: mirror each image left to right with probability 1/2.
         brightness: the largest change of brightness, in [0, 1] on a scale from 0 to 1. The change
@@ -159,11 +169,13 @@ def dataset(
         crop=crop,
         crop_mode=crop_mode,
         seed=seed,
+        order_seed=order_seed,
         epoch=epoch,
         epochs=epochs,
         batch_size=batch_size,
         shuffle=shuffle,
         shard=shard,
+        even=even,
         start=start,
         flip=flip,
         brightness=brightness,
@@ -191,10 +203,12 @@ def source(
     crop: int | Sequence[int] | None = None,
     crop_mode: CropMode = "random",
     seed: int = 0,
+    order_seed: int | None = None,
     epoch: int = 0,
     epochs: int = 1,
-    shuffle: bool = False,
+    shuffle: Shuffle = False,
     shard: Sequence[int] = (0, 1),
+    even: Even | None = None,
     flip: bool = False,
     brightness: float = 0.0,
     dtype: Dtype = "float32",
@@ -235,10 +249,16 @@ def source(
         crop: (height, width) in pixels, or one number for a square; None keeps the stored size.
         crop_mode: ``"random"`` draws the position of each crop, ``"center"`` takes the middle.
         seed: in [0, 2**32); crops, flips, brightness and order are drawn from it.
+        order_seed: the seed of the order; None means ``seed``.
         epoch: number of the first epoch, in [0, 2**31).
         epochs: number of epochs, one after another.
-        shuffle: shuffle all records by (seed, epoch), without a buffer, so there is no buffer size.
+        shuffle: True shuffles all records by (seed, epoch), without a buffer, so there is no buffer
+            size. ``"blocks"`` mixes the records of 64 blocks of 256 adjacent records, for disks
+            that are slow at random access, and then those of the next 64; see the docs.
         shard: (i, n) for host i of n: reads the positions of each epoch that are i modulo n.
+        even: make hosts read equally many records, if ``shard`` does not divide them evenly:
+            ``"drop"`` leaves out the last positions of each epoch, ``"repeat"`` adds the first ones
+            at its end; None leaves some hosts one record more.
         flip: mirror each image left to right with probability 1/2.
         brightness: the largest change of brightness, in [0, 1] on a scale from 0 to 1. The change
             is drawn for each record.
@@ -287,10 +307,12 @@ def source(
         crop=crop,
         crop_mode=crop_mode,
         seed=seed,
+        order_seed=order_seed,
         epoch=epoch,
         epochs=epochs,
         shuffle=shuffle,
         shard=shard,
+        even=even,
         flip=flip,
         brightness=brightness,
         dtype=dtype,

@@ -33,10 +33,12 @@ if TYPE_CHECKING:
     from tfrec_cli.reading.options import (
         Channels,
         Dtype,
+        Even,
         Features,
         Hot,
         Label,
         Missing,
+        Shuffle,
         Small,
     )
     from tfrec_cli.reading.order import ChunkOrder
@@ -58,11 +60,13 @@ def dataset(
     crop: int | Sequence[int] | None = None,
     crop_mode: CropMode = "random",
     seed: int = 0,
+    order_seed: int | None = None,
     epoch: int = 0,
     epochs: int = 1,
     batch_size: int | None = None,
-    shuffle: bool = False,
+    shuffle: Shuffle = False,
     shard: Sequence[int] = (0, 1),
+    even: Even | None = None,
     start: int = 0,
     flip: bool = False,
     brightness: float = 0.0,
@@ -105,12 +109,18 @@ def dataset(
         crop: (height, width) in pixels, or one number for a square; None keeps the stored size.
         crop_mode: ``"random"`` draws the position of each crop, ``"center"`` takes the middle.
         seed: in [0, 2**32); crops, flips, brightness and order are drawn from it.
+        order_seed: the seed of the order; None means ``seed``.
         epoch: number of the first epoch, in [0, 2**31).
         epochs: number of epochs, one after another; a batch never spans two of them.
         batch_size: records in a batch; None yields single records.
-        shuffle: shuffle all records by (seed, epoch), without a buffer, so there is no buffer size.
+        shuffle: True shuffles all records by (seed, epoch), without a buffer, so there is no buffer
+            size. ``"blocks"`` mixes the records of 64 blocks of 256 adjacent records, for disks
+            that are slow at random access, and then those of the next 64; see the docs.
             GZIP shards cannot be shuffled.
         shard: (i, n) for host i of n: reads the positions of each epoch that are i modulo n.
+        even: make hosts read equally many records, if ``shard`` does not divide them evenly:
+            ``"drop"`` leaves out the last positions of each epoch, ``"repeat"`` adds the first ones
+            at its end; None leaves some hosts one record more.
         start: number of this host's records to leave out, to resume where a run stopped.
         flip: mirror each image left to right with probability 1/2.
         brightness: the largest change of brightness, in [0, 1] on a scale from 0 to 1. The change
@@ -177,11 +187,13 @@ def dataset(
         crop=crop,
         crop_mode=crop_mode,
         seed=seed,
+        order_seed=order_seed,
         epoch=epoch,
         epochs=epochs,
         batch_size=batch_size,
         shuffle=shuffle,
         shard=shard,
+        even=even,
         start=start,
         flip=flip,
         brightness=brightness,

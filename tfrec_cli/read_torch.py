@@ -21,11 +21,13 @@ from tfrec_cli.reading.open import CHUNK, OpenSplit, open_split
 from tfrec_cli.reading.options import (
     Channels,
     Dtype,
+    Even,
     Features,
     Hot,
     Label,
     Missing,
     ReadOptions,
+    Shuffle,
     Small,
 )
 from tfrec_cli.reading.order import ChunkOrder, host_count, record_numbers, worker_share
@@ -37,6 +39,9 @@ except ModuleNotFoundError as error:
     raise MissingExtraError.of("PyTorch", "torch") from error
 
 __all__ = ["Order", "Records", "Stream", "dataset", "stream"]
+
+_BLOCK = 4096
+"""Indices that `Order` computes at once."""
 
 
 def dataset(
@@ -186,10 +191,12 @@ def stream(
     crop: int | Sequence[int] | None = None,
     crop_mode: CropMode = "random",
     seed: int = 0,
+    order_seed: int | None = None,
     epoch: int = 0,
     epochs: int = 1,
-    shuffle: bool = False,
+    shuffle: Shuffle = False,
     shard: Sequence[int] = (0, 1),
+    even: Even | None = None,
     start: int = 0,
     flip: bool = False,
     brightness: float = 0.0,
@@ -231,11 +238,17 @@ def stream(
             sizes differ, the ``DataLoader`` then needs ``batch_size=None`` or a ``collate_fn``.
         crop_mode: ``"random"`` draws the position of each crop, ``"center"`` takes the middle.
         seed: in [0, 2**32); crops, flips, brightness and order are drawn from it.
+        order_seed: the seed of the order; None means ``seed``.
         epoch: number of the first epoch, in [0, 2**31), until `Stream.set_epoch` sets another.
         epochs: number of epochs, one after another.
-        shuffle: shuffle all records by (seed, epoch), without a buffer, so there is no buffer size.
+        shuffle: True shuffles all records by (seed, epoch), without a buffer, so there is no buffer
+            size. ``"blocks"`` mixes the records of 64 blocks of 256 adjacent records, for disks
+            that are slow at random access, and then those of the next 64; see the docs.
             GZIP shards cannot be shuffled.
         shard: (i, n) for process i of n: the positions of each epoch that are i modulo n.
+        even: make hosts read equally many records, if ``shard`` does not divide them evenly:
+            ``"drop"`` leaves out the last positions of each epoch, ``"repeat"`` adds the first ones
+            at its end; None leaves some hosts one record more.
         start: number of this process's records to leave out from the first epoch that is iterated
             on, to resume where a run stopped.
         flip: mirror each image left to right with probability 1/2.
@@ -293,10 +306,12 @@ def stream(
         crop=crop,
         crop_mode=crop_mode,
         seed=seed,
+        order_seed=order_seed,
         epoch=epoch,
         epochs=epochs,
         shuffle=shuffle,
         shard=shard,
+        even=even,
         start=start,
         flip=flip,
         brightness=brightness,
@@ -458,11 +473,19 @@ class Stream(_OfEpoch, data.IterableDataset):  # type: ignore[misc]  # as above
         records = self._opened.records
         worker, workers = (info.id, info.num_workers) if info else (0, 1)
         for index in range(order.epochs):
-            numbers = order.numbers(index, 0)
-            files = records.files(numbers) if records.is_sequential else None
-            own = worker_share(numbers, files, worker, workers).tolist()
+            own = order.own_range(index)[worker::workers]
+            shared = None
+            if records.is_sequential:
+                numbers = order.own_numbers(index, order.own_range(index))
+                shared = worker_share(numbers, records.files(numbers), worker, workers)
+                own = range(len(shared))
             for begin in range(0, len(own), CHUNK):
-                yield from self._read(own[begin : begin + CHUNK], order.first_epoch + index)
+                part = own[begin : begin + CHUNK]
+                if shared is None:
+                    chunk = order.own_numbers(index, part)
+                else:
+                    chunk = shared[part.start : part.stop]
+                yield from self._read(chunk.tolist(), order.first_epoch + index)
 
 
 class Order(data.Sampler):  # type: ignore[misc]  # PyTorch's types are not looked at
@@ -473,9 +496,12 @@ class Order(data.Sampler):  # type: ignore[misc]  # PyTorch's types are not look
 
     Args:
         dataset: a result of `read_torch.dataset`.
-        shuffle: shuffle all records by (seed, epoch).
-        shard: (i, n) for process i of n: the positions of each epoch that are i modulo n. The first
-            processes may get one record more than the others.
+        shuffle: shuffle all records by (seed, epoch), or ``"blocks"``, as in `read_tf.dataset`.
+        order_seed: the seed of the order; None means that of the dataset.
+        shard: (i, n) for process i of n: the positions of each epoch that are i modulo n.
+        even: make processes read equally many records, if ``shard`` does not divide them evenly:
+            ``"drop"`` leaves out the last positions of each epoch, ``"repeat"`` adds the first ones
+            at its end; None leaves some processes one record more.
         start: number of this process's records to leave out in the first epoch that is iterated, to
             resume where a run stopped; later epochs are complete.
 
@@ -487,15 +513,24 @@ class Order(data.Sampler):  # type: ignore[misc]  # PyTorch's types are not look
         self,
         dataset: Records,
         *,
-        shuffle: bool = True,
+        shuffle: Shuffle = True,
+        order_seed: int | None = None,
         shard: Sequence[int] = (0, 1),
+        even: Even | None = None,
         start: int = 0,
     ) -> None:
         if not isinstance(dataset, Records):
             found = type(dataset).__name__
             raise UsageError(f"`dataset`: found {found}, expected what read_torch.dataset returns")
         self._dataset = dataset
-        self._options = replace(dataset.options, shuffle=shuffle, shard=shard, start=start)
+        self._options = replace(
+            dataset.options,
+            shuffle=shuffle,
+            order_seed=order_seed,
+            shard=shard,
+            even=even,
+            start=start,
+        )
         self._own = host_count(len(dataset), self._options)
         self._first_epoch: int | None = None
 
@@ -510,8 +545,12 @@ class Order(data.Sampler):  # type: ignore[misc]  # PyTorch's types are not look
         epoch = self._dataset.epoch
         if self._first_epoch is None:
             self._first_epoch = epoch
-        numbers = record_numbers(len(self._dataset), self._options, epoch)
-        return iter(numbers[self._passed() :].tolist())
+        return self._numbers(epoch, range(self._passed(), self._own))
+
+    def _numbers(self, epoch: int, own: range) -> Iterator[int]:
+        for begin in range(0, len(own), _BLOCK):
+            part = own[begin : begin + _BLOCK]
+            yield from record_numbers(len(self._dataset), self._options, epoch, part).tolist()
 
     def _passed(self) -> int:
         return self._options.start if self._first_epoch in (None, self._dataset.epoch) else 0

@@ -40,13 +40,13 @@ DRAWS = [
     (42, 3, 0x0123456789ABCD, True, "0x1.4dc5380000000p-3"),
     (SEED_MAX, EPOCH_MAX, KEY_MAX, True, "-0x1.964f000000000p-4"),
 ]
-# Positions 0 to 9 sorted by the two words, as one 64-bit number, of tf.random.stateless_uniform(
-# [2], seed=pair(3), minval=None, maxval=None, dtype=tf.uint32, alg="philox") with key = position.
+# The key of the permutation is tf.random.stateless_uniform([4], seed=pair(3), minval=None,
+# maxval=None, dtype=tf.uint32, alg="philox") with key = 0; see test_permutation.by_hand.
 ORDERS = [
-    (0, 0, [2, 6, 9, 7, 3, 0, 5, 4, 8, 1]),
-    (42, 0, [6, 8, 3, 5, 4, 7, 9, 1, 2, 0]),
-    (42, 1, [6, 7, 8, 2, 5, 3, 9, 0, 1, 4]),
-    (SEED_MAX, EPOCH_MAX, [7, 9, 5, 0, 8, 4, 3, 6, 1, 2]),
+    (0, 0, [7, 4, 0, 8, 5, 2, 6, 9, 1, 3]),
+    (42, 0, [3, 0, 7, 8, 1, 4, 5, 9, 6, 2]),
+    (42, 1, [5, 1, 4, 0, 6, 2, 8, 3, 9, 7]),
+    (SEED_MAX, EPOCH_MAX, [4, 7, 8, 2, 3, 5, 1, 6, 0, 9]),
 ]
 
 Draw = tuple[int, int, int]
@@ -175,7 +175,7 @@ def test_brightness_equals_the_golden_value(
 
 @pytest.mark.parametrize(("seed", "epoch", "expected"), ORDERS)
 def test_the_order_equals_the_golden_value(seed: int, epoch: int, expected: list[int]) -> None:
-    assert crops.order(10, seed=seed, epoch=epoch).tolist() == expected
+    assert crops.shuffled(range(10), 10, seed=seed, epoch=epoch).tolist() == expected
 
 
 # Boxes
@@ -258,7 +258,7 @@ def test_every_offset_is_drawn() -> None:
         lambda **at: crops.random_boxes([(9, 9)], (8, 8), keys=[0], **at),
         lambda **at: crops.random_flips(keys=[0], **at),
         lambda **at: crops.random_brightness(0.1, keys=[0], **at),
-        lambda **at: crops.order(9, **at),
+        lambda **at: crops.shuffled([0], 9, **at),
         lambda **at: crops.check_seed(**at),
     ],
     ids=["boxes", "flips", "brightness", "order", "check"],
@@ -301,20 +301,21 @@ def test_each_operation_draws_its_own_words(seed: int, epoch: int, key: int) -> 
 
 
 @fixed
-@given(st.integers(0, 3000), seeds, epochs)
-def test_the_order_is_a_permutation(count: int, seed: int, epoch: int) -> None:
-    assert sorted(crops.order(count, seed=seed, epoch=epoch).tolist()) == list(range(count))
+@given(st.integers(0, 3000), seeds, epochs, st.integers(0, 5))
+def test_the_order_is_a_permutation(count: int, seed: int, epoch: int, part: int) -> None:
+    drawn: dict[str, int] = {"seed": seed, "epoch": epoch, "part": part}
+    order = crops.shuffled(range(count), count, **drawn)
+    assert order.dtype == np.int64
+    assert sorted(order.tolist()) == list(range(count))
+    assert crops.shuffled(order, count, inverse=True, **drawn).tolist() == list(range(count))
 
 
-def test_the_order_is_int64() -> None:
-    assert crops.order(3, seed=0, epoch=0).dtype == np.int64
-
-
-def test_the_order_differs_between_seeds_and_epochs() -> None:
+def test_the_order_differs_between_seeds_epochs_and_parts() -> None:
     orders = {
-        tuple(crops.order(50, seed=seed, epoch=epoch).tolist())
-        for seed in range(20)
-        for epoch in range(20)
+        tuple(crops.shuffled(range(50), 50, seed=seed, epoch=epoch, part=part).tolist())
+        for seed in range(10)
+        for epoch in range(10)
+        for part in range(4)
     }
     assert len(orders) == 400
 

@@ -177,7 +177,7 @@ def open_split(
         )
     ways = "'pad'" if by_number else "'skip' or 'pad'"
     random_access_for = "random access" if by_number else "shuffle" if options.shuffle else None
-    return OpenSplit(
+    opened = OpenSplit(
         place=_place(splits[0], None if isinstance(path, Split) else options.split),
         options=options,
         records=_records(parts, random_access_for),
@@ -195,6 +195,12 @@ def open_split(
         layout=layout,
         parts=parts,
     )
+    if options.even and opened.may_skip:
+        raise UsageError(
+            f"`even`: found {options.even!r}, but records that are skipped leave hosts uneven, "
+            "expected small and missing to be 'fail' or 'pad'"
+        )
+    return opened
 
 
 def _read_labels(split: Split, label: Field) -> Values:

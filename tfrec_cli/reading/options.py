@@ -21,6 +21,8 @@ Channels = Literal[1, 3]
 Dtype = Literal["float32", "uint8", "uint16"]
 Small = Literal["fail", "skip", "pad"]
 Missing = Literal["fail", "skip"]
+Shuffle = bool | Literal["blocks"]
+Even = Literal["drop", "repeat"]
 Label = str | EllipsisType | None
 Features = Sequence[str]
 Hot = bool | int | Sequence[str]
@@ -48,11 +50,13 @@ class ReadOptions:
     crop: int | Sequence[int] | None = None
     crop_mode: CropMode = "random"
     seed: int = 0
+    order_seed: int | None = None
     epoch: int = 0
     epochs: int = 1
     batch_size: int | None = None
-    shuffle: bool = False
+    shuffle: Shuffle = False
     shard: Sequence[int] = (0, 1)
+    even: Even | None = None
     start: int = 0
     flip: bool = False
     brightness: float = 0.0
@@ -80,6 +84,11 @@ class ReadOptions:
     def crop_size(self) -> tuple[int, int] | None:
         """The (height, width) of the crops in pixels; None keeps the stored size."""
         return cast("tuple[int, int] | None", self.crop)
+
+    @property
+    def drawn_order_seed(self) -> int:
+        """The seed from which the order of the records is drawn."""
+        return self.seed if self.order_seed is None else self.order_seed
 
     @property
     def host(self) -> tuple[int, int]:
@@ -116,6 +125,11 @@ def _channels(name: str, value: Any) -> int:
     if number not in get_args(Channels):
         raise UsageError(f"`{name}`: found {number}, expected 1 (grey) or 3 (RGB)")
     return number
+
+
+def _shuffle(name: str, value: Any) -> bool | str:
+    is_flag = not isinstance(value, str)
+    return values.flag(name, value) if is_flag else values.word(name, value, ("blocks",))
 
 
 def _label(name: str, value: Any) -> object:
@@ -157,11 +171,13 @@ _READ: dict[str, Callable[[str, Any], object]] = {
     "crop": values.crop,
     "crop_mode": partial(values.word, words=get_args(CropMode)),
     "seed": read_seed,
+    "order_seed": read_seed,
     "epoch": read_epoch,
     "epochs": partial(values.whole, least=1),
     "batch_size": partial(values.whole, least=1),
-    "shuffle": values.flag,
+    "shuffle": _shuffle,
     "shard": values.host,
+    "even": partial(values.word, words=get_args(Even)),
     "start": partial(values.whole, least=0),
     "flip": values.flag,
     "brightness": partial(values.number, least=0, most=1),
@@ -174,5 +190,7 @@ _READ: dict[str, Callable[[str, Any], object]] = {
 }
 """How the value of each option is read."""
 
-_OPTIONAL = {"image", "label", "sample_weight", "crop", "batch_size", "parallel"}
+_OPTIONAL = {
+    *("image", "label", "sample_weight", "crop", "order_seed", "batch_size", "even", "parallel")
+}
 """Options that may be None."""

@@ -1,11 +1,12 @@
 """The order in which records are read: epochs, hosts, where to start, chunks.
 
 Knows: numbers of records. Must not know: what is in a record, where it is, any framework.
+
+Each position of an epoch is computed by itself, so that a run can start anywhere, with any number
+of hosts, and an epoch of any size needs no memory.
 """
 
 from __future__ import annotations
-
-from functools import lru_cache
 
 import numpy as np
 
@@ -15,38 +16,97 @@ from tfrec_cli.errors import UsageError
 from tfrec_cli.reading.options import ReadOptions
 from tfrec_cli.runtime import values
 
+BLOCK = 256
+"""Adjacent records that ``shuffle="blocks"`` keeps near each other."""
+WINDOW = 64
+"""Blocks whose records it mixes."""
 
-def record_numbers(count: int, options: ReadOptions, epoch: int) -> Int64s:
-    """Return the numbers of the records that this host reads in an epoch, in order.
 
-    Position ``p`` has record ``p``, or with ``shuffle`` the record that `crops.order` puts there.
-    Host ``i`` of ``n`` reads positions ``i, i + n, …``.
+def record_numbers(count: int, options: ReadOptions, epoch: int, own: range) -> Int64s:
+    """Return the numbers of records that this host reads in an epoch.
+
+    Host ``i`` of ``n`` reads positions ``i, i + n, …`` of the epoch. Position ``p`` has record
+    ``p``, or with ``shuffle`` the record that `crops.shuffled` puts there.
 
     Args:
         count: number of all records.
+        own: which of this host's positions, counted from 0, see `host_count`.
     Returns:
-        int64[n].
+        int64[len(own)].
     """
     host, hosts = options.host
-    positions = np.arange(host, count, hosts, dtype=np.int64)
-    if not options.shuffle:
-        return positions
-    return crops.order(count, seed=options.seed, epoch=epoch)[positions]
+    positions = host + hosts * np.arange(own.start, own.stop, own.step, dtype=np.int64)
+    if options.even == "repeat":
+        positions %= max(count, 1)
+    if options.shuffle == "blocks":
+        return _in_blocks(positions, count, options.drawn_order_seed, epoch)
+    if options.shuffle:
+        return crops.shuffled(positions, count, seed=options.drawn_order_seed, epoch=epoch)
+    return positions
+
+
+def _in_blocks(positions: Int64s, count: int, seed: int, epoch: int) -> Int64s:
+    """Return the records at positions of an epoch that is shuffled by blocks.
+
+    The blocks are shuffled, and in each window of blocks in a row, all records. The last block may
+    have fewer records: where it went, all places after it are ``gap`` earlier.
+    """
+    blocks = -(-count // BLOCK)
+    gap = blocks * BLOCK - count
+    short = 0
+    if gap:
+        last = np.array([blocks - 1])
+        short = int(crops.shuffled(last, blocks, seed=seed, epoch=epoch, inverse=True)[0])
+    records_in_window = BLOCK * WINDOW
+    short_window = short // WINDOW
+    is_after = positions >= (short_window + 1) * records_in_window - gap
+    windows = (positions + gap * is_after) // records_in_window
+    places = np.empty_like(positions)
+    for window in np.unique(windows).tolist():
+        rows = np.flatnonzero(windows == window)
+        begin = window * records_in_window
+        end = min(begin + records_in_window, blocks * BLOCK) - gap * (window == short_window)
+        passed = begin - gap * (window > short_window)
+        mixed = crops.shuffled(
+            positions[rows] - passed, end - begin, seed=seed, epoch=epoch, part=1 + window
+        )
+        places[rows] = begin + mixed
+    places[(windows == short_window) & (places >= (short + 1) * BLOCK - gap)] += gap
+    return crops.shuffled(places // BLOCK, blocks, seed=seed, epoch=epoch) * BLOCK + places % BLOCK
 
 
 def host_count(count: int, options: ReadOptions) -> int:
-    """Return how many of ``count`` records this host reads in an epoch.
+    """Return how many records this host reads in an epoch, of ``count`` in all.
 
     Raises:
-        UsageError: ``start`` exceeds the records of all epochs.
+        UsageError: ``start`` exceeds the records of all epochs, or ``even`` drops all records.
     """
     host, hosts = options.host
     own = len(range(host, count, hosts))
+    if options.even == "drop":
+        own = count // hosts
+        if count and not own:
+            raise UsageError(
+                f"`even`: found 'drop' with {values.plural(count, 'record')} for {hosts} hosts, "
+                "expected at least one for each, or even='repeat'"
+            )
+    elif options.even == "repeat":
+        own = -(-count // hosts)
     if options.start > own * options.epochs:
         most = own * options.epochs
         expected = f"at most {values.plural(most, 'record')}"
         raise UsageError(f"`start`: found {options.start}, expected {expected}")
     return own
+
+
+def own_start(position: int, options: ReadOptions) -> int:
+    """Return how many records this host reads before a position of an epoch.
+
+    So it is the ``start`` with which hosts go on where others, of any number, stopped: after
+    ``steps`` batches of each of ``n`` hosts, ``position`` is ``steps * batch_size * n``.
+    """
+    host, hosts = options.host
+    return max(-(-(position - host) // hosts), 0)
 
 
 class ChunkOrder:
@@ -77,14 +137,6 @@ class ChunkOrder:
         self._offset = options.start - passed * self._own
         self.first_epoch = options.epoch + passed
         self.epochs = options.epochs - passed
-        self._numbers = lru_cache(maxsize=2)(self._draw_numbers)
-
-    def __getstate__(self) -> dict[str, object]:
-        return {name: value for name, value in self.__dict__.items() if name != "_numbers"}
-
-    def __setstate__(self, state: dict[str, object]) -> None:
-        self.__dict__.update(state)
-        self._numbers = lru_cache(maxsize=2)(self._draw_numbers)
 
     @property
     def fixed_size(self) -> int | None:
@@ -116,27 +168,29 @@ class ChunkOrder:
         Returns:
             int64[n].
         """
-        begin = (0 if epoch_index else self._offset) + chunk * self._chunk_size
-        return self._numbers(self.first_epoch + epoch_index)[begin : begin + self._chunk_size]
+        own = self.own_range(epoch_index)
+        return self.own_numbers(epoch_index, own[chunk * self._chunk_size :][: self._chunk_size])
 
-    def _draw_numbers(self, epoch: int) -> Int64s:
-        return record_numbers(self._count, self._options, epoch)
+    def own_numbers(self, epoch_index: int, own: range) -> Int64s:
+        """Return the numbers at some of this host's positions in an epoch; see `record_numbers`."""
+        return record_numbers(self._count, self._options, self.first_epoch + epoch_index, own)
+
+    def own_range(self, epoch_index: int) -> range:
+        """Return this host's positions in an epoch that ``start`` does not skip."""
+        return range(0 if epoch_index else self._offset, self._own)
 
 
-def worker_share(numbers: Int64s, files: Int64s | None, worker: int, workers: int) -> Int64s:
+def worker_share(numbers: Int64s, files: Int64s, worker: int, workers: int) -> Int64s:
     """Return which records one of several workers reads; together they read each once.
 
-    Without ``files``, worker ``w`` of ``n`` reads positions ``w, w + n, …``. With them it reads
-    whole files, or shares one file with others if there are fewer files than workers.
+    A worker reads whole files, or shares one with others if there are fewer files than workers.
 
     Args:
         numbers: those of all records, in order.
-        files: for each of them the number of its file; None if files need not stay together.
+        files: for each of them the number of its file.
     Returns:
         int64[n].
     """
-    if files is None:
-        return numbers[worker::workers]
     own = [numbers[:0]]
     present = np.unique(files)
     for place, file in enumerate(present.tolist()):

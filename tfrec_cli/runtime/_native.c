@@ -139,6 +139,7 @@ static PyMethodDef methods[] = {
     {"cut", native_cut, METH_VARARGS, NULL},
     {"encode", native_encode, METH_O, NULL},
     {"jpeg_frame", native_jpeg_frame, METH_O, NULL},
+    {"permute", native_permute, METH_VARARGS, NULL},
     {"read_records", native_read_records, METH_VARARGS, NULL},
     {"scan_end", native_scan_end, METH_VARARGS, NULL},
     {"stack", native_stack, METH_VARARGS, NULL},

@@ -20,6 +20,7 @@ static inline int get_bytes(PyObject *object, Py_buffer *data, int flags) {
 PyObject *native_cut(PyObject *module, PyObject *args);
 PyObject *native_encode(PyObject *module, PyObject *features);
 PyObject *native_jpeg_frame(PyObject *module, PyObject *object);
+PyObject *native_permute(PyObject *module, PyObject *args);
 PyObject *native_read_records(PyObject *module, PyObject *args);
 PyObject *native_scan_end(PyObject *module, PyObject *args);
 PyObject *native_single_values(PyObject *module, PyObject *args);

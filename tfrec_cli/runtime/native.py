@@ -59,6 +59,25 @@ def jpeg_frame(
     return None
 
 
+def permute(
+    numbers: npt.NDArray[Any],  # noqa: ARG001
+    count: int,  # noqa: ARG001
+    bits: int,  # noqa: ARG001
+    key: bytes,  # noqa: ARG001
+    inverse: bool,  # noqa: ARG001
+) -> bool:
+    """Permute numbers below ``count`` where they are: see `permutation.permute`.
+
+    Args:
+        numbers: int64[n], contiguous.
+        bits: of the numbers that the network permutes, from 2 to 62.
+        key: four words of 32 bits, in the machine's order.
+    Returns:
+        Whether that was done.
+    """
+    return False
+
+
 def read_records(
     file_descriptor: int,  # noqa: ARG001
     places: array[int],  # noqa: ARG001
@@ -127,6 +146,7 @@ if not os.environ.get("TFREC_NO_EXTENSIONS"):
             cut,
             encode,
             jpeg_frame,
+            permute,
             read_records,
             scan_end,
             single_values,

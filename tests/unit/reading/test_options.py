@@ -14,7 +14,10 @@ from conftest import READERS, read_torch
 from tfrec_cli.errors import UsageError
 from tfrec_cli.reading.options import ReadOptions
 
-OF_EPOCHS = {"epochs", "batch_size", "shuffle", "shard", "start", "drop_remainder", "parallel"}
+OF_EPOCHS = {
+    *("order_seed", "epochs", "batch_size", "shuffle", "shard", "even", "start"),
+    *("drop_remainder", "parallel"),
+}
 LACKS: dict[str, set[str]] = {
     "read_tf.dataset": set(),
     "read_numpy.dataset": set(),
@@ -39,11 +42,13 @@ OTHER: dict[str, Any] = {
     "crop": (5, 7),
     "crop_mode": "center",
     "seed": 11,
+    "order_seed": 13,
     "epoch": 2,
     "epochs": 3,
     "batch_size": 4,
     "shuffle": True,
     "shard": (1, 6),
+    "even": "drop",
     "start": 8,
     "flip": True,
     "brightness": 0.25,
@@ -88,8 +93,8 @@ def test_pytorchs_order_repeats_the_options() -> None:
 
     _, *parameters = inspect.signature(read_torch.Order).parameters.values()
     expected = {field.name: (field.default, field.type) for field in fields(ReadOptions)}
-    expected["shuffle"] = (True, "bool")
-    assert [one.name for one in parameters] == ["shuffle", "shard", "start"]
+    expected["shuffle"] = (True, "Shuffle")
+    assert [one.name for one in parameters] == ["shuffle", "order_seed", "shard", "even", "start"]
     for one in parameters:
         assert (one.default, one.annotation) == expected[one.name]
 

@@ -3,17 +3,51 @@
 from __future__ import annotations
 
 import pickle
+import tracemalloc
+from dataclasses import replace
+from itertools import chain
 from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from tfrec_cli import crops
 from tfrec_cli.errors import UsageError
-from tfrec_cli.reading.options import ReadOptions
-from tfrec_cli.reading.order import ChunkOrder, host_count, record_numbers, worker_share
+from tfrec_cli.reading.options import Even, ReadOptions, Shuffle
+from tfrec_cli.reading.order import (
+    BLOCK,
+    WINDOW,
+    ChunkOrder,
+    host_count,
+    own_start,
+    record_numbers,
+    worker_share,
+)
+
+
+def whole(count: int, options: ReadOptions, epoch: int) -> list[int]:
+    """Return the records of an epoch in the order of all hosts."""
+    if not options.shuffle:
+        return list(range(count))
+    if options.shuffle == "blocks":
+        return by_blocks(count, options.seed, epoch)
+    return crops.shuffled(np.arange(count), count, seed=options.seed, epoch=epoch).tolist()
+
+
+def by_blocks(count: int, seed: int, epoch: int) -> list[int]:
+    """Shuffle blocks, and the records of each window of them, as the documentation says."""
+    blocks = [range(begin, min(begin + BLOCK, count)) for begin in range(0, count, BLOCK)]
+    drawn = crops.shuffled(np.arange(len(blocks)), len(blocks), seed=seed, epoch=epoch)
+    placed = [blocks[block] for block in drawn]
+    records = []
+    for part, begin in enumerate(range(0, len(placed), WINDOW), start=1):
+        mixed = list(chain(*placed[begin : begin + WINDOW]))
+        size = len(mixed)
+        places = crops.shuffled(np.arange(size), size, seed=seed, epoch=epoch, part=part)
+        records += [mixed[place] for place in places]
+    return records
 
 
 def expected(count: int, options: ReadOptions) -> list[list[int]]:
@@ -22,9 +56,12 @@ def expected(count: int, options: ReadOptions) -> list[list[int]]:
     epochs = []
     start = options.start
     for epoch in range(options.epoch, options.epoch + options.epochs):
-        numbers = list(range(count))
-        if options.shuffle:
-            numbers = crops.order(count, seed=options.seed, epoch=epoch).tolist()
+        numbers = whole(count, options, epoch)
+        uneven = count % hosts
+        if options.even == "drop":
+            numbers = numbers[: count - uneven]
+        elif options.even == "repeat" and uneven:
+            numbers += [numbers[at % count] for at in range(hosts - uneven)]
         own = numbers[host::hosts]
         epochs.append(own[start:])
         start = max(start - len(own), 0)
@@ -44,24 +81,29 @@ def chunks(order: ChunkOrder) -> list[list[list[int]]]:
 @given(
     count=st.integers(0, 40),
     shard=st.sampled_from([(0, 1), (0, 3), (2, 3), (6, 7)]),
+    even=st.sampled_from([None, "drop", "repeat"]),
     epochs=st.integers(1, 4),
     chunk_size=st.integers(1, 9),
-    shuffle=st.booleans(),
+    shuffle=st.sampled_from([False, True, "blocks"]),
     full_only=st.booleans(),
     data=st.data(),
 )
 def test_chunks_are_slices_of_each_epoch(
     count: int,
     shard: tuple[int, int],
+    even: Even | None,
     epochs: int,
     chunk_size: int,
-    shuffle: bool,
+    shuffle: Shuffle,
     full_only: bool,
     data: Any,
 ) -> None:
-    own = len(range(shard[0], count, shard[1]))
+    asked: dict[str, Any] = {"seed": 7, "epoch": 5, "epochs": epochs, "shard": shard, "even": even}
+    options = ReadOptions(shuffle=shuffle, **asked)
+    assume(not count or even != "drop" or count >= shard[1])
+    own = host_count(count, options)
     start = data.draw(st.integers(0, own * epochs))
-    options = ReadOptions(seed=7, epoch=5, epochs=epochs, shard=shard, shuffle=shuffle, start=start)
+    options = replace(options, start=start)
     order = ChunkOrder(count, options, chunk_size, full_only=full_only)
     left = expected(count, options)[order.first_epoch - options.epoch :]
     least = chunk_size if full_only else 1
@@ -99,14 +141,100 @@ def test_start_cannot_skip_more_records_than_there_are() -> None:
     assert str(raised.value) == "start: found 5, expected at most 4 records"
 
 
-def test_hosts_share_an_epoch() -> None:
-    hosts = [
-        record_numbers(11, ReadOptions(seed=3, shuffle=True, shard=(host, 3)), 2)
-        for host in range(3)
+def test_the_order_is_drawn_from_its_own_seed() -> None:
+    own = range(11)
+    plain = record_numbers(11, ReadOptions(seed=3, shuffle=True), 2, own)
+    other = record_numbers(11, ReadOptions(seed=5, order_seed=3, shuffle=True), 2, own)
+    assert np.array_equal(plain, other)
+    assert not np.array_equal(record_numbers(11, ReadOptions(seed=5, shuffle=True), 2, own), plain)
+
+
+def test_few_records_cannot_be_dropped_evenly() -> None:
+    with pytest.raises(UsageError) as raised:
+        ChunkOrder(5, ReadOptions(shard=(1, 8), even="drop"), 2)
+    assert str(raised.value) == (
+        "even: found 'drop' with 5 records for 8 hosts, expected at least one for each, or "
+        "even='repeat'"
+    )
+    assert host_count(5, ReadOptions(shard=(7, 8), even="repeat")) == 1
+    assert host_count(0, ReadOptions(shard=(7, 8), even="drop")) == 0
+
+
+sizes = st.one_of(
+    st.integers(1, 3 * BLOCK),
+    st.integers(BLOCK * WINDOW - BLOCK, 2 * BLOCK * WINDOW + BLOCK),
+    st.integers(1, 10**9),
+)
+
+
+@settings(deadline=None, derandomize=True)
+@given(
+    count=sizes,
+    shuffle=st.sampled_from([False, True, "blocks"]),
+    even=st.sampled_from([None, "drop", "repeat"]),
+    hosts=st.sampled_from([1, 3, 8]),
+    others=st.sampled_from([1, 2, 5, 8]),
+    data=st.data(),
+)
+def test_other_hosts_go_on_where_a_run_stopped(
+    count: int, shuffle: Shuffle, even: Even | None, hosts: int, others: int, data: Any
+) -> None:
+    """After any step the hosts have read a beginning of the same order, whatever their number."""
+    options = ReadOptions(seed=9, shuffle=shuffle, even=even)
+    assume(even != "drop" or count >= max(hosts, others))
+    alone = range(min(count, 50))
+    order = record_numbers(count, options, 4, alone).tolist()
+    steps = data.draw(st.integers(0, min(len(alone) // hosts, len(alone) // others)))
+    read = [
+        record_numbers(count, replace(options, shard=(host, hosts)), 4, range(steps))
+        for host in range(hosts)
     ]
-    assert sorted(np.concatenate(hosts).tolist()) == list(range(11))
-    whole = crops.order(11, seed=3, epoch=2)
-    assert all(np.array_equal(hosts[host], whole[host::3]) for host in range(3))
+    interleaved = np.stack(read, axis=1).reshape(-1).tolist()
+    assert interleaved == order[: steps * hosts]
+    position = steps * hosts
+    for host in range(others):
+        asked = replace(options, shard=(host, others))
+        start = own_start(position, asked)
+        end = start + (len(alone) - position) // others
+        after = record_numbers(count, asked, 4, range(start, end)).tolist()
+        first = position + (host - position) % others
+        assert after == order[first::others][: len(after)]
+
+
+@pytest.mark.parametrize("count", [1, BLOCK, BLOCK + 1, BLOCK * WINDOW + 5, 70_001])
+@pytest.mark.parametrize("epoch", [0, 1, 2])
+def test_a_shuffle_by_blocks_is_a_permutation(count: int, epoch: int) -> None:
+    options = ReadOptions(seed=3, shuffle="blocks")
+    numbers = record_numbers(count, options, epoch, range(count))
+    assert numbers.tolist() == by_blocks(count, 3, epoch)
+    assert sorted(numbers.tolist()) == list(range(count))
+
+
+def test_a_window_of_blocks_has_few_blocks() -> None:
+    count = 10**9
+    options = ReadOptions(seed=3, shuffle="blocks")
+    window = BLOCK * WINDOW
+    numbers = record_numbers(count, options, 0, range(7 * window, 8 * window))
+    blocks, found = np.unique(numbers // BLOCK, return_counts=True)
+    assert len(blocks) == WINDOW
+    assert set(found.tolist()) == {BLOCK}
+    assert np.ptp(blocks) > count / BLOCK / 2
+
+
+@pytest.mark.parametrize("shuffle", [False, True, "blocks"])
+def test_an_order_of_a_billion_needs_no_memory(shuffle: Shuffle) -> None:
+    options = ReadOptions(seed=3, shuffle=shuffle, epochs=3, shard=(2, 3), start=500_000_000)
+    tracemalloc.start()
+    order = ChunkOrder(10**9, options, 32)
+    first, later = order.chunk_counts()
+    chunks = [(0, 0), (0, first // 2), (0, first - 1), (1, 0), (1, later - 1)]
+    read = np.concatenate([order.numbers(*chunk) for chunk in chunks])
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert order.first_epoch == 1
+    assert read.max() < 10**9
+    assert len(np.unique(read)) == len(read) > 100
+    assert peak < 2e6
 
 
 def test_an_order_can_be_pickled() -> None:
@@ -131,8 +259,3 @@ def test_workers_that_share_a_file_take_turns() -> None:
     files = np.array([4] * 5 + [7] * 3)
     shares = [worker_share(np.arange(8), files, worker, 3).tolist() for worker in range(3)]
     assert shares == [[0, 2, 4], [5, 6, 7], [1, 3]]
-
-
-def test_workers_take_turns_if_files_need_not_stay_together() -> None:
-    shares = [worker_share(np.array([5, 2, 9, 1]), None, worker, 3).tolist() for worker in range(3)]
-    assert shares == [[5, 1], [2], [9]]

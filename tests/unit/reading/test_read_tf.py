@@ -95,7 +95,7 @@ def test_crops_are_the_same_inside_a_tf_function(whole: Path) -> None:
 
 @pytest.mark.promise("P2")
 def test_shuffled_records_keep_their_crops(whole: Path) -> None:
-    order = crops.order(13, seed=SEED, epoch=0)
+    order = crops.shuffled(range(13), 13, seed=SEED, epoch=0)
     assert np.array_equal(got(whole, shuffle=True), np.stack(expected(whole))[order])
 
 
@@ -132,7 +132,7 @@ def test_epochs_follow_each_other(whole: Path) -> None:
 
 def test_epochs_differ_in_crops_and_order(whole: Path) -> None:
     assert not np.array_equal(got(whole, epoch=0), got(whole, epoch=1))
-    orders = [crops.order(13, seed=SEED, epoch=epoch).tolist() for epoch in (0, 1)]
+    orders = [crops.shuffled(range(13), 13, seed=SEED, epoch=epoch).tolist() for epoch in (0, 1)]
     assert orders[0] != orders[1]
 
 
@@ -226,7 +226,7 @@ def test_brightness_of_uint8_is_rounded(whole: Path) -> None:
 
 
 def test_labels_come_with_their_images(whole: Path) -> None:
-    order = crops.order(13, seed=SEED, epoch=0)
+    order = crops.shuffled(range(13), 13, seed=SEED, epoch=0)
     labels = [one.label for one in record_list(whole)]
     found = [label.numpy() for _, label in read(whole, crop=CROP, seed=SEED, shuffle=True)]
     assert found == [labels[place] for place in order]
