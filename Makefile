@@ -10,7 +10,7 @@ SCHEMA := $(BIN)/check-jsonschema --quiet --builtin-schema vendor.github
 FAST := .venv-fast
 FAST_READY := $(FAST)/.ready
 PURE := reading/test_batch tfrecord/test_example tfrecord/test_single_values imaging/test_headers \
-	imaging/test_images
+	imaging/test_images runtime/test_permutation
 PARALLEL := --numprocesses logical --dist worksteal
 SOURCES := $(wildcard tfrec_cli/runtime/*.[ch])
 SANITIZED := build/sanitize

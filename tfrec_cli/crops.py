@@ -193,7 +193,8 @@ def shuffled(
 
 @lru_cache(maxsize=64)
 def _order_key(seed: int, epoch: int, part: int) -> Words:
-    return draw_words(seed, epoch, [part], ORDER)[0]
+    words: Words = draw_words(seed, epoch, [part], ORDER)[0]
+    return words
 
 
 def seed_pair(seed: int, epoch: int, key: int, op: int) -> tuple[int, int]:

@@ -40,7 +40,7 @@ def permute(numbers: Int64s, count: int, key: Words, *, inverse: bool = False) -
     Returns:
         int64[n].
     """
-    found = np.array(numbers, np.int64)
+    found: Int64s = np.array(numbers, np.int64)
     if native.permute(found, count, _bits(count), key.tobytes(), inverse):
         return found
     blocks = found // _BLOCK
@@ -62,7 +62,7 @@ def _block(block: int, count: int, key: bytes, inverse: bool) -> Int64s:
 
 def _walk(numbers: Int64s, count: int, key: Words, inverse: bool) -> Int64s:
     """Run the network until every number is below the count."""
-    found = numbers.copy()
+    found: Int64s = numbers.copy()
     rows = np.arange(len(found))
     while len(rows):
         found[rows] = _run(found[rows].astype(np.uint64), _bits(count), key, inverse)
@@ -85,4 +85,5 @@ def _run(numbers: npt.NDArray[np.uint64], bits: int, key: Words, inverse: bool) 
         counters[:, 0], counters[:, 1], counters[:, 2:] = halves[read], number, key[2:]
         words = philox(counters, (key[0], key[1]))[:, 0]
         halves[changed] = halves[changed] ^ (words & np.uint32(masks[changed]))
-    return (halves[1] << low_bits | halves[0]).astype(np.int64)
+    run: Int64s = (halves[1] << low_bits | halves[0]).astype(np.int64)
+    return run
