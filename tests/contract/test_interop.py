@@ -155,7 +155,7 @@ class TestTheProof:
         found = proof.compare_indexes(
             "mine", split, lambda shard, index: fill(Path(index).parent, {index: b"0 1\n"}) and None
         )
-        assert found.wrong == {"train-00000-of-00001.tfindex": "found other bytes"}
+        assert found.wrong == {"train-00000-of-00001.tfindex": "found other places"}
 
     def test_the_proof_exits_with_1_at_a_difference(self, tmp_path: Path) -> None:
         """Here a reader fails, because TensorFlow cannot be imported."""

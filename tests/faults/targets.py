@@ -40,7 +40,7 @@ from tfrec_cli.imaging.policy import Depth, Policy
 from tfrec_cli.runtime import native, pool
 from tfrec_cli.sources import labels
 from tfrec_cli.tfrecord import example
-from tfrec_cli.tfrecord.index import locate_records, read_index
+from tfrec_cli.tfrecord.index import index_line, locate_records, open_index, read_index
 from tfrec_cli.tfrecord.record import frame
 from tfrec_cli.tfrecord.scan import Damage, scan
 from tfrec_cli.tfrecord.stream import compression_of
@@ -110,6 +110,13 @@ def _file(data: bytes) -> Path:
     path = _folder() / "x.tfrecord"
     path.write_bytes(data)
     return path
+
+
+def _places(data: bytes) -> None:
+    """An index of two records is mapped or parsed, as its length tells."""
+    places = open_index(_file(data), 2)
+    found = places.take(range(len(places)))
+    assert found == read_index(_file(data))
 
 
 def _scan(data: bytes) -> None:
@@ -351,6 +358,7 @@ TARGETS: dict[str, Target] = {
     "read_index": Target(
         run=lambda data: read_index(_file(data)), seeds=(b"0 62\n62 16\n78 59\n",)
     ),
+    "open_index": Target(run=_places, seeds=(index_line(0, 62) + index_line(62, 16),)),
     "example.decode": Target(run=example.decode, seeds=PAYLOADS),
     "example.decode_sequence": Target(run=example.decode_sequence, seeds=PAYLOADS[::-1]),
     "example.parse": Target(run=_classify, seeds=PAYLOADS),

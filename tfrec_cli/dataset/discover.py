@@ -35,14 +35,13 @@ from tfrec_cli.runtime.paths import missing
 from tfrec_cli.tfrecord import example
 from tfrec_cli.tfrecord.compression import Compression
 from tfrec_cli.tfrecord.example import Feature
-from tfrec_cli.tfrecord.index import locate_records, read_index
+from tfrec_cli.tfrecord.index import Listed, locate_records, open_index
 from tfrec_cli.tfrecord.record import HEADER_BYTES
 from tfrec_cli.tfrecord.scan import Damage, Record, read_records, scan
 from tfrec_cli.tfrecord.stream import compression_of
 
 if TYPE_CHECKING:
-    import numpy as np
-    import numpy.typing as npt
+    from tfrec_cli.tfrecord.index import Places
 
 _SIDECAR = re.compile(
     r".*\.(csv|html|idx|index|ini|json|jsonl|log|md|pbtxt|png|py|targets|tfindex|tmp|toml|tsv|txt"
@@ -229,36 +228,30 @@ def strangers(folder: Path, known: Sequence[Split]) -> list[Path]:
     return [path for path in sorted(_record_files(folder)) if path not in named]
 
 
-def places(split: Split) -> npt.NDArray[np.int64]:
-    """Find every record of a split's uncompressed shards, from index files if it has them.
+def places(split: Split) -> list[Places]:
+    """Find the records of each of a split's uncompressed shards, by index files if it has them.
 
-    Returns:
-        int64[n, 3]: for each record the number of its shard, its offset, and its length with
-        framing, both in bytes.
     Raises:
         FramingError: a shard is damaged.
         DataError: the number of records is not the manifest's.
         RunError: a shard is missing.
     """
-    import numpy as np
-
-    found = [np.empty((0, 3), np.int64)]
+    found: list[Places] = []
     entries = split.manifest.shards if split.manifest else (None,) * len(split.shards)
     promised = split.prepared.records if split.prepared else ()
     for number, (path, shard) in enumerate(zip(split.shards, entries, strict=True)):
         try:
             if shard and shard.index:
-                pairs = read_index(split.folder / shard.index)
+                here = open_index(split.folder / shard.index, shard.records)
             else:
-                pairs = locate_records(path)
+                here = Listed(locate_records(path))
         except OSError as error:
             raise RunError(f"{error.filename}: {error.strerror}") from error
-        expected = shard.records if shard else promised[number] if promised else len(pairs)
-        if len(pairs) != expected:
-            raise _wrong_count(path, expected, len(pairs), "manifest" if shard else TFDS_INFO)
-        located = np.array(pairs, np.int64).reshape(-1, 2)
-        found.append(np.insert(located, 0, number, axis=1))
-    return np.concatenate(found)
+        expected = shard.records if shard else promised[number] if promised else len(here)
+        if len(here) != expected:
+            raise _wrong_count(path, expected, len(here), "manifest" if shard else TFDS_INFO)
+        found.append(here)
+    return found
 
 
 def compression(split: Split) -> Compression:

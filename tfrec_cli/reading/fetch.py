@@ -86,8 +86,9 @@ class RandomAccess:
 
     def __init__(self, split: Split) -> None:
         self._paths = split.shards
-        self._locations = discover.places(split)
-        self.count = len(self._locations)
+        self._places = discover.places(split)
+        self._begins = np.cumsum([0, *map(len, self._places)])
+        self.count = int(self._begins[-1])
 
     def own_numbers(self, numbers: Int64s) -> Int64s:
         """Return the numbers as they are."""
@@ -95,18 +96,18 @@ class RandomAccess:
 
     def files(self, numbers: Int64s) -> Int64s:
         """Return for each record the number of its shard."""
-        found: Int64s = self._locations[numbers, 0]
-        return found
+        return _ranges(self._begins, numbers)
 
     def fetch(self, numbers: Int64s, buffers: BufferPool) -> list[memoryview]:
         """Read the records with these numbers."""
-        locations = self._locations[numbers].tolist()
+        shards = self.files(numbers)
+        own = (numbers - self._begins[shards]).tolist()
         rows_by_shard: dict[int, list[int]] = {}
-        for row, (shard, *_) in enumerate(locations):
+        for row, shard in enumerate(shards.tolist()):
             rows_by_shard.setdefault(shard, []).append(row)
-        payloads = [memoryview(b"")] * len(locations)
+        payloads = [memoryview(b"")] * len(own)
         for shard, rows in rows_by_shard.items():
-            path, spans = self._paths[shard], [locations[row][1:] for row in rows]
+            path, spans = self._paths[shard], self._places[shard].take([own[row] for row in rows])
             descriptor = os.open(path, os.O_RDONLY)  # half the cost of a file object
             try:
                 _check_spans(path, os.fstat(descriptor).st_size, spans)
@@ -171,8 +172,7 @@ class Sequential:
 
     def files(self, numbers: Int64s) -> Int64s:
         """Return for each record the number of its shard."""
-        found: Int64s = np.searchsorted(self._begins, numbers, side="right") - 1
-        return found
+        return _ranges(self._begins, numbers)
 
     def fetch(self, numbers: Int64s, buffers: BufferPool) -> list[memoryview]:  # noqa: ARG002
         """Read the records with these numbers, in ascending order."""
@@ -234,20 +234,19 @@ class Selected:
     def __init__(self, parts: Sequence[tuple[Records, range]]) -> None:
         self._records = [records for records, _ in parts]
         self._firsts = np.array([numbers.start for _, numbers in parts], np.int64)
-        self._ends = np.cumsum([len(numbers) for _, numbers in parts])
-        self.count = int(self._ends[-1])
+        self._begins = np.cumsum([0, *(len(numbers) for _, numbers in parts)])
+        self.count = int(self._begins[-1])
         self.is_sequential = any(records.is_sequential for records in self._records)
 
     def own_numbers(self, numbers: Int64s) -> Int64s:
         """Return the numbers that records have in their split."""
-        parts = self._parts(numbers)
-        begins = np.concatenate([[0], self._ends[:-1]])
-        own: Int64s = numbers - begins[parts] + self._firsts[parts]
+        parts = _ranges(self._begins, numbers)
+        own: Int64s = numbers - self._begins[parts] + self._firsts[parts]
         return own
 
     def files(self, numbers: Int64s) -> Int64s:
         """Return for each record a number of the file that holds it; parts share none."""
-        parts, own = self._parts(numbers), self.own_numbers(numbers)
+        parts, own = _ranges(self._begins, numbers), self.own_numbers(numbers)
         found = np.empty(len(numbers), np.int64)
         for part in np.unique(parts):
             rows = parts == part
@@ -256,7 +255,7 @@ class Selected:
 
     def fetch(self, numbers: Int64s, buffers: BufferPool) -> list[memoryview]:
         """Read the records with these numbers."""
-        parts, own = self._parts(numbers), self.own_numbers(numbers)
+        parts, own = _ranges(self._begins, numbers), self.own_numbers(numbers)
         payloads = [memoryview(b"")] * len(numbers)
         for part in np.unique(parts):
             rows = np.flatnonzero(parts == part)
@@ -265,6 +264,8 @@ class Selected:
                 payloads[row] = payload
         return payloads
 
-    def _parts(self, numbers: Int64s) -> Int64s:
-        """Return for each record in which part it is."""
-        return np.searchsorted(self._ends, numbers, side="right").astype(np.int64)
+
+def _ranges(begins: Int64s, numbers: Int64s) -> Int64s:
+    """Return for each number in which range it is, by where each range begins and the last ends."""
+    found: Int64s = np.searchsorted(begins, numbers, side="right") - 1
+    return found

@@ -10,9 +10,11 @@ import errno
 import hashlib
 import itertools
 import json
+import mmap
 import os
 import shutil
 import stat
+import weakref
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import cache
@@ -34,6 +36,8 @@ _MOST_PIECES = 1000
 _STEP_BYTES = 1 << 22
 """Writeback to the disk starts after every so many bytes."""
 _SYNC_FILE_RANGE_WRITE = 2
+
+_MAP_FAILED = ctypes.c_void_p(-1).value
 
 _TO_READ = os.O_RDONLY | os.O_NONBLOCK
 
@@ -229,6 +233,41 @@ class HashingWriter(ThreadedSha256):
         with self._file, self._thread:
             if kind is None:
                 self._finish()
+
+
+def map_file(path: Path) -> memoryview:
+    """Map a file into memory, to be read. It is unmapped when nothing uses it any more.
+
+    No descriptor stays open. `mmap.mmap` keeps one before Python 3.13, and a dataset may have more
+    files than a process may have descriptors.
+
+    Raises:
+        OSError: the file cannot be read or mapped.
+    Source: mmap(2).
+    """
+    with path.open("rb") as file:
+        size_bytes = os.fstat(file.fileno()).st_size
+        if not size_bytes:  # cannot be mapped
+            return memoryview(b"")
+        map_, unmap = _mmap()
+        address = map_(None, size_bytes, mmap.PROT_READ, mmap.MAP_SHARED, file.fileno(), 0)
+    if address == _MAP_FAILED:
+        code = ctypes.get_errno()
+        raise OSError(code, os.strerror(code), str(path))
+    block = (ctypes.c_ubyte * size_bytes).from_address(address)
+    weakref.finalize(block, unmap, address, size_bytes).atexit = False  # threads may still read
+    return memoryview(block).toreadonly()
+
+
+@cache
+def _mmap() -> tuple[Callable[..., int], Callable[[int, int], int]]:
+    """Return mmap(2) and munmap(2)."""
+    library = ctypes.CDLL(None, use_errno=True)
+    pointer, size, number = ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int
+    library.mmap.argtypes = (pointer, size, number, number, number, ctypes.c_long)
+    library.mmap.restype = pointer
+    library.munmap.argtypes = (pointer, size)
+    return library.mmap, library.munmap
 
 
 @cache

@@ -163,9 +163,14 @@ def compare_indexes(name: str, split: Split, write_index: Callable[[str, str], N
             theirs = Path(folder, Path(index).name)
             write_index(shard, str(theirs))
             found.records += len(theirs.read_bytes().splitlines())
-            if theirs.read_bytes() != Path(index).read_bytes():
-                found.wrong[theirs.name] = "found other bytes"
+            if _numbers(theirs) != _numbers(Path(index)):
+                found.wrong[theirs.name] = "found other places"
     return found
+
+
+def _numbers(index: Path) -> list[list[int]]:
+    """Read an index file as its readers do: leading zeros, which only ours has, do not matter."""
+    return [list(map(int, line.split())) for line in index.read_bytes().splitlines()]
 
 
 def _over(values: Mapping[str, str]) -> str:

@@ -17,7 +17,7 @@ from tfrec_cli.checking.shard import Checked, Task
 from tfrec_cli.dataset.manifest import Shard
 from tfrec_cli.runtime import files
 from tfrec_cli.tfrecord import example
-from tfrec_cli.tfrecord.index import index_line
+from tfrec_cli.tfrecord.index import index_line, read_index
 from tfrec_cli.tfrecord.scan import Record, read_records
 
 
@@ -127,7 +127,7 @@ def test_a_wrong_index_is_found(task: Task) -> None:
     assert task.index
     lines = task.index.read_bytes().splitlines(keepends=True)
     assert index_messages(task, lines[0]) == ["found 1 line, expected 2"]
-    right = lines[1].decode().strip()
+    right = " ".join(str(int(word)) for word in lines[1].split())
     assert index_messages(task, lines[0] + b"7 8\n") == [f"line 2: found 7 8, expected {right}"]
     both = index_messages(task, b"7 8\n9 9\n")
     assert [message.endswith(" (and 1 line more)") for message in both] == [True]
@@ -137,6 +137,14 @@ def test_a_wrong_index_is_found(task: Task) -> None:
     assert size < 5_000
     task.index.unlink()
     assert said(task) == [("index", "found no such file, expected the shard's index")]
+
+
+def test_an_index_without_leading_zeros_is_right(task: Task) -> None:
+    """As version 0.1.0 and other programs write it."""
+    assert task.index
+    lines = [b"%d %d\n" % place for place in read_index(task.index)]
+    assert index_messages(task, b"".join(lines)) == []
+    assert said(replace(task, described=described(task))) == []
 
 
 def test_an_index_with_right_places_and_a_wrong_digest_is_found(task: Task) -> None:

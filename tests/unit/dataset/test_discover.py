@@ -13,7 +13,7 @@ from tfrec_cli.commands import write
 from tfrec_cli.dataset import discover
 from tfrec_cli.errors import DataError, FramingError, MissingPathError, RunError, UsageError
 from tfrec_cli.tfrecord import example
-from tfrec_cli.tfrecord.index import locate_records
+from tfrec_cli.tfrecord.index import index_line, locate_records
 from tfrec_cli.tfrecord.record import footer, header
 
 PAYLOADS = [b"first", b"", b"the third one"]
@@ -198,25 +198,23 @@ def test_record_files_that_no_manifest_names_are_strangers(ours: Path) -> None:
     assert names == ["train-00002-of-00003.tfrecord", "x.tfrecord"]
 
 
-PLACES = [
-    [0, 0, 21],
-    [0, 21, 16],
-    [1, 0, 29],
-]
+def found(split: discover.Split) -> list[list[tuple[int, int]]]:
+    """Return all places of each shard."""
+    return [shard.take(range(len(shard))) for shard in discover.places(split)]
 
 
 def test_records_of_bare_files_are_found(two: Path) -> None:
-    assert discover.places(discover.splits(two)[0]).tolist() == PLACES
+    assert found(discover.splits(two)[0]) == [[(0, 21), (21, 16)], [(0, 29)]]
 
 
 def test_index_files_and_shards_give_the_same_places(ours: Path) -> None:
     split = discover.split(ours, "train")
-    walked = [
-        [number, offset, length]
-        for number, path in enumerate(split.shards)
-        for offset, length in locate_records(path)
-    ]
-    assert discover.places(split).tolist() == walked
+    walked = [locate_records(path) for path in split.shards]
+    assert found(split) == walked
+    for path, places in zip(split.shards, walked, strict=True):
+        lines = [b"%d %d\n" % place for place in places]  # of version 0.1.0 and other programs
+        path.with_suffix(".tfindex").write_bytes(b"".join(lines))
+    assert found(split) == walked
 
 
 def test_a_missing_shard_has_no_places(ours: Path) -> None:
@@ -226,12 +224,28 @@ def test_a_missing_shard_has_no_places(ours: Path) -> None:
         discover.places(split)
 
 
-def test_an_index_file_with_fewer_records_than_the_manifest_is_refused(ours: Path) -> None:
+@pytest.mark.parametrize("line", [b"0 10\n", index_line(0, 10)])
+def test_an_index_file_with_fewer_records_than_the_manifest_is_refused(
+    ours: Path, line: bytes
+) -> None:
     split = discover.split(ours, "train")
-    split.shards[0].with_suffix(".tfindex").write_bytes(b"0 10\n")
+    split.shards[0].with_suffix(".tfindex").write_bytes(line)
     with pytest.raises(DataError) as caught:
         discover.places(split)
     assert str(caught.value) == (f"{split.shards[0]}: found 1 record, expected 2 by the manifest")
+
+
+def test_an_index_file_cut_inside_a_line_is_refused(ours: Path) -> None:
+    split = discover.split(ours, "train")
+    index = split.shards[0].with_suffix(".tfindex")
+    whole = index.read_bytes()
+    index.write_bytes(whole[:-1])
+    with pytest.raises(FramingError) as caught:
+        discover.places(split)
+    assert str(caught.value) == (
+        f"{index}: line 2: found {whole[24:-1]!r}, expected 'offset length'"
+    )
+    assert caught.value.hint == "verify"
 
 
 def test_a_damaged_file_has_no_places(two: Path) -> None:

@@ -1,4 +1,4 @@
-"""Records of compressed shards: only what is needed is read, in any process."""
+"""Records by number: only what is needed is read, in any process, from shards of both kinds."""
 
 from __future__ import annotations
 
@@ -12,11 +12,15 @@ from conftest import class_files, fill
 
 from tfrec_cli.commands.write import write
 from tfrec_cli.dataset import discover
-from tfrec_cli.errors import DataError
+from tfrec_cli.errors import DataError, FramingError
 from tfrec_cli.reading import fetch
 from tfrec_cli.reading.buffers import BufferPool
-from tfrec_cli.reading.fetch import Selected, Sequential
+from tfrec_cli.reading.fetch import RandomAccess, Records, Selected, Sequential
+from tfrec_cli.tfrecord.index import index_line, read_index
 from tfrec_cli.writing.options import WriteOptions as Options
+
+FILES = [0] * 4 + [1] * 4 + [2] * 5
+"""The number of the shard of each record."""
 
 
 @pytest.fixture(scope="module")
@@ -33,7 +37,14 @@ def records(gzipped: Path) -> Sequential:
     return Sequential(discover.split(gzipped, "train"))
 
 
-def read(records: Sequential | Selected, *numbers: int) -> list[bytes]:
+@pytest.fixture(scope="module")
+def plain(gzipped: Path) -> Path:
+    """Make the same dataset in uncompressed shards."""
+    write(gzipped.parent / "images", gzipped.parent / "plain", Options(shards=3, jobs=1))
+    return gzipped.parent / "plain"
+
+
+def read(records: Records, *numbers: int) -> list[bytes]:
     return list(map(bytes, records.fetch(np.array(numbers, np.int64), BufferPool())))
 
 
@@ -45,6 +56,52 @@ def test_records_are_read_in_any_order(gzipped: Path, records: Sequential) -> No
     expected = every(gzipped)
     for numbers in ([], [3, 4, 12], [0], [12], [1, 2, 7], [5, 4, 4], range(13), range(0, 13, 2)):
         assert read(records, *numbers) == [expected[number] for number in numbers]
+
+
+@pytest.mark.parametrize("index", ["ours", "of another program", "none"])
+def test_uncompressed_records_are_read_in_any_order(
+    plain: Path, tmp_path: Path, index: str
+) -> None:
+    out = fill(tmp_path / "out", {one.name: one.read_bytes() for one in plain.iterdir()})
+    for path in out.glob("*.tfindex"):
+        lines = [b"%d %d\n" % place for place in read_index(path)]
+        if index == "of another program":
+            path.write_bytes(b"".join(lines))
+    split = discover.split(out, "train")
+    records = RandomAccess(split if index != "none" else split._replace(manifest=None))
+    expected = every(plain)
+    assert (records.count, records.files(np.arange(13)).tolist()) == (13, FILES)
+    part = Selected([(records, range(3, 9)), (records, range(1, 6))])
+    for copy in (records, pickle.loads(pickle.dumps(records))):
+        for numbers in ([], [3, 4, 12], [0], [12], [5, 4, 4], range(13), range(12, -1, -2)):
+            assert read(copy, *numbers) == [expected[number] for number in numbers]
+    assert read(part, 10, 0, 6) == [expected[5], expected[3], expected[1]]
+
+
+def test_a_wrong_place_in_an_index_is_found_when_the_record_is_read(
+    plain: Path, tmp_path: Path
+) -> None:
+    out = fill(tmp_path / "out", {one.name: one.read_bytes() for one in plain.iterdir()})
+    path = sorted(out.glob("*.tfindex"))[1]
+    lines = path.read_bytes().splitlines(keepends=True)
+    path.write_bytes(b"".join([lines[0], lines[2], index_line(10**11, 99), b"x" + lines[3][1:]]))
+    records = RandomAccess(discover.split(out, "train"))
+    shard = path.with_suffix(".tfrecord")
+    offset, length = map(int, lines[2].split())
+    size = shard.stat().st_size
+    assert read(records, 4) == every(plain)[4:5]
+    assert read(records, 5) == every(plain)[6:7]  # an intact record; only `verify` sees that
+    for number, message in {
+        6: f"{shard}: at byte {10**11}: found {size} bytes in all, "
+        "expected a record of 99 bytes there",
+        7: f"{path}: line 4: found {b'x' + lines[3][1:]!r}, expected 'offset length'",
+    }.items():
+        with pytest.raises(FramingError) as raised:
+            read(records, number)
+        assert (str(raised.value), raised.value.hint) == (message, "verify")
+    path.write_bytes(b"".join([lines[0], index_line(offset + 1, length), *lines[2:]]))
+    with pytest.raises(FramingError, match=f"at byte {offset + 1}: no intact record of"):
+        read(RandomAccess(discover.split(out, "train")), 5)
 
 
 def test_a_shard_is_opened_only_for_its_records(
@@ -60,8 +117,7 @@ def test_a_shard_is_opened_only_for_its_records(
 
 
 def test_files_are_numbered_over_all_parts(records: Sequential) -> None:
-    files = [0] * 4 + [1] * 4 + [2] * 5
-    assert records.files(np.arange(13)).tolist() == files
+    assert records.files(np.arange(13)).tolist() == FILES
     both = Selected([(records, range(3, 9)), (records, range(1, 6))])
     assert both.files(np.arange(11)).tolist() == [0, 2, 2, 2, 2, 4, 1, 1, 1, 3, 3]
 

@@ -19,6 +19,28 @@ from conftest import fill, tree
 from tfrec_cli.runtime import files
 
 
+def test_a_mapped_file_has_its_bytes_and_keeps_no_descriptor(tmp_path: Path) -> None:
+    path = tmp_path / "file"
+    path.write_bytes(bytes(range(200)) * 50)
+    before = len(os.listdir("/proc/self/fd"))
+    mapped = files.map_file(path)
+    assert len(os.listdir("/proc/self/fd")) == before
+    assert (len(mapped), bytes(mapped[9_998:]), mapped.readonly) == (10_000, b"\xc6\xc7", True)
+    part, mapped = mapped[5:7], memoryview(b"")
+    assert bytes(part) == b"\5\6"  # a slice keeps it mapped
+
+
+def test_an_empty_file_is_mapped(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    assert bytes(files.map_file(tmp_path / "file")) == b""
+
+
+def test_a_file_that_cannot_be_mapped_is_named(tmp_path: Path) -> None:
+    for path in (tmp_path / "nothing", tmp_path):
+        with pytest.raises(OSError, match=str(path)):
+            files.map_file(path)
+
+
 def no_space(*_: object) -> None:
     raise OSError(28, "No space left on device")
 
