@@ -1,10 +1,12 @@
-"""Random numbers from (seed, epoch, key); crop modes, position and padding of a crop.
+"""Random numbers from (seed, epoch, key, view); crop modes, position and padding of a crop.
 
 Knows: boxes and random numbers. Must not know: pixels, Pillow, TensorFlow.
 
 The numbers are those of TensorFlow's stateless functions, computed with NumPy, so that every
 framework cuts the same crops: `random_boxes` returns the box of
 ``tf.image.stateless_random_crop(image, (height, width, 3), seed=(seed + epoch * 2**32, key))``.
+View 0 of a record uses this seed pair; view v >= 1 uses
+``tf.random.experimental.stateless_fold_in(pair, tf.constant(v, tf.int64))``.
 
 Source: Salmon et al., "Parallel random numbers: as easy as 1, 2, 3" (Philox 4x32-10), and
 tensorflow/core/kernels/stateless_random_ops_v2.h, tensorflow/core/lib/random/philox_random.h,
@@ -105,7 +107,13 @@ def center_box(height_px: int, width_px: int, crop: tuple[int, int]) -> tuple[in
 
 
 def random_boxes(
-    sizes: npt.ArrayLike, crop: tuple[int, int], *, seed: int, epoch: int, keys: npt.ArrayLike
+    sizes: npt.ArrayLike,
+    crop: tuple[int, int],
+    *,
+    seed: int,
+    epoch: int,
+    keys: npt.ArrayLike,
+    view: int = 0,
 ) -> Int64s:
     """Draw one box for each record.
 
@@ -115,6 +123,7 @@ def random_boxes(
         seed: in [0, 2**32).
         epoch: in [0, 2**31).
         keys: int[n] record keys in [0, 2**56).
+        view: number of the view of each record, from 0.
     Returns:
         int64[n, 4] of (top, left, height, width).
     Raises:
@@ -123,34 +132,38 @@ def random_boxes(
     space = np.asarray(sizes, np.int64).reshape(-1, 2) - np.asarray(crop, np.int64) + 1
     if (space < 1).any():
         raise ValueError(f"found an image smaller than the crop {crop}")
-    draws = random_offsets(seed=seed, epoch=epoch, keys=keys)
+    draws = random_offsets(seed=seed, epoch=epoch, keys=keys, view=view)
     return np.concatenate([draws % space, np.broadcast_to(crop, space.shape)], axis=1)
 
 
-def random_offsets(*, seed: int, epoch: int, keys: npt.ArrayLike) -> npt.NDArray[np.int32]:
+def random_offsets(
+    *, seed: int, epoch: int, keys: npt.ArrayLike, view: int = 0
+) -> npt.NDArray[np.int32]:
     """Draw two numbers for each record, from which the position of its crop is computed.
 
     Returns:
         int32[n, 2] in [0, 2**31 - 1); modulo the number of positions, (top, left) of a box.
     """
-    words = draw_words(seed, epoch, keys, CROP)[:, :2]
+    words = draw_words(seed, epoch, keys, CROP, view)[:, :2]
     offsets: npt.NDArray[np.int32] = (words % np.uint32(_INT32_MAX)).astype(np.int32)
     return offsets
 
 
-def random_flips(*, seed: int, epoch: int, keys: npt.ArrayLike) -> npt.NDArray[np.bool_]:
+def random_flips(
+    *, seed: int, epoch: int, keys: npt.ArrayLike, view: int = 0
+) -> npt.NDArray[np.bool_]:
     """Draw for each record whether it is mirrored left to right, with probability 1/2.
 
     Returns:
         bool[n]: whether ``tf.image.stateless_random_flip_left_right`` mirrors with the seed pair
-        (seed + epoch * 2**32, key + 2**56).
+        (seed + epoch * 2**32, key + 2**56), or with what `seed_pair` makes of it for a view.
     """
-    flips: npt.NDArray[np.bool_] = _unit(draw_words(seed, epoch, keys, FLIP)[:, 0]) < 0.5
+    flips: npt.NDArray[np.bool_] = _unit(draw_words(seed, epoch, keys, FLIP, view)[:, 0]) < 0.5
     return flips
 
 
 def random_brightness(
-    max_delta: float, *, seed: int, epoch: int, keys: npt.ArrayLike
+    max_delta: float, *, seed: int, epoch: int, keys: npt.ArrayLike, view: int = 0
 ) -> npt.NDArray[np.float32]:
     """Draw for each record the number that is added to its values in [0, 1].
 
@@ -158,9 +171,10 @@ def random_brightness(
         max_delta: the largest change, in [0, 1].
     Returns:
         float32[n] in [-max_delta, max_delta): what ``tf.image.stateless_random_brightness`` adds
-        with the seed pair (seed + epoch * 2**32, key + 2 * 2**56).
+        with the seed pair (seed + epoch * 2**32, key + 2 * 2**56), or with what `seed_pair` makes
+        of it for a view.
     """
-    unit = _unit(draw_words(seed, epoch, keys, BRIGHTNESS)[:, 0])
+    unit = _unit(draw_words(seed, epoch, keys, BRIGHTNESS, view)[:, 0])
     low, high = np.float32(-max_delta), np.float32(max_delta)
     brightness: npt.NDArray[np.float32] = unit * (high - low) + low
     return brightness
@@ -197,42 +211,70 @@ def _order_key(seed: int, epoch: int, part: int) -> Words:
     return words
 
 
-def seed_pair(seed: int, epoch: int, key: int, op: int) -> tuple[int, int]:
-    """Return the pair of integers for the argument ``seed`` of TensorFlow's stateless functions."""
-    return seed + epoch * 2**32, key + op * 2**KEY_BITS
+def seed_pair(seed: int, epoch: int, key: int, op: int, view: int = 0) -> tuple[int, int]:
+    """Return the pair of integers for the argument ``seed`` of TensorFlow's stateless functions.
+
+    Returns:
+        (seed + epoch * 2**32, key + op * 2**56) for view 0. For each further view, what
+        ``tf.random.experimental.stateless_fold_in`` makes of this pair and of the view as int64:
+        64 bits that are drawn from the pair, and the view.
+    """
+    first, second = _seed_pairs(op, seed, epoch, [key], view)[0].tolist()
+    return first, second
 
 
-def user_seeds(*, seed: int, epoch: int, keys: npt.ArrayLike) -> Int64s:
+def user_seeds(*, seed: int, epoch: int, keys: npt.ArrayLike, view: int = 0) -> Int64s:
     """Return the seed pairs for a user's own random operations.
 
     Operation k, from 16 to 127, adds ``(k - 16) * 2**56`` to the second number.
 
     Returns:
-        int64[n, 2] of (seed + epoch * 2**32, key + 16 * 2**56).
+        int64[n, 2] of (seed + epoch * 2**32, key + 16 * 2**56), or of what `seed_pair` makes of it
+        for a view.
     """
-    seconds = np.asarray(keys, np.int64).reshape(-1) + (USER << KEY_BITS)
-    return np.stack([np.full_like(seconds, seed + epoch * 2**32), seconds], axis=1)
+    return _seed_pairs(USER, seed, epoch, keys, view)
 
 
-def draw_words(seed: int, epoch: int, keys: npt.ArrayLike, op: int) -> Words:
+def draw_words(seed: int, epoch: int, keys: npt.ArrayLike, op: int, view: int = 0) -> Words:
     """Draw four 32-bit words for each key: the first ones of TensorFlow's stateless generator.
-
-    TensorFlow scrambles the seed pair by one Philox call with a fixed key. Half of the output is
-    the key of the generator, and the other half the upper words of its counter.
 
     Returns:
         uint32[n, 4].
     Raises:
-        ValueError: the seed, the epoch or a key is out of range.
+        ValueError: the seed, the epoch, a key or the view is out of range.
     """
+    return _words(_seed_pairs(op, seed, epoch, keys, view))
+
+
+def _seed_pairs(op: int, seed: int, epoch: int, keys: npt.ArrayLike, view: int) -> Int64s:
+    """Return the seed pair of each key, int64[n, 2]; see `seed_pair`."""
     check_seed(seed, epoch)
     plain = np.asarray(keys, np.int64).reshape(-1)
     if ((plain < 0) | (plain >= 2**KEY_BITS)).any():
         raise ValueError(f"found a key out of range, expected 0 to {2**KEY_BITS - 1}")
-    tagged = plain.astype(np.uint64) | np.uint64(op << KEY_BITS)
-    pair = np.broadcast_to(np.array([seed, epoch], np.uint32), (len(tagged), 2))
-    low, high = tagged.astype(np.uint32), (tagged >> np.uint64(32)).astype(np.uint32)
-    scrambled = philox(np.stack([pair[:, 0], pair[:, 1], low, high], axis=1), _SCRAMBLE_KEY)
+    if view < 0:
+        raise ValueError(f"found view {view}, expected 0 or more")
+    pairs = np.empty((len(plain), 2), np.int64)
+    pairs[:, 0] = seed + epoch * 2**32
+    pairs[:, 1] = plain + (op << KEY_BITS)
+    if view:
+        low, high = _words(pairs)[:, :2].astype(np.int64).T
+        pairs[:, 0], pairs[:, 1] = high << 32 | low, view
+    return pairs
+
+
+def _words(pairs: Int64s) -> Words:
+    """Draw four words for each seed pair.
+
+    TensorFlow scrambles the pair by one Philox call with a fixed key. Half of the output is the key
+    of the generator, and the other half the upper words of its counter.
+
+    Args:
+        pairs: int64[n, 2].
+    Returns:
+        uint32[n, 4].
+    """
+    scrambled = philox(pairs.astype("<i8", copy=False).view("<u4"), _SCRAMBLE_KEY)
     counter = scrambled.copy()
     counter[:, :2] = 0
     return philox(counter, (scrambled[:, 0], scrambled[:, 1]))

@@ -49,6 +49,17 @@ ORDERS = [
     (SEED_MAX, EPOCH_MAX, [4, 7, 8, 2, 3, 5, 1, 6, 0, 9]),
 ]
 
+# Of some views the seed pair tf.random.experimental.stateless_fold_in(pair(16), view) with an int64
+# view, the box of 224 x 224 in 375 x 500 pixels, the flip and the brightness as above.
+VIEWS = [
+    # seed, epoch, key, view, pair, (top, left), flipped, added
+    (0, 0, 0, 1, -4128464594650059432, (132, 242), False, "-0x1.5297080000000p-3"),
+    (0, 0, 0, 2, -4128464594650059432, (12, 180), False, "-0x1.9d1c900000000p-4"),
+    (42, 7, 0x0123456789ABCD, 1, 8707686090133956406, (27, 229), False, "-0x1.105de00000000p-5"),
+    (42, 7, 0x0123456789ABCD, 9, 8707686090133956406, (126, 128), True, "0x1.00bec80000000p-3"),
+    (SEED_MAX, EPOCH_MAX, KEY_MAX, 1, 4708249744504676541, (78, 45), False, "0x1.fedfd80000000p-3"),
+]
+
 Draw = tuple[int, int, int]
 
 fixed = settings(deadline=None, derandomize=True)
@@ -134,6 +145,17 @@ def test_words_equal_those_of_tensorflow(op: int) -> None:
     assert ours == theirs
 
 
+@pytest.mark.parametrize("op", [crops.CROP, crops.FLIP, crops.BRIGHTNESS, crops.USER, 127])
+def test_seed_pairs_of_views_equal_those_of_tensorflow(op: int) -> None:
+    ours, theirs = [], []
+    for view, draw in enumerate(many_draws(50), 1):
+        pair = tensor_pair(draw, op)
+        folded = tf.random.experimental.stateless_fold_in(pair, tf.constant(view, tf.int64))
+        theirs.append(tuple(folded.numpy().tolist()))
+        ours.append(crops.seed_pair(*draw, op, view))
+    assert ours == theirs
+
+
 def test_a_crop_computed_by_hand_is_the_same() -> None:
     """As the documentation says, with plain Python integers."""
     image = np.stack(np.indices((60, 50), np.int32), axis=-1)
@@ -171,6 +193,27 @@ def test_brightness_equals_the_golden_value(
 ) -> None:
     brightness = crops.random_brightness(0.25, seed=seed, epoch=epoch, keys=[key])
     assert [value.hex() for value in brightness.tolist()] == [added]
+
+
+@pytest.mark.parametrize(
+    ("seed", "epoch", "key", "view", "first", "offset", "flipped", "added"), VIEWS
+)
+def test_a_view_equals_the_golden_values(
+    seed: int,
+    epoch: int,
+    key: int,
+    view: int,
+    first: int,
+    offset: tuple[int, int],
+    flipped: bool,
+    added: str,
+) -> None:
+    drawn: dict[str, Any] = {"seed": seed, "epoch": epoch, "keys": [key], "view": view}
+    assert crops.user_seeds(**drawn).tolist() == [[first, view]]
+    assert crops.seed_pair(seed, epoch, key, crops.USER, view) == (first, view)
+    assert crops.random_boxes([(375, 500)], (224, 224), **drawn).tolist() == [[*offset, 224, 224]]
+    assert crops.random_flips(**drawn).tolist() == [flipped]
+    assert [one.hex() for one in crops.random_brightness(0.25, **drawn).tolist()] == [added]
 
 
 @pytest.mark.parametrize(("seed", "epoch", "expected"), ORDERS)
@@ -295,6 +338,22 @@ def test_a_seed_pair_fits_int64() -> None:
 def test_each_operation_draws_its_own_words(seed: int, epoch: int, key: int) -> None:
     words = {tuple(crops.draw_words(seed, epoch, [key], op)[0].tolist()) for op in range(4)}
     assert len(words) == 4
+
+
+@fixed
+@given(seeds, epochs, keys)
+def test_each_view_draws_its_own_words(seed: int, epoch: int, key: int) -> None:
+    words = {
+        tuple(crops.draw_words(seed, epoch, [key], op, view)[0].tolist())
+        for op in range(3)
+        for view in range(4)
+    }
+    assert len(words) == 12
+
+
+def test_a_view_below_0_is_refused() -> None:
+    with pytest.raises(ValueError, match="found view -1, expected 0 or more"):
+        crops.random_flips(seed=0, epoch=0, keys=[0], view=-1)
 
 
 # Order
