@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from conftest import READERS, torch_data
+from conftest import READERS, torch, torch_data
 
 WAYS = (
     "read_numpy.dataset",
@@ -55,8 +55,19 @@ def _by_torch(path: Path, batches: bool, options: dict[str, Any]) -> Iterator[An
         yield from (_plain(opened[number]) for number in order)
         return
     loader = torch_data.DataLoader(opened, 2, sampler=order, collate_fn=opened.collate)
-    for some in loader:  # PyTorch makes a list of what was a tuple
-        yield from map(_plain, _rows(tuple(some) if isinstance(some, list) else some))
+    for some in loader:
+        yield from map(_plain, _rows(_with_tuples(some)))
+
+
+def _with_tuples(batch: Any) -> Any:
+    """Make tuples of the lists that PyTorch makes of tuples: of a sample, of several views."""
+    if isinstance(batch, dict):
+        image = batch["image"]
+        return {**batch, "image": tuple(image) if isinstance(image, list) else image}
+    if isinstance(batch, torch.Tensor):
+        return batch
+    image, *rest = batch
+    return (tuple(image) if isinstance(image, list) else image, *rest)
 
 
 def _rows(batch: Any) -> list[Any]:

@@ -72,6 +72,7 @@ def dataset(
     even: Even | None = None,
     flip: bool = False,
     brightness: float = 0.0,
+    views: int = 1,
     dtype: Dtype = "float32",
     channels: Channels = 3,
     small: Small = "fail",
@@ -122,6 +123,8 @@ def dataset(
         flip: mirror each image left to right with probability 1/2.
         brightness: the largest change of brightness, in [0, 1] on a scale from 0 to 1. The change
             is drawn for each record.
+        views: number of images to draw from each record. If there are several, the image is a tuple
+            of them, and ``"seed"`` is int64 [views, 2]. View 0 is the image of ``views=1``.
         dtype: ``"float32"`` with values in [0, 1], ``"uint8"`` with values in [0, 255], or
             ``"uint16"`` with values in [0, 65535]. Images of 8 and of 16 bits a sample become
             either: ``value * 257``, or ``round(value / 257)``.
@@ -159,7 +162,8 @@ def dataset(
         ((5, 96, 96, 3), dtype('float32'), dtype('int64'))
 
     Source: a random crop is ``tf.image.stateless_random_crop(image, (height, width, 3),
-    seed=(seed + epoch * 2**32, key))``, with the ``key`` of the record.
+    seed=(seed + epoch * 2**32, key))``, with the ``key`` of the record. For view v >= 1
+    the seed is ``tf.random.experimental.stateless_fold_in(seed, tf.constant(v, tf.int64))``.
     """
     options = ReadOptions(
         split=split,
@@ -181,6 +185,7 @@ def dataset(
         even=even,
         flip=flip,
         brightness=brightness,
+        views=views,
         dtype=dtype,
         channels=channels,
         small=small,
@@ -188,7 +193,8 @@ def dataset(
         drop_remainder=drop_remainder,
         parallel=parallel,
     )
-    opened = open_split(path, options, by_number=True, with_keys=True)
+    changes = transform is not None
+    opened = open_split(path, options, by_number=True, with_seeds=True, changes=changes)
     if options.batch_size is None:
         raise UsageError("`batch_size`: found None, expected a number: Keras reads batches")
     return Batches(opened, transform)
@@ -293,7 +299,7 @@ class Batches(Transforming, PyDataset):  # type: ignore[misc]  # Keras has no ty
     def _read(self, epoch: int, number: int) -> Any:
         opened, order = self._opened, self._order
         numbers = order.numbers(epoch - order.first_epoch, number)
-        return opened.layout.assemble(*self._changed(opened.read(numbers, epoch), epoch))
+        return opened.layout.assemble(*self._changed(opened.read(numbers, epoch)))
 
     def _read_ahead(self, epoch: int) -> None:
         """Begin to read an epoch in order."""

@@ -61,6 +61,7 @@ def dataset(
     start: int = 0,
     flip: bool = False,
     brightness: float = 0.0,
+    views: int = 1,
     dtype: Dtype = "float32",
     channels: Channels = 3,
     small: Small = "fail",
@@ -116,6 +117,8 @@ def dataset(
         flip: mirror each image left to right with probability 1/2.
         brightness: the largest change of brightness, in [0, 1] on a scale from 0 to 1. The change
             is drawn for each record.
+        views: number of images to draw from each record. If there are several, the image is a tuple
+            of them, and ``"seed"`` is int64 [views, 2]. View 0 is the image of ``views=1``.
         dtype: ``"float32"`` with values in [0, 1], ``"uint8"`` with values in [0, 255], or
             ``"uint16"`` with values in [0, 65535]. Images of 8 and of 16 bits a sample become
             either: ``value * 257``, or ``round(value / 257)``.
@@ -155,7 +158,8 @@ def dataset(
         ((5, 64, 96, 3), dtype('uint8'), dtype('int64'))
 
     Source: a random crop is ``tf.image.stateless_random_crop(image, (height, width, 3),
-    seed=(seed + epoch * 2**32, key))``, with the ``key`` of the record.
+    seed=(seed + epoch * 2**32, key))``, with the ``key`` of the record. For view v >= 1
+    the seed is ``tf.random.experimental.stateless_fold_in(seed, tf.constant(v, tf.int64))``.
     """
     options = ReadOptions(
         split=split,
@@ -179,6 +183,7 @@ def dataset(
         start=start,
         flip=flip,
         brightness=brightness,
+        views=views,
         dtype=dtype,
         channels=channels,
         small=small,
@@ -186,7 +191,8 @@ def dataset(
         drop_remainder=drop_remainder,
         parallel=parallel,
     )
-    return Batches(open_split(path, options, with_keys=True), transform)
+    opened = open_split(path, options, with_seeds=True, changes=transform is not None)
+    return Batches(opened, transform)
 
 
 def source(
@@ -211,6 +217,7 @@ def source(
     even: Even | None = None,
     flip: bool = False,
     brightness: float = 0.0,
+    views: int = 1,
     dtype: Dtype = "float32",
     channels: Channels = 3,
     small: Small = "fail",
@@ -262,6 +269,8 @@ def source(
         flip: mirror each image left to right with probability 1/2.
         brightness: the largest change of brightness, in [0, 1] on a scale from 0 to 1. The change
             is drawn for each record.
+        views: number of images to draw from each record. If there are several, the image is a tuple
+            of them, and ``"seed"`` is int64 [views, 2]. View 0 is the image of ``views=1``.
         dtype: ``"float32"`` with values in [0, 1], ``"uint8"`` with values in [0, 255], or
             ``"uint16"`` with values in [0, 65535]. Images of 8 and of 16 bits a sample become
             either: ``value * 257``, or ``round(value / 257)``.
@@ -315,12 +324,15 @@ def source(
         even=even,
         flip=flip,
         brightness=brightness,
+        views=views,
         dtype=dtype,
         channels=channels,
         small=small,
         missing=missing,
     )
-    return Source(open_split(path, options, by_number=True, with_keys=True), transform)
+    changes = transform is not None
+    opened = open_split(path, options, by_number=True, with_seeds=True, changes=changes)
+    return Source(opened, transform)
 
 
 class Batches(Transforming):
@@ -356,8 +368,8 @@ class Batches(Transforming):
         opened = self._opened
         with closing(run_ahead(self._tasks(), opened.options.threads)) as chunks:
             for _, epoch in groupby(chunks, operator.itemgetter(0)):
-                for images, values in self._regrouped(batch for _, batch in epoch):
-                    yield opened.layout.assemble(images, values)
+                for views, values in self._regrouped(batch for _, batch in epoch):
+                    yield opened.layout.assemble(views, values)
 
     def _tasks(self) -> Iterator[Callable[[], tuple[int, Batch]]]:
         """Yield for each chunk a function that returns its epoch and its batch.
@@ -377,11 +389,11 @@ class Batches(Transforming):
     def _read(self, index: int, chunk: int) -> tuple[int, Batch]:
         epoch = self._order.first_epoch + index
         batch = self._opened.read(self._order.numbers(index, chunk), epoch)
-        return epoch, self._changed(batch, epoch)
+        return epoch, self._changed(batch)
 
     def _build(self, index: int, numbers: Int64s, payloads: list[memoryview]) -> tuple[int, Batch]:
         epoch = self._order.first_epoch + index
-        return epoch, self._changed(self._opened.build(payloads, numbers, epoch), epoch)
+        return epoch, self._changed(self._opened.build(payloads, numbers, epoch))
 
     def _regrouped(self, chunks: Iterable[Batch]) -> Iterator[tuple[Any, Sequence[Any]]]:
         """Turn the chunks of one epoch into batches or single records."""
@@ -395,14 +407,14 @@ class Batches(Transforming):
             return
         held: list[Batch] = []
         for chunk in chunks:
-            if len(chunk[0]):
+            if _count(chunk):
                 held.append(chunk)
-            if sum(len(images) for images, _ in held) >= size:
+            if sum(map(_count, held)) >= size:
                 joined = _joined(held)
                 yield _cut(joined, slice(size))
                 held = [_cut(joined, slice(size, None))]  # a chunk has no more than a batch
-        rest = _joined(held) if held else (np.empty(0), [])
-        if len(rest[0]) and not self._opened.options.drop_remainder:
+        rest = _joined(held) if held else None
+        if rest and _count(rest) and not self._opened.options.drop_remainder:
             yield rest
 
 
@@ -441,7 +453,7 @@ class Source(Transforming):
         opened, order = self._opened, self._order
         number, chunk = divmod(self._indices[index], self._by_epoch)
         epoch = order.first_epoch + number
-        batch = self._changed(opened.read(order.numbers(number, chunk), epoch), epoch)
+        batch = self._changed(opened.read(order.numbers(number, chunk), epoch))
         return opened.layout.assemble(*next(_singles(batch)))
 
     def __getitems__(self, indices: Iterable[SupportsIndex]) -> list[Any]:
@@ -450,20 +462,25 @@ class Source(Transforming):
 
 
 def _singles(batch: Batch) -> Iterator[tuple[Any, Sequence[Any]]]:
-    """Iterate the records of a batch: the image, and the value of each field."""
-    images, values = batch
-    for row, image in enumerate(images):
-        yield image, [column[row] for column in values]
+    """Iterate the records of a batch: the image of each view, and the value of each field."""
+    views, values = batch
+    for row, images in enumerate(zip(*views, strict=True)):
+        yield images, [column[row] for column in values]
+
+
+def _count(batch: Batch) -> int:
+    return len(batch[0][0])
 
 
 def _joined(batches: list[Batch]) -> Batch:
-    images, values = zip(*batches, strict=True)
+    views, values = zip(*batches, strict=True)
     columns = zip(*values, strict=True)
-    return np.concatenate(images), [
+    return tuple(map(np.concatenate, zip(*views, strict=True))), [
         np.concatenate(parts) if isinstance(parts[0], np.ndarray) else list(chain(*parts))
         for parts in columns
     ]
 
 
 def _cut(batch: Batch, rows: slice) -> Batch:
-    return batch[0][rows], [column[rows] for column in batch[1]]
+    views, values = batch
+    return tuple(images[rows] for images in views), [column[rows] for column in values]

@@ -2,7 +2,7 @@
 
 Knows: TensorFlow, as the only module that imports it. Must not know: click, writing.
 
-A crop depends only on (seed, epoch, record key), the order of records only on (seed, epoch).
+A crop depends only on (seed, epoch, record key, view), the order of records on (seed, epoch).
 Nothing here has state: no shuffle buffer, no global seed, no generator.
 """
 
@@ -70,6 +70,7 @@ def dataset(
     start: int = 0,
     flip: bool = False,
     brightness: float = 0.0,
+    views: int = 1,
     dtype: Dtype = "float32",
     channels: Channels = 3,
     small: Small = "fail",
@@ -125,6 +126,8 @@ def dataset(
         flip: mirror each image left to right with probability 1/2.
         brightness: the largest change of brightness, in [0, 1] on a scale from 0 to 1. The change
             is drawn for each record.
+        views: number of images to draw from each record. If there are several, the image is a tuple
+            of them, and ``"seed"`` is int64 [views, 2]. View 0 is the image of ``views=1``.
         dtype: ``"float32"`` with values in [0, 1], ``"uint8"`` with values in [0, 255], or
             ``"uint16"`` with values in [0, 65535]. Images of 8 and of 16 bits a sample become
             either: ``value * 257``, or ``round(value / 257)``.
@@ -166,7 +169,8 @@ def dataset(
         (TensorShape([32, 96, 96, 3]), tf.float32)
 
     Source: a random crop is ``tf.image.stateless_random_crop(image, (height, width, 3),
-    seed=(seed + epoch * 2**32, key))``, with the ``key`` of the record.
+    seed=(seed + epoch * 2**32, key))``, with the ``key`` of the record. For view v >= 1
+    the seed is ``tf.random.experimental.stateless_fold_in(seed, tf.constant(v, tf.int64))``.
     """
     import numpy as np
 
@@ -197,6 +201,7 @@ def dataset(
         start=start,
         flip=flip,
         brightness=brightness,
+        views=views,
         dtype=dtype,
         channels=channels,
         small=small,
@@ -217,7 +222,7 @@ def dataset(
         if options.batch_size is not None and opened.may_skip:
             regroup = batches.ragged_batch if opened.layout.is_ragged else batches.batch
             batches = regroup(options.batch_size, drop_remainder=options.drop_remainder)
-        return batches.map(lambda images, *values: opened.layout.assemble(images, values))
+        return batches.map(lambda views, *values: opened.layout.assemble(views, values))
 
     if order.epochs == 1:
         result = one_epoch(tf.constant(0, tf.int64))
@@ -430,7 +435,7 @@ def _load_quietly() -> Any:
 
 
 def _batches(tf: Any, chunks: Any, opened: OpenSplit, order: ChunkOrder, index: Any) -> Any:
-    """Map numbers of chunks to their batches: (images, values of a field, …).
+    """Map numbers of chunks to their batches: (images of each view, values of a field, …).
 
     Threads make several chunks at once; they release Python's lock while they read and decode.
     """
@@ -440,7 +445,7 @@ def _batches(tf: Any, chunks: Any, opened: OpenSplit, order: ChunkOrder, index: 
 
     options, crop, fields = opened.options, opened.builder.crop, opened.layout.fields
     types: dict[type, Any] = {np.int64: tf.int64, np.float32: tf.float32, np.object_: tf.string}
-    kinds = [tf.as_dtype(options.dtype)]
+    kinds = [tf.as_dtype(options.dtype)] * options.views
     for field in fields:  # a ragged one as its values and their number in each record
         kinds += [types[field.dtype], tf.int64] if field.is_ragged else [types[field.dtype]]
     sides = [None, None] if crop is None else [*crop]
@@ -454,20 +459,22 @@ def _batches(tf: Any, chunks: Any, opened: OpenSplit, order: ChunkOrder, index: 
         return array, numbers
 
     def build(payloads: Iterable[Any], numbers: Int64s, index: Any) -> list[Any]:
-        views = [memoryview(payload) for payload in payloads]
+        seen = [memoryview(payload) for payload in payloads]
         try:
-            images, values = opened.build(views, numbers, order.first_epoch + int(index))
+            views, values = opened.build(seen, numbers, order.first_epoch + int(index))
         except DataError as error:
             raise ValueError(str(error)) from error  # becomes InvalidArgumentError
-        return [images, *_flat(fields, values)]
+        return [*views, *_flat(fields, values)]
 
     def read(index: Any, chunk: Any) -> list[Any]:
         numbers = order.numbers(int(index), int(chunk))
         return build(opened.fetch(numbers), numbers, index)
 
-    def shaped(images: Any, *outputs: Any) -> tuple[Any, ...]:
-        images.set_shape([order.fixed_size, *sides, options.channels])
-        made, remaining = [images], iter(outputs)
+    def shaped(*outputs: Any) -> tuple[Any, ...]:
+        views, remaining = outputs[: options.views], iter(outputs[options.views :])
+        for images in views:
+            images.set_shape([order.fixed_size, *sides, options.channels])
+        made: list[Any] = [views]
         for field in fields:
             column = next(remaining)
             if field.is_ragged:

@@ -2,7 +2,7 @@
 
 Knows: PyTorch, as the only module that imports it. Must not know: click, writing, TensorFlow.
 
-A sample depends only on (seed, epoch, record): not on workers, how they are started, or order.
+An image depends only on (seed, epoch, record, view): not on workers, how they start, or order.
 """
 
 from __future__ import annotations
@@ -61,6 +61,7 @@ def dataset(
     epoch: int = 0,
     flip: bool = False,
     brightness: float = 0.0,
+    views: int = 1,
     dtype: Dtype = "float32",
     channels: Channels = 3,
     small: Small = "fail",
@@ -104,6 +105,8 @@ def dataset(
         flip: mirror each image left to right with probability 1/2.
         brightness: the largest change of brightness, in [0, 1] on a scale from 0 to 1. The change
             is drawn for each record.
+        views: number of images to draw from each record. If there are several, the image is a tuple
+            of them, and ``"seed"`` is int64 [views, 2]. View 0 is the image of ``views=1``.
         dtype: ``"float32"`` with values in [0, 1], ``"uint8"`` with values in [0, 255], or
             ``"uint16"`` with values in [0, 65535]. Images of 8 and of 16 bits a sample become
             either: ``value * 257``, or ``round(value / 257)``.
@@ -146,7 +149,8 @@ def dataset(
         (torch.Size([3, 96, 96]), torch.float32)
 
     Source: a random crop is ``tf.image.stateless_random_crop(image, (height, width, 3),
-    seed=(seed + epoch * 2**32, key))``, with the ``key`` of the record.
+    seed=(seed + epoch * 2**32, key))``, with the ``key`` of the record. For view v >= 1
+    the seed is ``tf.random.experimental.stateless_fold_in(seed, tf.constant(v, tf.int64))``.
     """
     if shuffle is not False:
         raise UsageError(
@@ -168,12 +172,16 @@ def dataset(
         epoch=epoch,
         flip=flip,
         brightness=brightness,
+        views=views,
         dtype=dtype,
         channels=channels,
         small=small,
         missing=missing,
     )
-    opened = open_split(path, options, by_number=True, planar=True, with_keys=True)
+    changes = transform is not None
+    opened = open_split(
+        path, options, by_number=True, planar=True, with_seeds=True, changes=changes
+    )
     return Records(opened, transform)
 
 
@@ -200,6 +208,7 @@ def stream(
     start: int = 0,
     flip: bool = False,
     brightness: float = 0.0,
+    views: int = 1,
     dtype: Dtype = "float32",
     channels: Channels = 3,
     small: Small = "fail",
@@ -254,6 +263,8 @@ def stream(
         flip: mirror each image left to right with probability 1/2.
         brightness: the largest change of brightness, in [0, 1] on a scale from 0 to 1. The change
             is drawn for each record.
+        views: number of images to draw from each record. If there are several, the image is a tuple
+            of them, and ``"seed"`` is int64 [views, 2]. View 0 is the image of ``views=1``.
         dtype: ``"float32"`` with values in [0, 1], ``"uint8"`` with values in [0, 255], or
             ``"uint16"`` with values in [0, 65535]. Images of 8 and of 16 bits a sample become
             either: ``value * 257``, or ``round(value / 257)``.
@@ -292,7 +303,8 @@ def stream(
         (torch.Size([3, 96, 96]), torch.float32)
 
     Source: a random crop is ``tf.image.stateless_random_crop(image, (height, width, 3),
-    seed=(seed + epoch * 2**32, key))``, with the ``key`` of the record.
+    seed=(seed + epoch * 2**32, key))``, with the ``key`` of the record. For view v >= 1
+    the seed is ``tf.random.experimental.stateless_fold_in(seed, tf.constant(v, tf.int64))``.
     """
     options = ReadOptions(
         split=split,
@@ -315,12 +327,15 @@ def stream(
         start=start,
         flip=flip,
         brightness=brightness,
+        views=views,
         dtype=dtype,
         channels=channels,
         small=small,
         missing=missing,
     )
-    return Stream(open_split(path, options, planar=True, with_keys=True), transform)
+    changes = transform is not None
+    opened = open_split(path, options, planar=True, with_seeds=True, changes=changes)
+    return Stream(opened, transform)
 
 
 class _OfEpoch(Transforming):
@@ -374,16 +389,17 @@ class _OfEpoch(Transforming):
             list(column) if field.is_ragged else data.default_collate(list(column))
             for field, column in zip(layout.fields, zip(*values, strict=True), strict=True)
         ]
-        return layout.assemble(data.default_collate(list(images)), columns)
+        stacked = data.default_collate(list(images))
+        return layout.assemble(stacked if self.options.views > 1 else [stacked], columns)
 
     def _read(self, numbers: Sequence[int], epoch: int) -> list[Any]:
         """Read the samples of the records with these numbers."""
         layout, read = self._opened.layout, []
-        for images, (*values, keys) in self._opened.read_all(numbers, epoch):
+        for arrays, (*values, seeds) in self._opened.read_all(numbers, epoch):
             columns = list(map(_tensors, layout.fields, values))
-            for row, image in enumerate(torch.from_numpy(images)):
-                changed = self._transform(image, self.seed, epoch, int(keys[row]))
-                read.append(layout.assemble(changed, [column[row] for column in columns]))
+            views = self._each_changed(map(torch.from_numpy, arrays), seeds)
+            for row, images in enumerate(zip(*views, strict=True)):
+                read.append(layout.assemble(images, [column[row] for column in columns]))
         return read
 
 

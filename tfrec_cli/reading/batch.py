@@ -29,8 +29,10 @@ from tfrec_cli.runtime.values import sides
 if TYPE_CHECKING:
     from tfrec_cli.imaging.decoder import Pixels
 
-Batch = tuple[npt.NDArray[Any], list[Values]]
-"""Images, uint8, uint16 or float32 [n, height, width, channels], and the values of each field."""
+Images = npt.NDArray[Any]
+Batch = tuple[tuple[Images, ...], list[Values]]
+"""For each view its images, uint8, uint16 or float32 [n, height, width, channels]; and the values
+of each field."""
 
 _UNIT = np.float32(1 / 255)
 _PER_8_BITS = np.float32(257)
@@ -58,7 +60,7 @@ class BatchBuilder:
         crop: (height, width) of the crops in pixels; None keeps the size of the images.
         may_be_small: whether an image may be smaller than the crop.
         planar: make batches of [n, channels, height, width].
-        with_keys: add the keys, int64[n], after the values of all fields.
+        with_seeds: add the seed pairs, int64[n, views, 2], after the values of all fields.
         buffers: memory for the batches.
     """
 
@@ -69,7 +71,7 @@ class BatchBuilder:
     crop: tuple[int, int] | None
     may_be_small: bool
     planar: bool = False
-    with_keys: bool = False
+    with_seeds: bool = False
     buffers: BufferPool = field(default_factory=BufferPool)
     _small: Small | None = field(init=False)
     _reader: FeatureReader = field(init=False)
@@ -108,7 +110,16 @@ class BatchBuilder:
             records = [self._sized(record) for record in records]
             records = [record for record in records if self._fits(record.size or (0, 0))]
         keys = np.array([record.key for record in records], np.int64)
-        drawn_from: dict[str, Any] = {"seed": options.seed, "epoch": epoch, "keys": keys}
+        drawn_from: list[dict[str, Any]] = [
+            {"seed": options.seed, "epoch": epoch, "keys": keys, "view": view}
+            for view in range(options.views)
+        ]
+        views = tuple(self._view(records, of_view) for of_view in drawn_from)
+        return views, self._collect(records, drawn_from)
+
+    def _view(self, records: Sequence[_Record], drawn_from: Mapping[str, Any]) -> Images:
+        """Make one view of records."""
+        options = self.options
         offsets = [(0, 0)] * len(records)
         if options.crop_mode == "random" and any(record.size != self.crop for record in records):
             offsets = list(map(tuple, crops.random_offsets(**drawn_from).tolist()))
@@ -119,8 +130,7 @@ class BatchBuilder:
         if options.brightness:
             deltas = crops.random_brightness(options.brightness, **drawn_from)
             images = self._brightened(images, deltas)
-        collected = self._collect(records, drawn_from)
-        return images, [*collected, keys] if self.with_keys else collected
+        return images
 
     def _record(self, payload: memoryview, number: int) -> _Record | None:
         """Read a record; return None if it has no image and is to be skipped."""
@@ -146,21 +156,28 @@ class BatchBuilder:
             ],
         )
 
-    def _collect(self, records: Sequence[_Record], drawn_from: Mapping[str, Any]) -> list[Values]:
+    def _collect(
+        self, records: Sequence[_Record], drawn_from: Sequence[Mapping[str, Any]]
+    ) -> list[Values]:
+        """Return the values of each field, and the seed pairs if they are to be added."""
         numbers = [record.number for record in records]
-        return [
+        seeds = np.empty((len(records), 0, 2), np.int64)
+        if self.with_seeds or not all(one.feature for one in self.fields):
+            seeds = np.stack([crops.user_seeds(**of_view) for of_view in drawn_from], axis=1)
+        collected: list[Values] = [
             one.collect([record.values[column] for record in records], numbers)
             if one.feature
-            else crops.user_seeds(**drawn_from)
+            else seeds.reshape(-1, *one.width)
             for column, one in enumerate(self.fields)
         ]
+        return [*collected, seeds] if self.with_seeds else collected
 
     def _stack(
         self,
         records: Sequence[_Record],
         offsets: Sequence[tuple[int, int]],
         flips: Sequence[bool],
-    ) -> npt.NDArray[Any]:
+    ) -> Images:
         """Decode crops into one array; float32 if brightness or ``dtype`` needs it."""
         options = self.options
         kind = np.dtype(np.float32 if options.brightness else options.dtype)
@@ -189,9 +206,7 @@ class BatchBuilder:
         """Return the shape of a batch of [n, height, width, channels]."""
         return (shape[0], shape[3], *shape[1:3]) if self.planar else shape
 
-    def _brightened(
-        self, images: npt.NDArray[Any], deltas: npt.NDArray[np.float32]
-    ) -> npt.NDArray[Any]:
+    def _brightened(self, images: Images, deltas: npt.NDArray[np.float32]) -> Images:
         images += deltas[:, None, None, None]
         np.clip(images, np.float32(0), np.float32(1), out=images)
         options = self.options

@@ -13,7 +13,6 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 
-from tfrec_cli import crops
 from tfrec_cli.dataset.discover import Split
 from tfrec_cli.dataset.foreign import LIST
 from tfrec_cli.dataset.records import Column, ColumnKind, Names
@@ -24,7 +23,7 @@ from tfrec_cli.tfrecord.example import Feature, SingleValues
 
 Role = Literal["label", "weight", "feature"]
 Values = npt.NDArray[Any] | list[npt.NDArray[Any]]
-"""The values of one field in n records: [n], [n, classes] or [n, 2]; or a list of n arrays."""
+"""The values of a field in n records: [n], [n, classes], [n, 2]…; or a list of n arrays."""
 
 SEED = "seed"
 """Name of the field that holds a seed pair for each record, for a user's own operations."""
@@ -44,6 +43,7 @@ class Field:
         feature: name of its feature in records; "" for the seed pair.
         classes: length of a one-hot or multi-hot vector; 0 for the value itself.
         words: the class of each text, for a multi-hot vector of texts.
+        views: number of seed pairs a record.
     """
 
     role: Role
@@ -53,6 +53,7 @@ class Field:
     is_list: bool = False
     classes: int = 0
     words: Mapping[str, int] | None = None
+    views: int = 1
 
     @property
     def dtype(self) -> type:
@@ -67,7 +68,9 @@ class Field:
     @property
     def width(self) -> tuple[int, ...]:
         """The dimensions after the first in a batch of single values."""
-        return (self.classes,) if self.classes else () if self.feature else (2,)
+        if self.feature:
+            return (self.classes,) if self.classes else ()
+        return (2,) if self.views == 1 else (self.views, 2)
 
     def collect(self, values: Sequence[Any], numbers: Sequence[int]) -> Values:
         """Make the values of n records from the features of each.
@@ -180,8 +183,13 @@ class Layout:
         """Whether a field may have different numbers of values."""
         return any(field.is_ragged for field in self.fields)
 
-    def assemble(self, image: Any, values: Iterable[Any]) -> Any:
-        """Return what is yielded: ``(image, label)``, or ``image`` without fields, and so on."""
+    def assemble(self, views: Sequence[Any], values: Iterable[Any]) -> Any:
+        """Return what is yielded: ``(image, label)``, or ``image`` without fields, and so on.
+
+        Args:
+            views: the image of each view; several make a tuple.
+        """
+        image = views[0] if len(views) == 1 else tuple(views)
         named = list(zip(self.fields, values, strict=True))
         if not self.as_supervised:
             return {"image": image, **{field.name: value for field, value in named}}
@@ -233,7 +241,9 @@ def layout(
         )
     for name in options.features:
         if name == SEED:
-            fields.append(Field(role="feature", name=name, feature="", kind="int64"))
+            fields.append(
+                Field(role="feature", name=name, feature="", kind="int64", views=options.views)
+            )
             continue
         column = _find("features", name, known, names)
         fields.append(
@@ -270,13 +280,11 @@ class Transform:
         self.function = function
         self._wants_seed = function is not None and SEED in _parameters(function)
 
-    def __call__(self, image: Any, seed: int, epoch: int, key: int) -> Any:
-        """Return what replaces an image; the numbers make the seed pair."""
+    def __call__(self, image: Any, pair: Sequence[int]) -> Any:
+        """Return what replaces an image, drawn from its seed pair."""
         if self.function is None:
             return image
-        if self._wants_seed:
-            return self.function(image, seed=crops.seed_pair(seed, epoch, key, crops.USER))
-        return self.function(image)
+        return self.function(image, seed=tuple(pair)) if self._wants_seed else self.function(image)
 
 
 def _parameters(function: Callable[..., Any]) -> Iterable[str]:

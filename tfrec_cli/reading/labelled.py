@@ -5,7 +5,7 @@ Knows: opened splits. Must not know: any framework.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -61,7 +61,7 @@ class Labelled:
 
 
 class Transforming(Labelled):
-    """What datasets share that have a ``transform``; their splits are opened ``with_keys``."""
+    """What datasets share that have a ``transform``; their splits are opened ``with_seeds``."""
 
     @property
     def transform(self) -> Callable[..., Any] | None:
@@ -72,15 +72,23 @@ class Transforming(Labelled):
     def transform(self, function: Callable[..., Any] | None) -> None:
         self._transform = Transform(function)
 
-    def _changed(self, batch: Batch, epoch: int) -> Batch:
-        """Take the keys off a batch, and change its images, which are arrays."""
-        images, (*values, keys) = batch
-        if self.transform is None:
-            return images, values
-        seed = self._opened.options.seed
-        changed: Any = [
-            self._transform(image, seed, epoch, key)
-            for image, key in zip(images, map(int, keys), strict=True)
-        ]
+    def _changed(self, batch: Batch) -> Batch:
+        """Take the seed pairs off a batch, and change its images, which are arrays."""
+        views, (*values, seeds) = batch
+        if self.transform is None or not len(seeds):
+            return views, values
+        changed: Any = self._each_changed(views, seeds)
         is_batched = self._opened.options.batch_size is not None
-        return np.stack(changed) if is_batched and changed else changed, values
+        return tuple(map(np.stack, changed)) if is_batched else changed, values
+
+    def _each_changed(self, views: Iterable[Any], seeds: Any) -> tuple[list[Any], ...]:
+        """Change images one by one.
+
+        Args:
+            views: for each view its images.
+            seeds: the pairs of all images, int64[n, views, 2].
+        """
+        return tuple(
+            list(map(self._transform, images, pairs))
+            for images, pairs in zip(views, seeds.swapaxes(0, 1).tolist(), strict=True)
+        )

@@ -21,7 +21,7 @@ from tfrec_cli.errors import DataError, UsageError
 from tfrec_cli.reading import selection
 from tfrec_cli.reading.batch import Batch, BatchBuilder
 from tfrec_cli.reading.fetch import Records, Selected, open_records
-from tfrec_cli.reading.fields import FeatureReader, Field, Layout, Values, layout
+from tfrec_cli.reading.fields import SEED, FeatureReader, Field, Layout, Values, layout
 from tfrec_cli.reading.options import ReadOptions
 from tfrec_cli.reading.order import ChunkOrder
 from tfrec_cli.runtime import values
@@ -86,6 +86,8 @@ class OpenSplit:
             f"seed {self.options.seed}",
             epochs,
         ]
+        if self.options.views > 1:
+            facts.append(values.plural(self.options.views, "view"))
         return f"{self.place}: {', '.join(facts)}"
 
     @property
@@ -148,19 +150,22 @@ def open_split(
     *,
     by_number: bool = False,
     planar: bool = False,
-    with_keys: bool = False,
+    with_seeds: bool = False,
+    changes: bool = False,
 ) -> OpenSplit:
     """Open a dataset's split.
 
     Args:
         by_number: the caller reads records by number, so that none can be skipped.
         planar: make batches of [n, channels, height, width].
-        with_keys: add the keys of records after the values of all fields, for `Transform`.
+        with_seeds: add the seed pairs of records after the values of all fields, for `Transform`.
+        changes: the caller changes images by a function.
     Raises:
         MissingPathError: nothing is at ``path``.
         UsageError: there is no such split; an image is smaller than the crop; images of different
             sizes cannot be batched; compressed shards cannot be shuffled, nor be read
-            ``by_number``; ``small="skip"`` cannot be combined with ``by_number``.
+            ``by_number``; ``small="skip"`` cannot be combined with ``by_number``; all views would
+            be the same.
         DataError: the files differ from their manifest.
         RunError: a file cannot be read.
     """
@@ -175,6 +180,8 @@ def open_split(
             f"`crop`: found None with batch_size={options.batch_size}: images may differ in size, "
             "expected crop=(height, width)" + ", or batch_size=None" * (not by_number)
         )
+    if options.views > 1 and not changes:
+        _check_views_differ(splits, options)
     ways = "'pad'" if by_number else "'skip' or 'pad'"
     random_access_for = "random access" if by_number else "shuffle" if options.shuffle else None
     opened = OpenSplit(
@@ -190,7 +197,7 @@ def open_split(
             may_be_small=crop is not None
             and any(_may_be_small(split, crop, options, ways) for split in splits),
             planar=planar,
-            with_keys=with_keys,
+            with_seeds=with_seeds,
         ),
         layout=layout,
         parts=parts,
@@ -290,6 +297,22 @@ def _contract(splits: Sequence[Split], options: ReadOptions) -> tuple[Names, Ima
 def _raw_channels(record: ImageRecord) -> int:
     """Return the number of channels if the image is raw pixels; 0 if it is not."""
     return (record.channels or 3) if record.is_raw else 0
+
+
+def _check_views_differ(splits: Sequence[Split], options: ReadOptions) -> None:
+    """Refuse several views if nothing is drawn for them.
+
+    Raises:
+        UsageError: neither a random crop, nor flips, brightness or seed pairs.
+    """
+    stored = [split.manifest and split.manifest.crop for split in splits]
+    is_cut = options.crop_size and any(crop != options.crop_size for crop in stored)
+    cuts = bool(is_cut) and options.crop_mode == "random"
+    if not (cuts or options.flip or options.brightness or SEED in options.features):
+        raise UsageError(
+            f"`views`: found {options.views}, which would be the same, expected a random crop, "
+            "`flip`, `brightness`, `transform` or features=['seed']"
+        )
 
 
 def _may_be_small(split: Split, crop: tuple[int, int], options: ReadOptions, ways: str) -> bool:

@@ -27,6 +27,9 @@ Label = str | EllipsisType | None
 Features = Sequence[str]
 Hot = bool | int | Sequence[str]
 
+_MOST_VIEWS = 100
+"""Views of a record. More are a mistake, such as the size of a crop: a batch holds all views."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReadOptions:
@@ -60,6 +63,7 @@ class ReadOptions:
     start: int = 0
     flip: bool = False
     brightness: float = 0.0
+    views: int = 1
     dtype: Dtype = "float32"
     channels: Channels = 3
     small: Small = "fail"
@@ -181,6 +185,7 @@ _READ: dict[str, Callable[[str, Any], object]] = {
     "start": partial(values.whole, least=0),
     "flip": values.flag,
     "brightness": partial(values.number, least=0, most=1),
+    "views": partial(values.whole, least=1, most=_MOST_VIEWS),
     "dtype": partial(values.word, words=get_args(Dtype)),
     "channels": _channels,
     "small": partial(values.word, words=get_args(Small)),

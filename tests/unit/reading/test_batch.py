@@ -151,7 +151,8 @@ def sliced(pictures: Sequence[Pixels], boxes: Any) -> Pixels:
 
 def cut(records: Sequence[memoryview], **options: Any) -> Any:
     """Return the images that a builder with these options makes of records."""
-    return builder(**options).build(records, NUMBERS[: len(records)], EPOCH)[0]
+    (images,), _ = builder(**options).build(records, NUMBERS[: len(records)], EPOCH)
+    return images
 
 
 def same(left: Any, right: Any) -> bool:
@@ -233,7 +234,7 @@ def test_the_flips_tested_are_both_true_and_false() -> None:
 
 def test_another_epoch_has_other_crops(source: Source) -> None:
     records, options, _ = source
-    one, other = (builder(**options).build(records, NUMBERS, epoch)[0] for epoch in (0, 1))
+    one, other = (builder(**options).build(records, NUMBERS, epoch)[0][0] for epoch in (0, 1))
     assert not np.array_equal(one, other)
 
 
@@ -249,7 +250,7 @@ def test_one_builder_makes_many_batches(source: Source) -> None:
     """Earlier batches keep their values although memory is reused."""
     records, options, pictures = source
     one = builder(**options)
-    made = [one.build(records, NUMBERS, epoch)[0] for epoch in [EPOCH, *range(60)]]
+    made = [one.build(records, NUMBERS, epoch)[0][0] for epoch in [EPOCH, *range(60)]]
     assert same(made[0], random_crops(pictures))
 
 
@@ -398,7 +399,7 @@ def test_a_small_image_without_a_size_fails(small: Any) -> None:
 
 def test_records_without_keys_use_their_numbers() -> None:
     numbers = np.array([7, 1000, 3, 0, 9])
-    found, _ = builder(names=ONLY_IMAGE).build(bare(), numbers, EPOCH)
+    (found,), _ = builder(names=ONLY_IMAGE).build(bare(), numbers, EPOCH)
     assert same(found, random_crops(decoded(), numbers))
 
 
@@ -582,7 +583,7 @@ def test_no_framework_is_needed() -> None:
 def test_padding_decodes_only_windows_of_images_that_hold_the_crop(asked: list[Any]) -> None:
     """Two of five do; the others are decoded whole and padded with black."""
     crop = (20, 20)
-    found, _ = builder(crop=crop, small="pad").build(encoded(), NUMBERS, EPOCH)
+    (found,), _ = builder(crop=crop, small="pad").build(encoded(), NUMBERS, EPOCH)
     padded = [normalize.enlarge(one, *crop, "pad") for one in decoded()]
     sizes = [one.shape[:2] for one in padded]
     boxes = crops.random_boxes(sizes, crop, seed=SEED, epoch=EPOCH, keys=KEYS)

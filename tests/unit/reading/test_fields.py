@@ -104,6 +104,8 @@ ON: dict[str, dict[str, Any]] = {
     "sum": {"split": "train+val[1:]"},
     "image": {"image": "image"},
     "old": {"shuffle": True, "flip": True, "dtype": "uint8", "seed": 3, "epoch": 2},
+    "two views": {"views": 2},
+    "three views": {"views": 3},
 }
 """Each new option switched on, and some old ones."""
 
@@ -111,20 +113,20 @@ TOGETHER = [
     [],
     ["weight", "image"],
     ["weight", "multi hot"],
-    ["text label", "features", "weight", "dictionary", "sum", "image", "old"],
-    ["column", "weight", "dictionary", "one hot", "sum", "image", "old"],
-    ["float label", "column", "weight", "dictionary", "sum", "image", "old"],
-    ["no label", "features", "weight", "dictionary", "sum", "image", "old"],
-    ["list label", "features", "weight", "dictionary", "sum", "image", "old"],
-    ["features", "weight", "dictionary", "texts", "sum", "image", "old"],
-    ["features", "weight", "dictionary", "multi hot", "sum", "image", "old"],
-    ["text label", "column", "dictionary", "sum", "image"],
-    ["features", "one hot", "old"],
-    ["list label", "column", "weight", "dictionary", "sum", "old"],
-    ["column", "dictionary", "multi hot", "sum"],
-    ["float label", "features", "sum", "image"],
-    ["no label", "column", "image"],
-    ["column", "texts", "sum", "image", "old"],
+    ["text label", "features", "weight", "dictionary", "sum", "image", "old", "two views"],
+    ["column", "weight", "dictionary", "one hot", "sum", "image", "old", "two views"],
+    ["float label", "column", "weight", "dictionary", "sum", "image", "old", "two views"],
+    ["no label", "features", "weight", "dictionary", "sum", "image", "old", "two views"],
+    ["list label", "features", "weight", "dictionary", "sum", "image", "old", "two views"],
+    ["features", "weight", "dictionary", "texts", "sum", "image", "old", "two views"],
+    ["features", "weight", "dictionary", "multi hot", "sum", "image", "old", "two views"],
+    ["text label", "column", "dictionary", "sum", "image", "three views"],
+    ["features", "one hot", "old", "three views"],
+    ["list label", "column", "weight", "dictionary", "sum", "old", "three views"],
+    ["column", "dictionary", "multi hot", "sum", "three views"],
+    ["float label", "features", "sum", "image", "three views"],
+    ["no label", "column", "image", "three views"],
+    ["column", "texts", "sum", "image", "old", "three views"],
 ]
 """What is switched on together: every pair that is possible, and each with others switched off."""
 

@@ -160,16 +160,17 @@ def samples(path: Path, **asked: Any) -> OpenSplit:
 
 
 def test_samples_are_the_same_one_by_one_and_together(whole: Path) -> None:
-    ((images, (labels,)),) = samples(whole).read_all(range(13), 5)
+    (((images,), (labels,)),) = samples(whole).read_all(range(13), 5)
     alone = [batch for number in range(13) for batch in samples(whole).read_all([number], 5)]
-    assert np.array_equal(images, np.concatenate([image for image, _ in alone]))
+    assert np.array_equal(images, np.concatenate([image for (image,), _ in alone]))
     assert np.array_equal(labels, np.concatenate([label for _, (label,) in alone]))
 
 
 def test_samples_of_different_sizes_come_one_by_one(whole: Path) -> None:
     batches = samples(whole, crop=None).read_all([3, 1], 0)
-    assert [image.shape[0] for image, _ in batches] == [1, 1]
-    assert batches[0][0].shape != batches[1][0].shape
+    shapes = [image.shape for (image,), _ in batches]
+    assert [shape[0] for shape in shapes] == [1, 1]
+    assert shapes[0] != shapes[1]
 
 
 def test_no_numbers_give_no_samples(whole: Path) -> None:

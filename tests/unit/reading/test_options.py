@@ -52,6 +52,7 @@ OTHER: dict[str, Any] = {
     "start": 8,
     "flip": True,
     "brightness": 0.25,
+    "views": 3,
     "dtype": "uint8",
     "channels": 1,
     "small": "pad",
@@ -174,6 +175,11 @@ def test_the_other_values_are_not_the_defaults() -> None:
         ({"seed": 1.5}, "seed: found 1.5, expected a whole number"),
         ({"epoch": 2**31 - 1, "epochs": 2}, "epoch: found 2147483648, expected 0 to 2147483647"),
         ({"brightness": "0.1"}, "brightness: found '0.1', expected a number"),
+        ({"views": 0}, "views: found 0, expected 1 to 100"),
+        ({"views": 224}, "views: found 224, expected 1 to 100"),
+        ({"views": "2"}, "views: found '2', expected a whole number"),
+        ({"views": True}, "views: found True, expected a whole number"),
+        ({"views": 1.5}, "views: found 1.5, expected a whole number"),
         ({"dtype": float}, "dtype: found <class 'float'>, expected one of float32, uint8, uint16"),
         ({"seed": 2**32}, "seed: found 4294967296, expected 0 to 4294967295"),
         ({"brightness": -0.1}, "brightness: found -0.1, expected 0 to 1"),
@@ -204,7 +210,8 @@ def test_a_pair_may_be_any_sequence_of_two_integers(pair: Any) -> None:
 
 
 def test_numbers_of_numpy_become_numbers_of_python() -> None:
-    given = {"seed": 3, "epoch": 4, "epochs": 5, "batch_size": 6, "start": 7, "parallel": 8}
+    given = {"seed": 3, "epoch": 4, "epochs": 5, "batch_size": 6, "start": 7, "views": 8}
+    given["parallel"] = 9
     options = ReadOptions(**{name: np.uint16(value) for name, value in given.items()})
     assert options == ReadOptions(**given)
     assert {type(getattr(options, name)) for name in given} == {int}
