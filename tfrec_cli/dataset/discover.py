@@ -50,7 +50,7 @@ _SIDECAR = re.compile(
 )
 
 _MORE = 99
-"""How many records are read after the first one for examples in an error."""
+"""How many records of a shard are read after its first one, to find an image or for examples."""
 
 NO_RECORDS = "found an empty file, expected records"
 """Said of a record file without records, compressed or not."""
@@ -365,7 +365,7 @@ def first_names(
 
     Args:
         image, label: names that were asked for, as of `foreign.certain_names`.
-        skip: look for the first record that has an image.
+        skip: look for an image in the first records of each shard.
     Returns:
         The names that are among the features of that record, and these features.
     Raises:
@@ -373,22 +373,29 @@ def first_names(
         UsageError: it is not certain which features are meant.
     """
     where = split.shards[0]
-    decoded = (_decode(path, record) for path in split.shards for record in read_records(path))
+    decoded = (
+        _decode(path, record)
+        for path in split.shards
+        for record in islice(read_records(path), 1 + _MORE)
+    )
     features = next(decoded, None)
     if features is None:
         raise DataError(f"{where}: {NO_RECORDS}")
     wanted = image or told_names(split)[0]
     if not foreign.may_hold_image(features, wanted):
-        some = (one for one in decoded if foreign.may_hold_image(one, wanted))
-        first = next(some if skip else islice(some, _MORE), None)
-        if first and not skip:
-            listed = ", ".join(features)
-            raise UsageError(
-                f"`missing`: {where}: found a first record without an image ({listed}), but images "
-                "in others, expected one in each; 'skip' leaves such records out, where a reader "
-                "reads them in sequence"
-            )
-        features = first or features
+        listed = ", ".join(features)
+        for one in decoded if skip else islice(decoded, _MORE):
+            if not foreign.may_hold_image(one, wanted):
+                features = {**one, **features}  # for an error that lists what there is
+                continue
+            if not skip:
+                raise UsageError(
+                    f"`missing`: {where}: found a first record without an image ({listed}), but "
+                    "images in others, expected one in each; 'skip' leaves such records out, where "
+                    "a reader reads them in sequence"
+                )
+            features = one
+            break
     try:
         return _names(split, features, image, label, islice(decoded, _MORE)), features
     except UsageError as error:

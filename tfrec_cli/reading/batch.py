@@ -85,7 +85,8 @@ class BatchBuilder:
         kinds |= dict.fromkeys(self.names.by_feature(DRAWN_FIELDS), ("int64", False))
         kinds[self.names.image] = ("bytes", False)
         kinds |= {one.feature: (one.kind, False) for one in singles}
-        self._reader = FeatureReader(kinds)
+        may_be_lists = {one.feature for one in singles if one.role != "weight"}
+        self._reader = FeatureReader(kinds, may_be_lists)
         self._wrapped = {one.feature for one in lists if not kinds[one.feature][1]}
 
     def build(self, payloads: Sequence[memoryview], numbers: Int64s, epoch: int) -> Batch:

@@ -6,7 +6,7 @@ Knows: features of records, their kinds. Must not know: pixels, any framework.
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
@@ -114,10 +114,14 @@ class FeatureReader:
 
     Args:
         kinds: for each feature the kind of its values, and whether they are a list.
+        may_be_lists: single features that could be read as lists too, for an error.
     """
 
-    def __init__(self, kinds: Mapping[str, tuple[ColumnKind, bool]]) -> None:
+    def __init__(
+        self, kinds: Mapping[str, tuple[ColumnKind, bool]], may_be_lists: Collection[str] = ()
+    ) -> None:
         self._kinds = dict(kinds)
+        self._may_be_lists = may_be_lists
         self._needed = [name for name, (_, is_list) in kinds.items() if not is_list]
         is_plain = all(kind != "float" and not is_list for kind, is_list in kinds.values())
         self._single = SingleValues({name: name for name in kinds}) if is_plain else None
@@ -137,10 +141,17 @@ class FeatureReader:
             return values
         for name in self._needed:
             if name not in values:
-                raise DataError(f"found no feature {name!r}, expected one value")
+                raise self._not_single(name, payload)
             if isinstance(values[name], memoryview) != (self._kinds[name][0] == "bytes"):
                 raise DataError(f"found feature {name!r} of another kind")
         return values
+
+    def _not_single(self, name: str, payload: memoryview) -> DataError:
+        feature = example.decode(bytes(payload)).get(name)
+        if feature is None or not feature.values:
+            return DataError(f"found no feature {name!r}, expected one value")
+        found = f"found {len(feature.values)} values of feature {name!r}, expected one"
+        return DataError(found + f": {name + LIST!r} yields lists" * (name in self._may_be_lists))
 
     def _parsed(self, payload: memoryview) -> dict[str, Any]:
         features = example.decode(bytes(payload))
@@ -354,7 +365,10 @@ def _label(options: ReadOptions, column: Column, names: Sequence[str] | None) ->
         classes = _count("one_hot", options.one_hot, names)
     if options.multi_hot is not False:
         if not column.is_list or column.kind == "float":
-            raise UsageError(f"`multi_hot`: {found}, expected a list of class numbers or texts")
+            ask = "" if column.kind == "float" else f": label={column.name + LIST!r} yields lists"
+            raise UsageError(
+                f"`multi_hot`: {found}, expected a list of class numbers or texts{ask}"
+            )
         if isinstance(options.multi_hot, tuple):
             words = {text: number for number, text in enumerate(options.multi_hot)}
         classes = len(words) if words is not None else _count("multi_hot", options.multi_hot, names)

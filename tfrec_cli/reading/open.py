@@ -212,7 +212,7 @@ def open_split(
 
 def _read_labels(split: Split, label: Field) -> Values:
     """Read the labels of all records of a split in one pass."""
-    reader = FeatureReader({label.feature: (label.kind, label.is_list)})
+    reader = FeatureReader({label.feature: (label.kind, label.is_list)}, {label.feature})
 
     def value(number: int, payload: bytes) -> Any:
         try:

@@ -465,7 +465,9 @@ def test_a_feature_of_two_values_is_an_error() -> None:
     records = [*encoded()[:1], *raw(PICTURES[:1], label=[1, 2], window=0)]
     with pytest.raises(DataError) as raised:
         builder().build(records, np.array([8, 9]), EPOCH)
-    assert str(raised.value) == "record 9: found no feature 'label', expected one value"
+    assert str(raised.value) == (
+        "record 9: found 2 values of feature 'label', expected one: 'label[]' yields lists"
+    )
 
 
 @pytest.mark.parametrize("name", ["image", "height", "width", "label", "key"])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable
 from itertools import combinations, product
 from pathlib import Path
@@ -247,8 +248,21 @@ def test_multi_hot_takes_labels_of_other_programs_as_lists(tmp_path: Path) -> No
     assert labels == [[0, 1, 0], [1, 0, 1], [0, 0, 0]]
     lists = [label.tolist() for _, label in read_numpy.dataset(file, label="label[]")]
     assert lists == [[1], [0, 2], []]
-    with pytest.raises(DataError, match="record 1: found no feature 'label', expected one value"):
+    several = "record 1: found 2 values of feature 'label', expected one: 'label[]' yields lists"
+    with pytest.raises(DataError, match=re.escape(several)):
         list(read_numpy.dataset(file))
+    with pytest.raises(DataError, match=re.escape(several)):
+        read_numpy.dataset(file).targets  # noqa: B018
+
+
+def test_several_weights_are_an_error_that_suggests_no_list(tmp_path: Path) -> None:
+    payloads = [
+        example.encode({"image": png(photo(4, 4)), "label": 1, "w": Feature("float", weights)})
+        for weights in ([1.0], [1.0, 2.0])
+    ]
+    file = record_file(tmp_path / "x", *payloads)
+    with pytest.raises(DataError, match="record 1: found 2 values of feature 'w', expected one$"):
+        list(read_numpy.dataset(file, sample_weight="w"))
 
 
 @pytest.mark.parametrize("way", WAYS)
@@ -295,7 +309,11 @@ def test_the_layout_of_tf_models_has_the_same_names(tmp_path: Path) -> None:
         ),
         ({"one_hot": True, "label": "count"}, "one_hot: found no class names, expected the number"),
         ({"multi_hot": True, "label": "codes"}, "multi_hot: found no class names, expected the"),
-        ({"multi_hot": 3}, "multi_hot: found label int64, expected a list of class numbers or"),
+        (
+            {"multi_hot": 3},
+            "multi_hot: found label int64, expected a list of class numbers or texts: "
+            "label='label[]' yields lists",
+        ),
         ({"multi_hot": 3, "label": "marks"}, "multi_hot: found marks float[], expected a list of"),
         ({"multi_hot": 3, "label": "tags"}, "multi_hot: found texts, expected the list of all"),
         ({"multi_hot": ["a"], "label": "codes"}, "multi_hot: found numbers, expected the number"),

@@ -13,10 +13,12 @@ from record_files import record_file
 from yielded import WAYS, digest
 
 from tfrec_cli import read_numpy
+from tfrec_cli.dataset import discover
 from tfrec_cli.dataset import tfds as descriptions
 from tfrec_cli.errors import DataError, UsageError
 from tfrec_cli.tfrecord import example
 from tfrec_cli.tfrecord.example import Feature
+from tfrec_cli.tfrecord.scan import read_records
 
 PICTURES = [photo(6, 8, seed) for seed in range(6)]
 
@@ -202,6 +204,33 @@ def test_records_without_an_image_are_skipped_with_all_that_they_lack(
         len(read)
     whole = read_numpy.dataset(gaps, missing="skip", image="image")
     assert [int(label) for _, label in whole] == [1, 3, 5]
+
+
+def test_an_image_of_an_unknown_name_is_refused_without_reading_all(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The error lists what the first records hold, not only the very first one."""
+    shards = [example.encode({"label": 1}), *map(labelled, range(1000))]
+    for number in range(2):
+        record_file(tmp_path / f"train-{number:05d}-of-00002", *shards)
+    read = 0
+
+    def counted(path: Path) -> Any:
+        nonlocal read
+        for record in read_records(path):
+            read += 1
+            yield record
+
+    monkeypatch.setattr(discover, "read_records", counted)
+    for missing, most in (("fail", 100), ("skip", 200)):
+        with pytest.raises(UsageError) as refused:
+            read_numpy.dataset(tmp_path, image="photo", missing=missing)
+        first = tmp_path / "train-00000-of-00002"
+        assert str(refused.value) == (
+            f"image: {first}: found no feature 'photo', expected one of label (int64), image (PNG)"
+        )
+        assert read <= most
+        read = 0
 
 
 def test_readers_by_number_skip_nothing(gaps: Path) -> None:
