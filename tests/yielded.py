@@ -18,8 +18,10 @@ WAYS = (
     "read_tf.dataset, batches",
     "read_torch.dataset",
     "read_torch.dataset, batches",
+    "read_torch.stream",
+    "read_keras.dataset, batches",
 )
-"""Each reader, with and without batches."""
+"""Each reader, with and without batches if it has both."""
 
 OF_EPOCHS = ("shuffle", "order_seed", "shard", "even", "start")
 
@@ -32,13 +34,15 @@ def records(way: str, path: Path, **options: Any) -> list[Any]:
     """
     name, _, batches = way.partition(", ")
     module, function = name.split(".")
-    if module == "read_torch":
+    if name == "read_torch.dataset":
         return [*_by_torch(path, bool(batches), options)]
     if batches:
         options["batch_size"] = 2
+    by_number = function == "source" or module == "read_keras"
+    first = options.pop("start", 0) if by_number else 0
     opened = getattr(READERS[module], function)(path, **options)
-    read = opened if function == "dataset" else (opened[index] for index in range(len(opened)))
-    return [_plain(one) for some in read for one in (_rows(some) if batches else [some])]
+    read = (opened[index] for index in range(len(opened))) if by_number else opened
+    return [_plain(one) for some in read for one in (_rows(some) if batches else [some])][first:]
 
 
 def digest(way: str, path: Path, **options: Any) -> str:
@@ -64,9 +68,9 @@ def _with_tuples(batch: Any) -> Any:
     if isinstance(batch, dict):
         image = batch["image"]
         return {**batch, "image": tuple(image) if isinstance(image, list) else image}
-    if isinstance(batch, torch.Tensor):
+    if not isinstance(batch, list):
         return batch
-    image, *rest = batch
+    image, *rest = (list(one) if isinstance(one, tuple) else one for one in batch)
     return (tuple(image) if isinstance(image, list) else image, *rest)
 
 

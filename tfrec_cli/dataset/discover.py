@@ -381,7 +381,7 @@ def first_names(
     features = next(decoded, None)
     if features is None:
         raise DataError(f"{where}: {NO_RECORDS}")
-    wanted = image or told_names(split)[0]
+    wanted = told_names(split)[0] if image is None else image
     if not foreign.may_hold_image(features, wanted):
         listed = ", ".join(features)
         for one in decoded if skip else islice(decoded, _MORE):

@@ -62,7 +62,7 @@ def guess_names(features: Mapping[str, Feature]) -> Names | None:
 
 def may_hold_image(features: Mapping[str, Feature], image: str | None) -> bool:
     """Tell whether a record has values of the image's feature, or of one in common use."""
-    names = [image] if image else _FOREIGN["image"].split("|")
+    names = _FOREIGN["image"].split("|") if image is None else [image]
     return any(name in features and features[name].values for name in names)
 
 
@@ -87,7 +87,7 @@ def certain_names(
     """
     found = _known(features)
     sizes = {field: found[field] for field in (*_SIDES, "channels") if field in found}
-    chosen = image or (told[0] if told[0] in features else None)
+    chosen = told[0] if image is None and told[0] in features else image
     if chosen is None:
         chosen = _only_image(features, sizes)
     elif not _holds_image(_named(features, "image", chosen), features, sizes):

@@ -334,10 +334,10 @@ def _find(option: str, name: str, known: Mapping[str, Column], names: Names) -> 
     if as_list:
         return replace(column, is_list=True)
     if not column.is_list and not column.is_everywhere:
-        raise UsageError(
-            f"`{option}`: {name!r} is missing in some records: {name + LIST!r} yields lists, "
-            "which may be empty"
-        )
+        missing = f"`{option}`: {name!r} is missing in some records"
+        if option == "sample_weight":
+            raise UsageError(f"{missing}, expected a number a record")
+        raise UsageError(f"{missing}: {name + LIST!r} yields lists, which may be empty")
     return column
 
 

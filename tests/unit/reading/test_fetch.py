@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import pickle
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +18,7 @@ from tfrec_cli.reading import fetch
 from tfrec_cli.reading.buffers import BufferPool
 from tfrec_cli.reading.fetch import RandomAccess, Records, Selected, Sequential
 from tfrec_cli.tfrecord.index import index_line, read_index
+from tfrec_cli.tfrecord.scan import Record, read_records
 from tfrec_cli.writing.options import WriteOptions as Options
 
 FILES = [0] * 4 + [1] * 4 + [2] * 5
@@ -102,6 +104,26 @@ def test_a_wrong_place_in_an_index_is_found_when_the_record_is_read(
     path.write_bytes(b"".join([lines[0], index_line(offset + 1, length), *lines[2:]]))
     with pytest.raises(FramingError, match=f"at byte {offset + 1}: no intact record of"):
         read(RandomAccess(discover.split(out, "train")), 5)
+
+
+@pytest.mark.parametrize("readers", [1, 2, 8])
+def test_each_of_a_few_readers_decompresses_a_record_once(
+    gzipped: Path, records: Sequential, monkeypatch: pytest.MonkeyPatch, readers: int
+) -> None:
+    """They take turns, each a record behind the one before; without their places it is quadratic."""
+    read_in_all: list[bytes] = []
+
+    def noted(path: Path) -> Iterator[Record]:
+        for record in read_records(path):
+            read_in_all.append(record.payload)
+            yield record
+
+    monkeypatch.setattr(fetch, "read_records", noted)
+    for turn in range(records.count + readers):
+        for reader in range(min(turn + 1, readers)):
+            if turn - reader < records.count:
+                assert read(records, turn - reader) == every(gzipped)[turn - reader :][:1]
+    assert len(read_in_all) == readers * records.count
 
 
 def test_a_shard_is_opened_only_for_its_records(

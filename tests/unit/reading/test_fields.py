@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterable
+from dataclasses import fields
 from itertools import combinations, product
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,7 @@ from tfrec_cli import read_numpy
 from tfrec_cli.commands.write import write
 from tfrec_cli.dataset.names import KeyStyle
 from tfrec_cli.errors import DataError, UsageError
+from tfrec_cli.reading.options import ReadOptions
 from tfrec_cli.tfrecord import example
 from tfrec_cli.tfrecord.example import Feature
 from tfrec_cli.writing.options import WriteOptions
@@ -104,32 +106,38 @@ ON: dict[str, dict[str, Any]] = {
     "texts": {"label": "tags[]", "multi_hot": ["y", "x"]},
     "sum": {"split": "train+val[1:]"},
     "image": {"image": "image"},
-    "old": {"shuffle": True, "flip": True, "dtype": "uint8", "seed": 3, "epoch": 2},
-    "two views": {"views": 2},
-    "three views": {"views": 3},
+    "center": {"crop_mode": "center"},
+    "seed": {"seed": 3},
+    "epoch": {"epoch": 2},
+    "shuffle": {"shuffle": True},
+    "shard": {"shard": (0, 2)},
+    "start": {"start": 1},
+    "flip": {"flip": True},
+    "brightness": {"brightness": 0.3},
+    "uint8": {"dtype": "uint8"},
+    "uint16": {"dtype": "uint16"},
+    "pad": {"small": "pad", "crop": (7, 8)},
+    "two views": {"views": 2, "flip": True},
+    "three views": {"views": 3, "brightness": 0.3},
+    "blocks": {"shuffle": "blocks"},
+    "order seed": {"order_seed": 5},
+    "even": {"even": "repeat"},
 }
-"""Each new option switched on, and some old ones."""
+"""Each option of all readers switched on."""
 
-TOGETHER = [
-    [],
-    ["weight", "image"],
-    ["weight", "multi hot"],
-    ["text label", "features", "weight", "dictionary", "sum", "image", "old", "two views"],
-    ["column", "weight", "dictionary", "one hot", "sum", "image", "old", "two views"],
-    ["float label", "column", "weight", "dictionary", "sum", "image", "old", "two views"],
-    ["no label", "features", "weight", "dictionary", "sum", "image", "old", "two views"],
-    ["list label", "features", "weight", "dictionary", "sum", "image", "old", "two views"],
-    ["features", "weight", "dictionary", "texts", "sum", "image", "old", "two views"],
-    ["features", "weight", "dictionary", "multi hot", "sum", "image", "old", "two views"],
-    ["text label", "column", "dictionary", "sum", "image", "three views"],
-    ["features", "one hot", "old", "three views"],
-    ["list label", "column", "weight", "dictionary", "sum", "old", "three views"],
-    ["column", "dictionary", "multi hot", "sum", "three views"],
-    ["float label", "features", "sum", "image", "three views"],
-    ["no label", "column", "image", "three views"],
-    ["column", "texts", "sum", "image", "old", "three views"],
-]
-"""What is switched on together: every pair that is possible, and each with others switched off."""
+ELSEWHERE = {
+    "batch_size": "each reader is tried with and without it",
+    "drop_remainder": "it needs batches",
+    "epochs": "not every reader has it",
+    "parallel": "not every reader has it",
+    "channels": "it needs grey images",
+    "missing": "it needs records without an image",
+}
+"""Options that have their own tests."""
+
+WEIGHT_AND_FEATURES = (
+    "sample_weight: found features too, expected one of them or as_supervised=False"
+)
 
 NEVER: dict[tuple[str, str], str] = {
     ("no label", "one hot"): "one_hot: found records without a label, expected one: label=NAME",
@@ -139,17 +147,67 @@ NEVER: dict[tuple[str, str], str] = {
     ("list label", "one hot"): "one_hot: found codes int64[], expected one class number a record",
     ("one hot", "multi hot"): "one_hot: found multi_hot too, expected one of them",
     ("one hot", "texts"): "one_hot: found multi_hot too, expected one of them",
-    ("features", "weight"): (
-        "sample_weight: found features too, expected one of them or as_supervised=False"
-    ),
+    ("features", "weight"): WEIGHT_AND_FEATURES,
+    ("column", "weight"): WEIGHT_AND_FEATURES,
 }
 """Pairs that are refused."""
 
 
-def test_every_pair_of_options_is_read_or_refused() -> None:
-    read = {pair for row in TOGETHER for pair in combinations(row, 2)}
-    apart = {pair for pair in combinations(ON, 2) if {*ON[pair[0]]} & {*ON[pair[1]]}}
-    assert {*combinations(ON, 2)} == read | apart | {*NEVER}
+State = dict[str, bool]
+"""Which options are switched on."""
+
+
+def is_possible(state: State) -> bool:
+    on = [name for name, is_on in state.items() if is_on]
+    given = [option for name in on for option in ON[name]]
+    refused = [pair for pair in NEVER if {*pair} <= {*on}]
+    if "dictionary" in on:
+        refused = [pair for pair in refused if "weight" not in pair]
+    return len({*given}) == len(given) and not refused
+
+
+def pairs_of(state: State) -> set[tuple[tuple[str, bool], ...]]:
+    return {*combinations(((name, state[name]) for name in ON if name in state), 2)}
+
+
+def covering() -> tuple[list[list[str]], set[frozenset[str]]]:
+    """Combine options until each two were on together, off together, and each without the other.
+
+    Returns:
+        What is on in each combination, and the pairs that are never on together.
+    """
+    states = [
+        dict(zip(names, values, strict=True))
+        for names in combinations(ON, 2)
+        for values in product((True, False), repeat=2)
+    ]
+    states = [one if is_possible(one) else {**one, "dictionary": True} for one in states]
+    left = [one for one in states if is_possible(one)]
+    apart = {frozenset([*one][:2]) for one in states if not is_possible(one)}
+    missing = set().union(*map(pairs_of, left))
+    rows = []
+    for begun in left:
+        if not pairs_of(begun) & missing:
+            continue
+        state = dict(begun)
+        for name in ON:
+            both = [{name: is_on, **state} for is_on in (True, False)]
+            state = max(filter(is_possible, both), key=lambda one: len(pairs_of(one) & missing))
+        missing -= pairs_of(state)
+        rows.append([name for name in ON if state[name]])
+    assert not missing
+    return rows, apart
+
+
+TOGETHER, APART = covering()
+
+
+def test_every_option_is_combined_with_every_other() -> None:
+    options = {option for given in ON.values() for option in given}
+    assert options | {*ELSEWHERE} == {one.name for one in fields(ReadOptions)}
+    both = {frozenset(pair) for pair in combinations(ON, 2) if {*ON[pair[0]]} & {*ON[pair[1]]}}
+    with_dictionary = {frozenset(pair) for pair in NEVER if "weight" in pair}
+    assert APART == both | {*map(frozenset, NEVER)} - with_dictionary
 
 
 def asked(names: Iterable[str]) -> dict[str, Any]:
@@ -298,6 +356,10 @@ def test_the_layout_of_tf_models_has_the_same_names(tmp_path: Path) -> None:
             {"label": "rare"},
             "label: 'rare' is missing in some records: 'rare[]' yields lists, which may be empty",
         ),
+        (
+            {"sample_weight": "rare"},
+            "sample_weight: 'rare' is missing in some records, expected a number a record",
+        ),
         ({"sample_weight": "note"}, "sample_weight: found note bytes, expected a number a record"),
         (
             {"sample_weight": "marks"},
@@ -319,6 +381,7 @@ def test_the_layout_of_tf_models_has_the_same_names(tmp_path: Path) -> None:
         ({"multi_hot": ["a"], "label": "codes"}, "multi_hot: found numbers, expected the number"),
         ({"multi_hot": 3, "label": None}, "multi_hot: found records without a label, expected"),
         ({"image": "note"}, "image: {}: 'note' holds 2 bytes, expected one image"),
+        ({"image": ""}, "image: {}: found no feature '', expected one of "),
         ({"image": "picture"}, "image: {}: found no feature 'picture', expected one of "),
         ({"label": "target"}, "label: {}: found no feature 'target', expected one of "),
     ],
