@@ -117,6 +117,16 @@ def data_loader(folder: str, workers: int = 0, start: str | None = None) -> Iter
     yield from _planar(_each_epoch(_loader(folder, workers=workers, start=start)))
 
 
+def stream(folder: str, workers: int = 0, start: str | None = None) -> Iterator[Pair]:
+    from torch.utils.data import DataLoader
+
+    from tfrec_cli import read_torch
+
+    dataset = read_torch.stream(folder, **ARGS)
+    loader = DataLoader(dataset, BATCH, num_workers=workers, multiprocessing_context=start)
+    yield from _planar(_each_epoch(loader))
+
+
 def torchvision(folder: str) -> Iterator[Pair]:
     """Values from 0 to 255, which torchvision turns into float32."""
     import torch
@@ -312,6 +322,13 @@ def keras_read_numpy(folder: str) -> tuple[Any, Mapping[str, Any]]:
     epochs = len(EPOCHS)
     data = read_numpy.dataset(folder, epochs=epochs, shuffle=True, batch_size=BATCH, **ARGS)
     return iter(data), {"steps_per_epoch": len(data) // epochs}
+
+
+def keras_read_keras(folder: str) -> tuple[Any, Mapping[str, Any]]:
+    from tfrec_cli import read_keras
+
+    data = read_keras.dataset(folder, shuffle=True, batch_size=BATCH, **ARGS)
+    return data, {"callbacks": [read_keras.SetEpoch(data)]}
 
 
 def keras_loader(folder: str) -> tuple[Any, Mapping[str, Any]]:

@@ -31,6 +31,7 @@ class Client:
 
 
 _FEEDS = {
+    "`fit` on `read_keras`": partial(clients.keras, feed=clients.keras_read_keras),
     "`fit` on `read_tf`": partial(clients.keras, feed=clients.keras_read_tf),
     "`fit` on a `DataLoader`": partial(clients.keras, feed=clients.keras_loader),
     "`fit` on Grain": partial(clients.keras, feed=clients.keras_grain),
@@ -68,6 +69,9 @@ CLIENTS: Mapping[str, Client] = {
             "`DataLoader` without workers": clients.data_loader,
             "2 workers, `fork`": partial(clients.data_loader, workers=2, start="fork"),
             "2 workers, `spawn`": partial(clients.data_loader, workers=2, start="spawn"),
+            "`read_torch.stream` without workers": clients.stream,
+            "its 2 workers, `fork`": partial(clients.stream, workers=2, start="fork"),
+            "its 2 workers, `spawn`": partial(clients.stream, workers=2, start="spawn"),
         },
     ),
     "torchvision": Client(
