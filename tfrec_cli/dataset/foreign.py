@@ -95,8 +95,14 @@ def certain_names(
         raise UsageError(f"`image`: {chosen!r} holds {_content(feature)}, expected one image")
     if chosen != found.get("image") and not _is_raw(features[chosen], features, sizes):
         found = {field: name for field, name in found.items() if field not in sizes}
-    if label is ... and told[1] in features:
+    if label is ... and told[1] is not None and told[1] in features:
         label = told[1]
+        if _holds_image(features[label], features, {}):
+            rest = {name: feature for name, feature in features.items() if name != chosen}
+            raise UsageError(
+                f"`label`: {label!r} holds {_content(features[label])}, expected a class number: "
+                f"label=NAME of {_listed(rest)}, or label=None"
+            )
     if label is ...:
         label = _only_label(features, chosen, more)
     elif isinstance(label, str):

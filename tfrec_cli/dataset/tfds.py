@@ -21,9 +21,6 @@ from tfrec_cli.tfrecord.record import OVERHEAD_BYTES
 _LEARNT = ("Image", "ClassLabel")
 """Classes of features from which, and towards which, a model learns."""
 
-_PICTURES = ("Image", "LabeledImage", "Video")
-"""Classes of features that are no labels for us, such as the mask of an image."""
-
 _PACKAGE = "tensorflow_datasets.core.features"
 
 
@@ -186,7 +183,7 @@ def _supervised(info: dict[str, Any], leaves: dict[str, str]) -> tuple[str | Non
     image = images[0] if len(images) == 1 else None
     label = classes[0] if len(classes) == 1 else None
     if len(pair) == 2 and pair[0] in images and pair[1] in leaves:
-        image, label = pair[0], pair[1] if leaves[pair[1]] not in _PICTURES else None
+        image, label = pair
     return image, label
 
 

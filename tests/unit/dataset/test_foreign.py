@@ -204,6 +204,18 @@ def test_a_description_tells_names_if_the_record_has_them() -> None:
     assert certain_names(features(image=JPEG, label=1), told=told) == Names("image", label="label")
 
 
+def test_a_description_by_which_a_mask_is_to_be_learnt_is_asked_about() -> None:
+    record = features(image=JPEG, mask=PNG, label=1, height=6)
+    with pytest.raises(UsageError) as asked:
+        certain_names(record, told=("image", "mask"))
+    assert str(asked.value) == (
+        "label: 'mask' holds PNG, expected a class number: label=NAME of height (int64), "
+        "label (int64), mask (PNG), or label=None"
+    )
+    for label in ("label", "mask", None):
+        assert certain_names(record, told=("image", "mask"), label=label).label == label
+
+
 def test_sizes_beside_another_image_are_not_its_own() -> None:
     record = features(image=JPEG, thumbnail=PNG, height=6, width=8, label=1)
     assert certain_names(record, image="thumbnail") == Names("thumbnail", label="label")

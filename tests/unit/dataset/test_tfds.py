@@ -115,12 +115,6 @@ def test_a_template_tells_the_names_of_files(tmp_path: Path, template: str, name
     [
         (SIMPLE, ("image", "note"), ("image", "note")),
         (SIMPLE, ("note", "label"), ("image", "label")),
-        (dictionary(image=leaf("Image"), mask=leaf("Image")), ("image", "mask"), ("image", None)),
-        (
-            dictionary(image=leaf("Image"), mask=leaf("LabeledImage"), label=leaf("ClassLabel")),
-            ("image", "mask"),
-            ("image", None),
-        ),
         (SIMPLE, ("image", "gone"), ("image", "label")),
         (
             dictionary(left=leaf("Image"), right=leaf("Image"), label=leaf("ClassLabel")),

@@ -110,7 +110,7 @@ def test_a_wrong_place_in_an_index_is_found_when_the_record_is_read(
 def test_each_of_a_few_readers_decompresses_a_record_once(
     gzipped: Path, records: Sequential, monkeypatch: pytest.MonkeyPatch, readers: int
 ) -> None:
-    """They take turns, each a record behind the one before; without their places it is quadratic."""
+    """They take turns, each a record behind the one before."""
     read_in_all: list[bytes] = []
 
     def noted(path: Path) -> Iterator[Record]:
