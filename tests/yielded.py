@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from conftest import READERS, torch, torch_data
+from conftest import READERS, torch_data
 
 WAYS = (
     "read_numpy.dataset",

@@ -1,6 +1,7 @@
 """Batches of records that are stored class after class: how mixed are they?"""
 
 import numpy as np
+
 from tfrec_cli.reading.options import ReadOptions
 from tfrec_cli.reading.order import record_numbers
 
