@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import os
 import threading
-import warnings
 from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
@@ -19,7 +18,8 @@ from typing import Any, SupportsIndex
 from tfrec_cli.crops import CropMode
 from tfrec_cli.dataset.discover import Split
 from tfrec_cli.errors import MissingExtraError, UsageError
-from tfrec_cli.reading.labelled import Transforming
+from tfrec_cli.reading import again
+from tfrec_cli.reading.labelled import Stepping, Transforming
 from tfrec_cli.reading.open import OpenSplit, open_split
 from tfrec_cli.reading.options import (
     Channels,
@@ -200,7 +200,7 @@ def dataset(
     return Batches(opened, transform)
 
 
-class Batches(Transforming, PyDataset):  # type: ignore[misc]  # Keras has no types
+class Batches(Stepping, Transforming, PyDataset):  # type: ignore[misc]  # Keras has no types
     """The batches of an epoch by number, made ahead by threads if they are asked for in order.
 
     Safe for threads. It has threads of its own, so leave Keras' ``workers`` as they are.
@@ -283,13 +283,9 @@ class Batches(Transforming, PyDataset):  # type: ignore[misc]  # Keras has no ty
         if self._untold is None:
             return
         self._untold += 1
-        options = self.options
-        if self._untold == _MOST_UNTOLD and (options.shuffle or options.flip or options.brightness):
-            warnings.warn(
-                f"epoch {self._epoch} is read again and again, with the same order and crops: "
-                "expected fit(…, callbacks=[read_keras.SetEpoch(dataset)])",
-                stacklevel=2,
-            )
+        if self._untold == _MOST_UNTOLD and self._opened.draws:
+            expected = "fit(…, callbacks=[read_keras.SetEpoch(dataset)])"
+            again.warn(self._opened, self._epoch, expected, stacklevel=2)
 
     def on_epoch_end(self) -> None:
         """Keras calls it; it stops reading ahead."""

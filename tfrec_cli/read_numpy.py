@@ -17,8 +17,10 @@ import numpy as np
 
 from tfrec_cli.crops import CropMode, Int64s
 from tfrec_cli.dataset.discover import Split
+from tfrec_cli.errors import UsageError
+from tfrec_cli.reading.again import Passes
 from tfrec_cli.reading.batch import Batch
-from tfrec_cli.reading.labelled import Transforming
+from tfrec_cli.reading.labelled import Stepping, Transforming
 from tfrec_cli.reading.open import OpenSplit, open_split
 from tfrec_cli.reading.options import (
     Channels,
@@ -53,7 +55,7 @@ def dataset(
     seed: int = 0,
     order_seed: int | None = None,
     epoch: int = 0,
-    epochs: int = 1,
+    epochs: int | None = 1,
     batch_size: int | None = None,
     shuffle: Shuffle = False,
     shard: Sequence[int] = (0, 1),
@@ -103,7 +105,8 @@ def dataset(
         seed: in [0, 2**32); crops, flips, brightness and order are drawn from it.
         order_seed: the seed of the order; None means ``seed``.
         epoch: number of the first epoch, in [0, 2**31).
-        epochs: number of epochs, one after another; a batch never spans two of them.
+        epochs: number of epochs, one after another; a batch never spans two of them. None is
+            without end, for ``fit(…, steps_per_epoch=dataset.steps_per_epoch)`` of Keras.
         batch_size: records in a batch; None yields single records.
         shuffle: True shuffles all records by (seed, epoch), without a buffer, so there is no buffer
             size. ``"blocks"`` mixes the records of 64 blocks of 256 adjacent records, for disks
@@ -138,14 +141,16 @@ def dataset(
 
     Returns:
         An iterable of what `read_tf.dataset` yields, in the same order: see `Batches.__iter__`.
-        Each loop over it starts again. ``len()`` is the number of batches, or of records without
-        ``batch_size``; it is not known if records may be skipped.
+        Each loop over it starts again, and yields the same; a warning is given once if something in
+        it is drawn. ``len()`` is the number of batches, or of records without ``batch_size``; it is
+        not known if records may be skipped or ``epochs`` is None.
 
     Raises:
         MissingPathError: ``path`` does not exist.
         UsageError: there is no such split, it is not certain which feature is the image or the
             label, a value is out of range or of another type, the crop does not fit every image,
-            images of several sizes are to be batched, or GZIP shards are to be shuffled.
+            images of several sizes are to be batched, GZIP shards are to be shuffled, or epochs
+            without end have nothing to read.
         DataError: a file is missing, or is not what its manifest says; while iterating, a record is
             damaged, or an image cannot be decoded or is smaller than the crop.
         RunError: a file cannot be read.
@@ -211,7 +216,7 @@ def source(
     seed: int = 0,
     order_seed: int | None = None,
     epoch: int = 0,
-    epochs: int = 1,
+    epochs: int | None = 1,
     shuffle: Shuffle = False,
     shard: Sequence[int] = (0, 1),
     even: Even | None = None,
@@ -258,7 +263,7 @@ def source(
         seed: in [0, 2**32); crops, flips, brightness and order are drawn from it.
         order_seed: the seed of the order; None means ``seed``.
         epoch: number of the first epoch, in [0, 2**31).
-        epochs: number of epochs, one after another.
+        epochs: number of epochs, one after another; None is refused.
         shuffle: True shuffles all records by (seed, epoch), without a buffer, so there is no buffer
             size. ``"blocks"`` mixes the records of 64 blocks of 256 adjacent records, for disks
             that are slow at random access, and then those of the next 64; see the docs.
@@ -292,8 +297,8 @@ def source(
     Raises:
         MissingPathError: ``path`` does not exist.
         UsageError: there is no such split, it is not certain which feature is the image or the
-            label, a value is out of range or of another type, the crop does not fit every image, or
-            shards are compressed.
+            label, a value is out of range or of another type, the crop does not fit every image,
+            shards are compressed, or ``epochs`` is None.
         DataError: a file is missing, or is not what its manifest says.
         RunError: a file cannot be read.
 
@@ -330,12 +335,14 @@ def source(
         small=small,
         missing=missing,
     )
+    if options.epochs is None:
+        raise UsageError("`epochs`: found None, expected a number: a source has a length")
     changes = transform is not None
     opened = open_split(path, options, by_number=True, with_seeds=True, changes=changes)
     return Source(opened, transform)
 
 
-class Batches(Transforming):
+class Batches(Stepping, Transforming):
     """Batches of a dataset, made ahead by threads, in order.
 
     An iterator holds few batches in memory; when it is dropped, its threads end.
@@ -344,6 +351,7 @@ class Batches(Transforming):
     def __init__(self, opened: OpenSplit, transform: Callable[..., Any] | None) -> None:
         self._opened = opened
         self._order = opened.order()
+        self._passes = Passes(opened)
         self.transform = transform
 
     def __repr__(self) -> str:
@@ -352,10 +360,7 @@ class Batches(Transforming):
         return f"<tfrec dataset {self._opened.described(options.shown_epochs)}{batches}>"
 
     def __len__(self) -> int:
-        length = self._opened.length(self._order)
-        if length is None:
-            raise TypeError("the length is not known if records may be skipped")
-        return length
+        return self._opened.length(self._order)
 
     def __iter__(self) -> Iterator[Any]:
         """Iterate ``(image, label)``, or ``image`` if there are no labels.
@@ -366,10 +371,12 @@ class Batches(Transforming):
             array [batch], lists are a list of arrays. Single records have no batch dimension.
         """
         opened = self._opened
+        self._passes.begin(stacklevel=2)
         with closing(run_ahead(self._tasks(), opened.options.threads)) as chunks:
             for _, epoch in groupby(chunks, operator.itemgetter(0)):
                 for views, values in self._regrouped(batch for _, batch in epoch):
                     yield opened.layout.assemble(views, values)
+        self._passes.end()
 
     def _tasks(self) -> Iterator[Callable[[], tuple[int, Batch]]]:
         """Yield for each chunk a function that returns its epoch and its batch.

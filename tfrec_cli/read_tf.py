@@ -14,7 +14,8 @@ import os
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
-from functools import partial
+from dataclasses import dataclass
+from functools import cache, partial
 from typing import TYPE_CHECKING, Any
 
 from tfrec_cli.errors import DataError, MissingExtraError
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 
     from tfrec_cli.crops import CropMode, Int64s
     from tfrec_cli.dataset.discover import Split
+    from tfrec_cli.reading.again import Passes
     from tfrec_cli.reading.fields import Field, Values
     from tfrec_cli.reading.open import OpenSplit
     from tfrec_cli.reading.options import (
@@ -62,7 +64,7 @@ def dataset(
     seed: int = 0,
     order_seed: int | None = None,
     epoch: int = 0,
-    epochs: int = 1,
+    epochs: int | None = 1,
     batch_size: int | None = None,
     shuffle: Shuffle = False,
     shard: Sequence[int] = (0, 1),
@@ -112,7 +114,8 @@ def dataset(
         seed: in [0, 2**32); crops, flips, brightness and order are drawn from it.
         order_seed: the seed of the order; None means ``seed``.
         epoch: number of the first epoch, in [0, 2**31).
-        epochs: number of epochs, one after another; a batch never spans two of them.
+        epochs: number of epochs, one after another; a batch never spans two of them. None is
+            without end, for ``fit(…, steps_per_epoch=dataset.steps_per_epoch)`` of Keras.
         batch_size: records in a batch; None yields single records.
         shuffle: True shuffles all records by (seed, epoch), without a buffer, so there is no buffer
             size. ``"blocks"`` mixes the records of 64 blocks of 256 adjacent records, for disks
@@ -148,13 +151,16 @@ def dataset(
         dimension. Further features are the last value of the tuple, ``{name: tensor}``: one value a
         record is [batch], lists are a ``tf.RaggedTensor`` [batch, None], ``"seed"`` is int64
         [batch, 2]. The cardinality is known, unless records may be skipped. The dataset has the
-        attributes ``class_names``, ``num_classes``, ``class_to_idx`` and ``targets``.
+        attributes ``class_names``, ``num_classes``, ``class_to_idx``, ``targets`` and
+        ``steps_per_epoch``. A warning is given once if it is read again after its end, and
+        something in it is drawn: each time it yields the same.
 
     Raises:
         MissingPathError: ``path`` does not exist.
         UsageError: there is no such split, it is not certain which feature is the image or the
             label, a value is out of range or of another type, the crop does not fit every image,
-            images of several sizes are to be batched, or GZIP shards are to be shuffled.
+            images of several sizes are to be batched, GZIP shards are to be shuffled, or epochs
+            without end have nothing to read.
         DataError: a file is missing, or is not what its manifest says.
         RunError: a file cannot be read.
         MissingExtraError: TensorFlow is not installed, or does not load.
@@ -174,6 +180,7 @@ def dataset(
     """
     import numpy as np
 
+    from tfrec_cli.reading.again import Passes
     from tfrec_cli.reading.open import open_split
     from tfrec_cli.reading.options import ReadOptions
     from tfrec_cli.reading.prefetch import BATCHES_AHEAD
@@ -212,11 +219,12 @@ def dataset(
     opened = open_split(path, options)
     order = opened.order()
     first_chunks, later_chunks = order.chunk_counts()
+    reader = _handle(tf, _Reader(opened, order, Passes(opened)))
 
     def one_epoch(index: Any) -> Any:
         """Make the dataset of one epoch, ``index`` counted from the first that is read."""
         count = tf.where(tf.equal(index, 0), np.int64(first_chunks), np.int64(later_chunks))
-        batches = _batches(tf, tf.data.Dataset.range(count), opened, order, index)
+        batches = _batches(tf, tf.data.Dataset.range(count), opened, order, reader, index)
         if options.batch_size is None or opened.may_skip:
             batches = batches.unbatch()
         if options.batch_size is not None and opened.may_skip:
@@ -224,24 +232,52 @@ def dataset(
             batches = regroup(options.batch_size, drop_remainder=options.drop_remainder)
         return batches.map(lambda views, *values: opened.layout.assemble(views, values))
 
-    if order.epochs == 1:
-        result = one_epoch(tf.constant(0, tf.int64))
-    else:
-        result = tf.data.Dataset.range(order.epochs).flat_map(one_epoch)
-    length = opened.length(order)
-    if length is not None:
-        result = result.apply(tf.data.experimental.assert_cardinality(length))
+    result = tf.data.Dataset.range(order.epochs).flat_map(one_epoch)
+    if options.epochs is None:
+        result = _without_end(result)
+    elif not opened.may_skip:
+        result = _without_end(result).take(opened.length(order))
     untuned = tf.data.Options()
     untuned.autotune.enabled = False  # nothing to tune, and the tuner delays the end of an epoch
     return _labelled(result.prefetch(BATCHES_AHEAD).with_options(untuned), opened)
 
 
+def _without_end(result: tf.data.Dataset) -> tf.data.Dataset:
+    """Return the same dataset with the cardinality ``tf.data.INFINITE_CARDINALITY``.
+
+    With ``take(n)`` its cardinality is n. ``assert_cardinality`` is not used, because it fails
+    again and again if records are missing, so that ``ignore_errors`` would not end.
+    """
+    nothing = result.take(0).filter(lambda *_: False)  # of unknown cardinality, for TensorFlow
+    return result.concatenate(nothing.repeat())
+
+
+def _handle(tf: Any, kept: object) -> Any:
+    """Return a tensor for `handles.kept`, which keeps an object as long as it is used itself.
+
+    TensorFlow never frees a function that it calls by ``numpy_function``. So functions get their
+    reader from a tensor, which is freed with the last dataset, iterator or graph that uses it.
+    """
+    from tfrec_cli.reading.handles import handle
+
+    array = handle(kept)
+    with tf.init_scope():
+        if tf.executing_eagerly():
+            return tf.experimental.dlpack.from_dlpack(array.__dlpack__())
+    _OF_GRAPHS.append(array)
+    return tf.constant(array)
+
+
+_OF_GRAPHS: list[object] = []
+"""Handles in graphs of TensorFlow 1, which hold copies of tensors."""
+
+
 def _labelled(result: tf.data.Dataset, opened: OpenSplit) -> tf.data.Dataset:
-    """Give a dataset the attributes of `labelled.Labelled`."""
-    from tfrec_cli.reading.labelled import Labelled
+    """Give a dataset the attributes of `labelled.Stepping`."""
+    from tfrec_cli.reading.labelled import Stepping
 
     kind = type(result)
-    labelled: Any = object.__new__(type(kind.__name__, (Labelled, kind), {}))
+    labelled: Any = object.__new__(type(kind.__name__, (Stepping, kind), {}))
     labelled.__dict__.update(result.__dict__, _opened=opened)
     return labelled
 
@@ -434,14 +470,72 @@ def _load_quietly() -> Any:
         return load_tensorflow()
 
 
-def _batches(tf: Any, chunks: Any, opened: OpenSplit, order: ChunkOrder, index: Any) -> Any:
+@dataclass(frozen=True, slots=True)
+class _Reader:
+    """What TensorFlow's threads call; it knows nothing of TensorFlow.
+
+    ``index`` is that of an epoch, ``chunk`` that of a chunk in it.
+    """
+
+    opened: OpenSplit
+    order: ChunkOrder
+    passes: Passes
+
+    def fetch(self, index: Any, chunk: Any) -> tuple[npt.NDArray[np.object_], Int64s]:
+        """Return the payloads of records, and their numbers."""
+        import numpy as np
+
+        numbers = self._numbers(index, chunk)
+        payloads = self.opened.fetch(numbers)
+        array = np.empty(len(payloads), object)
+        array[:] = list(map(bytes, payloads))
+        return array, numbers
+
+    def build(self, payloads: Iterable[Any], numbers: Int64s, index: Any) -> list[Any]:
+        """Return the images of records, and the values of their fields."""
+        seen = [memoryview(payload) for payload in payloads]
+        epoch = self.order.first_epoch + int(index)
+        try:
+            views, values = self.opened.build(seen, numbers, epoch)
+        except DataError as error:
+            raise ValueError(str(error)) from error  # becomes InvalidArgumentError
+        return [*views, *_flat(self.opened.layout.fields, values)]
+
+    def read(self, index: Any, chunk: Any) -> list[Any]:
+        """Do both."""
+        numbers = self._numbers(index, chunk)
+        return self.build(self.opened.fetch(numbers), numbers, index)
+
+    def _numbers(self, index: Any, chunk: Any) -> Int64s:
+        place = int(index), int(chunk)
+        last = self.order.epochs - 1
+        if place == (0, 0):
+            self.passes.begin()
+        if place == (last, self.order.chunk_counts()[last > 0] - 1):
+            self.passes.end()
+        return self.order.numbers(*place)
+
+
+@cache
+def _function(name: str) -> Callable[..., Any]:
+    """Return a function that calls a method of a reader: one, because it is never freed."""
+    from tfrec_cli.reading.callbacks import counted_calls
+    from tfrec_cli.reading.handles import kept
+
+    def call(reader: Int64s, *arguments: Any) -> Any:
+        return getattr(kept(reader), name)(*arguments)
+
+    return counted_calls().counted(call)
+
+
+def _batches(
+    tf: Any, chunks: Any, opened: OpenSplit, order: ChunkOrder, reader: Any, index: Any
+) -> Any:
     """Map numbers of chunks to their batches: (images of each view, values of a field, …).
 
     Threads make several chunks at once; they release Python's lock while they read and decode.
     """
     import numpy as np
-
-    from tfrec_cli.reading.callbacks import counted_calls
 
     options, crop, fields = opened.options, opened.builder.crop, opened.layout.fields
     types: dict[type, Any] = {np.int64: tf.int64, np.float32: tf.float32, np.object_: tf.string}
@@ -450,25 +544,6 @@ def _batches(tf: Any, chunks: Any, opened: OpenSplit, order: ChunkOrder, index: 
         kinds += [types[field.dtype], tf.int64] if field.is_ragged else [types[field.dtype]]
     sides = [None, None] if crop is None else [*crop]
     several = {"num_parallel_calls": options.threads, "deterministic": True}
-
-    def fetch(index: Any, chunk: Any) -> tuple[npt.NDArray[np.object_], Int64s]:
-        numbers = order.numbers(int(index), int(chunk))
-        payloads = opened.fetch(numbers)
-        array = np.empty(len(payloads), object)
-        array[:] = list(map(bytes, payloads))
-        return array, numbers
-
-    def build(payloads: Iterable[Any], numbers: Int64s, index: Any) -> list[Any]:
-        seen = [memoryview(payload) for payload in payloads]
-        try:
-            views, values = opened.build(seen, numbers, order.first_epoch + int(index))
-        except DataError as error:
-            raise ValueError(str(error)) from error  # becomes InvalidArgumentError
-        return [*views, *_flat(fields, values)]
-
-    def read(index: Any, chunk: Any) -> list[Any]:
-        numbers = order.numbers(int(index), int(chunk))
-        return build(opened.fetch(numbers), numbers, index)
 
     def shaped(*outputs: Any) -> tuple[Any, ...]:
         views, remaining = outputs[: options.views], iter(outputs[options.views :])
@@ -487,17 +562,15 @@ def _batches(tf: Any, chunks: Any, opened: OpenSplit, order: ChunkOrder, index: 
             made.append(column)
         return tuple(made)
 
-    calls = counted_calls()
-
-    def call(function: Any, inputs: list[Any], outputs: list[Any]) -> Any:
+    def call(name: str, inputs: list[Any], outputs: list[Any]) -> Any:
         """Call Python; marked stateless: enable_op_determinism runs stateful maps serially."""
-        return tf.numpy_function(calls.counted(function), inputs, outputs, stateful=False)
+        return tf.numpy_function(_function(name), [reader, *inputs], outputs, stateful=False)
 
     if not opened.records.is_sequential:
-        return chunks.map(lambda chunk: shaped(*call(read, [index, chunk], kinds)), **several)
-    fetched = chunks.map(lambda chunk: call(fetch, [index, chunk], [tf.string, tf.int64]))
+        return chunks.map(lambda chunk: shaped(*call("read", [index, chunk], kinds)), **several)
+    fetched = chunks.map(lambda chunk: call("fetch", [index, chunk], [tf.string, tf.int64]))
     return fetched.map(
-        lambda payloads, numbers: shaped(*call(build, [payloads, numbers, index], kinds)),
+        lambda payloads, numbers: shaped(*call("build", [payloads, numbers, index], kinds)),
         **several,
     )
 

@@ -201,7 +201,7 @@ def stream(
     seed: int = 0,
     order_seed: int | None = None,
     epoch: int = 0,
-    epochs: int = 1,
+    epochs: int | None = 1,
     shuffle: Shuffle = False,
     shard: Sequence[int] = (0, 1),
     even: Even | None = None,
@@ -249,7 +249,7 @@ def stream(
         seed: in [0, 2**32); crops, flips, brightness and order are drawn from it.
         order_seed: the seed of the order; None means ``seed``.
         epoch: number of the first epoch, in [0, 2**31), until `Stream.set_epoch` sets another.
-        epochs: number of epochs, one after another.
+        epochs: number of epochs, one after another; None is without end.
         shuffle: True shuffles all records by (seed, epoch), without a buffer, so there is no buffer
             size. ``"blocks"`` mixes the records of 64 blocks of 256 adjacent records, for disks
             that are slow at random access, and then those of the next 64; see the docs.
@@ -460,10 +460,7 @@ class Stream(_OfEpoch, data.IterableDataset):  # type: ignore[misc]  # as above
         return f"<tfrec stream {self._opened.described(shown)}>"
 
     def __len__(self) -> int:
-        length = self._opened.length(self._order())
-        if length is None:
-            raise TypeError("the length is not known if records may be skipped")
-        return length
+        return self._opened.length(self._order())
 
     def __iter__(self) -> Iterator[Any]:
         """Iterate the samples; in a worker of a ``DataLoader``, those of this worker.
@@ -495,6 +492,8 @@ class Stream(_OfEpoch, data.IterableDataset):  # type: ignore[misc]  # as above
                 numbers = order.own_numbers(index, order.own_range(index))
                 shared = worker_share(numbers, records.files(numbers), worker, workers)
                 own = range(len(shared))
+            if index and not own:
+                return  # nor are there any in later epochs, of which there may be no end
             for begin in range(0, len(own), CHUNK):
                 part = own[begin : begin + CHUNK]
                 if shared is None:

@@ -28,7 +28,7 @@ def train(path, crop_mode="center"):
         crop=CROP,
         crop_mode=crop_mode,
         seed=SEED,
-        epochs=EPOCHS,
+        epochs=None,
         shuffle=True,
         batch_size=8,
         flip=True,
@@ -49,7 +49,7 @@ def train(path, crop_mode="center"):
         keras.losses.SparseCategoricalCrossentropy(from_logits=True),
         metrics=["accuracy"],
     )
-    steps = len(images) // EPOCHS
+    steps = images.steps_per_epoch
     trained = model.fit(images, epochs=EPOCHS, steps_per_epoch=steps, shuffle=False, verbose=0)
     weights = b"".join(weight.tobytes() for weight in model.get_weights())
     return hashlib.sha256(weights).hexdigest(), trained.history["loss"], trained.history["accuracy"]

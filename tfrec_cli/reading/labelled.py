@@ -60,6 +60,26 @@ class Labelled:
         return self._opened.targets()
 
 
+class Stepping(Labelled):
+    """What datasets share that yield batches, epoch after epoch."""
+
+    __slots__ = ()
+
+    @property
+    def steps_per_epoch(self) -> int:
+        """The number of batches in an epoch, for ``fit``; of records without ``batch_size``.
+
+        It is that of a complete epoch of this host, whatever ``start`` is.
+
+        Raises:
+            AttributeError: it is not known, because records may be skipped.
+        """
+        try:
+            return self._opened.steps_per_epoch()
+        except TypeError as error:
+            raise AttributeError(f"steps_per_epoch: {error}") from None
+
+
 class Transforming(Labelled):
     """What datasets share that have a ``transform``; their splits are opened ``with_seeds``."""
 

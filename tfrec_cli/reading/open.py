@@ -96,6 +96,16 @@ class OpenSplit:
         skips_small = self.options.small == "skip" and self.builder.may_be_small
         return skips_small or self.options.missing == "skip"
 
+    @property
+    def draws(self) -> bool:
+        """Whether what is read depends on the epoch: order, crops, flips, brightness or seeds."""
+        options = self.options
+        stored = {split.manifest.crop if split.manifest else None for split, _ in self.parts}
+        is_cut = self.builder.crop is not None and stored != {self.builder.crop}
+        yields_seeds = any(not one.feature for one in self.layout.fields)
+        changes = options.shuffle or options.flip or options.brightness > 0
+        return changes or yields_seeds or (is_cut and options.crop_mode != "center")
+
     def fetch(self, numbers: Int64s) -> list[memoryview]:
         """Read the payloads of records; see `fetch.Records`."""
         return self.records.fetch(numbers, self.builder.buffers)
@@ -126,7 +136,8 @@ class OpenSplit:
         Args:
             chunk_size: records fetched at once if there is no batch size.
         Raises:
-            UsageError: ``start`` exceeds the records of all epochs.
+            UsageError: ``start`` exceeds the records of all epochs, or there are empty epochs
+                without end.
         """
         options = self.options
         batch_size = options.batch_size
@@ -137,11 +148,26 @@ class OpenSplit:
             full_only=options.drop_remainder and batch_size is not None and not self.may_skip,
         )
 
-    def length(self, order: ChunkOrder) -> int | None:
-        """Return the number of batches, or of single records; None if some may be skipped."""
+    def length(self, order: ChunkOrder) -> int:
+        """Return the number of batches, or of single records.
+
+        Raises:
+            TypeError: it is not known, or there is no end.
+        """
+        if self.options.epochs is None:
+            raise TypeError("there is no length: epochs=None has no end")
         if self.may_skip:
-            return None
+            raise TypeError("the length is not known if records may be skipped")
         return order.chunk_count() if self.options.batch_size else order.record_count()
+
+    def steps_per_epoch(self) -> int:
+        """Return the number of batches, or of single records, in a complete epoch of this host.
+
+        Raises:
+            TypeError: it is not known.
+        """
+        of_one = replace(self, options=replace(self.options, start=0, epochs=1))
+        return of_one.length(of_one.order())
 
 
 def open_split(

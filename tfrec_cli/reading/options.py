@@ -15,7 +15,7 @@ from tfrec_cli.crops import CropMode
 from tfrec_cli.dataset.names import LARGEST_LABEL
 from tfrec_cli.errors import UsageError
 from tfrec_cli.runtime import pool, values
-from tfrec_cli.seeds import read_epoch, read_seed
+from tfrec_cli.seeds import EPOCH_LIMIT, read_epoch, read_seed
 
 Channels = Literal[1, 3]
 Dtype = Literal["float32", "uint8", "uint16"]
@@ -55,7 +55,7 @@ class ReadOptions:
     seed: int = 0
     order_seed: int | None = None
     epoch: int = 0
-    epochs: int = 1
+    epochs: int | None = 1
     batch_size: int | None = None
     shuffle: Shuffle = False
     shard: Sequence[int] = (0, 1)
@@ -76,7 +76,7 @@ class ReadOptions:
             value = getattr(self, name)
             if value is not None or name not in _OPTIONAL:
                 object.__setattr__(self, name, read(name, value))
-        read_epoch("epoch", self.epoch + self.epochs - 1)
+        read_epoch("epoch", self.epoch + self.epoch_count - 1)
         if self.one_hot is not False and self.multi_hot is not False:
             raise UsageError("`one_hot`: found `multi_hot` too, expected one of them")
         if self.sample_weight is not None and self.features and self.as_supervised:
@@ -100,6 +100,11 @@ class ReadOptions:
         return cast("tuple[int, int]", self.shard)
 
     @property
+    def epoch_count(self) -> int:
+        """Number of epochs; without end, all from ``epoch`` to the last that has a number."""
+        return EPOCH_LIMIT - self.epoch if self.epochs is None else self.epochs
+
+    @property
     def threads(self) -> int:
         """Number of batches that are made at once."""
         return self.parallel or pool.available_jobs()
@@ -107,6 +112,8 @@ class ReadOptions:
     @property
     def shown_epochs(self) -> str:
         """The epochs that are read, in words."""
+        if self.epochs is None:
+            return f"epochs from {self.epoch} on"
         last = self.epoch + self.epochs - 1
         return f"epoch {self.epoch}" if self.epochs == 1 else f"epochs {self.epoch} to {last}"
 
@@ -196,6 +203,7 @@ _READ: dict[str, Callable[[str, Any], object]] = {
 """How the value of each option is read."""
 
 _OPTIONAL = {
-    *("image", "label", "sample_weight", "crop", "order_seed", "batch_size", "even", "parallel")
+    *("image", "label", "sample_weight", "crop", "order_seed", "epochs", "batch_size", "even"),
+    "parallel",
 }
 """Options that may be None."""

@@ -92,8 +92,8 @@ def host_count(count: int, options: ReadOptions) -> int:
             )
     elif options.even == "repeat":
         own = -(-count // hosts)
-    if options.start > own * options.epochs:
-        most = own * options.epochs
+    most = own * options.epoch_count
+    if options.start > most:
         expected = f"at most {values.plural(most, 'record')}"
         raise UsageError(f"`start`: found {options.start}, expected {expected}")
     return own
@@ -122,7 +122,8 @@ class ChunkOrder:
         first_epoch: the first epoch that ``start`` does not skip completely.
         epochs: number of epochs from there on.
     Raises:
-        UsageError: ``start`` exceeds the records of all epochs.
+        UsageError: ``start`` exceeds the records of all epochs, or there are empty epochs without
+            end.
     """
 
     def __init__(
@@ -133,10 +134,12 @@ class ChunkOrder:
         self._chunk_size = chunk_size
         self._full_only = full_only
         self._own = host_count(count, options)
-        passed = min(options.start // self._own, options.epochs - 1) if self._own else 0
+        passed = min(options.start // self._own, options.epoch_count - 1) if self._own else 0
         self._offset = options.start - passed * self._own
         self.first_epoch = options.epoch + passed
-        self.epochs = options.epochs - passed
+        self.epochs = options.epoch_count - passed
+        if options.epochs is None and not self.chunk_counts()[1]:
+            raise UsageError("`epochs`: found None, but an epoch has nothing for this host to read")
 
     @property
     def fixed_size(self) -> int | None:

@@ -166,7 +166,6 @@ def test_the_other_values_are_not_the_defaults() -> None:
         ({"parallel": 0}, "parallel: found 0, expected 1 or more"),
         ({"start": -1}, "start: found -1, expected 0 or more"),
         ({"epochs": "3"}, "epochs: found '3', expected a whole number"),
-        ({"epochs": None}, "epochs: found None, expected a whole number"),
         ({"shard": 3}, "shard: found 3, expected (i, n)"),
         ({"shard": (-1, 3)}, "shard: found -1, expected 0 or more"),
         ({"shard": (0, 2.5)}, "shard: found 2.5, expected a whole number"),

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import subprocess
 import sys
+import weakref
+from collections.abc import Callable, Iterator
+from functools import partial
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -13,12 +17,13 @@ import numpy as np
 import pytest
 from conftest import Pixels, fill, jpeg, needs, photo, png, tf
 
-from tfrec_cli import crops
+from tfrec_cli import crops, read_numpy
 from tfrec_cli.commands.write import write
 from tfrec_cli.dataset import discover, records
 from tfrec_cli.errors import DataError, UsageError
 from tfrec_cli.imaging import normalize
 from tfrec_cli.read_tf import dataset as read
+from tfrec_cli.reading import handles
 from tfrec_cli.tfrecord import example
 from tfrec_cli.tfrecord.record import footer, header
 from tfrec_cli.writing.options import WriteOptions as Options
@@ -381,7 +386,7 @@ def test_no_file_stays_open(whole: Path) -> None:
 
 
 def test_a_dataset_can_be_iterated_again(whole: Path) -> None:
-    batches = read(whole, crop=CROP, seed=SEED, batch_size=4, shuffle=True)
+    batches = read(whole, crop=CROP, crop_mode="center", batch_size=4)
     first, second = ([image.numpy() for image, _ in batches] for _ in range(2))
     assert all(np.array_equal(*pair) for pair in zip(first, second, strict=True))
 
@@ -411,9 +416,10 @@ def test_plain_tensorflow_reads_stored_crops(stored: Path) -> None:
     assert np.array_equal(np.stack(found), got(stored, crop=None))
 
 
-def test_each_epoch_of_fit_has_its_own_order_and_crops(whole: Path) -> None:
+@pytest.mark.parametrize("epochs", [3, None])
+def test_each_epoch_of_fit_has_its_own_order_and_crops(whole: Path, epochs: int | None) -> None:
     options: dict[str, Any] = {"crop": 20, "seed": 1, "batch_size": 4, "shuffle": True}
-    batches = read(whole, epochs=3, **options)
+    batches = read(whole, epochs=epochs, **options)
     seen: list[Any] = []
 
     class Model(tf.keras.Model):  # type: ignore[misc]
@@ -423,7 +429,8 @@ def test_each_epoch_of_fit_has_its_own_order_and_crops(whole: Path) -> None:
 
     model = Model()
     model.compile(run_eagerly=True)
-    model.fit(batches, epochs=3, steps_per_epoch=len(batches) // 3, shuffle=False, verbose=0)
+    steps = batches.steps_per_epoch
+    model.fit(batches, epochs=3, steps_per_epoch=steps, shuffle=False, verbose=0)
     expected = [
         images.numpy() for epoch in range(3) for images, _ in read(whole, epoch=epoch, **options)
     ]
@@ -498,6 +505,98 @@ def test_an_iterator_can_be_saved_and_restored(whole: Path, tmp_path: Path) -> N
     rest = [[image.numpy() for image, _ in one] for one in (left, restored)]
     assert len(rest[0]) == 7
     assert all(np.array_equal(*pair) for pair in zip(*rest, strict=True))
+
+
+def test_damaged_batches_can_be_ignored(whole: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    write(whole.parent / "images", out, Options(jobs=1))
+    options: dict[str, Any] = {"crop": CROP, "seed": SEED, "batch_size": 2, "epochs": 2}
+    intact = [image.numpy() for image, _ in read(out, **options)]
+    shard = next(out.glob("*.tfrecord"))
+    data = bytearray(shard.read_bytes())
+    data[len(data) // 2] ^= 1
+    shard.write_bytes(data)
+    batches = read(out, **options)
+    found = [image.numpy() for image, _ in batches.ignore_errors()]
+    assert len(found) == len(batches) - 2 == 12
+    assert all(any(np.array_equal(one, other) for other in intact) for one in found)
+
+
+@pytest.fixture
+def readers(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[], int]]:
+    """Count readers of datasets that this test has opened, and that are alive."""
+    made: list[weakref.ref[Any]] = []
+    handle = handles.handle
+
+    def watched(kept: Any) -> Any:
+        made.append(weakref.ref(kept.passes))
+        return handle(kept)
+
+    def alive() -> int:
+        gc.collect()
+        return sum(one() is not None for one in made)
+
+    monkeypatch.setattr(handles, "handle", watched)
+    yield alive
+    assert made
+    assert alive() == 0, "a reader outlives its test"
+
+
+def labels(batches: Any) -> list[int]:
+    return [int(one) for _, label in batches for one in np.ravel(label)]
+
+
+def test_a_dataset_that_is_dropped_is_freed(stored: Path, readers: Callable[[], int]) -> None:
+    ways: list[dict[str, Any]] = [{}, {"epochs": None}, {"batch_size": None, "features": ["key"]}]
+    for options in ways:
+        batches = read(stored, **{"batch_size": 4, **options})
+        assert next(iter(batches))
+        assert readers() == 1
+        del batches
+        assert readers() == 0
+
+
+def test_derived_datasets_and_iterators_keep_what_they_read(
+    stored: Path, readers: Callable[[], int]
+) -> None:
+    expected = labels(read(stored))
+    derived = read(stored, batch_size=4).map(lambda image, label: (image, label)).prefetch(1)
+    assert readers() == 1
+    assert labels(derived) == expected
+    iterator = iter(derived)
+    del derived
+    assert readers() == 1
+    assert labels(iterator) == expected
+    del iterator
+    assert readers() == 0
+    nested = tf.data.Dataset.from_tensors(read(stored, batch_size=4)).flat_map(lambda one: one)
+    assert readers() == 1
+    assert labels(nested) == expected
+
+
+def test_a_function_keeps_the_datasets_in_it(stored: Path, readers: Callable[[], int]) -> None:
+    expected = sum(labels(read(stored)))
+
+    read_here = tf.autograph.experimental.do_not_convert(read)  # it warns of what it cannot convert
+
+    def total(batches: Any) -> Any:
+        found = tf.constant(0, tf.int64)
+        for both in (batches, read_here(stored, batch_size=4)):
+            for _, label in both:
+                found += tf.reduce_sum(label)
+        return found
+
+    run = tf.function(partial(total, read(stored, batch_size=4))).get_concrete_function()
+    assert readers() == 2
+    assert run() == 2 * expected
+    assert run() == 2 * expected
+
+
+def test_graphs_of_tensorflow_1_are_read(stored: Path) -> None:
+    with tf.Graph().as_default(), tf.compat.v1.Session() as session:
+        batches = read(stored, batch_size=4)
+        batch = tf.compat.v1.data.make_one_shot_iterator(batches).get_next()
+        assert session.run(batch)[1].tolist() == labels(read_numpy.dataset(stored))[:4]
 
 
 HALF_READ = """
