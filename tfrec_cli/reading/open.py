@@ -103,7 +103,7 @@ class OpenSplit:
         stored = {split.manifest.crop if split.manifest else None for split, _ in self.parts}
         is_cut = self.builder.crop is not None and stored != {self.builder.crop}
         yields_seeds = any(not one.feature for one in self.layout.fields)
-        changes = options.shuffle or options.flip or options.brightness > 0
+        changes = bool(options.shuffle) or options.flip or options.brightness > 0
         return changes or yields_seeds or (is_cut and options.crop_mode != "center")
 
     def fetch(self, numbers: Int64s) -> list[memoryview]:
