@@ -121,7 +121,7 @@ def random_boxes(
         sizes: int[n, 2], (height, width) of each image in pixels, at least ``crop``.
         crop: (height, width) in pixels.
         seed: in [0, 2**32).
-        epoch: in [0, 2**31).
+        epoch: in [0, 2**31), one number, or int[n] with one for each record.
         keys: int[n] record keys in [0, 2**56).
         view: number of the view of each record, from 0.
     Returns:
@@ -137,7 +137,7 @@ def random_boxes(
 
 
 def random_offsets(
-    *, seed: int, epoch: int, keys: npt.ArrayLike, view: int = 0
+    *, seed: int, epoch: npt.ArrayLike, keys: npt.ArrayLike, view: int = 0
 ) -> npt.NDArray[np.int32]:
     """Draw two numbers for each record, from which the position of its crop is computed.
 
@@ -150,7 +150,7 @@ def random_offsets(
 
 
 def random_flips(
-    *, seed: int, epoch: int, keys: npt.ArrayLike, view: int = 0
+    *, seed: int, epoch: npt.ArrayLike, keys: npt.ArrayLike, view: int = 0
 ) -> npt.NDArray[np.bool_]:
     """Draw for each record whether it is mirrored left to right, with probability 1/2.
 
@@ -163,7 +163,7 @@ def random_flips(
 
 
 def random_brightness(
-    max_delta: float, *, seed: int, epoch: int, keys: npt.ArrayLike, view: int = 0
+    max_delta: float, *, seed: int, epoch: npt.ArrayLike, keys: npt.ArrayLike, view: int = 0
 ) -> npt.NDArray[np.float32]:
     """Draw for each record the number that is added to its values in [0, 1].
 
@@ -223,7 +223,7 @@ def seed_pair(seed: int, epoch: int, key: int, op: int, view: int = 0) -> tuple[
     return first, second
 
 
-def user_seeds(*, seed: int, epoch: int, keys: npt.ArrayLike, view: int = 0) -> Int64s:
+def user_seeds(*, seed: int, epoch: npt.ArrayLike, keys: npt.ArrayLike, view: int = 0) -> Int64s:
     """Return the seed pairs for a user's own random operations.
 
     Operation k, from 16 to 127, adds ``(k - 16) * 2**56`` to the second number.
@@ -235,7 +235,9 @@ def user_seeds(*, seed: int, epoch: int, keys: npt.ArrayLike, view: int = 0) -> 
     return _seed_pairs(USER, seed, epoch, keys, view)
 
 
-def draw_words(seed: int, epoch: int, keys: npt.ArrayLike, op: int, view: int = 0) -> Words:
+def draw_words(
+    seed: int, epoch: npt.ArrayLike, keys: npt.ArrayLike, op: int, view: int = 0
+) -> Words:
     """Draw four 32-bit words for each key: the first ones of TensorFlow's stateless generator.
 
     Returns:
@@ -246,16 +248,18 @@ def draw_words(seed: int, epoch: int, keys: npt.ArrayLike, op: int, view: int = 
     return _words(_seed_pairs(op, seed, epoch, keys, view))
 
 
-def _seed_pairs(op: int, seed: int, epoch: int, keys: npt.ArrayLike, view: int) -> Int64s:
+def _seed_pairs(op: int, seed: int, epoch: npt.ArrayLike, keys: npt.ArrayLike, view: int) -> Int64s:
     """Return the seed pair of each key, int64[n, 2]; see `seed_pair`."""
-    check_seed(seed, epoch)
+    epochs = np.asarray(epoch, np.int64)
+    for one in {int(epochs.min(initial=0)), int(epochs.max(initial=0))}:
+        check_seed(seed, one)
     plain = np.asarray(keys, np.int64).reshape(-1)
     if ((plain < 0) | (plain >= 2**KEY_BITS)).any():
         raise ValueError(f"found a key out of range, expected 0 to {2**KEY_BITS - 1}")
     if view < 0:
         raise ValueError(f"found view {view}, expected 0 or more")
     pairs = np.empty((len(plain), 2), np.int64)
-    pairs[:, 0] = seed + epoch * 2**32
+    pairs[:, 0] = seed + (epochs << 32)
     pairs[:, 1] = plain + (op << KEY_BITS)
     if view:
         low, high = _words(pairs)[:, :2].astype(np.int64).T

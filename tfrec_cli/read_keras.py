@@ -29,6 +29,7 @@ from tfrec_cli.reading.options import (
     Hot,
     Label,
     Missing,
+    Mix,
     ReadOptions,
     Shuffle,
     Small,
@@ -51,8 +52,9 @@ more than it reads, if it has to build the model."""
 
 
 def dataset(
-    path: str | os.PathLike[str] | Split,
+    path: str | os.PathLike[str] | Split | None = None,
     *,
+    mix: Mix | None = None,
     split: str = "train",
     image: str | None = None,
     label: Label = ...,
@@ -93,6 +95,9 @@ def dataset(
     Args:
         path: a folder that ``tfrec write`` made, a record file, a folder of record files, or a
             split that was opened before.
+        mix: several datasets in one mixture, ``[(path, weight), …]``, instead of ``path``. Each is
+            read in the order and with the crops that it has alone, in epochs of its own; which one
+            comes next follows from the weights. An epoch has as many records as all together.
         split: its name; or, as in TFDS, ``"train+val"``, ``"train[:10%]"``, ``"train[500:]"``.
             Files of other programs belong to the split that their names tell, else to ``train``.
         image: name of the feature that holds the image; None finds it by the names in common use.
@@ -166,6 +171,7 @@ def dataset(
     the seed is ``tf.random.experimental.stateless_fold_in(seed, tf.constant(v, tf.int64))``.
     """
     options = ReadOptions(
+        mix=mix,
         split=split,
         image=image,
         label=label,
@@ -294,8 +300,8 @@ class Batches(Stepping, Transforming, PyDataset):  # type: ignore[misc]  # Keras
 
     def _read(self, epoch: int, number: int) -> Any:
         opened, order = self._opened, self._order
-        numbers = order.numbers(epoch - order.first_epoch, number)
-        return opened.layout.assemble(*self._changed(opened.read(numbers, epoch)))
+        drawn = order.chunk(epoch - order.first_epoch, number)
+        return opened.layout.assemble(*self._changed(opened.read(drawn)))
 
     def _read_ahead(self, epoch: int) -> None:
         """Begin to read an epoch in order."""

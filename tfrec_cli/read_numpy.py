@@ -15,7 +15,7 @@ from typing import Any, SupportsIndex
 
 import numpy as np
 
-from tfrec_cli.crops import CropMode, Int64s
+from tfrec_cli.crops import CropMode
 from tfrec_cli.dataset.discover import Split
 from tfrec_cli.errors import UsageError
 from tfrec_cli.reading.again import Passes
@@ -30,18 +30,21 @@ from tfrec_cli.reading.options import (
     Hot,
     Label,
     Missing,
+    Mix,
     ReadOptions,
     Shuffle,
     Small,
 )
+from tfrec_cli.reading.order import Drawn
 from tfrec_cli.reading.prefetch import run_ahead
 
 __all__ = ["Batches", "Source", "dataset", "source"]
 
 
 def dataset(
-    path: str | os.PathLike[str] | Split,
+    path: str | os.PathLike[str] | Split | None = None,
     *,
+    mix: Mix | None = None,
     split: str = "train",
     image: str | None = None,
     label: Label = ...,
@@ -80,6 +83,9 @@ def dataset(
     Args:
         path: a folder that ``tfrec write`` made, a record file, a folder of record files, or a
             split that was opened before.
+        mix: several datasets in one mixture, ``[(path, weight), …]``, instead of ``path``. Each is
+            read in the order and with the crops that it has alone, in epochs of its own; which one
+            comes next follows from the weights. An epoch has as many records as all together.
         split: its name, or an expression of TFDS: ``"train+val"``, ``"train[:10%]"``,
             ``"train[500:]"``. Record files of other programs are in the split that their names or
             their folders tell; if none tells one, all are in ``"train"``.
@@ -167,6 +173,7 @@ def dataset(
     the seed is ``tf.random.experimental.stateless_fold_in(seed, tf.constant(v, tf.int64))``.
     """
     options = ReadOptions(
+        mix=mix,
         split=split,
         image=image,
         label=label,
@@ -201,8 +208,9 @@ def dataset(
 
 
 def source(
-    path: str | os.PathLike[str] | Split,
+    path: str | os.PathLike[str] | Split | None = None,
     *,
+    mix: Mix | None = None,
     split: str = "train",
     image: str | None = None,
     label: Label = ...,
@@ -238,6 +246,9 @@ def source(
     Args:
         path: a folder that ``tfrec write`` made, a record file, a folder of record files, or a
             split that was opened before.
+        mix: several datasets in one mixture, ``[(path, weight), …]``, instead of ``path``. Each is
+            read in the order and with the crops that it has alone, in epochs of its own; which one
+            comes next follows from the weights. An epoch has as many records as all together.
         split: its name, or an expression of TFDS: ``"train+val"``, ``"train[:10%]"``,
             ``"train[500:]"``. Record files of other programs are in the split that their names or
             their folders tell; if none tells one, all are in ``"train"``.
@@ -310,6 +321,7 @@ def source(
         ((96, 96, 3), dtype('float32'))
     """
     options = ReadOptions(
+        mix=mix,
         split=split,
         image=image,
         label=label,
@@ -379,7 +391,7 @@ class Batches(Stepping, Transforming):
         self._passes.end()
 
     def _tasks(self) -> Iterator[Callable[[], tuple[int, Batch]]]:
-        """Yield for each chunk a function that returns its epoch and its batch.
+        """Yield for each chunk a function that returns the index of its epoch, and its batch.
 
         Records that must be read in sequence are fetched here, in the thread that iterates.
         """
@@ -388,19 +400,16 @@ class Batches(Stepping, Transforming):
         for index in range(order.epochs):
             for chunk in range(later_chunks if index else first_chunks):
                 if opened.records.is_sequential:
-                    numbers = order.numbers(index, chunk)
-                    yield partial(self._build, index, numbers, opened.fetch(numbers))
+                    drawn = order.chunk(index, chunk)
+                    yield partial(self._build, index, drawn, opened.fetch(drawn.numbers))
                 else:
                     yield partial(self._read, index, chunk)
 
     def _read(self, index: int, chunk: int) -> tuple[int, Batch]:
-        epoch = self._order.first_epoch + index
-        batch = self._opened.read(self._order.numbers(index, chunk), epoch)
-        return epoch, self._changed(batch)
+        return index, self._changed(self._opened.read(self._order.chunk(index, chunk)))
 
-    def _build(self, index: int, numbers: Int64s, payloads: list[memoryview]) -> tuple[int, Batch]:
-        epoch = self._order.first_epoch + index
-        return epoch, self._changed(self._opened.build(payloads, numbers, epoch))
+    def _build(self, index: int, drawn: Drawn, payloads: list[memoryview]) -> tuple[int, Batch]:
+        return index, self._changed(self._opened.build(payloads, drawn))
 
     def _regrouped(self, chunks: Iterable[Batch]) -> Iterator[tuple[Any, Sequence[Any]]]:
         """Turn the chunks of one epoch into batches or single records."""
@@ -459,8 +468,7 @@ class Source(Transforming):
             return self.__getitems__(self._indices[index])
         opened, order = self._opened, self._order
         number, chunk = divmod(self._indices[index], self._by_epoch)
-        epoch = order.first_epoch + number
-        batch = self._changed(opened.read(order.numbers(number, chunk), epoch))
+        batch = self._changed(opened.read(order.chunk(number, chunk)))
         return opened.layout.assemble(*next(_singles(batch)))
 
     def __getitems__(self, indices: Iterable[SupportsIndex]) -> list[Any]:

@@ -40,17 +40,19 @@ if TYPE_CHECKING:
         Hot,
         Label,
         Missing,
+        Mix,
         Shuffle,
         Small,
     )
-    from tfrec_cli.reading.order import ChunkOrder
+    from tfrec_cli.reading.order import ChunkOrder, Drawn
 
 __all__ = ["dataset"]
 
 
 def dataset(
-    path: str | os.PathLike[str] | Split,
+    path: str | os.PathLike[str] | Split | None = None,
     *,
+    mix: Mix | None = None,
     split: str = "train",
     image: str | None = None,
     label: Label = ...,
@@ -89,6 +91,9 @@ def dataset(
     Args:
         path: a folder that ``tfrec write`` made, a record file, a folder of record files, or a
             split that was opened before.
+        mix: several datasets in one mixture, ``[(path, weight), …]``, instead of ``path``. Each is
+            read in the order and with the crops that it has alone, in epochs of its own; which one
+            comes next follows from the weights. An epoch has as many records as all together.
         split: its name, or an expression of TFDS: ``"train+val"``, ``"train[:10%]"``,
             ``"train[500:]"``. Record files of other programs are in the split that their names or
             their folders tell; if none tells one, all are in ``"train"``.
@@ -187,6 +192,7 @@ def dataset(
 
     tf = load_tensorflow()
     options = ReadOptions(
+        mix=mix,
         split=split,
         image=image,
         label=label,
@@ -481,39 +487,40 @@ class _Reader:
     order: ChunkOrder
     passes: Passes
 
-    def fetch(self, index: Any, chunk: Any) -> tuple[npt.NDArray[np.object_], Int64s]:
-        """Return the payloads of records, and their numbers."""
+    def fetch(self, index: Any, chunk: Any) -> npt.NDArray[np.object_]:
+        """Return the payloads of records."""
         import numpy as np
 
-        numbers = self._numbers(index, chunk)
-        payloads = self.opened.fetch(numbers)
+        payloads = self.opened.fetch(self._drawn(index, chunk).numbers)
         array = np.empty(len(payloads), object)
         array[:] = list(map(bytes, payloads))
-        return array, numbers
+        return array
 
-    def build(self, payloads: Iterable[Any], numbers: Int64s, index: Any) -> list[Any]:
+    def build(self, payloads: Iterable[Any], index: Any, chunk: Any) -> list[Any]:
         """Return the images of records, and the values of their fields."""
-        seen = [memoryview(payload) for payload in payloads]
-        epoch = self.order.first_epoch + int(index)
-        try:
-            views, values = self.opened.build(seen, numbers, epoch)
-        except DataError as error:
-            raise ValueError(str(error)) from error  # becomes InvalidArgumentError
-        return [*views, *_flat(self.opened.layout.fields, values)]
+        drawn = self.order.chunk(int(index), int(chunk))
+        return self._built([memoryview(payload) for payload in payloads], drawn)
 
     def read(self, index: Any, chunk: Any) -> list[Any]:
         """Do both."""
-        numbers = self._numbers(index, chunk)
-        return self.build(self.opened.fetch(numbers), numbers, index)
+        drawn = self._drawn(index, chunk)
+        return self._built(self.opened.fetch(drawn.numbers), drawn)
 
-    def _numbers(self, index: Any, chunk: Any) -> Int64s:
+    def _drawn(self, index: Any, chunk: Any) -> Drawn:
         place = int(index), int(chunk)
         last = self.order.epochs - 1
         if place == (0, 0):
             self.passes.begin()
         if place == (last, self.order.chunk_counts()[last > 0] - 1):
             self.passes.end()
-        return self.order.numbers(*place)
+        return self.order.chunk(*place)
+
+    def _built(self, payloads: Sequence[memoryview], drawn: Drawn) -> list[Any]:
+        try:
+            views, values = self.opened.build(payloads, drawn)
+        except DataError as error:
+            raise ValueError(str(error)) from error  # becomes InvalidArgumentError
+        return [*views, *_flat(self.opened.layout.fields, values)]
 
 
 @cache
@@ -568,10 +575,9 @@ def _batches(
 
     if not opened.records.is_sequential:
         return chunks.map(lambda chunk: shaped(*call("read", [index, chunk], kinds)), **several)
-    fetched = chunks.map(lambda chunk: call("fetch", [index, chunk], [tf.string, tf.int64]))
+    fetched = chunks.map(lambda chunk: (call("fetch", [index, chunk], [tf.string])[0], chunk))
     return fetched.map(
-        lambda payloads, numbers: shaped(*call("build", [payloads, numbers, index], kinds)),
-        **several,
+        lambda payloads, chunk: shaped(*call("build", [payloads, index, chunk], kinds)), **several
     )
 
 

@@ -12,6 +12,8 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from typing import Any, SupportsIndex
 
+import numpy as np
+
 from tfrec_cli.crops import CropMode
 from tfrec_cli.dataset.discover import Split
 from tfrec_cli.errors import MissingExtraError, UsageError
@@ -26,11 +28,12 @@ from tfrec_cli.reading.options import (
     Hot,
     Label,
     Missing,
+    Mix,
     ReadOptions,
     Shuffle,
     Small,
 )
-from tfrec_cli.reading.order import ChunkOrder, host_count, record_numbers, worker_share
+from tfrec_cli.reading.order import ChunkOrder, Drawn, draw, host_count, worker_share
 
 try:
     import torch
@@ -45,8 +48,9 @@ _BLOCK = 4096
 
 
 def dataset(
-    path: str | os.PathLike[str] | Split,
+    path: str | os.PathLike[str] | Split | None = None,
     *,
+    mix: Mix | None = None,
     split: str = "train",
     image: str | None = None,
     label: Label = ...,
@@ -77,6 +81,9 @@ def dataset(
     Args:
         path: a folder that ``tfrec write`` made, a record file, a folder of record files, or a
             split that was opened before.
+        mix: several datasets in one mixture, ``[(path, weight), …]``, instead of ``path``. Each is
+            read in the order and with the crops that it has alone, in epochs of its own; which one
+            comes next follows from the weights. An epoch has as many records as all together.
         split: its name, or an expression of TFDS: ``"train+val"``, ``"train[:10%]"``,
             ``"train[500:]"``. Record files of other programs are in the split that their names or
             their folders tell; if none tells one, all are in ``"train"``.
@@ -158,6 +165,7 @@ def dataset(
             "sampler=read_torch.Order(dataset)"
         )
     options = ReadOptions(
+        mix=mix,
         split=split,
         image=image,
         label=label,
@@ -186,8 +194,9 @@ def dataset(
 
 
 def stream(
-    path: str | os.PathLike[str] | Split,
+    path: str | os.PathLike[str] | Split | None = None,
     *,
+    mix: Mix | None = None,
     split: str = "train",
     image: str | None = None,
     label: Label = ...,
@@ -229,6 +238,9 @@ def stream(
     Args:
         path: a folder that ``tfrec write`` made, a record file, a folder of record files, or a
             split that was opened before.
+        mix: several datasets in one mixture, ``[(path, weight), …]``, instead of ``path``. Each is
+            read in the order and with the crops that it has alone, in epochs of its own; which one
+            comes next follows from the weights. An epoch has as many records as all together.
         split: its name; or, as in TFDS, ``"train+val"``, ``"train[:10%]"``, ``"train[500:]"``.
             Files of other programs belong to the split that their names tell, else to ``train``.
         image: name of the feature that holds the image; None finds it by the names in common use.
@@ -307,6 +319,7 @@ def stream(
     the seed is ``tf.random.experimental.stateless_fold_in(seed, tf.constant(v, tf.int64))``.
     """
     options = ReadOptions(
+        mix=mix,
         split=split,
         image=image,
         label=label,
@@ -392,10 +405,10 @@ class _OfEpoch(Transforming):
         stacked = data.default_collate(list(images))
         return layout.assemble(stacked if self.options.views > 1 else [stacked], columns)
 
-    def _read(self, numbers: Sequence[int], epoch: int) -> list[Any]:
-        """Read the samples of the records with these numbers."""
+    def _read(self, drawn: Drawn) -> list[Any]:
+        """Read the samples of records."""
         layout, read = self._opened.layout, []
-        for arrays, (*values, seeds) in self._opened.read_all(numbers, epoch):
+        for arrays, (*values, seeds) in self._opened.read_all(drawn):
             columns = list(map(_tensors, layout.fields, values))
             views = self._each_changed(map(torch.from_numpy, arrays), seeds)
             for row, images in enumerate(zip(*views, strict=True)):
@@ -436,7 +449,8 @@ class Records(_OfEpoch, data.Dataset):  # type: ignore[misc]  # PyTorch's types 
     def __getitems__(self, indices: Sequence[SupportsIndex]) -> list[Any]:
         """Read several records at once, in less time than one by one."""
         every = range(len(self))
-        return self._read([every[index] for index in indices], self.epoch)
+        numbers = np.array([every[index] for index in indices], np.int64)
+        return self._read(Drawn(numbers, np.full_like(numbers, self.epoch)))
 
 
 class Stream(_OfEpoch, data.IterableDataset):  # type: ignore[misc]  # as above
@@ -475,32 +489,35 @@ class Stream(_OfEpoch, data.IterableDataset):  # type: ignore[misc]  # as above
         return self._samples(self._order(), data.get_worker_info())
 
     def _order(self) -> ChunkOrder:
-        """Return the order from the current epoch on, each epoch as one chunk."""
+        """Return the order from the current epoch on."""
         is_first = int(self._first[0]) in (-1, self.epoch)
         start = self.options.start if is_first else 0
-        count = self._opened.records.count
         options = replace(self.options, epoch=self.epoch, start=start)
-        return ChunkOrder(count, options, max(count, 1))
+        return ChunkOrder(self._opened.drawn_from, options, CHUNK)
 
     def _samples(self, order: ChunkOrder, info: Any) -> Iterator[Any]:
-        records = self._opened.records
         worker, workers = (info.id, info.num_workers) if info else (0, 1)
         for index in range(order.epochs):
-            own = order.own_range(index)[worker::workers]
-            shared = None
-            if records.is_sequential:
-                numbers = order.own_numbers(index, order.own_range(index))
-                shared = worker_share(numbers, records.files(numbers), worker, workers)
-                own = range(len(shared))
-            if index and not own:
-                return  # nor are there any in later epochs, of which there may be no end
-            for begin in range(0, len(own), CHUNK):
-                part = own[begin : begin + CHUNK]
-                if shared is None:
-                    chunk = order.own_numbers(index, part)
-                else:
-                    chunk = shared[part.start : part.stop]
-                yield from self._read(chunk.tolist(), order.first_epoch + index)
+            is_empty = True
+            for some in self._shared(order, index, worker, workers):
+                is_empty = False
+                yield from self._read(some)
+            if index and is_empty:
+                return  # so are later epochs, of which there may be no end
+
+    def _shared(self, order: ChunkOrder, index: int, worker: int, workers: int) -> Iterator[Drawn]:
+        """Yield the records of an epoch that a worker reads, some at a time."""
+        own, records = order.own_range(index), self._opened.records
+        if not records.is_sequential:
+            share = own[worker::workers]
+            for begin in range(0, len(share), CHUNK):
+                yield order.draw(index, share[begin : begin + CHUNK])
+            return
+        drawn = order.draw(index, own)
+        rows = worker_share(records.files(drawn.numbers), worker, workers)
+        for begin in range(0, len(rows), CHUNK):
+            part = rows[begin : begin + CHUNK]
+            yield Drawn(drawn.numbers[part], drawn.epochs[part])
 
 
 class Order(data.Sampler):  # type: ignore[misc]  # PyTorch's types are not looked at
@@ -565,7 +582,9 @@ class Order(data.Sampler):  # type: ignore[misc]  # PyTorch's types are not look
     def _numbers(self, epoch: int, own: range) -> Iterator[int]:
         for begin in range(0, len(own), _BLOCK):
             part = own[begin : begin + _BLOCK]
-            yield from record_numbers(len(self._dataset), self._options, epoch, part).tolist()
+            yield from draw(self._dataset._opened.drawn_from, self._options, epoch, part)[
+                0
+            ].tolist()
 
     def _passed(self) -> int:
         return self._options.start if self._first_epoch in (None, self._dataset.epoch) else 0

@@ -3,7 +3,7 @@
 import numpy as np
 
 from tfrec_cli.reading.options import ReadOptions
-from tfrec_cli.reading.order import record_numbers
+from tfrec_cli.reading.order import draw
 
 CLASSES, OF_EACH, BATCH = 1000, 1000, 256
 COUNT = CLASSES * OF_EACH
@@ -27,7 +27,7 @@ def show(name, order, classes):
 
 
 def drawn(shuffle):
-    return record_numbers(COUNT, ReadOptions(seed=42, shuffle=shuffle), 0, range(COUNT))
+    return draw(COUNT, ReadOptions(seed=42, shuffle=shuffle), 0, range(COUNT)).numbers
 
 
 orders = {

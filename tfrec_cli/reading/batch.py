@@ -43,6 +43,7 @@ class _Record:
     """What is needed of a record to crop it; the size is None until it is read from the image."""
 
     number: int
+    epoch: int
     image: memoryview
     size: tuple[int, int] | None
     key: int
@@ -89,12 +90,13 @@ class BatchBuilder:
         self._reader = FeatureReader(kinds, may_be_lists)
         self._wrapped = {one.feature for one in lists if not kinds[one.feature][1]}
 
-    def build(self, payloads: Sequence[memoryview], numbers: Int64s, epoch: int) -> Batch:
+    def build(self, payloads: Sequence[memoryview], numbers: Int64s, epochs: Int64s) -> Batch:
         """Make a batch of n records.
 
         Args:
             payloads: those of the records.
             numbers: those of the records, int64[n]; used as keys of records that have none.
+            epochs: that of all records, or int64[n] with that of each.
         Returns:
             Their images and the values of their fields. ``small="skip"`` and ``missing="skip"`` may
             return fewer than n.
@@ -102,17 +104,19 @@ class BatchBuilder:
             DataError: a record has no image, or one smaller than the crop with ``small="fail"``.
         """
         options = self.options
+        of_each = np.broadcast_to(epochs, numbers.shape).tolist()
         records = [
             record
-            for payload, number in zip(payloads, numbers.tolist(), strict=True)
-            if (record := self._record(payload, number))
+            for payload, number, epoch in zip(payloads, numbers.tolist(), of_each, strict=True)
+            if (record := self._record(payload, number, epoch))
         ]
         if self._small == "skip":
             records = [self._sized(record) for record in records]
             records = [record for record in records if self._fits(record.size or (0, 0))]
         keys = np.array([record.key for record in records], np.int64)
+        kept = np.array([record.epoch for record in records], np.int64)
         drawn_from: list[dict[str, Any]] = [
-            {"seed": options.seed, "epoch": epoch, "keys": keys, "view": view}
+            {"seed": options.seed, "epoch": kept, "keys": keys, "view": view}
             for view in range(options.views)
         ]
         views = tuple(self._view(records, of_view) for of_view in drawn_from)
@@ -133,7 +137,7 @@ class BatchBuilder:
             images = self._brightened(images, deltas)
         return images
 
-    def _record(self, payload: memoryview, number: int) -> _Record | None:
+    def _record(self, payload: memoryview, number: int, epoch: int) -> _Record | None:
         """Read a record; return None if it has no image and is to be skipped."""
         names = self.names
         skips = self.options.missing == "skip"
@@ -146,6 +150,7 @@ class BatchBuilder:
         size = [values[name] for name in (names.height, names.width) if name]
         return _Record(
             number,
+            epoch,
             values[names.image],
             (size[0], size[1]) if len(size) == 2 else None,
             crops.seed_key(values[names.key] if names.key else None, number),

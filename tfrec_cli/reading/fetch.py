@@ -240,29 +240,33 @@ class Selected:
 
     def own_numbers(self, numbers: Int64s) -> Int64s:
         """Return the numbers that records have in their split."""
-        parts = _ranges(self._begins, numbers)
-        own: Int64s = numbers - self._begins[parts] + self._firsts[parts]
+        own = np.empty_like(numbers)
+        for part, rows, inner in self._parts(numbers):
+            own[rows] = self._records[part].own_numbers(inner)
         return own
 
     def files(self, numbers: Int64s) -> Int64s:
         """Return for each record a number of the file that holds it; parts share none."""
-        parts, own = _ranges(self._begins, numbers), self.own_numbers(numbers)
-        found = np.empty(len(numbers), np.int64)
-        for part in np.unique(parts):
-            rows = parts == part
-            found[rows] = self._records[part].files(own[rows]) * len(self._records) + part
+        found = np.empty_like(numbers)
+        for part, rows, inner in self._parts(numbers):
+            found[rows] = self._records[part].files(inner) * len(self._records) + part
         return found
 
     def fetch(self, numbers: Int64s, buffers: BufferPool) -> list[memoryview]:
         """Read the records with these numbers."""
-        parts, own = _ranges(self._begins, numbers), self.own_numbers(numbers)
         payloads = [memoryview(b"")] * len(numbers)
-        for part in np.unique(parts):
-            rows = np.flatnonzero(parts == part)
-            read = self._records[part].fetch(own[rows], buffers)
+        for part, rows, inner in self._parts(numbers):
+            read = self._records[part].fetch(inner, buffers)
             for row, payload in zip(rows.tolist(), read, strict=True):
                 payloads[row] = payload
         return payloads
+
+    def _parts(self, numbers: Int64s) -> Iterator[tuple[int, Int64s, Int64s]]:
+        """Yield each part that has some of the records: which they are, and their numbers there."""
+        parts = _ranges(self._begins, numbers)
+        for part in np.unique(parts).tolist():
+            rows = np.flatnonzero(parts == part)
+            yield part, rows, numbers[rows] - self._begins[part] + self._firsts[part]
 
 
 def _ranges(begins: Int64s, numbers: Int64s) -> Int64s:

@@ -22,8 +22,9 @@ from tfrec_cli.reading import selection
 from tfrec_cli.reading.batch import Batch, BatchBuilder
 from tfrec_cli.reading.fetch import Records, Selected, open_records
 from tfrec_cli.reading.fields import SEED, FeatureReader, Field, Layout, Values, layout
+from tfrec_cli.reading.mixture import Mixture, shares
 from tfrec_cli.reading.options import ReadOptions
-from tfrec_cli.reading.order import ChunkOrder
+from tfrec_cli.reading.order import ChunkOrder, Drawn
 from tfrec_cli.runtime import values
 from tfrec_cli.runtime.paths import printable
 
@@ -41,6 +42,7 @@ class OpenSplit:
         place: the file or folder that is read, and the name of the split if it is known.
         layout: how fields of a record are put together.
         parts: the splits that are read, and which records of each; None for all.
+        mixture: how several datasets are mixed; None for one.
     """
 
     place: str
@@ -49,6 +51,7 @@ class OpenSplit:
     builder: BatchBuilder
     layout: Layout
     parts: Sequence[tuple[Split, selection.Part | None]]
+    mixture: Mixture | None
     _passes: list[Values] = field(default_factory=list, repr=False, compare=False)
 
     def targets(self) -> Values:
@@ -110,25 +113,31 @@ class OpenSplit:
         """Read the payloads of records; see `fetch.Records`."""
         return self.records.fetch(numbers, self.builder.buffers)
 
-    def read(self, numbers: Int64s, epoch: int) -> Batch:
+    def read(self, drawn: Drawn) -> Batch:
         """Read records and build their batch; see `batch.BatchBuilder.build`."""
-        return self.build(self.fetch(numbers), numbers, epoch)
+        return self.build(self.fetch(drawn.numbers), drawn)
 
-    def build(self, payloads: Sequence[memoryview], numbers: Int64s, epoch: int) -> Batch:
+    def build(self, payloads: Sequence[memoryview], drawn: Drawn) -> Batch:
         """Build the batch of records that were fetched."""
-        return self.builder.build(payloads, self.records.own_numbers(numbers), epoch)
+        own_numbers = self.records.own_numbers(drawn.numbers)
+        return self.builder.build(payloads, own_numbers, drawn.epochs)
 
-    def read_all(self, numbers: Sequence[int], epoch: int) -> list[Batch]:
+    def read_all(self, drawn: Drawn) -> list[Batch]:
         """Read records as one batch, or as one batch each if images may differ in size.
 
         Raises:
             DataError: a record is damaged, or smaller than the crop.
         """
-        size = len(numbers) if self.builder.crop else 1
+        size = len(drawn.numbers) if self.builder.crop else 1
         return [
-            self.read(np.array(numbers[start : start + size], np.int64), epoch)
-            for start in range(0, len(numbers), size or 1)
+            self.read(Drawn(*(column[start : start + size] for column in drawn)))
+            for start in range(0, len(drawn.numbers), size or 1)
         ]
+
+    @property
+    def drawn_from(self) -> int | Mixture:
+        """The records as `order.draw` takes them."""
+        return self.mixture or self.records.count
 
     def order(self, chunk_size: int = CHUNK) -> ChunkOrder:
         """Return the order in which the records are read, in chunks.
@@ -142,7 +151,7 @@ class OpenSplit:
         options = self.options
         batch_size = options.batch_size
         return ChunkOrder(
-            self.records.count,
+            self.drawn_from,
             options,
             1 if self.builder.crop is None else batch_size or chunk_size,
             full_only=options.drop_remainder and batch_size is not None and not self.may_skip,
@@ -171,7 +180,7 @@ class OpenSplit:
 
 
 def open_split(
-    path: str | os.PathLike[str] | Split,
+    path: str | os.PathLike[str] | Split | None,
     options: ReadOptions,
     *,
     by_number: bool = False,
@@ -179,16 +188,18 @@ def open_split(
     with_seeds: bool = False,
     changes: bool = False,
 ) -> OpenSplit:
-    """Open a dataset's split.
+    """Open a dataset's split, or those that ``options.mix`` names.
 
     Args:
+        path: None if ``options.mix`` is given.
         by_number: the caller reads records by number, so that none can be skipped.
         planar: make batches of [n, channels, height, width].
         with_seeds: add the seed pairs of records after the values of all fields, for `Transform`.
         changes: the caller changes images by a function.
     Raises:
         MissingPathError: nothing is at ``path``.
-        UsageError: there is no such split; an image is smaller than the crop; images of different
+        UsageError: there are both ``path`` and ``mix``, or none of them, or the datasets of ``mix``
+            differ; there is no such split; an image is smaller than the crop; images of different
             sizes cannot be batched; compressed shards cannot be shuffled, nor be read
             ``by_number``; ``small="skip"`` cannot be combined with ``by_number``; all views would
             be the same.
@@ -197,7 +208,12 @@ def open_split(
     """
     if by_number:
         options.check_no_skip()
-    parts = [(path, None)] if isinstance(path, Split) else _parts(path, options)
+    if (path is None) == (options.mix is None):
+        found = "neither `path` nor `mix`" if path is None else "`path` too"
+        raise UsageError(f"`mix`: found {found}, expected one of the two")
+    paths = [mixed for mixed, _ in options.mixed] if path is None else [path]
+    members = [_parts(one, options) for one in paths]
+    parts = [part for member in members for part in member]
     splits = [split for split, _ in parts]
     names, first, layout = _contract(splits, options)
     crop = options.crop_size or (splits[0].manifest.crop if splits[0].manifest else None)
@@ -210,10 +226,14 @@ def open_split(
         _check_views_differ(splits, options)
     ways = "'pad'" if by_number else "'skip' or 'pad'"
     random_access_for = "random access" if by_number else "shuffle" if options.shuffle else None
+    of_members = [_records(member, random_access_for) for member in members]
+    asked = [None if isinstance(one, Split) else options.split for one in paths]
     opened = OpenSplit(
-        place=_place(splits[0], None if isinstance(path, Split) else options.split),
+        place=" and ".join(
+            _place(one[0][0], name) for one, name in zip(members, asked, strict=True)
+        ),
         options=options,
-        records=_records(parts, random_access_for),
+        records=_joined(of_members),
         builder=BatchBuilder(
             options=options,
             names=names,
@@ -227,6 +247,7 @@ def open_split(
         ),
         layout=layout,
         parts=parts,
+        mixture=_mixture(of_members, options) if options.mix else None,
     )
     if options.even and opened.may_skip:
         raise UsageError(
@@ -262,9 +283,11 @@ def _place(split: Split, asked: str | None) -> str:
 
 
 def _parts(
-    path: str | os.PathLike[str], options: ReadOptions
+    path: str | os.PathLike[str] | Split, options: ReadOptions
 ) -> list[tuple[Split, selection.Part | None]]:
     """Find the splits of which records are read, and which records of each."""
+    if isinstance(path, Split):
+        return [(path, None)]
     where = values.path("path", path)
     found = [(discover.split(where, part.split), part) for part in selection.parse(options.split)]
     return [(split, None if part.is_whole else part) for split, part in found]
@@ -282,6 +305,21 @@ def _records(
         count = values.plural(sum(one.count for one, _ in opened), "record")
         raise UsageError(f"`split`: found {asked}, which is none of {count}, expected some")
     return Selected([(one, numbers) for (one, _), numbers in zip(opened, ranges, strict=True)])
+
+
+def _joined(members: Sequence[Records]) -> Records:
+    """Return the records of several datasets, one after another."""
+    if len(members) == 1:
+        return members[0]
+    return Selected([(member, range(member.count)) for member in members])
+
+
+def _mixture(members: Sequence[Records], options: ReadOptions) -> Mixture:
+    for member, (path, _) in zip(members, options.mixed, strict=True):
+        if not member.count:
+            raise UsageError(f"`mix`: found no records in {path}, expected some")
+    weights = [weight for _, weight in options.mixed]
+    return Mixture(tuple(member.count for member in members), shares(weights))
 
 
 def _contract(splits: Sequence[Split], options: ReadOptions) -> tuple[Names, ImageRecord, Layout]:
@@ -314,8 +352,12 @@ def _contract(splits: Sequence[Split], options: ReadOptions) -> tuple[Names, Ima
             ("crops", options.crop_size or crops[number] == crops[0]),
         ):
             if not is_same:
+                here, first_one = (
+                    _place(one, None) if options.mix else str(one) for one in (split, splits[0])
+                )
                 raise UsageError(
-                    f"`split`: found other {what} in {split} than in {splits[0]}, expected the same"
+                    f"`{'mix' if options.mix else 'split'}`: found other {what} in {here} than in "
+                    f"{first_one}, expected the same"
                 )
     return first[0], first[1], layouts[0]
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass
+from fractions import Fraction
 from functools import partial
 from types import EllipsisType
 from typing import Any, Literal, cast, get_args
@@ -23,6 +24,10 @@ Small = Literal["fail", "skip", "pad"]
 Missing = Literal["fail", "skip"]
 Shuffle = bool | Literal["blocks"]
 Even = Literal["drop", "repeat"]
+Mix = Sequence[tuple[Any, float]]
+"""Datasets, each as ``path`` gives one, and their weights."""
+
+_LARGEST_WEIGHT = 1e18
 Label = str | EllipsisType | None
 Features = Sequence[str]
 Hot = bool | int | Sequence[str]
@@ -42,6 +47,7 @@ class ReadOptions:
         UsageError: a value is out of range, or has the wrong type.
     """
 
+    mix: Mix | None = None
     split: str = "train"
     image: str | None = None
     label: Label = ...
@@ -88,6 +94,11 @@ class ReadOptions:
     def crop_size(self) -> tuple[int, int] | None:
         """The (height, width) of the crops in pixels; None keeps the stored size."""
         return cast("tuple[int, int] | None", self.crop)
+
+    @property
+    def mixed(self) -> tuple[tuple[Any, Fraction], ...]:
+        """The datasets that are mixed, and their weights."""
+        return cast("tuple[tuple[Any, Fraction], ...]", self.mix or ())
 
     @property
     def drawn_order_seed(self) -> int:
@@ -138,6 +149,22 @@ def _channels(name: str, value: Any) -> int:
     return number
 
 
+def _mix(name: str, value: Any) -> tuple[tuple[Any, Fraction], ...]:
+    expected = f"`{name}`: found {value!r}, expected a list of (path, weight)"
+    if isinstance(value, (str, bytes, Set, Mapping)) or not isinstance(value, Iterable):
+        raise UsageError(expected)
+    mixed = []
+    for one in value:
+        if not isinstance(one, (tuple, list)) or len(one) != 2:
+            raise UsageError(expected)
+        if not values.number(name, one[1], 0, _LARGEST_WEIGHT):
+            raise UsageError(f"`{name}`: found the weight {one[1]!r}, expected more than 0")
+        mixed.append((one[0], Fraction(values.decimal(name, one[1]))))
+    if not mixed:
+        raise UsageError(expected)
+    return tuple(mixed)
+
+
 def _shuffle(name: str, value: Any) -> bool | str:
     is_flag = not isinstance(value, str)
     return values.flag(name, value) if is_flag else values.word(name, value, ("blocks",))
@@ -171,6 +198,7 @@ def _multi_hot(name: str, value: Any) -> bool | int | tuple[str, ...]:
 
 
 _READ: dict[str, Callable[[str, Any], object]] = {
+    "mix": _mix,
     "split": values.text,
     "image": values.text,
     "label": _label,
@@ -203,7 +231,7 @@ _READ: dict[str, Callable[[str, Any], object]] = {
 """How the value of each option is read."""
 
 _OPTIONAL = {
-    *("image", "label", "sample_weight", "crop", "order_seed", "epochs", "batch_size", "even"),
-    "parallel",
+    *("mix", "image", "label", "sample_weight", "crop", "order_seed", "epochs", "batch_size"),
+    *("even", "parallel"),
 }
 """Options that may be None."""

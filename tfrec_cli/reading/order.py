@@ -8,11 +8,14 @@ of hosts, and an epoch of any size needs no memory.
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
 
 from tfrec_cli import crops
 from tfrec_cli.crops import Int64s
 from tfrec_cli.errors import UsageError
+from tfrec_cli.reading.mixture import Mixture
 from tfrec_cli.reading.options import ReadOptions
 from tfrec_cli.runtime import values
 
@@ -22,26 +25,49 @@ WINDOW = 64
 """Blocks whose records it mixes."""
 
 
-def record_numbers(count: int, options: ReadOptions, epoch: int, own: range) -> Int64s:
-    """Return the numbers of records that this host reads in an epoch.
+class Drawn(NamedTuple):
+    """Records that are read, in order: their numbers, and the epoch of each, both int64[n]."""
+
+    numbers: Int64s
+    epochs: Int64s
+
+
+def draw(records: int | Mixture, options: ReadOptions, epoch: int, own: range) -> Drawn:
+    """Return the records that this host reads in an epoch.
 
     Host ``i`` of ``n`` reads positions ``i, i + n, …`` of the epoch. Position ``p`` has record
-    ``p``, or with ``shuffle`` the record that `crops.shuffled` puts there.
+    ``p``, or with ``shuffle`` the record that `crops.shuffled` puts there. In a mixture the epochs
+    go on, each dataset has epochs of its own, and is read in the order that it has alone.
 
     Args:
-        count: number of all records.
+        records: how many there are; or several datasets, numbered one after the other.
         own: which of this host's positions, counted from 0, see `host_count`.
-    Returns:
-        int64[len(own)].
     """
     host, hosts = options.host
     positions = host + hosts * np.arange(own.start, own.stop, own.step, dtype=np.int64)
+    count = records if isinstance(records, int) else records.count
     if options.even == "repeat":
         positions %= max(count, 1)
+    if isinstance(records, int):
+        return Drawn(_numbers(positions, count, options, epoch), np.full_like(positions, epoch))
+    seed = options.drawn_order_seed if options.shuffle else None
+    members, passed = records.members(positions + epoch * count, seed)
+    sizes = np.array(records.sizes)
+    epochs, places = np.divmod(passed, sizes[members])
+    numbers = np.cumsum(sizes)[members] - sizes[members]
+    for member, own_epoch in set(zip(members.tolist(), epochs.tolist(), strict=True)):
+        rows = np.flatnonzero((members == member) & (epochs == own_epoch))
+        numbers[rows] += _numbers(places[rows], records.sizes[member], options, own_epoch)
+    return Drawn(numbers, epochs)
+
+
+def _numbers(positions: Int64s, count: int, options: ReadOptions, epoch: int) -> Int64s:
+    """Return the records at positions of an epoch of one dataset."""
+    seed = options.drawn_order_seed
     if options.shuffle == "blocks":
-        return _in_blocks(positions, count, options.drawn_order_seed, epoch)
+        return _in_blocks(positions, count, seed, epoch)
     if options.shuffle:
-        return crops.shuffled(positions, count, seed=options.drawn_order_seed, epoch=epoch)
+        return crops.shuffled(positions, count, seed=seed, epoch=epoch)
     return positions
 
 
@@ -115,7 +141,7 @@ class ChunkOrder:
     A chunk is read at once, and never spans two epochs.
 
     Args:
-        count: number of all records.
+        records: how many there are, or several datasets.
         chunk_size: records in a chunk; an epoch's last chunk may have fewer.
         full_only: leave out an epoch's last chunk if it has fewer.
     Attributes:
@@ -127,12 +153,18 @@ class ChunkOrder:
     """
 
     def __init__(
-        self, count: int, options: ReadOptions, chunk_size: int, *, full_only: bool = False
+        self,
+        records: int | Mixture,
+        options: ReadOptions,
+        chunk_size: int,
+        *,
+        full_only: bool = False,
     ) -> None:
-        self._count = count
+        self._records = records
         self._options = options
         self._chunk_size = chunk_size
         self._full_only = full_only
+        count = records if isinstance(records, int) else records.count
         self._own = host_count(count, options)
         passed = min(options.start // self._own, options.epoch_count - 1) if self._own else 0
         self._offset = options.start - passed * self._own
@@ -162,42 +194,39 @@ class ChunkOrder:
         """Return the number of records in all epochs, including chunks that are left out."""
         return self._own * self.epochs - self._offset
 
-    def numbers(self, epoch_index: int, chunk: int) -> Int64s:
-        """Return the numbers of one chunk's records.
+    def chunk(self, epoch_index: int, chunk: int) -> Drawn:
+        """Return one chunk's records.
 
         Args:
             epoch_index: counted from ``first_epoch``.
             chunk: counted from the first one in the epoch that ``start`` does not skip.
-        Returns:
-            int64[n].
         """
         own = self.own_range(epoch_index)
-        return self.own_numbers(epoch_index, own[chunk * self._chunk_size :][: self._chunk_size])
+        return self.draw(epoch_index, own[chunk * self._chunk_size :][: self._chunk_size])
 
-    def own_numbers(self, epoch_index: int, own: range) -> Int64s:
-        """Return the numbers at some of this host's positions in an epoch; see `record_numbers`."""
-        return record_numbers(self._count, self._options, self.first_epoch + epoch_index, own)
+    def draw(self, epoch_index: int, own: range) -> Drawn:
+        """Return the records at some of this host's positions in an epoch; see `draw`."""
+        return draw(self._records, self._options, self.first_epoch + epoch_index, own)
 
     def own_range(self, epoch_index: int) -> range:
         """Return this host's positions in an epoch that ``start`` does not skip."""
         return range(0 if epoch_index else self._offset, self._own)
 
 
-def worker_share(numbers: Int64s, files: Int64s, worker: int, workers: int) -> Int64s:
+def worker_share(files: Int64s, worker: int, workers: int) -> Int64s:
     """Return which records one of several workers reads; together they read each once.
 
     A worker reads whole files, or shares one with others if there are fewer files than workers.
 
     Args:
-        numbers: those of all records, in order.
-        files: for each of them the number of its file.
+        files: the number of the file of each record, in the order in which they are read.
     Returns:
-        int64[n].
+        int64[n], places in ``files``.
     """
-    own = [numbers[:0]]
+    own = [np.empty(0, np.int64)]
     present = np.unique(files)
     for place, file in enumerate(present.tolist()):
         if place % workers == worker % len(present):
             sharing = len(range(place % workers, workers, len(present)))
-            own.append(numbers[files == file][worker // len(present) :: sharing])
+            own.append(np.flatnonzero(files == file)[worker // len(present) :: sharing])
     return np.concatenate(own)

@@ -8,7 +8,7 @@ import os
 import pickle
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +22,7 @@ from tfrec_cli.dataset.records import ImageRecord
 from tfrec_cli.errors import DataError, UsageError
 from tfrec_cli.reading.open import OpenSplit, open_split
 from tfrec_cli.reading.options import ReadOptions
+from tfrec_cli.reading.order import Drawn
 from tfrec_cli.tfrecord import example
 from tfrec_cli.tfrecord.record import frame
 from tfrec_cli.writing.options import WriteOptions as Options
@@ -159,29 +160,33 @@ def samples(path: Path, **asked: Any) -> OpenSplit:
     return open_split(path, options, by_number=True)
 
 
+def drawn(numbers: Sequence[int], epoch: int) -> Drawn:
+    return Drawn(np.array(numbers, np.int64), np.full(len(numbers), epoch))
+
+
 def test_samples_are_the_same_one_by_one_and_together(whole: Path) -> None:
-    (((images,), (labels,)),) = samples(whole).read_all(range(13), 5)
-    alone = [batch for number in range(13) for batch in samples(whole).read_all([number], 5)]
+    (((images,), (labels,)),) = samples(whole).read_all(drawn(range(13), 5))
+    alone = [batch for number in range(13) for batch in samples(whole).read_all(drawn([number], 5))]
     assert np.array_equal(images, np.concatenate([image for (image,), _ in alone]))
     assert np.array_equal(labels, np.concatenate([label for _, (label,) in alone]))
 
 
 def test_samples_of_different_sizes_come_one_by_one(whole: Path) -> None:
-    batches = samples(whole, crop=None).read_all([3, 1], 0)
+    batches = samples(whole, crop=None).read_all(drawn([3, 1], 0))
     shapes = [image.shape for (image,), _ in batches]
     assert [shape[0] for shape in shapes] == [1, 1]
     assert shapes[0] != shapes[1]
 
 
 def test_no_numbers_give_no_samples(whole: Path) -> None:
-    assert samples(whole).read_all([], 0) == []
+    assert samples(whole).read_all(drawn([], 0)) == []
 
 
 def test_samples_can_be_pickled(whole: Path) -> None:
     one = samples(whole)
-    one.read_all([1], 0)
-    ((image, label),) = pickle.loads(pickle.dumps(one)).read_all([2], 3)
-    ((expected, right),) = one.read_all([2], 3)
+    one.read_all(drawn([1], 0))
+    ((image, label),) = pickle.loads(pickle.dumps(one)).read_all(drawn([2], 3))
+    ((expected, right),) = one.read_all(drawn([2], 3))
     assert np.array_equal(image, expected)
     assert np.array_equal(label, right)
 

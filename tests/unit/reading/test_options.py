@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import pickle
 from dataclasses import fields, replace
+from fractions import Fraction
 from typing import Any
 
 import numpy as np
@@ -31,6 +32,7 @@ HAS_MORE["read_tf.dataset"] = []  # it has map
 HAS_MORE["read_torch.dataset"] = ["transform", "shuffle"]  # where shuffle only explains
 
 OTHER: dict[str, Any] = {
+    "mix": (("a", Fraction(1, 2)), ("b", Fraction(3, 2))),
     "split": "val",
     "image": "photo",
     "label": "target",
@@ -76,7 +78,7 @@ def function(reader: str) -> Any:
 def test_every_signature_repeats_the_options(reader: str) -> None:
     """Names, order, defaults and annotations, except for `LACKS` and `HAS_MORE`."""
     first, *parameters = inspect.signature(function(reader)).parameters.values()
-    assert (first.name, first.annotation) == ("path", "str | os.PathLike[str] | Split")
+    assert (first.name, first.annotation) == ("path", "str | os.PathLike[str] | Split | None")
     assert {one.kind for one in parameters} == {inspect.Parameter.KEYWORD_ONLY}
     more = HAS_MORE[reader]
     found = [(one.name, one.default, one.annotation) for one in parameters if one.name not in more]

@@ -14,17 +14,24 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from tfrec_cli import crops
+from tfrec_cli.crops import Int64s
 from tfrec_cli.errors import UsageError
 from tfrec_cli.reading.options import Even, ReadOptions, Shuffle
 from tfrec_cli.reading.order import (
     BLOCK,
     WINDOW,
     ChunkOrder,
+    draw,
     host_count,
     own_start,
-    record_numbers,
     worker_share,
 )
+
+
+def numbers_at(count: int, options: ReadOptions, epoch: int, own: range) -> Int64s:
+    drawn = draw(count, options, epoch, own)
+    assert drawn.epochs.tolist() == [epoch] * len(own)
+    return drawn.numbers
 
 
 def whole(count: int, options: ReadOptions, epoch: int) -> list[int]:
@@ -72,7 +79,7 @@ def chunks(order: ChunkOrder) -> list[list[list[int]]]:
     """Return the numbers of each chunk in each epoch that is read."""
     first, later = order.chunk_counts()
     return [
-        [order.numbers(index, chunk).tolist() for chunk in range(later if index else first)]
+        [order.chunk(index, chunk).numbers.tolist() for chunk in range(later if index else first)]
         for index in range(order.epochs)
     ]
 
@@ -135,7 +142,9 @@ def test_epochs_that_start_skips_completely_are_not_read(
 def test_start_cannot_skip_more_records_than_there_are() -> None:
     options = ReadOptions(shard=(1, 2), epochs=2, start=5)
     assert host_count(6, options) == 3
-    assert len(ChunkOrder(6, ReadOptions(shard=(1, 2), epochs=2, start=6), 2).numbers(0, 0)) == 0
+    assert (
+        len(ChunkOrder(6, ReadOptions(shard=(1, 2), epochs=2, start=6), 2).chunk(0, 0).numbers) == 0
+    )
     with pytest.raises(UsageError) as raised:
         ChunkOrder(5, options, 2)
     assert str(raised.value) == "start: found 5, expected at most 4 records"
@@ -143,10 +152,10 @@ def test_start_cannot_skip_more_records_than_there_are() -> None:
 
 def test_the_order_is_drawn_from_its_own_seed() -> None:
     own = range(11)
-    plain = record_numbers(11, ReadOptions(seed=3, shuffle=True), 2, own)
-    other = record_numbers(11, ReadOptions(seed=5, order_seed=3, shuffle=True), 2, own)
+    plain = numbers_at(11, ReadOptions(seed=3, shuffle=True), 2, own)
+    other = numbers_at(11, ReadOptions(seed=5, order_seed=3, shuffle=True), 2, own)
     assert np.array_equal(plain, other)
-    assert not np.array_equal(record_numbers(11, ReadOptions(seed=5, shuffle=True), 2, own), plain)
+    assert not np.array_equal(numbers_at(11, ReadOptions(seed=5, shuffle=True), 2, own), plain)
 
 
 def test_few_records_cannot_be_dropped_evenly() -> None:
@@ -183,10 +192,10 @@ def test_other_hosts_go_on_where_a_run_stopped(
     options = ReadOptions(seed=9, shuffle=shuffle, even=even)
     assume(even != "drop" or count >= max(hosts, others))
     alone = range(min(count, 50))
-    order = record_numbers(count, options, 4, alone).tolist()
+    order = numbers_at(count, options, 4, alone).tolist()
     steps = data.draw(st.integers(0, min(len(alone) // hosts, len(alone) // others)))
     read = [
-        record_numbers(count, replace(options, shard=(host, hosts)), 4, range(steps))
+        numbers_at(count, replace(options, shard=(host, hosts)), 4, range(steps))
         for host in range(hosts)
     ]
     interleaved = np.stack(read, axis=1).reshape(-1).tolist()
@@ -196,7 +205,7 @@ def test_other_hosts_go_on_where_a_run_stopped(
         asked = replace(options, shard=(host, others))
         start = own_start(position, asked)
         end = start + (len(alone) - position) // others
-        after = record_numbers(count, asked, 4, range(start, end)).tolist()
+        after = numbers_at(count, asked, 4, range(start, end)).tolist()
         first = position + (host - position) % others
         assert after == order[first::others][: len(after)]
 
@@ -205,7 +214,7 @@ def test_other_hosts_go_on_where_a_run_stopped(
 @pytest.mark.parametrize("epoch", [0, 1, 2])
 def test_a_shuffle_by_blocks_is_a_permutation(count: int, epoch: int) -> None:
     options = ReadOptions(seed=3, shuffle="blocks")
-    numbers = record_numbers(count, options, epoch, range(count))
+    numbers = numbers_at(count, options, epoch, range(count))
     assert numbers.tolist() == by_blocks(count, 3, epoch)
     assert sorted(numbers.tolist()) == list(range(count))
 
@@ -214,7 +223,7 @@ def test_a_window_of_blocks_has_few_blocks() -> None:
     count = 10**9
     options = ReadOptions(seed=3, shuffle="blocks")
     window = BLOCK * WINDOW
-    numbers = record_numbers(count, options, 0, range(7 * window, 8 * window))
+    numbers = numbers_at(count, options, 0, range(7 * window, 8 * window))
     blocks, found = np.unique(numbers // BLOCK, return_counts=True)
     assert len(blocks) == WINDOW
     assert set(found.tolist()) == {BLOCK}
@@ -228,7 +237,7 @@ def test_an_order_of_a_billion_needs_no_memory(shuffle: Shuffle) -> None:
     order = ChunkOrder(10**9, options, 32)
     first, later = order.chunk_counts()
     chunks = [(0, 0), (0, first // 2), (0, first - 1), (1, 0), (1, later // 3)]
-    read = np.concatenate([order.numbers(*chunk) for chunk in chunks])
+    read = np.concatenate([order.chunk(*chunk).numbers for chunk in chunks])
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert order.first_epoch == 1
@@ -245,17 +254,16 @@ def test_an_order_can_be_pickled() -> None:
 
 @given(files=st.lists(st.integers(0, 5), max_size=30).map(sorted), workers=st.integers(1, 8))
 def test_workers_read_each_record_once_and_few_files(files: list[int], workers: int) -> None:
-    numbers = np.arange(len(files)) * 3
     of_files = np.array(files, np.int64)
-    shares = [worker_share(numbers, of_files, worker, workers) for worker in range(workers)]
-    assert sorted(np.concatenate(shares).tolist()) == numbers.tolist()
+    shares = [worker_share(of_files, worker, workers) for worker in range(workers)]
+    assert sorted(np.concatenate(shares).tolist()) == list(range(len(files)))
     for share in shares:
         assert np.all(np.diff(share) > 0)
         most = -(-len(set(files)) // workers)
-        assert len({files[number // 3] for number in share.tolist()}) <= most
+        assert len({files[number] for number in share.tolist()}) <= most
 
 
 def test_workers_that_share_a_file_take_turns() -> None:
     files = np.array([4] * 5 + [7] * 3)
-    shares = [worker_share(np.arange(8), files, worker, 3).tolist() for worker in range(3)]
+    shares = [worker_share(files, worker, 3).tolist() for worker in range(3)]
     assert shares == [[0, 2, 4], [5, 6, 7], [1, 3]]
