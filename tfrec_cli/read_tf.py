@@ -157,8 +157,8 @@ def dataset(
         record is [batch], lists are a ``tf.RaggedTensor`` [batch, None], ``"seed"`` is int64
         [batch, 2]. The cardinality is known, unless records may be skipped. The dataset has the
         attributes ``class_names``, ``num_classes``, ``class_to_idx``, ``targets`` and
-        ``steps_per_epoch``. A warning is given once if it is read again after its end, and
-        something in it is drawn: each time it yields the same.
+        ``steps_per_epoch``. A warning is given once if it is read again after its end (of a few
+        batches: for the third time), and something in it is drawn: it yields the same.
 
     Raises:
         MissingPathError: ``path`` does not exist.
@@ -225,7 +225,8 @@ def dataset(
     opened = open_split(path, options)
     order = opened.order()
     first_chunks, later_chunks = order.chunk_counts()
-    reader = _handle(tf, _Reader(opened, order, Passes(opened)))
+    is_short = order.chunk_count() <= options.threads + BATCHES_AHEAD + 2
+    reader = _handle(tf, _Reader(opened, order, Passes(opened, most=1 + is_short)))
 
     def one_epoch(index: Any) -> Any:
         """Make the dataset of one epoch, ``index`` counted from the first that is read."""

@@ -13,18 +13,21 @@ from tfrec_cli.reading.open import OpenSplit
 class Passes:
     """Watches a dataset that is iterated, and warns once if it is read again after its end.
 
-    Threads that read ahead may note the end before the beginning.
+    Args:
+        most: how often it may begin without a warning. It is 2 if threads that read ahead may reach
+            the end although only some batches are looked at.
     """
 
-    def __init__(self, opened: OpenSplit) -> None:
+    def __init__(self, opened: OpenSplit, most: int = 1) -> None:
         self._opened = opened
-        self._has_begun = self._has_ended = False
+        self._left = most
+        self._has_ended = False
         self._is_silent = not opened.draws
 
     def begin(self, stacklevel: int = 1) -> None:
         """Note that the first record is read, for the caller that ``stacklevel`` names."""
-        is_again, self._has_begun = self._has_begun and self._has_ended, True
-        if is_again and not self._is_silent:
+        self._left -= 1
+        if self._left < 0 and self._has_ended and not self._is_silent:
             self._is_silent = True
             warn(
                 self._opened,

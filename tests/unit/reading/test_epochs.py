@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -136,7 +137,7 @@ DRAWN: list[dict[str, Any]] = [
 def test_what_is_drawn_and_read_again_gives_one_warning(
     whole: Path, dataset: Any, options: dict[str, Any]
 ) -> None:
-    options = {"crop": 20, "batch_size": 4, "epoch": 1, **options}
+    options = {"crop": 20, "batch_size": 1, "epoch": 1, "parallel": 2, **options}
     batches = dataset(whole, **options)
     assert texts_of(lambda: images(batches)) == []
     assert texts_of(lambda: [images(batches) for _ in range(3)]) == [
@@ -160,8 +161,10 @@ def test_stored_crops_are_not_drawn(whole: Path, tmp_path: Path, dataset: Any) -
 
 
 def test_a_look_at_the_first_batch_is_no_epoch(whole: Path, dataset: Any) -> None:
-    batches = dataset(whole, crop=20, batch_size=1, shuffle=True, parallel=1, epochs=None)
-    assert texts_of(lambda: [images(batches, count) for count in (1, 40, 1)]) == []
+    for options in ({"batch_size": 1, "epochs": None}, {"batch_size": 4}):
+        batches = dataset(whole, crop=20, shuffle=True, parallel=2, **options)
+        assert texts_of(partial(images, batches, 1)) == []
+        assert texts_of(partial(images, batches, 40)) == []
 
 
 @pytest.mark.skipif(bool(missing("tensorflow")), reason="needs TensorFlow")

@@ -128,6 +128,11 @@ def test_chunks_are_slices_of_each_epoch(
     assert order.fixed_size == (chunk_size if full_only else None)
 
 
+def test_epochs_without_end_go_on_to_the_last_number() -> None:
+    order = ChunkOrder(5, ReadOptions(epoch=4, epochs=None, start=12), 2)
+    assert (order.first_epoch, order.epochs) == (6, 2**31 - 6)
+
+
 @pytest.mark.parametrize(
     ("start", "first_epoch", "epochs"),
     [(0, 4, 3), (4, 4, 3), (5, 5, 2), (9, 5, 2), (10, 6, 1), (15, 6, 1)],
