@@ -98,6 +98,7 @@ interop: $(READY)  ## Open one dataset with every reader and client; 1.3 GB (IMA
 	$(PIP) 'tfrec-cli[tensorflow]' --group dev --group interop $(if $(VISION),--group vision)
 	$(BIN)/python -m tests.contract.interop "$(or $(IMAGES),sample_data/images)"
 	$(BIN)/python -m tests.contract.interop.exact
+	$(BIN)/python -m tests.contract.interop.resume
 
 lint: $(READY)  ## Check style, that imports go downwards only, and the form of workflows
 	$(BIN)/ruff check .

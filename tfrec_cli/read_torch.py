@@ -8,15 +8,17 @@ An image depends only on (seed, epoch, record, view): not on workers, how they s
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Sequence
+import warnings
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, SupportsIndex
 
 import numpy as np
 
-from tfrec_cli.crops import CropMode
+from tfrec_cli.crops import CropMode, Int64s
 from tfrec_cli.dataset.discover import Split
 from tfrec_cli.errors import MissingExtraError, UsageError
+from tfrec_cli.reading import state
 from tfrec_cli.reading.fields import Field, Values
 from tfrec_cli.reading.labelled import Transforming
 from tfrec_cli.reading.open import CHUNK, OpenSplit, open_split
@@ -45,6 +47,8 @@ __all__ = ["Order", "Records", "Stream", "dataset", "stream"]
 
 _BLOCK = 4096
 """Indices that `Order` computes at once."""
+_NEVER = -(2**62)
+"""Samples from which no count gets to the size of a dataset."""
 
 
 def dataset(
@@ -359,9 +363,11 @@ class _OfEpoch(Transforming):
         self.transform = transform
         self._epoch = torch.tensor([opened.options.epoch], dtype=torch.int64).share_memory_()
 
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        self.__dict__.update(state)
-        self._epoch.share_memory_()
+    def __setstate__(self, attributes: dict[str, Any]) -> None:
+        self.__dict__.update(attributes)
+        for value in attributes.values():
+            if isinstance(value, torch.Tensor):
+                value.share_memory_()
 
     @property
     def options(self) -> ReadOptions:
@@ -422,13 +428,35 @@ class Records(_OfEpoch, data.Dataset):  # type: ignore[misc]  # PyTorch's types 
     The epoch is in memory that is shared with the workers of a ``DataLoader``, so `set_epoch`
     reaches them, also persistent ones. Pickled copies have their own epoch. Copies passed by
     ``torch.multiprocessing`` share it, so open the dataset in each training process.
+
+    The numbers that an `Order` yields carry their epoch, and are read in it.
     """
+
+    def __init__(self, opened: OpenSplit, transform: Callable[..., Any] | None) -> None:
+        super().__init__(opened, transform)
+        self._asked: int | None = None
+        """The epoch that was set after an `Order` was last iterated."""
+        self._is_asked_by_trainer = False
+        self._shuffled = torch.tensor([0 if opened.draws else _NEVER]).share_memory_()
+        """How many samples other samplers shuffled, if `set_epoch` was never called."""
 
     def __repr__(self) -> str:
         return f"<tfrec dataset {self._opened.described(f'epoch {self.epoch}')}>"
 
     def __len__(self) -> int:
         return self._opened.records.count
+
+    def set_epoch(self, epoch: int) -> None:
+        """Set the epoch that is read. Call it before each loop over a loader.
+
+        Args:
+            epoch: in [0, 2**31).
+        Raises:
+            UsageError: ``epoch`` is out of range.
+        """
+        super().set_epoch(epoch)
+        self._asked, self._is_asked_by_trainer = self.epoch, False
+        self._shuffled[0] = _NEVER
 
     def __getitem__(self, index: SupportsIndex | slice) -> Any:
         """Read one record, or with a slice a list of records.
@@ -448,9 +476,20 @@ class Records(_OfEpoch, data.Dataset):  # type: ignore[misc]  # PyTorch's types 
 
     def __getitems__(self, indices: Sequence[SupportsIndex]) -> list[Any]:
         """Read several records at once, in less time than one by one."""
-        every = range(len(self))
+        every, epoch = range(len(self)), self.epoch
         numbers = np.array([every[index] for index in indices], np.int64)
-        return self._read(Drawn(numbers, np.full_like(numbers, self.epoch)))
+        epochs = np.array([getattr(index, "epoch", epoch) for index in indices], np.int64)
+        if not any(isinstance(index, _Index) for index in indices):
+            self._watch(numbers)
+        return self._read(Drawn(numbers, epochs))
+
+    def _watch(self, numbers: Int64s) -> None:
+        """Warn once, of all workers, if a sampler shuffles again and the epoch was never set."""
+        if (np.diff(numbers) < 0).any():
+            self._shuffled += len(numbers)
+            if self._shuffled[0] > len(self):
+                self._shuffled[0] = _NEVER
+                _warn_of_again(self, self.epoch, "crops")
 
 
 class Stream(_OfEpoch, data.IterableDataset):  # type: ignore[misc]  # as above
@@ -464,10 +503,6 @@ class Stream(_OfEpoch, data.IterableDataset):  # type: ignore[misc]  # as above
         super().__init__(opened, transform)
         self._first = torch.tensor([-1], dtype=torch.int64).share_memory_()
         self._order()  # raises if start is out of range
-
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        super().__setstate__(state)
-        self._first.share_memory_()
 
     def __repr__(self) -> str:
         shown = replace(self.options, epoch=self.epoch).shown_epochs
@@ -520,11 +555,29 @@ class Stream(_OfEpoch, data.IterableDataset):  # type: ignore[misc]  # as above
             yield Drawn(drawn.numbers[part], drawn.epochs[part])
 
 
+class _Index(int):
+    """The number of a record, with the epoch in which it is read."""
+
+    epoch: int
+
+    def __new__(cls, number: int, epoch: int) -> _Index:
+        index = super().__new__(cls, number)
+        index.epoch = epoch
+        return index
+
+    def __reduce__(self) -> tuple[type[_Index], tuple[int, int]]:
+        return _Index, (int(self), self.epoch)
+
+
 class Order(data.Sampler):  # type: ignore[misc]  # PyTorch's types are not looked at
     """The order in which `read_tf.dataset` reads the same epoch, for ``DataLoader(sampler=…)``.
 
-    The order is that of the dataset's epoch. Trainers call `set_epoch` on samplers; here it sets
-    the epoch of the dataset.
+    The order is that of the dataset's epoch when an iteration begins. The numbers that it yields
+    carry this epoch, so that they are read in it, whatever `Records.set_epoch` sets meanwhile. The
+    end of an iteration leaves the epoch as it is.
+
+    Loaders that keep their state, such as torchdata's ``StatefulDataLoader``, keep that of the
+    order, and go on where they were: see `state_dict`.
 
     Args:
         dataset: a result of `read_torch.dataset`.
@@ -565,29 +618,150 @@ class Order(data.Sampler):  # type: ignore[misc]  # PyTorch's types are not look
         )
         self._own = host_count(len(dataset), self._options)
         self._first_epoch: int | None = None
+        self._start = self._options.start
+        self._is_loaded = False
+        self._over_epoch: int | None = None
+        self._read_epoch: int | None = None
+        self._is_silent = not (self._options.shuffle or dataset._opened.draws)
+        self._has_warned_of_late_epoch = False
+        self._current: _Iteration | None = None
 
     def set_epoch(self, epoch: int) -> None:
-        """Set the epoch of the dataset, see `Records.set_epoch`."""
+        """Set the epoch of the dataset, see `Records.set_epoch`. Trainers call it."""
         self._dataset.set_epoch(epoch)
+        self._dataset._is_asked_by_trainer = True
 
     def __len__(self) -> int:
-        return self._own - self._passed()
+        return self._own - (0 if self._is_loaded else self._start_of(self._dataset.epoch))
 
-    def __iter__(self) -> Iterator[int]:
+    def __iter__(self) -> _Iteration:
+        return _Iteration(self)
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return where the iteration is that began last: the epoch, and the position in it.
+
+        The end of an epoch is the beginning of the next. Where workers read ahead, the order is
+        ahead of the batches; ``StatefulDataLoader`` keeps the state of each batch.
+
+        Returns:
+            numbers, texts and None: ``epoch``; ``position``, in the epoch of all processes, so that
+            another number of processes can go on; and what the order depends on.
+        """
         epoch = self._dataset.epoch
+        if self._current is not None and self._current.epoch == epoch:
+            return self._current.state_dict()
+        return state.make(len(self._dataset), self._options, epoch, self._start_of(epoch))
+
+    def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
+        """Go on where another order of the same records was, and set the epoch of the dataset.
+
+        The next iteration in this epoch begins there; other epochs are complete. ``len`` is that
+        of a complete epoch.
+
+        Raises:
+            UsageError: it is the state of another order.
+        """
+        loaded = state.read(len(self._dataset), self._options, state_dict)
+        self._first_epoch, self._start = loaded
+        self._is_loaded = True
+        self._current = self._over_epoch = self._read_epoch = None
+        self._dataset._epoch[0] = self._first_epoch
+
+    def _start_of(self, epoch: int) -> int:
+        """Return this process's position at which an iteration of an epoch begins."""
+        if epoch == self._over_epoch:
+            return self._own
+        return self._start if self._first_epoch in (None, epoch) else 0
+
+    def _load_now(self, state_dict: Mapping[str, Any]) -> None:
+        """Load the state of an iteration that begins now; an epoch may have been set for it.
+
+        Trainers set the epoch before they restore loaders. Where a state is the end of an epoch,
+        some then set that epoch, but iterate the next. A loop over epochs that sets it means it:
+        nothing of it is left.
+        """
+        dataset, asked = self._dataset, self._dataset._asked
+        self.load_state_dict(state_dict)
+        epoch = dataset.epoch
+        if asked is None or asked == epoch or (asked < epoch and dataset._is_asked_by_trainer):
+            return
+        if asked < epoch:
+            if asked < epoch - 1 or self._start:
+                raise UsageError(
+                    f"`epoch`: found set_epoch({asked}) before a state of epoch {epoch} was "
+                    f"loaded, expected set_epoch({epoch})"
+                )
+            self._over_epoch = asked
+        dataset._epoch[0] = asked
+
+    def _note_begin(self, iteration: _Iteration) -> None:
+        """Note the first number of an iteration."""
+        epoch = iteration.epoch
         if self._first_epoch is None:
             self._first_epoch = epoch
-        return self._numbers(epoch, range(self._passed(), self._own))
+        if self._read_epoch == epoch and not self._is_silent:
+            self._is_silent = True
+            _warn_of_again(self._dataset, epoch, "order and crops")
+        self._current, self._dataset._asked = iteration, None
 
-    def _numbers(self, epoch: int, own: range) -> Iterator[int]:
-        for begin in range(0, len(own), _BLOCK):
-            part = own[begin : begin + _BLOCK]
-            yield from draw(self._dataset._opened.drawn_from, self._options, epoch, part)[
-                0
-            ].tolist()
+    def _warn_of_late_epoch(self, epoch: int) -> None:
+        if not self._has_warned_of_late_epoch:
+            self._has_warned_of_late_epoch = True
+            warnings.warn(
+                f"{self._dataset._opened.place}: epoch {self._dataset.epoch} was set while epoch "
+                f"{epoch} is read, which goes on: expected set_epoch(…) before the loader is "
+                "iterated",
+                stacklevel=3,
+            )
 
-    def _passed(self) -> int:
-        return self._options.start if self._first_epoch in (None, self._dataset.epoch) else 0
+
+class _Iteration(Iterator[_Index]):
+    """One iteration of an `Order`; loaders that keep a state take it from here."""
+
+    def __init__(self, order: Order) -> None:
+        self._order = order
+        self._begin()
+
+    def _begin(self) -> None:
+        self.epoch = self._order._dataset.epoch
+        self._position = self._order._start_of(self.epoch)
+        self._has_begun = False
+        self._block: list[_Index] = []
+
+    def __next__(self) -> _Index:
+        order = self._order
+        if not self._has_begun:
+            self._has_begun = True
+            order._note_begin(self)
+        if order._dataset.epoch != self.epoch:
+            order._warn_of_late_epoch(self.epoch)
+        if self._position == order._own:
+            raise StopIteration
+        if not self._block:
+            own = range(self._position, min(self._position + _BLOCK, order._own))
+            drawn = draw(order._dataset._opened.drawn_from, order._options, self.epoch, own)
+            self._block = [*map(_Index, drawn.numbers.tolist(), drawn.epochs.tolist())][::-1]
+        self._position += 1
+        if self._position == order._own:
+            order._read_epoch = self.epoch
+        return self._block.pop()
+
+    def state_dict(self) -> dict[str, Any]:
+        order = self._order
+        return state.make(len(order._dataset), order._options, self.epoch, self._position)
+
+    def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
+        self._order._load_now(state_dict)
+        self._begin()
+
+
+def _warn_of_again(dataset: Records, epoch: int, drawn: str) -> None:
+    """Warn that an epoch is read again, though something in it is drawn."""
+    warnings.warn(
+        f"{dataset._opened.place}: epoch {epoch} is read again, with the same {drawn}: expected "
+        "dataset.set_epoch(…) before each loop; for validation crop_mode='center'",
+        stacklevel=2,
+    )
 
 
 def _tensors(field: Field, column: Values) -> Sequence[Any]:

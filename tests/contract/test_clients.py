@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.metadata
+import json
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -11,7 +12,7 @@ import numpy as np
 import pytest
 from conftest import ROOT, needs
 
-from tests.contract.interop import exact
+from tests.contract.interop import exact, resume
 from tests.contract.interop.clients import EPOCHS, Pair
 from tests.contract.interop.roster import CLIENTS, Client
 
@@ -129,3 +130,50 @@ class TestTable:
         ]
         versions = [dict(map(str.split, cell.split(", "))) for _, cell, *_ in rows]
         assert [tuple(one) for one in versions] == [one.packages for one in CLIENTS.values()]
+
+
+class TestResume:
+    @pytest.mark.slow
+    @needs("torch")
+    def test_a_resumed_run_of_pytorch_has_the_same_weights(self, tmp_path: Path) -> None:
+        exact.write(tmp_path / "photos")
+        (name,) = (name for name in resume.TRAINERS if name.startswith("PyTorch"))
+        resume.run_process(name, str(tmp_path / "photos"), tmp_path / "result.json")
+        found = json.loads((tmp_path / "result.json").read_text())
+        assert found == dict.fromkeys(resume.COLUMNS, "yes")
+
+    def test_other_weights_are_seen(self) -> None:
+        def train(folder: str, out: Path, workers: int, stop: int) -> list[float] | None:
+            """Forget which step is next, if the run stops at step 7."""
+            if stop:
+                (out / "saved").write_text(str(stop))
+                return None
+            is_wrong = (out / "saved").exists() and (out / "saved").read_text() == "7"
+            return [1.0, 2.0 + is_wrong]
+
+        trainer = resume.Trainer(packages=("numpy",), run=train, stops=resume.STOPS)
+        assert resume.verdicts(trainer, "photos") == {
+            "mid-epoch, 0": "NO: [False]",
+            "mid-epoch, 2": "NO: [False]",
+            "at an end, 0": "yes",
+            "at an end, 2": "yes",
+        }
+
+    def test_a_trainer_that_is_not_installed_is_named(
+        self, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        absent = resume.Trainer(packages=("no-such-package",), run=resume.start, stops={})
+        monkeypatch.setattr(resume, "TRAINERS", {"absent": absent})
+        monkeypatch.setattr(sys, "argv", ["resume"])
+        assert resume.main() == 0
+        assert capsys.readouterr().out.splitlines()[2:] == [
+            "| absent | no-such-package not installed |" + " not run |" * 4
+        ]
+
+    def test_the_page_has_every_trainer(self) -> None:
+        lines = PAGE.read_text(encoding="utf-8").splitlines()
+        heads = next(resume.table([]))
+        start = lines.index(heads) + 2
+        rows = [line.split(" | ") for line in lines[start : start + len(resume.TRAINERS)]]
+        assert [row[0].removeprefix("| ") for row in rows] == list(resume.TRAINERS)
+        assert {cell.rstrip(" |") for row in rows for cell in row[2:]} == {"yes"}

@@ -20,6 +20,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from types import MappingProxyType
 
 from tfrec_cli import read_numpy
 
@@ -123,14 +124,14 @@ def rows(clients: Iterable[str]) -> list[Row]:
 
 
 def _row(client: str, folder: Path) -> Row:
-    versions = {package: _version(package) for package in CLIENTS[client].packages}
+    versions = {package: version(package) for package in CLIENTS[client].packages}
     row = Row(client=client, versions=versions)
     if row.missing:
         return row
     result = folder.with_name(f"{client}.json")
     done = subprocess.run(
         [sys.executable, "-m", __spec__.name, "--process", client, str(folder), str(result)],
-        env={**os.environ, **_QUIET, **CLIENTS[client].environment},
+        env=environment(CLIENTS[client].environment),
         capture_output=True, text=True, check=False,
     )  # fmt: skip
     if done.returncode:
@@ -139,12 +140,16 @@ def _row(client: str, folder: Path) -> Row:
     return replace(row, wrong=json.loads(result.read_text()))
 
 
-_QUIET = {"TF_CPP_MIN_LOG_LEVEL": "3", "CUDA_VISIBLE_DEVICES": "", "HF_HUB_OFFLINE": "1"}
+def environment(more: Mapping[str, str] = MappingProxyType({})) -> dict[str, str]:
+    """Return the environment of a client's process: quiet, on the CPU, without the network."""
+    quiet = {"TF_CPP_MIN_LOG_LEVEL": "3", "CUDA_VISIBLE_DEVICES": "", "HF_HUB_OFFLINE": "1"}
+    return {**os.environ, **quiet, **more}
 
 
-def _version(package: str) -> str | None:
+def version(package: str) -> str | None:
+    """Return the version of a package without its build; None if it is not installed."""
     try:
-        return importlib.metadata.version(package).partition("+")[0]  # without the build
+        return importlib.metadata.version(package).partition("+")[0]
     except importlib.metadata.PackageNotFoundError:
         return None
 

@@ -222,8 +222,9 @@ def test_an_order_has_the_epoch_of_its_dataset(whole: Path) -> None:
     before = list(order)
     order.set_epoch(1)
     assert records.epoch == 1
-    assert sorted(order) == sorted(before) == list(range(13))
-    assert list(order) != before
+    after = list(order)
+    assert sorted(after) == sorted(before) == list(range(13))
+    assert after != before
 
 
 @pytest.mark.parametrize(
@@ -326,7 +327,7 @@ def main():
             next(iter(loader))  # abandoned while workers read ahead
             records.set_epoch(epoch := epoch + 4)
         images = torch.cat([image for image, _ in loader])
-        right = torch.stack([records[index][0] for index in order])
+        right = torch.stack([records[index][0] for index in read_torch.Order(records)])
         if not torch.equal(images, right):
             wrong.append(epoch)
     print(json.dumps([wrong, "tensorflow" in sys.modules]))
@@ -336,20 +337,25 @@ if __name__ == "__main__":
 """
 
 
-def run(program: str, folder: Path, *words: str) -> Any:
+def run(program: str, folder: Path, *words: str, errors: Path | None = None) -> Any:
     """Run a program in its own process, with warnings as errors, and return what it prints.
 
     PyTorch forks and spawns there, since that process has no threads of TensorFlow.
+
+    Args:
+        errors: the file that gets what it writes to stderr.
     """
     (folder / "program.py").write_text(program)
-    ran = subprocess.run(
-        [sys.executable, "-W", "error", str(folder / "program.py"), *words],
-        cwd=ROOT,
-        env={**os.environ, "PYTHONPATH": str(ROOT)},
-        stdout=subprocess.PIPE,
-        check=True,
-        timeout=120,
-    )
+    with open(errors or os.devnull, "w") as stderr:
+        ran = subprocess.run(
+            [sys.executable, "-W", "error", str(folder / "program.py"), *words],
+            cwd=ROOT,
+            env={**os.environ, "PYTHONPATH": str(ROOT)},
+            stdout=subprocess.PIPE,
+            stderr=stderr if errors else None,
+            check=True,
+            timeout=120,
+        )
     return json.loads(ran.stdout)
 
 
@@ -462,3 +468,295 @@ def test_whole_images_of_different_sizes_need_another_batch(whole: Path) -> None
     assert len(list(torch_data.DataLoader(records, batch_size=None))) == 13
     loader = torch_data.DataLoader(records, batch_size=4, collate_fn=list)
     assert [len(batch) for batch in loader] == [4, 4, 4, 1]
+
+
+def plain(state: dict[str, Any]) -> tuple[int, int]:
+    return state["epoch"], state["position"]
+
+
+def reopened(whole: Path, **options: Any) -> tuple[Any, Any]:
+    """Open the dataset anew, as another process does, with an order."""
+    records = read_torch.dataset(whole, crop=CROP, seed=42)
+    return records, read_torch.Order(records, **options)
+
+
+def test_numbers_carry_the_epoch_in_which_they_are_read(whole: Path) -> None:
+    records, order = reopened(whole)
+    records.set_epoch(3)
+    numbers = list(order)
+    expected = [records[int(number)] for number in numbers]
+    records.set_epoch(5)
+    numbers = pickle.loads(pickle.dumps(numbers))
+    assert sorted(numbers) == list(range(13))
+    assert {number.epoch for number in numbers} == {3}
+    for (image, _), (right, _) in zip(records.__getitems__(numbers), expected, strict=True):
+        assert torch.equal(image, right)
+    assert torch.equal(records[numbers[0]][0], expected[0][0])
+    assert not torch.equal(records[int(numbers[0])][0], expected[0][0])
+
+
+def test_numbers_of_several_epochs_keep_their_order(whole: Path) -> None:
+    records, order = reopened(whole)
+    numbers = []
+    for epoch in (1, 2):
+        records.set_epoch(epoch)
+        numbers += list(order)[:2]
+    mixed = [numbers[0], 7, numbers[2], numbers[1]]
+    read = records.__getitems__(mixed)
+    for (image, _), number, epoch in zip(read, mixed, (1, 2, 2, 1), strict=True):
+        records.set_epoch(epoch)
+        assert torch.equal(image, records[int(number)][0])
+
+
+def test_an_iteration_has_one_epoch(whole: Path) -> None:
+    records, order = reopened(whole)
+    iterator = iter(order)
+    first = next(iterator)
+    records.set_epoch(1)
+    with pytest.warns(UserWarning, match="epoch 1 was set while epoch 0 is read, which goes on"):
+        rest = list(iterator)
+    assert {number.epoch for number in (first, *rest)} == {0}
+    assert sorted([first, *rest]) == list(range(13))
+
+
+@pytest.mark.parametrize("shuffle", [False, True, "blocks"])
+@pytest.mark.parametrize("read", [0, 1, 5, 12])
+def test_an_order_goes_on_at_its_state(whole: Path, shuffle: Any, read: int) -> None:
+    records, order = reopened(whole, shuffle=shuffle)
+    records.set_epoch(2)
+    iterator = iter(order)
+    for _ in range(read):
+        next(iterator)
+    state = json.loads(json.dumps(order.state_dict()))
+    assert plain(state) == (2, read)
+    assert iterator.state_dict() == state
+    rest = list(iterator)
+    records, order = reopened(whole, shuffle=shuffle)
+    order.load_state_dict(state)
+    assert (records.epoch, order.state_dict()) == (2, state)
+    again = list(order)
+    assert (again, {number.epoch for number in again}) == (rest, {2})
+    assert len(order) == 13
+    records.set_epoch(3)
+    assert len(list(order)) == 13
+
+
+def test_the_state_at_an_end_is_the_next_epoch(whole: Path) -> None:
+    records, order = reopened(whole)
+    assert len(list(order)) == 13
+    assert (records.epoch, plain(order.state_dict())) == (0, (1, 0))
+    other, resumed = reopened(whole)
+    resumed.load_state_dict(order.state_dict())
+    assert other.epoch == 1
+    order.set_epoch(1)
+    assert list(resumed) == list(order)
+
+
+def test_start_is_part_of_the_state(whole: Path) -> None:
+    records, order = reopened(whole, start=5)
+    assert plain(order.state_dict()) == (0, 5)
+    iter(order)  # no number is taken, so this is not the first epoch
+    records.set_epoch(4)
+    iterator = iter(order)
+    next(iterator)
+    assert plain(order.state_dict()) == (4, 6)
+    assert len(list(iterator)) == 7
+    _, other = reopened(whole, start=5)
+    other.load_state_dict({**order.state_dict(), "epoch": 4, "position": 11})
+    assert len(list(other)) == 2
+
+
+@pytest.mark.parametrize("even", ["drop", "repeat"])
+def test_other_processes_go_on_at_a_state(whole: Path, even: Any) -> None:
+    """Two processes read 4 records each; three go on."""
+    states = []
+    for process in range(2):
+        _, order = reopened(whole, shard=(process, 2), even=even)
+        iterator = iter(order)
+        for _ in range(4):
+            next(iterator)
+        states.append(iterator.state_dict())
+    assert states[0] == states[1]
+    _, one = reopened(whole)
+    rest = []
+    for process in range(3):
+        _, order = reopened(whole, shard=(process, 3), even=even)
+        order.load_state_dict(states[0])
+        rest += order
+    every = list(one)
+    wanted = every[8:12] if even == "drop" else every[8:] + every[:2]
+    assert sorted(rest) == sorted(wanted)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"records": 12}, "found records 12, expected 13: it is the state of another order"),
+        ({"seed": 1}, "found seed 1, expected 42: it is"),
+        ({"order_seed": 7}, "found order_seed 7, expected 42: it is"),
+        ({"shuffle": "blocks"}, "found shuffle 'blocks', expected True: it is"),
+        ({"even": "drop"}, "found even 'drop', expected None: it is"),
+        ({"epoch": -1}, "epoch: found -1"),
+        ({"position": "1"}, "position: found '1'"),
+    ],
+)
+def test_the_state_of_another_order_is_refused(
+    whole: Path, change: dict[str, Any], message: str
+) -> None:
+    records, order = reopened(whole)
+    state = order.state_dict()
+    with pytest.raises(UsageError, match=message):
+        order.load_state_dict({**state, **change})
+    assert (records.epoch, order.state_dict()) == (0, state)
+
+
+def test_something_else_than_a_state_is_refused(whole: Path) -> None:
+    _, order = reopened(whole)
+    message = r"state_dict: found \{'yielded': 3\}, expected what state_dict\(\) returns"
+    with pytest.raises(UsageError, match=message):
+        order.load_state_dict({"yielded": 3})
+
+
+class Keeping:
+    """Restores like loaders that keep states: sampler, then a new iteration, when a loop begins."""
+
+    def __init__(self, order: Any, state: dict[str, Any]) -> None:
+        self.order, self.state = order, state
+
+    def __iter__(self) -> Any:
+        iter(self.order)
+        self.order.load_state_dict(self.state)
+        iterator = iter(self.order)
+        iterator.load_state_dict(self.state)
+        return iterator
+
+
+@pytest.mark.parametrize(
+    ("position", "asked", "is_trainer", "epoch", "count"),
+    [
+        ((2, 5), None, False, 2, 8),  # nobody sets an epoch: the state does
+        ((2, 5), 2, False, 2, 8),
+        ((2, 5), 3, False, 3, 13),
+        ((2, 5), 3, True, 3, 13),  # Lightning, with a last batch that is left out
+        ((2, 0), 1, False, 1, 0),  # the state is the end of this epoch
+        ((2, 0), 1, True, 2, 13),  # Lightning goes on with the next
+        ((2, 5), 0, True, 2, 8),  # Accelerate counts from 0 again
+    ],
+)
+def test_an_epoch_that_is_set_for_a_loaded_iteration(
+    whole: Path, position: tuple[int, int], asked: Any, is_trainer: bool, epoch: int, count: int
+) -> None:
+    records, order = reopened(whole)
+    state = dict(order.state_dict(), epoch=position[0], position=position[1])
+    if asked is not None:
+        (order if is_trainer else records).set_epoch(asked)
+    numbers = list(Keeping(order, state))
+    assert (records.epoch, len(numbers)) == (epoch, count)
+    assert {number.epoch for number in numbers} <= {epoch}
+    records.set_epoch(epoch + 1)
+    assert {number.epoch for number in order} == {epoch + 1}
+
+
+def test_an_epoch_before_that_of_a_loaded_iteration_is_refused(whole: Path) -> None:
+    records, order = reopened(whole)
+    records.set_epoch(0)
+    message = r"found set_epoch\(0\) before a state of epoch 2 was loaded, expected set_epoch\(2\)"
+    with pytest.raises(UsageError, match=message):
+        list(Keeping(order, dict(order.state_dict(), epoch=2)))
+
+
+def test_an_epoch_that_is_drawn_and_read_again_warns_once(whole: Path) -> None:
+    _, order = reopened(whole)
+    next(iter(order))  # a look at the first is no epoch
+    list(order)
+    with pytest.warns(UserWarning, match="epoch 0 is read again, with the same order and crops"):
+        list(order)
+    list(order)
+    plain_order = read_torch.Order(read_torch.dataset(whole, crop_mode="center"), shuffle=False)
+    list(plain_order)
+    list(plain_order)
+
+
+@pytest.mark.parametrize("workers", [0, 1])
+def test_a_sampler_that_shuffles_without_set_epoch_warns_once(
+    whole: Path, tmp_path: Path, workers: int
+) -> None:
+    program = f"""
+import json, sys, warnings
+from torch.utils.data import DataLoader
+from tfrec_cli import read_torch
+warnings.simplefilter("always")
+records = read_torch.dataset(sys.argv[1], crop=33)
+loader = DataLoader(records, 4, shuffle=True, num_workers={workers})
+for _ in range(4):
+    for batch in loader:
+        pass
+print(json.dumps(None))
+"""
+    assert run(program, tmp_path, str(whole), errors=tmp_path / "stderr") is None
+    assert (tmp_path / "stderr").read_text().count(
+        "epoch 0 is read again, with the same crops: expected"
+    ) == 1
+
+
+@pytest.mark.parametrize(
+    "options", [{"crop": CROP, "crop_mode": "center"}, {"crop": CROP, "epoch": 0}]
+)
+def test_nothing_warns_where_nothing_is_drawn_or_the_epoch_is_set(
+    whole: Path, options: dict[str, Any]
+) -> None:
+    records = read_torch.dataset(whole, **options)
+    if "epoch" in options:
+        records.set_epoch(0)
+    for _ in range(3):
+        list(torch_data.DataLoader(records, batch_size=4, shuffle=True))
+
+
+GLOO = """
+import json, sys
+from pathlib import Path
+import torch
+from torch import distributed
+from torch.utils.data import DataLoader
+from tfrec_cli import read_torch
+
+def train(process, path, folder, even):
+    store = f"file://{folder}/{even}"
+    distributed.init_process_group("gloo", init_method=store, rank=process, world_size=2)
+    records = read_torch.dataset(path, crop=8, dtype="uint8", features=["filename"])
+    order = read_torch.Order(records, shard=(process, 2), even=even)
+    loader = DataLoader(records, 10, sampler=order, collate_fn=list)
+    steps = 0
+    for epoch in range(2):
+        records.set_epoch(epoch)
+        for batch in loader:
+            total = torch.tensor(len(batch))
+            distributed.all_reduce(total)
+            assert int(total) == 2 * len(batch)
+            steps += 1
+    distributed.destroy_process_group()
+    Path(folder, f"{even}-{process}").write_text(str(steps))
+
+if __name__ == "__main__":
+    path, folder = sys.argv[1:]
+    for even in ("drop", "repeat"):
+        torch.multiprocessing.spawn(train, (path, folder, even), nprocs=2)
+    print(json.dumps({file.name: int(file.read_text()) for file in Path(folder).glob("*-?")}))
+"""
+
+
+@pytest.fixture(scope="module")
+def odd(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Make a dataset of 41 records."""
+    root = tmp_path_factory.mktemp("odd")
+    pictures = {f"{number:02}.png": png(photo(9, 8, number)) for number in range(41)}
+    write(fill(root / "images", pictures), root / "out", Options(jobs=1))
+    return root / "out"
+
+
+@pytest.mark.slow
+def test_two_processes_that_wait_for_each_other_end(odd: Path, tmp_path: Path) -> None:
+    """20 or 21 records each in batches of 10; without `even`, one process waits for ever."""
+    assert run(GLOO, tmp_path, str(odd), str(tmp_path)) == {
+        "drop-0": 4, "drop-1": 4, "repeat-0": 6, "repeat-1": 6
+    }  # fmt: skip
