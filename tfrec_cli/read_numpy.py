@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import operator
 import os
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
+from dataclasses import replace
 from functools import partial
 from itertools import chain, groupby
 from typing import Any, SupportsIndex
@@ -18,6 +19,7 @@ import numpy as np
 from tfrec_cli.crops import CropMode
 from tfrec_cli.dataset.discover import Split
 from tfrec_cli.errors import UsageError
+from tfrec_cli.reading import state
 from tfrec_cli.reading.again import Passes
 from tfrec_cli.reading.batch import Batch
 from tfrec_cli.reading.labelled import Stepping, Transforming
@@ -377,18 +379,81 @@ class Batches(Stepping, Transforming):
     def __iter__(self) -> Iterator[Any]:
         """Iterate ``(image, label)``, or ``image`` if there are no labels.
 
+        The iterator keeps where it is: ``state_dict()`` returns it, a dictionary of numbers and
+        texts, and ``load_state_dict(…)`` of another iterator goes on there, also with another
+        number of hosts. Both raise `UsageError` if records may be skipped.
+
         Yields:
             image: ``dtype`` [batch, height, width, channels], label: int64 [batch]. Further
             features are the last value of the tuple, ``{name: values}``: one value a record is an
             array [batch], lists are a list of arrays. Single records have no batch dimension.
         """
-        opened = self._opened
-        self._passes.begin(stacklevel=2)
-        with closing(run_ahead(self._tasks(), opened.options.threads)) as chunks:
-            for _, epoch in groupby(chunks, operator.itemgetter(0)):
+        return _Iteration(self)
+
+
+class _Iteration(Iterator[Any]):
+    """One loop over `Batches`."""
+
+    def __init__(self, batches: Batches) -> None:
+        self._batches = batches
+        self._begin(batches._opened)
+
+    def __next__(self) -> Any:
+        return next(self._read_on)
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return up to where which epoch was read, see `state.make`.
+
+        Raises:
+            UsageError: it is not known, because records may be skipped.
+        """
+        self._check_position_is_known()
+        opened = self._batches._opened
+        return state.make(opened.records.count, opened.options, *self._read_to)
+
+    def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
+        """Go on where another iterator was, up to the last epoch of this dataset.
+
+        Raises:
+            UsageError: it is the state of another order, or records may be skipped.
+        """
+        self._check_position_is_known()
+        opened = self._batches._opened
+        options = opened.options
+        epoch, start = state.read(opened.records.count, options, state_dict)
+        end = options.epoch + options.epoch_count
+        if not options.epoch <= epoch <= end:
+            raise UsageError(
+                f"`state_dict`: found epoch {epoch}, but {options.shown_epochs} are read"
+            )
+        if epoch == end:
+            self._read_to, self._read_on = (epoch, 0), iter(())
+            return
+        epochs = None if options.epochs is None else end - epoch
+        rest = replace(options, epoch=epoch, epochs=epochs, start=start)
+        self._begin(replace(opened, options=rest))
+
+    def _check_position_is_known(self) -> None:
+        if self._batches._opened.may_skip:
+            raise UsageError("`state_dict`: records may be skipped, so that no position is known")
+
+    def _begin(self, opened: OpenSplit) -> None:
+        self._opened = opened
+        self._order = opened.order()
+        self._read_to = self._order.first_epoch, self._order.own_range(0).start
+        self._read_on = self._read()
+
+    def _read(self) -> Iterator[Any]:
+        passes, order = self._batches._passes, self._order
+        passes.begin(stacklevel=3)
+        with closing(run_ahead(self._tasks(), self._opened.options.threads)) as chunks:
+            for index, epoch in groupby(chunks, operator.itemgetter(0)):
+                own = order.own_range(index).start
                 for views, values in self._regrouped(batch for _, batch in epoch):
-                    yield opened.layout.assemble(views, values)
-        self._passes.end()
+                    own += len(views[0]) if self._opened.options.batch_size else 1
+                    self._read_to = order.first_epoch + index, own
+                    yield self._opened.layout.assemble(views, values)
+        passes.end()
 
     def _tasks(self) -> Iterator[Callable[[], tuple[int, Batch]]]:
         """Yield for each chunk a function that returns the index of its epoch, and its batch.
@@ -403,13 +468,14 @@ class Batches(Stepping, Transforming):
                     drawn = order.chunk(index, chunk)
                     yield partial(self._build, index, drawn, opened.fetch(drawn.numbers))
                 else:
-                    yield partial(self._read, index, chunk)
+                    yield partial(self._read_chunk, index, chunk)
 
-    def _read(self, index: int, chunk: int) -> tuple[int, Batch]:
-        return index, self._changed(self._opened.read(self._order.chunk(index, chunk)))
+    def _read_chunk(self, index: int, chunk: int) -> tuple[int, Batch]:
+        read = self._opened.read(self._order.chunk(index, chunk))
+        return index, self._batches._changed(read)
 
     def _build(self, index: int, drawn: Drawn, payloads: list[memoryview]) -> tuple[int, Batch]:
-        return index, self._changed(self._opened.build(payloads, drawn))
+        return index, self._batches._changed(self._opened.build(payloads, drawn))
 
     def _regrouped(self, chunks: Iterable[Batch]) -> Iterator[tuple[Any, Sequence[Any]]]:
         """Turn the chunks of one epoch into batches or single records."""

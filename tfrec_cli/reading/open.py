@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from itertools import chain, starmap
 from typing import Any
 
@@ -27,6 +27,9 @@ from tfrec_cli.reading.options import ReadOptions
 from tfrec_cli.reading.order import ChunkOrder, Drawn
 from tfrec_cli.runtime import values
 from tfrec_cli.runtime.paths import printable
+
+_TOLD = {"mix", "split", "crop", "seed", "epoch", "epochs", "batch_size", "parallel"}
+"""Options that the description of a dataset tells otherwise, or that change nothing."""
 
 CHUNK = 64
 """Records fetched at once if there is no batch size."""
@@ -81,7 +84,11 @@ class OpenSplit:
         return targets.load(split) if is_told else None
 
     def described(self, epochs: str) -> str:
-        """Say on one line what is read; ``epochs`` says in words which."""
+        """Say on one line what is read, with all options that are not the default.
+
+        Args:
+            epochs: those that are read, in words.
+        """
         crop = self.builder.crop
         facts = [
             values.plural(self.records.count, "record"),
@@ -89,8 +96,12 @@ class OpenSplit:
             f"seed {self.options.seed}",
             epochs,
         ]
-        if self.options.views > 1:
-            facts.append(values.plural(self.options.views, "view"))
+        facts += [
+            f"{field.name} {value}"
+            for field in fields(self.options)
+            if (value := getattr(self.options, field.name)) != field.default
+            and field.name not in _TOLD
+        ]
         return f"{self.place}: {', '.join(facts)}"
 
     @property

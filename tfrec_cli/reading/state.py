@@ -62,4 +62,5 @@ def _identity(count: int, options: ReadOptions) -> dict[str, Any]:
         "order_seed": options.drawn_order_seed,
         "shuffle": options.shuffle,
         "even": options.even,
+        "mix": [str(weight) for _, weight in options.mixed] or None,
     }
