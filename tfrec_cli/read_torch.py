@@ -725,6 +725,7 @@ class _Iteration(Iterator[_Index]):
     def _begin(self) -> None:
         self.epoch = self._order._dataset.epoch
         self._position = self._order._start_of(self.epoch)
+        self._is_complete = self._position == 0
         self._has_begun = False
         self._block: list[_Index] = []
 
@@ -742,7 +743,7 @@ class _Iteration(Iterator[_Index]):
             drawn = draw(order._dataset._opened.drawn_from, order._options, self.epoch, own)
             self._block = [*map(_Index, drawn.numbers.tolist(), drawn.epochs.tolist())][::-1]
         self._position += 1
-        if self._position == order._own:
+        if self._is_complete and self._position == order._own:
             order._read_epoch = self.epoch
         return self._block.pop()
 

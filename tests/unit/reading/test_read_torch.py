@@ -561,6 +561,7 @@ def test_start_is_part_of_the_state(whole: Path) -> None:
     next(iterator)
     assert plain(order.state_dict()) == (4, 6)
     assert len(list(iterator)) == 7
+    assert len(list(order)) == 8  # without a warning, as no epoch was complete
     _, other = reopened(whole, start=5)
     other.load_state_dict({**order.state_dict(), "epoch": 4, "position": 11})
     assert len(list(other)) == 2
@@ -655,6 +656,14 @@ def test_an_epoch_that_is_set_for_a_loaded_iteration(
     assert {number.epoch for number in numbers} <= {epoch}
     records.set_epoch(epoch + 1)
     assert {number.epoch for number in order} == {epoch + 1}
+
+
+def test_an_epoch_that_was_iterated_does_not_count_for_a_loaded_iteration(whole: Path) -> None:
+    records, order = reopened(whole)
+    records.set_epoch(5)
+    list(order)
+    assert len(list(Keeping(order, dict(order.state_dict(), epoch=2, position=5)))) == 8
+    assert records.epoch == 2
 
 
 def test_an_epoch_before_that_of_a_loaded_iteration_is_refused(whole: Path) -> None:
