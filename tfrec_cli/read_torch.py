@@ -18,7 +18,7 @@ import numpy as np
 from tfrec_cli.crops import CropMode, Int64s
 from tfrec_cli.dataset.discover import Split
 from tfrec_cli.errors import MissingExtraError, UsageError
-from tfrec_cli.reading import state
+from tfrec_cli.reading import again, state
 from tfrec_cli.reading.fields import Field, Values
 from tfrec_cli.reading.labelled import Transforming
 from tfrec_cli.reading.open import CHUNK, OpenSplit, open_split
@@ -756,13 +756,9 @@ class _Iteration(Iterator[_Index]):
         self._begin()
 
 
-def _warn_of_again(dataset: Records, epoch: int, drawn: str) -> None:
-    """Warn that an epoch is read again, though something in it is drawn."""
-    warnings.warn(
-        f"{dataset._opened.place}: epoch {epoch} is read again, with the same {drawn}: expected "
-        "dataset.set_epoch(…) before each loop; for validation crop_mode='center'",
-        stacklevel=2,
-    )
+def _warn_of_again(dataset: Records, epoch: int, same: str) -> None:
+    expected = "dataset.set_epoch(…) before each loop; for validation crop_mode='center'"
+    again.warn(dataset._opened, epoch, expected, same=same, stacklevel=2)
 
 
 def _tensors(field: Field, column: Values) -> Sequence[Any]:

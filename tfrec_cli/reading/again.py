@@ -41,10 +41,16 @@ class Passes:
         self._has_ended = True
 
 
-def warn(opened: OpenSplit, epoch: int, expected: str, stacklevel: int = 1) -> None:
+def warn(
+    opened: OpenSplit,
+    epoch: int,
+    expected: str,
+    *,
+    same: str = "order and crops",
+    stacklevel: int = 1,
+) -> None:
     """Warn that an epoch is read again, though something in it is drawn."""
     warnings.warn(
-        f"{opened.place}: epoch {epoch} is read again, with the same order and crops: "
-        f"expected {expected}",
+        f"{opened.place}: epoch {epoch} is read again, with the same {same}: expected {expected}",
         stacklevel=stacklevel + 1,
     )
