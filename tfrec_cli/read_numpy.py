@@ -9,7 +9,7 @@ import operator
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import partial
 from itertools import chain, groupby
 from typing import Any, SupportsIndex
@@ -37,7 +37,7 @@ from tfrec_cli.reading.options import (
     Shuffle,
     Small,
 )
-from tfrec_cli.reading.order import Drawn
+from tfrec_cli.reading.order import ChunkOrder, Drawn
 from tfrec_cli.reading.prefetch import run_ahead
 
 __all__ = ["Batches", "Source", "dataset", "source"]
@@ -396,10 +396,13 @@ class _Iteration(Iterator[Any]):
 
     def __init__(self, batches: Batches) -> None:
         self._batches = batches
+        self._read_to = (0, 0)
+        self._reading: Iterator[tuple[tuple[int, int], Any]] = iter(())
         self._begin(batches._opened)
 
     def __next__(self) -> Any:
-        return next(self._read_on)
+        self._read_to, read = next(self._reading)
+        return read
 
     def state_dict(self) -> dict[str, Any]:
         """Return up to where which epoch was read, see `state.make`.
@@ -427,7 +430,7 @@ class _Iteration(Iterator[Any]):
                 f"`state_dict`: found epoch {epoch}, but {options.shown_epochs} are read"
             )
         if epoch == end:
-            self._read_to, self._read_on = (epoch, 0), iter(())
+            self._read_to, self._reading = (epoch, 0), iter(())
             return
         epochs = None if options.epochs is None else end - epoch
         rest = replace(options, epoch=epoch, epochs=epochs, start=start)
@@ -438,21 +441,30 @@ class _Iteration(Iterator[Any]):
             raise UsageError("`state_dict`: records may be skipped, so that no position is known")
 
     def _begin(self, opened: OpenSplit) -> None:
-        self._opened = opened
-        self._order = opened.order()
-        self._read_to = self._order.first_epoch, self._order.own_range(0).start
-        self._read_on = self._read()
+        reading = _Reading(self._batches, opened, opened.order())
+        self._read_to = reading.order.first_epoch, reading.order.own_range(0).start
+        self._reading = reading.run()
 
-    def _read(self) -> Iterator[Any]:
-        passes, order = self._batches._passes, self._order
+
+@dataclass(frozen=True, slots=True)
+class _Reading:
+    """What an iteration reads; it does not know the iteration, which ends when it is dropped."""
+
+    batches: Batches
+    opened: OpenSplit
+    order: ChunkOrder
+
+    def run(self) -> Iterator[tuple[tuple[int, int], Any]]:
+        """Yield what is iterated, and up to where which epoch is read then."""
+        options, order, passes = self.opened.options, self.order, self.batches._passes
         passes.begin(stacklevel=3)
-        with closing(run_ahead(self._tasks(), self._opened.options.threads)) as chunks:
+        with closing(run_ahead(self._tasks(), options.threads)) as chunks:
             for index, epoch in groupby(chunks, operator.itemgetter(0)):
                 own = order.own_range(index).start
                 for views, values in self._regrouped(batch for _, batch in epoch):
-                    own += len(views[0]) if self._opened.options.batch_size else 1
-                    self._read_to = order.first_epoch + index, own
-                    yield self._opened.layout.assemble(views, values)
+                    own += len(views[0]) if options.batch_size else 1
+                    read = self.opened.layout.assemble(views, values)
+                    yield (order.first_epoch + index, own), read
         passes.end()
 
     def _tasks(self) -> Iterator[Callable[[], tuple[int, Batch]]]:
@@ -460,7 +472,7 @@ class _Iteration(Iterator[Any]):
 
         Records that must be read in sequence are fetched here, in the thread that iterates.
         """
-        order, opened = self._order, self._opened
+        order, opened = self.order, self.opened
         first_chunks, later_chunks = order.chunk_counts()
         for index in range(order.epochs):
             for chunk in range(later_chunks if index else first_chunks):
@@ -471,20 +483,20 @@ class _Iteration(Iterator[Any]):
                     yield partial(self._read_chunk, index, chunk)
 
     def _read_chunk(self, index: int, chunk: int) -> tuple[int, Batch]:
-        read = self._opened.read(self._order.chunk(index, chunk))
-        return index, self._batches._changed(read)
+        read = self.opened.read(self.order.chunk(index, chunk))
+        return index, self.batches._changed(read)
 
     def _build(self, index: int, drawn: Drawn, payloads: list[memoryview]) -> tuple[int, Batch]:
-        return index, self._batches._changed(self._opened.build(payloads, drawn))
+        return index, self.batches._changed(self.opened.build(payloads, drawn))
 
     def _regrouped(self, chunks: Iterable[Batch]) -> Iterator[tuple[Any, Sequence[Any]]]:
         """Turn the chunks of one epoch into batches or single records."""
-        size = self._opened.options.batch_size
+        size = self.opened.options.batch_size
         if size is None:
             for chunk in chunks:
                 yield from _singles(chunk)
             return
-        if not self._opened.may_skip:
+        if not self.opened.may_skip:
             yield from chunks
             return
         held: list[Batch] = []
@@ -496,7 +508,7 @@ class _Iteration(Iterator[Any]):
                 yield _cut(joined, slice(size))
                 held = [_cut(joined, slice(size, None))]  # a chunk has no more than a batch
         rest = _joined(held) if held else None
-        if rest and _count(rest) and not self._opened.options.drop_remainder:
+        if rest and _count(rest) and not self.opened.options.drop_remainder:
             yield rest
 
 

@@ -126,6 +126,7 @@ ON: dict[str, dict[str, Any]] = {
 """Each option of all readers switched on."""
 
 ELSEWHERE = {
+    "mix": "it stands in place of a path",
     "batch_size": "each reader is tried with and without it",
     "drop_remainder": "it needs batches",
     "epochs": "not every reader has it",

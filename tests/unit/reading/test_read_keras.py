@@ -123,7 +123,7 @@ def test_what_keras_cannot_read_is_refused(
 
 
 def test_a_dataset_is_shown_on_one_line(whole: Path) -> None:
-    facts = "13 records, crop 33x38, seed 42, epoch 0, batches of 4"
+    facts = "13 records, crop 33x38, seed 42, epoch 0, shuffle True, batches of 4"
     assert repr(train(whole)) == f"<tfrec dataset {whole}, split train: {facts}>"
 
 

@@ -312,4 +312,4 @@ def test_views_of_stored_crops_need_a_smaller_crop(stored: Path) -> None:
 
 def test_a_dataset_shows_its_views(whole: Path) -> None:
     shown = repr(read_numpy.dataset(whole, crop=CROP, views=2))
-    assert shown.endswith("13 records, crop 20x25, seed 0, epoch 0, 2 views>")
+    assert shown.endswith("13 records, crop 20x25, seed 0, epoch 0, views 2>")
