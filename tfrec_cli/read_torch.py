@@ -740,7 +740,10 @@ class _Iteration(Iterator[_Index]):
             raise StopIteration
         if not self._block:
             own = range(self._position, min(self._position + _BLOCK, order._own))
-            drawn = draw(order._dataset._opened.drawn_from, order._options, self.epoch, own)
+            opened = order._dataset._opened
+            drawn = draw(opened.drawn_from, order._options, self.epoch, own)
+            for numbers in drawn.ahead:
+                opened.records.read_ahead(numbers)
             self._block = [*map(_Index, drawn.numbers.tolist(), drawn.epochs.tolist())][::-1]
         self._position += 1
         if self._is_complete and self._position == order._own:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from itertools import islice
 from operator import attrgetter
@@ -21,6 +22,7 @@ from tfrec_cli.dataset import discover
 from tfrec_cli.dataset.discover import Split
 from tfrec_cli.errors import DataError, FramingError, RunError, UsageError
 from tfrec_cli.reading.buffers import BufferPool
+from tfrec_cli.runtime import files
 from tfrec_cli.tfrecord.record import read_places
 from tfrec_cli.tfrecord.scan import read_records
 
@@ -78,6 +80,9 @@ class Records(Protocol):
             DataError: a compressed shard has more or fewer records than the manifest says.
         """
 
+    def read_ahead(self, numbers: range) -> None:
+        """Let the system read adjacent records from the disk, without waiting for it."""
+
 
 class RandomAccess:
     """Records of uncompressed shards. No file stays open, so that processes share none."""
@@ -97,6 +102,16 @@ class RandomAccess:
     def files(self, numbers: Int64s) -> Int64s:
         """Return for each record the number of its shard."""
         return _ranges(self._begins, numbers)
+
+    def read_ahead(self, numbers: range) -> None:
+        """Let the system read adjacent records, where it can; errors are left to `fetch`."""
+        first, last = self.files(np.array([numbers.start, numbers.stop - 1])).tolist()
+        for shard in range(first, last + 1):
+            begin, end = self._begins[shard : shard + 2].tolist()
+            with suppress(OSError, DataError, AttributeError):  # macOS has no posix_fadvise
+                ends = max(numbers.start, begin) - begin, min(numbers.stop, end) - 1 - begin
+                (offset, _), (last_offset, length) = self._places[shard].take(ends)
+                files.will_need(self._paths[shard], offset, last_offset + length - offset)
 
     def fetch(self, numbers: Int64s, buffers: BufferPool) -> list[memoryview]:
         """Read the records with these numbers."""
@@ -173,6 +188,9 @@ class Sequential:
     def files(self, numbers: Int64s) -> Int64s:
         """Return for each record the number of its shard."""
         return _ranges(self._begins, numbers)
+
+    def read_ahead(self, numbers: range) -> None:
+        """Do nothing: a compressed shard is read from its beginning."""
 
     def fetch(self, numbers: Int64s, buffers: BufferPool) -> list[memoryview]:  # noqa: ARG002
         """Read the records with these numbers, in ascending order."""
@@ -260,6 +278,14 @@ class Selected:
             for row, payload in zip(rows.tolist(), read, strict=True):
                 payloads[row] = payload
         return payloads
+
+    def read_ahead(self, numbers: range) -> None:
+        """Let the system read adjacent records, part by part."""
+        for part, *_ in self._parts(np.array([numbers.start, numbers.stop - 1])):
+            begin, end = self._begins[part : part + 2].tolist()
+            moved = int(self._firsts[part]) - begin
+            own = range(max(numbers.start, begin) + moved, min(numbers.stop, end) + moved)
+            self._records[part].read_ahead(own)
 
     def _parts(self, numbers: Int64s) -> Iterator[tuple[int, Int64s, Int64s]]:
         """Yield each part that has some of the records: which they are, and their numbers there."""

@@ -126,6 +126,8 @@ class OpenSplit:
 
     def read(self, drawn: Drawn) -> Batch:
         """Read records and build their batch; see `batch.BatchBuilder.build`."""
+        for numbers in drawn.ahead:
+            self.records.read_ahead(numbers)
         return self.build(self.fetch(drawn.numbers), drawn)
 
     def build(self, payloads: Sequence[memoryview], drawn: Drawn) -> Batch:
@@ -140,10 +142,8 @@ class OpenSplit:
             DataError: a record is damaged, or smaller than the crop.
         """
         size = len(drawn.numbers) if self.builder.crop else 1
-        return [
-            self.read(Drawn(*(column[start : start + size] for column in drawn)))
-            for start in range(0, len(drawn.numbers), size or 1)
-        ]
+        parts = [slice(at, at + size) for at in range(0, len(drawn.numbers), size or 1)]
+        return [self.read(Drawn(drawn.numbers[part], drawn.epochs[part])) for part in parts]
 
     @property
     def drawn_from(self) -> int | Mixture:

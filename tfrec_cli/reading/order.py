@@ -26,10 +26,17 @@ WINDOW = 64
 
 
 class Drawn(NamedTuple):
-    """Records that are read, in order: their numbers, and the epoch of each, both int64[n]."""
+    """Records that are read, in order.
+
+    Attributes:
+        numbers: int64[n].
+        epochs: that of each record, int64[n].
+        ahead: adjacent records of which many will be read later, but soon.
+    """
 
     numbers: Int64s
     epochs: Int64s
+    ahead: tuple[range, ...] = ()
 
 
 def draw(records: int | Mixture, options: ReadOptions, epoch: int, own: range) -> Drawn:
@@ -49,7 +56,8 @@ def draw(records: int | Mixture, options: ReadOptions, epoch: int, own: range) -
     if options.even == "repeat":
         positions %= max(count, 1)
     if isinstance(records, int):
-        return Drawn(_numbers(positions, count, options, epoch), np.full_like(positions, epoch))
+        numbers, epochs = _numbers(positions, count, options, epoch), np.full_like(positions, epoch)
+        return Drawn(numbers, epochs, _ahead(own, count, options, epoch))
     seed = options.drawn_order_seed if options.shuffle else None
     members, passed = records.members(positions + epoch * count, seed)
     sizes = np.array(records.sizes)
@@ -99,6 +107,22 @@ def _in_blocks(positions: Int64s, count: int, seed: int, epoch: int) -> Int64s:
         places[rows] = begin + mixed
     places[(windows == short_window) & (places >= (short + 1) * BLOCK - gap)] += gap
     return crops.shuffled(places // BLOCK, blocks, seed=seed, epoch=epoch) * BLOCK + places % BLOCK
+
+
+def _ahead(own: range, count: int, options: ReadOptions, epoch: int) -> tuple[range, ...]:
+    """Return the blocks of the next window whose turn it is to be read from the disk.
+
+    It is that of one block every `BLOCK` positions, so that reading a window takes as long as
+    reading its records. An epoch begins with all blocks of its first window.
+    """
+    if options.shuffle != "blocks" or not count:
+        return ()
+    _, hosts = options.host
+    blocks = -(-count // BLOCK)
+    first = -(-(own.start * hosts) // BLOCK) + WINDOW if own.start else 0
+    places = np.arange(first, min(-(-(own.stop * hosts) // BLOCK) + WINDOW, blocks))
+    drawn = crops.shuffled(places, blocks, seed=options.drawn_order_seed, epoch=epoch).tolist()
+    return tuple(range(block * BLOCK, min((block + 1) * BLOCK, count)) for block in drawn)
 
 
 def host_count(count: int, options: ReadOptions) -> int:

@@ -235,6 +235,21 @@ class HashingWriter(ThreadedSha256):
                 self._finish()
 
 
+def will_need(path: Path, offset_bytes: int, size_bytes: int) -> None:
+    """Tell the system that a part of a file will be read soon; it begins to read, in large steps.
+
+    Raises:
+        AttributeError: the system has no such call.
+        OSError: the file cannot be opened.
+    Source: posix_fadvise(2).
+    """
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.posix_fadvise(descriptor, offset_bytes, size_bytes, os.POSIX_FADV_WILLNEED)
+    finally:
+        os.close(descriptor)
+
+
 def map_file(path: Path) -> memoryview:
     """Map a file into memory, to be read. It is unmapped when nothing uses it any more.
 

@@ -17,6 +17,7 @@ from tfrec_cli.errors import DataError, FramingError
 from tfrec_cli.reading import fetch
 from tfrec_cli.reading.buffers import BufferPool
 from tfrec_cli.reading.fetch import RandomAccess, Records, Selected, Sequential
+from tfrec_cli.runtime import files
 from tfrec_cli.tfrecord.index import index_line, read_index
 from tfrec_cli.tfrecord.scan import Record, read_records
 from tfrec_cli.writing.options import WriteOptions as Options
@@ -78,6 +79,42 @@ def test_uncompressed_records_are_read_in_any_order(
         for numbers in ([], [3, 4, 12], [0], [12], [5, 4, 4], range(13), range(12, -1, -2)):
             assert read(copy, *numbers) == [expected[number] for number in numbers]
     assert read(part, 10, 0, 6) == [expected[5], expected[3], expected[1]]
+
+
+def test_adjacent_records_are_read_ahead(plain: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[tuple[str, int, int]] = []
+    monkeypatch.setattr(
+        files, "will_need", lambda path, *span: asked.append((path.name.split("-of")[0], *span))
+    )
+    split = discover.split(plain, "train")
+    sizes = [path.stat().st_size for path in split.shards]
+    records = RandomAccess(split)
+    records.read_ahead(range(13))
+    whole = [(f"train-0000{shard}", 0, size) for shard, size in enumerate(sizes)]
+    assert asked == whole
+    places = [read_index(path.with_suffix(".tfindex")) for path in split.shards]
+    of_two = [
+        ("train-00000", places[0][2][0], sizes[0] - places[0][2][0]),
+        ("train-00001", 0, places[1][1][0]),
+    ]
+    for some, numbers in (
+        (records, range(2, 5)),
+        (Selected([(records, range(3)), (records, range(1, 13))]), range(4, 7)),
+    ):
+        asked.clear()
+        some.read_ahead(numbers)
+        assert asked == of_two
+    asked.clear()
+    Selected([(records, range(3)), (records, range(4, 13))]).read_ahead(range(2, 4))
+    assert [name for name, *_ in asked] == ["train-00000", "train-00001"]
+
+
+def test_reading_ahead_leaves_errors_to_reading(plain: Path, tmp_path: Path) -> None:
+    out = fill(tmp_path / "out", {one.name: one.read_bytes() for one in plain.iterdir()})
+    records = RandomAccess(discover.split(out, "train"))
+    for path in [*out.glob("*-00000-*.tfrecord"), *out.glob("*-00001-*.tfindex")]:
+        path.unlink()
+    records.read_ahead(range(13))
 
 
 def test_a_wrong_place_in_an_index_is_found_when_the_record_is_read(

@@ -235,6 +235,25 @@ def test_a_window_of_blocks_has_few_blocks() -> None:
     assert np.ptp(blocks) > count / BLOCK / 2
 
 
+@pytest.mark.parametrize("hosts", [1, 3])
+@pytest.mark.parametrize("count", [1, BLOCK - 1, 7 * BLOCK + 3, (2 * WINDOW + 5) * BLOCK + 9])
+def test_blocks_are_read_ahead_once_and_a_window_before_their_turn(count: int, hosts: int) -> None:
+    order = ChunkOrder(count, ReadOptions(shuffle="blocks", shard=(0, hosts)), 100)
+    ahead: list[range] = []
+    for chunk in range(order.chunk_count()):
+        drawn = order.chunk(0, chunk)
+        ahead += drawn.ahead
+        blocks = {block.start // BLOCK for block in ahead}
+        assert {number // BLOCK for number in drawn.numbers.tolist()} <= blocks
+        position = hosts * 100 * (chunk + 1)
+        assert len(ahead) <= position // BLOCK + 1 + WINDOW
+    assert sorted(number for block in ahead for number in block) == list(range(count))
+
+
+def test_nothing_is_read_ahead_without_blocks() -> None:
+    assert draw(10**6, ReadOptions(shuffle=True), 0, range(10**4)).ahead == ()
+
+
 @pytest.mark.parametrize("shuffle", [False, True, "blocks"])
 def test_an_order_of_a_billion_needs_no_memory(shuffle: Shuffle) -> None:
     options = ReadOptions(seed=3, shuffle=shuffle, epochs=3, shard=(2, 3), start=500_000_000)
