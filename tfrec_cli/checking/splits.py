@@ -17,7 +17,7 @@ from tfrec_cli.checking import images, shard
 from tfrec_cli.checking.finding import DamagedImage, Finding, Note, file_finding
 from tfrec_cli.checking.images import Crops, Decoded, Part
 from tfrec_cli.checking.shard import Checked, Task
-from tfrec_cli.dataset import origins
+from tfrec_cli.dataset import file_splits, origins
 from tfrec_cli.dataset.discover import Split
 from tfrec_cli.dataset.division import Division
 from tfrec_cli.dataset.manifest import Manifest
@@ -148,8 +148,7 @@ def chosen(path: Path, splits: Sequence[Split], name: str | None) -> list[Split]
     """
     found = [split for split in splits if name is None or split.name == name]
     if not found and name is not None:
-        names = ", ".join(str(split.name) for split in splits if split.name) or "none"
-        raise UsageError(f"`split`: found splits {names} in {path}, expected {name!r}")
+        raise file_splits.unknown(name, (split.name or "" for split in splits), str(path))
     return found
 
 

@@ -15,7 +15,7 @@ from itertools import islice
 from pathlib import Path
 from typing import NamedTuple
 
-from tfrec_cli.dataset import discover, manifest, names, tfds
+from tfrec_cli.dataset import discover, file_splits, manifest, names, tfds
 from tfrec_cli.dataset.foreign import guess_names
 from tfrec_cli.errors import ExampleError, ManifestError, UsageError
 from tfrec_cli.imaging import formats
@@ -70,9 +70,8 @@ def find(patterns: Sequence[str], split: str | None = None) -> Found:
         without = "found a file of a dataset without records, expected record files"
         raise UsageError(f"{next(iter(skipped))}: {without}")
     wanted = [shard for shard, name in shards.items() if split in (None, name)]
-    if not wanted:
-        told = ", ".join(sorted({*shards.values()} - {""})) or "none"
-        raise UsageError(f"`split`: found splits {told}, expected {split!r}")
+    if not wanted and split is not None:
+        raise file_splits.unknown(split, sorted({*shards.values()}))
     return Found(wanted, list(skipped))
 
 

@@ -153,9 +153,7 @@ def split(path: Path, name: str) -> Split:
     for candidate in told:
         if str(candidate) == name:
             return candidate
-    names = ", ".join(map(str, told))
-    others = f"found splits {names}, expected {name!r}: try `split`={str(told[0])!r}"
-    raise UsageError(f"{path}: {others}")
+    raise file_splits.unknown(name, map(str, told), str(path))
 
 
 def _certain(found: list[Split], path: Path) -> list[Split]:

@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from tfrec_cli.errors import DataError
+from tfrec_cli.errors import DataError, UsageError
 
 DEFAULT_SPLIT = "train"
 """The split of files whose names tell none."""
@@ -21,9 +21,17 @@ _NUMBERED = re.compile(
 )
 """``train-00000-of-00004.tfrecord``, ``mnist-train.tfrecord-00000-of-00001``."""
 
-_ROLES = {"train", "training", "trainval", "val", "valid", "validation", "minival", "dev", "eval"}
-_ROLES |= {"test", "testing"}
+_SYNONYMS = (
+    {"train", "training"},
+    {"val", "valid", "validation", "dev", "eval"},
+    {"test", "testing"},
+)
+_ROLES = set.union(*_SYNONYMS, {"trainval", "minival"})
 """Words that name a split, whatever stands beside them."""
+
+_ALIKE = 0.7
+"""How similar two names of splits are at least if one is a slip of the other; ``all`` and ``val``
+are less."""
 
 
 def by_name(files: Iterable[Path]) -> dict[str, list[Path]]:
@@ -49,6 +57,25 @@ def in_order(files: Iterable[Path]) -> list[Path]:
 def is_role(name: str) -> bool:
     """Tell whether a word names a split in common use."""
     return name.casefold() in _ROLES
+
+
+def unknown(name: str, known: Iterable[str], where: str = "") -> UsageError:
+    """Return the error for a split that is not there, with the name that is likely meant.
+
+    Args:
+        known: the splits that are there.
+        where: the path that has these, if it is one.
+    """
+    import difflib
+
+    names = [one for one in known if one]
+    word = name.casefold()
+    same = [one for one in names for words in _SYNONYMS if {one.casefold(), word} <= words]
+    close = same or difflib.get_close_matches(name, names, n=1, cutoff=_ALIKE)
+    place = f" in {where}" if where else ""
+    hint = f": did you mean {close[0]!r}?" if close else ""
+    found = f"found splits {', '.join(names) or 'none'}{place}"
+    return UsageError(f"`split`: {found}, expected {name!r}{hint}")
 
 
 def check_distinct(folder: Path, grouped: dict[str, list[Path]]) -> None:

@@ -39,7 +39,7 @@ def splits(path: Path, split: str | None) -> dict[str, list[Path]]:
         return {split or file_splits.DEFAULT_SPLIT: grouped[""]}
     file_splits.check_distinct(path, grouped)
     if split is not None and split not in grouped:
-        raise UsageError(f"{path}: found splits {', '.join(grouped)}, expected {split!r}")
+        raise file_splits.unknown(split, grouped, str(path))
     chosen = {name: grouped[name] for name in grouped if split in (None, name)}
     for group in chosen.values() if path.is_dir() else ():
         file_splits.check_complete(group)

@@ -367,6 +367,7 @@ def test_one_split_is_verified(folder: Path, tmp_path: Path) -> None:
     ("options", "message"),
     [
         ({"split": "test"}, "^split: found splits train in .*, expected 'test'$"),
+        ({"split": "trian"}, "expected 'trian': did you mean 'train'[?]$"),
         ({"split": "train", "source": ((None, Path("a")),)}, "^split: cannot be used with source"),
     ],
 )

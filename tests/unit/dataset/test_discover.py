@@ -98,7 +98,7 @@ def test_a_split_is_found_by_its_name(ours: Path) -> None:
 
 def test_files_whose_names_tell_no_split_are_the_default_one(two: Path) -> None:
     assert discover.split(two, "train").shards == (two / "a", two / "b")
-    with pytest.raises(UsageError, match="found splits train, expected 'test'"):
+    with pytest.raises(UsageError, match="found splits train in .*, expected 'test'$"):
         discover.split(two, "test")
 
 
@@ -126,7 +126,7 @@ def test_names_of_files_and_folders_tell_splits(
         (tmp_path / name).write_bytes(b"")
     for split, names in files.items():
         assert discover.split(tmp_path, split).shards == tuple(tmp_path / one for one in names)
-    with pytest.raises(UsageError, match=f"found splits {', '.join(sorted(files))}, expected 'x'"):
+    with pytest.raises(UsageError, match=f"found splits {', '.join(sorted(files))} in "):
         discover.split(tmp_path, "x")
     assert [str(split) for split in discover.splits(tmp_path)] == sorted(files)
 
@@ -136,7 +136,7 @@ def test_names_of_files_and_folders_tell_splits(
     [
         (["train-00000-of-00002"], "found 1 files like train-00000-of-00002, expected 2"),
         (["train.tfrecord", "more.tfrecord"], "more.tfrecord: found no split in this name"),
-        (["a-0-of-1", "b-0-of-1"], "found splits a, b, expected 'train'"),
+        (["a-0-of-1", "b-0-of-1"], "found splits a, b in .*, expected 'train'$"),
     ],
 )
 def test_it_must_be_certain_which_files_a_split_has(
@@ -152,7 +152,7 @@ def test_a_file_that_is_named_is_the_default_split_and_its_own(tmp_path: Path) -
     file = tmp_path / "val-00000-of-00002"
     file.touch()
     assert discover.split(file, "train").shards == discover.split(file, "val").shards == (file,)
-    with pytest.raises(UsageError, match="found splits val, expected 'test'"):
+    with pytest.raises(UsageError, match="found splits val in .*, expected 'test'$"):
         discover.split(file, "test")
 
 
@@ -160,7 +160,7 @@ def test_an_unknown_split_is_refused(ours: Path) -> None:
     with pytest.raises(UsageError) as caught:
         discover.split(ours, "test")
     assert str(caught.value) == (
-        f"{ours}: found splits train, val, expected 'test': try split='train'"
+        f"split: found splits train, val in {ours}, expected 'test'"
     )
 
 

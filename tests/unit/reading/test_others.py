@@ -68,13 +68,13 @@ def test_no_record_of_another_split_is_read(tmp_path: Path, dataset: Any, names:
     assert found["train+validation"] == {*range(16)}
     with pytest.raises(UsageError) as refused:
         dataset(folder, split="nonsense")
-    found = f"{folder}: found splits train, validation, expected 'nonsense'"
-    assert str(refused.value).startswith(found)
+    found = f"split: found splits train, validation in {folder}, expected 'nonsense'"
+    assert str(refused.value) == found
 
 
 def test_a_folder_of_validation_files_is_not_read_as_train(tmp_path: Path, dataset: Any) -> None:
     folder = numbered(tmp_path, "{}-{}", {"validation": (3, 1)})
-    with pytest.raises(UsageError, match="found splits validation, expected 'train'"):
+    with pytest.raises(UsageError, match="found splits validation in .*, expected 'train'$"):
         dataset(folder)
     assert len(list(dataset(folder, split="validation"))) == 3
 

@@ -223,7 +223,12 @@ def test_a_sum_is_shuffled_as_a_whole(theirs: Path, way: str) -> None:
             "val[-1%:]+train[5:3]",
             "split: found val[-1%:]+train[5:3], which is none of 10 records, expected some",
         ),
-        ("train+test", "{}: found splits train, val, expected 'test': try split='train'"),
+        ("train+test", "split: found splits train, val in {}, expected 'test'"),
+        (
+            "train[:10%]+vall",
+            "split: found splits train, val in {}, expected 'vall': did you mean 'val'?",
+        ),
+        ("all", "split: found splits train, val in {}, expected 'all'"),
     ],
 )
 @pytest.mark.parametrize("reader", READERS)
