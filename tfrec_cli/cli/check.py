@@ -53,6 +53,7 @@ def check(source: Path, *, json: bool, quiet: bool, verbose: bool, **options: An
     """
     from tfrec_cli.commands import check as work
     from tfrec_cli.report import check as report
+    from tfrec_cli.writing import damaged
     from tfrec_cli.writing.options import WriteOptions
 
     asked = WriteOptions(**options)
@@ -60,7 +61,7 @@ def check(source: Path, *, json: bool, quiet: bool, verbose: bool, **options: An
     with progress.shown(quiet=quiet) as show:
         result = work.check(source, asked, show)
     listed = [f"left out: {reject}" for reject in result.rejects if verbose]
-    listed += [f"damaged: {damaged}" for damaged in result.damaged if verbose]
+    listed += damaged.listed(result.damaged) if verbose else []
     if not quiet:
         progress.warn([*result.warnings, *listed])
     click.echo(report.document(result) if json else report.text(result))

@@ -199,6 +199,7 @@ def write(
     """
     from tfrec_cli.commands import write as work
     from tfrec_cli.report import write as report
+    from tfrec_cli.writing import damaged
     from tfrec_cli.writing.options import WriteOptions
 
     seed = None if no_shuffle else shuffle_seed
@@ -209,7 +210,7 @@ def write(
     notes = [*result.warnings]
     for split in result.splits if verbose else ():
         notes += [f"left out: {reject}" for reject in split.rejects]
-        notes += [f"damaged: {damaged}" for damaged in split.damaged]
+        notes += damaged.listed(split.damaged)
     if not quiet:
         progress.warn(notes)
     click.echo(report.document(result) if json else report.text(result))

@@ -10,7 +10,8 @@ from tfrec_cli.dataset.rejects import Reject
 from tfrec_cli.runtime.pool import Progress
 from tfrec_cli.sources import open_source
 from tfrec_cli.writing import divide, dry_run, split, survey
-from tfrec_cli.writing.damaged import Damaged, warning
+from tfrec_cli.writing.damaged import Damaged
+from tfrec_cli.writing.damaged import warnings as warnings_of
 from tfrec_cli.writing.options import WriteOptions
 from tfrec_cli.writing.recipe import Recipe
 
@@ -61,10 +62,10 @@ def check(
             bad, damaged[name] = dry_run.check_images(root, planned, recipe, run, progress)
             found.append((part, planned, [*planned.rejects, *bad], planned.records - len(bad)))
     counts = [(rejects, records) for _, _, rejects, records in found]
-    survey.check_rejects(root, counts, options, hint)
+    survey.check_rejects(root, counts, options, hint, damaged)
     rejects = [reject for _, _, some, _ in found for reject in some]
     warnings = [line for part, _, _, _ in found for line in part.warnings]
-    warnings += [warning(name, some) for name, some in damaged.items() if some]
+    warnings += warnings_of(damaged)
     return CheckedSource(
         source=source,
         images=sum(records for _, _, _, records in found),

@@ -202,7 +202,7 @@ def write(
             _warn_of_lacking(out, parts[0], others)
         if options.dry_run:
             found = [_check(root, part, options, run, progress) for part in parts]
-            survey.check_rejects(root, found, options, hint)
+            survey.check_rejects(root, found, options, hint, _damaged(parts))
             return _result(source, out, parts, options)
         staging.check_free(out, {part.split: part.planned for part in parts}, options)
         for part in parts:
@@ -215,9 +215,9 @@ def write(
                 part.shards = _write_shards(root, part, part.folder, options, run, progress)
         for part in parts:
             part.rejects = _rejects(part, part.shards)
-        survey.check_rejects(
-            root, [(part.rejects, _records(part, part.shards)) for part in parts], options, hint
-        )
+            part.damaged = sorted(damaged for one in part.shards for damaged in one.damaged)
+        found = [(part.rejects, _records(part, part.shards)) for part in parts]
+        survey.check_rejects(root, found, options, hint, _damaged(parts))
         for part in parts:
             if part.folder:
                 _describe(part, part.shards, options)
@@ -249,16 +249,19 @@ def _check(
     """Return all rejects of a dry run, and how many records a split would have."""
     bad: list[Reject] = []
     if options.check != "structure":
-        bad, damaged = dry_run.check_images(root, part.planned, part.recipe, run, progress)
-        _note_damage(part, damaged)
+        bad, part.damaged = dry_run.check_images(root, part.planned, part.recipe, run, progress)
+        _warn_of_damage(part)
     part.rejects = sorted([*part.rejects, *bad], key=lambda reject: reject.path)
     return part.rejects, part.planned.records - len(bad)
 
 
-def _note_damage(part: _Part, damaged: Sequence[Damaged]) -> None:
-    part.damaged = damaged
-    if damaged:
-        _warn(part, warning(part.split, damaged))
+def _damaged(parts: Sequence[_Part]) -> dict[str, Sequence[Damaged]]:
+    return {part.split: part.damaged for part in parts}
+
+
+def _warn_of_damage(part: _Part) -> None:
+    if part.damaged:
+        _warn(part, warning(part.split, part.damaged))
 
 
 def _warn(part: _Part, line: str) -> None:
@@ -354,7 +357,7 @@ def _describe(part: _Part, shards: Sequence[WrittenShard], options: WriteOptions
             f"split {part.split}: 16-bit images that may hold fewer bits and look dark: {dim}; "
             f"found {greatest} as their greatest value, expected up to 65535",
         )
-    _note_damage(part, sorted(damaged for one in shards for damaged in one.damaged))
+    _warn_of_damage(part)
     if part.listing.labels is not None:
         part.labels = part.planned.labels({bad.path for one in shards for bad in one.rejects})
     part.manifest = Manifest(

@@ -6,7 +6,7 @@ Knows: their paths. Must not know: how damage is found.
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from tfrec_cli.runtime.paths import printable
@@ -35,6 +35,16 @@ class Damaged(NamedTuple):
 def parse(values: dict[str, str]) -> Damaged:
     """Read what `Damaged.document` returned."""
     return Damaged(os.fsencode(values["path"]), values["message"])
+
+
+def listed(damaged: Sequence[Damaged]) -> list[str]:
+    """Return a line for each image."""
+    return [f"damaged: {one}" for one in damaged]
+
+
+def warnings(damaged: Mapping[str, Sequence[Damaged]]) -> list[str]:
+    """Return the warnings about the damaged images of some splits, by the names of these."""
+    return [warning(split, some) for split, some in damaged.items() if some]
 
 
 def warning(split: str, damaged: Sequence[Damaged]) -> str:

@@ -37,6 +37,7 @@ from tfrec_cli.sources.listing import Listing, Source
 from tfrec_cli.sources.listing import pack as pack_source
 from tfrec_cli.sources.listing import unpack as unpack_source
 from tfrec_cli.writing import split
+from tfrec_cli.writing.damaged import Damaged, listed, warnings
 from tfrec_cli.writing.options import WriteOptions
 
 MAX_FILE_BYTES = 2**30
@@ -263,6 +264,7 @@ def check_rejects(
     parts: Sequence[tuple[Sequence[Reject], int]],
     options: WriteOptions,
     hint: str = "",
+    damaged: Mapping[str, Sequence[Damaged]] = MappingProxyType({}),
     *,
     so_far: bool = False,
 ) -> None:
@@ -271,6 +273,8 @@ def check_rejects(
     Args:
         parts: the rejects of each split, and how many records it has.
         hint: text to add to the message for a file that cannot be read.
+        damaged: for each split the images that it has although their data are damaged; an error
+            names them too, so that one run tells all.
         so_far: more images will be checked, so that one run names all rejects, up to `MOST_NAMED`.
     Raises:
         UnreadableError: with ``on_error="fail"``, the only rejects are files that cannot be read.
@@ -290,7 +294,7 @@ def check_rejects(
     has_all = all(records for _, records in parts)
     goes_on = so_far and has_all and len(bad) < MOST_NAMED
     if bad and options.on_error == "fail" and not goes_on:
-        raise _failure(source, bad, total, options, hint)
+        raise _failure(source, bad, damaged, total, options, hint)
     if bad and options.max_errors is not None:
         limit = options.max_errors
         share = limit.endswith("%")
@@ -301,15 +305,27 @@ def check_rejects(
                 found = f"stopped after rejecting {len(bad)} of {total} images (there may be more)"
             raise DataError(
                 f"{source}: {found}, expected at most {limit} (`max_errors`); the first: {bad[0]}",
-                list(map(str, bad)),
+                _details(bad, damaged),
+                first=warnings(damaged),
             )
     if not has_all:
         found = f"{source}: found no image that can be used, expected at least one"
         raise DataError(found + _links(bad))
 
 
+def _details(
+    bad: Sequence[Reject], damaged: Mapping[str, Sequence[Damaged]]
+) -> list[str]:
+    return [*map(str, bad), *(line for some in damaged.values() for line in listed(some))]
+
+
 def _failure(
-    source: Path, bad: Sequence[Reject], total: int, options: WriteOptions, hint: str
+    source: Path,
+    bad: Sequence[Reject],
+    damaged: Mapping[str, Sequence[Damaged]],
+    total: int,
+    options: WriteOptions,
+    hint: str,
 ) -> BadImagesError:
     """Make the error that names all images that cannot be used, and says what to do."""
     unreadable = all(reject.reason == "unreadable" for reject in bad)
@@ -319,14 +335,16 @@ def _failure(
         todo = _SMALL
     hint += _links(bad)
     if len(bad) == 1:
-        return kind(f"{source}/{bad[0]}{hint}; {todo}", [str(bad[0])])
+        message = f"{source}/{bad[0]}{hint}; {todo}"
+        return kind(message, _details(bad, damaged), first=warnings(damaged))
     reasons = Counter(reject.reason for reject in bad)
     counted = ", ".join(f"{count} {reason}" for reason, count in reasons.most_common())
     least = "at least " if len(bad) >= MOST_NAMED else ""
     noun = "images and links" if reasons[folder.LINKED] else "images"
     found = f"{least}{len(bad)} of {total} {noun} cannot be used: {counted}"
     message = f"{source}: {found}{hint}; {todo}"
-    return kind(message, list(map(str, bad)), first=_first(bad, total, options.crop))
+    first = [*_first(bad, total, options.crop), *warnings(damaged)]
+    return kind(message, _details(bad, damaged), first=first)
 
 
 def _links(bad: Sequence[Reject]) -> str:

@@ -15,7 +15,7 @@ from written import stored
 from tfrec_cli.commands.check import check
 from tfrec_cli.commands.verify import Options, verify
 from tfrec_cli.commands.write import Written, write
-from tfrec_cli.errors import BadImagesError
+from tfrec_cli.errors import BadImagesError, DataError
 from tfrec_cli.writing.options import Check, WriteOptions
 
 END = "premature end of data segment"
@@ -144,6 +144,35 @@ def test_the_command_line_lists_it_with_v_and_as_json(source: Path, tmp_path: Pa
     damaged = json.loads(ran.out)["damaged"]
     assert damaged[0] == {"path": "cats/cut.jpg", "message": END}
     assert [one["path"] for one in damaged] == ["cats/cut.jpg", "dogs/zeroed.jpg"]
+
+
+@pytest.mark.parametrize("bad", [["a.jpg"], ["a.jpg", "cats/b.png"]], ids=["one", "two"])
+@pytest.mark.parametrize(
+    "words",
+    [["check"], ["write", "--check", "decode"], ["write", "--dry-run", "--check", "decode"]],
+)
+def test_damage_is_named_beside_images_that_cannot_be_used(
+    source: Path, tmp_path: Path, words: list[str], bad: list[str]
+) -> None:
+    """So that one run tells all."""
+    options = WriteOptions(check="decode", jobs=1)
+    damaged = [f"damaged: {one}" for one in check(source, options).damaged]
+    fill(source, dict.fromkeys(bad, b"GARBAGE"))
+    command, *more = words
+    places = [source] if command == "check" else [source, tmp_path / "out"]
+    refused = [command, *places, *more, "--labels", "none"]
+    brief = tfrec(*refused)
+    assert (brief.code, brief.err.splitlines()[-2]) == (1, f"tfrec: {WARNING}")
+    lines = tfrec(*refused, "-v").err.splitlines()
+    assert [line.removeprefix("tfrec: ") for line in lines[len(bad) : -1]] == damaged
+    assert json.loads(tfrec(*refused, "--json").out)["details"][len(bad) :] == damaged
+
+
+def test_damage_is_named_beside_too_many_rejects(source: Path) -> None:
+    fill(source, {"cats/b.png": b"GARBAGE"})
+    with pytest.raises(DataError, match="found 1 of 6 images rejected") as error:
+        check(source, WriteOptions(check="decode", on_error="skip", max_errors="0", jobs=1))
+    assert (error.value.first, len(error.value.details)) == ((WARNING,), 3)
 
 
 @pytest.mark.parametrize("compression", ["none", "gzip"])
