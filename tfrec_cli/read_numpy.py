@@ -83,8 +83,8 @@ def dataset(
     are JPEG, PNG or raw pixels.
 
     Args:
-        path: a folder that ``tfrec write`` made, a record file, a folder of record files, or a
-            split that was opened before.
+        path: a folder that ``tfrec write`` made, a record file, a folder or glob pattern
+            of record files, or a split that was opened before.
         mix: several datasets in one mixture, ``[(path, weight), …]``, instead of ``path``. Each is
             read in the order and with the crops that it has alone, in epochs of its own; which one
             comes next follows from the weights. An epoch has as many records as all together.
@@ -246,8 +246,8 @@ def source(
     with ``shuffle``, its own order, so no other process needs to know when an epoch ends.
 
     Args:
-        path: a folder that ``tfrec write`` made, a record file, a folder of record files, or a
-            split that was opened before.
+        path: a folder that ``tfrec write`` made, a record file, a folder or glob pattern
+            of record files, or a split that was opened before.
         mix: several datasets in one mixture, ``[(path, weight), …]``, instead of ``path``. Each is
             read in the order and with the crops that it has alone, in epochs of its own; which one
             comes next follows from the weights. An epoch has as many records as all together.

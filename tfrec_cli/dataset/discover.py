@@ -60,6 +60,7 @@ class Split(NamedTuple):
     """The shards of one split; without a manifest, record files of a folder.
 
     Attributes:
+        folder: that of the dataset or of the files; or the pattern that these match.
         name: None for files of other programs whose names tell no split.
         shards: every file that should exist, in order, even if it is missing.
         prepared: what TFDS tells of the files that it prepared.
@@ -95,10 +96,10 @@ def is_record_file_name(name: str) -> bool:
 
 
 def splits(path: Path) -> list[Split]:
-    """Find the splits at ``path``: a record file, a dataset, or a folder of record files.
+    """Find the splits at ``path``: a record file, a dataset, a folder or pattern of record files.
 
     Raises:
-        MissingPathError: the path does not exist.
+        MissingPathError: the path does not exist, or no record file matches the pattern.
         UsageError: a folder without record files, or neither a file nor a folder.
         ManifestError: a manifest is damaged.
     """
@@ -107,13 +108,25 @@ def splits(path: Path) -> list[Split]:
         return [Split(folder=path.parent, name=told or None, manifest=None, shards=(path,))]
     if not path.exists():
         if glob.has_magic(os.fspath(path)):
-            pattern = "found a pattern, expected a folder or a record file"
-            raise MissingPathError(f"{path}: {pattern}", path)
+            return _grouped(path, file_splits.by_name(matching(path)))
         raise missing(path)
     if not path.is_dir():
         raise UsageError(f"{path}: found a pipe or device, expected a record file or a folder")
     found = [described(path, manifest.load(file)) for file in manifest.find(path).values()]
     return found or _prepared(path) or _named(path)
+
+
+def matching(pattern: Path) -> list[Path]:
+    """Find the record files that match a glob pattern.
+
+    Raises:
+        MissingPathError: there are none.
+    """
+    found = [Path(name) for name in glob.glob(os.fspath(pattern), recursive=True)]
+    shards = [one for one in found if one.is_file() and is_record_file_name(one.name)]
+    if not shards:
+        raise MissingPathError(f"{pattern}: no record file matches this pattern", pattern)
+    return shards
 
 
 def described(folder: Path, manifest: Manifest) -> Split:
@@ -159,28 +172,30 @@ def split(path: Path, name: str) -> Split:
 def _certain(found: list[Split], path: Path) -> list[Split]:
     """Refuse record files of other programs of which one is missing, or of an unknown split.
 
+    A pattern may choose some of numbered files.
+
     Raises:
         DataError: see above.
     """
-    if path.is_dir():
-        bare = [one for one in found if one.manifest is None and one.prepared is None]
-        file_splits.check_distinct(path, {one.name or "": list(one.shards) for one in bare})
-        for one in bare:
-            file_splits.check_complete(one.shards)
+    bare = [one for one in found if one.manifest is None and one.prepared is None]
+    file_splits.check_distinct(path, {one.name or "": list(one.shards) for one in bare})
+    for one in bare if path.is_dir() else ():
+        file_splits.check_complete(one.shards)
     return found
 
 
 def _named(folder: Path) -> list[Split]:
     """Make splits of the record files in a folder, or in its folders of splits, by their names."""
-    grouped = file_splits.by_name(_record_files(folder))
-    if not grouped:
-        grouped = _folders_of_splits(folder)
-    alone = next(iter(grouped), "")
-    if not grouped or (len(grouped) == 1 and not file_splits.is_role(alone)):
-        whole = undescribed(folder)
-        return [whole._replace(shards=tuple(grouped.get(alone, whole.shards)))]
+    grouped = file_splits.by_name(_record_files(folder)) or _folders_of_splits(folder)
+    return _grouped(folder, grouped) if grouped else [undescribed(folder)]
+
+
+def _grouped(place: Path, grouped: dict[str, list[Path]]) -> list[Split]:
+    """Make a split of each group of files; one group without the name of a split has none."""
+    if len(grouped) == 1 and not file_splits.is_role(next(iter(grouped))):
+        grouped = {"": next(iter(grouped.values()))}
     return [
-        Split(folder=folder, name=name or None, manifest=None, shards=tuple(shards))
+        Split(folder=place, name=name or None, manifest=None, shards=tuple(shards))
         for name, shards in grouped.items()
     ]
 

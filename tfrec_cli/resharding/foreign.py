@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import glob
-import os
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -65,10 +63,4 @@ def _files(path: Path) -> Sequence[Path]:
                 "records of another program: a pattern in quotes copies the records only"
             )
         return discover.undescribed(path).shards
-    if path.exists() or not glob.has_magic(os.fspath(path)):
-        return [shard for found in discover.splits(path) for shard in found.shards]
-    matching = [Path(name) for name in glob.glob(os.fspath(path), recursive=True)]
-    files = [one for one in matching if one.is_file() and discover.is_record_file_name(one.name)]
-    if not files:
-        raise UsageError(f"{path}: no record file matches this pattern")
-    return files
+    return [shard for found in discover.splits(path) for shard in found.shards]

@@ -164,11 +164,23 @@ def test_an_unknown_split_is_refused(ours: Path) -> None:
     )
 
 
-def test_a_pattern_is_no_path(two: Path) -> None:
+def test_a_pattern_that_matches_nothing_is_refused(two: Path) -> None:
     with pytest.raises(MissingPathError) as caught:
         discover.split(two / "*.tfrecord", "train")
-    found = "found a pattern, expected a folder or a record file"
-    assert str(caught.value) == f"{two}/*.tfrecord: {found}"
+    assert str(caught.value) == f"{two}/*.tfrecord: no record file matches this pattern"
+
+
+def test_a_pattern_chooses_files_of_a_folder_that_is_not_certain(tmp_path: Path) -> None:
+    for name in ("10.tfrec", "9.tfrec", "train-00001-of-00002", "val.tfrec", "9.index"):
+        (tmp_path / name).touch()
+    with pytest.raises(DataError, match="a pattern in quotes chooses files"):
+        discover.split(tmp_path, "train")
+    chosen = discover.split(tmp_path / "[0-9]*", "train")
+    assert chosen.shards == (tmp_path / "9.tfrec", tmp_path / "10.tfrec")
+    assert discover.split(tmp_path / "train-*", "train").shards[0].name == "train-00001-of-00002"
+    assert [one.name for one in discover.splits(tmp_path / "*[nl][-.]*")] == ["train", "val"]
+    with pytest.raises(DataError, match="found no split in this name"):
+        discover.split(tmp_path / "*.tfrec", "train")
 
 
 def test_a_path_that_does_not_exist_is_refused(tmp_path: Path) -> None:

@@ -72,6 +72,13 @@ def test_no_record_of_another_split_is_read(tmp_path: Path, dataset: Any, names:
     assert str(refused.value) == found
 
 
+def test_a_pattern_chooses_the_files_to_read(tmp_path: Path, dataset: Any) -> None:
+    folder = numbered(tmp_path, "{}-{}", {"train": (6, 3), "validation": (3, 1)})
+    chosen = {int(label) for _, label in dataset(folder / "train-0000[02]*")}
+    assert chosen == {0, 2, 3, 5}
+    assert len(list(dataset(f"{folder}/*-*", split="train+validation"))) == 9
+
+
 def test_a_folder_of_validation_files_is_not_read_as_train(tmp_path: Path, dataset: Any) -> None:
     folder = numbered(tmp_path, "{}-{}", {"validation": (3, 1)})
     with pytest.raises(UsageError, match="found splits validation in .*, expected 'train'$"):
