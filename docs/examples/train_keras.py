@@ -2,8 +2,8 @@
 
     python train_keras.py DATASET [center|random]
 
-On one machine the same arguments end with the same weights. DATASET may hold crops of 64x64 or
-whole images: with centre crops, the same weights again.
+On one machine the same arguments end with the same weights. DATASET has labels, and holds crops of
+64x64 or whole images: with centre crops, the same weights again.
 """
 
 import hashlib
@@ -34,6 +34,8 @@ def train(path, crop_mode="center"):
         flip=True,
         brightness=0.2,
     )
+    if not images.num_classes:
+        sys.exit(f"{path}: found no names of classes, expected a dataset with labels")
     model = keras.Sequential(
         [
             keras.Input((CROP, CROP, 3)),
@@ -41,7 +43,7 @@ def train(path, crop_mode="center"):
             keras.layers.Conv2D(32, 3, strides=2, activation="relu"),
             keras.layers.GlobalAveragePooling2D(),
             keras.layers.Dropout(0.3, seed=SEED),
-            keras.layers.Dense(3),
+            keras.layers.Dense(images.num_classes),
         ]
     )
     model.compile(

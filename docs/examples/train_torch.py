@@ -2,8 +2,8 @@
 
     python train_torch.py DATASET [center|random]
 
-On one machine the same arguments end with the same weights. DATASET may hold crops of 64x64 or
-whole images: with centre crops, the same weights again.
+On one machine the same arguments end with the same weights. DATASET has labels, and holds crops of
+64x64 or whole images: with centre crops, the same weights again.
 """
 
 import hashlib
@@ -37,6 +37,8 @@ def train(path, crop_mode="center"):
         brightness=0.2,
         transform=noise,
     )
+    if not images.num_classes:
+        sys.exit(f"{path}: found no names of classes, expected a dataset with labels")
     model = nn.Sequential(
         nn.Conv2d(3, 16, 3, stride=2),
         nn.ReLU(),
@@ -45,7 +47,7 @@ def train(path, crop_mode="center"):
         nn.AdaptiveAvgPool2d(1),
         nn.Flatten(),
         nn.Dropout(0.3),
-        nn.Linear(32, 3),
+        nn.Linear(32, images.num_classes),
     )
     optimizer = torch.optim.Adam(model.parameters(), lr=0.01)
     losses, accuracies = [], []

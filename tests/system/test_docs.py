@@ -154,6 +154,13 @@ def test_the_readme_is_short() -> None:
     assert len(README.encode()) <= 12_000
 
 
+def test_pages_made_of_docstrings_say_how_to_read_them_in_a_clone() -> None:
+    found = {page: text.split("\n::: ")[0] for page, text in TEXTS.items() if "\n::: " in text}
+    assert list(found) == ["docs/api.md"]
+    assert "`help(read_tf.dataset)`" in found["docs/api.md"]
+    assert "`make docs-site`" in found["docs/api.md"]
+
+
 def test_the_architecture_fits_on_a_page_of_150_lines() -> None:
     assert len(TEXTS["docs/architecture.md"].splitlines()) <= 150
 

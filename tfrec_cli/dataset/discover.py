@@ -52,6 +52,9 @@ _SIDECAR = re.compile(
 _MORE = 99
 """How many records of a shard are read after its first one, to find an image or for examples."""
 
+NO_COUNT = "after which the number of batches is not known"
+"""Said of records that are skipped."""
+
 NO_RECORDS = "found an empty file, expected records"
 """Said of a record file without records, compressed or not."""
 
@@ -405,7 +408,7 @@ def first_names(
                 raise UsageError(
                     f"`missing`: {where}: found a first record without an image ({listed}), but "
                     "images in others, expected one in each; 'skip' leaves such records out, where "
-                    "a reader reads them in sequence"
+                    f"a reader reads them in sequence, {NO_COUNT}"
                 )
             features = one
             break

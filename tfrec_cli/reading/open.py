@@ -15,7 +15,7 @@ import numpy as np
 
 from tfrec_cli.crops import Int64s
 from tfrec_cli.dataset import discover, records, targets
-from tfrec_cli.dataset.discover import Split
+from tfrec_cli.dataset.discover import NO_COUNT, Split
 from tfrec_cli.dataset.records import DRAWN_FIELDS, ImageRecord, Names
 from tfrec_cli.errors import DataError, UsageError
 from tfrec_cli.reading import selection
@@ -235,7 +235,7 @@ def open_split(
         )
     if options.views > 1 and not changes:
         _check_views_differ(splits, options)
-    ways = "'pad'" if by_number else "'skip' or 'pad'"
+    ways = "'pad'" + f", or 'skip', {NO_COUNT}" * (not by_number)
     random_access_for = "random access" if by_number else "shuffle" if options.shuffle else None
     of_members = [_records(member, random_access_for) for member in members]
     asked = [None if isinstance(one, Split) else options.split for one in paths]

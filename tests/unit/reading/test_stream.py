@@ -122,7 +122,7 @@ def test_start_is_for_the_first_epoch_that_is_read(path: Path) -> None:
     ("options", "message"),
     [
         ({"start": 14}, "start: found 14, expected at most 13 records"),
-        ({"crop": 42}, "or small='skip' or 'pad'"),
+        ({"crop": 42}, "or small='pad', or 'skip', after which the number of batches is not known"),
         ({"epoch": 2**31 - 1, "epochs": 2}, "epoch: found 2147483648, expected"),
     ],
 )
