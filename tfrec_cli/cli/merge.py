@@ -35,7 +35,7 @@ from tfrec_cli.cli.completion import paths, splits
 @params.where
 @params.limit
 @params.field_option("shards", help="Number of shards of each split. [default: by --shard-size]")
-@params.shard_size("Approximate size of a shard.")
+@params.shard_size(params.SHARD_SIZE)
 @params.index(default="yes if a DATASET has index files")
 @params.jobs
 @params.quiet

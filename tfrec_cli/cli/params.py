@@ -189,6 +189,10 @@ def seed(**settings: Any) -> Decorator:
     return click.option("--seed", type=click.IntRange(0, SEED_LIMIT - 1), metavar="S", **settings)
 
 
+SHARD_SIZE = "Approximate size of a shard, such as 64K, 100MB or 1GiB; without a unit, in bytes."
+"""The help of the option; K, M and G are units of 1024."""
+
+
 def shard_size(text: str, *, when: str | None = None) -> Decorator:
     """Make the option of a shard's size; help shows its default as ``128MiB``.
 

@@ -33,7 +33,7 @@ from tfrec_cli.cli.completion import paths, splits
 @params.limit
 @params.field_option("shards", help="Number of shards of each split.")
 @params.shard_size(
-    "Instead of --shards: the approximate size of a shard.",
+    "Instead of --shards: " + params.SHARD_SIZE,
     when="with --split, --where or --limit, or for record files of other programs",
 )
 @params.index(default="yes if DATASET has index files")

@@ -129,7 +129,7 @@ from tfrec_cli.cli.completion import paths, splits
     help="Names of the features. plain: image, label… tf-models: image/encoded, image/class/label…",
 )
 @params.field_option("shards", help="Number of shards. [default: by --shard-size]")
-@params.shard_size("Approximate size of a shard.")
+@params.shard_size(params.SHARD_SIZE)
 @params.field_option("shuffle_seed", help="Seed of the order of the records.")
 @click.option("--no-shuffle", is_flag=True, help="Store the records in the order of their paths.")
 @params.field_option(

@@ -183,6 +183,8 @@ def write(
             root, listing, recipe.policy, run, progress, digested=is_digested
         )
         plans = divide.plan_splits(listing, headers, shares, options)
+        for _, one in plans.values():
+            plan.check_sizes(one.sizes, options.shards, options.shard_size)
         allocator.give_back()  # memory of the survey
         hint = open_source.root_hint(source, options.root)
         planned = [(one.rejects, one.records) for _, one in plans.values()]

@@ -371,11 +371,11 @@ def _label(options: ReadOptions, column: Column, names: Sequence[str] | None) ->
             )
         if isinstance(options.multi_hot, tuple):
             words = {text: number for number, text in enumerate(options.multi_hot)}
-        classes = len(words) if words is not None else _count("multi_hot", options.multi_hot, names)
         if column.kind == "bytes" and words is None:
             raise UsageError("`multi_hot`: found texts, expected the list of all texts")
         if column.kind != "bytes" and words is not None:
             raise UsageError("`multi_hot`: found numbers, expected the number of classes")
+        classes = len(words) if words is not None else _count("multi_hot", options.multi_hot, names)
     return Field(
         role="label",
         name="label",

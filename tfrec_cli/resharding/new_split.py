@@ -295,6 +295,8 @@ def copy_records(
         if part.size_bytes
     )
     bounds = plan.cut(count, size_bytes, options.shards, options.shard_bytes, "record")
+    sizes = [stop - start for start, stop in pairwise(bounds)]
+    plan.check_sizes(sizes, options.shards, options.shard_bytes, "record")
     tasks = []
     for number, (start, stop) in enumerate(pairwise(bounds)):
         file = shard_name(name, number, len(bounds) - 1, compression)

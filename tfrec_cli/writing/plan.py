@@ -25,7 +25,7 @@ from tfrec_cli.runtime import values
 from tfrec_cli.runtime.paths import printable
 from tfrec_cli.runtime.row_store import Packed, deflated, inflated, ordered
 from tfrec_cli.sources.listing import Listing
-from tfrec_cli.writing.options import MAX_SHARDS, WriteOptions
+from tfrec_cli.writing.options import MAX_SHARDS, WriteOptions, default_of
 from tfrec_cli.writing.survey import (
     HEIGHT,
     LABEL,
@@ -40,6 +40,14 @@ from tfrec_cli.writing.survey import (
 
 RECORD_EXTRA_BYTES = 160
 """About how many bytes a record needs in addition to its image: framing, feature names, path."""
+
+_MOST_SINGLE = 16
+"""Shards of one record each that may be meant, as in a trial."""
+
+_SMALL_BYTES = 2**20
+"""A smaller size of shards may be a number without its unit."""
+
+_USUAL_BYTES: int = default_of("shard_size")
 
 
 _TEN_JPEG_PIXELS_BYTES, _TEN_PNG_PIXELS_BYTES = 8, 20
@@ -172,6 +180,28 @@ def cut(
         raise UsageError(f"`shards` {shards}: found {found}, expected one for each shard")
     number = shards or max(1, min(math.ceil(size_bytes / shard_bytes), count, MAX_SHARDS))
     return tuple(count * index // number for index in range(number + 1))
+
+
+def check_sizes(
+    sizes: Sequence[int], shards: int | None, shard_bytes: int, noun: str = "image"
+) -> None:
+    """Refuse a size of shards that is smaller than a record: bytes where MB were meant.
+
+    Args:
+        sizes: number of records of each shard.
+        shards, shard_bytes, noun: as for `cut`.
+    Raises:
+        UsageError: there are as many shards as possible, more than anybody tries by hand.
+    """
+    count, most = len(sizes), min(sum(sizes), MAX_SHARDS)
+    if shards or shard_bytes >= _SMALL_BYTES or not _MOST_SINGLE < count == most:
+        return
+    wanted = f"{shard_bytes}MB" if shard_bytes < 1000 else values.spell_size(_USUAL_BYTES)
+    raise UsageError(
+        f"`shard_size`: found {values.plural(shard_bytes, 'byte')}, which makes "
+        f"{values.plural(count, 'shard')} of {values.plural(sum(sizes), noun)}, expected more, "
+        f"such as {wanted}, or `shards` {count}"
+    )
 
 
 def count_reasons(rejects: Iterable[Reject], *, harmless: bool) -> dict[str, int]:

@@ -29,7 +29,7 @@ from tfrec_cli.runtime import values
 from tfrec_cli.tfrecord import example
 from tfrec_cli.tfrecord.index import index_line, locate_records
 from tfrec_cli.tfrecord.scan import read_records
-from tfrec_cli.writing import options, recipe
+from tfrec_cli.writing import options, plan, recipe
 
 FIXED = settings(deadline=None, derandomize=True, max_examples=30)
 
@@ -168,6 +168,15 @@ class TestSize:
         (after,) = run(lasting / "four", out, shard_size=size).after
         told = (len(after.shards), after.options["shards"], after.options["shard_size"])
         assert told == (shards, None, size)
+
+
+    def test_a_shard_of_each_of_many_records_is_refused(
+        self, lasting: Path, out: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(plan, "_MOST_SINGLE", 12)
+        with pytest.raises(UsageError, match="found 100 bytes, which makes 13 shards of 13 rec"):
+            run(lasting / "four", out, shard_size=100)
+        assert not out.exists()
 
 
 class TestAfterResharding:

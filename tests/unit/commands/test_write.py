@@ -1075,6 +1075,15 @@ class TestBounds:
         assert made is not None
         assert [one.records for one in made.shards] == [1] * 13
 
+    @pytest.mark.parametrize("split", ["train", "train=0.9,val=0.1"])
+    def test_a_shard_of_each_of_many_images_is_refused(
+        self, folder: Path, out: Path, split: str, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(plan, "_MOST_SINGLE", 8)
+        with pytest.raises(UsageError, match=r"shard_size: found 100 bytes, .* such as 100MB, or"):
+            run(folder, out, shard_size=100, split=split)
+        assert not out.exists()
+
     def test_a_staging_folder_that_appears_during_the_write_is_left_alone(
         self, folder: Path, out: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:

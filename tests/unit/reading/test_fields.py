@@ -379,6 +379,7 @@ def test_the_layout_of_tf_models_has_the_same_names(tmp_path: Path) -> None:
         ),
         ({"multi_hot": 3, "label": "marks"}, "multi_hot: found marks float[], expected a list of"),
         ({"multi_hot": 3, "label": "tags"}, "multi_hot: found texts, expected the list of all"),
+        ({"multi_hot": True, "label": "tags"}, "multi_hot: found texts, expected the list of all"),
         ({"multi_hot": ["a"], "label": "codes"}, "multi_hot: found numbers, expected the number"),
         ({"multi_hot": 3, "label": None}, "multi_hot: found records without a label, expected"),
         ({"image": "note"}, "image: {}: 'note' holds 2 bytes, expected one image"),

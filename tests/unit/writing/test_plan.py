@@ -88,6 +88,25 @@ class TestShards:
         """20 records of 1,000 + 160 bytes are 23,200 bytes."""
         assert len(made(ITEMS, shard_size=10_000).shards) == 3
 
+    def test_a_size_in_bytes_that_makes_a_shard_of_each_image_is_refused(self) -> None:
+        with pytest.raises(UsageError) as error:
+            plan.check_sizes([1] * 1448, None, 100)
+        assert str(error.value) == (
+            "shard_size: found 100 bytes, which makes 1,448 shards of 1,448 images, expected more, "
+            "such as 100MB, or shards 1448"
+        )
+        with pytest.raises(UsageError, match=r"99,999 shards of 100,000 records, .* as 128MiB, or"):
+            plan.check_sizes([1] * 99_998 + [2], None, 2000, "record")
+
+    @pytest.mark.parametrize(
+        ("sizes", "shards", "shard_bytes"),
+        [([1] * 16, None, 100), ([1] * 17, 17, 100), ([1] * 17, None, 2**20), ([2] * 17, None, 9)],
+    )
+    def test_a_shard_of_each_image_may_be_meant(
+        self, sizes: list[int], shards: int | None, shard_bytes: int
+    ) -> None:
+        plan.check_sizes(sizes, shards, shard_bytes)
+
     def test_the_size_of_scaled_images_is_estimated_from_their_pixels(self) -> None:
         items = [item("a.jpg", 100, 150), item("b.png", 100, 100)]
         planned = made(items, resize_short=100)
