@@ -1,4 +1,4 @@
-"""The trainings in docs/examples run on anybody's dataset; test_determinism_docs compares weights."""
+"""The trainings in docs/examples run on any dataset; test_determinism_docs compares weights."""
 
 from __future__ import annotations
 

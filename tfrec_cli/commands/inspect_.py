@@ -23,7 +23,7 @@ from tfrec_cli.inspecting.features import Shown, features_of, single
 from tfrec_cli.inspecting.tally import ShardSummary, SplitSummary, Summary
 from tfrec_cli.runtime import pool, values
 from tfrec_cli.tfrecord.example import Feature
-from tfrec_cli.tfrecord.scan import Damage, Record, read_records, scan
+from tfrec_cli.tfrecord.scan import Damage, Record, scan
 from tfrec_cli.tfrecord.stream import compression_of
 
 _WORTH_PROCESSES_BYTES = 2**25
@@ -132,7 +132,7 @@ def records_of(paths: Sequence[Path]) -> Iterator[tuple[Path, Record]]:
         FramingError: a file is damaged.
     """
     for path in paths:
-        for record in read_records(path):
+        for record in discover.whole_records(path):
             yield path, record
 
 

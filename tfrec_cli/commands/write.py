@@ -183,12 +183,9 @@ def write(
             root, listing, recipe.policy, run, progress, digested=is_digested
         )
         plans = divide.plan_splits(listing, headers, shares, options)
-        for _, one in plans.values():
-            plan.check_sizes(one.sizes, options.shards, options.shard_size)
         allocator.give_back()  # memory of the survey
         hint = open_source.root_hint(source, options.root)
-        planned = [(one.rejects, one.records) for _, one in plans.values()]
-        survey.check_rejects(root, planned, options, hint, so_far=True)
+        _check_plans(root, [one for _, one in plans.values()], options, hint)
         parts = [
             _Part(
                 split=name,
@@ -243,6 +240,14 @@ def write(
     result = _with_copies(result, parts, warned=is_digested)
     kept_shards = sum(shard.kept for part in parts for shard in part.shards)
     return replace(result, seconds=time.monotonic() - began, kept_shards=kept_shards)
+
+
+def _check_plans(root: Path, plans: Sequence[Plan], options: WriteOptions, hint: str) -> None:
+    """Refuse too many rejects, and shards that are too small."""
+    for one in plans:
+        plan.check_sizes(one.sizes, options.shards, options.shard_size)
+    planned = [(one.rejects, one.records) for one in plans]
+    survey.check_rejects(root, planned, options, hint, so_far=True)
 
 
 def _check(

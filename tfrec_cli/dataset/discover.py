@@ -37,7 +37,7 @@ from tfrec_cli.tfrecord.compression import Compression
 from tfrec_cli.tfrecord.example import Feature
 from tfrec_cli.tfrecord.index import Listed, locate_records, open_index
 from tfrec_cli.tfrecord.record import HEADER_BYTES
-from tfrec_cli.tfrecord.scan import Damage, Record, read_records, scan
+from tfrec_cli.tfrecord.scan import Damage, Record, scan
 from tfrec_cli.tfrecord.stream import compression_of
 
 if TYPE_CHECKING:
@@ -261,6 +261,9 @@ def places(split: Split) -> list[Places]:
                 here = open_index(split.folder / shard.index, shard.records)
             else:
                 here = Listed(locate_records(path))
+        except FramingError:
+            next(whole_records(path), None)  # says what a file is that holds no records
+            raise
         except OSError as error:
             raise RunError(f"{error.filename}: {error.strerror}") from error
         expected = shard.records if shard else promised[number] if promised else len(here)
@@ -350,7 +353,7 @@ def _wrong_count(path: Path, expected: int, found: int, by: str) -> DataError:
 def payloads(split: Split) -> Iterator[bytes]:
     """Iterate the payloads of a split in stored order."""
     for path in split.shards:
-        for record in read_records(path):
+        for record in whole_records(path):
             yield record.payload
 
 
@@ -392,12 +395,13 @@ def first_names(
     decoded = (
         _decode(path, record)
         for path in split.shards
-        for record in islice(read_records(path), 1 + _MORE)
+        for record in islice(whole_records(path), 1 + _MORE)
     )
     features = next(decoded, None)
     if features is None:
         raise DataError(f"{where}: {NO_RECORDS}")
     wanted = told_names(split)[0] if image is None else image
+    looked = ""
     if not foreign.may_hold_image(features, wanted):
         listed = ", ".join(features)
         for one in decoded if skip else islice(decoded, _MORE):
@@ -412,10 +416,12 @@ def first_names(
                 )
             features = one
             break
+        else:
+            looked = f"; looked for an image in the first {1 + _MORE} records of each file" * skip
     try:
         return _names(split, features, image, label, islice(decoded, _MORE)), features
     except UsageError as error:
-        raise _at(where, error) from error
+        raise _at(where, error, looked) from error
 
 
 def _decode(path: Path, record: Record) -> dict[str, Feature]:
@@ -425,11 +431,11 @@ def _decode(path: Path, record: Record) -> dict[str, Feature]:
         raise ExampleError(f"{path}: {error}") from error
 
 
-def _at(where: Path, error: UsageError) -> UsageError:
-    """Name a file in an error, after the option that it begins with."""
+def _at(where: Path, error: UsageError, more: str) -> UsageError:
+    """Name a file in an error, after the option that it begins with, and say more at its end."""
     message = str(error.args[0])
     option = f"`{error.option}`: " if error.option else ""
-    return UsageError(f"{option}{where}: {message.removeprefix(option)}")
+    return UsageError(f"{option}{where}: {message.removeprefix(option)}{more}")
 
 
 def told_names(split: Split) -> tuple[str | None, str | None]:

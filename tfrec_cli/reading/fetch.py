@@ -24,7 +24,6 @@ from tfrec_cli.errors import DataError, FramingError, RunError, UsageError
 from tfrec_cli.reading.buffers import BufferPool
 from tfrec_cli.runtime import files
 from tfrec_cli.tfrecord.record import read_places
-from tfrec_cli.tfrecord.scan import read_records
 
 _MOST_PLACES = 8
 """Readers of one compressed split that go on where they are, however they take turns."""
@@ -243,7 +242,7 @@ def _counts(split: Split) -> list[int]:
 
 
 def _payloads(path: Path) -> Iterator[bytes]:
-    return (record.payload for record in read_records(path))
+    return (record.payload for record in discover.whole_records(path))
 
 
 class Selected:

@@ -142,6 +142,14 @@ class ReadOptions:
                 )
 
 
+def _crop(name: str, value: Any) -> tuple[int, int]:
+    if isinstance(value, str):
+        raise UsageError(
+            f"`{name}`: found {value!r}, expected a number of pixels or (height, width)"
+        )
+    return values.crop(name, value)
+
+
 def _channels(name: str, value: Any) -> int:
     number = values.whole(name, value)
     if number not in get_args(Channels):
@@ -207,7 +215,7 @@ _READ: dict[str, Callable[[str, Any], object]] = {
     "as_supervised": values.flag,
     "one_hot": _one_hot,
     "multi_hot": _multi_hot,
-    "crop": values.crop,
+    "crop": _crop,
     "crop_mode": partial(values.word, words=get_args(CropMode)),
     "seed": read_seed,
     "order_seed": read_seed,

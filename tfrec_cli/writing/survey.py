@@ -313,9 +313,7 @@ def check_rejects(
         raise DataError(found + _links(bad))
 
 
-def _details(
-    bad: Sequence[Reject], damaged: Mapping[str, Sequence[Damaged]]
-) -> list[str]:
+def _details(bad: Sequence[Reject], damaged: Mapping[str, Sequence[Damaged]]) -> list[str]:
     return [*map(str, bad), *(line for some in damaged.values() for line in listed(some))]
 
 

@@ -502,7 +502,7 @@ def test_records_after_damage_are_not_shown(place: Path) -> None:
     ran = tfrec("inspect", place, "--record", 2)
     assert (ran.code, ran.err.split(": length")[0]) == (
         1,
-        f"tfrec: {place}: record 2 at byte {2 * LENGTH}",
+        f"tfrec: {place}: truncated: record 2 at byte {2 * LENGTH}",
     )
 
 

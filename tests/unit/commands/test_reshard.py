@@ -169,7 +169,6 @@ class TestSize:
         told = (len(after.shards), after.options["shards"], after.options["shard_size"])
         assert told == (shards, None, size)
 
-
     def test_a_shard_of_each_of_many_records_is_refused(
         self, lasting: Path, out: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:

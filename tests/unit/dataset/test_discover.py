@@ -98,7 +98,7 @@ def test_a_split_is_found_by_its_name(ours: Path) -> None:
 
 def test_files_whose_names_tell_no_split_are_the_default_one(two: Path) -> None:
     assert discover.split(two, "train").shards == (two / "a", two / "b")
-    with pytest.raises(UsageError, match="found splits train in .*, expected 'test'$"):
+    with pytest.raises(UsageError, match=r"found splits train in .*, expected 'test'$"):
         discover.split(two, "test")
 
 
@@ -152,16 +152,14 @@ def test_a_file_that_is_named_is_the_default_split_and_its_own(tmp_path: Path) -
     file = tmp_path / "val-00000-of-00002"
     file.touch()
     assert discover.split(file, "train").shards == discover.split(file, "val").shards == (file,)
-    with pytest.raises(UsageError, match="found splits val in .*, expected 'test'$"):
+    with pytest.raises(UsageError, match=r"found splits val in .*, expected 'test'$"):
         discover.split(file, "test")
 
 
 def test_an_unknown_split_is_refused(ours: Path) -> None:
     with pytest.raises(UsageError) as caught:
         discover.split(ours, "test")
-    assert str(caught.value) == (
-        f"split: found splits train, val in {ours}, expected 'test'"
-    )
+    assert str(caught.value) == (f"split: found splits train, val in {ours}, expected 'test'")
 
 
 def test_a_pattern_that_matches_nothing_is_refused(two: Path) -> None:

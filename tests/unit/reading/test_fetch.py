@@ -14,7 +14,6 @@ from conftest import class_files, fill
 from tfrec_cli.commands.write import write
 from tfrec_cli.dataset import discover
 from tfrec_cli.errors import DataError, FramingError
-from tfrec_cli.reading import fetch
 from tfrec_cli.reading.buffers import BufferPool
 from tfrec_cli.reading.fetch import RandomAccess, Records, Selected, Sequential
 from tfrec_cli.runtime import files
@@ -148,18 +147,18 @@ def test_each_of_a_few_readers_decompresses_a_record_once(
     gzipped: Path, records: Sequential, monkeypatch: pytest.MonkeyPatch, readers: int
 ) -> None:
     """They take turns, each a record behind the one before."""
-    read_in_all: list[bytes] = []
+    expected, read_in_all = every(gzipped), list[bytes]()
 
     def noted(path: Path) -> Iterator[Record]:
         for record in read_records(path):
             read_in_all.append(record.payload)
             yield record
 
-    monkeypatch.setattr(fetch, "read_records", noted)
+    monkeypatch.setattr(discover, "whole_records", noted)
     for turn in range(records.count + readers):
         for reader in range(min(turn + 1, readers)):
             if turn - reader < records.count:
-                assert read(records, turn - reader) == every(gzipped)[turn - reader :][:1]
+                assert read(records, turn - reader) == expected[turn - reader :][:1]
     assert len(read_in_all) == readers * records.count
 
 
@@ -167,8 +166,10 @@ def test_a_shard_is_opened_only_for_its_records(
     gzipped: Path, records: Sequential, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     opened = []
-    whole = fetch.read_records
-    monkeypatch.setattr(fetch, "read_records", lambda path: opened.append(path.name) or whole(path))
+    whole = discover.whole_records
+    monkeypatch.setattr(
+        discover, "whole_records", lambda path: opened.append(path.name) or whole(path)
+    )
     read(records, 9, 10)
     read(records, 11)
     read(records, 1, 12)

@@ -210,7 +210,7 @@ def test_a_failed_pass_fails_again(theirs: Path, opener: Any, tmp_path: Path) ->
     opened = opener(copy, split="train+val")
     (copy / "val").write_bytes(files["val"][:-1])
     for _ in range(2):
-        with pytest.raises(DataError, match=f"{copy / 'val'}: record 1 at byte"):
+        with pytest.raises(DataError, match=f"{copy / 'val'}: truncated: record 1 at byte"):
             _ = opened.targets
     record_file(copy / "val", record(0), example.encode({"label": b"cat"}))
     with pytest.raises(DataError, match=f"{copy}: record 1: found feature 'label' of another kind"):

@@ -98,7 +98,7 @@ def test_every_reader_refuses_a_crop_larger_than_an_image(whole: Path, dataset: 
 
 
 def test_every_reader_lists_the_splits_if_one_is_missing(whole: Path, dataset: Any) -> None:
-    with pytest.raises(UsageError, match="found splits train in .*, expected 'test'$"):
+    with pytest.raises(UsageError, match=r"found splits train in .*, expected 'test'$"):
         dataset(whole, crop=8, split="test")
 
 

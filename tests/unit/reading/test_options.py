@@ -153,7 +153,7 @@ def test_the_other_values_are_not_the_defaults() -> None:
             "sample_weight: found features too, expected one of them or as_supervised=False",
         ),
         ({"missing": "pad"}, "missing: found 'pad', expected one of fail, skip"),
-        ({"crop": "x"}, "crop: found 'x', expected N or HEIGHTxWIDTH in pixels"),
+        ({"crop": "4"}, "crop: found '4', expected a number of pixels or (height, width)"),
         ({"crop": 8.5}, "crop: found 8.5, expected a number of pixels or (height, width)"),
         ({"crop": (8, 0)}, "crop: found 0, expected 1 or more"),
         ({"crop": (8, 8.5)}, "crop: found 8.5, expected a whole number"),

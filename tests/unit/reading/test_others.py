@@ -9,13 +9,14 @@ from typing import Any
 import numpy as np
 import pytest
 from conftest import OF_RECORDS, READERS, needs, photo, png, save, tfds
+from program import tfrec
 from record_files import record_file
 from yielded import WAYS, digest
 
 from tfrec_cli import read_numpy
 from tfrec_cli.dataset import discover
 from tfrec_cli.dataset import tfds as descriptions
-from tfrec_cli.errors import DataError, UsageError
+from tfrec_cli.errors import DataError, FramingError, UsageError
 from tfrec_cli.tfrecord import example
 from tfrec_cli.tfrecord.example import Feature
 from tfrec_cli.tfrecord.scan import read_records
@@ -81,7 +82,7 @@ def test_a_pattern_chooses_the_files_to_read(tmp_path: Path, dataset: Any) -> No
 
 def test_a_folder_of_validation_files_is_not_read_as_train(tmp_path: Path, dataset: Any) -> None:
     folder = numbered(tmp_path, "{}-{}", {"validation": (3, 1)})
-    with pytest.raises(UsageError, match="found splits validation in .*, expected 'train'$"):
+    with pytest.raises(UsageError, match=r"found splits validation in .*, expected 'train'$"):
         dataset(folder)
     assert len(list(dataset(folder, split="validation"))) == 3
 
@@ -229,16 +230,45 @@ def test_an_image_of_an_unknown_name_is_refused_without_reading_all(
             read += 1
             yield record
 
-    monkeypatch.setattr(discover, "read_records", counted)
-    for missing, most in (("fail", 100), ("skip", 200)):
+    monkeypatch.setattr(discover, "whole_records", counted)
+    looked = "; looked for an image in the first 100 records of each file"
+    for missing, most, more in (("fail", 100, ""), ("skip", 200, looked)):
         with pytest.raises(UsageError) as refused:
             read_numpy.dataset(tmp_path, image="photo", missing=missing)
         first = tmp_path / "train-00000-of-00002"
         assert str(refused.value) == (
             f"image: {first}: found no feature 'photo', expected one of label (int64), image (PNG)"
+            f"{more}"
         )
         assert read <= most
         read = 0
+
+
+def test_a_split_that_begins_with_many_records_without_an_image_is_refused(tmp_path: Path) -> None:
+    file = record_file(tmp_path / "x", *[example.encode({"label": 1})] * 100, labelled(0))
+    with pytest.raises(
+        UsageError, match=r"looked for an image in the first 100 records of each file$"
+    ):
+        read_numpy.dataset(file, missing="skip")
+
+
+ARRAY_RECORD = bytes.fromhex("83af70d10d884a3f000000000000000040000000000000")
+"""The beginning of a file of array_record 0.5."""
+
+
+def test_a_sound_file_of_another_format_is_named(tmp_path: Path, dataset: Any) -> None:
+    """Where it is not the first file, too."""
+    (tmp_path / "b").write_bytes(ARRAY_RECORD)
+    found = f"{tmp_path}/b: not a TFRecord file: an ArrayRecord or Riegeli file"
+    record_file(tmp_path / "a", labelled(0))
+    for path in (tmp_path / "b", tmp_path):
+        with pytest.raises(FramingError) as refused:
+            dataset(path)
+        assert str(refused.value) == found
+    for command in ("extract", "reshard"):
+        ran = tfrec(command, tmp_path / "b", tmp_path / "out")
+        assert (ran.code, ran.err) == (1, f"tfrec: {found}\n")
+    assert tfrec("inspect", tmp_path / "b", "--record", 0).err == f"tfrec: {found}\n"
 
 
 def test_readers_by_number_skip_nothing(gaps: Path) -> None:

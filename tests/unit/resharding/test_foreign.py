@@ -52,7 +52,7 @@ def test_splits_are_told_by_names_and_files_are_in_natural_order(
 
 def test_one_split_can_be_taken_by_its_name(tmp_path: Path) -> None:
     assert found(tmp_path, "val.tfrecord", "dev.tfrecord", split="dev") == {"dev": ["dev.tfrecord"]}
-    with pytest.raises(UsageError, match="found splits dev, val in .*, expected 'test'$"):
+    with pytest.raises(UsageError, match=r"found splits dev, val in .*, expected 'test'$"):
         foreign.splits(tmp_path, "test")
 
 
