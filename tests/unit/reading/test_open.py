@@ -105,8 +105,8 @@ def test_every_reader_lists_the_splits_if_one_is_missing(whole: Path, dataset: A
 @pytest.mark.parametrize(
     ("name", "ways"),
     [
-        ("read_tf.dataset", "'skip' or 'pad'"),
-        ("read_numpy.dataset", "'skip' or 'pad'"),
+        ("read_tf.dataset", "'pad', or 'skip', after which the number of batches is not known"),
+        ("read_numpy.dataset", "'pad', or 'skip', after which the number of batches is not known"),
         ("read_numpy.source", "'pad'"),
         ("read_torch.dataset", "'pad'"),
     ],
