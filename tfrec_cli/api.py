@@ -15,9 +15,10 @@ import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import fields
 from importlib import import_module
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar, cast, get_args
 
 from tfrec_cli import seeds
+from tfrec_cli.dataset.names import Missing
 from tfrec_cli.errors import UsageError
 from tfrec_cli.imaging.policy import MAX_PIXELS
 from tfrec_cli.runtime import values
@@ -444,6 +445,7 @@ def extract(
     *,
     split: str | None = None,
     image: str | None = None,
+    missing: Missing = "fail",
     jobs: int | None = None,
     progress: Progress | None = None,
 ) -> Extracted:
@@ -458,6 +460,8 @@ def extract(
         split: extract only this split; None takes all, each in its own folder if there are several.
         image: the feature that holds the images of another program's records; None takes that of a
             common name, or the only one that holds images.
+        missing: what to do with records of another program that have no image: ``"fail"``, or
+            ``"skip"`` them, and count them in the result.
         jobs: number of processes; None means one for each processor.
         progress: see above.
     Returns:
@@ -480,6 +484,7 @@ def extract(
     asked = command.Options(
         split=_optional(values.text, "split", split),
         image=_optional(values.text, "image", image),
+        missing=cast("Missing", values.word("missing", missing, get_args(Missing))),
         jobs=options.read("jobs", jobs),
     )
     where = values.path("dataset", dataset), values.path("out", out)

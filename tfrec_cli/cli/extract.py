@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import click
 
 from tfrec_cli.cli import params, progress
 from tfrec_cli.cli.command import Command
 from tfrec_cli.cli.completion import paths, splits
+from tfrec_cli.dataset.names import Missing
 
 
 @click.command(
     cls=Command,
     groups={
-        "What is written": ["split", "image"],
+        "What is written": ["split", "image", "missing"],
         "Running": ["jobs", "quiet", "json", "color"],
     },
     examples=["out images", "out images --split val"],
@@ -39,6 +40,14 @@ from tfrec_cli.cli.completion import paths, splits
     metavar="NAME",
     help="Feature that holds the images of another program's records. [default: that of a common "
     "name, or the only one]",
+)
+@click.option(
+    "--missing",
+    type=click.Choice(get_args(Missing), case_sensitive=False),
+    default="fail",
+    show_default=True,
+    help="What to do with records of another program that have no image. fail: stop. skip: leave "
+    "them out, and count them.",
 )
 @params.jobs
 @params.quiet

@@ -17,6 +17,7 @@ from tempfile import mkdtemp
 from tfrec_cli.dataset import discover, records
 from tfrec_cli.dataset.discover import Split
 from tfrec_cli.dataset.manifest import Shard
+from tfrec_cli.dataset.names import Missing
 from tfrec_cli.errors import DataError, UsageError
 from tfrec_cli.extracting.collisions import check_files, folder_warnings, settle
 from tfrec_cli.extracting.image_list import WrittenList, write_list
@@ -39,6 +40,7 @@ class Options:
 
     split: str | None = None
     image: str | None = None
+    missing: Missing = "fail"
     jobs: int | None = None
 
 
@@ -58,6 +60,7 @@ class Extracted:
             another program has the same name.
         numbered: number of files named by their record number, because no usable name was stored.
         by_label: number of files of other programs in a folder of their label.
+        imageless: number of records of other programs that were left out, having no image.
         images: features that held the images of other programs' records.
         other_images: further features of theirs that hold images, with the format of the first.
         other_values: further features of theirs with other values, and labels that no folder shows.
@@ -75,6 +78,7 @@ class Extracted:
     repeated: int
     numbered: int
     by_label: int
+    imageless: int
     images: tuple[str, ...]
     other_images: dict[str, str]
     other_values: tuple[str, ...]
@@ -117,9 +121,7 @@ def extract(
             split_folder.mkdir(exist_ok=True)
             waiting = Path(mkdtemp(dir=folder))
             shards = []
-            for shard in run(
-                extract_shard, _tasks(split, split_folder, waiting, run, options.image)
-            ):
+            for shard in run(extract_shard, _tasks(split, split_folder, waiting, run, options)):
                 shards.append(shard)
                 count += shard.records
                 progress("extracting", count, max(count, total))
@@ -132,8 +134,11 @@ def extract(
             waiting.rmdir()
             check_files(shards)
             done += shards
+        imageless = sum(shard.imageless for shard in done)
         if not count:
             raise DataError(f"{splits[0].shards[0]}: {discover.NO_RECORDS}")
+        if count == imageless:
+            raise DataError(f"{splits[0].shards[0]}: found no record with an image, expected some")
         os.sync()  # once: an fsync for each of a million files takes hours
     other_images = {
         name: word for shard in reversed(done) for name, word in shard.other_images.items()
@@ -141,13 +146,14 @@ def extract(
     return Extracted(
         out=out,
         splits=tuple(str(split.name) for split in splits) if several else (),
-        files=count,
+        files=count - imageless,
         size_bytes=sum(shard.size_bytes for shard in done),
         formats=dict(sum((shard.formats for shard in done), Counter()).most_common()),
         renamed=sum(shard.renamed for shard in done),
         repeated=sum(shard.repeated for shard in done),
         numbered=sum(shard.numbered for shard in done),
         by_label=sum(shard.by_label for shard in done),
+        imageless=imageless,
         images=tuple(sorted(set().union(*(shard.images for shard in done)))),
         other_images=dict(sorted(other_images.items())),
         other_values=tuple(sorted(set().union(*(shard.other_values for shard in done)))),
@@ -187,7 +193,7 @@ def _check_image(split: Split, image: str | None) -> None:
 
 
 def _tasks(
-    split: Split, folder: Path, waiting: Path, run: pool.Map, image: str | None
+    split: Split, folder: Path, waiting: Path, run: pool.Map, options: Options
 ) -> list[Task]:
     entries: Sequence[Shard | None] = [None] * len(split.shards)
     if split.manifest:
@@ -206,7 +212,8 @@ def _tasks(
             described=common,
             entry=entry,
             first=first,
-            image=image,
+            image=options.image,
+            missing=options.missing,
         )
         for path, entry, first in zip(split.shards, entries, firsts, strict=True)
     ]

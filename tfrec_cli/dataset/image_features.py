@@ -63,6 +63,13 @@ def find_names(features: Mapping[str, Feature], image: str | None = None) -> Nam
     raise DataError(f"found features {', '.join(features)}, expected one that holds an image")
 
 
+def has_image(features: Mapping[str, Feature], image: str | None = None) -> bool:
+    """Return whether `find_names` would find an image, or several."""
+    if image is not None:
+        return image in features
+    return guess_names(features) is not None or bool(images_of(features))
+
+
 def usual_image(features: Mapping[str, Feature]) -> str | None:
     """Return the only feature that has a name in common use and holds an image, or None."""
     names = guess_names(features)

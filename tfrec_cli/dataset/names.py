@@ -11,6 +11,8 @@ if TYPE_CHECKING:
     from tfrec_cli.tfrecord.compression import WrittenCompression
 
 KeyStyle = Literal["plain", "tf-models"]
+Missing = Literal["fail", "skip"]
+"""What to do with a record of another program that has no image."""
 
 SPLIT_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_-]{0,63}")
 

@@ -144,4 +144,5 @@ def _files(shards: Sequence[ExtractedShard]) -> Iterator[tuple[ExtractedShard, i
     """Iterate the files of some shards: shard, number of the record in the shard, path."""
     for shard in shards:
         for index, path in enumerate(shard.paths()):
-            yield shard, index, path
+            if path:
+                yield shard, index, path

@@ -15,8 +15,9 @@ from tfrec_cli.runtime.paths import printable
 _SHOWN_BYTES = 60
 
 
-RECORD, EXTENDED, NUMBER = range(3)
-"""Names from records, names with an extension appended, numbers: the first have precedence."""
+RECORD, EXTENDED, NUMBER, NO_IMAGE = range(4)
+"""Names from records, names with an extension appended, numbers: the first have precedence. The
+last is that of a record without an image, which becomes no file."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -12,11 +12,12 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from tfrec_cli.dataset import discover, records
-from tfrec_cli.dataset.image_features import find_names, images_of
+from tfrec_cli.dataset.image_features import find_names, has_image, images_of
 from tfrec_cli.dataset.manifest import Manifest, Shard
+from tfrec_cli.dataset.names import Missing
 from tfrec_cli.dataset.records import ImageRecord, Names
 from tfrec_cli.errors import DataError, FramingError
-from tfrec_cli.extracting.names import EXTENDED, FileName, file_name
+from tfrec_cli.extracting.names import EXTENDED, NO_IMAGE, FileName, file_name
 from tfrec_cli.extracting.tree import FileTree
 from tfrec_cli.imaging import formats, normalize
 from tfrec_cli.imaging.formats import ImageFormat
@@ -36,6 +37,7 @@ class Task:
         entry: the file's entry in the manifest.
         first: number of the file's first record in the split.
         image: the feature that holds the images of foreign records; None if it is to be found.
+        missing: what to do with a foreign record without an image.
     """
 
     path: Path
@@ -45,6 +47,7 @@ class Task:
     entry: Shard | None
     first: int
     image: str | None = None
+    missing: Missing = "fail"
 
     @property
     def has_columns(self) -> bool:
@@ -70,6 +73,7 @@ class ExtractedShard:
         other_images: further features of theirs that hold images: name to a word for their format.
         other_values: further features of theirs with other values, and labels that no folder shows.
         by_label: number of files of foreign records in a folder of their label.
+        imageless: number of foreign records without an image, which became no file.
     """
 
     task: Task
@@ -83,6 +87,7 @@ class ExtractedShard:
     other_images: dict[str, str] = field(default_factory=dict)
     other_values: set[str] = field(default_factory=set)
     by_label: int = 0
+    imageless: int = 0
     renamed: int = 0
     repeated: int = 0
     numbered: int = 0
@@ -146,6 +151,11 @@ def _dump(features: Mapping[str, Feature], task: Task) -> bytes:
 
 def _write_image(features: Mapping[str, Feature], done: ExtractedShard, tree: FileTree) -> bytes:
     task = done.task
+    if task.missing == "skip" and not task.described and not has_image(features, task.image):
+        done.sources.append(NO_IMAGE)
+        done.imageless += 1
+        done.records += 1
+        return b""
     names = (
         records.NAMES[task.described.keys] if task.described else find_names(features, task.image)
     )

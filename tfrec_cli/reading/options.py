@@ -14,6 +14,7 @@ from typing import Any, Literal, cast, get_args
 
 from tfrec_cli.crops import CropMode
 from tfrec_cli.dataset.names import LARGEST_LABEL
+from tfrec_cli.dataset.names import Missing as Missing
 from tfrec_cli.errors import UsageError
 from tfrec_cli.runtime import pool, values
 from tfrec_cli.seeds import EPOCH_LIMIT, read_epoch, read_seed
@@ -21,7 +22,6 @@ from tfrec_cli.seeds import EPOCH_LIMIT, read_epoch, read_seed
 Channels = Literal[1, 3]
 Dtype = Literal["float32", "uint8", "uint16"]
 Small = Literal["fail", "skip", "pad"]
-Missing = Literal["fail", "skip"]
 Shuffle = bool | Literal["blocks"]
 Even = Literal["drop", "repeat"]
 Mix = Sequence[tuple[Any, float]]

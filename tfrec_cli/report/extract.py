@@ -28,6 +28,8 @@ def text(result: Extracted) -> str:
         rows += [("repeated", f"{result.repeated:,} got a number, since another had their name")]
     if result.numbered:
         rows += [("numbered", f"{result.numbered:,} without a usable name")]
+    if result.imageless:
+        rows += [("left out", f"{plural(result.imageless, 'record')} without an image")]
     if result.other_images:
         listed = [f"{name} ({word})" for name, word in result.other_images.items()]
         first = next(iter(result.other_images))
@@ -83,6 +85,7 @@ def document(result: Extracted) -> str:
             "repeated": result.repeated,
             "numbered": result.numbered,
             "by_label": result.by_label,
+            "imageless": result.imageless,
             "images": result.images,
             "other_images": result.other_images,
             "other_values": result.other_values,

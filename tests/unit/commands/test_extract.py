@@ -253,6 +253,7 @@ class TestWhole:
             repeated=0,
             numbered=0,
             by_label=0,
+            imageless=0,
             images=(),
             other_images={},
             other_values=(),
@@ -582,6 +583,46 @@ class TestFeatures:
             "  left out  depth (16-bit PNG), mask (PNG): --image depth extracts those of depth\n"
             "  left out  values of label, sex\n"
         )
+
+    def test_records_without_an_image_can_be_left_out(self, tmp_path: Path, out: Path) -> None:
+        """The numbers in names stay those of the records."""
+        rows: list[dict[str, Any]] = [{"label": 1}, {"image": JPEG}, {"label": 2}, {"image": JPEG}]
+        rows += [{"image": JPEG, "filename": b"a.jpg"}, {"filename": b"b.jpg"}]
+        folder = tmp_path / "records"
+        folder.mkdir()
+        bare(folder / "1.tfrecord", *rows[:3])
+        bare(folder / "2.tfrecord", *rows[3:])
+        assert tfrec("extract", folder, out, "--missing", "SKIP").out == (
+            f"wrote 3 files to {out}, 2.1 KiB\n"
+            "  formats   3 jpeg\n"
+            "  images    of the feature image\n"
+            "  numbered  2 without a usable name\n"
+            "  left out  3 records without an image\n"
+        )
+        assert files(out) == {"00000001.jpg": JPEG, "00000003.jpg": JPEG, "a.jpg": JPEG}
+        document = json.loads(
+            tfrec("extract", folder, tmp_path / "o", "--missing=skip", "--json").out
+        )
+        assert (document["files"], document["imageless"]) == (3, 3)
+
+    def test_records_without_the_chosen_feature_are_left_out(
+        self, tmp_path: Path, out: Path
+    ) -> None:
+        path = bare(tmp_path / "x", {"image": JPEG, "mask": PNG}, {"image": JPEG})
+        result = run(path, out, image="mask", missing="skip")
+        assert (result.files, result.imageless, files(out)) == (1, 1, {"00000000.png": PNG})
+
+    def test_several_images_are_not_missing(self, tmp_path: Path, out: Path) -> None:
+        path = bare(tmp_path / "x", {"a": JPEG, "b": JPEG})
+        with pytest.raises(DataError, match=r"record 0 at byte 0: found images in a \(JPEG\), b"):
+            run(path, out, missing="skip")
+
+    def test_if_all_are_left_out_nothing_is_written(self, tmp_path: Path, out: Path) -> None:
+        path = bare(tmp_path / "x", {"label": 3})
+        with pytest.raises(DataError) as error:
+            run(path, out, missing="skip")
+        assert str(error.value) == f"{path}: found no record with an image, expected some"
+        assert not out.exists()
 
     def test_a_list_of_tfrec_leaves_nothing_out(self, tmp_path: Path, out: Path) -> None:
         fill(tmp_path / "src", {"a.jpg": JPEG, "b.jpg": JPEG})
@@ -1054,6 +1095,7 @@ def test_the_json_document_has_every_count(lasting: Path, out: Path) -> None:
         "repeated": 0,
         "numbered": 0,
         "by_label": 0,
+        "imageless": 0,
         "images": [],
         "other_images": {},
         "other_values": [],
