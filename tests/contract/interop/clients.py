@@ -321,7 +321,7 @@ def keras_read_numpy(folder: str) -> tuple[Any, Mapping[str, Any]]:
 
     epochs = len(EPOCHS)
     data = read_numpy.dataset(folder, epochs=epochs, shuffle=True, batch_size=BATCH, **ARGS)
-    return iter(data), {"steps_per_epoch": len(data) // epochs}
+    return (batch for batch in data), {"steps_per_epoch": data.steps_per_epoch}
 
 
 def keras_read_keras(folder: str) -> tuple[Any, Mapping[str, Any]]:

@@ -35,7 +35,7 @@ _FEEDS = {
     "`fit` on `read_tf`": partial(clients.keras, feed=clients.keras_read_tf),
     "`fit` on a `DataLoader`": partial(clients.keras, feed=clients.keras_loader),
     "`fit` on Grain": partial(clients.keras, feed=clients.keras_grain),
-    "`fit` on `iter(read_numpy.dataset(…))`": partial(clients.keras, feed=clients.keras_read_numpy),
+    "`fit` on a generator of `read_numpy`": partial(clients.keras, feed=clients.keras_read_numpy),
 }
 
 
