@@ -3,8 +3,9 @@
     python -m tests.contract.same_everywhere DATASET [--crop N] [--epochs E] [--batch-size N]
         [--only NAME …]
 
-Each configuration runs in its own process, shuffled, with flips and brightness. A digest covers
-sizes, pixels and labels of every batch, in order. The exit code is 1 if two digests differ.
+``--crop`` is needed for whole images. Each configuration runs in its own process, shuffled, with
+flips and brightness. A digest covers sizes, pixels and labels of every batch, in order. The exit
+code is 1 if two digests differ.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from typing import Any
 import numpy as np
 
 from tfrec_cli import read_numpy
+from tfrec_cli.errors import UsageError
 
 SEED = 42
 
@@ -42,10 +44,21 @@ def main() -> int:
     parser.add_argument("--only", nargs="+", choices=names(), default=names(), metavar="NAME")
     parser.add_argument("--inside", choices=names(), help=argparse.SUPPRESS)
     given = parser.parse_args()
-    options = {"crop": given.crop, "seed": SEED, "flip": True, "brightness": 0.1, "small": "pad"}
+    options: dict[str, Any] = {
+        "crop": given.crop,
+        "seed": SEED,
+        "flip": True,
+        "brightness": 0.1,
+        "small": "pad",
+    }
     if given.inside:
         print(digest(batches(given.inside, given.dataset, given.epochs, given.batch_size, options)))
         return 0
+    try:
+        read_numpy.dataset(given.dataset, batch_size=given.batch_size, **options)
+    except UsageError as error:
+        if given.crop is None and error.option == "crop":
+            parser.error(f"{given.dataset} holds whole images: give --crop N")
     digests, failed = set(), False
     for name in given.only:
         words = [

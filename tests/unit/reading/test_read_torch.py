@@ -457,14 +457,27 @@ def test_the_proof_fails_if_a_reader_does(tmp_path: Path) -> None:
     assert lines[0][1] == "failed:"
 
 
+def test_the_proof_asks_for_a_crop_of_whole_images(
+    whole: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys, "argv", ["same_everywhere", str(whole)])
+    with pytest.raises(SystemExit, match="2"):
+        same_everywhere.main()
+    assert capsys.readouterr().err.endswith(f"{whole} holds whole images: give --crop N\n")
+
+
 def test_whole_images_of_different_sizes_need_another_batch(whole: Path) -> None:
     """The docs have PyTorch's message, which tells nothing of crops."""
     records = read_torch.dataset(whole)
-    message = "stack expects each tensor to be equal size"
-    with pytest.raises(RuntimeError, match=message):
+    messages = ["stack expects each tensor to be equal size"]
+    with pytest.raises(RuntimeError, match=messages[0]):
         list(torch_data.DataLoader(records, batch_size=4))
+    messages.append("Trying to resize storage that is not resizable")
+    with pytest.raises(RuntimeError, match="|".join(messages)):  # it depends on the first batch
+        list(torch_data.DataLoader(records, batch_size=4, num_workers=1))
     for page in ("docs/reading/pytorch.md", "docs/troubleshooting.md"):
-        assert f"`{message}`" in (ROOT / page).read_text()
+        text = (ROOT / page).read_text()
+        assert [message for message in messages if f"`{message}`" not in text] == []
     assert len(list(torch_data.DataLoader(records, batch_size=None))) == 13
     loader = torch_data.DataLoader(records, batch_size=4, collate_fn=list)
     assert [len(batch) for batch in loader] == [4, 4, 4, 1]
