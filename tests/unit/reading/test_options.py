@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import inspect
 import pickle
+import re
 from dataclasses import fields, replace
 from fractions import Fraction
 from typing import Any
 
 import numpy as np
 import pytest
-from conftest import READERS, read_torch
+from conftest import READERS, ROOT, read_torch
 
 from tfrec_cli.errors import UsageError
 from tfrec_cli.reading.options import ReadOptions
@@ -89,6 +90,16 @@ def test_every_signature_repeats_the_options(reader: str) -> None:
     ]
     assert found == expected
     assert [one.name for one in parameters][len(expected) :] == more
+
+
+def test_the_docs_say_which_reader_lacks_what() -> None:
+    found: dict[str, set[str]] = {}
+    for line in (ROOT / "docs/reading/index.md").read_text().splitlines():
+        reader, _, rest = line.removeprefix("| `").partition("` | ")
+        if reader in LACKS:
+            found.setdefault(reader, set()).update(re.findall("`(.+?)`", rest.split(" | ")[0]))
+    lacks = {**LACKS, "read_tf.dataset": {"transform"}}
+    assert found == {reader: names for reader, names in lacks.items() if names}
 
 
 def test_pytorchs_order_repeats_the_options() -> None:
