@@ -46,9 +46,9 @@ except ImportError as error:
 
 __all__ = ["Batches", "SetEpoch", "dataset"]
 
-_MOST_UNTOLD = 3
-"""Epochs of unknown number after which a dataset for training gives a warning: Keras begins one
-more than it reads, if it has to build the model."""
+_TOO_OFTEN = 3
+"""A dataset for training gives a warning if an epoch begins so often: Keras begins one more than it
+reads, if it has to build the model."""
 
 
 def dataset(
@@ -221,7 +221,7 @@ class Batches(Stepping, Transforming, PyDataset):  # type: ignore[misc]  # Keras
         self._reading = threading.Lock()
         self._ahead: Generator[Any, None, None] | None = None
         self._coming = (0, 0)  # the epoch and number of the next batch of _ahead
-        self._untold: int | None = 0  # epochs that Keras began; None once a number was set
+        self._begun: int | None = 0  # how often the epoch began; None if a caller set its number
         self._is_told = False  # whether fit told the number of the epoch that begins
         self._is_first = False  # whether fit must ask for the first batch next
 
@@ -248,7 +248,7 @@ class Batches(Stepping, Transforming, PyDataset):  # type: ignore[misc]  # Keras
             UsageError: ``epoch`` is out of range.
         """
         self._epoch = replace(self.options, epoch=epoch).epoch
-        self._untold = None
+        self._begun = None
 
     def __len__(self) -> int:
         return self._order.chunk_counts()[0]
@@ -284,12 +284,14 @@ class Batches(Stepping, Transforming, PyDataset):  # type: ignore[misc]  # Keras
         return self._read(epoch, number)
 
     def on_epoch_begin(self) -> None:
-        """Keras calls it; it warns if epochs are read one after another without `SetEpoch`."""
+        """Keras calls it; it warns if one epoch is read again and again, without `SetEpoch`."""
         self._is_first, self._is_told = self._is_told, False
-        if self._untold is None:
+        if self._is_first:
+            self._begun = 0
+        if self._begun is None:
             return
-        self._untold += 1
-        if self._untold == _MOST_UNTOLD and self._opened.draws:
+        self._begun += 1
+        if self._begun == _TOO_OFTEN and self._opened.draws:
             expected = "fit(…, callbacks=[read_keras.SetEpoch(dataset)])"
             again.warn(self._opened, self._epoch, expected, stacklevel=2)
 

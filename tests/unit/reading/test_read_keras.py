@@ -149,6 +149,20 @@ def test_many_epochs_without_their_number_give_a_warning(whole: Path) -> None:
         ours.on_epoch_begin()
 
 
+def test_epochs_after_those_of_set_epoch_give_a_warning_too(whole: Path) -> None:
+    """As in a notebook, where one cell forgets the callback."""
+    ours = train(whole)
+    tell = read_keras.SetEpoch(ours)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        for epoch in range(4):
+            tell.on_epoch_begin(epoch)
+            ours.on_epoch_begin()
+            ours.on_epoch_begin()  # for validation
+    with pytest.warns(UserWarning, match="epoch 3 is read again, with the same order and crops"):
+        ours.on_epoch_begin()
+
+
 # Trains one layer, which keeps the first image of its batch, and prints of which epoch of
 # read_numpy, and which batch there, each of these images is.
 FIT = """
