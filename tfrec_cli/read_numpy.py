@@ -434,14 +434,14 @@ class _Iteration(Iterator[Any]):
             return
         epochs = None if options.epochs is None else end - epoch
         rest = replace(options, epoch=epoch, epochs=epochs, start=start)
-        self._begin(replace(opened, options=rest))
+        self._begin(replace(opened, options=rest), resumes=True)
 
     def _check_position_is_known(self) -> None:
         if self._batches._opened.may_skip:
             raise UsageError("`state_dict`: records may be skipped, so that no position is known")
 
-    def _begin(self, opened: OpenSplit) -> None:
-        reading = _Reading(self._batches, opened, opened.order())
+    def _begin(self, opened: OpenSplit, *, resumes: bool = False) -> None:
+        reading = _Reading(self._batches, opened, opened.order(), resumes)
         self._read_to = reading.order.first_epoch, reading.order.own_range(0).start
         self._reading = reading.run()
 
@@ -453,11 +453,12 @@ class _Reading:
     batches: Batches
     opened: OpenSplit
     order: ChunkOrder
+    resumes: bool  # a state was loaded
 
     def run(self) -> Iterator[tuple[tuple[int, int], Any]]:
         """Yield what is iterated, and up to where which epoch is read then."""
         options, order, passes = self.opened.options, self.order, self.batches._passes
-        passes.begin(stacklevel=3)
+        passes.begin(stacklevel=3, resumes=self.resumes)
         with closing(run_ahead(self._tasks(), options.threads)) as chunks:
             for index, epoch in groupby(chunks, operator.itemgetter(0)):
                 own = order.own_range(index).start

@@ -24,10 +24,14 @@ class Passes:
         self._has_ended = False
         self._is_silent = not opened.draws
 
-    def begin(self, stacklevel: int = 1) -> None:
-        """Note that the first record is read, for the caller that ``stacklevel`` names."""
+    def begin(self, stacklevel: int = 1, *, resumes: bool = False) -> None:
+        """Note that the first record is read, for the caller that ``stacklevel`` names.
+
+        Args:
+            resumes: a loaded state tells where to go on, so this time there is no warning.
+        """
         self._left -= 1
-        if self._left < 0 and self._has_ended and not self._is_silent:
+        if self._left < 0 and self._has_ended and not (self._is_silent or resumes):
             self._is_silent = True
             warn(
                 self._opened,

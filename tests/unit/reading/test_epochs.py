@@ -167,6 +167,21 @@ def test_a_look_at_the_first_batch_is_no_epoch(whole: Path, dataset: Any) -> Non
         assert texts_of(partial(images, batches, 40)) == []
 
 
+def test_a_loaded_state_gives_no_warning(whole: Path) -> None:
+    batches = read_numpy.dataset(whole, crop=20, shuffle=True, batch_size=4)
+    first = iter(batches)
+    next(first)
+    state = first.state_dict()
+
+    def resume() -> None:
+        resumed = iter(batches)
+        resumed.load_state_dict(state)
+        list(resumed)
+
+    assert texts_of(lambda: [*first, resume(), resume(), iter(batches)]) == []
+    assert len(texts_of(lambda: list(batches))) == 1
+
+
 @pytest.mark.skipif(bool(missing("tensorflow")), reason="needs TensorFlow")
 def test_derived_datasets_of_tensorflow_give_the_warning_too(whole: Path) -> None:
     batches = read_tf.dataset(whole, crop=20, shuffle=True).map(lambda *both: both).batch(4)
