@@ -314,8 +314,6 @@ def crop_digests(
     from tfrec_cli.dataset import discover
 
     tf = _load_quietly()
-    with suppress(RuntimeError):  # fails if TensorFlow already runs: its devices are fixed then
-        tf.config.set_visible_devices([], "GPU")
     batches = dataset(
         opened,
         image=None if opened.manifest else discover.first_record(opened)[0].image,
@@ -472,9 +470,13 @@ def load_tensorflow() -> Any:
 
 
 def _load_quietly() -> Any:
-    """Import TensorFlow, and suppress what its C++ code writes to stderr."""
+    """Import and start TensorFlow on the CPU, and suppress what its C++ code writes to stderr."""
     with stderr_silenced():
-        return load_tensorflow()
+        tf = load_tensorflow()
+        with suppress(RuntimeError):  # fails if TensorFlow already runs: its devices are fixed then
+            tf.config.set_visible_devices([], "GPU")
+        tf.config.list_logical_devices()  # starts it
+    return tf
 
 
 @dataclass(frozen=True, slots=True)

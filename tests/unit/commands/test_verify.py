@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import fill, jpeg, needs, photo, png, save
+from conftest import ROOT, fill, jpeg, needs, photo, png, save
 from PIL import Image
 from record_files import record_file
 
@@ -433,6 +436,17 @@ def test_crops_that_tensorflow_makes_otherwise_are_found(
     (found,) = verify(whole, Options(seed=1, crop=(9, 9), jobs=1)).findings
     assert found.kind == "crop"
     assert found.message.endswith("(by TensorFlow's own operations)")
+
+
+@needs("tensorflow")
+def test_tensorflow_writes_nothing_of_its_own(crops: Path) -> None:
+    """Nor of devices: it looks for them even on a machine without a GPU."""
+    program = f"import tfrec_cli; tfrec_cli.verify({str(crops)!r}, seed=1, crop=9, jobs=1)"
+    env = {**os.environ, "PYTHONPATH": str(ROOT), "TF_CPP_MIN_LOG_LEVEL": "0"}
+    del env["CUDA_VISIBLE_DEVICES"]
+    words = [sys.executable, "-c", program]
+    ran = subprocess.run(words, env=env, capture_output=True, text=True, check=True, timeout=120)
+    assert ran.stderr == ""
 
 
 def test_damaged_shards_are_not_given_to_the_reader(whole: Path) -> None:
