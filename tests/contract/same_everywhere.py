@@ -58,7 +58,7 @@ def main() -> int:
         read_numpy.dataset(given.dataset, batch_size=given.batch_size, **options)
     except UsageError as error:
         if given.crop is None and error.option == "crop":
-            parser.error(f"{given.dataset} holds whole images: give --crop N")
+            parser.exit(2, f"{given.dataset} holds whole images: give --crop N\n")
     digests, failed = set(), False
     for name in given.only:
         words = [
