@@ -73,7 +73,7 @@ def roles(
 
     Args:
         features: names that are columns of values in another split.
-        has_labels: whether labels are read; else a column such as ``class`` is one of values.
+        has_labels: whether labels are read; else ``class``, ``Label`` and so on are columns of values.
     Returns:
         The roles; None if there is no column of paths.
     Raises:
@@ -81,8 +81,9 @@ def roles(
     """
     path = _find(names, asked.path_column, _PATHS, "paths", "path_column")
     others = [name for name in names if name not in features and name != path]
-    usual = _LABELS if has_labels else _LABELS[:1]
-    label = _find(others, asked.label_column, usual, "labels", "label_column")
+    label = None
+    if has_labels:
+        label = _find(others, asked.label_column, _LABELS, "labels", "label_column")
     return None if path is None else Roles(path=path, label=label or LABEL)
 
 

@@ -219,6 +219,7 @@ class Table:
         self._delimiter = ","
         self._is_trimmed = False
         self._measured: set[str] = set()
+        self._has_unread_labels = False
         self._keys = keys
         self._pinned = pinned
         self._has_labels = has_labels
@@ -350,6 +351,7 @@ class Table:
         label = cells.pop(self.roles.label, None)
         self._measured.update(name for name in _MEASURED if cells.pop(name, None) is not None)
         class_number = self._class(label) if self._has_labels else NO_LABEL
+        self._has_unread_labels |= label is not None and not self._has_labels
         values: list[Any] = [None] * len(self.columns)
         added: list[tuple[ColumnStats, Any]] = []
         try:
@@ -406,7 +408,8 @@ class Table:
     def _check_role(self, name: str) -> None:
         """Refuse a new column of values that may be meant as paths or labels."""
         asked = (self._asked.path_column, self._asked.label_column)
-        for usual, option in zip((PATH, LABEL), asked, strict=True):
+        read = (PATH, LABEL) if self._has_labels else (PATH,)
+        for usual, option in zip(read, asked, strict=False):
             if name.casefold() == usual and option is None:
                 raise ListError(f"found column {name!r}, expected {usual!r}")
         pinned = {column.name for column in self._pinned}
@@ -425,6 +428,11 @@ class Table:
         if self._measured:
             words = " and ".join(sorted(self._measured))
             notes.append(f"{words}: tfrec measures the images itself: left out")
+        if self._has_unread_labels:
+            notes.append(
+                f"column {self.roles.label}: left out with --labels none, since tfrec uses this "
+                "name for labels: rename the column to store it as a feature"
+            )
         return notes
 
     def take_index(self) -> list[str]:

@@ -257,6 +257,32 @@ class TestBoxes:
         )
 
 
+@pytest.mark.parametrize("kind", ["csv", "jsonl"])
+@pytest.mark.parametrize(
+    ("name", "column", "notes"),
+    [
+        (
+            "label",
+            [],
+            [
+                "column label: left out with --labels none, since tfrec uses this name for labels: "
+                "rename the column to store it as a feature"
+            ],
+        ),
+        ("Label", ["Label float"], []),
+        ("class", ["class float"], []),
+    ],
+)
+def test_without_labels_no_column_of_labels_is_lost_in_silence(
+    images: Path, kind: str, name: str, column: list[str], notes: list[str]
+) -> None:
+    text = f"path,{name}\na.jpg,76.0\nb.jpg,3.6\n"
+    if kind == "jsonl":
+        text = f'{{"path": "a.jpg", "{name}": 76.0}}\n{{"path": "b.jpg", "{name}": 3.6}}\n'
+    listing = listed(images, text, kind, labels=None)
+    assert what(listing) == (["a.jpg", "b.jpg"], None, column, notes)
+
+
 @pytest.mark.parametrize("ending", ["xlsx", "xls", "ods"])
 def test_a_workbook_is_named_with_what_to_do(tmp_path: Path, ending: str) -> None:
     fill(tmp_path, {f"a.{ending}": b"PK"})
