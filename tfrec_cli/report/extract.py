@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shlex
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tfrec_cli.report.format import beginning, counts, facts, json_document, plural, safe_text, size
@@ -11,6 +12,7 @@ from tfrec_cli.writing.options import default_of
 
 if TYPE_CHECKING:
     from tfrec_cli.commands.extract import Extracted
+    from tfrec_cli.extracting.image_list import WrittenList
 
 
 def text(result: Extracted) -> str:
@@ -45,18 +47,23 @@ def text(result: Extracted) -> str:
 
 
 def _list_facts(result: Extracted) -> list[tuple[str, str]]:
-    """Name the image lists, and the command that makes the same labels and columns of the first."""
+    """Name the image lists, and the commands that make the same labels and columns of them."""
     if not result.lists:
         return []
     first = result.lists[0]
     paths = ", ".join(os.fsdecode(made.path) for made in result.lists)
-    words = ["tfrec", "write", os.fsdecode(result.out / first.path), "OUT"]
-    words += [] if first.split == default_of("split") else ["--split", first.split]
-    words += ["--labels", os.fsdecode(result.out / first.labels)] if first.labels else []
     return [
         ("lists", f"{paths}: {beginning(first.columns)}, which folders do not give"),
-        ("again", shlex.join([*words, *first.options])),
+        *(("again", _again(result.out, made)) for made in result.lists),
     ]
+
+
+def _again(out: Path, made: WrittenList) -> str:
+    """Return the command that writes the split of an image list again."""
+    words = ["tfrec", "write", os.fsdecode(out / made.path), "OUT"]
+    words += [] if made.split == default_of("split") else ["--split", made.split]
+    words += ["--labels", os.fsdecode(out / made.labels)] if made.labels else []
+    return shlex.join([*words, *made.options])
 
 
 def _lists(result: Extracted) -> list[dict[str, Any]]:

@@ -188,6 +188,10 @@ class TestLists:
         first = self.listed(tmp_path, *rows, split="a=0.5,b=0.5")
         result = run(first, out)
         assert [made.path for made in result.lists] == [Path("a/a.jsonl"), Path("b/b.jsonl")]
+        commands = [row[12:] for row in report.text(result).splitlines() if row[2:7] == "again"]
+        assert commands == [
+            f"tfrec write {out}/{name}/{name}.jsonl OUT --split {name}" for name in "ab"
+        ]
         for made in result.lists:
             written(out / made.path, tmp_path / "again", split=made.split)
         assert stored(tmp_path / "again") == stored(first)
