@@ -73,7 +73,7 @@ def roles(
 
     Args:
         features: names that are columns of values in another split.
-        has_labels: whether labels are read; else ``class``, ``Label`` and so on are columns of values.
+        has_labels: whether labels are read; else a column such as ``class`` is one of values.
     Returns:
         The roles; None if there is no column of paths.
     Raises:

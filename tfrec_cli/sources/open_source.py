@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import stat
+from array import array
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import asdict
@@ -247,7 +248,7 @@ def _listing(table: Table, root: Path, wanted: _Wanted) -> Listing:
 
     Raises:
         TableError: a path is listed twice, a value does not fit its column, or a class is not
-            in ``labels``.
+            in ``labels``; it names files that cannot be read too.
     """
     rows, errors = table.rows, table.errors
     notes = [*table.notes(), *table.take_index()]
@@ -261,7 +262,7 @@ def _listing(table: Table, root: Path, wanted: _Wanted) -> Listing:
     if names is not None:
         warnings += doubts(names, pinned=wanted[0] != "auto")
     is_boxed = has_single_boxes(table.columns)
-    sources, rejects = packed(), []
+    sources, rejects, lines = packed(), [], array("q")
     previous: Row | None = None
     for index in sorted(range(len(rows)), key=rows.path):
         row = rows[index]
@@ -283,8 +284,12 @@ def _listing(table: Table, root: Path, wanted: _Wanted) -> Listing:
         item = _source(root, row.path, numbers.get(row.class_number), features)
         if isinstance(item, Reject):
             rejects.append(item)
+            lines.append(row.line)
         else:
             sources.append(item)
+    if errors.are_fatal:
+        for line, reject in zip(lines, rejects, strict=True):
+            errors.add(line, str(reject), kind=reject.reason)
     errors.check(is_empty=not sources and not rejects)
     return Listing(
         sources=sources,

@@ -98,6 +98,11 @@ class LineErrors:
             self._first.append((line, message, kind))
             self.lines.add(line)
 
+    @property
+    def are_fatal(self) -> bool:
+        """Whether `check` raises an error even if other lines are right."""
+        return bool(self._count)
+
     def rejects(self) -> list[Reject]:
         """Return a reject for each line that is left out."""
         name = os.fsencode(self._path.name)

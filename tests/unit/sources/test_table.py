@@ -637,6 +637,23 @@ class TestBadLines:
         )
         assert str(error.value) == f"{place}: found 3 wrong lines: 2, 4, 5{MEND_THEM}"
 
+    def test_missing_files_are_named_with_bad_lines(self, images: Path) -> None:
+        text = "path,label\nno.jpg,x\na.jpg,x\nb.jpg\nnone.jpg,y\n"
+        with pytest.raises(TableError) as error:
+            listed(images, text)
+        place = f"{images}/table.csv"
+        expected = "found no such file, expected an image"
+        assert error.value.details == (
+            f"{place}: line 2: no.jpg: {expected}",
+            f"{place}: line 4: found 1 cells, expected 2",
+            f"{place}: line 5: none.jpg: {expected}",
+        )
+        assert error.value.first == (
+            f"line 2: no.jpg: {expected} (and 1 more line)",
+            "line 4: found 1 cells, expected 2",
+        )
+        assert str(error.value) == f"{place}: found 3 wrong lines: 2, 4, 5{MEND_THEM}"
+
     def test_the_first_thousand_bad_lines_are_reported_and_all_counted(self, images: Path) -> None:
         with pytest.raises(TableError) as error:
             listed(images, "path,x\n" + "a.jpg\n" * 3000)
