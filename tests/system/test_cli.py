@@ -233,6 +233,12 @@ def test_verbose_names_every_file_left_out(source: Path, out: Path) -> None:
     assert ran.err == f"tfrec: left out: dogs/bad.jpg: found text, expected one of {FORMATS}\n"
 
 
+def test_verbose_names_every_copy(tmp_path: Path, out: Path) -> None:
+    copies = fill(tmp_path / "src", dict.fromkeys(["a/1.png", "a/2.png"], png(photo(9, 9))))
+    ran = tfrec("write", copies, out, "-v", "--no-shuffle")
+    assert ran.err == "tfrec: a/2.png is a copy of a/1.png\n"
+
+
 def test_a_write_in_which_every_image_fails_is_an_error(tmp_path: Path, out: Path) -> None:
     """Even if every header is valid: a dataset without records is not a success."""
     cut = fill(tmp_path / "src", {"a.png": png(photo(9, 9))[:-20]})

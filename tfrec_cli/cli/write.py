@@ -175,8 +175,8 @@ from tfrec_cli.cli.completion import paths, splits
     "-v",
     "--verbose",
     is_flag=True,
-    help="Name every file that is left out, every damaged image, and every bad line of an image "
-    "list.",
+    help="Name every file that is left out, every copy that is written, every damaged image, and "
+    "every bad line of an image list.",
 )
 @params.quiet
 @params.json
@@ -211,6 +211,8 @@ def write(
     for split in result.splits if verbose else ():
         notes += [f"left out: {reject}" for reject in split.rejects]
         notes += damaged.listed(split.damaged)
+    if verbose and result.copies:
+        notes += result.copies.listed()
     if not quiet:
         progress.warn(notes)
     click.echo(report.document(result) if json else report.text(result))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections import Counter
 from collections.abc import Collection, Sequence
 from dataclasses import asdict
@@ -20,6 +21,7 @@ from tfrec_cli.report.format import (
     size,
     stored,
 )
+from tfrec_cli.runtime.paths import printable
 from tfrec_cli.sources.labels import is_named
 
 if TYPE_CHECKING:
@@ -27,6 +29,9 @@ if TYPE_CHECKING:
 
 _NAME_COLUMNS = 16
 """Longest name of a class in the line about images per class."""
+
+_PATH_COLUMNS = 27
+"""Longest path of a copy."""
 
 
 def text(result: Written) -> str:
@@ -151,12 +156,13 @@ def _facts_of_all(result: Written) -> list[tuple[str, str]]:
         rows += [("crop", kept + hint)]
     if result.copies and result.copies.records:
         copies = result.copies
+        copy, first = (shortened(printable(path), _PATH_COLUMNS) for path in copies.pairs[0])
         words = [
             f"{copies.records:,} of {plural(_all_images(result), 'image')}",
             f"{copies.other_label:,} with another label" if copies.other_label else "",
             f"{copies.other_split:,} in another split" if copies.other_split else "",
         ]
-        rows += [("copies", ", ".join(filter(None, words)))]
+        rows += [("copies", ", ".join(filter(None, words))), ("", f"such as {first} and {copy}")]
     if result.seconds is not None:
         took = f"{result.seconds:.{1 if result.seconds >= 1 else 2}f} s"
         if rates := _rates(result):
@@ -183,6 +189,10 @@ def _figures(result: Written) -> dict[str, Any]:
             "records": copies.records,
             "other_label": copies.other_label,
             "other_split": copies.other_split,
+            "pairs": [
+                {"path": os.fsdecode(copy), "first": os.fsdecode(first)}
+                for copy, first in copies.pairs
+            ],
         },
         "seconds": result.seconds,
         "photos_per_second": photos,

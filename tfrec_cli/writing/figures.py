@@ -15,7 +15,7 @@ from tfrec_cli.dataset.rejects import Reject
 from tfrec_cli.runtime.paths import printable
 from tfrec_cli.runtime.row_store import Packed, ordered
 from tfrec_cli.writing.plan import Plan
-from tfrec_cli.writing.survey import HEIGHT, LABEL, SIZE, STAMP, WIDTH, Item
+from tfrec_cli.writing.survey import HEIGHT, LABEL, MOST_NAMED, SIZE, STAMP, WIDTH, Item
 from tfrec_cli.writing.written_shard import WrittenShard
 
 _MARK_BYTES, _DIGEST_BYTES = 8, 32
@@ -32,13 +32,21 @@ class Copies:
     Attributes:
         other_label: how many have another label than the first one.
         other_split: how many are in another split than the first one.
+        pairs: paths of copies, each with that of the first; of many only some.
         warnings: a line that names two copies with different labels, and one for different splits.
     """
 
     records: int = 0
     other_label: int = 0
     other_split: int = 0
+    pairs: tuple[tuple[bytes, bytes], ...] = ()
     warnings: tuple[str, ...] = ()
+
+    def listed(self) -> list[str]:
+        """Return a line for each of `pairs`, and one that counts the others."""
+        lines = [f"{printable(copy)} is a copy of {printable(first)}" for copy, first in self.pairs]
+        more = self.records - len(lines)
+        return lines + [f"and {more:,} more copies"] * bool(more)
 
 
 def by_class(plan: Plan, rejects: Sequence[Reject]) -> dict[int, int]:
@@ -99,11 +107,13 @@ def copies(
     if not all(_is_digested(plan, shard, likely) for plan, shards in parts for shard in shards):
         return None
     count = 0
+    pairs: list[tuple[_Numbers, _Numbers]] = []
     other_label, other_split = _Pairs(), _Pairs()
     rows = ordered(_rows(parts), _DIGEST_BYTES + 4 * 8)
     for _, same in groupby(rows, key=lambda row: row[:_DIGEST_BYTES]):
         first, *others = map(_numbers, same)
         count += len(others)
+        pairs += [(copy, first) for copy in others[: MOST_NAMED - len(pairs)]]
         other_label.add(first, [row for row in others if row[3] != first[3]])
         other_split.add(first, [row for row in others if row[0] != first[0]])
     warnings = []
@@ -117,7 +127,13 @@ def copies(
         are = "image is an exact copy" if other_split.count == 1 else "images are exact copies"
         found = f"{other_split.count:,} {are} of one in another split"
         warnings.append(_warning(found, copy, original, other_split.count))
-    return Copies(count, other_label.count, other_split.count, tuple(warnings))
+    return Copies(
+        records=count,
+        other_label=other_label.count,
+        other_split=other_split.count,
+        pairs=tuple(sorted((_path(parts, copy), _path(parts, first)) for copy, first in pairs)),
+        warnings=tuple(warnings),
+    )
 
 
 @dataclass(slots=True)

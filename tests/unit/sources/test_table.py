@@ -566,9 +566,10 @@ class TestHeader:
 
     def test_more_than_a_thousand_columns_are_refused(self, images: Path) -> None:
         text = lines(*({"path": f"{number}.jpg", f"x{number}": 1} for number in range(1001)))
-        assert "line 1001: found column 'x1000', expected 1000 columns at most" in refused(
-            images, text, "jsonl"
-        )
+        with pytest.raises(TableError) as error:
+            listed(images, text, "jsonl")
+        expected = "line 1001: found column 'x1000', expected 1000 columns at most"
+        assert error.value.first[-1].startswith(expected)
 
     def test_a_byte_order_mark_is_not_part_of_the_header(self, images: Path) -> None:
         assert len(listed(images, b"\xef\xbb\xbfpath\r\na.jpg\r\n").sources) == 1

@@ -79,6 +79,7 @@ def test_copies_with_two_labels_are_a_warning_with_an_example(source: Path) -> N
     start = "2 exact copies have another label than the original: "
     assert re.fullmatch(rf"{start}(dog|owl)/1.png is a copy of (cat|dog)/1.png…", warning)
     assert lines(result)["copies"] == "2 of 3 images, 2 with another label"
+    assert re.fullmatch(r"such as (.*)/1.png and (?!\1).*/1.png", lines(result)[""])
 
 
 def test_copies_in_two_splits_are_a_warning_with_an_example(source: Path) -> None:
@@ -88,6 +89,20 @@ def test_copies_in_two_splits_are_a_warning_with_an_example(source: Path) -> Non
     start = "2 images are exact copies of one in another split: "
     assert re.fullmatch(rf"{start}b/cat/(.).png is a copy of a/cat/\1.png…", warning)
     assert lines(result)["copies"] == "2 of 4 images, 2 in another split"
+    assert lines(result)[""] == "such as a/cat/0.png and b/cat/0.png"
+    assert json.loads(report.document(result))["copies"]["pairs"] == [
+        {"path": f"b/cat/{n}.png", "first": f"a/cat/{n}.png"} for n in range(2)
+    ]
+    assert result.copies
+    assert result.copies.listed() == [f"b/cat/{n}.png is a copy of a/cat/{n}.png" for n in range(2)]
+
+
+def test_of_many_copies_only_some_are_named(source: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tfrec_cli.writing.figures.MOST_NAMED", 2)
+    found = run(source, {f"cat/{n}.png": (CAT, DOG)[n % 2] for n in range(6)}).copies
+    assert found
+    assert (found.records, len(found.pairs)) == (4, 2)
+    assert found.listed()[2:] == ["and 2 more copies"]
 
 
 @pytest.mark.parametrize(("more", "is_twin"), [({}, True), ({"cat/2.png": OWL}, False)])
@@ -114,7 +129,8 @@ def test_a_resumed_write_counts_the_copies_in_shards_that_it_keeps(
         with pytest.raises(KeyboardInterrupt):
             run(source, files, shards=2)
     result = run(source, {}, shards=2, resume=True)
-    assert result.copies == Copies(records=3)
+    assert result.copies
+    assert (result.copies.records, len(result.copies.pairs)) == (3, 3)
     assert lines(result)["took"].endswith(" s; 2 shards kept of the interrupted write")
 
 
