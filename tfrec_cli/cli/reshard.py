@@ -52,4 +52,6 @@ def reshard(dataset: Path, out: Path, *, json: bool, quiet: bool, **options: Any
 
     with progress.shown(quiet=quiet) as show:
         result = work.reshard(dataset, out, work.Options(**options), show)
+    if not quiet:
+        progress.warn(result.warnings)
     click.echo(report.document(result) if json else report.text(result))

@@ -103,7 +103,10 @@ def merge(
         part for name, sources in grouped.items() for part in union.keys_of(chosen[name], sources)
     ]
     return Merged(
-        paths=tuple(paths), out=out, splits=tuple(splits), warnings=tuple(union.shared(keys))
+        paths=tuple(paths),
+        out=out,
+        splits=tuple(splits),
+        warnings=(*union.shared(keys), *new_split.unmet(chosen.values(), options)),
     )
 
 

@@ -50,6 +50,7 @@ class Resharded:
         before: the old manifest of each split.
         after: the new manifest of each split.
         foreign: the splits of record files of another program, which have no manifests.
+        warnings: one line each, for a person.
     """
 
     path: Path
@@ -57,6 +58,7 @@ class Resharded:
     before: tuple[Manifest, ...] = ()
     after: tuple[Manifest, ...] = ()
     foreign: tuple[Records, ...] = ()
+    warnings: tuple[str, ...] = ()
 
 
 def reshard(
@@ -92,10 +94,11 @@ def _reshard_dataset(
     sources = [Source(split=split, manifest=split.manifest) for split in splits if split.manifest]
     files = [new_split.files_of(source, options, reads=False) for source in sources]
     with new_split.work(out, len(sources), options, progress) as work:
-        staged = []
+        staged, selected = [], []
         for source, files_of_split in zip(sources, files, strict=True):
             described = source.manifest
             chosen = new_split.choose(described.split, files_of_split, work)
+            selected.append(chosen)
             staged.append(new_split.copy_split([source], described, chosen, work))
         staging.describe(staged)
     return Resharded(
@@ -103,6 +106,7 @@ def _reshard_dataset(
         out=out,
         before=tuple(source.manifest for source in sources),
         after=tuple(split.manifest for split in staged),
+        warnings=tuple(new_split.unmet(selected, options)),
     )
 
 
@@ -112,10 +116,11 @@ def _reshard_foreign(path: Path, out: Path, options: Options, progress: Progress
         reading = Reading(conditions=conditions(options.where, None))
     splits = foreign.splits(path, options.split)
     with new_split.work(out, len(splits), options, progress) as work:
-        copied = []
+        copied, selected = [], []
         for name, paths in splits.items():
             files = [File.foreign(one, reading) for one in paths]
             chosen = new_split.choose(name, files, work)
+            selected.append(chosen)
             shards = new_split.copy_records(
                 name, chosen, work, indexed=any(map(foreign.is_indexed, paths))
             )
@@ -128,4 +133,5 @@ def _reshard_foreign(path: Path, out: Path, options: Options, progress: Progress
             )
             copied.append(made)
         staging.describe_records(work.folder, [shard for made in copied for shard in made.shards])
-    return Resharded(path=path, out=out, foreign=tuple(copied))
+    warnings = new_split.unmet(selected, options)
+    return Resharded(path=path, out=out, foreign=tuple(copied), warnings=tuple(warnings))

@@ -25,6 +25,7 @@ from tfrec_cli.errors import (
     DataError,
     ExampleError,
     FramingError,
+    Hint,
     MissingPathError,
     RunError,
     UsageError,
@@ -54,6 +55,8 @@ _MORE = 99
 
 NO_COUNT = "after which the number of batches is not known"
 """Said of records that are skipped."""
+
+_NO_TFRECORD = "not a TFRecord file"
 
 NO_RECORDS = "found an empty file, expected records"
 """Said of a record file without records, compressed or not."""
@@ -294,8 +297,8 @@ def whole_records(path: Path) -> Iterator[Record]:
         for item in scan(path):
             if isinstance(item, Damage):
                 found = problem(path, item)
-                is_damaged = not found.startswith("not ")
-                raise FramingError(f"{path}: {found}", hint="salvage" if is_damaged else None)
+                hint: Hint | None = "salvage" if can_be_salvaged(found) else None
+                raise FramingError(f"{path}: {found}", hint=hint)
             yield item
 
 
@@ -499,10 +502,15 @@ def problem(path: Path, damage: Damage) -> str:
         head = file.read(formats.HEAD_BYTES)
     is_short_text = len(head) < HEADER_BYTES and formats.is_text(head)
     if damage.offset_bytes == 0 and (damage.kind == "length_crc" or is_short_text):
-        return f"not a TFRecord file: {formats.describe(head)}"
+        return f"{_NO_TFRECORD}: {formats.describe(head)}"
     if damage.kind in ("truncated", "trailing"):
         return f"truncated: {damage}"
     return f"damaged: {damage}"
+
+
+def can_be_salvaged(found: str) -> bool:
+    """Tell by what was found whether a file may have intact records: it is no foreign file."""
+    return not found.startswith((_NO_TFRECORD, NO_RECORDS))
 
 
 def _record_files(folder: Path) -> Iterator[Path]:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tfrec_cli.checking.finding import MOST_LISTED
+from tfrec_cli.dataset.discover import can_be_salvaged
 from tfrec_cli.report.format import command, counts, facts, json_document, plural, safe_text, size
 
 if TYPE_CHECKING:
@@ -65,7 +66,8 @@ def _first(report: Verified) -> list[str]:
 
 def _next(report: Verified) -> Iterator[tuple[str, str]]:
     """Say which commands save intact records, and make the dataset whole again."""
-    torn = list(dict.fromkeys(one.path for one in report.findings if one.kind == "framing"))
+    findings = (one for one in report.findings if one.kind == "framing")
+    torn = list(dict.fromkeys(one.path for one in findings if can_be_salvaged(one.message)))
     if torn and report.records:
         more = f"; {plural(len(torn) - 1, 'more file')} too" if len(torn) > 1 else ""
         words = command("salvage", torn[0], Path(f"saved-{torn[0].name}"))

@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 import shutil
 from array import array
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from itertools import accumulate, chain, islice, pairwise
@@ -25,6 +25,7 @@ from tfrec_cli.dataset.origins import Origin
 from tfrec_cli.dataset.records import Names, content_digest, smallest_of
 from tfrec_cli.dataset.rejects import Reject
 from tfrec_cli.errors import DataError, UsageError
+from tfrec_cli.resharding import select
 from tfrec_cli.resharding.runs import (
     NOTED,
     CopiedShard,
@@ -197,6 +198,12 @@ def choose(name: str, files: Sequence[File], work: Work) -> Chosen:
     if work.options.where and not any(len(run.lengths) for run in runs):
         raise _none_selected(name, files, located, work.splits)
     return Chosen(located=located, runs=runs)
+
+
+def unmet(chosen: Iterable[Chosen], options: Options) -> list[str]:
+    """Return a line for each condition with values that no record of all splits has."""
+    parts = zip(*(part.unmet for one in chosen for part in one.located), strict=True)
+    return select.warnings(options.where, [frozenset.intersection(*words) for words in parts])
 
 
 def _none_selected(

@@ -19,7 +19,7 @@ from tfrec_cli.dataset import discover, targets
 from tfrec_cli.dataset.manifest import Shard
 from tfrec_cli.dataset.records import BYTES_FIELDS, CERTAIN_FIELDS
 from tfrec_cli.errors import DataError
-from tfrec_cli.resharding.select import Condition, matches
+from tfrec_cli.resharding.select import Condition, met_by
 from tfrec_cli.runtime import files as durable
 from tfrec_cli.runtime import pool
 from tfrec_cli.runtime.pool import Progress
@@ -118,6 +118,7 @@ class Located:
         noted: a row for each selected record, with its values of `NOTED`, or -1; no rows if they
             were not read.
         having: for each condition, how many records have its feature.
+        unmet: for each condition, its words that no record meets.
     """
 
     number: int
@@ -126,6 +127,7 @@ class Located:
     size_bytes: int
     noted: Numbers
     having: tuple[int, ...]
+    unmet: tuple[frozenset[str], ...]
 
 
 def locate(files: Sequence[File], folder: Path, run: pool.Map, progress: Progress) -> list[Located]:
@@ -172,8 +174,9 @@ def _locate(task: tuple[int, File, Path]) -> Located:
     )
     noted = np.empty((0, len(NOTED)), np.int64)
     having: tuple[int, ...] = ()
+    unmet: tuple[frozenset[str], ...] = ()
     if file.reading:
-        chosen, noted, having = _selected(file, whole, file.reading)
+        chosen, noted, having, unmet = _selected(file, whole, file.reading)
     return Located(
         number=number,
         run=chosen,
@@ -181,6 +184,7 @@ def _locate(task: tuple[int, File, Path]) -> Located:
         size_bytes=int(whole.lengths.sum()),
         noted=noted,
         having=having,
+        unmet=unmet,
     )
 
 
@@ -198,14 +202,20 @@ def _copied(path: Path, plain: Path | None) -> list[tuple[int, int]]:
     return pairs
 
 
-def _selected(file: File, whole: Run, reading: Reading) -> tuple[Run, Numbers, tuple[int, ...]]:
-    """Read all records; return the selected ones, what is noted of them, and `Located.having`."""
+def _selected(
+    file: File, whole: Run, reading: Reading
+) -> tuple[Run, Numbers, tuple[int, ...], tuple[frozenset[str], ...]]:
+    """Read all records; return the selected ones, what is noted of them, and what they have.
+
+    That is `Located.having` and `Located.unmet`.
+    """
     fields = {name: name for name in reading.names}
     fields |= {condition.feature: condition.feature for condition in reading.conditions}
     reader = SingleValues(fields)
     is_chosen = np.zeros(len(whole.lengths), bool)
     rows = []
     having = [0] * len(reading.conditions)
+    unmet = [set(condition.values.values()) for condition in reading.conditions]
     for piece in read_pieces(whole):
         for number, payload in zip(piece.run.numbers.tolist(), piece.payloads, strict=True):
             try:
@@ -216,11 +226,14 @@ def _selected(file: File, whole: Run, reading: Reading) -> tuple[Run, Numbers, t
             having = [
                 count + (value is not None) for count, value in zip(having, found, strict=True)
             ]
-            if all(map(matches, reading.conditions, found)):
+            words = list(map(met_by, reading.conditions, found))
+            for lacking, word in zip(unmet, words, strict=True):
+                lacking.discard(word or "")
+            if None not in words:
                 is_chosen[number] = True
                 rows += [_numbers(values, reading.names)]
     noted = np.array(rows, np.int64).reshape(len(rows), len(reading.names))
-    return whole.part(is_chosen), noted, tuple(having)
+    return whole.part(is_chosen), noted, tuple(having), tuple(map(frozenset, unmet))
 
 
 def _numbers(values: Mapping[str, memoryview | int], names: Sequence[str]) -> list[int]:

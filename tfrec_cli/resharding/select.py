@@ -26,18 +26,32 @@ class Condition(NamedTuple):
     """A feature, and the values of which a record must have one.
 
     Attributes:
+        values: for each value the word that asks for it.
         text: the condition as it was given, printable.
     """
 
     feature: str
-    values: frozenset[int | bytes]
+    values: Mapping[int | bytes, str]
     text: str
 
 
-def matches(condition: Condition, value: int | memoryview | None) -> bool:
-    """Tell whether a record's value meets a condition; None is a feature that it does not have."""
+def met_by(condition: Condition, value: int | memoryview | None) -> str | None:
+    """Return the word of a condition that a record's value meets, or None.
+
+    Args:
+        value: None is a feature that the record does not have.
+    """
     plain = bytes(value) if isinstance(value, memoryview) else value
-    return plain in condition.values
+    return None if plain is None else condition.values.get(plain)
+
+
+def warnings(where: Sequence[str], unmet: Sequence[Iterable[str]]) -> list[str]:
+    """Return a line for each condition with words that no record meets; ``unmet`` has these."""
+    lines = []
+    for pair in zip(where, unmet, strict=True):
+        text, *words = (printable(os.fsencode(one)) for one in (pair[0], *sorted(pair[1])))
+        lines += [f"--where {text}: no record has {', '.join(words)}"] if words else []
+    return lines
 
 
 def read(where: object) -> tuple[str, ...]:
@@ -93,16 +107,20 @@ def spelled(wanted: Sequence[Condition], limit: int | None) -> tuple[str, ...]:
     return (*(condition.text for condition in wanted), *([f"limit={limit}"] if limit else ()))
 
 
-def _any_kind(words: Sequence[str]) -> frozenset[int | bytes]:
+def _any_kind(words: Sequence[str]) -> dict[int | bytes, str]:
     """Return values of a feature whose kind is not known yet: numbers also as text."""
-    numbers = {int(word) for word in words if _INTEGER.fullmatch(word)}
-    return frozenset({*numbers, *map(os.fsencode, words)})
+    numbers: dict[int | bytes, str] = {
+        int(word): word for word in words if _INTEGER.fullmatch(word)
+    }
+    return {**numbers, **{os.fsencode(word): word for word in words}}
 
 
 def _of_ours(name: str, words: Sequence[str], described: Manifest, shown: str) -> Condition:
     names = records.NAMES[described.keys]
     if name in (_LABEL, names.label):
-        numbers = frozenset(_class_number(word, described, shown) for word in words)
+        numbers: dict[int | bytes, str] = {
+            _class_number(word, described, shown): word for word in words
+        }
         return Condition(str(names.label), numbers, shown)
     fields = sorted(CERTAIN_FIELDS - {"image"})
     kinds = {field: "bytes" if field in BYTES_FIELDS else "int64" for field in fields}
@@ -114,7 +132,7 @@ def _of_ours(name: str, words: Sequence[str], described: Manifest, shown: str) -
         known = ", ".join([*[_LABEL] * (described.labels is not None), *kinds])
         raise UsageError(f"`where` {shown}: found no feature {name}, expected one of {known}")
     if kinds[name] == "bytes":
-        return Condition(features[name], frozenset(map(os.fsencode, words)), shown)
+        return Condition(features[name], {os.fsencode(word): word for word in words}, shown)
     if kinds[name] != "int64":
         raise UsageError(
             f"`where` {shown}: found a feature of type {kinds[name]}, expected one integer or text"
@@ -122,7 +140,8 @@ def _of_ours(name: str, words: Sequence[str], described: Manifest, shown: str) -
     for word in words:
         if not _INTEGER.fullmatch(word):
             raise UsageError(f"`where` {shown}: found {word!r}, expected an integer")
-    return Condition(features[name], frozenset(map(int, words)), shown)
+    numbered: dict[int | bytes, str] = {int(word): word for word in words}
+    return Condition(features[name], numbered, shown)
 
 
 def _class_number(word: str, described: Manifest, shown: str) -> int:

@@ -398,7 +398,8 @@ class TestForeign:
     def test_records_are_selected_by_any_feature(self, tmp_path: Path, out: Path) -> None:
         made = [example.encode({"n": number, "s": b"t%d" % number}) for number in range(4)]
         record_file(tmp_path / "x", *made, example.encode({"n": 1}))
-        run(tmp_path / "x", out, where=("n=1,3", "s=t1,t2,t3"), limit=1, split="val")
+        result = run(tmp_path / "x", out, where=("n=1,3", "s=t1,t2,no,t3"), limit=1, split="val")
+        assert result.warnings == ("--where s=t1,t2,no,t3: no record has no",)
         assert payloads(out, "val") == [made[1]]
         with pytest.raises(UsageError, match=r"n2=1: found no feature 'n2' with one integer or"):
             run(tmp_path / "x", tmp_path / "new", where=("n2=1",))

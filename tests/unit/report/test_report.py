@@ -113,6 +113,18 @@ def test_verify_text_lists_checks_findings_and_fingerprint() -> None:
     ]
 
 
+@pytest.mark.parametrize(
+    "message", ["not a TFRecord file: found text", "found an empty file, expected records"]
+)
+def test_verify_does_not_advise_salvage_of_other_files(message: str) -> None:
+    findings = [Finding(kind="framing", path=Path(one), message=message) for one in "ab"]
+    found = verify.Verified(path=Path("out"), records=5, findings=findings)
+    assert "salvage" not in verify_report.text(found)
+    torn = Finding(kind="framing", path=Path("c"), message="truncated: bad")
+    found = verify.Verified(path=Path("out"), records=5, findings=[*findings, torn])
+    assert "`tfrec salvage c saved-c` saves the intact records\n" in verify_report.text(found)
+
+
 def test_verify_text_has_the_first_ten_findings_of_a_kind() -> None:
     kinds: list[Kind] = ["label"] * 12 + ["image"] * 3 + ["differs"] * 11 + ["image"]
     findings = [

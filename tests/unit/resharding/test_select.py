@@ -57,9 +57,9 @@ def test_a_condition_names_the_feature_in_the_records() -> None:
 
 def test_values_of_other_programs_may_be_numbers_or_texts() -> None:
     (condition,) = select.conditions(["x=3,a"], None)
-    assert condition == select.Condition("x", frozenset({3, b"3", b"a"}), "x=3,a")
-    assert select.matches(condition, memoryview(b"a"))
-    assert not select.matches(condition, None)
+    assert condition == select.Condition("x", {3: "3", b"3": "3", b"a": "a"}, "x=3,a")
+    assert select.met_by(condition, memoryview(b"a")) == "a"
+    assert select.met_by(condition, None) is None
 
 
 @pytest.mark.parametrize(
