@@ -116,6 +116,7 @@ def copies(
         pairs += [(copy, first) for copy in others[: MOST_NAMED - len(pairs)]]
         other_label.add(first, [row for row in others if row[3] != first[3]])
         other_split.add(first, [row for row in others if row[0] != first[0]])
+    paths = _paths(parts, {row for pair in pairs for row in pair})
     warnings = []
     if other_label.first:
         copy, original = sorted((_path(parts, row) for row in other_label.first), reverse=True)
@@ -131,7 +132,7 @@ def copies(
         records=count,
         other_label=other_label.count,
         other_split=other_split.count,
-        pairs=tuple(sorted((_path(parts, copy), _path(parts, first)) for copy, first in pairs)),
+        pairs=tuple(sorted((paths[copy], paths[first]) for copy, first in pairs)),
         warnings=tuple(warnings),
     )
 
@@ -191,6 +192,17 @@ def _numbers(row: bytes) -> _Numbers:
         int.from_bytes(row[start : start + 8], "big") for start in range(_DIGEST_BYTES, len(row), 8)
     )
     return part, shard, number, label
+
+
+def _paths(
+    parts: Sequence[tuple[Plan, Sequence[WrittenShard]]], rows: Iterable[_Numbers]
+) -> dict[_Numbers, bytes]:
+    """Return the paths of images, unpacking each shard once."""
+    found: dict[_Numbers, bytes] = {}
+    for (part, shard), of_shard in groupby(sorted(rows), key=lambda row: row[:2]):
+        items = parts[part][0].shard(shard)
+        found.update((row, items.path(row[2])) for row in of_shard)
+    return found
 
 
 def _path(parts: Sequence[tuple[Plan, Sequence[WrittenShard]]], row: _Numbers) -> bytes:
