@@ -24,7 +24,7 @@ import numpy.typing as npt
 
 from tfrec_cli.runtime.permutation import permute
 from tfrec_cli.runtime.philox import Words, philox
-from tfrec_cli.seeds import KEY_BITS
+from tfrec_cli.seeds import EPOCH_BITS, KEY_BITS
 from tfrec_cli.seeds import check_seed as check_seed
 from tfrec_cli.seeds import seed_key as seed_key
 
@@ -251,10 +251,10 @@ def draw_words(
 def _seed_pairs(op: int, seed: int, epoch: npt.ArrayLike, keys: npt.ArrayLike, view: int) -> Int64s:
     """Return the seed pair of each key, int64[n, 2]; see `seed_pair`."""
     epochs = np.asarray(epoch, np.int64)
-    for one in {int(epochs.min(initial=0)), int(epochs.max(initial=0))}:
-        check_seed(seed, one)
+    outside = epochs[epochs >> EPOCH_BITS != 0]
+    check_seed(seed, int(outside.flat[0]) if outside.size else 0)
     plain = np.asarray(keys, np.int64).reshape(-1)
-    if ((plain < 0) | (plain >= 2**KEY_BITS)).any():
+    if (plain >> KEY_BITS).any():
         raise ValueError(f"found a key out of range, expected 0 to {2**KEY_BITS - 1}")
     if view < 0:
         raise ValueError(f"found view {view}, expected 0 or more")

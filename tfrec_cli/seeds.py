@@ -12,7 +12,8 @@ from tfrec_cli.runtime import values
 __all__ = ["EPOCH_LIMIT", "KEY_BITS", "SEED_LIMIT", "check_seed", "seed_key"]
 
 SEED_LIMIT = 2**32
-EPOCH_LIMIT = 2**31
+EPOCH_BITS = 31
+EPOCH_LIMIT = 2**EPOCH_BITS
 KEY_BITS = 56
 """Bits of a record key; the eight bits above name the draw: crop, flip, brightness, order."""
 
