@@ -323,7 +323,7 @@ def _crop_size(subject: Subject) -> tuple[int, int] | None:
         if crop[0] > least[0] or crop[1] > least[1]:
             raise UsageError(
                 f"`crop`: found {crop[0]}x{crop[1]}, expected at most {least[0]}x{least[1]}, "
-                f"the least height and width in {subject.splits[0].folder}"
+                f"the least height and width in {subject.splits[0].folder}: all images are cropped"
             )
         return crop
     sizes = [described.crop for described in manifests if described.crop]

@@ -175,8 +175,8 @@ from tfrec_cli.cli.completion import paths, splits
     "-v",
     "--verbose",
     is_flag=True,
-    help="Name every file that is left out, every copy that is written, every damaged image, and "
-    "every bad line of an image list.",
+    help="Name every file that is left out, every damaged image, every bad line of an image list, "
+    "and, when they are written, copies.",
 )
 @params.quiet
 @params.json

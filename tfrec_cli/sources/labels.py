@@ -308,10 +308,13 @@ def label_by_folder(
     for path in sources.paths():
         used.setdefault(rule.class_of(path), path)
     if b"" in used:
-        raise DataError(
-            f"{root}/{printable(used[b''])}: found an image next to class folders, "
-            f"expected every image{' of every split' * rule.in_splits} in one (or `labels` none)"
-        )
+        found = f"{root}/{printable(used[b''])}: found an image next to class folders"
+        if rule.in_splits:
+            raise DataError(
+                f"{found}, expected every image of every split in one: images without labels need "
+                "a dataset of their own, with `labels` none"
+            )
+        raise DataError(f"{found}, expected every image in one (or `labels` none)")
     classes = sorted(used)
     if isinstance(labels, str):
         names = by_number(

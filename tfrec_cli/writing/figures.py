@@ -8,7 +8,7 @@ from __future__ import annotations
 from array import array
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import groupby, pairwise
 
 from tfrec_cli.dataset.rejects import Reject
@@ -107,24 +107,26 @@ def copies(
     if not all(_is_digested(plan, shard, likely) for plan, shards in parts for shard in shards):
         return None
     count = 0
-    pairs: list[tuple[_Numbers, _Numbers]] = []
-    other_label, other_split = _Pairs(), _Pairs()
+    named: list[list[_Numbers]] = []
+    left = MOST_NAMED
+    other_label, other_split = _Others(3), _Others(0)
     rows = ordered(_rows(parts), _DIGEST_BYTES + 4 * 8)
     for _, same in groupby(rows, key=lambda row: row[:_DIGEST_BYTES]):
-        first, *others = map(_numbers, same)
-        count += len(others)
-        pairs += [(copy, first) for copy in others[: MOST_NAMED - len(pairs)]]
-        other_label.add(first, [row for row in others if row[3] != first[3]])
-        other_split.add(first, [row for row in others if row[0] != first[0]])
-    paths = _paths(parts, {row for pair in pairs for row in pair})
+        group = list(map(_numbers, same))
+        count += len(group) - 1
+        if left and len(group) > 1:
+            named.append(group[: left + 1])
+            left -= len(named[-1]) - 1
+        other_label.add(group)
+        other_split.add(group)
     warnings = []
     if other_label.first:
-        copy, original = sorted((_path(parts, row) for row in other_label.first), reverse=True)
+        original, copy = other_label.named(parts)
         has = "copy has" if other_label.count == 1 else "copies have"
         found = f"{other_label.count:,} exact {has} another label than the original"
         warnings.append(_warning(found, copy, original, other_label.count))
     if other_split.first:
-        original, copy = (_path(parts, row) for row in other_split.first)
+        original, copy = other_split.named(parts)
         are = "image is an exact copy" if other_split.count == 1 else "images are exact copies"
         found = f"{other_split.count:,} {are} of one in another split"
         warnings.append(_warning(found, copy, original, other_split.count))
@@ -132,23 +134,42 @@ def copies(
         records=count,
         other_label=other_label.count,
         other_split=other_split.count,
-        pairs=tuple(sorted((paths[copy], paths[first]) for copy, first in pairs)),
+        pairs=tuple(sorted(_pairs(parts, named))),
         warnings=tuple(warnings),
     )
 
 
 @dataclass(slots=True)
-class _Pairs:
-    """Some copies with their originals: how many, and the first pair."""
+class _Others:
+    """Copies that differ from most of theirs in a column of their numbers: label, or split.
 
+    So their number does not depend on which image counts as the original.
+    """
+
+    column: int
     count: int = 0
-    first: tuple[_Numbers, _Numbers] | None = None
+    first: list[_Numbers] = field(default_factory=list)
 
-    def add(self, original: _Numbers, copies: Sequence[_Numbers]) -> None:
-        """Add copies of one image."""
-        self.count += len(copies)
-        if copies and not self.first:
-            self.first = original, copies[0]
+    def add(self, group: Sequence[_Numbers]) -> None:
+        """Add an image and its copies."""
+        found = Counter(row[self.column] for row in group)
+        self.count += len(group) - max(found.values())
+        if len(found) > 1 and not self.first:
+            self.first = list({row[self.column]: row for row in group}.values())
+
+    def named(self, parts: Sequence[tuple[Plan, Sequence[WrittenShard]]]) -> list[bytes]:
+        """Return the first paths of two images of the first group that differ."""
+        return sorted(_paths(parts, self.first).values())[:2]
+
+
+def _pairs(
+    parts: Sequence[tuple[Plan, Sequence[WrittenShard]]], groups: Sequence[Sequence[_Numbers]]
+) -> Iterator[tuple[bytes, bytes]]:
+    """Iterate the path of each copy and of its original, the image with the first path."""
+    paths = _paths(parts, {row for group in groups for row in group})
+    for group in groups:
+        original, *copies = sorted(paths[row] for row in group)
+        yield from ((copy, original) for copy in copies)
 
 
 def _warning(found: str, copy: bytes, original: bytes, count: int) -> str:
@@ -203,7 +224,3 @@ def _paths(
         items = parts[part][0].shard(shard)
         found.update((row, items.path(row[2])) for row in of_shard)
     return found
-
-
-def _path(parts: Sequence[tuple[Plan, Sequence[WrittenShard]]], row: _Numbers) -> bytes:
-    return parts[row[0]][0].shard(row[1]).path(row[2])

@@ -256,7 +256,7 @@ def check_agreement(
         if other.labels != listing.labels:
             raise DataError(
                 f"{source}: found {_classes(listing.labels)}, expected those of split "
-                f"{other.split!r} in {out}: {_classes(other.labels)}"
+                f"{other.split!r} in {out}: {_classes(other.labels)}, or another OUT"
             )
         first = other.options.get("first_label", 0)
         for name, value, existing in (
