@@ -8,6 +8,7 @@ import json
 import os
 import pty
 import re
+import select
 import shutil
 import signal
 import struct
@@ -63,10 +64,14 @@ def on_terminal(
         if resized:
             while b"|" not in written and process.poll() is None:  # the first line of progress
                 written += os.read(master, 1 << 16)
+            os.killpg(process.pid, signal.SIGSTOP)  # what it wrote has the old width
+            while select.select([master], [], [], 0.2)[0]:
+                written += os.read(master, 1 << 16)
             stream.feed(written)
             resize(resized)
             screen.resize(50, resized)
-            os.killpg(process.pid, signal.SIGWINCH)
+            for number in (signal.SIGWINCH, signal.SIGCONT):
+                os.killpg(process.pid, number)
         os.close(slave)
         with contextlib.suppress(OSError):  # on Linux, the end
             while data := os.read(master, 1 << 16):
