@@ -119,7 +119,8 @@ class TestSplits:
             listed(tmp_path, "train/a/1.jpg", "test/1.jpg", in_splits=True)
         assert str(error.value) == (
             f"{tmp_path}/test/1.jpg: found an image next to class folders, expected every image of "
-            "every split in one: images without labels need a dataset of their own, with labels none"
+            "every split in one: images without labels need a dataset of their own, with labels "
+            "none"
         )
 
 
