@@ -229,3 +229,33 @@ def class_files() -> dict[str, bytes]:
 def folder(tmp_path: Path) -> Path:
     """Make a folder with three class folders of images of every kind: see `class_files`."""
     return fill(tmp_path / "images", class_files())
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Write a dataset of the 13 images of `class_files`, whole, in three shards."""
+    root = tmp_path_factory.mktemp("whole")
+    fill(root / "images", class_files())
+    return _written(root / "images", root / "out", shards=3)
+
+
+@pytest.fixture(scope="module")
+def stored(whole: Path) -> Path:
+    """Write a dataset of crops of the same images, as raw pixels."""
+    return _written(whole.parent / "images", whole.parent / "crops", crop=(36, 36))
+
+
+@pytest.fixture(scope="module")
+def odd(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Write a dataset of 41 images."""
+    root = tmp_path_factory.mktemp("odd")
+    fill(root / "images", {f"{number:02}.png": png(photo(9, 8, number)) for number in range(41)})
+    return _written(root / "images", root / "out")
+
+
+def _written(source: Path, out: Path, **options: Any) -> Path:
+    from tfrec_cli.commands.write import write
+    from tfrec_cli.writing.options import WriteOptions
+
+    write(source, out, WriteOptions(jobs=1, **options))
+    return out

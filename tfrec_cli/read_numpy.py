@@ -412,7 +412,7 @@ class _Iteration(Iterator[Any]):
         """
         self._check_position_is_known()
         opened = self._batches._opened
-        return state.make(opened.records.count, opened.options, *self._read_to)
+        return state.make(opened.drawn_from, opened.options, *self._read_to)
 
     def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
         """Go on where another iterator was, up to the last epoch of this dataset.
@@ -423,7 +423,7 @@ class _Iteration(Iterator[Any]):
         self._check_position_is_known()
         opened = self._batches._opened
         options = opened.options
-        epoch, start = state.read(opened.records.count, options, state_dict)
+        epoch, start = state.read(opened.drawn_from, options, state_dict)
         end = options.epoch + options.epoch_count
         if not options.epoch <= epoch <= end:
             raise UsageError(

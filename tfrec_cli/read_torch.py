@@ -608,6 +608,7 @@ class Order(data.Sampler):  # type: ignore[misc]  # PyTorch's types are not look
             found = type(dataset).__name__
             raise UsageError(f"`dataset`: found {found}, expected what read_torch.dataset returns")
         self._dataset = dataset
+        self._records = dataset._opened.drawn_from
         self._options = replace(
             dataset.options,
             shuffle=shuffle,
@@ -650,7 +651,7 @@ class Order(data.Sampler):  # type: ignore[misc]  # PyTorch's types are not look
         epoch = self._dataset.epoch
         if self._current is not None and self._current.epoch == epoch:
             return self._current.state_dict()
-        return state.make(len(self._dataset), self._options, epoch, self._start_of(epoch))
+        return state.make(self._records, self._options, epoch, self._start_of(epoch))
 
     def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
         """Go on where another order of the same records was, and set the epoch of the dataset.
@@ -661,7 +662,7 @@ class Order(data.Sampler):  # type: ignore[misc]  # PyTorch's types are not look
         Raises:
             UsageError: it is the state of another order.
         """
-        loaded = state.read(len(self._dataset), self._options, state_dict)
+        loaded = state.read(self._records, self._options, state_dict)
         self._first_epoch, self._start = loaded
         self._is_loaded = True
         self._current = self._over_epoch = self._read_epoch = None
@@ -741,7 +742,7 @@ class _Iteration(Iterator[_Index]):
         if not self._block:
             own = range(self._position, min(self._position + _BLOCK, order._own))
             opened = order._dataset._opened
-            drawn = draw(opened.drawn_from, order._options, self.epoch, own)
+            drawn = draw(order._records, order._options, self.epoch, own)
             for numbers in drawn.ahead:
                 opened.records.read_ahead(numbers)
             self._block = [*map(_Index, drawn.numbers.tolist(), drawn.epochs.tolist())][::-1]
@@ -752,7 +753,7 @@ class _Iteration(Iterator[_Index]):
 
     def state_dict(self) -> dict[str, Any]:
         order = self._order
-        return state.make(len(order._dataset), order._options, self.epoch, self._position)
+        return state.make(order._records, order._options, self.epoch, self._position)
 
     def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
         self._order._load_now(state_dict)

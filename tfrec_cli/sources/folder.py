@@ -26,8 +26,8 @@ SIDECARS = tuple(
     b".yml".split()
 )
 """Extensions of sidecar files: they are ignored unless their first bytes are an image's."""
-NOTES = frozenset(b"AUTHORS CHANGELOG COPYING LICENCE LICENSE Makefile NOTICE README".split())
-"""Names of sidecar files without an extension."""
+NOTES = frozenset(b"authors changelog copying licence license makefile notice readme".split())
+"""Names of sidecar files without an extension, in small letters."""
 
 _MANIFEST = MANIFEST_SUFFIX.encode()
 
@@ -222,7 +222,8 @@ def _entry(entry: os.DirEntry[bytes], path: bytes) -> Source | Reject | None:
         if not stat.S_ISREG(status.st_mode):
             found = "found a pipe, socket or device, expected a file"
             return Reject(path, "not_a_regular_file", found)
-        if entry.name in NOTES or entry.name.lower().endswith(SIDECARS):
+        name = entry.name.lower()
+        if name in NOTES or name.endswith(SIDECARS):
             head = b""
             if status.st_size:  # files in /proc have size 0, and some never end
                 with open_to_read(entry.path) as file:

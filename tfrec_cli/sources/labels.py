@@ -8,12 +8,15 @@ import stat
 from array import array
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, get_args
 
 from tfrec_cli.dataset.names import LARGEST_LABEL, MOST_NAME_BYTES
 from tfrec_cli.errors import DataError, MissingPathError, UsageError
+from tfrec_cli.imaging import formats
+from tfrec_cli.runtime.files import open_to_read
 from tfrec_cli.runtime.paths import missing, printable
 from tfrec_cli.runtime.row_store import Packed
 from tfrec_cli.sources.listing import LABEL_COLUMN, Source
@@ -290,6 +293,24 @@ def found_level(paths: Iterable[bytes], names: Sequence[str], rule: ClassRule) -
     return best[1]
 
 
+def _outside(root: Path, path: bytes, rule: ClassRule) -> DataError:
+    """Return the error for a file that is in no class folder."""
+    head = b""
+    with suppress(OSError), open_to_read(os.path.join(os.fsencode(root), path)) as file:
+        head = file.read(formats.HEAD_BYTES)
+    where = f"{root}/{printable(path)}: found"
+    if head and formats.image_format(head) is None:
+        found = f"{formats.describe(head)} next to class folders"
+        return DataError(f"{where} {found}, expected only images in class folders: move it away")
+    where = f"{where} an image next to class folders, expected every image"
+    if rule.in_splits:
+        return DataError(
+            f"{where} of every split in one: images without labels need a dataset of their own, "
+            "with `labels` none"
+        )
+    return DataError(f"{where} in one (or `labels` none)")
+
+
 def label_by_folder(
     root: Path,
     sources: Packed[Source],
@@ -308,13 +329,7 @@ def label_by_folder(
     for path in sources.paths():
         used.setdefault(rule.class_of(path), path)
     if b"" in used:
-        found = f"{root}/{printable(used[b''])}: found an image next to class folders"
-        if rule.in_splits:
-            raise DataError(
-                f"{found}, expected every image of every split in one: images without labels need "
-                "a dataset of their own, with `labels` none"
-            )
-        raise DataError(f"{found}, expected every image in one (or `labels` none)")
+        raise _outside(root, used[b""], rule)
     classes = sorted(used)
     if isinstance(labels, str):
         names = by_number(

@@ -74,6 +74,12 @@ def _loss(model: Any, images: Any, labels: Any) -> Any:
     return functional.cross_entropy(model(images), labels)
 
 
+def _train(model: Any, optimizer: Any, batch: Any) -> None:
+    optimizer.zero_grad()
+    _loss(model, *batch).backward()
+    optimizer.step()
+
+
 def _weights(model: Any) -> list[float]:
     return [value for tensor in model.parameters() for value in tensor.flatten().tolist()]
 
@@ -96,9 +102,7 @@ def start(folder: str, out: Path, workers: int, stop: int) -> list[float] | None
     for epoch in range(first, EPOCHS):
         dataset.set_epoch(epoch)
         for batch in loader:
-            optimizer.zero_grad()
-            _loss(model, *batch).backward()
-            optimizer.step()
+            _train(model, optimizer, batch)
             step += 1
             if step == stop:
                 torch.save((model.state_dict(), optimizer.state_dict(), step), saved)
@@ -123,9 +127,7 @@ def stateful(folder: str, out: Path, workers: int, stop: int) -> list[float] | N
     for epoch in range(first, EPOCHS):
         dataset.set_epoch(epoch)
         for batch in loader:
-            optimizer.zero_grad()
-            _loss(model, *batch).backward()
-            optimizer.step()
+            _train(model, optimizer, batch)
             step += 1
             if step == stop:
                 states = [one.state_dict() for one in (model, optimizer, loader)]

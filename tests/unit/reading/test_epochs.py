@@ -10,20 +10,12 @@ from typing import Any
 
 import numpy as np
 import pytest
-from conftest import READERS, class_files, fill, missing, read_keras, read_tf, read_torch, tf
+from conftest import READERS, missing, read_keras, read_tf, read_torch, tf
 
 from tfrec_cli import read_numpy
 from tfrec_cli.commands.write import write
 from tfrec_cli.errors import UsageError
 from tfrec_cli.writing.options import WriteOptions as Options
-
-
-@pytest.fixture(scope="module")
-def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Make a dataset of 13 whole images of every kind in three shards."""
-    root = tmp_path_factory.mktemp("whole")
-    write(fill(root / "images", class_files()), root / "out", Options(shards=3, jobs=1))
-    return root / "out"
 
 
 @pytest.fixture(params=["read_tf.dataset", "read_numpy.dataset"])

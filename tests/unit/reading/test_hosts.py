@@ -6,22 +6,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import READERS, fill, photo, png, read_keras, read_tf, read_torch, torch_data
-
-from tfrec_cli.commands.write import write
-from tfrec_cli.writing.options import WriteOptions as Options
+from conftest import READERS, read_keras, read_tf, read_torch, torch_data
 
 BATCH = 10
 read_numpy = READERS["read_numpy"]
-
-
-@pytest.fixture(scope="module")
-def odd(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Make a dataset of 41 records."""
-    root = tmp_path_factory.mktemp("odd")
-    pictures = {f"{number:02}.png": png(photo(9, 8, number)) for number in range(41)}
-    write(fill(root / "images", pictures), root / "out", Options(jobs=1))
-    return root / "out"
 
 
 def by_tf(path: Path, **options: Any) -> int:

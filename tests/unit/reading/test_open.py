@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from conftest import READERS, ROOT, class_files, fill, jpeg, needs, photo, png
+from conftest import READERS, ROOT, fill, jpeg, needs, photo, png
 
 from tfrec_cli.commands.write import write
 from tfrec_cli.dataset import records
@@ -26,13 +26,6 @@ from tfrec_cli.reading.order import Drawn
 from tfrec_cli.tfrecord import example
 from tfrec_cli.tfrecord.record import frame
 from tfrec_cli.writing.options import WriteOptions as Options
-
-
-@pytest.fixture(scope="module")
-def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    root = tmp_path_factory.mktemp("whole")
-    write(fill(root / "images", class_files()), root / "out", Options(shards=3, jobs=1))
-    return root / "out"
 
 
 @pytest.fixture(params=["read_tf.dataset", "read_numpy.dataset", "read_numpy.source"])

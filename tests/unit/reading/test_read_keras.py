@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from conftest import ROOT, class_files, fill, needs, read_keras
+from conftest import ROOT, needs, read_keras
 
 from tfrec_cli import read_numpy
 from tfrec_cli.commands.write import write
@@ -23,14 +23,6 @@ from tfrec_cli.writing.options import WriteOptions as Options
 pytestmark = needs("keras")
 
 CROP = (33, 38)
-
-
-@pytest.fixture(scope="module")
-def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Make a dataset of 13 whole images of every kind in three shards."""
-    root = tmp_path_factory.mktemp("whole")
-    write(fill(root / "images", class_files()), root / "out", Options(shards=3, jobs=1))
-    return root / "out"
 
 
 def train(whole: Path, **options: Any) -> Any:

@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from conftest import class_files, fill, needs, photo, png, read_tf
+from conftest import fill, needs, photo, png, read_tf
 
 from tfrec_cli import read_numpy
 from tfrec_cli.commands.write import write
@@ -23,22 +23,6 @@ from tfrec_cli.errors import DataError, UsageError
 from tfrec_cli.writing.options import WriteOptions as Options
 
 CROP = (33, 38)
-
-
-@pytest.fixture(scope="module")
-def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Make a dataset of 13 whole images of every kind in three shards."""
-    root = tmp_path_factory.mktemp("whole")
-    write(fill(root / "images", class_files()), root / "out", Options(shards=3, jobs=1))
-    return root / "out"
-
-
-@pytest.fixture(scope="module")
-def stored(whole: Path) -> Path:
-    """Make a dataset of stored crops from the same images."""
-    out = whole.parent / "crops"
-    write(whole.parent / "images", out, Options(crop=(36, 36), jobs=1))
-    return out
 
 
 @pytest.fixture(scope="module")

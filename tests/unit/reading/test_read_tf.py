@@ -34,24 +34,6 @@ SEED = 42
 CROP = (33, 38)
 
 
-@pytest.fixture(scope="module")
-def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Make a dataset of 13 whole images of every kind in three shards."""
-    from conftest import class_files
-
-    root = tmp_path_factory.mktemp("whole")
-    write(fill(root / "images", class_files()), root / "out", Options(shards=3, jobs=1))
-    return root / "out"
-
-
-@pytest.fixture(scope="module")
-def stored(whole: Path) -> Path:
-    """Make a dataset of stored crops from the same images."""
-    out = whole.parent / "crops"
-    write(whole.parent / "images", out, Options(crop=(36, 36), jobs=1))
-    return out
-
-
 def record_list(path: Path) -> list[records.ImageRecord]:
     one = discover.split(path, "train")
     names = records.NAMES["plain"]

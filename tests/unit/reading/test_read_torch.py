@@ -15,7 +15,6 @@ import numpy as np
 import pytest
 from conftest import (
     ROOT,
-    class_files,
     fill,
     needs,
     photo,
@@ -35,22 +34,6 @@ pytestmark = needs("torch")
 
 CROP = (33, 38)
 CONFIGURATIONS = ["tensorflow-1", "numpy-4", "torch-0", "torch-fork-2", "torch-spawn-1"]
-
-
-@pytest.fixture(scope="module")
-def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Make a dataset of 13 whole images of every kind in three shards."""
-    root = tmp_path_factory.mktemp("whole")
-    write(fill(root / "images", class_files()), root / "out", Options(shards=3, jobs=1))
-    return root / "out"
-
-
-@pytest.fixture(scope="module")
-def stored(whole: Path) -> Path:
-    """Make a dataset of stored crops from the same images."""
-    out = whole.parent / "crops"
-    write(whole.parent / "images", out, Options(crop=(36, 36), jobs=1))
-    return out
 
 
 def same(ours: Any, theirs: Any) -> None:
@@ -765,15 +748,6 @@ if __name__ == "__main__":
         torch.multiprocessing.spawn(train, (path, folder, even), nprocs=2)
     print(json.dumps({file.name: int(file.read_text()) for file in Path(folder).glob("*-?")}))
 """
-
-
-@pytest.fixture(scope="module")
-def odd(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Make a dataset of 41 records."""
-    root = tmp_path_factory.mktemp("odd")
-    pictures = {f"{number:02}.png": png(photo(9, 8, number)) for number in range(41)}
-    write(fill(root / "images", pictures), root / "out", Options(jobs=1))
-    return root / "out"
 
 
 @pytest.mark.slow

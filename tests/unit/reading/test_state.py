@@ -106,6 +106,9 @@ def test_a_mixture_goes_on(out: Path) -> None:
     assert [plain(sample) for sample in islice(iterator, 17)] == whole[:17]
     saved = iterator.state_dict()
     assert resumed(opened(out, **mix), saved) == whole[17:]
+    other = {**saved, "records": [12, 14]}  # as many in all
+    with pytest.raises(UsageError, match=r"found records \[12, 14\], expected \[13, 13\]"):
+        resumed(opened(out, **mix), other)
     with pytest.raises(UsageError, match="found mix None, expected"):
         resumed(opened(out, **mix), {**saved, "mix": None})
 

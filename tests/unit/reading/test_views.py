@@ -9,8 +9,6 @@ import numpy as np
 import pytest
 from conftest import (
     READERS,
-    class_files,
-    fill,
     needs,
     photo,
     png,
@@ -24,28 +22,11 @@ from record_files import record_file
 from yielded import OF_EPOCHS, WAYS, digest
 
 from tfrec_cli import crops, read_numpy
-from tfrec_cli.commands.write import write
 from tfrec_cli.errors import UsageError
 from tfrec_cli.reading.fields import FeatureReader
 from tfrec_cli.tfrecord import example
-from tfrec_cli.writing.options import WriteOptions as Options
 
 CROP = (20, 25)
-
-
-@pytest.fixture(scope="module")
-def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Write 13 whole images of every kind in three shards."""
-    root = tmp_path_factory.mktemp("whole")
-    write(fill(root / "images", class_files()), root / "out", Options(shards=3, jobs=1))
-    return root / "out"
-
-
-@pytest.fixture(scope="module")
-def stored(whole: Path) -> Path:
-    """Write stored crops of the same images, as raw pixels."""
-    write(whole.parent / "images", whole.parent / "crops", Options(crop=(36, 36), jobs=1))
-    return whole.parent / "crops"
 
 
 @pytest.fixture(scope="module")

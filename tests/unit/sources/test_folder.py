@@ -192,6 +192,7 @@ class TestLabels:
         self, tmp_path: Path, labels: Sequence[str] | str
     ) -> None:
         root = touch(tmp_path / "x", "a/1.jpg", "2.jpg")
+        (root / "2.jpg").write_bytes(b"\xff\xd8\xff")
         with pytest.raises(DataError) as error:
             list_folder(root, labels=labels)
         assert str(error.value) == (

@@ -19,8 +19,12 @@ SPLITS = (
 HELD = "found a folder named after what it holds, expected folders of classes: "
 
 
+JPEG = b"\xff\xd8\xff"
+"""The first bytes of an image."""
+
+
 def listed(root: Path, *paths: str, **rule: Any) -> Listing:
-    fill(root, {path: b"<>" if path.endswith(("xml", "txt")) else b"x" for path in paths})
+    fill(root, {path: b"<>" if path.endswith(("xml", "txt")) else JPEG for path in paths})
     return list_folder(root, rule=ClassRule(**rule))
 
 
@@ -113,6 +117,33 @@ class TestSplits:
     def test_splits_without_class_folders_have_no_labels(self, tmp_path: Path) -> None:
         listing = listed(tmp_path, "train/1.jpg", "val/1.jpg", in_splits=True)
         assert (listing.labels, listing.warnings) == (None, ())
+
+    @pytest.mark.parametrize("name", ["README", "Licence", "copying", "NOTICE", "a.MD", "Makefile"])
+    def test_notes_next_to_class_folders_are_no_images(self, tmp_path: Path, name: str) -> None:
+        fill(tmp_path, {"cat/1.jpg": b"x", "dog/1.jpg": b"y", name: b"about these images"})
+        found = list_folder(tmp_path)
+        assert [(reject.path, reject.reason) for reject in found.rejects] == [
+            (name.encode(), "sidecar")
+        ]
+
+    @pytest.mark.parametrize(
+        ("data", "words"),
+        [
+            (b"%PDF-1.7", "a PDF document"),
+            (b"PK\3\4" + bytes(30), "a ZIP"),
+            (b"\x80\x04\x95", "unknown"),
+        ],
+    )
+    def test_another_file_next_to_class_folders_is_not_called_an_image(
+        self, tmp_path: Path, data: bytes, words: str
+    ) -> None:
+        fill(tmp_path, {"cat/1.jpg": b"x", "dog/1.jpg": b"y", "labels.bin": data})
+        with pytest.raises(DataError) as error:
+            list_folder(tmp_path)
+        start = f"{tmp_path}/labels.bin: found {words}"
+        assert str(error.value).startswith(start)
+        end = " next to class folders, expected only images in class folders: move it away"
+        assert str(error.value).endswith(end)
 
     def test_a_split_without_class_folders_among_others_is_refused(self, tmp_path: Path) -> None:
         with pytest.raises(DataError) as error:
